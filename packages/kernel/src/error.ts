@@ -1,0 +1,71 @@
+// How things fail. An expected failure is a KernelError: the errno that the kernel returns and a sentence that it
+// never gave. What the kernel WARNs or BUGs on is a KernelBug: the caller broke a rule, and nobody should catch it.
+
+/** The errnos in use, with their Linux numbers and the words that strerror() has for them. */
+const ERRNOS = {
+  EPERM: [1, "Operation not permitted"],
+  ENOENT: [2, "No such file or directory"],
+  ESRCH: [3, "No such process"],
+  EINTR: [4, "Interrupted system call"],
+  EIO: [5, "Input/output error"],
+  ENXIO: [6, "No such device or address"],
+  E2BIG: [7, "Argument list too long"],
+  EBADF: [9, "Bad file descriptor"],
+  EAGAIN: [11, "Resource temporarily unavailable"],
+  ENOMEM: [12, "Cannot allocate memory"],
+  EACCES: [13, "Permission denied"],
+  EFAULT: [14, "Bad address"],
+  EBUSY: [16, "Device or resource busy"],
+  EEXIST: [17, "File exists"],
+  ENODEV: [19, "No such device"],
+  ENOTDIR: [20, "Not a directory"],
+  EISDIR: [21, "Is a directory"],
+  EINVAL: [22, "Invalid argument"],
+  ENOSPC: [28, "No space left on device"],
+  EROFS: [30, "Read-only file system"],
+  ERANGE: [34, "Numerical result out of range"],
+  ENAMETOOLONG: [36, "File name too long"],
+  ENOTEMPTY: [39, "Directory not empty"],
+  ELOOP: [40, "Too many levels of symbolic links"],
+  EOPNOTSUPP: [95, "Operation not supported"],
+  EHWPOISON: [133, "Memory page has hardware error"],
+} as const satisfies Readonly<Record<string, readonly [number, string]>>;
+
+export type Errno = keyof typeof ERRNOS;
+
+/** The positive number of an errno, as errno.h has it. */
+export function errnoNumber(errno: Errno): number {
+  return ERRNOS[errno][0];
+}
+
+/** What strerror() prints for it, and so what a shell prints when a write fails. */
+export function strerror(errno: Errno): string {
+  return ERRNOS[errno][1];
+}
+
+/** An operation that failed as the kernel lets it fail, and that left everything as it was. */
+export class KernelError extends Error {
+  override readonly name = "KernelError";
+  readonly errno: Errno;
+
+  /** @param reason one sentence that names the thing and, where there is one, the fix */
+  constructor(errno: Errno, reason: string) {
+    super(`${errno}: ${reason}`);
+    this.errno = errno;
+  }
+}
+
+/** A broken rule: what the kernel would WARN or BUG on. */
+export class KernelBug extends Error {
+  override readonly name = "KernelBug";
+}
+
+/**
+ * Throws when `broken` holds. Where building the message costs something on a hot path, write
+ * `if (broken) throw new KernelBug(…)` instead.
+ *
+ * @see VM_BUG_ON() in include/linux/mmdebug.h
+ */
+export function bugOn(broken: boolean, message: string): void {
+  if (broken) throw new KernelBug(message);
+}

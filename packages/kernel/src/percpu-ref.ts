@@ -1,0 +1,71 @@
+// A reference that is cheap while its object lives and exact once it is being torn down. One cpu's worth of it is
+// modelled, since tasks interleave only at their yields: the states are what matters here. Kernel counterpart:
+// lib/percpu-refcount.c.
+import { KernelBug } from "./error.ts";
+import type { Sleeps } from "./task.ts";
+import { WaitQueue } from "./wait.ts";
+
+export class PercpuRef {
+  readonly name: string;
+  readonly #queue: WaitQueue;
+  readonly #release: () => void;
+  #count = 1;
+  #dying = false;
+
+  /** Starts live, with the owner's reference. @param release called once, at the last put */
+  constructor(name: string, release: () => void = () => {}) {
+    this.name = name;
+    this.#queue = new WaitQueue(`the last reference of ${name}`);
+    this.#release = release;
+  }
+
+  /** Takes a reference on something that the caller already keeps alive. */
+  get(): void {
+    if (this.#count <= 0) throw new KernelBug(`percpu_ref_get of ${this.name}, which is gone`);
+    this.#count++;
+  }
+
+  /** Takes a reference unless the last one has gone. A dying object still gives one. */
+  tryget(): boolean {
+    if (this.#count === 0) return false;
+    this.#count++;
+    return true;
+  }
+
+  /** Takes a reference unless the object has been killed. */
+  trygetLive(): boolean {
+    if (this.#dying || this.#count === 0) return false;
+    this.#count++;
+    return true;
+  }
+
+  put(): void {
+    if (this.#count <= 0) throw new KernelBug(`percpu_ref_put of ${this.name} without a reference`);
+    if (--this.#count === 0) this.#release();
+  }
+
+  /** Gives up the owner's reference: from here on trygetLive() fails. */
+  kill(): void {
+    if (this.#dying) throw new KernelBug(`percpu_ref_kill of ${this.name} twice`);
+    this.#dying = true;
+    this.put();
+  }
+
+  /** Waits until the last user is gone. Call kill() first. */
+  *waitForZero(): Sleeps<void> {
+    yield* this.#queue.waitEvent(() => this.#count === 0);
+  }
+
+  get dying(): boolean {
+    return this.#dying;
+  }
+
+  get isZero(): boolean {
+    return this.#count === 0;
+  }
+
+  /** References held now, the owner's among them while the object lives. */
+  get count(): number {
+    return this.#count;
+  }
+}

@@ -1,0 +1,31 @@
+// What the kernel tells user space about its devices. Kernel counterpart: lib/kobject_uevent.c.
+
+export type UeventAction = "add" | "remove" | "change" | "move" | "online" | "offline" | "bind" | "unbind";
+
+export interface Uevent {
+  readonly action: UeventAction;
+  /** Path of the device below /sys. */
+  readonly devpath: string;
+  readonly subsystem: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly seqnum: number;
+}
+
+/** Hears each uevent as it is sent: udev's place. */
+export type UeventListener = (event: Uevent) => void;
+
+export class Uevents {
+  readonly #listeners = new Set<UeventListener>();
+  #seqnum = 0;
+
+  /** @see kobject_uevent_env() */
+  send(action: UeventAction, devpath: string, subsystem: string, env: Readonly<Record<string, string>> = {}): void {
+    const event: Uevent = { action, devpath, subsystem, env, seqnum: ++this.#seqnum };
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  subscribe(listener: UeventListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

@@ -1,0 +1,125 @@
+// The quantities that everything else is measured in, kept apart by branded types so that a page can't be
+// passed where a frame number is meant. Kernel counterparts: include/asm/page_types.h, include/linux/pfn.h,
+// lib/cmdline.c (memparse) and lib/kstrtox.c.
+import { KernelError } from "./error.ts";
+
+declare const brand: unique symbol;
+
+/** Page frame number: a physical address divided by the page size. May exceed 2^32, never 2^40. */
+export type Pfn = number & { readonly [brand]: "pfn" };
+/** Physical address in bytes, below 2^52. */
+export type PhysAddr = number & { readonly [brand]: "phys" };
+/** Virtual address of a process in bytes, below 2^47. */
+export type VirtAddr = number & { readonly [brand]: "virt" };
+/** `struct page *`: an index into the memmap. */
+export type Page = number & { readonly [brand]: "page" };
+/** NUMA node number. */
+export type NodeId = number & { readonly [brand]: "node" };
+
+export const PAGE_SHIFT = 12;
+/** Bytes in a page. */
+export const PAGE_SIZE = 4096;
+
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+export const GiB = 1024 * MiB;
+export const TiB = 1024 * GiB;
+
+export function pfn(value: number): Pfn {
+  return value as Pfn;
+}
+export function physAddr(value: number): PhysAddr {
+  return value as PhysAddr;
+}
+export function virtAddr(value: number): VirtAddr {
+  return value as VirtAddr;
+}
+export function nodeId(value: number): NodeId {
+  return value as NodeId;
+}
+
+/** The frame that holds a physical address. */
+export function physToPfn(address: PhysAddr): Pfn {
+  return Math.floor(address / PAGE_SIZE) as Pfn;
+}
+/** The first byte of a frame. */
+export function pfnToPhys(frame: Pfn): PhysAddr {
+  return (frame * PAGE_SIZE) as PhysAddr;
+}
+
+/** Rounds up to a multiple of `unit`, which need not be a power of two. */
+export function alignUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
+/** Rounds down to a multiple of `unit`. */
+export function alignDown(value: number, unit: number): number {
+  return Math.floor(value / unit) * unit;
+}
+export function isAligned(value: number, unit: number): boolean {
+  return value % unit === 0;
+}
+
+/** Pages as the kilobytes that /proc prints. */
+export function pagesToKiB(pages: number): number {
+  return pages * (PAGE_SIZE / KiB);
+}
+
+const SUFFIXES: Readonly<Record<string, number>> = { k: KiB, m: MiB, g: GiB, t: TiB, p: 1024 * TiB };
+
+/**
+ * Reads a size as the command line writes it: decimal or 0x, with K, M, G, T or P behind it.
+ *
+ * @returns bytes
+ * @throws KernelError EINVAL when the text isn't a size
+ * @see memparse() in lib/cmdline.c
+ */
+export function memparse(text: string): number {
+  const parts = /^(0x[0-9a-f]+|\d+)([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
+  if (!parts) throw new KernelError("EINVAL", `"${text}" is not a size: write a number, then K, M, G or T`);
+  return Number(parts[1]) * (SUFFIXES[(parts[2] ?? "").toLowerCase()] ?? 1);
+}
+
+/**
+ * Reads an unsigned 64-bit number as a sysfs file takes it: decimal, 0x or leading-zero octal, one newline behind it.
+ * Values above 2^53 lose their low bits, which no caller tells apart.
+ *
+ * @throws KernelError EINVAL for anything else, ERANGE at 2^64 and above
+ * @see kstrtoull() in lib/kstrtox.c
+ */
+export function kstrtoull(text: string): number {
+  const digits = text.endsWith("\n") ? text.slice(0, -1) : text;
+  const body = digits.startsWith("+") ? digits.slice(1) : digits;
+  let value: bigint;
+  if (/^0x[0-9a-f]+$/i.test(body)) value = BigInt(body);
+  else if (/^0[0-7]+$/.test(body)) value = BigInt(`0o${body.slice(1)}`);
+  else if (/^(0|[1-9]\d*)$/.test(body)) value = BigInt(body);
+  else throw new KernelError("EINVAL", `"${digits}" is not an unsigned number`);
+  if (value >= 1n << 64n) throw new KernelError("ERANGE", `"${digits}" does not fit in 64 bits`);
+  return Number(value);
+}
+
+/** A list of numbers as bitmaps print it: `0-3,7`. @see bitmap_print_to_pagebuf() in lib/bitmap.c */
+export function formatIdList(ids: Iterable<number>): string {
+  const sorted = [...new Set(ids)].sort((a, b) => a - b);
+  const runs: string[] = [];
+  for (let i = 0; i < sorted.length; ) {
+    const first = sorted[i] ?? 0;
+    let last = first;
+    while (sorted[++i] === last + 1) last++;
+    runs.push(first === last ? `${first}` : `${first}-${last}`);
+  }
+  return runs.join(",");
+}
+
+/** Reads `0-3,7` back. @throws KernelError EINVAL */
+export function parseIdList(text: string): number[] {
+  const ids: number[] = [];
+  for (const run of text.trim().split(",").filter(Boolean)) {
+    const parts = /^(\d+)(?:-(\d+))?$/.exec(run);
+    if (!parts) throw new KernelError("EINVAL", `"${run}" is not a number or a range of numbers`);
+    const first = Number(parts[1]);
+    const last = Number(parts[2] ?? parts[1]);
+    for (let id = first; id <= last; id++) ids.push(id);
+  }
+  return ids;
+}

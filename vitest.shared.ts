@@ -1,0 +1,12 @@
+// What every package's tests share: packages are resolved to their sources, so no build is needed first.
+import { defaultServerConditions } from "vite";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ["@hetmem/source", ...defaultServerConditions] } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    environment: "node",
+    testTimeout: 60_000,
+  },
+});
