@@ -45,7 +45,8 @@ export class FaultPoint {
     if (!this.armed) return false;
     const { probability, interval = 1, space = 0, times = Number.POSITIVE_INFINITY } = this.#attributes;
     this.#calls++;
-    if (this.#failures >= times || this.#calls <= space || this.#calls % interval !== 0) return false;
+    if (this.#failures >= times || this.#calls <= space || (this.#calls - space) % interval !== 0)
+      return false;
     if (!this.#random.chance(probability, 100)) return false;
     this.#failures++;
     return true;

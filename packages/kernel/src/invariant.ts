@@ -10,6 +10,8 @@ export interface Invariant<S> {
 
 /** @throws KernelBug that names each broken rule */
 export function assertInvariants<S>(state: S, invariants: readonly Invariant<S>[]): void {
-  const broken = invariants.flatMap((rule) => Array.from(rule.check(state), (finding) => `${rule.name}: ${finding}`));
+  const broken = invariants.flatMap((rule) =>
+    Array.from(rule.check(state), (finding) => `${rule.name}: ${finding}`),
+  );
   if (broken.length > 0) throw new KernelBug(broken.slice(0, 10).join("\n"));
 }

@@ -20,7 +20,7 @@ export class Mutex {
   *lock(): Sleeps<void> {
     this.#lockdep.acquiring(this.name);
     yield condResched;
-    while (this.#owner) yield this.#wait;
+    while (!this.#wait.ready()) yield this.#wait;
     this.#take();
   }
 
@@ -32,7 +32,9 @@ export class Mutex {
 
   unlock(): void {
     if (this.#owner !== this.#lockdep.current) {
-      throw new KernelBug(`${this.#lockdep.current.name} unlocks ${this.name}, held by ${this.#owner?.name ?? "nobody"}`);
+      throw new KernelBug(
+        `${this.#lockdep.current.name} unlocks ${this.name}, held by ${this.#owner?.name ?? "nobody"}`,
+      );
     }
     this.#owner = undefined;
     this.#lockdep.released(this.name);
@@ -66,8 +68,14 @@ export class RwSemaphore {
   constructor(lockdep: Lockdep, name: string) {
     this.name = name;
     this.#lockdep = lockdep;
-    this.#readWait = Object.freeze({ why: `read ${name}`, ready: () => !this.#writer && this.#waitingWriters === 0 });
-    this.#writeWait = Object.freeze({ why: `write ${name}`, ready: () => !this.#writer && this.#readers === 0 });
+    this.#readWait = Object.freeze({
+      why: `read ${name}`,
+      ready: () => !this.#writer && this.#waitingWriters === 0,
+    });
+    this.#writeWait = Object.freeze({
+      why: `write ${name}`,
+      ready: () => !this.#writer && this.#readers === 0,
+    });
   }
 
   *downRead(): Sleeps<void> {
@@ -84,9 +92,10 @@ export class RwSemaphore {
   }
 
   upRead(): void {
-    if (this.#readers === 0) throw new KernelBug(`${this.#lockdep.current.name} ends a read of ${this.name} that nobody began`);
-    this.#readers--;
+    if (this.#readers === 0)
+      throw new KernelBug(`${this.#lockdep.current.name} ends a read of ${this.name} that nobody began`);
     this.#lockdep.released(this.name);
+    this.#readers--;
   }
 
   *downWrite(): Sleeps<void> {
@@ -104,7 +113,9 @@ export class RwSemaphore {
 
   upWrite(): void {
     if (this.#writer !== this.#lockdep.current) {
-      throw new KernelBug(`${this.#lockdep.current.name} ends a write of ${this.name}, held by ${this.#writer?.name ?? "nobody"}`);
+      throw new KernelBug(
+        `${this.#lockdep.current.name} ends a write of ${this.name}, held by ${this.#writer?.name ?? "nobody"}`,
+      );
     }
     this.#writer = undefined;
     this.#lockdep.released(this.name);

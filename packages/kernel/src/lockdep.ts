@@ -24,7 +24,8 @@ export class Lockdep {
   acquiring(lock: string): void {
     const { name, held } = this.current;
     if (held.length === 0) return;
-    if (held.includes(lock)) throw new KernelBug(`${name} takes ${lock}, which it already holds (${held.join(" -> ")})`);
+    if (held.includes(lock))
+      throw new KernelBug(`${name} takes ${lock}, which it already holds (${held.join(" -> ")})`);
     for (const before of held) {
       const chain = this.#path(lock, before);
       if (chain) throw new KernelBug(this.#report(lock, before, chain));
@@ -44,7 +45,8 @@ export class Lockdep {
 
   /** @see lockdep_assert_held() in include/linux/lockdep.h */
   assertHeld(lock: string, by: string): void {
-    if (!this.current.held.includes(lock)) throw new KernelBug(`${by} needs ${lock}, and ${this.current.name} does not hold it`);
+    if (!this.current.held.includes(lock))
+      throw new KernelBug(`${by} needs ${lock}, and ${this.current.name} does not hold it`);
   }
 
   holds(lock: string): boolean {
@@ -54,7 +56,8 @@ export class Lockdep {
   #learn(before: string, after: string): void {
     let edges = this.#after.get(before);
     if (!edges) this.#after.set(before, (edges = new Map()));
-    if (!edges.has(after)) edges.set(after, { task: this.current.name, chain: [...this.current.held, after] });
+    if (!edges.has(after))
+      edges.set(after, { task: this.current.name, chain: [...this.current.held, after] });
   }
 
   /** The locks that lead from one to another in the order seen so far, or undefined. */

@@ -32,6 +32,8 @@ export class KernelLog {
 
   /** As dmesg prints it, a line a record. */
   format(): string {
-    return this.#records.map(({ timeNs, text }) => `[${(timeNs / 1e9).toFixed(6).padStart(12)}] ${text}\n`).join("");
+    return this.#records
+      .map(({ timeNs, text }) => `[${(timeNs / 1e9).toFixed(6).padStart(12)}] ${text}\n`)
+      .join("");
   }
 }

@@ -39,8 +39,10 @@ export class PercpuRef {
     return true;
   }
 
+  /** Gives a reference back. The owner's own goes with kill(). */
   put(): void {
-    if (this.#count <= 0) throw new KernelBug(`percpu_ref_put of ${this.name} without a reference`);
+    if (this.#count <= (this.#dying ? 0 : 1))
+      throw new KernelBug(`percpu_ref_put of ${this.name} without a reference`);
     if (--this.#count === 0) this.#release();
   }
 

@@ -21,7 +21,8 @@ export function replayChoice(schedule: readonly number[]): Choice {
   let at = 0;
   return (count) => {
     const index = schedule[at++];
-    if (index === undefined || index >= count) throw new KernelBug(`the schedule does not fit at step ${at - 1}`);
+    if (index === undefined || index >= count)
+      throw new KernelBug(`the schedule does not fit at step ${at - 1}`);
     return index;
   };
 }
@@ -98,7 +99,9 @@ export class Scheduler {
     const timers = running.flatMap((task) => task.waitsFor?.timer ?? []);
     const next = timers.sort((a, b) => a.deadlineNs - b.deadlineNs)[0];
     if (!next) {
-      const waits = running.map((task) => `${task.name} waits for ${task.waitsFor?.why ?? "?"} holding [${task.held.join(", ")}]`);
+      const waits = running.map(
+        (task) => `${task.name} waits for ${task.waitsFor?.why ?? "?"} holding [${task.held.join(", ")}]`,
+      );
       throw new KernelBug(`deadlock: ${waits.join("; ")}`);
     }
     next.expire();

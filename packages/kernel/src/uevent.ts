@@ -19,7 +19,12 @@ export class Uevents {
   #seqnum = 0;
 
   /** @see kobject_uevent_env() */
-  send(action: UeventAction, devpath: string, subsystem: string, env: Readonly<Record<string, string>> = {}): void {
+  send(
+    action: UeventAction,
+    devpath: string,
+    subsystem: string,
+    env: Readonly<Record<string, string>> = {},
+  ): void {
     const event: Uevent = { action, devpath, subsystem, env, seqnum: ++this.#seqnum };
     for (const listener of this.#listeners) listener(event);
   }

@@ -102,7 +102,7 @@ export function kstrtoull(text: string): number {
 export function formatIdList(ids: Iterable<number>): string {
   const sorted = [...new Set(ids)].sort((a, b) => a - b);
   const runs: string[] = [];
-  for (let i = 0; i < sorted.length; ) {
+  for (let i = 0; i < sorted.length;) {
     const first = sorted[i] ?? 0;
     let last = first;
     while (sorted[++i] === last + 1) last++;
@@ -119,6 +119,8 @@ export function parseIdList(text: string): number[] {
     if (!parts) throw new KernelError("EINVAL", `"${run}" is not a number or a range of numbers`);
     const first = Number(parts[1]);
     const last = Number(parts[2] ?? parts[1]);
+    if (last < first)
+      throw new KernelError("EINVAL", `"${run}" runs backwards: write the lower number first`);
     for (let id = first; id <= last; id++) ids.push(id);
   }
   return ids;

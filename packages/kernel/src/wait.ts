@@ -46,7 +46,7 @@ export class Completion {
   }
 
   *wait(): Sleeps<void> {
-    while (this.#done === 0) yield* this.#queue.waitEvent(() => this.#done > 0);
+    yield* this.#queue.waitEvent(() => this.#done > 0);
     this.#done--;
   }
 
