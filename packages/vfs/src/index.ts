@@ -1,1 +1,20 @@
-export {};
+export {
+  type Attribute,
+  attributeMode,
+  type AttributeTable,
+  type DeviceNumber,
+  type Params,
+} from "./attribute.ts";
+export { compareNames, type FileSystem, fileSystemOf } from "./file-system.ts";
+export { globToRegExp, hasGlob, unescapeGlob } from "./glob.ts";
+export { vfsInvariants } from "./invariants.ts";
+export { type FilePages, type MemoryDirectory, type MemoryFile, MemoryFiles } from "./memory-files.ts";
+export {
+  type DirectoryEntry,
+  type FileKind,
+  type OpenFile,
+  type OpenMode,
+  type Stat,
+  Vfs,
+  type WalkEntry,
+} from "./vfs.ts";

@@ -1,0 +1,49 @@
+// How a package describes its files: a table from path patterns to attributes, links and empty directories. The text
+// of a file is made when it is read and the machine changes when it is written; nothing is stored here.
+// Kernel counterparts: struct attribute and struct attribute_group in include/linux/sysfs.h, proc_create_single().
+import type { Sleeps } from "@hetmem/kernel";
+
+/** The values that the braces of a pattern stand for: `{ block: "32" }`. */
+export type Params = Readonly<Record<string, string>>;
+
+/** One file. @see struct device_attribute in include/linux/device.h */
+export interface Attribute {
+  /** Permission bits; default 0o444 with show only, 0o200 with store only, 0o644 with both. */
+  readonly mode?: number;
+  /** A file of /dev: what `ls -l` prints in place of a size. */
+  readonly device?: DeviceNumber;
+  /** The whole text of the file, as the kernel formats it. */
+  show?(params: Params): string | Sleeps<string>;
+  /** Takes what one write(2) brought, newline included. */
+  store?(params: Params, text: string): void | Sleeps<void>;
+}
+
+export interface DeviceNumber {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/**
+ * The files of one subsystem. A pattern is a path below `root` in which `{name}` stands for a value that may come and
+ * go: `memory{block}/state`. Directories follow from the patterns. A file that exists only now and then is a pattern
+ * too: `dax{id}/{driver}`, with instances of `driver` that are `["driver"]` or nothing.
+ */
+export interface AttributeTable {
+  /** Absolute: `/sys/devices/system/memory`. */
+  readonly root: string;
+  /** For each `{name}`: the values that exist now, given those of the braces before it. */
+  readonly instances?: Readonly<Record<string, (params: Params) => Iterable<string>>>;
+  /** The same question for one value, where listing them all to answer it would be slow. */
+  readonly exists?: Readonly<Record<string, (value: string, params: Params) => boolean>>;
+  readonly files?: Readonly<Record<string, Attribute>>;
+  /** What readlink() prints, relative to the link's directory: `memory{block}/node{node}` gives `../../node/node0`. */
+  readonly links?: Readonly<Record<string, (params: Params) => string>>;
+  /** Directories with nothing in them: `memory{block}/power`. */
+  readonly directories?: readonly string[];
+}
+
+/** The permission bits of an attribute. */
+export function attributeMode(attribute: Attribute): number {
+  if (attribute.mode !== undefined) return attribute.mode;
+  return (attribute.show ? (attribute.store ? 0o644 : 0o444) : 0) || (attribute.store ? 0o200 : 0);
+}

@@ -1,0 +1,101 @@
+// The file systems that a path belongs to, as far as a user can tell them apart: the size that stat() reports, the
+// permissions of a directory, what creating a file or writing to a read-only one answers, and the order of readdir().
+// Kernel counterparts: fs/proc/generic.c, fs/kernfs/{dir,inode}.c, mm/shmem.c and fs/libfs.c.
+import type { Errno } from "@hetmem/kernel";
+
+export interface FileSystem {
+  readonly name: "tmpfs" | "proc" | "sysfs" | "cgroup2" | "devtmpfs";
+  readonly mountPoint: string;
+  /** st_size of a file that is rendered. */
+  readonly fileSize: number;
+  readonly directoryMode: number;
+  /** What open(O_CREAT) of a new name answers; undefined where files can be created. */
+  readonly createErrno?: Errno;
+  /** Where a root user's open() for writing passes although nothing can be written, write() answers this. */
+  readonly writeErrno?: Errno;
+  /** The order in which readdir() gives the names. */
+  order(names: readonly string[]): string[];
+}
+
+const TMPFS: FileSystem = {
+  name: "tmpfs",
+  mountPoint: "/",
+  fileSize: 0,
+  directoryMode: 0o755,
+  order: (names) => names.toReversed(),
+};
+
+const FILE_SYSTEMS: readonly FileSystem[] = [
+  // Directories of /proc answer a lookup that fails at once, so even O_CREAT gets ENOENT.
+  {
+    name: "proc",
+    mountPoint: "/proc",
+    fileSize: 0,
+    directoryMode: 0o555,
+    createErrno: "ENOENT",
+    writeErrno: "EIO",
+    order: (names) => [...names].sort((a, b) => a.length - b.length || compareNames(a, b)),
+  },
+  {
+    name: "cgroup2",
+    mountPoint: "/sys/fs/cgroup",
+    fileSize: 0,
+    directoryMode: 0o755,
+    createErrno: "EACCES",
+    order: byKernfsHash,
+  },
+  {
+    name: "sysfs",
+    mountPoint: "/sys",
+    fileSize: 4096,
+    directoryMode: 0o755,
+    createErrno: "EACCES",
+    order: byKernfsHash,
+  },
+  {
+    name: "devtmpfs",
+    mountPoint: "/dev",
+    fileSize: 0,
+    directoryMode: 0o755,
+    createErrno: "EACCES",
+    order: (names) => names.toReversed(),
+  },
+];
+
+/** The file system that an absolute path without `..` lies in. */
+export function fileSystemOf(path: string): FileSystem {
+  return (
+    FILE_SYSTEMS.find(({ mountPoint }) => path === mountPoint || path.startsWith(`${mountPoint}/`)) ?? TMPFS
+  );
+}
+
+/** Bytewise, as strcmp() has it: the order of `ls` and of a sorted glob in the C locale. */
+export function compareNames(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function byKernfsHash(names: readonly string[]): string[] {
+  return names
+    .map((name) => ({ name, hash: kernfsNameHash(name) }))
+    .sort((a, b) => a.hash - b.hash || compareNames(a.name, b.name))
+    .map(({ name }) => name);
+}
+
+const GOLDEN_RATIO_64 = 0x61c8_8646_80b5_83ebn;
+
+/**
+ * What kernfs keeps the names of a directory ordered by. 64-bit arithmetic, once a name of a listing.
+ *
+ * @see kernfs_name_hash() in fs/kernfs/dir.c
+ */
+export function kernfsNameHash(name: string): number {
+  let hash = 0n;
+  for (let i = 0; i < name.length; i++) {
+    const byte = BigInt(name.charCodeAt(i) & 0xff);
+    hash = BigInt.asUintN(64, (hash + (byte << 4n) + (byte >> 4n)) * 11n);
+  }
+  const folded = Number(BigInt.asUintN(64, hash * GOLDEN_RATIO_64) >> 32n) % 0x8000_0000;
+  // 0 and 1 stand for "." and "..", INT_MAX for the end.
+  if (folded < 2) return folded + 2;
+  return folded === 0x7fff_ffff ? folded - 1 : folded;
+}

@@ -1,0 +1,110 @@
+// One segment of a path pattern: `memory{block}` is a literal, then a parameter. Expanding it gives the names that
+// exist now with the values behind them; matching a name asks which of those it is.
+import { KernelBug } from "@hetmem/kernel";
+import type { AttributeTable, Params } from "./attribute.ts";
+
+type Part = { readonly literal: string } | { readonly parameter: string };
+
+/** A name that a segment stands for now. */
+export interface Match {
+  readonly name: string;
+  readonly params: Params;
+}
+
+export class SegmentPattern {
+  readonly text: string;
+  /** Without parameters: the segment is a name. */
+  readonly literal: boolean;
+  readonly #table: AttributeTable;
+  readonly #parts: readonly Part[];
+
+  /** @throws KernelBug when the table doesn't say which values a parameter has */
+  constructor(text: string, table: AttributeTable) {
+    this.text = text;
+    this.#table = table;
+    this.#parts = parseSegment(text);
+    this.literal = this.#parts.every((part) => "literal" in part);
+    for (const part of this.#parts) {
+      if ("parameter" in part && !table.instances?.[part.parameter]) {
+        throw new KernelBug(`${table.root}: the table has no instances for {${part.parameter}} of ${text}`);
+      }
+    }
+  }
+
+  /** Every name it stands for, given the values of the segments before it. */
+  expand(params: Params): Iterable<Match> {
+    return this.#expandFrom(0, "", params);
+  }
+
+  /** The values behind a name, or undefined when the segment doesn't stand for it now. */
+  match(name: string, params: Params): Params | undefined {
+    if (this.literal) return name === this.text ? params : undefined;
+    return this.#matchFrom(0, name, params);
+  }
+
+  *#expandFrom(at: number, name: string, params: Params): Iterable<Match> {
+    const part = this.#parts[at];
+    if (!part) {
+      yield { name, params };
+    } else if ("literal" in part) {
+      yield* this.#expandFrom(at + 1, name + part.literal, params);
+    } else {
+      for (const value of this.#values(part.parameter, params)) {
+        yield* this.#expandFrom(at + 1, name + value, { ...params, [part.parameter]: value });
+      }
+    }
+  }
+
+  #matchFrom(at: number, rest: string, params: Params): Params | undefined {
+    const part = this.#parts[at];
+    if (!part) return rest === "" ? params : undefined;
+    if ("literal" in part) {
+      return rest.startsWith(part.literal)
+        ? this.#matchFrom(at + 1, rest.slice(part.literal.length), params)
+        : undefined;
+    }
+    const tail = this.#literalTail(at + 1);
+    if (tail !== undefined) {
+      if (!rest.endsWith(tail)) return undefined;
+      const value = rest.slice(0, rest.length - tail.length);
+      return this.#hasValue(part.parameter, value, params)
+        ? { ...params, [part.parameter]: value }
+        : undefined;
+    }
+    for (const value of this.#values(part.parameter, params)) {
+      if (!rest.startsWith(value)) continue;
+      const found = this.#matchFrom(at + 1, rest.slice(value.length), { ...params, [part.parameter]: value });
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  /** The text from a part on when no parameter follows, so that the value before it is known without a search. */
+  #literalTail(from: number): string | undefined {
+    let tail = "";
+    for (const part of this.#parts.slice(from)) {
+      if ("parameter" in part) return undefined;
+      tail += part.literal;
+    }
+    return tail;
+  }
+
+  #values(parameter: string, params: Params): Iterable<string> {
+    return this.#table.instances?.[parameter]?.(params) ?? [];
+  }
+
+  #hasValue(parameter: string, value: string, params: Params): boolean {
+    const exists = this.#table.exists?.[parameter];
+    if (exists) return exists(value, params);
+    for (const candidate of this.#values(parameter, params)) if (candidate === value) return true;
+    return false;
+  }
+}
+
+function parseSegment(text: string): Part[] {
+  const parts: Part[] = [];
+  for (const piece of text.match(/\{\w+\}|[^{}]+/g) ?? []) {
+    parts.push(piece.startsWith("{") ? { parameter: piece.slice(1, -1) } : { literal: piece });
+  }
+  return parts;
+}

@@ -1,0 +1,113 @@
+// Path walk: from a path to the thing it names, link by link. The stack of directories walked through is what `..`
+// goes back along, as in the kernel, so `link/..` is the parent of where the link leads. Kernel counterpart: fs/namei.c.
+import { KernelError } from "@hetmem/kernel";
+import type { Attribute, Params } from "./attribute.ts";
+import type { MemoryDirectory, MemoryFile, MemoryFiles } from "./memory-files.ts";
+import { type PatternTree, type Place, segmentsOf } from "./tree.ts";
+
+/** @see MAXSYMLINKS in include/linux/namei.h */
+const LINKS_MAX = 40;
+
+/** A directory on the way: its places in the tables and, where there is one, the directory in memory under them. */
+export interface Directory {
+  readonly kind: "directory";
+  readonly path: string;
+  readonly places: readonly Place[];
+  readonly memory: MemoryDirectory | undefined;
+}
+
+/** What a path names. */
+export type Node =
+  | Directory
+  | { readonly kind: "file"; readonly path: string; readonly attribute: Attribute; readonly params: Params }
+  | { readonly kind: "memory-file"; readonly path: string; readonly file: MemoryFile }
+  | { readonly kind: "link"; readonly path: string; readonly target: string };
+
+export class PathWalk {
+  readonly #tree: PatternTree;
+  readonly #memory: MemoryFiles;
+
+  constructor(tree: PatternTree, memory: MemoryFiles) {
+    this.#tree = tree;
+    this.#memory = memory;
+  }
+
+  /** What the path names. @throws KernelError ENOENT, ENOTDIR, ELOOP */
+  resolve(path: string, followLast: boolean): Node {
+    const { parent, name } = this.#walk(path, followLast);
+    if (name === undefined) return parent;
+    const node = this.child(parent, name);
+    if (!node) throw new KernelError("ENOENT", `${path}: there is no ${name} in ${parent.path}`);
+    return node;
+  }
+
+  /** The directory a new file would be made in, and its name; no name when the path ends in a directory that exists. */
+  resolveParent(path: string): { parent: Directory; name: string | undefined } {
+    return this.#walk(path, true);
+  }
+
+  child(directory: Directory, name: string): Node | undefined {
+    const path = directory.path === "/" ? `/${name}` : `${directory.path}/${name}`;
+    const mounted = this.#tree.lookup(directory.places, name);
+    const kept = directory.memory?.children.get(name);
+    if (mounted?.kind === "directory") {
+      return {
+        kind: "directory",
+        path,
+        places: mounted.places,
+        memory: kept?.kind === "directory" ? kept : undefined,
+      };
+    }
+    if (mounted) return { ...mounted, path };
+    if (kept?.kind === "directory") return { kind: "directory", path, places: [], memory: kept };
+    return kept && { kind: "memory-file", path, file: kept };
+  }
+
+  /** Walks all but the last name, and the last too where it is a link to follow or "..". */
+  #walk(path: string, followLast: boolean): { parent: Directory; name: string | undefined } {
+    if (!path.startsWith("/")) throw new KernelError("ENOENT", `"${path}" is not an absolute path`);
+    const root: Directory = {
+      kind: "directory",
+      path: "/",
+      places: this.#tree.root,
+      memory: this.#memory.root,
+    };
+    let stack: Directory[] = [root];
+    let rest = splitPath(path);
+    let links = 0;
+    for (;;) {
+      const here = stack.at(-1) ?? root;
+      const name = rest[0];
+      if (name === undefined) return { parent: here, name: undefined };
+      rest = rest.slice(1);
+      if (name === ".") continue;
+      if (name === "..") {
+        if (stack.length > 1) stack = stack.slice(0, -1);
+        continue;
+      }
+      const last = rest.length === 0;
+      const node = this.child(here, name);
+      if (node?.kind === "link" && (!last || followLast)) {
+        if (++links > LINKS_MAX)
+          throw new KernelError("ELOOP", `${path} goes through more than ${LINKS_MAX} links`);
+        rest = [...splitPath(node.target), ...rest];
+        if (node.target.startsWith("/")) stack = [root];
+      } else if (last) {
+        if (node?.kind !== "directory") return { parent: here, name };
+        stack = [...stack, node];
+      } else if (!node) {
+        throw new KernelError("ENOENT", `${path}: there is no ${name} in ${here.path}`);
+      } else if (node.kind === "directory") {
+        stack = [...stack, node];
+      } else {
+        throw new KernelError("ENOTDIR", `${path}: ${node.path} is not a directory`);
+      }
+    }
+  }
+}
+
+/** A slash at the end asks for a directory, as a dot behind it would. */
+function splitPath(path: string): string[] {
+  const segments = segmentsOf(path);
+  return path.endsWith("/") && segments.length > 0 ? [...segments, "."] : segments;
+}

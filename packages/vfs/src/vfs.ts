@@ -1,0 +1,338 @@
+// The file system of a machine: attribute tables and plain memory files as one tree, with the calls that user space
+// has for it. Reading and writing may sleep, for they run the code behind a file; all else is atomic.
+// Kernel counterparts: fs/open.c, fs/read_write.c, fs/stat.c, fs/kernfs/file.c.
+import { KernelError, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
+import { type AttributeTable, attributeMode, type DeviceNumber } from "./attribute.ts";
+import { compareNames, fileSystemOf } from "./file-system.ts";
+import { globToRegExp, hasGlob, unescapeGlob } from "./glob.ts";
+import { type MemoryFile, MemoryFiles } from "./memory-files.ts";
+import { type Directory, type Node, PathWalk } from "./resolve.ts";
+import { PatternTree, segmentsOf } from "./tree.ts";
+
+export type FileKind = "file" | "directory" | "link";
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly kind: FileKind;
+  /** Where a link points. */
+  readonly target?: string;
+}
+
+/** @see struct stat, stat(2) */
+export interface Stat {
+  readonly kind: FileKind;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Bytes: 4096 for a file of sysfs whatever it holds, 0 in proc, what it holds for a plain file. */
+  readonly size: number;
+  /** A directory has two, and one for each directory in it. */
+  readonly nlink: number;
+  /** Units of 512 bytes that it takes: whole pages of a plain file, nothing for what is rendered. */
+  readonly blocks: number;
+  readonly device?: DeviceNumber;
+}
+
+/** An entry of walk(): a path with what is there. */
+export interface WalkEntry extends DirectoryEntry {
+  readonly path: string;
+}
+
+/** What a file is opened for. "write" empties a plain file, "append" keeps it; both make it where files can be made. */
+export type OpenMode = "read" | "write" | "append";
+
+/** @see struct file in include/linux/fs.h */
+export interface OpenFile {
+  read(): Sleeps<string>;
+  /** One write(2): one call of the attribute's store. Nothing happens for an empty text. */
+  write(text: string): Sleeps<void>;
+}
+
+export class Vfs {
+  readonly memory: MemoryFiles;
+  readonly #tree = new PatternTree();
+  readonly #walk: PathWalk;
+
+  constructor(memory: MemoryFiles = new MemoryFiles()) {
+    this.memory = memory;
+    this.#walk = new PathWalk(this.#tree, memory);
+  }
+
+  /** Adds the files of a table. @throws KernelError EEXIST, with nothing mounted, when a pattern is there already */
+  mount(table: AttributeTable): void {
+    this.#tree.mount(table);
+  }
+
+  /** The text of a file. @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, or what show() throws */
+  *read(path: string): Sleeps<string> {
+    return yield* this.open(path, "read").read();
+  }
+
+  /**
+   * Writes to a file that exists: one store, or the new contents of a plain file.
+   *
+   * @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, or what store() throws
+   */
+  *write(path: string, text: string): Sleeps<void> {
+    this.#walk.resolve(path, true);
+    yield* this.open(path, "write").write(text);
+  }
+
+  /**
+   * Checks all that open(2) checks, for root: a mode without the bit or an attribute without the function is refused
+   * even to root, as kernfs does. @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP
+   *
+   * @see kernfs_fop_open() in fs/kernfs/file.c
+   */
+  open(path: string, mode: OpenMode): OpenFile {
+    const node = mode === "read" ? this.#walk.resolve(path, true) : this.#openOrCreate(path);
+    switch (node.kind) {
+      case "directory":
+        throw new KernelError("EISDIR", `${path} is a directory`);
+      case "link":
+        throw new KernelError("ELOOP", `${path} is a link that leads nowhere`);
+      case "memory-file":
+        return this.#openMemoryFile(node.file, mode);
+      case "file":
+        return openAttribute(node, mode);
+    }
+  }
+
+  /** What is in a directory, sorted as `ls` does. @throws KernelError ENOENT, ENOTDIR, ELOOP */
+  list(path: string): DirectoryEntry[] {
+    return this.#entries(this.#directory(path)).sort((a, b) => compareNames(a.name, b.name));
+  }
+
+  /** What is in a directory, in the order in which its file system gives it: what `find` and `grep -r` go by. */
+  readdir(path: string): DirectoryEntry[] {
+    const directory = this.#directory(path);
+    const entries = new Map(this.#entries(directory).map((entry) => [entry.name, entry]));
+    return fileSystemOf(directory.path)
+      .order([...entries.keys()])
+      .flatMap((name) => entries.get(name) ?? []);
+  }
+
+  /** @throws KernelError ENOENT, ENOTDIR, ELOOP */
+  stat(path: string): Stat {
+    return this.#statOf(this.#walk.resolve(path, true));
+  }
+
+  /** The same for a link itself. */
+  lstat(path: string): Stat {
+    return this.#statOf(this.#walk.resolve(path, false));
+  }
+
+  /** Whether something is there, links followed. */
+  exists(path: string): boolean {
+    try {
+      this.#walk.resolve(path, true);
+      return true;
+    } catch (error) {
+      if (error instanceof KernelError) return false;
+      throw error;
+    }
+  }
+
+  /** The target as the link has it. @throws KernelError EINVAL when it isn't a link, ENOENT, ENOTDIR, ELOOP */
+  readlink(path: string): string {
+    const node = this.#walk.resolve(path, false);
+    if (node.kind !== "link") throw new KernelError("EINVAL", `${path} is not a link`);
+    return node.target;
+  }
+
+  /** The absolute path without links or `..` of what a path names. @throws KernelError ENOENT, ENOTDIR, ELOOP */
+  realpath(path: string): string {
+    return this.#walk.resolve(path, true).path;
+  }
+
+  /**
+   * The paths that a pattern matches, sorted as a shell does in the C locale; none when nothing does. Names that begin
+   * with a dot need a dot in the pattern.
+   */
+  glob(pattern: string): string[] {
+    let found = [pattern.startsWith("/") ? "/" : ""];
+    const segments = segmentsOf(pattern);
+    segments.forEach((segment, index) => {
+      const last = index === segments.length - 1;
+      found = found.flatMap((base) => this.#globSegment(base, segment, last));
+    });
+    const paths = pattern.endsWith("/") && segments.length > 0 ? found.map((path) => `${path}/`) : found;
+    return paths.filter((path) => this.#isThere(path)).sort(compareNames);
+  }
+
+  /** Everything below a directory, depth first and sorted; links are named, not followed. @throws KernelError ENOENT, ENOTDIR */
+  *walk(path: string): Iterable<WalkEntry> {
+    for (const entry of this.list(path)) {
+      const below = path.endsWith("/") ? path + entry.name : `${path}/${entry.name}`;
+      yield { ...entry, path: below };
+      if (entry.kind === "directory") yield* this.walk(below);
+    }
+  }
+
+  /** @throws KernelError EEXIST, ENOENT, ENOTDIR, and EACCES or ENOENT where directories can't be made */
+  mkdir(path: string): void {
+    const { parent, name } = this.#walk.resolveParent(path.replace(/(?<=.)\/+$/, ""));
+    if (name === undefined || this.#walk.child(parent, name))
+      throw new KernelError("EEXIST", `${path} is there already`);
+    this.memory.mkdir(writableDirectory(parent, path), name);
+  }
+
+  /** Removes a plain file. @throws KernelError EISDIR, ENOENT, ENOTDIR, EPERM for a file that is rendered */
+  unlink(path: string): void {
+    const node = this.#walk.resolve(path, false);
+    if (node.kind === "directory") throw new KernelError("EISDIR", `${path} is a directory: use rmdir`);
+    this.#remove(path);
+  }
+
+  /** Removes an empty directory. @throws KernelError ENOTDIR, ENOTEMPTY, ENOENT, EPERM for a directory of a table */
+  rmdir(path: string): void {
+    const node = this.#walk.resolve(path, false);
+    if (node.kind !== "directory") throw new KernelError("ENOTDIR", `${path} is not a directory`);
+    if (node.places.length > 0) throw new KernelError("EPERM", `${path} belongs to a mounted table`);
+    this.#remove(node.path);
+  }
+
+  #directory(path: string): Directory {
+    const node = this.#walk.resolve(path, true);
+    if (node.kind !== "directory") throw new KernelError("ENOTDIR", `${path} is not a directory`);
+    return node;
+  }
+
+  #entries(directory: Directory): DirectoryEntry[] {
+    const entries = new Map<string, DirectoryEntry>();
+    for (const [name, { kind }] of directory.memory?.children ?? []) entries.set(name, { name, kind });
+    for (const [name, entry] of this.#tree.entries(directory.places)) {
+      entries.set(
+        name,
+        entry.kind === "link" ? { name, kind: "link", target: entry.target } : { name, kind: entry.kind },
+      );
+    }
+    return [...entries.values()];
+  }
+
+  #statOf(node: Node): Stat {
+    const { fileSize, directoryMode } = fileSystemOf(node.path);
+    switch (node.kind) {
+      case "directory": {
+        const subdirectories = this.#entries(node).filter(({ kind }) => kind === "directory").length;
+        return { kind: "directory", mode: directoryMode, size: 0, nlink: 2 + subdirectories, blocks: 0 };
+      }
+      case "link":
+        return { kind: "link", mode: 0o777, size: 0, nlink: 1, blocks: 0 };
+      case "memory-file":
+        return {
+          kind: "file",
+          mode: 0o644,
+          size: node.file.text.length,
+          nlink: 1,
+          blocks: fileBlocks(node.file),
+        };
+      case "file": {
+        const { device } = node.attribute;
+        const stat: Stat = {
+          kind: "file",
+          mode: attributeMode(node.attribute),
+          size: fileSize,
+          nlink: 1,
+          blocks: 0,
+        };
+        return device ? { ...stat, device } : stat;
+      }
+    }
+  }
+
+  #openOrCreate(path: string): Node {
+    const { parent, name } = this.#walk.resolveParent(path);
+    if (name === undefined) return parent;
+    const node = this.#walk.child(parent, name);
+    if (node) return node;
+    const file = this.memory.create(writableDirectory(parent, path), name);
+    return { kind: "memory-file", path, file };
+  }
+
+  #openMemoryFile(file: MemoryFile, mode: OpenMode): OpenFile {
+    const { memory } = this;
+    let position = 0;
+    if (mode === "write") memory.setText(file, "");
+    return {
+      *read() {
+        return file.text;
+      },
+      *write(text) {
+        const { text: before } = file;
+        const at = mode === "append" ? before.length : position;
+        const kept = at === before.length ? before : before.slice(0, at);
+        memory.setText(file, kept + text + before.slice(at + text.length));
+        position = at + text.length;
+      },
+    };
+  }
+
+  #globSegment(base: string, segment: string, last: boolean): string[] {
+    const join = (name: string): string => (base === "" || base === "/" ? base + name : `${base}/${name}`);
+    if (!hasGlob(segment)) return [join(unescapeGlob(segment))];
+    if (!this.#isThere(base) || this.stat(base).kind !== "directory") return [];
+    const matcher = globToRegExp(segment);
+    const hidden = segment.startsWith(".") || segment.startsWith("\\.");
+    const entries = this.list(base).filter(
+      ({ name }) => (hidden || !name.startsWith(".")) && matcher.test(name),
+    );
+    return entries.filter(({ kind }) => last || kind !== "file").map(({ name }) => join(name));
+  }
+
+  /** Whether a path names something, be it a link that leads nowhere. */
+  #isThere(path: string): boolean {
+    try {
+      this.#walk.resolve(path, false);
+      return true;
+    } catch (error) {
+      if (error instanceof KernelError) return false;
+      throw error;
+    }
+  }
+
+  #remove(path: string): void {
+    const segments = segmentsOf(path);
+    const name = segments.at(-1);
+    const parent = this.#directory(`/${segments.slice(0, -1).join("/")}`);
+    if (name === undefined || !parent.memory?.children.has(name)) {
+      throw new KernelError("EPERM", `${path} is rendered from the machine: it can't be removed`);
+    }
+    this.memory.remove(parent.memory, name);
+  }
+}
+
+function fileBlocks({ text }: MemoryFile): number {
+  return Math.ceil(text.length / PAGE_SIZE) * (PAGE_SIZE / 512);
+}
+
+/** The directory in memory in which a new name can be made. @throws KernelError EACCES, or ENOENT in /proc */
+function writableDirectory(parent: Directory, path: string): NonNullable<Directory["memory"]> {
+  const { createErrno, name } = fileSystemOf(parent.path);
+  if (createErrno) throw new KernelError(createErrno, `${path}: nothing can be created in ${name}`);
+  if (!parent.memory) throw new KernelError("EACCES", `${path}: ${parent.path} belongs to a mounted table`);
+  return parent.memory;
+}
+
+function openAttribute(node: Extract<Node, { kind: "file" }>, mode: OpenMode): OpenFile {
+  const { attribute, params, path } = node;
+  const bits = attributeMode(attribute);
+  const { writeErrno } = fileSystemOf(path);
+  if (mode === "read" && (!attribute.show || (bits & 0o444) === 0)) {
+    throw new KernelError("EACCES", `${path} can only be written`);
+  }
+  const writable = attribute.store !== undefined && (bits & 0o222) !== 0;
+  if (mode !== "read" && !writable && !writeErrno)
+    throw new KernelError("EACCES", `${path} can only be read`);
+  return {
+    *read() {
+      const shown = attribute.show?.(params) ?? "";
+      return typeof shown === "string" ? shown : yield* shown;
+    },
+    *write(text) {
+      if (text === "") return;
+      if (!writable) throw new KernelError(writeErrno ?? "EACCES", `${path} can only be read`);
+      const stored = attribute.store?.(params, text);
+      if (stored) yield* stored;
+    },
+  };
+}
