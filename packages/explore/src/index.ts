@@ -1,0 +1,8 @@
+export {
+  type MakeScenario,
+  replaySchedule,
+  type RivalsReport,
+  runRivals,
+  type Scenario,
+  ScheduleFailure,
+} from "./rivals.ts";
