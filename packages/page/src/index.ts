@@ -1,1 +1,17 @@
-export {};
+export { PageContents } from "./contents.ts";
+export { describePage, dumpPage } from "./dump-page.ts";
+export { pageInvariants } from "./invariants.ts";
+export {
+  MAX_PAGES,
+  NO_ZONE,
+  NULL_PAGE,
+  PAGE_WORDS,
+  PageFlag,
+  PAGES_PER_SECTION,
+  PAGES_PER_SUBSECTION,
+  SECTION_SHIFT,
+  SUBSECTIONS_PER_SECTION,
+} from "./layout.ts";
+export { type FreePage, MemMap, type MemMapOptions } from "./memmap.ts";
+export { type ListId, PageLists } from "./page-lists.ts";
+export { SectionFlag, sectionOfPfn, SectionTable, sectionToPfn } from "./section.ts";

@@ -1,0 +1,317 @@
+// mem_map: every struct page of the machine in one flat Int32Array, eight words a page. A page is an index; its frame
+// follows from the section table. The array is sized once for the most memory that the machine can have, and the
+// operating system commits it as it is touched, so that memory nobody uses costs nothing: this is
+// DEFERRED_STRUCT_PAGE_INIT. Kernel counterparts: include/linux/mm.h, mm/page_alloc.c (__init_single_page).
+import { KernelBug, KernelError, type NodeId, type Page, type Pfn } from "@hetmem/kernel";
+import { PageContents } from "./contents.ts";
+import { Field, INITIALISED, MAX_PAGES, PAGE_WORDS, PageFlag, PAGES_PER_SECTION, ZONE_MASK, ZONE_SHIFT } from "./layout.ts";
+import { LIST_POISON_NEXT, LIST_POISON_PREV, PageLists } from "./page-lists.ts";
+import { SectionTable } from "./section.ts";
+
+/** Port: who takes a page back whose last reference has gone. The buddy takes RAM, a pagemap its device pages. */
+export type FreePage = (page: Page) => void;
+
+export interface MemMapOptions {
+  /** Pages that the machine can ever have at once, device memory among them. */
+  readonly maxPages: number;
+  /** Bits of a physical address. */
+  readonly physicalBits: number;
+}
+
+const { flags, refcount, mapcount, lruNext, lruPrev, mapping, index, private: priv } = Field;
+
+/** A page's words begin at `(page << WORDS_SHIFT) >>> 0`, and hot paths or the field to it: no addition to check for overflow. */
+const WORDS_SHIFT = 3;
+
+const BUDDY = PageFlag.buddy;
+const FREE_BLOCK_MASK = BUDDY | ZONE_MASK;
+
+export class MemMap {
+  readonly sections: SectionTable;
+  readonly lists: PageLists;
+  readonly contents: PageContents;
+  /** Where pages go whose zone has no port of its own. */
+  private readonly freePagePorts: (FreePage | undefined)[] = [];
+  // Not #words: V8 reads a private name at half the speed of a field.
+  private readonly words: Int32Array;
+
+  /** @throws KernelError ENOMEM when more pages are asked for than one memmap can hold */
+  constructor({ maxPages, physicalBits }: MemMapOptions) {
+    if (maxPages > MAX_PAGES) {
+      throw new KernelError("ENOMEM", `${maxPages} pages don't fit in one memmap: it holds ${MAX_PAGES}, just under 2 TiB`);
+    }
+    this.sections = new SectionTable(maxPages, physicalBits);
+    const pages = this.sections.slots * PAGES_PER_SECTION;
+    this.words = new Int32Array(pages * PAGE_WORDS);
+    this.contents = new PageContents(pages);
+    this.lists = new PageLists(this.words);
+  }
+
+  /** Plugs in who takes back the idle pages of a zone. */
+  setFreePage(zone: number, port: FreePage): void {
+    this.freePagePorts[zone] = port;
+  }
+
+  pfnToPage(frame: Pfn): Page {
+    return this.sections.pfnToPage(frame);
+  }
+
+  pageToPfn(page: Page): Pfn {
+    return this.sections.pageToPfn(page);
+  }
+
+  pfnValid(frame: Pfn): boolean {
+    return this.sections.pfnValid(frame);
+  }
+
+  nodeOf(page: Page): NodeId {
+    return this.sections.nodeOf(page);
+  }
+
+  /**
+   * Fills in the struct pages of a range within one section: one reference, on no list, mapped by nobody.
+   *
+   * @param zone the zone's number, or NO_ZONE
+   * @param state PageFlag bits to begin with
+   * @param references 1 as the kernel initialises pages, 0 for pages that are going straight to the free lists
+   * @see __init_single_page() in mm/page_alloc.c
+   */
+  initRange(page: Page, pages: number, zone: number, state: number, references: number): void {
+    const words = this.words;
+    const first = state | (zone << ZONE_SHIFT) | INITIALISED;
+    const end = (page + pages) * PAGE_WORDS;
+    for (let at = page * PAGE_WORDS; at < end; at += PAGE_WORDS) {
+      words[at + flags] = first;
+      words[at + refcount] = references;
+      words[at + mapcount] = 0;
+      words[at + lruNext] = LIST_POISON_NEXT;
+      words[at + lruPrev] = LIST_POISON_PREV;
+      words[at + mapping] = 0;
+      words[at + index] = 0;
+      words[at + priv] = 0;
+    }
+  }
+
+  /** Marks the struct pages of a range as not initialised: a read of one is a bug again. @see page_init_poison() */
+  poisonRange(page: Page, pages: number): void {
+    this.words.fill(0, page * PAGE_WORDS, (page + pages) * PAGE_WORDS);
+  }
+
+  initialised(page: Page): boolean {
+    return this.words[page * PAGE_WORDS] !== 0;
+  }
+
+  /** The PageFlag bits, with the zone bits and the mark of initialisation among them. @throws KernelBug on an uninitialised struct page */
+  flags(page: Page): number {
+    const bits = this.words[page * PAGE_WORDS] as number;
+    if (bits === 0) this.uninitialised(page);
+    return bits;
+  }
+
+  /** Whether any of the bits is set. */
+  test(page: Page, bits: number): boolean {
+    return (this.flags(page) & bits) !== 0;
+  }
+
+  set(page: Page, bits: number): void {
+    this.words[page * PAGE_WORDS] = this.flags(page) | bits;
+  }
+
+  clear(page: Page, bits: number): void {
+    this.words[page * PAGE_WORDS] = this.flags(page) & ~bits;
+  }
+
+  zoneOf(page: Page): number {
+    return (this.flags(page) & ZONE_MASK) >>> ZONE_SHIFT;
+  }
+
+  refcount(page: Page): number {
+    return this.words[page * PAGE_WORDS + refcount] as number;
+  }
+
+  setRefcount(page: Page, value: number): void {
+    this.words[page * PAGE_WORDS + refcount] = value;
+  }
+
+  /** @throws KernelBug when nobody held it @see get_page() in include/linux/mm.h */
+  getPage(page: Page): void {
+    const at = page * PAGE_WORDS + refcount;
+    const count = this.words[at] as number;
+    if (count <= 0) throw new KernelBug(`get_page of frame 0x${this.pageToPfn(page).toString(16)} with refcount ${count}`);
+    this.words[at] = count + 1;
+  }
+
+  /** @see get_page_unless_zero() */
+  getPageUnlessZero(page: Page): boolean {
+    const at = page * PAGE_WORDS + refcount;
+    const count = this.words[at] as number;
+    if (count === 0) return false;
+    this.words[at] = count + 1;
+    return true;
+  }
+
+  /** Drops a reference; the last one gives the page back to its zone's owner. @see put_page() in include/linux/mm.h */
+  putPage(page: Page): void {
+    if (!this.putPageTestzero(page)) return;
+    const port = this.freePagePorts[this.zoneOf(page)];
+    if (!port) throw new KernelBug(`nobody takes back idle pages of zone ${this.zoneOf(page)}`);
+    port(page);
+  }
+
+  /**
+   * Drops a reference and says whether it was the last; who hears yes has to free the page.
+   *
+   * @throws KernelBug when nobody held it: it was freed twice
+   * @see put_page_testzero() in include/linux/mm.h
+   */
+  putPageTestzero(page: Page): boolean {
+    const at = page * PAGE_WORDS + refcount;
+    const count = ((this.words[at] as number) - 1) | 0;
+    if (count < 0) this.unreferenced(page);
+    this.words[at] = count;
+    return count === 0;
+  }
+
+  /** Gives an idle page its first user. @throws KernelBug when it has one @see set_page_refcounted() in mm/internal.h */
+  setPageRefcounted(page: Page): void {
+    const { words } = this;
+    const at = page << WORDS_SHIFT;
+    if (((words[(at | refcount) >>> 0] as number) | (words[(at | mapcount) >>> 0] as number)) !== 0) this.busy(page);
+    words[(at | refcount) >>> 0] = 1;
+  }
+
+  /**
+   * Drops the only reference to a page and strips it, in one step: what nearly every free is.
+   *
+   * @returns the number of its zone; -1 when somebody else holds it, or when strip() would refuse it, and it was left alone
+   */
+  release(page: Page, bad: number, dropped: number): number {
+    const { words } = this;
+    const at = page << WORDS_SHIFT;
+    const had = words[at >>> 0] as number;
+    if ((had & bad) !== 0 || words[(at | refcount) >>> 0] !== 1 || words[(at | mapcount) >>> 0] !== 0) return -1;
+    words[at >>> 0] = had & ~dropped;
+    words[(at | refcount) >>> 0] = 0;
+    words[(at | mapping) >>> 0] = 0;
+    words[(at | priv) >>> 0] = 0;
+    this.contents.clear(page);
+    return (had >>> ZONE_SHIFT) & 7;
+  }
+
+  /**
+   * Takes off a page what its last user left there: flags, mapping, private word and contents.
+   *
+   * @param bad flags that the page must not have any more
+   * @param dropped flags that it loses
+   * @returns the flags that it had; 0 when it isn't idle, or has one of the bad flags, and was left alone
+   * @see free_pages_prepare() in mm/page_alloc.c
+   */
+  strip(page: Page, bad: number, dropped: number): number {
+    const words = this.words;
+    const at = page * PAGE_WORDS;
+    const had = words[at] as number;
+    if ((had & bad) !== 0 || words[at + refcount] !== 0 || words[at + mapcount] !== 0) return 0;
+    words[at] = had & ~dropped;
+    words[at + mapping] = 0;
+    words[at + priv] = 0;
+    this.contents.clear(page);
+    return had;
+  }
+
+  /** A copy of the struct page, word by word: for dumps. */
+  copyOf(page: Page): number[] {
+    return [...this.words.subarray(page * PAGE_WORDS, (page + 1) * PAGE_WORDS)];
+  }
+
+  /** Page table entries that map the page. */
+  mapcount(page: Page): number {
+    return this.words[page * PAGE_WORDS + mapcount] as number;
+  }
+
+  setMapcount(page: Page, value: number): void {
+    this.words[page * PAGE_WORDS + mapcount] = value;
+  }
+
+  mapping(page: Page): number {
+    return this.words[page * PAGE_WORDS + mapping] as number;
+  }
+
+  setMapping(page: Page, value: number): void {
+    this.words[page * PAGE_WORDS + mapping] = value;
+  }
+
+  index(page: Page): number {
+    return this.words[page * PAGE_WORDS + index] as number;
+  }
+
+  setIndex(page: Page, value: number): void {
+    this.words[page * PAGE_WORDS + index] = value;
+  }
+
+  private(page: Page): number {
+    return this.words[page * PAGE_WORDS + priv] as number;
+  }
+
+  setPrivate(page: Page, value: number): void {
+    this.words[page * PAGE_WORDS + priv] = value;
+  }
+
+  /** Whether a free block of this order begins here, in this zone. Answers no for struct pages that aren't initialised. @see page_is_buddy() */
+  isFreeBlock(page: Page, zone: number, order: number): boolean {
+    const at = page << WORDS_SHIFT;
+    const bits = this.words[at >>> 0] as number;
+    return (bits & FREE_BLOCK_MASK) === (BUDDY | (zone << ZONE_SHIFT)) && this.words[(at | priv) >>> 0] === order;
+  }
+
+  /** Order of the free block that begins here, -1 where none does. @see buddy_order() */
+  freeBlockOrder(page: Page, zone: number): number {
+    const at = page << WORDS_SHIFT;
+    const bits = this.words[at >>> 0] as number;
+    return (bits & FREE_BLOCK_MASK) === (BUDDY | (zone << ZONE_SHIFT)) ? (this.words[(at | priv) >>> 0] as number) : -1;
+  }
+
+  /** Migrate type of the list that a free block is on. */
+  freeBlockType(page: Page): number {
+    return this.words[((page << WORDS_SHIFT) | index) >>> 0] as number;
+  }
+
+  /** @see set_buddy_order() */
+  markFreeBlock(page: Page, order: number, type: number): void {
+    const { words } = this;
+    const at = page << WORDS_SHIFT;
+    words[at >>> 0] = (words[at >>> 0] as number) | BUDDY;
+    words[(at | priv) >>> 0] = order;
+    words[(at | index) >>> 0] = type;
+  }
+
+  clearFreeBlock(page: Page): void {
+    const { words } = this;
+    const at = page << WORDS_SHIFT;
+    words[at >>> 0] = (words[at >>> 0] as number) & ~BUDDY;
+    words[(at | priv) >>> 0] = 0;
+    words[(at | index) >>> 0] = 0;
+  }
+
+  /** The first page of the compound page that a page is in, else the page itself. @see compound_head() */
+  compoundHead(page: Page): Page {
+    return this.test(page, PageFlag.tail) ? (this.private(page) as Page) : page;
+  }
+
+  /** Pages of the compound page whose head this is. @see compound_order() */
+  compoundOrder(page: Page): number {
+    return this.test(page, PageFlag.head) ? this.private(page) : 0;
+  }
+
+  private unreferenced(page: Page): never {
+    throw new KernelBug(`put_page of frame 0x${this.pageToPfn(page).toString(16)} without a reference`);
+  }
+
+  private busy(page: Page): never {
+    const counts = `refcount ${this.refcount(page)}, mapcount ${this.mapcount(page)}`;
+    throw new KernelBug(`frame 0x${this.pageToPfn(page).toString(16)} is handed out while it is in use (${counts})`);
+  }
+
+  private uninitialised(page: Page): never {
+    throw new KernelBug(`the struct page of frame 0x${this.pageToPfn(page).toString(16)} is read before it is initialised`);
+  }
+}
