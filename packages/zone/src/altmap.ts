@@ -1,0 +1,52 @@
+// Struct pages that live in the memory they describe, or in the device that brings it: a small allocator at the start
+// of the range. Kernel counterpart: struct vmem_altmap in include/linux/memremap.h, mm/sparse-vmemmap.c.
+import { alignUp, KernelError, type Pfn } from "@hetmem/kernel";
+
+export class Altmap {
+  /** First frame of the range. */
+  readonly basePfn: Pfn;
+  /** Frames at its start that the device keeps for itself. */
+  readonly reserve: number;
+  /** Frames behind the reserve that struct pages may use. */
+  readonly free: number;
+  /** Frames lost to alignment. */
+  align = 0;
+  /** Frames used. */
+  alloc = 0;
+
+  constructor(basePfn: Pfn, reserve: number, free: number) {
+    this.basePfn = basePfn;
+    this.reserve = reserve;
+    this.free = free;
+  }
+
+  /** Frames from the base to the first one that is memory of the device's own. @see vmem_altmap_offset() */
+  get offset(): number {
+    return this.reserve + this.free;
+  }
+
+  /**
+   * Takes frames for struct pages, aligned to their own size.
+   *
+   * @throws KernelError ENOMEM when the reserve is too small
+   * @see altmap_alloc_block_buf()
+   */
+  allocBlock(frames: number): Pfn {
+    const next = this.basePfn + this.reserve + this.alloc + this.align;
+    const align = alignUp(next, 2 ** Math.ceil(Math.log2(frames))) - next;
+    if (this.alloc + this.align + align + frames > this.free) {
+      throw new KernelError(
+        "ENOMEM",
+        `${frames} frames of struct pages don't fit in the ${this.free} frames that were set aside for them`,
+      );
+    }
+    this.align += align;
+    this.alloc += frames;
+    return (next + align) as Pfn;
+  }
+
+  /** @see vmem_altmap_free() */
+  freeBlock(frames: number): void {
+    this.alloc -= frames;
+  }
+}

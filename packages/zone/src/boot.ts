@@ -1,0 +1,278 @@
+// How a machine gets its memory at boot: what the firmware lists goes to memblock, zones are laid over it, what is
+// reserved stays out, and the rest becomes the allocator's. No struct page is touched that doesn't have to be. Kernel
+// counterparts: free_area_init() in mm/page_alloc.c, mem_init() in arch/x86/mm/init_64.c.
+import {
+  alignDown,
+  alignUp,
+  type Kernel,
+  KernelError,
+  MiB,
+  type NodeId,
+  PAGE_SIZE,
+  type Pfn,
+  pfnToPhys,
+  type PhysAddr,
+  physAddr,
+  physToPfn,
+} from "@hetmem/kernel";
+import { MemMap } from "@hetmem/page";
+import { logFreeAreaInit } from "./boot-log.ts";
+import { initBootSections } from "./boot-sections.ts";
+import { Memblock, type PfnRange } from "./memblock.ts";
+import { allZones, type Memory } from "./memory.ts";
+import { MemoryNode } from "./node.ts";
+import { PageAllocator } from "./page-alloc.ts";
+import { Pageblocks } from "./pageblock.ts";
+import { ZoneStat } from "./vmstat.ts";
+import { initPerZoneWmarkMin, runsKhugepaged } from "./watermark.ts";
+import {
+  archZoneRanges,
+  findMovableStarts,
+  type MovableOptions,
+  pagesWithin,
+  zoneSizes,
+} from "./zone-sizes.ts";
+import { Zone } from "./zone.ts";
+import { type ZoneName, ZoneType } from "./zone-type.ts";
+import { buildAllZonelists } from "./zonelist.ts";
+
+/** Bytes [start, end) of memory. */
+export interface BootRange {
+  readonly start: PhysAddr;
+  readonly end: PhysAddr;
+}
+
+export interface BootMemoryRange extends BootRange {
+  /** The firmware says that it may be taken away: with movable_node it is ZONE_MOVABLE. */
+  readonly hotpluggable?: boolean;
+}
+
+export interface BootNode {
+  readonly id: NodeId;
+  /** RAM that is there at boot. Part pages at either end are left out. */
+  readonly memory: readonly BootMemoryRange[];
+  readonly cpus: readonly number[];
+  /** Where ZONE_MOVABLE begins in this node; wins over the options. */
+  readonly movableFrom?: PhysAddr;
+}
+
+/** What was measured of a boot zone on a real host. */
+export interface BootZone {
+  readonly node: NodeId;
+  readonly zone: ZoneName;
+  /** Pages that the allocator never got: present minus managed. */
+  readonly reservedPages: number;
+  /**
+   * Pages that it got last, once the watermarks were set: the initrd and what only the boot needs of the kernel. Until
+   * memory is plugged in, the watermarks are those of a zone without them.
+   */
+  readonly freedLatePages?: number;
+}
+
+export interface BootConfig extends MovableOptions {
+  /** Every possible node, ascending. */
+  readonly nodes: readonly BootNode[];
+  /** distances[a][b] by position in `nodes`; 10 is local. 10 and 20 where absent. */
+  readonly distances: readonly (readonly number[])[];
+  /** Bits of a physical address. */
+  readonly physicalBits: number;
+  /** Pages of memory and device memory that the machine may have at once, hotplug included. */
+  readonly maxPages: number;
+  /** Bytes that firmware and kernel keep: the kernel's image. The first MiB always is. */
+  readonly reserved: readonly BootRange[];
+  /** Zones that aren't listed reserve what `reserved` says. */
+  readonly zones?: readonly BootZone[];
+}
+
+const LOCAL_DISTANCE = 10;
+const REMOTE_DISTANCE = 20;
+/** Linux keeps all of it: BIOSes write there. @see reserve_real_mode() in arch/x86/realmode/init.c */
+const LOW_MEMORY = 1 * MiB;
+/** Bytes of Linux's struct page. */
+const STRUCT_PAGE_BYTES = 64;
+
+/**
+ * Boots the memory of a machine.
+ *
+ * @throws KernelError EINVAL for ranges that overlap or a zone that reserves more than it has, ENOMEM when maxPages
+ *   doesn't hold the boot memory
+ */
+export function bootMemory(kernel: Kernel, config: BootConfig): Memory {
+  const memblock = collectMemory(config);
+  const memmap = new MemMap({ maxPages: config.maxPages, physicalBits: config.physicalBits });
+  const pageblocks = new Pageblocks(memmap);
+  const nodes = createNodes(memmap, pageblocks, config);
+  const allocator = new PageAllocator(kernel, memmap, pageblocks, nodes);
+  for (const type of [ZoneType.DMA, ZoneType.DMA32, ZoneType.Normal, ZoneType.Movable]) {
+    memmap.setFreePage(type, (page) => allocator.freeUnrefPages(page, memmap.compoundOrder(page)));
+  }
+  const memory: Memory = {
+    kernel,
+    memmap,
+    allocator,
+    memblock,
+    nodes,
+    distance: distanceTable(config),
+    movableNode: config.movable_node === true,
+    counters: { poisonedPages: 0, minFreeKbytes: 0, khugepaged: false, policyZone: ZoneType.DMA },
+  };
+  freeAreaInit(memory, config);
+  reserveAsMeasured(memory, config);
+  memInit(memory);
+  finishBoot(memory, config);
+  return memory;
+}
+
+/** @see e820__memblock_setup() in arch/x86/kernel/e820.c */
+function collectMemory(config: BootConfig): Memblock {
+  const memblock = new Memblock();
+  for (const { id, memory } of config.nodes) {
+    for (const { start, end, hotpluggable } of memory) {
+      const taken = memblock.memory.find((region) => region.base < end && region.end > start);
+      if (taken) {
+        const range = `0x${start.toString(16)}-0x${(end - 1).toString(16)}`;
+        throw new KernelError(
+          "EINVAL",
+          `memory ${range} of node ${id} overlaps memory of node ${taken.node}: give each byte to one node`,
+        );
+      }
+      memblock.add(start, end - start, id, hotpluggable);
+    }
+  }
+  memblock.reserve(physAddr(0), LOW_MEMORY);
+  for (const { start, end } of config.reserved) {
+    const base = alignDown(start, PAGE_SIZE);
+    memblock.reserve(physAddr(base), alignUp(end, PAGE_SIZE) - base);
+  }
+  return memblock;
+}
+
+function createNodes(memmap: MemMap, pageblocks: Pageblocks, config: BootConfig): (MemoryNode | undefined)[] {
+  const nodes: (MemoryNode | undefined)[] = [];
+  // Per-cpu lists are found by cpu number, and numbers may have gaps.
+  const cpus = config.nodes.reduce((max, node) => Math.max(max, ...node.cpus.map((cpu) => cpu + 1)), 1);
+  for (const { id, cpus: own } of config.nodes) {
+    const zones = Object.values(ZoneType).map((type) => new Zone(memmap, pageblocks, id, type, cpus));
+    nodes[id] = new MemoryNode(id, own, zones);
+  }
+  return Array.from(nodes);
+}
+
+function distanceTable({ nodes, distances }: BootConfig): Memory["distance"] {
+  const position = new Map(nodes.map(({ id }, index) => [id, index]));
+  return (from, to) => {
+    const known = distances[position.get(from) ?? -1]?.[position.get(to) ?? -1];
+    return known ?? (from === to ? LOCAL_DISTANCE : REMOTE_DISTANCE);
+  };
+}
+
+/** Says what each zone and node spans. @see free_area_init() */
+function freeAreaInit(memory: Memory, config: BootConfig): void {
+  const { memblock } = memory;
+  const ranges = archZoneRanges(memblock);
+  const movableStarts = findMovableStarts(memblock, config);
+  for (const { id, movableFrom } of config.nodes) {
+    if (movableFrom !== undefined) movableStarts.set(id, physToPfn(movableFrom));
+  }
+  for (const node of memory.nodes) {
+    if (!node) continue;
+    const frames = memblock.pfnRanges(node.id);
+    for (const [type, size] of zoneSizes(frames, ranges, movableStarts.get(node.id)).entries()) {
+      const zone = node.zones[type];
+      if (!zone || size.end <= size.start) continue;
+      zone.startPfn = size.start;
+      zone.spannedPages = size.end - size.start;
+      zone.presentPages = size.presentPages;
+      zone.presentEarlyPages = size.presentPages;
+    }
+    const first = frames[0];
+    const last = frames.at(-1);
+    if (first && last) {
+      node.startPfn = first.start;
+      node.spannedPages = last.end - first.start;
+    }
+    node.online = first !== undefined || node.cpus.length > 0;
+  }
+  logFreeAreaInit(memory, ranges, movableStarts);
+}
+
+/**
+ * Makes each measured zone reserve what it does on the host: what is missing comes from the top of the zone, as memblock
+ * allocates, and what is too much is given back from there.
+ */
+function reserveAsMeasured({ memblock, nodes }: Memory, { zones = [] }: BootConfig): void {
+  for (const { node, zone: name, reservedPages } of zones) {
+    const zone = nodes[node]?.zones.find((candidate) => candidate.name === name);
+    if (!zone || reservedPages > zone.presentPages) {
+      const present = zone?.presentPages ?? 0;
+      throw new KernelError(
+        "EINVAL",
+        `zone ${name} of node ${node} reserves ${reservedPages} pages and has ${present}`,
+      );
+    }
+    const limits = { min: zone.startPfn * PAGE_SIZE, max: zone.endPfn * PAGE_SIZE };
+    const free = memblock.freePfnRanges(node, limits);
+    const missing = reservedPages - (zone.presentPages - pagesWithin(free, zone.startPfn, zone.endPfn));
+    if (missing > 0) reserveTop(memblock, free, missing);
+    else if (missing < 0) giveBackTop(memblock, memblock.pfnRanges(node), zone, -missing);
+  }
+}
+
+function reserveTop(memblock: Memblock, free: readonly PfnRange[], pages: number): void {
+  let left = pages;
+  for (const { start, end } of free.toReversed()) {
+    const taken = Math.min(left, end - start);
+    if (taken > 0) memblock.reserve(pfnToPhys((end - taken) as Pfn), taken * PAGE_SIZE);
+    left -= taken;
+  }
+}
+
+function giveBackTop(memblock: Memblock, frames: readonly PfnRange[], zone: Zone, pages: number): void {
+  let left = pages;
+  for (const region of memblock.reserved.toReversed()) {
+    for (const range of frames.toReversed()) {
+      const start = Math.max(range.start, region.base / PAGE_SIZE, zone.startPfn);
+      const end = Math.min(range.end, region.end / PAGE_SIZE, zone.endPfn);
+      const given = Math.min(left, end - start);
+      if (given > 0) memblock.free(pfnToPhys((end - given) as Pfn), given * PAGE_SIZE);
+      left -= Math.max(given, 0);
+    }
+  }
+}
+
+/** Hands what isn't reserved to the allocator. @see mem_init() in arch/x86/mm/init_64.c */
+function memInit(memory: Memory): void {
+  for (const zone of allZones(memory)) zone.managedPages = managedEstimate(memory.memblock, zone);
+  buildAllZonelists(memory);
+  initBootSections(memory);
+  const free = memory.memblock.freePfnRanges();
+  for (const zone of allZones(memory)) {
+    const own = free.filter(({ node }) => node === zone.node);
+    zone.managedPages = pagesWithin(own, zone.startPfn, zone.endPfn);
+    zone.stat[ZoneStat.nr_free_pages] = zone.managedPages;
+  }
+}
+
+/** What a zone is thought to manage until it is known: all but its struct pages. @see free_area_init_core() */
+function managedEstimate(memblock: Memblock, zone: Zone): number {
+  const { presentPages, spannedPages } = zone;
+  const holed = spannedPages > presentPages + (presentPages >> 4);
+  const memmapPages = Math.ceil(((holed ? presentPages : spannedPages) * STRUCT_PAGE_BYTES) / PAGE_SIZE);
+  const estimate = Math.max(presentPages - memmapPages, 0);
+  if (zone.type !== ZoneType.DMA) return estimate;
+  const free = pagesWithin(memblock.freePfnRanges(zone.node), zone.startPfn, zone.endPfn);
+  return Math.max(estimate - (presentPages - free), 0);
+}
+
+/** Sets the watermarks, before the last of what the boot needed is free. */
+function finishBoot(memory: Memory, { zones = [] }: BootConfig): void {
+  const late = zones.flatMap(({ node, zone: name, freedLatePages = 0 }) => {
+    const zone = memory.nodes[node]?.zones.find((candidate) => candidate.name === name);
+    return zone ? [{ zone, pages: Math.min(freedLatePages, zone.managedPages) }] : [];
+  });
+  for (const { zone, pages } of late) zone.managedPages -= pages;
+  const managed = [...allZones(memory)].reduce((sum, zone) => sum + zone.managedPages, 0);
+  memory.counters.khugepaged = runsKhugepaged(managed);
+  initPerZoneWmarkMin(memory);
+  for (const { zone, pages } of late) zone.managedPages += pages;
+}

@@ -1,0 +1,213 @@
+// The buddy allocator of one zone: free blocks of 2^order pages, listed by order and migrate type. A block that is
+// freed merges with its buddy; a request takes the smallest block that fits and gives the rest back. Memory that
+// nobody has touched isn't listed at all: the zone keeps the sections it has not grown into, which count as free
+// blocks of the largest order at the end of the list. Kernel counterpart: mm/page_alloc.c.
+import { KernelBug, type Page } from "@hetmem/kernel";
+import { type ListId, type MemMap, NULL_PAGE } from "@hetmem/page";
+import type { Pageblocks } from "./pageblock.ts";
+import {
+  MAX_ORDER,
+  MIGRATE_PCPTYPES,
+  MIGRATE_TYPES,
+  MigrateType,
+  PAGEBLOCK_NR_PAGES,
+  PAGEBLOCK_ORDER,
+  type ZoneType,
+} from "./zone-type.ts";
+
+/** As MIGRATE_TYPES; a binding of another module is read at each use, a local one is not. */
+const TYPES: number = MIGRATE_TYPES;
+const LARGEST = MAX_ORDER - 1;
+
+/** Where each type looks when its own blocks are gone. @see fallbacks[] in mm/page_alloc.c */
+const FALLBACKS: readonly (readonly MigrateType[])[] = [
+  [MigrateType.Reclaimable, MigrateType.Movable],
+  [MigrateType.Reclaimable, MigrateType.Unmovable],
+  [MigrateType.Unmovable, MigrateType.Movable],
+];
+
+/** Lists a whole section of untouched memory, and says whether there was one. */
+export type GrowZone = () => boolean;
+
+export class FreeArea {
+  /** Pages on the lists of one type, untouched memory not among them. */
+  readonly pagesOfType: Float64Array = new Float64Array(MIGRATE_TYPES);
+  private readonly memmap: MemMap;
+  private readonly pageblocks: Pageblocks;
+  private readonly zone: ZoneType;
+  private readonly growZone: GrowZone;
+  /** The list of order 0 and the first type; the others follow by order * MIGRATE_TYPES + type. */
+  private readonly firstList: number;
+
+  constructor(memmap: MemMap, pageblocks: Pageblocks, zone: ZoneType, grow: GrowZone) {
+    this.memmap = memmap;
+    this.pageblocks = pageblocks;
+    this.zone = zone;
+    this.growZone = grow;
+    this.firstList = memmap.lists.create();
+    for (let i = 1; i < MAX_ORDER * MIGRATE_TYPES; i++) memmap.lists.create();
+  }
+
+  /** Listed blocks of one order and type. */
+  blocks(order: number, type: MigrateType): number {
+    return this.memmap.lists.count(this.listOf(order, type));
+  }
+
+  /** First pages of those blocks, in list order. */
+  blockPages(order: number, type: MigrateType): Iterable<Page> {
+    return this.memmap.lists.pages(this.listOf(order, type));
+  }
+
+  /**
+   * Puts a block on the free lists, merged with every free buddy. The pages have no references.
+   *
+   * @param toTail to be used last: freshly onlined memory, and what came back from isolation
+   * @see __free_one_page()
+   */
+  free(page: Page, order: number, type: MigrateType, toTail: boolean): void {
+    const memmap = this.memmap;
+    let block = page | 0;
+    let level = order | 0;
+    while (level < LARGEST) {
+      const buddy = (block ^ (1 << level)) as Page;
+      if (!memmap.isFreeBlock(buddy, this.zone, level)) break;
+      if (level >= PAGEBLOCK_ORDER && !mayMerge(type, this.pageblocks.get(buddy))) break;
+      this.unlist(buddy, level);
+      block &= ~(1 << level);
+      level++;
+    }
+    this.enlist(block as Page, level, type, toTail || this.mergeLikely(block, level));
+  }
+
+  /**
+   * Takes a block of 2^order pages, NULL_PAGE when there is none. Pages come off with no flags of the allocator and no
+   * references.
+   *
+   * @see __rmqueue()
+   */
+  take(order: number, type: MigrateType): Page {
+    const page = this.takeSmallest(order, type);
+    if (page !== NULL_PAGE) return page;
+    if (this.growToLargest() && type === MigrateType.Movable) {
+      const grown = this.takeSmallest(order, type);
+      if (grown !== NULL_PAGE) return grown;
+    }
+    return this.steal(order, type) ? this.takeSmallest(order, type) : (NULL_PAGE as Page);
+  }
+
+  /** Takes one given free block off its list: what isolation and memory failure do. */
+  takeBlock(block: Page, order: number): void {
+    if (!this.memmap.isFreeBlock(block, this.zone, order)) throw new KernelBug(`page ${block} is not a free block of order ${order}`);
+    this.unlist(block, order);
+  }
+
+  /**
+   * Moves the free pages of one pageblock to the lists of another type, and returns how many these are.
+   *
+   * @see move_freepages_block()
+   */
+  moveFreePages(pageblock: Page, to: MigrateType): number {
+    let moved = 0;
+    const start = pageblock & ~(PAGEBLOCK_NR_PAGES - 1);
+    for (let page = start; page < start + PAGEBLOCK_NR_PAGES; ) {
+      const order = this.memmap.freeBlockOrder(page as Page, this.zone);
+      if (order < 0) {
+        page++;
+        continue;
+      }
+      this.relist(page as Page, order, to, true);
+      moved += 1 << order;
+      page += 1 << order;
+    }
+    return moved;
+  }
+
+  /** Lists untouched sections until one brings a block of the largest order; those at the end of a node may have none. */
+  private growToLargest(): boolean {
+    let grown = false;
+    while (this.blocks(MAX_ORDER - 1, MigrateType.Movable) === 0 && this.growZone()) grown = true;
+    return grown;
+  }
+
+  private takeSmallest(order: number, type: MigrateType): Page {
+    const { lists } = this.memmap;
+    for (let level = order; level <= LARGEST; level++) {
+      const page = lists.first(this.listOf(level, type));
+      if (page === NULL_PAGE) continue;
+      this.unlist(page, level);
+      this.expand(page, order, level, type);
+      return page;
+    }
+    return NULL_PAGE as Page;
+  }
+
+  /** Gives the upper halves of a block back until 2^low pages are left. @see expand() */
+  private expand(page: Page, low: number, high: number, type: MigrateType): void {
+    for (let level = high - 1; level >= low; level--) this.enlist((page + (1 << level)) as Page, level, type, false);
+  }
+
+  /** Makes blocks of another type ours, the largest first. @see __rmqueue_fallback() */
+  private steal(order: number, type: MigrateType): boolean {
+    for (let level = LARGEST; level >= order; level--) {
+      for (const from of FALLBACKS[type] ?? []) {
+        const block = this.memmap.lists.first(this.listOf(level, from));
+        if (block === NULL_PAGE) continue;
+        this.stealBlock(block, level, type);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Takes the whole pageblock where that keeps types together, else the one block. @see steal_suitable_fallback() */
+  private stealBlock(block: Page, order: number, type: MigrateType): void {
+    if (order >= PAGEBLOCK_ORDER) {
+      this.relist(block, order, type, false);
+      this.pageblocks.setRange(block, 1 << order, type);
+      return;
+    }
+    if (order < PAGEBLOCK_ORDER >> 1 && type === MigrateType.Movable) {
+      this.relist(block, order, type, false);
+      return;
+    }
+    const moved = this.moveFreePages(block, type);
+    // A pageblock that is mostly ours by now changes sides, so that what is freed in it comes to us too.
+    if (moved >= PAGEBLOCK_NR_PAGES / 2) this.pageblocks.set(block, type);
+  }
+
+  private enlist(block: Page, order: number, type: MigrateType, toTail: boolean): void {
+    const { lists } = this.memmap;
+    this.memmap.markFreeBlock(block, order, type);
+    if (toTail) lists.addTail(this.listOf(order, type), block);
+    else lists.addHead(this.listOf(order, type), block);
+    this.pagesOfType[type] = (this.pagesOfType[type] as number) + (1 << order);
+  }
+
+  private unlist(block: Page, order: number): void {
+    const type = this.memmap.freeBlockType(block);
+    this.memmap.lists.remove(this.listOf(order, type as MigrateType), block);
+    this.memmap.clearFreeBlock(block);
+    this.pagesOfType[type] = (this.pagesOfType[type] as number) - (1 << order);
+  }
+
+  private relist(block: Page, order: number, to: MigrateType, toTail: boolean): void {
+    this.unlist(block, order);
+    this.enlist(block, order, to, toTail);
+  }
+
+  /** Whether the next larger buddy is free: then this block will soon merge, and is better left alone. @see buddy_merge_likely() */
+  private mergeLikely(block: number, order: number): boolean {
+    if (order >= MAX_ORDER - 2) return false;
+    const parent = block & ~(1 << order);
+    return this.memmap.isFreeBlock((parent ^ (1 << (order + 1))) as Page, this.zone, order + 1);
+  }
+
+  private listOf(order: number, type: MigrateType): ListId {
+    return (this.firstList + order * TYPES + type) as ListId;
+  }
+}
+
+/** An isolated pageblock must not merge with one that isn't: the allocator would hand out its pages. @see migratetype_is_mergeable() */
+function mayMerge(type: MigrateType, buddy: MigrateType): boolean {
+  return type === buddy || (type < MIGRATE_PCPTYPES && buddy < MIGRATE_PCPTYPES);
+}

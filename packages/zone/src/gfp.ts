@@ -1,0 +1,58 @@
+// What a caller of the allocator asks for. Kernel counterpart: include/linux/gfp_types.h.
+import { MigrateType, ZoneType } from "./zone-type.ts";
+
+/** Single bits. The numbers are ours. */
+export const Gfp = {
+  DMA: 1 << 0,
+  HIGHMEM: 1 << 1,
+  DMA32: 1 << 2,
+  /** The page can be moved to another frame. */
+  MOVABLE: 1 << 3,
+  /** It is freed when memory is short, through a shrinker. */
+  RECLAIMABLE: 1 << 4,
+  /** May dip into the reserves below the watermarks. */
+  HIGH: 1 << 5,
+  IO: 1 << 6,
+  FS: 1 << 7,
+  /** The page must read as zeros. */
+  ZERO: 1 << 8,
+  DIRECT_RECLAIM: 1 << 9,
+  KSWAPD_RECLAIM: 1 << 10,
+  NOWARN: 1 << 11,
+  RETRY_MAYFAIL: 1 << 12,
+  NOFAIL: 1 << 13,
+  NORETRY: 1 << 14,
+  /** The pages become one compound page. */
+  COMP: 1 << 15,
+  MEMALLOC: 1 << 16,
+  NOMEMALLOC: 1 << 17,
+  HARDWALL: 1 << 18,
+  /** This node or none. */
+  THISNODE: 1 << 19,
+  /** Charged to the caller's cgroup. */
+  ACCOUNT: 1 << 20,
+} as const;
+
+export const GFP_NOWAIT: number = Gfp.KSWAPD_RECLAIM;
+export const GFP_ATOMIC: number = Gfp.HIGH | Gfp.KSWAPD_RECLAIM;
+const RECLAIM = Gfp.DIRECT_RECLAIM | Gfp.KSWAPD_RECLAIM;
+export const GFP_KERNEL: number = RECLAIM | Gfp.IO | Gfp.FS;
+export const GFP_KERNEL_ACCOUNT: number = GFP_KERNEL | Gfp.ACCOUNT;
+export const GFP_USER: number = GFP_KERNEL | Gfp.HARDWALL;
+export const GFP_HIGHUSER: number = GFP_USER | Gfp.HIGHMEM;
+export const GFP_HIGHUSER_MOVABLE: number = GFP_HIGHUSER | Gfp.MOVABLE;
+export const GFP_TRANSHUGE: number = (GFP_HIGHUSER_MOVABLE | Gfp.COMP | Gfp.NOMEMALLOC | Gfp.NOWARN) & ~Gfp.KSWAPD_RECLAIM;
+
+/** The highest zone that may serve the request. @see gfp_zone() in include/linux/gfp.h */
+export function gfpZone(gfp: number): ZoneType {
+  if ((gfp & Gfp.DMA) !== 0) return ZoneType.DMA;
+  if ((gfp & Gfp.DMA32) !== 0) return ZoneType.DMA32;
+  const movable = Gfp.HIGHMEM | Gfp.MOVABLE;
+  return (gfp & movable) === movable ? ZoneType.Movable : ZoneType.Normal;
+}
+
+/** The kind of pageblock that the page should come from. @see gfp_migratetype() */
+export function gfpMigrateType(gfp: number): MigrateType {
+  if ((gfp & Gfp.MOVABLE) !== 0) return MigrateType.Movable;
+  return (gfp & Gfp.RECLAIMABLE) !== 0 ? MigrateType.Reclaimable : MigrateType.Unmovable;
+}

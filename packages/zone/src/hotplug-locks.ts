@@ -1,0 +1,56 @@
+// The locks of memory hotplug, outermost first: device_hotplug_lock serialises what administrators and drivers start,
+// mem_hotplug_lock keeps readers of the online state off, and memory_add_remove_lock guards the section table under
+// both. Kernel counterparts: drivers/base/core.c (lock_device_hotplug), mm/memory_hotplug.c (mem_hotplug_begin).
+import { type Kernel, KernelBug, Mutex, RwSemaphore, type Sleeps } from "@hetmem/kernel";
+
+export class HotplugLocks {
+  readonly #device: Mutex;
+  readonly #mem: RwSemaphore;
+  readonly #addRemove: Mutex;
+
+  constructor({ lockdep }: Kernel) {
+    this.#device = new Mutex(lockdep, "device_hotplug_lock");
+    this.#mem = new RwSemaphore(lockdep, "mem_hotplug_lock");
+    this.#addRemove = new Mutex(lockdep, "memory_add_remove_lock");
+  }
+
+  *lockDeviceHotplug(): Sleeps<void> {
+    yield* this.#device.lock();
+  }
+
+  unlockDeviceHotplug(): void {
+    this.#device.unlock();
+  }
+
+  /** @throws KernelBug for a caller that came without device_hotplug_lock @see assert_held_device_hotplug() */
+  assertDeviceHotplug(by: string): void {
+    if (!this.#device.heldByCurrent)
+      throw new KernelBug(`${by} needs device_hotplug_lock: call lockDeviceHotplug() first`);
+  }
+
+  /** Keeps every reader and every other change of memory off. @throws KernelBug without device_hotplug_lock */
+  *memHotplugBegin(): Sleeps<void> {
+    this.assertDeviceHotplug("mem_hotplug_begin");
+    yield* this.#mem.downWrite();
+    yield* this.#addRemove.lock();
+  }
+
+  memHotplugDone(): void {
+    this.#addRemove.unlock();
+    this.#mem.upWrite();
+  }
+
+  /** Whether the running task is between begin and done. */
+  get changing(): boolean {
+    return this.#mem.writtenByCurrent && this.#addRemove.heldByCurrent;
+  }
+
+  /** Holds writers off: what is online stays online until putOnlineMems(). */
+  *getOnlineMems(): Sleeps<void> {
+    yield* this.#mem.downRead();
+  }
+
+  putOnlineMems(): void {
+    this.#mem.upRead();
+  }
+}

@@ -1,0 +1,134 @@
+// Memory that the hardware says is bad. A free page is taken from the allocator for good; a page in use goes to
+// whoever maps it, through a port that the process side plugs in. Kernel counterpart: mm/memory-failure.c.
+import { KernelError, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
+import { describePage, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
+import type { Memory } from "./memory.ts";
+import { addTo } from "./page-alloc.ts";
+import { ZoneStat } from "./vmstat.ts";
+import { MAX_ORDER, MigrateType } from "./zone-type.ts";
+
+/** Port: what becomes of a bad page that somebody uses. */
+export interface PoisonedPageOwner {
+  /** Kills or tells those who map it. @throws KernelError EBUSY when the page can't be taken from its users */
+  hardOffline(page: Page): Sleeps<void>;
+  /** Moves the contents elsewhere; the page is free afterwards. @throws KernelError EBUSY when it can't */
+  softOffline(page: Page): Sleeps<void>;
+}
+
+export const nobodyUsesPages: PoisonedPageOwner = {
+  *hardOffline() {
+    throw new KernelError("EBUSY", "the page is in use by the kernel and can't be recovered");
+  },
+  *softOffline() {
+    throw new KernelError("EBUSY", "the page is in use by the kernel and can't be moved");
+  },
+};
+
+export class MemoryFailure {
+  /** Who deals with pages in use. Plugged in by the machine. */
+  owner: PoisonedPageOwner = nobodyUsesPages;
+  readonly #memory: Memory;
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  /**
+   * Handles an uncorrected error in a frame.
+   *
+   * @throws KernelError ENXIO for a frame outside of online memory, EHWPOISON for one that is known to be bad, EBUSY
+   *   when it can't be recovered
+   * @see memory_failure()
+   */
+  *hardOffline(frame: Pfn): Sleeps<void> {
+    const page = this.#onlinePage(frame, "ENXIO");
+    const { memmap, kernel } = this.#memory;
+    if (memmap.test(page, PageFlag.hwpoison)) {
+      throw new KernelError("EHWPOISON", `page 0x${frame.toString(16)} is known to be bad already`);
+    }
+    this.#poison(page);
+    if (this.#takeFree(page)) {
+      kernel.log.printk(
+        3,
+        `Memory failure: 0x${frame.toString(16)}: recovery action for free buddy page: Recovered`,
+      );
+      return;
+    }
+    try {
+      yield* this.owner.hardOffline(page);
+    } catch (error) {
+      kernel.log.printk(
+        3,
+        `Memory failure: 0x${frame.toString(16)}: recovery action for ${describePage(memmap, page)}: Ignored`,
+      );
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a frame out of use before it fails: its contents move, nobody is killed.
+   *
+   * @throws KernelError ENXIO for a frame without a struct page, EIO for one that isn't online, EBUSY when it can't move
+   * @see soft_offline_page()
+   */
+  *softOffline(frame: Pfn): Sleeps<void> {
+    if (!this.#memory.memmap.pfnValid(frame))
+      throw new KernelError("ENXIO", `frame 0x${frame.toString(16)} is not memory of this machine`);
+    const page = this.#onlinePage(frame, "EIO");
+    const { memmap, kernel } = this.#memory;
+    if (memmap.test(page, PageFlag.hwpoison)) {
+      kernel.log.printk(6, `soft_offline_page: 0x${frame.toString(16)} page already poisoned`);
+      return;
+    }
+    if (!this.#takeFree(page)) {
+      yield* this.owner.softOffline(page);
+      if (!this.#takeFree(page))
+        throw new KernelError(
+          "EBUSY",
+          `${describePage(memmap, page)} was taken again while it moved: try again`,
+        );
+    }
+    this.#poison(page);
+  }
+
+  #onlinePage(frame: Pfn, errno: "ENXIO" | "EIO"): Page {
+    const { memmap } = this.#memory;
+    if (!memmap.pfnValid(frame) || !memmap.sections.has(sectionOfPfn(frame), SectionFlag.online)) {
+      throw new KernelError(errno, `frame 0x${frame.toString(16)} is not online memory of this machine`);
+    }
+    const page = memmap.pfnToPage(frame);
+    if (!memmap.initialised(page)) {
+      for (const node of this.#memory.nodes)
+        for (const zone of node?.zones ?? []) zone.deferred.touch(zone, frame);
+    }
+    return page;
+  }
+
+  #poison(page: Page): void {
+    this.#memory.memmap.set(page, PageFlag.hwpoison);
+    this.#memory.counters.poisonedPages++;
+  }
+
+  /** Takes a free page off the lists and gives the rest of its block back. @returns whether it was free @see take_page_off_buddy() */
+  #takeFree(page: Page): boolean {
+    const { memmap, allocator } = this.#memory;
+    const zone = allocator.zoneOf(page);
+    allocator.drainPcp(zone);
+    for (let order = 0; order < MAX_ORDER; order++) {
+      const head = (page & ~((1 << order) - 1)) as Page;
+      if (memmap.freeBlockOrder(head, zone.type) !== order) continue;
+      const type = memmap.freeBlockType(head) as MigrateType;
+      zone.free.takeBlock(head, order);
+      if (type !== MigrateType.Isolate) addTo(zone, ZoneStat.nr_free_pages, -(1 << order));
+      for (let low = order - 1, block = head as number; low >= 0; low--) {
+        const upper = block + (1 << low);
+        const spare = page >= upper ? block : upper;
+        if (page >= upper) block = upper;
+        allocator.freeToBuddy(zone, spare as Page, low, type, false);
+      }
+      memmap.setRefcount(page, 1);
+      return page !== NULL_PAGE;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,180 @@
+// /sys/devices/system/memory: the files through which an administrator adds, onlines, offlines and poisons memory.
+// Kernel counterpart: the device attributes of drivers/base/memory.c.
+import {
+  KernelError,
+  kstrtoull,
+  type NodeId,
+  PAGE_SIZE,
+  type Pfn,
+  physAddr,
+  type Sleeps,
+} from "@hetmem/kernel";
+import { sectionOfPfn, sectionToPfn } from "@hetmem/page";
+import type { AttributeTable, Params } from "@hetmem/vfs";
+import { devicePowerFiles } from "./device-power.ts";
+import { type MemoryBlock, offlineBlock, onlineBlock, validZones } from "./memory-block.ts";
+import type { MemoryFailure } from "./memory-failure.ts";
+import type { MemoryHotplug } from "./memory-hotplug.ts";
+import type { OnlineType } from "./placement.ts";
+
+export interface MemorySysfsOptions {
+  readonly hotplug: MemoryHotplug;
+  readonly failure: MemoryFailure;
+  /** Which node the firmware says an address belongs to. @see memory_add_physaddr_to_nid() */
+  readonly nodeOfAddress: (address: number) => NodeId;
+  readonly removable: RemovablePolicy;
+}
+
+/** What a block's `removable` file says. */
+export type RemovablePolicy = (hotplug: MemoryHotplug, block: MemoryBlock) => boolean;
+
+/** Every block says yes: the file is kept for old programs. @see 53cdc1cb29e8 ("drivers/base/memory.c: indicate all memory blocks as removable") */
+export const alwaysRemovable: RemovablePolicy = () => true;
+
+/**
+ * An online block says yes when all it holds is free or can be moved. An offline one always does.
+ *
+ * @see is_mem_section_removable() before 53cdc1cb29e8
+ */
+export const removableByContents: RemovablePolicy = (hotplug, block) => {
+  const { zone, start, pages } = block;
+  if (block.state === "offline") return true;
+  if (!zone) return false;
+  const { memmap } = hotplug.memory;
+  for (let frame = start as number; frame < start + pages;) {
+    const page = memmap.pfnToPage(frame as Pfn);
+    if (!memmap.pfnValid(frame as Pfn)) return false;
+    if (!memmap.initialised(page)) {
+      if (!zone.deferred.isFree(sectionOfPfn(frame as Pfn))) return false;
+      frame = sectionToPfn(sectionOfPfn(frame as Pfn) + 1);
+      continue;
+    }
+    const order = memmap.freeBlockOrder(page, zone.type);
+    if (order < 0 && memmap.refcount(page) > 0 && !hotplug.migration.isMovable(memmap.compoundHead(page)))
+      return false;
+    frame += order < 0 ? 1 : 1 << order;
+  }
+  return true;
+};
+
+const ONLINE_TYPES: readonly string[] = ["offline", "online", "online_kernel", "online_movable"];
+
+export function memorySysfs({
+  hotplug,
+  failure,
+  nodeOfAddress,
+  removable,
+}: MemorySysfsOptions): AttributeTable {
+  const blockOf = ({ block }: Params): MemoryBlock => hotplug.block(Number(block));
+  return {
+    root: "/sys/devices/system/memory",
+    instances: {
+      block: () => [...hotplug.blocks.keys()].map(String),
+      node: ({ block }) => hotplug.block(Number(block)).nodes.map(String),
+    },
+    links: {
+      "memory{block}/node{node}": ({ node }) => `../../node/node${node}`,
+      "memory{block}/subsystem": () => "../../../../bus/memory",
+    },
+    files: {
+      ...devicePowerFiles(""),
+      ...devicePowerFiles("memory{block}/"),
+      uevent: { show: () => "", store: () => {} },
+      block_size_bytes: { show: () => `${hotplug.blockSize.toString(16)}\n` },
+      auto_online_blocks: {
+        show: () => `${hotplug.autoOnline}\n`,
+        store: (_params, text) => {
+          hotplug.autoOnline = parseOnlineType(text);
+        },
+      },
+      probe: {
+        *store(_params, text) {
+          const address = kstrtoull(text);
+          if (address % hotplug.blockSize !== 0) {
+            throw new KernelError(
+              "EINVAL",
+              `0x${address.toString(16)} is not the start of a block: use a multiple of 0x${hotplug.blockSize.toString(16)}`,
+            );
+          }
+          yield* underDeviceHotplug(hotplug, () =>
+            hotplug.addMemory(nodeOfAddress(address), physAddr(address), hotplug.blockSize),
+          );
+        },
+      },
+      soft_offline_page: { store: (_params, text) => failure.softOffline(frameOf(text)) },
+      hard_offline_page: { store: (_params, text) => failure.hardOffline(frameOf(text)) },
+      "memory{block}/phys_index": {
+        show: (params) => `${blockOf(params).id.toString(16).padStart(8, "0")}\n`,
+      },
+      "memory{block}/phys_device": { show: () => "0\n" },
+      "memory{block}/removable": { show: (params) => `${Number(removable(hotplug, blockOf(params)))}\n` },
+      "memory{block}/state": {
+        show: (params) => `${blockOf(params).state}\n`,
+        store: (params, text) => storeState(hotplug, Number(params["block"]), parseOnlineType(text)),
+      },
+      "memory{block}/online": {
+        show: (params) => `${Number(blockOf(params).state === "online")}\n`,
+        store: (params, text) => storeOnline(hotplug, Number(params["block"]), text),
+      },
+      "memory{block}/valid_zones": {
+        show: (params) =>
+          `${
+            validZones(hotplug, blockOf(params))
+              .map((zone) => zone.name)
+              .join(" ") || "none"
+          }\n`,
+      },
+      "memory{block}/uevent": { show: () => "", store: () => {} },
+    },
+  };
+}
+
+/** Asking for the state that a block is in is an error here, where `online` takes it. @see state_store() */
+function* storeState(hotplug: MemoryHotplug, id: number, type: OnlineType | "offline"): Sleeps<void> {
+  const changed = yield* underDeviceHotplug(hotplug, () => changeState(hotplug, id, type));
+  if (!changed)
+    throw new KernelError("EINVAL", `memory${id} is ${type === "offline" ? "offline" : "online"} already`);
+}
+
+/** @see online_store() in drivers/base/core.c */
+function* storeOnline(hotplug: MemoryHotplug, id: number, text: string): Sleeps<void> {
+  const value = text.trim().toLowerCase();
+  if (!/^(0|1|y|n|on|off)/.test(value))
+    throw new KernelError("EINVAL", `"${text.trim()}" is neither 1 nor 0`);
+  const online = /^(1|y|on)/.test(value);
+  yield* underDeviceHotplug(hotplug, () => changeState(hotplug, id, online ? "online" : "offline"));
+}
+
+function changeState(hotplug: MemoryHotplug, id: number, type: OnlineType | "offline"): Sleeps<boolean> {
+  const block = hotplug.block(id);
+  return type === "offline" ? offlineBlock(hotplug, block) : onlineBlock(hotplug, block, type);
+}
+
+function* underDeviceHotplug<T>(hotplug: MemoryHotplug, change: () => Sleeps<T>): Sleeps<T> {
+  yield* hotplug.locks.lockDeviceHotplug();
+  try {
+    return yield* change();
+  } finally {
+    hotplug.locks.unlockDeviceHotplug();
+  }
+}
+
+/** @see mhp_online_type_from_str() */
+function parseOnlineType(text: string): OnlineType | "offline" {
+  const word = text.replace(/\n$/, "");
+  if (!ONLINE_TYPES.includes(word))
+    throw new KernelError("EINVAL", `"${word}" is not a state: write one of ${ONLINE_TYPES.join(", ")}`);
+  return word as OnlineType | "offline";
+}
+
+/** @throws KernelError EINVAL for what is not a number, as these files answer even where it is too large */
+function frameOf(text: string): Pfn {
+  try {
+    return Math.floor(kstrtoull(text) / PAGE_SIZE) as Pfn;
+  } catch {
+    throw new KernelError(
+      "EINVAL",
+      `"${text.trim()}" is not a physical address: write it in bytes, as 0x100003000`,
+    );
+  }
+}

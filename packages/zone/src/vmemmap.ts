@@ -1,0 +1,93 @@
+// Where the struct pages of added memory are kept: 64 bytes a page as on the real machine, in huge pages of the node,
+// or in an altmap. This is the price of memory that somebody adds. Kernel counterpart: mm/sparse-vmemmap.c.
+import { KernelError, type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
+import type { Altmap } from "./altmap.ts";
+import { Gfp, GFP_KERNEL } from "./gfp.ts";
+import type { PageAllocator } from "./page-alloc.ts";
+import { PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER } from "./zone-type.ts";
+
+/** Bytes of a struct page on x86-64. */
+export const STRUCT_PAGE_BYTES = 64;
+
+/** Frames that the struct pages of so many pages fill. */
+export function vmemmapPages(pages: number): number {
+  return Math.ceil((pages * STRUCT_PAGE_BYTES) / PAGE_SIZE);
+}
+
+interface Backing {
+  readonly altmap: Altmap | undefined;
+  readonly frames: number;
+  /** Blocks of the allocator, with their order. */
+  readonly blocks: readonly (readonly [page: Page, order: number])[];
+}
+
+export class Vmemmap {
+  readonly #allocator: PageAllocator;
+  /** By the first frame that the struct pages describe. */
+  readonly #backing = new Map<Pfn, Backing>();
+
+  constructor(allocator: PageAllocator) {
+    this.#allocator = allocator;
+  }
+
+  /**
+   * Finds room for the struct pages of a range.
+   *
+   * @throws KernelError ENOMEM when neither the altmap nor the node has it
+   * @see vmemmap_populate()
+   */
+  populate(start: Pfn, pages: number, node: NodeId, altmap: Altmap | undefined): void {
+    const frames = vmemmapPages(pages);
+    if (altmap) {
+      altmap.allocBlock(frames);
+      this.#backing.set(start, { altmap, frames, blocks: [] });
+      return;
+    }
+    this.#backing.set(start, { altmap, frames, blocks: this.#allocBlocks(frames, node) });
+  }
+
+  /** @see vmemmap_free() */
+  depopulate(start: Pfn): void {
+    const backing = this.#backing.get(start);
+    if (!backing) return;
+    this.#backing.delete(start);
+    backing.altmap?.freeBlock(backing.frames);
+    this.#freeBlocks(backing.blocks);
+  }
+
+  /** Frames of ordinary memory that hold struct pages of added memory. */
+  get framesInUse(): number {
+    let frames = 0;
+    for (const { altmap, frames: count } of this.#backing.values()) if (!altmap) frames += count;
+    return frames;
+  }
+
+  /** Huge pages as long as there are any, then single ones. */
+  #allocBlocks(frames: number, node: NodeId): (readonly [Page, number])[] {
+    const blocks: (readonly [Page, number])[] = [];
+    for (let left = frames; left > 0;) {
+      const huge = left >= PAGEBLOCK_NR_PAGES ? this.#alloc(PAGEBLOCK_ORDER, node) : NULL_PAGE;
+      const order = huge === NULL_PAGE ? 0 : PAGEBLOCK_ORDER;
+      const page = huge === NULL_PAGE ? this.#alloc(0, node) : huge;
+      if (page === NULL_PAGE) {
+        this.#freeBlocks(blocks);
+        throw new KernelError(
+          "ENOMEM",
+          `no ${left} free pages near node ${node} for the struct pages of the new memory`,
+        );
+      }
+      blocks.push([page as Page, order]);
+      left -= 1 << order;
+    }
+    return blocks;
+  }
+
+  #alloc(order: number, node: NodeId): Page {
+    return this.#allocator.allocPages(GFP_KERNEL | Gfp.RETRY_MAYFAIL | Gfp.NOWARN, order, node);
+  }
+
+  #freeBlocks(blocks: readonly (readonly [Page, number])[]): void {
+    for (const [page, order] of blocks) this.#allocator.freePages(page, order);
+  }
+}

@@ -1,0 +1,84 @@
+// /proc/vmstat and the vmstat file of a node: every counter by name, one a line. Kernel counterpart: mm/vmstat.c,
+// node_read_vmstat() in drivers/base/node.c.
+import { allZones, type Memory } from "./memory.ts";
+import type { MemoryNode } from "./node.ts";
+import {
+  NODE_STATS,
+  type NodeStatName,
+  NodeStat,
+  NUMA_STATS,
+  VM_EVENTS,
+  VmEvent,
+  ZONE_STATS,
+} from "./vmstat.ts";
+import { totalreservePages } from "./watermark.ts";
+import { PAGEBLOCK_NR_PAGES } from "./zone-type.ts";
+import type { Zone } from "./zone.ts";
+
+/** Percent of the free memory and the page cache that may be dirty. @see vm_dirty_ratio in mm/page-writeback.c */
+const DIRTY_RATIO = 20;
+/** Percent at which writing back begins. */
+const DIRTY_BACKGROUND_RATIO = 10;
+/** Counted in pages, printed in huge pages. @see vmstat_item_print_in_thp() */
+const PRINTED_IN_HUGE_PAGES: ReadonlySet<NodeStatName> = new Set([
+  "nr_anon_transparent_hugepages",
+  "nr_file_hugepages",
+  "nr_shmem_hugepages",
+  "nr_shmem_pmdmapped",
+  "nr_file_pmdmapped",
+]);
+
+/** @see vmstat_start() in mm/vmstat.c */
+export function vmstatText(memory: Memory): string {
+  const zones = [...allZones(memory)];
+  const nodes = memory.nodes.filter((node) => node !== undefined);
+  return (
+    countersOf(zones, nodes) +
+    dirtyLimits(memory) +
+    VM_EVENTS.map((name, item) => `${name} ${eventCount(memory, item)}\n`).join("") +
+    "nr_unstable 0\n"
+  );
+}
+
+/** @see node_read_vmstat() in drivers/base/node.c */
+export function nodeVmstatText(node: MemoryNode): string {
+  return countersOf(node.zones, [node]);
+}
+
+/** The counters of a node as they are printed, by name, in the kernel's order. @see node_page_state_pages() */
+export function nodeCounters(nodes: readonly MemoryNode[]): [name: NodeStatName, value: number][] {
+  return NODE_STATS.map((name, item) => {
+    const value = nodes.reduce((sum, { stat }) => sum + (stat[item] ?? 0), 0);
+    return [name, PRINTED_IN_HUGE_PAGES.has(name) ? Math.floor(value / PAGEBLOCK_NR_PAGES) : value];
+  });
+}
+
+function countersOf(zones: readonly Zone[], nodes: readonly MemoryNode[]): string {
+  const zoneLines = ZONE_STATS.map((name, item) => `${name} ${sum(zones, (zone) => zone.stat[item])}\n`);
+  const numaLines = NUMA_STATS.map((name, item) => `${name} ${sum(zones, (zone) => zone.numaStat[item])}\n`);
+  const nodeLines = nodeCounters(nodes).map(([name, value]) => `${name} ${value}\n`);
+  return [...zoneLines, ...numaLines, ...nodeLines].join("");
+}
+
+/** @see global_dirty_limits() in mm/page-writeback.c */
+function dirtyLimits(memory: Memory): string {
+  const free = sum([...allZones(memory)], (zone) => zone.freePages);
+  const files = memory.nodes.reduce((total, node) => {
+    return total + (node?.stat[NodeStat.nr_inactive_file] ?? 0) + (node?.stat[NodeStat.nr_active_file] ?? 0);
+  }, 0);
+  const dirtyable = Math.max(0, free - totalreservePages(memory)) + files + 1;
+  // The kernel counts the ratio in 4096ths, and loses what doesn't fit.
+  const threshold = Math.floor((Math.floor((DIRTY_RATIO * 4096) / 100) * dirtyable) / 4096);
+  const background = Math.floor((Math.floor((DIRTY_BACKGROUND_RATIO * 4096) / 100) * dirtyable) / 4096);
+  return `nr_dirty_threshold ${threshold}\nnr_dirty_background_threshold ${background}\n`;
+}
+
+/** Block devices count in sectors of 512 bytes; the file shows kilobytes. */
+function eventCount({ allocator }: Memory, item: number): number {
+  const count = allocator.events[item] ?? 0;
+  return item === VmEvent.pgpgin || item === VmEvent.pgpgout ? Math.floor(count / 2) : count;
+}
+
+function sum(zones: readonly Zone[], value: (zone: Zone) => number | undefined): number {
+  return zones.reduce((total, zone) => total + (value(zone) ?? 0), 0);
+}

@@ -1,0 +1,131 @@
+// How low each zone may run: the watermarks at which requests are refused and kswapd wakes and rests, what requests for
+// higher zones must leave in lower ones, and the size of the per-cpu lists that follows from it. All of it is worked
+// out anew whenever a zone's managed pages change. Kernel counterpart: init_per_zone_wmark_min() in mm/page_alloc.c.
+import { MiB, PAGE_SIZE, pagesToKiB } from "@hetmem/kernel";
+import { allZones, type Memory, onlineCpus } from "./memory.ts";
+import type { MemoryNode } from "./node.ts";
+import type { Zone } from "./zone.ts";
+import { MIGRATE_PCPTYPES, PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
+import { nrFreeZonePages } from "./zonelist.ts";
+
+/** One page in so many of the higher zones is kept free here; 0 for none. By ZoneType. @see sysctl_lowmem_reserve_ratio */
+const LOWMEM_RESERVE_RATIO = [256, 256, 32, 0, 0] as const;
+/** Of 10,000 pages, how many the watermarks are apart at least. @see watermark_scale_factor */
+const WATERMARK_SCALE_FACTOR = 10;
+const MIN_FREE_KBYTES_MIN = 128;
+const MIN_FREE_KBYTES_MAX = 262_144;
+/** Below this much memory huge pages are off, so that khugepaged asks for nothing. @see hugepage_init() in mm/huge_memory.c */
+const TRANSPARENT_HUGEPAGE_MIN_PAGES = (512 * MiB) / PAGE_SIZE;
+/** Counters of a cpu may be off by this much at the most. */
+const STAT_THRESHOLD_MAX = 125;
+const PAGES_PER_128_MIB = (128 * MiB) / PAGE_SIZE;
+
+/**
+ * Sets the watermarks, the lowmem reserves and the per-cpu limits of every zone.
+ *
+ * @see init_per_zone_wmark_min() in mm/page_alloc.c
+ */
+export function initPerZoneWmarkMin(memory: Memory): void {
+  calculateMinFreeKbytes(memory);
+  setupPerZoneWmarks(memory);
+  setupPerZoneLowmemReserve(memory);
+  setRecommendedMinFreeKbytes(memory);
+}
+
+/** Pages that the machine wants to keep free in all. @see calculate_totalreserve_pages() */
+export function totalreservePages(memory: Memory): number {
+  let sum = 0;
+  for (const zone of allZones(memory)) {
+    const reserve = Math.max(...zone.lowmemReserve) + zone.watermark.high;
+    sum += Math.min(reserve, zone.managedPages);
+  }
+  return sum;
+}
+
+/** How far a cpu's own count of a zone may run ahead. @see calculate_normal_threshold() in mm/vmstat.c */
+export function normalThreshold(memory: Memory, zone: Zone): number {
+  const units = Math.floor(zone.managedPages / PAGES_PER_128_MIB);
+  return Math.min(STAT_THRESHOLD_MAX, 2 * fls(onlineCpus(memory).length) * (1 + fls(units)));
+}
+
+/** @see calculate_min_free_kbytes() */
+function calculateMinFreeKbytes(memory: Memory): void {
+  const lowmemKbytes = pagesToKiB(nrFreeZonePages(memory, ZoneType.Normal));
+  const root = Math.floor(Math.sqrt(lowmemKbytes * 16));
+  memory.counters.minFreeKbytes = Math.min(Math.max(root, MIN_FREE_KBYTES_MIN), MIN_FREE_KBYTES_MAX);
+}
+
+/** @see setup_per_zone_wmarks() */
+function setupPerZoneWmarks(memory: Memory): void {
+  const pagesMin = Math.floor((memory.counters.minFreeKbytes * 1024) / PAGE_SIZE);
+  const lowmemPages = [...allZones(memory)].reduce((sum, zone) => sum + zone.managedPages, 0);
+  for (const node of memory.nodes) {
+    for (const zone of node?.zones ?? []) {
+      const { watermark, managedPages } = zone;
+      const share = lowmemPages === 0 ? 0 : Math.floor((pagesMin * managedPages) / lowmemPages);
+      const apart = Math.max(share >> 2, Math.floor((managedPages * WATERMARK_SCALE_FACTOR) / 10_000));
+      watermark.min = share;
+      watermark.low = share + apart;
+      watermark.high = share + 2 * apart;
+      watermark.boost = 0;
+      if (node) setPcpLimits(memory, node, zone);
+    }
+  }
+}
+
+/** @see zone_set_pageset_high_and_batch() */
+function setPcpLimits(memory: Memory, node: MemoryNode, zone: Zone): void {
+  const cpus = node.cpus.length || onlineCpus(memory).length;
+  const batch = Math.max(1, zoneBatchsize(zone));
+  const high = Math.max(Math.floor(zone.watermark.low / Math.max(cpus, 1)), batch * 4);
+  for (const pcp of zone.pcp) {
+    pcp.high = high;
+    pcp.batch = batch;
+  }
+}
+
+/** About a thousandth of the zone, 1 MiB at the most, as a power of two less one. @see zone_batchsize() */
+function zoneBatchsize(zone: Zone): number {
+  const quarter = Math.floor(Math.min(zone.managedPages >> 10, MiB / PAGE_SIZE) / 4);
+  const batch = Math.max(quarter, 1);
+  return 2 ** (fls(batch + (batch >> 1)) - 1) - 1;
+}
+
+/** @see setup_per_zone_lowmem_reserve() */
+function setupPerZoneLowmemReserve({ nodes }: Memory): void {
+  for (const node of nodes) {
+    for (const zone of node?.zones ?? []) {
+      const ratio = LOWMEM_RESERVE_RATIO[zone.type];
+      let above = 0;
+      for (const upper of node?.zones.slice(zone.type + 1) ?? []) {
+        above += upper.managedPages;
+        zone.setLowmemReserve(upper.type, ratio === 0 || zone.managedPages === 0 ? 0 : Math.floor(above / ratio));
+      }
+    }
+  }
+}
+
+/**
+ * khugepaged wants two pageblocks free in each zone, and as many more as keep the three common migrate types apart.
+ *
+ * @see set_recommended_min_free_kbytes() in mm/khugepaged.c
+ */
+function setRecommendedMinFreeKbytes(memory: Memory): void {
+  if (!memory.counters.khugepaged) return;
+  const zones = [...allZones(memory)].filter((zone) => zone.populated && zone.type <= ZoneType.Normal).length;
+  const wanted = PAGEBLOCK_NR_PAGES * zones * (2 + MIGRATE_PCPTYPES * MIGRATE_PCPTYPES);
+  const affordable = Math.floor(nrFreeZonePages(memory, ZoneType.Normal) / 20);
+  const { counters } = memory;
+  counters.minFreeKbytes = Math.max(counters.minFreeKbytes, pagesToKiB(Math.min(wanted, affordable)));
+  setupPerZoneWmarks(memory);
+}
+
+/** Whether a machine of so many managed pages runs khugepaged. @see hugepage_init() in mm/huge_memory.c */
+export function runsKhugepaged(managedPages: number): boolean {
+  return managedPages >= TRANSPARENT_HUGEPAGE_MIN_PAGES;
+}
+
+/** Position of the highest bit that is set, from 1; 0 of 0. @see fls() */
+function fls(value: number): number {
+  return 32 - Math.clz32(value);
+}

@@ -1,0 +1,186 @@
+// Which frames each zone of each node spans at boot. DMA ends at 16 MiB, DMA32 at 4 GiB, Normal is what lies above;
+// kernelcore=, movablecore= and movable_node say where in each node ZONE_MOVABLE begins. Kernel counterpart:
+// find_zone_movable_pfns_for_nodes() and calculate_node_totalpages() in mm/page_alloc.c.
+import { alignUp, GiB, MiB, type NodeId, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
+import type { Memblock, PfnRange } from "./memblock.ts";
+import { MAX_NR_ZONES, MAX_ORDER_NR_PAGES, ZoneType } from "./zone-type.ts";
+
+/** How much of the boot memory is to be ZONE_MOVABLE. Sizes are bytes. */
+export interface MovableOptions {
+  /** Memory that stays out of ZONE_MOVABLE, spread over the nodes. */
+  readonly kernelcore?: number;
+  /** Memory that goes to ZONE_MOVABLE, spread over the nodes. */
+  readonly movablecore?: number;
+  /** Memory that the firmware calls hotpluggable is ZONE_MOVABLE; the two sizes are ignored. */
+  readonly movable_node?: boolean;
+}
+
+/** The frames [start, end) that a zone spans, and how many of these are memory. */
+export interface ZoneSize {
+  readonly start: Pfn;
+  readonly end: Pfn;
+  readonly presentPages: number;
+}
+
+/** Frames [low, high) that a zone may have on any node. */
+export interface ZoneRange {
+  readonly low: Pfn;
+  readonly high: Pfn;
+}
+
+const DMA_END = (16 * MiB) / PAGE_SIZE;
+const DMA32_END = (4 * GiB) / PAGE_SIZE;
+
+/**
+ * The range of every zone type, by ZoneType: empty where low and high are equal. Movable and Device have none of their
+ * own.
+ *
+ * @see zone_sizes_init() in arch/x86/mm/init.c
+ */
+export function archZoneRanges(memblock: Memblock): ZoneRange[] {
+  const frames = memblock.pfnRanges();
+  const first = frames[0]?.start ?? 0;
+  const last = frames.at(-1)?.end ?? 0;
+  const dma = clamp(DMA_END, first, last);
+  const dma32 = clamp(DMA32_END, first, last);
+  const bounds = [first, dma, dma32, Math.max(last, first), 0, 0] as Pfn[];
+  return Array.from({ length: MAX_NR_ZONES }, (_, type) =>
+    type <= ZoneType.Normal
+      ? { low: bounds[type] as Pfn, high: bounds[type + 1] as Pfn }
+      : { low: 0 as Pfn, high: 0 as Pfn },
+  );
+}
+
+/**
+ * Where ZONE_MOVABLE begins, by node; a node without one is absent.
+ *
+ * @see find_zone_movable_pfns_for_nodes()
+ */
+export function findMovableStarts(memblock: Memblock, options: MovableOptions): Map<NodeId, Pfn> {
+  const starts = options.movable_node
+    ? hotpluggableStarts(memblock)
+    : startsBehindKernelcore(memblock, options);
+  return keptInNode(memblock, starts);
+}
+
+/** Sizes of a node's zones, by ZoneType; an empty one starts and ends at the same frame. @see zone_spanned_pages_in_node() */
+export function zoneSizes(
+  frames: readonly PfnRange[],
+  ranges: readonly ZoneRange[],
+  movableStart: Pfn | undefined,
+): ZoneSize[] {
+  const nodeStart = frames[0]?.start ?? (0 as Pfn);
+  const nodeEnd = frames.at(-1)?.end ?? (0 as Pfn);
+  return ranges.map(({ low, high }, type) => {
+    let start = clamp(nodeStart, low, high);
+    let end = clamp(nodeEnd, low, high);
+    if (type === ZoneType.Movable) {
+      start = movableStart ?? (0 as Pfn);
+      end = movableStart === undefined ? start : nodeEnd;
+    } else if (movableStart !== undefined) {
+      end = Math.max(start, Math.min(end, movableStart)) as Pfn;
+    }
+    return { start, end, presentPages: pagesWithin(frames, start, end) };
+  });
+}
+
+/** Frames of the ranges that lie in [start, end). */
+export function pagesWithin(frames: readonly PfnRange[], start: number, end: number): number {
+  return frames.reduce(
+    (sum, range) => sum + Math.max(0, Math.min(range.end, end) - Math.max(range.start, start)),
+    0,
+  );
+}
+
+/** The lowest hotpluggable frame of each node. */
+function hotpluggableStarts(memblock: Memblock): Map<NodeId, number> {
+  const starts = new Map<NodeId, number>();
+  for (const { base, node, hotpluggable } of memblock.memory) {
+    if (node === undefined || !hotpluggable) continue;
+    const frame = Math.floor(base / PAGE_SIZE);
+    starts.set(node, Math.min(frame, starts.get(node) ?? frame));
+  }
+  return starts;
+}
+
+/**
+ * Spreads the kernel's share evenly over the nodes. A node that has less than its part passes the rest on to the
+ * others, in another round.
+ */
+function startsBehindKernelcore(memblock: Memblock, options: MovableOptions): Map<NodeId, number> {
+  const starts = new Map<NodeId, number>();
+  const total = pagesWithin(memblock.pfnRanges(), 0, Number.POSITIVE_INFINITY);
+  let required = requiredKernelcore(options, total);
+  if (required === 0 || required >= total) return starts;
+  const nodes = [...new Set(memblock.pfnRanges().map(({ node }) => node))].sort((a, b) => a - b);
+  const usableStart = lowestMovableFrame(memblock);
+  for (let usable = nodes.length; usable > 0; usable--) {
+    let share = Math.floor(required / usable);
+    for (const node of nodes) {
+      if (required < share) share = Math.floor(required / usable);
+      required -= walkNode(memblock.pfnRanges(node), node, starts, usableStart, share, required);
+    }
+    if (required <= usable - 1) break;
+  }
+  return starts;
+}
+
+/** Pages that stay out of ZONE_MOVABLE; 0 when nothing was asked for. */
+function requiredKernelcore({ kernelcore = 0, movablecore = 0 }: MovableOptions, total: number): number {
+  const core = Math.floor(kernelcore / PAGE_SIZE);
+  if (movablecore === 0) return core;
+  const movable = Math.min(total, alignUp(Math.floor(movablecore / PAGE_SIZE), MAX_ORDER_NR_PAGES));
+  return Math.max(core, total - movable);
+}
+
+/** ZONE_MOVABLE takes frames from the highest zone only: below its start, all is the kernel's. @see find_usable_zone_for_movable() */
+function lowestMovableFrame(memblock: Memblock): number {
+  return archZoneRanges(memblock).findLast(({ low, high }) => high > low)?.low ?? 0;
+}
+
+/** Moves a node's start up until its share is met. @returns pages of the requirement that were met */
+function walkNode(
+  frames: readonly PfnRange[],
+  node: NodeId,
+  starts: Map<NodeId, number>,
+  usableStart: number,
+  share: number,
+  required: number,
+): number {
+  let remaining = share;
+  let met = 0;
+  for (const range of frames) {
+    let start = Math.max(range.start, starts.get(node) ?? 0);
+    if (start >= range.end) continue;
+    if (start < usableStart) {
+      const kernelOnly = Math.min(range.end, usableStart) - start;
+      remaining -= Math.min(kernelOnly, remaining);
+      met += Math.min(kernelOnly, required - met);
+      if (range.end <= usableStart) {
+        starts.set(node, range.end);
+        continue;
+      }
+      start = usableStart;
+    }
+    const pages = Math.min(range.end - start, remaining);
+    starts.set(node, start + pages);
+    met += Math.min(pages, required - met);
+    remaining -= pages;
+    if (remaining === 0) break;
+  }
+  return met;
+}
+
+/** Starts on block borders of the largest order, where they lie within their node. */
+function keptInNode(memblock: Memblock, starts: ReadonlyMap<NodeId, number>): Map<NodeId, Pfn> {
+  const kept = new Map<NodeId, Pfn>();
+  for (const [node, start] of starts) {
+    const aligned = alignUp(start, MAX_ORDER_NR_PAGES) as Pfn;
+    if (aligned < (memblock.pfnRanges(node).at(-1)?.end ?? 0)) kept.set(node, aligned);
+  }
+  return kept;
+}
+
+function clamp(frame: number, low: number, high: number): Pfn {
+  return Math.min(Math.max(frame, low), high) as Pfn;
+}

@@ -1,0 +1,121 @@
+// Which frames a zone and its node span, as ranges join and leave. Kernel counterpart: move_pfn_range_to_zone() and
+// remove_pfn_range_from_zone() in mm/memory_hotplug.c.
+import type { Page, Pfn } from "@hetmem/kernel";
+import {
+  NO_ZONE,
+  PageFlag,
+  PAGES_PER_SECTION,
+  PAGES_PER_SUBSECTION,
+  SectionFlag,
+  sectionOfPfn,
+} from "@hetmem/page";
+import type { Memory } from "./memory.ts";
+import type { MemoryNode } from "./node.ts";
+import type { Zone } from "./zone.ts";
+import { type MigrateType, ZoneType } from "./zone-type.ts";
+
+/**
+ * Ties a range to a zone: every page is reserved, with one reference, and the zone spans it.
+ *
+ * @param type migrate type of its pageblocks
+ */
+export function movePfnRangeToZone(
+  memory: Memory,
+  zone: Zone,
+  start: Pfn,
+  pages: number,
+  type: MigrateType,
+): void {
+  const node = memory.nodes[zone.node] as MemoryNode;
+  extend(zone, start, pages);
+  extend(node, start, pages);
+  for (const [page, count] of sectionPieces(memory, start, pages)) {
+    memory.memmap.initRange(page, count, zone.type, PageFlag.reserved, 1);
+    memory.allocator.pageblocks.setRange(page, count, type);
+    memory.memmap.sections.set(sectionOfPfn(memory.memmap.pageToPfn(page)), SectionFlag.initialised);
+  }
+}
+
+/** Unties a range from its zone, which must not use its pages any more, and shrinks the spans. */
+export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, pages: number): void {
+  tieToNoZone(memory, start, pages);
+  // ZONE_DEVICE ranges have no sections that are online, so its span can't be found again by looking: it stays.
+  if (zone.type === ZoneType.Device) return;
+  shrinkZoneSpan(memory, zone, start, (start + pages) as Pfn);
+  updateNodeSpan(memory.nodes[zone.node] as MemoryNode);
+}
+
+/** What the struct pages of memory are that isn't online: reserved, of no zone. */
+export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
+  for (const [page, count] of sectionPieces(memory, start, pages)) {
+    memory.memmap.initRange(page, count, NO_ZONE, PageFlag.reserved, 1);
+  }
+}
+
+/** A range cut at sections, each piece as its first page and its length: struct pages are consecutive within one. */
+export function* sectionPieces(
+  { memmap }: Memory,
+  start: Pfn,
+  pages: number,
+): Generator<readonly [page: Page, pages: number], void, void> {
+  const end = start + pages;
+  for (let frame = start; frame < end;) {
+    const next = Math.min(end, (sectionOfPfn(frame) + 1) * PAGES_PER_SECTION);
+    yield [memmap.pfnToPage(frame), next - frame];
+    frame = next as Pfn;
+  }
+}
+
+/** @see resize_zone_range() */
+function extend(span: { startPfn: Pfn; spannedPages: number }, start: Pfn, pages: number): void {
+  const oldEnd = span.spannedPages === 0 ? start : span.startPfn + span.spannedPages;
+  if (span.spannedPages === 0 || start < span.startPfn) span.startPfn = start;
+  span.spannedPages = Math.max(start + pages, oldEnd) - span.startPfn;
+}
+
+/** @see shrink_zone_span() */
+function shrinkZoneSpan(memory: Memory, zone: Zone, start: Pfn, end: Pfn): void {
+  const zoneEnd = zone.endPfn;
+  if (zone.startPfn === start) {
+    const first = firstFrameOf(memory, zone, end, zoneEnd);
+    zone.spannedPages = first === undefined ? 0 : zoneEnd - first;
+    zone.startPfn = first ?? (0 as Pfn);
+  } else if (zoneEnd === end) {
+    const last = lastFrameOf(memory, zone, zone.startPfn, start);
+    zone.spannedPages = last === undefined ? 0 : last + 1 - zone.startPfn;
+    if (last === undefined) zone.startPfn = 0 as Pfn;
+  }
+}
+
+/** @see update_pgdat_span() */
+function updateNodeSpan(node: MemoryNode): void {
+  const zones = node.zones.filter((zone) => !zone.empty);
+  const start = Math.min(...zones.map((zone) => zone.startPfn));
+  const end = Math.max(...zones.map((zone) => zone.endPfn));
+  node.startPfn = (zones.length > 0 ? start : 0) as Pfn;
+  node.spannedPages = zones.length > 0 ? end - start : 0;
+}
+
+/** @see find_smallest_section_pfn() */
+function firstFrameOf(memory: Memory, zone: Zone, start: Pfn, end: Pfn): Pfn | undefined {
+  for (let frame = start; frame < end; frame = (frame + PAGES_PER_SUBSECTION) as Pfn) {
+    if (belongsTo(memory, zone, frame)) return frame;
+  }
+  return undefined;
+}
+
+/** @see find_biggest_section_pfn() */
+function lastFrameOf(memory: Memory, zone: Zone, start: Pfn, end: Pfn): Pfn | undefined {
+  for (let frame = (end - 1) as Pfn; frame >= start; frame = (frame - PAGES_PER_SUBSECTION) as Pfn) {
+    if (belongsTo(memory, zone, frame)) return frame;
+  }
+  return undefined;
+}
+
+/** Whether the frame is online in this zone. */
+function belongsTo({ memmap }: Memory, zone: Zone, frame: Pfn): boolean {
+  if (!memmap.sections.has(sectionOfPfn(frame), SectionFlag.online) || !memmap.pfnValid(frame)) return false;
+  const page = memmap.pfnToPage(frame);
+  if (memmap.nodeOf(page) !== zone.node) return false;
+  return memmap.initialised(page) ? memmap.zoneOf(page) === zone.type : zone.deferred.has(frame);
+}

@@ -1,0 +1,173 @@
+// A zone of a node: the span of frames it covers, how many of them are there and in the allocator's hands, its
+// watermarks, and its free pages. Plain state; the allocator, hotplug and the watermark rules act on it. Kernel
+// counterpart: struct zone in include/linux/mmzone.h.
+import type { NodeId, Pfn } from "@hetmem/kernel";
+import type { MemMap } from "@hetmem/page";
+import { DeferredSections } from "./deferred.ts";
+import { FreeArea } from "./free-area.ts";
+import { PcpStacks, PerCpuPages } from "./pcp.ts";
+import type { Pageblocks } from "./pageblock.ts";
+import { NUMA_STATS, ZONE_STATS, ZoneStat } from "./vmstat.ts";
+import { MAX_NR_ZONES, ZONE_NAMES, type ZoneName, type ZoneType } from "./zone-type.ts";
+
+/** Pages below which requests are refused, kswapd wakes, and kswapd rests. */
+export interface Watermarks {
+  min: number;
+  low: number;
+  high: number;
+  /** Raised for a while after types were mixed in a pageblock. */
+  boost: number;
+}
+
+/**
+ * A zone's numbers, and where each lies. They are one piece of a Float64Array that all zones share, so that the
+ * allocator's fast path reads the numbers of any zone from one array.
+ */
+export const ZoneNumber = {
+  /** ZoneStat begins here: the first is nr_free_pages. */
+  stat: 0,
+  numaStat: 11,
+  min: 17,
+  low: 18,
+  high: 19,
+  boost: 20,
+  lowmemReserve: 21,
+  /** By the highest zone of a request: the free pages that it leaves here, the low mark and the reserve together. */
+  lowFor: 26,
+} as const;
+export const ZONE_NUMBERS = 32;
+
+export class Zone {
+  readonly type: ZoneType;
+  readonly name: ZoneName;
+  readonly node: NodeId;
+  /** First frame of the span; meaningless while the span is empty. */
+  startPfn: Pfn = 0 as Pfn;
+  /** Frames from the first to the last, holes among them. */
+  spannedPages = 0;
+  /** Frames of those that are memory. */
+  presentPages = 0;
+  /** Present pages that were there at boot. */
+  presentEarlyPages = 0;
+  /** Present pages that the allocator was given. */
+  managedPages = 0;
+  /** Pageblocks that are isolated now. */
+  isolatedPageblocks = 0;
+  readonly watermark: Watermarks;
+  /** Pages that requests for a higher zone must leave here, by that zone. */
+  lowmemReserve: Readonly<Float64Array>;
+  /** By ZoneStat. */
+  stat: Float64Array;
+  /** Where the numbers lie: `numbers[firstNumber + ZoneNumber.low]`. */
+  numbers: Float64Array = new Float64Array(ZONE_NUMBERS);
+  firstNumber = 0;
+  readonly deferred: DeferredSections;
+  readonly free: FreeArea;
+  pcp: readonly PerCpuPages[];
+  private pcpDisablers = 0;
+  private settle: () => void = () => {};
+
+  constructor(memmap: MemMap, pageblocks: Pageblocks, node: NodeId, type: ZoneType, cpus: number) {
+    this.type = type;
+    this.name = ZONE_NAMES[type];
+    this.node = node;
+    this.deferred = new DeferredSections(memmap, pageblocks);
+    this.free = new FreeArea(memmap, pageblocks, type, () => this.deferred.grow(this));
+    this.watermark = writeThrough(this);
+    this.stat = partOf(this, ZoneNumber.stat, ZONE_STATS.length);
+    this.lowmemReserve = partOf(this, ZoneNumber.lowmemReserve, MAX_NR_ZONES);
+    const stacks = new PcpStacks(cpus);
+    this.pcp = Array.from({ length: cpus }, (_, cpu) => new PerCpuPages(stacks, cpu));
+  }
+
+  /**
+   * Moves the numbers and the (empty) per-cpu lists into the arrays of the machine's allocator.
+   *
+   * @param settle adds up what the allocator has not counted yet
+   */
+  adopt(numbers: Float64Array, first: number, stacks: PcpStacks, record: number, settle: () => void): void {
+    this.settle = settle;
+    numbers.set(this.numbers.subarray(this.firstNumber, this.firstNumber + ZONE_NUMBERS), first);
+    this.numbers = numbers;
+    this.firstNumber = first;
+    this.stat = partOf(this, ZoneNumber.stat, ZONE_STATS.length);
+    this.lowmemReserve = partOf(this, ZoneNumber.lowmemReserve, MAX_NR_ZONES);
+    this.pcp = this.pcp.map(({ high, batch }, cpu) => Object.assign(new PerCpuPages(stacks, record + cpu), { high, batch }));
+    this.pcpDisabled = this.pcpDisablers;
+  }
+
+  /** By NumaStat. */
+  get numaStat(): Float64Array {
+    this.settle();
+    return partOf(this, ZoneNumber.numaStat, NUMA_STATS.length);
+  }
+
+  /** Sets the pages that requests which could use a higher zone must leave here. @see setup_per_zone_lowmem_reserve() */
+  setLowmemReserve(highest: ZoneType, pages: number): void {
+    this.numbers[this.firstNumber + ZoneNumber.lowmemReserve + highest] = pages;
+    this.addUpMarks();
+  }
+
+  /** What the allocator compares with on its fast path, after a mark or a reserve has changed. */
+  addUpMarks(): void {
+    const { numbers, firstNumber: first } = this;
+    for (let highest = 0; highest < MAX_NR_ZONES; highest++) {
+      numbers[first + ZoneNumber.lowFor + highest] = this.watermark.low + this.watermark.boost + (this.lowmemReserve[highest] ?? 0);
+    }
+  }
+
+  /** Per-cpu lists are bypassed while this is above zero. @see zone_pcp_disable() */
+  get pcpDisabled(): number {
+    return this.pcpDisablers;
+  }
+
+  set pcpDisabled(users: number) {
+    this.pcpDisablers = users;
+    for (const pcp of this.pcp) pcp.bypassed = users > 0;
+  }
+
+  /** First frame behind the span. @see zone_end_pfn() */
+  get endPfn(): Pfn {
+    return (this.startPfn + this.spannedPages) as Pfn;
+  }
+
+  /** @see zone_is_empty() */
+  get empty(): boolean {
+    return this.spannedPages === 0;
+  }
+
+  /** Whether it has memory. @see populated_zone() */
+  get populated(): boolean {
+    return this.presentPages > 0;
+  }
+
+  /** @see zone_intersects() */
+  intersects(start: Pfn, pages: number): boolean {
+    return !this.empty && start < this.endPfn && start + pages > this.startPfn;
+  }
+
+  /** Pages on the free lists and in memory nobody has touched; those on per-cpu lists don't count. */
+  get freePages(): number {
+    return this.stat[ZoneStat.nr_free_pages] as number;
+  }
+}
+
+function partOf({ numbers, firstNumber }: Zone, from: number, length: number): Float64Array {
+  return numbers.subarray(firstNumber + from, firstNumber + from + length);
+}
+
+/** The watermarks as a record that reads and writes the zone's numbers. */
+function writeThrough(zone: Zone): Watermarks {
+  const marks: Watermarks = { min: 0, low: 0, high: 0, boost: 0 };
+  for (const name of Object.keys(marks) as (keyof Watermarks)[]) {
+    Object.defineProperty(marks, name, {
+      enumerable: true,
+      get: () => zone.numbers[zone.firstNumber + ZoneNumber[name]],
+      set: (pages: number) => {
+        zone.numbers[zone.firstNumber + ZoneNumber[name]] = pages;
+        zone.addUpMarks();
+      },
+    });
+  }
+  return marks;
+}

@@ -1,0 +1,69 @@
+// /proc/zoneinfo: every zone of every online node, with its watermarks, spans, counters and per-cpu lists. Kernel
+// counterpart: zoneinfo_show_print() in mm/vmstat.c.
+import { type Memory, onlineCpus, onlineNodes } from "./memory.ts";
+import type { MemoryNode } from "./node.ts";
+import { NUMA_STATS, ZONE_STATS } from "./vmstat.ts";
+import { nodeCounters } from "./vmstat-text.ts";
+import { normalThreshold } from "./watermark.ts";
+import type { Zone } from "./zone.ts";
+
+export function zoneinfoText(memory: Memory): string {
+  return onlineNodes(memory)
+    .flatMap((node) => node.zones.map((zone) => zoneText(memory, node, zone)))
+    .join("");
+}
+
+function zoneText(memory: Memory, node: MemoryNode, zone: Zone): string {
+  const header = `Node ${node.id}, zone ${zone.name.padStart(8)}\n`;
+  const shared = zone === node.zones.find((candidate) => candidate.populated) ? nodeText(node) : "";
+  // Of a zone that has no memory, nothing more is said.
+  const rest = zone.populated ? countersText(zone) + pagesetsText(memory, zone) : "";
+  return header + shared + sizesText(zone) + rest;
+}
+
+function nodeText(node: MemoryNode): string {
+  return `  per-node stats\n${nodeCounters([node])
+    .map(([name, value]) => counterLine(name, value))
+    .join("")}`;
+}
+
+function sizesText(zone: Zone): string {
+  const { watermark } = zone;
+  return (
+    `  pages free     ${zone.freePages}\n` +
+    `        boost    ${watermark.boost}\n` +
+    `        min      ${watermark.min + watermark.boost}\n` +
+    `        low      ${watermark.low + watermark.boost}\n` +
+    `        high     ${watermark.high + watermark.boost}\n` +
+    `        spanned  ${zone.spannedPages}\n` +
+    `        present  ${zone.presentPages}\n` +
+    `        managed  ${zone.managedPages}\n` +
+    `        cma      0\n` +
+    `        protection: (${zone.lowmemReserve.join(", ")})\n`
+  );
+}
+
+function countersText(zone: Zone): string {
+  const own = ZONE_STATS.map((name, item) => counterLine(name, zone.stat[item] ?? 0));
+  const numa = NUMA_STATS.map((name, item) => counterLine(name, zone.numaStat[item] ?? 0));
+  return [...own, ...numa].join("");
+}
+
+function pagesetsText(memory: Memory, zone: Zone): string {
+  const threshold = normalThreshold(memory, zone);
+  const pagesets = onlineCpus(memory).map((cpu) => {
+    const pcp = zone.pcp[cpu];
+    return (
+      `    cpu: ${cpu}\n` +
+      `              count: ${pcp?.count ?? 0}\n` +
+      `              high:  ${pcp?.high ?? 0}\n` +
+      `              batch: ${pcp?.batch ?? 1}\n` +
+      `  vm stats threshold: ${threshold}\n`
+    );
+  });
+  return `  pagesets\n${pagesets.join("")}  node_unreclaimable:  0\n  start_pfn:           ${zone.startPfn}\n`;
+}
+
+function counterLine(name: string, value: number): string {
+  return `      ${name.padEnd(12)} ${value}\n`;
+}

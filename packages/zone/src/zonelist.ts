@@ -1,0 +1,126 @@
+// In which order a request tries the zones of the machine: its own node first, then the others by distance, each from
+// its highest zone down. Built at boot and again whenever a zone gets its first memory or loses its last. Kernel
+// counterpart: build_all_zonelists() in mm/page_alloc.c.
+import type { NodeId } from "@hetmem/kernel";
+import { type Memory, onlineNodes } from "./memory.ts";
+import type { MemoryNode } from "./node.ts";
+import type { Zone } from "./zone.ts";
+import { MIGRATE_TYPES, PAGEBLOCK_NR_PAGES, ZONE_NAMES, ZoneType } from "./zone-type.ts";
+
+/** A node that has cpus is left to them while another is as near. @see PENALTY_FOR_NODE_WITH_CPUS */
+const PENALTY_FOR_NODE_WITH_CPUS = 1;
+/** Weighs distance against load: no node is named so often. @see MAX_NUMNODES, 1024 on x86-64 distributions */
+const MAX_NUMNODES = 1024;
+
+/**
+ * Builds the zonelists of every possible node, and logs them.
+ *
+ * @param joining a node that is about to come online: only its lists are built then
+ * @see build_all_zonelists() in mm/page_alloc.c
+ */
+export function buildAllZonelists(memory: Memory, joining?: NodeId): void {
+  for (const node of possibleNodes(memory)) if (node.presentPages > 0) node.hasMemory = true;
+  const joiner = joining === undefined ? undefined : memory.nodes[joining];
+  if (joiner && !joiner.online) {
+    buildZonelists(memory, joiner, new Map());
+  } else {
+    const load = new Map<NodeId, number>();
+    for (const node of possibleNodes(memory)) buildZonelists(memory, node, load);
+  }
+  notePolicyZone(memory);
+  logResult(memory);
+  // A node that lost its last memory is still listed by the rebuild that follows, and forgotten by the next.
+  for (const node of possibleNodes(memory)) node.hasMemory = node.presentPages > 0;
+}
+
+/**
+ * Pages above the high watermarks of the zones up to one type.
+ *
+ * @see nr_free_zone_pages() in mm/page_alloc.c
+ */
+export function nrFreeZonePages(memory: Memory, highest: ZoneType): number {
+  let sum = 0;
+  for (const zone of onlineNodes(memory)[0]?.zonelists.fallback ?? []) {
+    if (zone.type <= highest) sum += Math.max(0, zone.managedPages - zone.watermark.high);
+  }
+  return sum;
+}
+
+/** @see build_zonelists() */
+function buildZonelists(memory: Memory, node: MemoryNode, load: Map<NodeId, number>): void {
+  const order = nodeOrder(memory, node, load);
+  node.zonelists.fallback = order.flatMap(zonesFromTheTop);
+  node.zonelists.thisNode = zonesFromTheTop(node);
+  memory.kernel.log.printk(
+    6,
+    `Fallback order for Node ${node.id}: ${order.map(({ id }) => `${id} `).join("")}`,
+  );
+}
+
+/** The node itself, then the nearest of those left, the first of each distance a little heavier next time. */
+function nodeOrder(memory: Memory, node: MemoryNode, load: Map<NodeId, number>): MemoryNode[] {
+  const order = [node];
+  for (
+    let next = findNextBestNode(memory, node, order, load);
+    next;
+    next = findNextBestNode(memory, node, order, load)
+  ) {
+    const previous = order.at(-1) ?? node;
+    if (memory.distance(node.id, next.id) !== memory.distance(node.id, previous.id)) {
+      load.set(next.id, (load.get(next.id) ?? 0) + 1);
+    }
+    order.push(next);
+  }
+  return order;
+}
+
+/** @see find_next_best_node() */
+function findNextBestNode(
+  memory: Memory,
+  node: MemoryNode,
+  used: readonly MemoryNode[],
+  load: ReadonlyMap<NodeId, number>,
+): MemoryNode | undefined {
+  let best: MemoryNode | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const candidate of possibleNodes(memory)) {
+    if (!candidate.hasMemory || used.includes(candidate)) continue;
+    const behindUs = candidate.id < node.id ? 1 : 0;
+    const withCpus = candidate.cpus.length > 0 ? PENALTY_FOR_NODE_WITH_CPUS : 0;
+    const cost = memory.distance(node.id, candidate.id) + behindUs + withCpus;
+    const value = cost * MAX_NUMNODES + (load.get(candidate.id) ?? 0);
+    if (value >= least) continue;
+    least = value;
+    best = candidate;
+  }
+  return best;
+}
+
+/** ZONE_DEVICE never is populated, so that it is in no list. @see build_zonerefs_node() */
+function zonesFromTheTop(node: MemoryNode): Zone[] {
+  return node.zones.filter((zone) => zone.populated).toReversed();
+}
+
+/** @see check_highest_zone() in include/linux/mempolicy.h */
+function notePolicyZone({ nodes, counters }: Memory): void {
+  for (const node of nodes) {
+    for (const zone of node?.zonelists.fallback ?? []) {
+      if (zone.type !== ZoneType.Movable && zone.type > counters.policyZone) counters.policyZone = zone.type;
+    }
+  }
+}
+
+function logResult(memory: Memory): void {
+  const pages = nrFreeZonePages(memory, ZoneType.Movable);
+  const grouping = pages < PAGEBLOCK_NR_PAGES * MIGRATE_TYPES ? "off" : "on";
+  const { log } = memory.kernel;
+  log.printk(
+    6,
+    `Built ${onlineNodes(memory).length} zonelists, mobility grouping ${grouping}.  Total pages: ${pages}`,
+  );
+  log.printk(6, `Policy zone: ${ZONE_NAMES[memory.counters.policyZone]}`);
+}
+
+function possibleNodes({ nodes }: Memory): MemoryNode[] {
+  return nodes.filter((node) => node !== undefined);
+}
