@@ -1,0 +1,186 @@
+// Adding and removing memory: what is refused, and that what is refused leaves nothing behind.
+import { GiB, KernelBug, MiB, nodeId, physAddr, run, type Uevent } from "@hetmem/kernel";
+import { NO_ZONE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
+import { formatIomem } from "@hetmem/resource";
+import { expect, test } from "vitest";
+import { addHotplugMachineMemory, hotplugMachine, outcome } from "./hotplug-machine.ts";
+
+const BLOCK = 128 * MiB;
+const START = 4 * GiB;
+
+test("added memory has struct pages that are reserved and belong to no zone", () => {
+  const machine = hotplugMachine();
+  machine.add(START);
+  const { memmap } = machine.memory;
+  const page = memmap.pfnToPage(machine.hotplug.block(32).start);
+  expect(memmap.zoneOf(page)).toBe(NO_ZONE);
+  expect(memmap.test(page, PageFlag.reserved)).toBe(true);
+  expect(memmap.sections.has(sectionOfPfn(machine.hotplug.block(32).start), SectionFlag.online)).toBe(false);
+  expect(machine.spans()["Normal"]).toEqual([0, 0]);
+});
+
+test("an added range is System RAM in the iomem tree", () => {
+  const machine = hotplugMachine();
+  machine.add(START);
+  expect(formatIomem(machine.iomem, { privileged: true })).toContain("100000000-107ffffff : System RAM\n");
+});
+
+test("adding a block that is there already is EEXIST", () => {
+  const machine = hotplugMachine();
+  machine.add(START);
+  expect(outcome(() => machine.add(START))).toBe("EEXIST");
+});
+
+test("adding memory over RAM of the firmware map is EEXIST", () => {
+  expect(outcome(() => hotplugMachine().add(0))).toBe("EEXIST");
+});
+
+test("adding a range that doesn't start on a block is EINVAL", () => {
+  expect(outcome(() => hotplugMachine().add(START + 2 * MiB))).toBe("EINVAL");
+});
+
+test("adding half a block is EINVAL", () => {
+  expect(outcome(() => hotplugMachine().add(START, { size: BLOCK / 2 }))).toBe("EINVAL");
+});
+
+test("adding memory past what the direct map reaches is E2BIG", () => {
+  const machine = hotplugMachine({ addressableEnd: 64 * GiB });
+  expect(outcome(() => machine.add(64 * GiB))).toBe("E2BIG");
+});
+
+test("adding memory past the last physical address is EEXIST, as the root of the tree is in the way", () => {
+  const machine = hotplugMachine({ physicalBits: 40 });
+  expect(outcome(() => machine.add(2 ** 40))).toBe("EEXIST");
+});
+
+test("adding memory to a node that isn't possible is EINVAL", () => {
+  expect(outcome(() => hotplugMachine().add(START, { node: nodeId(5) }))).toBe("EINVAL");
+});
+
+test("adding memory without device_hotplug_lock is a reported bug", () => {
+  const { hotplug } = hotplugMachine();
+  expect(() => run(hotplug.addMemory(nodeId(0), physAddr(START), BLOCK))).toThrow(KernelBug);
+});
+
+test("struct pages of added memory are taken from the node: 2 MiB for a block of 128 MiB", () => {
+  const machine = hotplugMachine();
+  const free = machine.freePages();
+  machine.add(START);
+  expect(free - machine.freePages()).toBe(512);
+  machine.remove(START);
+  expect(machine.freePages()).toBe(free);
+});
+
+test("whatever allocation fails while memory is added, the machine is as it was", () => {
+  for (let space = 0; ; space++) {
+    const machine = hotplugMachine();
+    const before = machine.fingerprint();
+    const points = ["fail_page_alloc", "memory_block_register"].map((name) =>
+      machine.kernel.faults.point(name),
+    );
+    for (const point of points) point.arm({ probability: 100, times: 1, space });
+    const ending = outcome(() => machine.add(START, { size: 2 * BLOCK }));
+    const failures = points.reduce((sum, point) => sum + point.failures, 0);
+    for (const point of points) point.disarm();
+    if (failures === 0) {
+      expect(ending).toBe("done");
+      expect(space).toBe(2); // two sections of struct pages, two blocks
+      return;
+    }
+    if (ending === "done") continue; // a huge page was refused, and single pages served
+    expect(ending).toBe("ENOMEM");
+    expect(machine.fingerprint()).toEqual(before);
+  }
+});
+
+test("each block announces itself with a uevent when it is added and when it is removed", () => {
+  const machine = hotplugMachine();
+  const events: Uevent[] = [];
+  machine.kernel.uevents.subscribe((event) => events.push(event));
+  machine.add(START, { size: 2 * BLOCK });
+  machine.remove(START, 2 * BLOCK);
+  expect(events.map(({ action, devpath }) => `${action} ${devpath}`)).toEqual([
+    "add /devices/system/memory/memory32",
+    "add /devices/system/memory/memory33",
+    "remove /devices/system/memory/memory32",
+    "remove /devices/system/memory/memory33",
+  ]);
+});
+
+test("a node without cpus comes online with its first memory and goes with its last block", () => {
+  const machine = hotplugMachine();
+  const node = machine.memory.nodes[1];
+  expect(node?.online).toBe(false);
+  machine.add(START, { node: nodeId(1), size: 2 * BLOCK });
+  expect(node?.online).toBe(true);
+  machine.remove(START);
+  expect(node?.online).toBe(true);
+  machine.remove(START + BLOCK);
+  expect(node?.online).toBe(false);
+});
+
+test("memory with an online block can't be removed: EBUSY", () => {
+  const machine = hotplugMachine();
+  machine.add(START, { size: 2 * BLOCK });
+  machine.online(33, "online_movable");
+  expect(outcome(() => machine.remove(START, 2 * BLOCK))).toBe("EBUSY");
+  expect([...machine.hotplug.blocks.keys()]).toContain(32);
+});
+
+test("what was added and removed leaves the machine exactly as it was", () => {
+  const machine = hotplugMachine();
+  const before = machine.fingerprint();
+  machine.add(START, { size: 4 * BLOCK });
+  machine.online(32, "online_kernel");
+  machine.online(34, "online_movable");
+  machine.offline(34);
+  machine.offline(32);
+  machine.remove(START, 4 * BLOCK);
+  expect(machine.fingerprint()).toEqual(before);
+});
+
+test("blocks go online as they are added when auto_online_blocks says so", () => {
+  const machine = hotplugMachine();
+  machine.hotplug.autoOnline = "online_movable";
+  machine.add(START, { size: 2 * BLOCK });
+  expect([32, 33].map((id) => machine.hotplug.block(id).zone?.name)).toEqual(["Movable", "Movable"]);
+});
+
+test("offline_and_remove_memory puts blocks back online when one of them can't go", () => {
+  const machine = hotplugMachine();
+  machine.add(START, { size: 2 * BLOCK });
+  machine.online(32, "online_movable");
+  machine.online(33, "online_kernel");
+  machine.holdKernelPageIn(33);
+  expect(outcome(() => run(machine.hotplug.offlineAndRemoveMemory(physAddr(START), 2 * BLOCK)))).toBe(
+    "EBUSY",
+  );
+  expect([32, 33].map((id) => machine.hotplug.block(id).zone?.name)).toEqual(["Movable", "Normal"]);
+});
+
+test("with memmap_on_memory the struct pages live in the block, and cost the node nothing", () => {
+  const machine = hotplugMachine({ memmapOnMemory: true });
+  const free = machine.freePages();
+  machine.add(START);
+  expect(machine.freePages()).toBe(free);
+  machine.online(32, "online_movable");
+  const zone = machine.hotplug.block(32).zone;
+  expect([zone?.presentPages, zone?.managedPages]).toEqual([32_768, 32_768 - 512]);
+  machine.offline(32);
+  expect(zone?.presentPages).toBe(0);
+});
+
+test("memory added in one go for two blocks keeps its struct pages in the node even with memmap_on_memory", () => {
+  const machine = hotplugMachine({ memmapOnMemory: true });
+  const free = machine.freePages();
+  machine.add(START, { size: 2 * BLOCK });
+  expect(free - machine.freePages()).toBe(1024);
+});
+
+test("ZONE_DEVICE memory gets struct pages and no memory blocks", () => {
+  const machine = hotplugMachine();
+  const { hotplug } = machine;
+  run(addHotplugMachineMemory(machine, START, BLOCK));
+  expect(machine.memory.memmap.pfnValid((START / 4096) as never)).toBe(true);
+  expect(hotplug.blocks.has(32)).toBe(false);
+});
