@@ -24,7 +24,23 @@ export interface NodeSpec {
   /** Memory that is there at boot, ascending. Empty for a node that hotplug may fill. */
   readonly memory: readonly MemoryRange[];
   readonly cpus: readonly number[];
+  /** Where ZONE_MOVABLE begins in this node; wins over kernelcore and movablecore. @see zone_movable_pfn in mm/page_alloc.c */
+  readonly movableFrom?: PhysAddr;
 }
+
+/** Memory that the firmware map leaves out, and the node that its affinity table puts it in. */
+export interface HiddenMemory extends MemoryRange {
+  /** What phys_to_target_node() answers; a probe by hand ignores it, as the kernel does. */
+  readonly node?: NodeId;
+}
+
+/** Device memory that ZONE_DEVICE of a node spans at boot. */
+export interface DeviceSpan extends MemoryRange {
+  readonly node: NodeId;
+}
+
+/** Files of /proc and /sys that no package models: absolute path to contents. */
+export type Passthrough = ReadonlyMap<string, string>;
 
 /** Pages of one boot zone that somebody holds once the machine is up. Without it a zone starts with its reserved pages alone. */
 export interface BootUsage {
@@ -32,6 +48,8 @@ export interface BootUsage {
   readonly zone: "DMA" | "DMA32" | "Normal" | "Movable";
   /** Pages that memblock kept: present minus managed. */
   readonly reservedPages: number;
+  /** Pages that the boot freed once the watermarks were set. */
+  readonly freedLatePages?: number;
   /** Kernel allocations: slab, stacks, page tables. */
   readonly unmovablePages: number;
   /** Pages of processes and of the page cache. */
@@ -50,6 +68,12 @@ export interface KernelOptions {
   readonly memmap_on_memory?: boolean;
   /** What happens to added blocks: /sys/devices/system/memory/auto_online_blocks. */
   readonly memhp_default_state?: "offline" | "online" | "online_kernel" | "online_movable";
+  /** Which placement policy, where it isn't the profile's. */
+  readonly placement?: "strict" | "any-order" | "auto-movable";
+  /** Movable memory that auto-movable allows for 100 of boot-time kernel memory. */
+  readonly auto_movable_ratio?: number;
+  /** Whether that ratio must hold on each node, too. */
+  readonly auto_movable_numa_aware?: boolean;
   /** CONFIG_ names that are set; what they forbid together is refused. */
   readonly kconfig?: readonly string[];
 }
@@ -68,10 +92,20 @@ export interface MachineSpec {
   readonly blockSize: number;
   /** Bits of a physical address; device memory goes to the top. */
   readonly physicalBits: number;
+  /** Bits that the kernel's direct map reaches: 46 with four levels of page tables, 52 with five. 46 where absent. */
+  readonly directMapBits?: number;
+  /** Bytes of memory and device memory that the machine may come to have; 64 GiB more than it boots with where absent. */
+  readonly maxMemory?: number;
   readonly bootUsage: readonly BootUsage[];
+  /** Device memory of drivers that are up before anybody types. */
+  readonly deviceSpans?: readonly DeviceSpan[];
   /** Memory that the firmware hides and that may be probed. Empty when any range above the boot memory may be. */
-  readonly hidden: readonly MemoryRange[];
+  readonly hidden: readonly HiddenMemory[];
+  /** Memory blocks of a captured host that were there and not online: added after boot, to stay offline. Not in `nodes`. */
+  readonly offline?: readonly HiddenMemory[];
   readonly options: KernelOptions;
   /** `uname -r`. */
   readonly release: string;
+  /** What the captured host said in files that no package models, such as its CPU topology. Read-only. */
+  readonly passthrough?: Passthrough;
 }

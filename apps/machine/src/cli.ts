@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// The executable: gives the command line its arguments, this process and the machine to boot.
+import { readFileSync } from "node:fs";
+import { runProgram } from "./commands/program.ts";
+import { processTerminal } from "./commands/terminal.ts";
+import { createMachine } from "./machine.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+process.exitCode = await runProgram(process.argv.slice(2), {
+  createMachine,
+  terminal: processTerminal(),
+  version,
+});

@@ -1,0 +1,117 @@
+// Which machine a command is about: the host it runs on, a captured tree, or a YAML file. The options are the same for every
+// command. Where the host can't be read, the bundled capture stands in, and it is said.
+import { readFileSync, statSync } from "node:fs";
+import { type Command, Option } from "commander";
+import { KernelError } from "@hetmem/kernel";
+import { BUNDLED_CAPTURES } from "../host/bundled.ts";
+import { type Capture, captureHost } from "../host/capture.ts";
+import type { Host } from "../host/host.ts";
+import { type HostTree, liveHost, openTree } from "../host/tree.ts";
+import { refuseImpossible } from "../spec/limits.ts";
+import type { MachineSpec, ProfileName } from "../spec/machine-spec.ts";
+import { machineOfYaml } from "../spec/yaml.ts";
+
+const PROFILES: readonly ProfileName[] = ["v4.14", "v5.1", "v6.1"];
+const DEFAULT_PROFILE: ProfileName = "v5.1";
+const MACHINE_FIX = "give --machine a YAML file, such as those under fixtures/machines";
+
+export interface MachineOptions {
+  readonly from?: string;
+  readonly machine?: string;
+  readonly profile?: ProfileName;
+}
+
+export interface ChosenMachine {
+  readonly spec: MachineSpec;
+  /** What it was made from, for a sentence: "a model of this host". */
+  readonly source: string;
+  /** The options that choose it again, with a space before them. */
+  readonly sameMachine: string;
+  /** The host that it is a model of. */
+  readonly host?: Host;
+  readonly notices: readonly string[];
+}
+
+/** Adds --from, --machine and --profile to a command. */
+export function withMachineOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--from <tree>", "a captured /proc and /sys: a folder, a .tar or a .tar.gz").conflicts(
+        "machine",
+      ),
+    )
+    .addOption(new Option("--machine <file.yaml>", "a machine described in a YAML file"))
+    .addOption(
+      new Option(
+        "--profile <release>",
+        `the kernel release whose rules apply (default: ${DEFAULT_PROFILE})`,
+      ).choices(PROFILES),
+    );
+}
+
+/**
+ * Makes the spec that the options name; without any, of the host that we run on.
+ *
+ * @throws KernelError that names the file and the fix
+ */
+export function chooseMachine(options: MachineOptions): ChosenMachine {
+  const again = options.profile ? ` --profile ${options.profile}` : "";
+  const profile = options.profile ?? DEFAULT_PROFILE;
+  if (options.machine !== undefined) {
+    const spec = machineOfYaml(readText(options.machine, MACHINE_FIX), options.machine, options.profile);
+    return {
+      spec,
+      source: options.machine,
+      sameMachine: ` --machine ${options.machine}${again}`,
+      notices: [],
+    };
+  }
+  if (options.from !== undefined) {
+    const chosen = fromTree(openTree(options.from), profile, () => false);
+    return {
+      source: `a model of the captured host ${options.from}`,
+      sameMachine: ` --from ${options.from}${again}`,
+      ...chosen,
+    };
+  }
+  // Of our own host everything may be missing: it may be no Linux, or a container that shows little.
+  const chosen = fromTree(liveHost(), profile, () => true);
+  return { source: "a model of this host", sameMachine: again, ...chosen };
+}
+
+type FromTree = Pick<ChosenMachine, "spec" | "notices"> & Partial<ChosenMachine>;
+
+/** @param standIn whether the bundled capture may replace a host that fails with this error; hidden addresses always may */
+function fromTree(tree: HostTree, profile: ProfileName, standIn: (error: KernelError) => boolean): FromTree {
+  try {
+    return checked(captureHost(tree, profile));
+  } catch (error) {
+    if (!(error instanceof KernelError) || (error.errno !== "EPERM" && !standIn(error))) throw error;
+    const bundled = checked(captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), profile));
+    const notice = `${reasonOf(error)}. So this is the bundled capture hidden-ram (${bundled.host.release}), not ${tree.live ? "this host" : tree.name}.`;
+    return { ...bundled, source: "the bundled capture hidden-ram", notices: [notice, ...bundled.notices] };
+  }
+}
+
+function checked(capture: Capture): Capture {
+  refuseImpossible(capture.spec);
+  return capture;
+}
+
+/** The sentence of an error without its errno. */
+export function reasonOf(error: KernelError): string {
+  return error.message.slice(error.errno.length + 2);
+}
+
+/**
+ * The text of a file that the user named.
+ *
+ * @param fix what to give instead, when there is none
+ * @throws KernelError ENOENT, EISDIR
+ */
+export function readText(file: string, fix: string): string {
+  const kind = statSync(file, { throwIfNoEntry: false });
+  if (!kind) throw new KernelError("ENOENT", `${file} does not exist: ${fix}`);
+  if (kind.isDirectory()) throw new KernelError("EISDIR", `${file} is a folder: ${fix}`);
+  return readFileSync(file, "utf8");
+}

@@ -1,0 +1,100 @@
+// The command line of hetmem: its commands and options, and what every one of them does with an error. Exit status: 0, or
+// what the shell says; 1 when something in the world is not as it should be; 2 when hetmem was called wrongly.
+import { Command, CommanderError, Option } from "commander";
+import { KernelError } from "@hetmem/kernel";
+import type { ShellMachine } from "../shell/index.ts";
+import type { MachineSpec } from "../spec/machine-spec.ts";
+import { boot, type BootOptions } from "./boot.ts";
+import { reasonOf, withMachineOptions } from "./choose-machine.ts";
+import { exportTree, type ExportOptions } from "./export.ts";
+import { sh, type ShOptions } from "./sh.ts";
+import type { Terminal } from "./terminal.ts";
+
+const FAILED = 1;
+const MISUSED = 2;
+
+/** Boots a machine. */
+export type CreateMachine = (spec: MachineSpec) => ShellMachine;
+
+/** What the commands need of the world. */
+export interface Commands {
+  readonly createMachine: CreateMachine;
+  readonly terminal: Terminal;
+  readonly version: string;
+}
+
+/** Runs `hetmem` with these arguments. @returns the exit status */
+export async function runProgram(args: readonly string[], commands: Commands): Promise<number> {
+  const { terminal } = commands;
+  let status = 0;
+  const program = buildProgram(commands, (code) => (status = code));
+  const names = program.commands.map((command) => command.name());
+  const [first] = args;
+  if (first !== undefined && !first.startsWith("-") && ![...names, "help"].includes(first)) {
+    terminal.writeError(`hetmem: there is no command "${first}": the commands are ${names.join(", ")}\n`);
+    return MISUSED;
+  }
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED;
+    const reason = error instanceof KernelError ? reasonOf(error) : fileErrorOf(error);
+    if (reason === undefined) throw error;
+    for (const line of reason.split("\n")) terminal.writeError(`hetmem: ${line}\n`);
+    return FAILED;
+  }
+}
+
+/** What the host's own file system answered: it names the path. */
+function fileErrorOf(error: unknown): string | undefined {
+  return error instanceof Error && "syscall" in error && "path" in error
+    ? `the host answers ${error.message}`
+    : undefined;
+}
+
+function buildProgram({ createMachine, terminal, version }: Commands, exit: (code: number) => void): Command {
+  const program = new Command("hetmem")
+    .description("A Linux machine with heterogeneous memory: boot it, type into it, break it on purpose.")
+    .version(version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.write(text),
+      writeErr: (text) => terminal.writeError(text.replace(/^error: /, "hetmem: ")),
+    })
+    .showHelpAfterError("(hetmem --help shows what there is)")
+    .addHelpText("after", HELP);
+  withMachineOptions(program.command("boot", { isDefault: true }))
+    .description(
+      "build the machine and show its zones, its physical memory and what its struct pages cost (default)",
+    )
+    .option("--json", "print it for programs")
+    .action((options: BootOptions) => boot(options, createMachine, terminal));
+  withMachineOptions(program.command("sh [script] [args...]"))
+    .description("a shell on the machine: interactive, or running a script or what is piped into it")
+    .option("-c, --command <commands>", "run these commands")
+    .addOption(
+      new Option(
+        "--replay <transcript>",
+        "run the commands of a capture and show what differs; status 1 if any does",
+      ).conflicts("command"),
+    )
+    .action(async (script: string | undefined, args: string[], options: ShOptions) =>
+      exit(await sh(script === undefined ? [] : [script, ...args], options, createMachine, terminal)),
+    );
+  withMachineOptions(program.command("export <dir>"))
+    .description("write the machine's /proc and /sys below a folder")
+    .option("--json", "print what was written for programs")
+    .action((dir: string, options: ExportOptions) => exportTree(dir, options, createMachine, terminal));
+  return program;
+}
+
+const HELP = `
+Without --from or --machine, the machine is a model of the host that hetmem runs on.
+
+Examples:
+  hetmem                                   this host, as a picture
+  hetmem boot --from tree.tar.gz --json    a captured /proc and /sys, for programs
+  hetmem sh --machine server.yaml          a shell on a machine of your own
+  hetmem sh --from tree.tar.gz --replay transcript.txt --profile v6.1
+  hetmem export --machine server.yaml DIR && lsmem --sysroot DIR`;

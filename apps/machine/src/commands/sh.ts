@@ -1,0 +1,58 @@
+// `hetmem sh`: a shell on the machine. It runs a script, what is piped into it, or a capture's commands; without any of
+// these, and with somebody at the keyboard, it is interactive.
+import { basename } from "node:path";
+import { createPaint } from "../report/paint.ts";
+import { interact, PROGRAMS, replayTranscript, runScript, Shell } from "../shell/index.ts";
+import { chooseMachine, type MachineOptions, readText, reasonOf } from "./choose-machine.ts";
+import type { CreateMachine } from "./program.ts";
+import type { Terminal } from "./terminal.ts";
+
+const DIFFERENT = 1;
+
+export interface ShOptions extends MachineOptions {
+  /** A line of commands to run. */
+  readonly command?: string;
+  /** A capture to replay. */
+  readonly replay?: string;
+}
+
+/** @returns the exit status */
+export async function sh(
+  [script, ...args]: readonly string[],
+  options: ShOptions,
+  createMachine: CreateMachine,
+  terminal: Terminal,
+): Promise<number> {
+  const text = script === undefined ? undefined : readText(script, "name a script of shell commands");
+  const transcript =
+    options.replay === undefined ? undefined : readText(options.replay, "give --replay a capture");
+  const { spec, notices } = chooseMachine(options);
+  for (const notice of notices) terminal.writeError(`hetmem: ${notice}\n`);
+  const shell = new Shell(createMachine(spec), PROGRAMS);
+  const echo = {
+    out: (output: string) => terminal.write(output),
+    err: (output: string) => terminal.writeError(output),
+  };
+  if (transcript !== undefined) return replay(shell, basename(options.replay ?? ""), transcript, terminal);
+  if (options.command !== undefined) return runScript(shell, options.command, echo).status;
+  if (text !== undefined) return runScript(shell, text, echo, args).status;
+  if (terminal.streams.terminal) {
+    const paint = createPaint(terminal.colours);
+    // Whoever types gets the sentence too that the kernel keeps to itself.
+    shell.explainWith((error) => `    ${paint.dim(reasonOf(error))}\n`);
+    return interact(shell, terminal.streams);
+  }
+  return runScript(shell, terminal.readInput(), echo).status;
+}
+
+/** The machine's answers go to standard output, so that they are a capture themselves; what differs goes to the other. */
+function replay(shell: Shell, name: string, transcript: string, terminal: Terminal): number {
+  const { equal, differing, diff } = replayTranscript(shell, transcript, {
+    name,
+    onEntry: (text) => terminal.write(text),
+  });
+  if (equal) return 0;
+  terminal.writeError(diff);
+  terminal.writeError(`hetmem: ${differing.length} of ${name}'s commands answer otherwise here\n`);
+  return DIFFERENT;
+}

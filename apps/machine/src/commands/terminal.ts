@@ -1,0 +1,42 @@
+// Whoever runs a command: where its text goes, how wide it is, and whether it shows colours. Commands know nothing of the
+// process, so that a test runs them as a user does.
+import { readFileSync } from "node:fs";
+import type { InteractiveStreams } from "../shell/index.ts";
+
+export interface Terminal {
+  /** Standard output. */
+  write(text: string): void;
+  /** Standard error. */
+  writeError(text: string): void;
+  readonly columns: number;
+  readonly colours: boolean;
+  /** How the user called hetmem, for the commands that we suggest. */
+  readonly self: string;
+  /** What a shell talks to. */
+  readonly streams: InteractiveStreams;
+  /** All that was piped into the command. */
+  readInput(): string;
+}
+
+const COLUMNS_MAX = 100;
+const COLUMNS_MIN = 60;
+
+/** The terminal of this process. */
+export function processTerminal(): Terminal {
+  const { stdin, stdout, stderr, env } = process;
+  // A reader that has seen enough (`| head`) is no error.
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+  return {
+    write: (text) => void stdout.write(text),
+    writeError: (text) => void stderr.write(text),
+    columns: Math.max(COLUMNS_MIN, Math.min(stdout.columns ?? COLUMNS_MAX, COLUMNS_MAX)),
+    colours:
+      (stdout.isTTY && !env["NO_COLOR"] && env["TERM"] !== "dumb") ||
+      Boolean(env["FORCE_COLOR"] && env["FORCE_COLOR"] !== "0"),
+    self: env["npm_lifecycle_event"] === "start" ? "npm start --" : "hetmem",
+    streams: { input: stdin, output: stdout, error: stderr, terminal: stdin.isTTY && stdout.isTTY },
+    readInput: () => readFileSync(stdin.fd, "utf8"),
+  };
+}

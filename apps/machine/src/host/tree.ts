@@ -1,0 +1,117 @@
+// Where a host's files come from: the machine we run on, a folder, or a tarball of /proc and /sys. Readers below this
+// line know paths only, so that the same code reads a live host, a capture, and the machine that hetmem booted.
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { KernelError, run } from "@hetmem/kernel";
+import type { Vfs } from "@hetmem/vfs";
+import { openTarball } from "./tarball.ts";
+
+/** A tree of files, by absolute path ("/proc/iomem"). */
+export interface HostTree {
+  /** For people: a host name, a folder, a tarball. Sentences about a file begin with it. */
+  readonly name: string;
+  /** Whether this is the machine that hetmem runs on. */
+  readonly live: boolean;
+  /** The text of a file; undefined when there is none, or when we may not read it. */
+  read(path: string): string | undefined;
+  readBytes(path: string): Uint8Array | undefined;
+  /** The names in a directory, sorted; none when there is no such directory. */
+  list(path: string): string[];
+}
+
+/** The machine that hetmem runs on. */
+export function liveHost(): HostTree {
+  return { ...folderTree("/"), name: hostname() || "this host", live: true };
+}
+
+/**
+ * Opens what `--from` names.
+ *
+ * @throws KernelError ENOENT when there is nothing of that name, EINVAL when it is not a tree of /proc and /sys
+ */
+export function openTree(source: string): HostTree {
+  const kind = statSync(source, { throwIfNoEntry: false });
+  if (!kind)
+    throw new KernelError(
+      "ENOENT",
+      `${source} does not exist: give --from a folder or a .tar.gz that holds proc/ and sys/`,
+    );
+  const tree = kind.isDirectory() ? folderTree(source) : openTarball(source);
+  if (tree.list("/proc").length === 0) {
+    throw new KernelError(
+      "EINVAL",
+      `${source} holds no proc/ folder: give --from the folder (or its tarball) that proc/ and sys/ stand in`,
+    );
+  }
+  return tree;
+}
+
+/** The files of a machine that hetmem booted. */
+export function vfsTree(name: string, vfs: Vfs): HostTree {
+  const read = (path: string): string | undefined => unlessMissing(() => run(vfs.read(path)));
+  return {
+    name,
+    live: false,
+    read,
+    readBytes: (path) => {
+      const text = read(path);
+      return text === undefined ? undefined : new TextEncoder().encode(text);
+    },
+    list: (path) => (unlessMissing(() => vfs.list(path)) ?? []).map((entry) => entry.name).sort(),
+  };
+}
+
+/** How a file is called in a sentence: "capture.tar.gz: proc/zoneinfo". */
+export function fileLabel(tree: HostTree, path: string): string {
+  return tree.live ? path : `${tree.name}: ${path.slice(1)}`;
+}
+
+/**
+ * A file without which nothing can be built.
+ *
+ * @throws KernelError ENOENT
+ */
+export function readRequired(tree: HostTree, path: string, holds: string): string {
+  const text = tree.read(path);
+  if (text !== undefined) return text;
+  const fix = tree.live
+    ? "run hetmem on Linux, or name a capture with --from"
+    : `capture it again with ${path.slice(1)} in it`;
+  throw new KernelError("ENOENT", `${fileLabel(tree, path)} is missing, and it holds ${holds}: ${fix}`);
+}
+
+function folderTree(folder: string): HostTree {
+  const root = resolve(folder);
+  const readBytes = (path: string): Uint8Array | undefined =>
+    unlessUnreadable(() => readFileSync(join(root, path)));
+  return {
+    name: basename(root) || root,
+    live: false,
+    readBytes,
+    read: (path) => {
+      const bytes = readBytes(path);
+      return bytes === undefined ? undefined : Buffer.from(bytes).toString("utf8");
+    },
+    list: (path) => (unlessUnreadable(() => readdirSync(join(root, path))) ?? []).sort(),
+  };
+}
+
+/** What /proc and /sys answer for files that are not there, not for us, or of a device that has gone. */
+function unlessUnreadable<T>(access: () => T): T | undefined {
+  try {
+    return access();
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
+}
+
+function unlessMissing<T>(access: () => T): T | undefined {
+  try {
+    return access();
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
+  }
+}

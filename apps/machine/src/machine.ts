@@ -1,0 +1,168 @@
+// The composition root: a machine is made from its specification by plugging packages together, and nothing else knows
+// them all. Swap a policy or a driver by passing another object here.
+import {
+  createKernel,
+  GiB,
+  type Kernel,
+  KiB,
+  type NodeId,
+  nodeId,
+  PAGE_SIZE,
+  physAddr,
+  run,
+  TiB,
+} from "@hetmem/kernel";
+import { MAX_PAGES } from "@hetmem/page";
+import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import { Vfs } from "@hetmem/vfs";
+import {
+  bootMemory,
+  type BootZone,
+  type Memory,
+  MemoryFailure,
+  MemoryHotplug,
+  memorySysfs,
+  nodeSysfs,
+  procTables,
+} from "@hetmem/zone";
+import { registerBootBlocks } from "./machine/boot-blocks.ts";
+import { BootFootprint } from "./machine/boot-footprint.ts";
+import { cpuTables } from "./machine/cpu-sysfs.ts";
+import { spanDeviceMemory } from "./machine/device-spans.ts";
+import { memoryHotplugParameters } from "./machine/module-parameters.ts";
+import { Processes } from "./machine/processes.ts";
+import { onlinePolicyParameters, placementOf, PROFILES } from "./machine/profile.ts";
+import type { ProcessPort } from "./shell/process-port.ts";
+import { writeIomem } from "./spec/iomem-entry.ts";
+import type { MachineSpec } from "./spec/machine-spec.ts";
+
+export interface Machine {
+  readonly spec: MachineSpec;
+  readonly kernel: Kernel;
+  readonly iomem: ResourceTree;
+  readonly memory: Memory;
+  readonly hotplug: MemoryHotplug;
+  readonly failure: MemoryFailure;
+  readonly vfs: Vfs;
+  /** What programs cost while they run. */
+  readonly processes: ProcessPort;
+}
+
+/** Room for memory that is added later, where the specification doesn't say how much. */
+const HOTPLUG_ROOM = 64 * GiB;
+/** Bits that the direct map reaches with four levels of page tables. @see MAX_PHYSMEM_BITS */
+const DIRECT_MAP_BITS = 46;
+
+/**
+ * Boots a machine.
+ *
+ * @throws KernelError with a sentence that names what the specification has wrong
+ */
+export function createMachine(spec: MachineSpec): Machine {
+  const kernel = createKernel();
+  const profile = PROFILES[spec.profile];
+  const parameters = onlinePolicyParameters(spec.options);
+  const iomem = parseIomem(writeIomem(spec.iomem), createIomem(spec.physicalBits));
+  const memory = bootMemory(kernel, {
+    nodes: spec.nodes,
+    distances: spec.distances,
+    physicalBits: spec.physicalBits,
+    maxPages: maxPages(spec),
+    reserved: kernelImage(spec),
+    zones: spec.bootUsage satisfies readonly BootZone[],
+    ...pick(spec.options, "kernelcore", "movablecore", "movable_node"),
+  });
+  const hotplug = new MemoryHotplug({
+    memory,
+    iomem,
+    placement: placementOf(profile, spec.options, parameters),
+    blockSize: spec.blockSize,
+    addressableEnd: 2 ** (spec.directMapBits ?? DIRECT_MAP_BITS),
+    memmapOnMemory: spec.options.memmap_on_memory ?? false,
+    autoOnline: spec.options.memhp_default_state ?? "offline",
+  });
+  registerBootBlocks(hotplug);
+  spanDeviceMemory(memory, spec.deviceSpans ?? []);
+  const footprint = new BootFootprint(memory);
+  hotplug.migration = footprint;
+  for (const usage of spec.bootUsage) footprint.occupy(usage);
+  addOfflineBlocks(hotplug, spec);
+
+  const failure = new MemoryFailure(memory);
+  const vfs = new Vfs();
+  const nodeOfAddress = (address: number): NodeId => nodeOfBootMemory(spec, address);
+  for (const table of [
+    {
+      root: "/proc",
+      files: { iomem: { mode: 0o400, show: () => formatIomem(iomem, { privileged: true }) } },
+    },
+    ...procTables(memory, { vmallocTotalKiB: vmallocKiB(spec) }),
+    memorySysfs({ hotplug, failure, nodeOfAddress, removable: profile.removable }),
+    ...nodeSysfs(memory, { blocksOfNode: (node) => blocksOfNode(hotplug, node) }),
+    ...(profile.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
+    ...cpuTables(spec),
+  ]) {
+    vfs.mount(table);
+  }
+  vfs.mkdir("/tmp");
+  const firstCpuNode = spec.nodes.find((node) => node.cpus.length > 0)?.id ?? nodeId(0);
+  return {
+    spec,
+    kernel,
+    iomem,
+    memory,
+    hotplug,
+    failure,
+    vfs,
+    processes: new Processes(memory, firstCpuNode),
+  };
+}
+
+function maxPages(spec: MachineSpec): number {
+  const boot = [...spec.nodes.flatMap((node) => node.memory), ...spec.hidden, ...(spec.offline ?? [])];
+  const bytes = boot.reduce((sum, range) => sum + range.end - range.start, 0);
+  return Math.min(MAX_PAGES, Math.ceil((spec.maxMemory ?? bytes + HOTPLUG_ROOM) / PAGE_SIZE));
+}
+
+/** The vmalloc area grows with the page tables. @see VMALLOC_SIZE_TB in arch/x86/include/asm/pgtable_64_types.h */
+function vmallocKiB({ directMapBits = DIRECT_MAP_BITS }: MachineSpec): number {
+  const terabytes = directMapBits > DIRECT_MAP_BITS ? 12_800 : 32;
+  return (terabytes * TiB) / KiB - 1;
+}
+
+/** Where the firmware map says that the kernel lies. */
+function kernelImage({
+  iomem,
+}: MachineSpec): { start: ReturnType<typeof physAddr>; end: ReturnType<typeof physAddr> }[] {
+  return iomem
+    .flatMap((entry) => entry.children)
+    .filter((entry) => /^Kernel (code|rodata|data|bss)$/.test(entry.name))
+    .map(({ start, end }) => ({ start, end: physAddr(end + 1) }));
+}
+
+/** Blocks that a captured host had plugged in and not online. */
+function addOfflineBlocks(hotplug: MemoryHotplug, { offline = [] }: MachineSpec): void {
+  if (offline.length === 0) return;
+  run(hotplug.locks.lockDeviceHotplug());
+  for (const { start, end, node = nodeId(0) } of offline) run(hotplug.addMemory(node, start, end - start));
+  hotplug.locks.unlockDeviceHotplug();
+}
+
+/** x86 asks the boot memory's node, and answers with the first node for addresses it doesn't know. @see memory_add_physaddr_to_nid() in arch/x86/mm/numa.c */
+function nodeOfBootMemory(spec: MachineSpec, address: number): NodeId {
+  const owner = spec.nodes.find(({ memory }) =>
+    memory.some(({ start, end }) => start <= address && address < end),
+  );
+  return owner?.id ?? spec.nodes.find(({ memory }) => memory.length > 0)?.id ?? nodeId(0);
+}
+
+function blocksOfNode(hotplug: MemoryHotplug, node: NodeId): number[] {
+  return [...hotplug.blocks.values()].filter((block) => block.nodes.includes(node)).map((block) => block.id);
+}
+
+/** Those of the named properties that are there. */
+function pick<T extends object, K extends keyof T>(from: T, ...names: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(
+    names.filter((name) => from[name] !== undefined).map((name) => [name, from[name]]),
+  ) as Pick<T, K>;
+}

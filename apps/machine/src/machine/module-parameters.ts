@@ -1,0 +1,47 @@
+// /sys/module/memory_hotplug/parameters: the switches of the placement policy. Kernel counterpart: the module
+// parameters of mm/memory_hotplug.c.
+import { KernelError, kstrtoull } from "@hetmem/kernel";
+import type { AttributeTable } from "@hetmem/vfs";
+import type { OnlinePolicyParameters } from "@hetmem/zone";
+
+const YES = /^(1|y|on)/i;
+const NO = /^(0|n|off)/i;
+
+export function memoryHotplugParameters(
+  parameters: OnlinePolicyParameters,
+  memmapOnMemory: boolean,
+): AttributeTable {
+  return {
+    root: "/sys/module/memory_hotplug/parameters",
+    files: {
+      memmap_on_memory: { show: () => `${memmapOnMemory ? "Y" : "N"}\n` },
+      online_policy: {
+        show: () => `${parameters.online_policy}\n`,
+        store: (_params, text) => {
+          const policy = text.trim();
+          if (policy !== "contig-zones" && policy !== "auto-movable") {
+            throw new KernelError(
+              "EINVAL",
+              `"${policy}" is not a policy: write contig-zones or auto-movable`,
+            );
+          }
+          parameters.online_policy = policy;
+        },
+      },
+      auto_movable_ratio: {
+        show: () => `${parameters.auto_movable_ratio}\n`,
+        store: (_params, text) => {
+          parameters.auto_movable_ratio = kstrtoull(text);
+        },
+      },
+      auto_movable_numa_aware: {
+        show: () => `${parameters.auto_movable_numa_aware ? "Y" : "N"}\n`,
+        store: (_params, text) => {
+          if (!YES.test(text) && !NO.test(text))
+            throw new KernelError("EINVAL", `"${text.trim()}" is neither Y nor N`);
+          parameters.auto_movable_numa_aware = YES.test(text);
+        },
+      },
+    },
+  };
+}

@@ -1,0 +1,56 @@
+// A kernel release as a choice of policies. Nothing asks for a version: each rule that changed is an object in the
+// package that owns it, and a profile names the ones that its release follows.
+import {
+  alwaysRemovable,
+  anyOrderPlacement,
+  type MemoryGroups,
+  type OnlinePolicyParameters,
+  onlinePolicyPlacement,
+  type Placement,
+  removableByContents,
+  type RemovablePolicy,
+  strictPlacement,
+} from "@hetmem/zone";
+import type { KernelOptions, ProfileName } from "../spec/machine-spec.ts";
+
+export interface Profile {
+  readonly name: ProfileName;
+  readonly placement: NonNullable<KernelOptions["placement"]> | "online-policy";
+  readonly removable: RemovablePolicy;
+  /** Whether the module memory_hotplug has parameters. */
+  readonly moduleParameters: boolean;
+}
+
+export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
+  // The rule that f1dd2cd13c4b brought in 2017, on which HMM was built. c6f03e2903c9 lifted it before 4.14 was final:
+  // the option `placement: any-order` has that.
+  "v4.14": { name: "v4.14", placement: "strict", removable: removableByContents, moduleParameters: false },
+  "v5.1": { name: "v5.1", placement: "any-order", removable: removableByContents, moduleParameters: false },
+  "v6.1": { name: "v6.1", placement: "online-policy", removable: alwaysRemovable, moduleParameters: true },
+};
+
+/** What the module memory_hotplug has as parameters: the kernel's defaults, unless the options say otherwise. */
+export function onlinePolicyParameters(options: KernelOptions): OnlinePolicyParameters {
+  return {
+    online_policy: options.placement === "auto-movable" ? "auto-movable" : "contig-zones",
+    auto_movable_ratio: options.auto_movable_ratio ?? 301,
+    auto_movable_numa_aware: options.auto_movable_numa_aware ?? true,
+  };
+}
+
+/** The placement policy of a machine: its profile's, unless the options name another. */
+export function placementOf(
+  profile: Profile,
+  options: KernelOptions,
+  parameters: OnlinePolicyParameters,
+): (groups: MemoryGroups) => Placement {
+  switch (options.placement ?? profile.placement) {
+    case "strict":
+      return () => strictPlacement;
+    case "any-order":
+      return () => anyOrderPlacement;
+    case "auto-movable":
+    case "online-policy":
+      return (groups) => onlinePolicyPlacement(parameters, groups);
+  }
+}

@@ -1,0 +1,102 @@
+// The first screen: what was booted, its zones, its physical address space, what its struct pages cost, how it compares with
+// the host it was made from, and what to type next.
+import { GiB } from "@hetmem/kernel";
+import type { Host } from "../host/host.ts";
+import { compareWithHost, hostComparisonLines } from "./host-comparison.ts";
+import { memmapPriceLines } from "./memmap-price.ts";
+import type { Paint } from "./paint.ts";
+import { physicalMapLines } from "./physical-map.ts";
+import { formatBytes } from "./size.ts";
+import type { MachineView } from "./view.ts";
+import { wrap } from "./wrap.ts";
+import { zoneTableLines } from "./zone-table.ts";
+
+export interface BootReport {
+  readonly view: MachineView;
+  /** "the host vm", "the capture tree.tar.gz". */
+  readonly source: string;
+  /** What `hetmem sh` needs to boot the same machine. */
+  readonly sameMachine: string;
+  /** Absent for a machine from a YAML file. */
+  readonly host: Host | undefined;
+  readonly notices: readonly string[];
+}
+
+/**
+ * The report for a terminal.
+ *
+ * @param self how the user calls hetmem
+ * @param width columns
+ */
+export function bootReportLines(report: BootReport, self: string, width: number, paint: Paint): string[] {
+  const { view, host } = report;
+  const section = (title: string, lines: readonly string[]): string[] => [
+    "",
+    paint.title(title),
+    "",
+    ...lines,
+  ];
+  return [
+    ...headlines(report, paint),
+    ...report.notices.flatMap((notice) => wrap(`! ${notice}`, width, "  ").map(paint.warn)),
+    ...section("Nodes and zones, in pages of 4 KiB", zoneTableLines(view, width, paint)),
+    ...section("Physical memory, to scale", physicalMapLines(view, width, paint)),
+    ...section("The price of struct pages", memmapPriceLines(view, paint)),
+    ...(host
+      ? section("Compared with the host", wrapAll(hostComparisonLines(view, host, paint), width))
+      : []),
+    ...section("Next", nextSteps(report, self, width, paint)),
+  ];
+}
+
+/** The same for programs. */
+export function bootReportJson(report: BootReport): object {
+  const { view, host, source, notices } = report;
+  const { stretches, ...machine } = view;
+  return { source, notices, machine, map: stretches, comparison: host ? compareWithHost(view, host) : [] };
+}
+
+function headlines({ view, source }: BootReport, paint: Paint): string[] {
+  const nodes = view.nodes.length === 1 ? "1 node" : `${view.nodes.length} nodes`;
+  const cpus = view.nodes.reduce((count, node) => count + node.cpus.length, 0);
+  return [
+    `${paint.bold("hetmem")} booted ${source}:`,
+    `${formatBytes(view.ramBytes)} in ${nodes}, ${cpus} CPUs, Linux ${view.release}, with the rules of ${view.profile}`,
+  ];
+}
+
+/** Lines to type, with the addresses of this machine. */
+function nextSteps({ view, sameMachine }: BootReport, self: string, width: number, paint: Paint): string[] {
+  const address = probeAddress(view);
+  const block = address / view.blockSize;
+  const steps = [
+    [`${self} sh${sameMachine}`, "a shell on this machine; then, in it:"],
+    [`  echo 0x${address.toString(16)} > /sys/devices/system/memory/probe`, "add a memory block by hand"],
+    [`  echo online_movable > /sys/devices/system/memory/memory${block}/state`, "choose its zone"],
+    ["  grep . /sys/devices/system/memory/memory*/valid_zones", "see what that changed"],
+    [`${self} export${sameMachine} DIR && lsmem --sysroot DIR`, "its /proc and /sys, for other programs"],
+  ] as const;
+  // What a command is for stands behind it where there is room.
+  const fits = (command: string, what: string): boolean => command.length + what.length + 4 <= width;
+  const column = Math.max(
+    ...steps.filter(([command, what]) => fits(command, what)).map(([command]) => command.length),
+  );
+  return steps.map(([command, what]) =>
+    fits(command.padEnd(column), what) ? `${command.padEnd(column)}  ${paint.dim(`# ${what}`)}` : command,
+  );
+}
+
+/** Hidden memory where there is some; else the first block above 4 GiB that nothing in /proc/iomem touches. */
+function probeAddress(view: MachineView): number {
+  const hidden = view.stretches.find((stretch) => stretch.kind === "hidden");
+  if (hidden) return hidden.start;
+  const size = view.blockSize;
+  let address = Math.max(4 * GiB, view.blocks.at(-1)?.end ?? 0);
+  while (view.stretches.some((stretch) => stretch.start < address + size && address < stretch.end))
+    address += size;
+  return address;
+}
+
+function wrapAll(lines: readonly string[], width: number): string[] {
+  return lines.flatMap((line) => (line.startsWith(" ") ? [line] : wrap(line, width, "  ")));
+}

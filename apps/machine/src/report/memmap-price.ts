@@ -1,0 +1,42 @@
+// What struct pages cost: Linux keeps 64 bytes for each 4 KiB page, allocated by the whole section, so 1.56 % of all memory,
+// whether it is used or not. hetmem's memmap has 32 bytes a page, and only for pages that something has touched.
+import { PAGE_SIZE } from "@hetmem/kernel";
+import type { Paint } from "./paint.ts";
+import { formatBytes, formatShare } from "./size.ts";
+import { tableLines } from "./table.ts";
+import { HETMEM_STRUCT_PAGE, LINUX_STRUCT_PAGE, type MachineView } from "./view.ts";
+
+/** A line a node with memory, and what one more block would cost. */
+export function memmapPriceLines(view: MachineView, paint: Paint): string[] {
+  const rows = view.memmap.map((price) => [
+    `${price.node}`,
+    `${price.structPages}`,
+    formatBytes(price.linuxBytes),
+    formatShare(price.share),
+    formatBytes(price.hetmemBytes),
+  ]);
+  const linux = view.memmap.reduce((bytes, price) => bytes + price.linuxBytes, 0);
+  const hetmem = view.memmap.reduce((bytes, price) => bytes + price.hetmemBytes, 0);
+  const pages = view.memmap.reduce((sum, price) => sum + price.structPages, 0);
+  const total = [
+    "total",
+    `${pages}`,
+    formatBytes(linux),
+    formatShare(linux / view.ramBytes),
+    formatBytes(hetmem),
+  ];
+  const columns = [
+    { title: "node" },
+    { title: "struct pages", align: "right" },
+    { title: `Linux (${LINUX_STRUCT_PAGE} B each)`, align: "right" },
+    { title: "of its RAM", align: "right" },
+    { title: `hetmem (${HETMEM_STRUCT_PAGE} B, once touched)`, align: "right" },
+  ] as const;
+  const block = (view.blockSize / PAGE_SIZE) * LINUX_STRUCT_PAGE;
+  return [
+    ...tableLines(columns, [...rows, total], (text, row) =>
+      row === -1 ? paint.dim(text) : row === rows.length ? paint.bold(text) : text,
+    ),
+    `Each further memory block of ${formatBytes(view.blockSize)} costs ${formatBytes(block)} before anybody uses it.`,
+  ];
+}

@@ -1,0 +1,175 @@
+// What a report shows, as plain data. It is read from the files of the booted machine, by the reader that reads hosts: what
+// is printed is what a program on that machine would see.
+import { type NodeId, PAGE_SIZE } from "@hetmem/kernel";
+import { blockRange, type Host } from "../host/host.ts";
+import { systemRam, walkIomem } from "../host/iomem.ts";
+import type { MachineSpec, MemoryRange } from "../spec/machine-spec.ts";
+
+/** Bytes of a struct page in Linux on 64-bit machines, and in hetmem's memmap. */
+export const LINUX_STRUCT_PAGE = 64;
+export const HETMEM_STRUCT_PAGE = 32;
+/** Bytes in a section: struct pages are allocated by the whole section. */
+const SECTION_SIZE = 128 * 1024 * 1024;
+
+export interface ZoneView {
+  readonly node: NodeId;
+  readonly name: string;
+  /** Bytes; the end is the first byte behind the zone. */
+  readonly start: number;
+  readonly end: number;
+  readonly spanned: number;
+  readonly present: number;
+  readonly managed: number;
+  readonly free: number;
+}
+
+export interface BlockView extends MemoryRange {
+  readonly id: number;
+  readonly state: string;
+}
+
+/** A stretch of the physical address space that is drawn. */
+export interface Stretch {
+  readonly start: number;
+  readonly end: number;
+  /** The line of the picture: "node 0", "devices". */
+  readonly lane: string;
+  readonly kind: StretchKind;
+}
+
+export type StretchKind =
+  | "DMA"
+  | "DMA32"
+  | "Normal"
+  | "Movable"
+  | "Device"
+  | "offline"
+  | "hidden"
+  | "pmem"
+  | "firmware"
+  | "device"
+  | "online";
+
+export interface MemmapPrice {
+  readonly node: NodeId;
+  /** Struct pages, holes inside a section among them. */
+  readonly structPages: number;
+  readonly linuxBytes: number;
+  readonly hetmemBytes: number;
+  /** Of the node's RAM. */
+  readonly share: number;
+}
+
+export interface MachineView {
+  readonly name: string;
+  readonly release: string;
+  readonly profile: string;
+  readonly blockSize: number;
+  readonly ramBytes: number;
+  readonly nodes: readonly {
+    readonly id: NodeId;
+    readonly cpus: readonly number[];
+    readonly ramBytes: number;
+  }[];
+  /** Zones that span something. */
+  readonly zones: readonly ZoneView[];
+  readonly blocks: readonly BlockView[];
+  readonly stretches: readonly Stretch[];
+  readonly memmap: readonly MemmapPrice[];
+  readonly memTotalKb: number;
+  readonly memFreeKb: number;
+}
+
+/**
+ * Makes the view of a machine.
+ *
+ * @param running what the booted machine's own files say
+ */
+export function viewOf(spec: MachineSpec, running: Host): MachineView {
+  const zones = running.zoneinfo.zones.filter((zone) => zone.spanned > 0);
+  const zoneViews = zones.map((zone) => ({
+    node: zone.node,
+    name: zone.name,
+    start: zone.startPfn * PAGE_SIZE,
+    end: (zone.startPfn + zone.spanned) * PAGE_SIZE,
+    spanned: zone.spanned,
+    present: zone.present,
+    managed: zone.managed,
+    free: zone.free,
+  }));
+  const nodes = spec.nodes.map(({ id, cpus, memory }) => ({ id, cpus, ramBytes: bytesOf(memory) }));
+  const blocks = (running.blocks?.blocks ?? []).map(({ id, state }) => ({
+    id,
+    state,
+    ...blockRange(id, spec.blockSize),
+  }));
+  return {
+    name: spec.name,
+    release: spec.release,
+    profile: spec.profile,
+    blockSize: spec.blockSize,
+    ramBytes: bytesOf(systemRam(running.iomem)),
+    nodes,
+    zones: zoneViews,
+    blocks,
+    stretches: [...stretchesOf(spec, running, zoneViews)],
+    memmap: spec.nodes.filter((node) => node.memory.length > 0).map(({ id, memory }) => priceOf(id, memory)),
+    memTotalKb: running.meminfo.get("MemTotal") ?? 0,
+    memFreeKb: running.meminfo.get("MemFree") ?? 0,
+  };
+}
+
+function* stretchesOf(spec: MachineSpec, running: Host, zones: readonly ZoneView[]): Generator<Stretch> {
+  for (const { id, memory } of spec.nodes) {
+    for (const ram of memory) {
+      for (const zone of zones.filter((candidate) => candidate.node === id)) {
+        const start = Math.max(ram.start, zone.start);
+        const end = Math.min(ram.end, zone.end);
+        if (start < end) yield { start, end, lane: `node ${id}`, kind: kindOfZone(zone.name) };
+      }
+    }
+  }
+  for (const { start, end, node } of spec.offline ?? [])
+    yield { start, end, lane: node === undefined ? "offline" : `node ${node}`, kind: "offline" };
+  for (const { start, end } of spec.hidden) yield { start, end, lane: "hidden", kind: "hidden" };
+  for (const block of running.blocks?.blocks ?? []) {
+    yield {
+      ...blockRange(block.id, spec.blockSize),
+      lane: "blocks",
+      kind: block.state === "online" ? "online" : "offline",
+    };
+  }
+  for (const { start, end, name } of walkIomem(running.iomem)) {
+    const lane = name.startsWith("Persistent Memory")
+      ? "pmem"
+      : /^(Reserved|ACPI|RAM buffer)|ROM$/.test(name)
+        ? "firmware"
+        : "devices";
+    const inRam = /^(System RAM|Kernel |Crash kernel)/.test(name);
+    if (!inRam) yield { start, end: end + 1, lane, kind: lane === "devices" ? "device" : lane };
+  }
+}
+
+function kindOfZone(name: string): StretchKind {
+  return name === "DMA" || name === "DMA32" || name === "Movable" || name === "Device" ? name : "Normal";
+}
+
+function priceOf(node: NodeId, memory: readonly MemoryRange[]): MemmapPrice {
+  const sections = new Set<number>();
+  for (const { start, end } of memory) {
+    for (let section = Math.floor(start / SECTION_SIZE); section * SECTION_SIZE < end; section++)
+      sections.add(section);
+  }
+  const structPages = (sections.size * SECTION_SIZE) / PAGE_SIZE;
+  return {
+    node,
+    structPages,
+    linuxBytes: structPages * LINUX_STRUCT_PAGE,
+    hetmemBytes: structPages * HETMEM_STRUCT_PAGE,
+    share: (structPages * LINUX_STRUCT_PAGE) / bytesOf(memory),
+  };
+}
+
+function bytesOf(ranges: readonly MemoryRange[]): number {
+  return ranges.reduce((bytes, range) => bytes + range.end - range.start, 0);
+}

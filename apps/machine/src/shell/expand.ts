@@ -1,0 +1,216 @@
+// From words to arguments: parameters, command substitution and arithmetic in place, then splitting what they gave into
+// fields, then file names. Quoted text takes no part in the last two. POSIX 2.6, Word Expansions.
+import type { Sleeps } from "@hetmem/kernel";
+import { globToRegExp, hasGlob } from "@hetmem/vfs";
+import { evaluate } from "./arithmetic.ts";
+import { ShellProblem } from "./problem.ts";
+import type { Command, ParameterOperation, Word, WordPart } from "./syntax/ast.ts";
+
+/** What expansion asks the shell for. */
+export interface ExpansionScope {
+  /** The value of a variable or of `$?`, `$1`, `$#`, `$$`; undefined when it isn't set. */
+  parameter(name: string): string | undefined;
+  assign(name: string, value: string): void;
+  readonly positional: readonly string[];
+  /** `set -u`. */
+  readonly unsetIsError: boolean;
+  /** What a command writes. */
+  substitute(body: Command): Sleeps<string>;
+  /** File names for a pattern, as it was typed. */
+  glob(pattern: string): string[];
+}
+
+/** A run of text in a field. What is quoted stays whole and stands for itself. */
+interface Run {
+  readonly text: string;
+  readonly quoted: boolean;
+  /** It came from an expansion, so unquoted it is split. */
+  readonly expanded: boolean;
+}
+
+/** A place where a field ends whatever it holds: between the members of "$@". */
+const BREAK = Symbol("field break");
+type Item = Run | typeof BREAK;
+
+/** The arguments that words stand for. */
+export function* expandWords(words: readonly Word[], scope: ExpansionScope): Sleeps<string[]> {
+  const args: string[] = [];
+  for (const word of words) {
+    for (const field of splitFields(yield* runsOf(word, scope), scope.parameter("IFS") ?? " \t\n")) {
+      const pattern = patternOf(field);
+      const names = hasGlob(pattern) ? scope.glob(pattern) : [];
+      args.push(...(names.length > 0 ? names : [textOf(field)]));
+    }
+  }
+  return args;
+}
+
+/** One string, neither split nor matched: the value of an assignment, the target of a redirection. */
+export function* expandWord(word: Word, scope: ExpansionScope): Sleeps<string> {
+  const runs = yield* runsOf(word, scope);
+  return runs.map((run) => (run === BREAK ? " " : run.text)).join("");
+}
+
+/** A word as a pattern, in which quoted text stands for itself: for `case` and `${x#…}`. */
+export function* expandPattern(word: Word, scope: ExpansionScope): Sleeps<string> {
+  return patternOf((yield* runsOf(word, scope)).filter((run) => run !== BREAK));
+}
+
+function* runsOf(word: Word, scope: ExpansionScope): Sleeps<Item[]> {
+  const items: Item[] = [];
+  for (const part of word) items.push(...(yield* expandPart(part, scope)));
+  return items;
+}
+
+function* expandPart(part: WordPart, scope: ExpansionScope): Sleeps<Item[]> {
+  switch (part.kind) {
+    case "literal":
+      return [{ text: part.text, quoted: part.quoted, expanded: false }];
+    case "command":
+      return [expandedRun((yield* scope.substitute(part.body)).replace(/\n+$/, ""), part.quoted)];
+    case "arithmetic": {
+      const expression = yield* expandWord(part.expression, scope);
+      const value = evaluate(expression, {
+        get: (name) => scope.parameter(name),
+        set: (name, to) => scope.assign(name, to),
+      });
+      return [expandedRun(value.toString(), part.quoted)];
+    }
+    case "parameter":
+      if (part.name === "@" || part.name === "*") return expandPositional(part.name, part.quoted, scope);
+      return yield* expandParameter(part, scope);
+  }
+}
+
+function expandPositional(name: "@" | "*", quoted: boolean, scope: ExpansionScope): Item[] {
+  if (quoted && name === "*")
+    return [expandedRun(scope.positional.join((scope.parameter("IFS") ?? " ").charAt(0)), true)];
+  return scope.positional.flatMap((value, index) => [
+    ...(index > 0 ? ([BREAK] as const) : []),
+    expandedRun(value, quoted),
+  ]);
+}
+
+function* expandParameter(
+  part: Extract<WordPart, { kind: "parameter" }>,
+  scope: ExpansionScope,
+): Sleeps<Item[]> {
+  const { name, operation, quoted } = part;
+  const value = scope.parameter(name);
+  if (!operation || operation.kind === "length") {
+    if (value === undefined && scope.unsetIsError) throw new ShellProblem(`${name}: parameter not set`);
+    return [expandedRun(operation ? `${(value ?? "").length}` : (value ?? ""), quoted)];
+  }
+  const items = yield* applyOperation(name, operation, value, quoted, scope);
+  return items.length === 0 && quoted ? [expandedRun("", true)] : items;
+}
+
+function* applyOperation(
+  name: string,
+  operation: Exclude<ParameterOperation, { kind: "length" }>,
+  value: string | undefined,
+  quoted: boolean,
+  scope: ExpansionScope,
+): Sleeps<Item[]> {
+  const { kind, argument } = operation;
+  if (kind === "#" || kind === "##" || kind === "%" || kind === "%%") {
+    return [expandedRun(trimPattern(value ?? "", kind, yield* expandPattern(argument, scope)), quoted)];
+  }
+  const missing = value === undefined || (kind.startsWith(":") && value === "");
+  switch (kind.at(-1)) {
+    case "-":
+      return missing ? yield* runsOf(argument, scope) : [expandedRun(value, quoted)];
+    case "+":
+      return missing ? [] : yield* runsOf(argument, scope);
+    case "=": {
+      if (!missing) return [expandedRun(value, quoted)];
+      const assigned = yield* expandWord(argument, scope);
+      scope.assign(name, assigned);
+      return [expandedRun(assigned, quoted)];
+    }
+    default: {
+      if (!missing) return [expandedRun(value, quoted)];
+      const message = yield* expandWord(argument, scope);
+      throw new ShellProblem(`${name}: ${message || "parameter not set"}`);
+    }
+  }
+}
+
+/** `#` takes the shortest match from the front, `##` the longest, `%` and `%%` from the back. */
+function trimPattern(value: string, kind: "#" | "##" | "%" | "%%", pattern: string): string {
+  const matcher = globToRegExp(pattern);
+  const lengths = Array.from({ length: value.length + 1 }, (_, length) => length);
+  if (kind.length === 2) lengths.reverse();
+  const front = kind.startsWith("#");
+  const length = lengths.find((n) => matcher.test(front ? value.slice(0, n) : value.slice(value.length - n)));
+  if (length === undefined) return value;
+  return front ? value.slice(length) : value.slice(0, value.length - length);
+}
+
+function expandedRun(text: string, quoted: boolean): Run {
+  return { text, quoted, expanded: true };
+}
+
+/** Splits unquoted expansions at IFS. A field with nothing in it remains only if something in it was quoted. */
+function splitFields(items: readonly Item[], separators: string): Run[][] {
+  const fields: Run[][] = [];
+  let field: Run[] = [];
+  const end = (): void => {
+    if (field.some((run) => run.quoted || run.text !== "")) fields.push(field);
+    field = [];
+  };
+  for (const item of items) {
+    if (item === BREAK) {
+      end();
+    } else if (item.quoted || !item.expanded || separators === "") {
+      field.push(item);
+    } else {
+      const pieces = splitText(item.text, separators);
+      pieces.forEach((piece, index) => {
+        if (index > 0) end();
+        // Between two separators that aren't blanks there is a field, if an empty one.
+        const kept = piece === "" && index > 0 && index < pieces.length - 1;
+        field.push({ ...item, text: piece, quoted: kept });
+      });
+    }
+  }
+  end();
+  return fields;
+}
+
+/** Pieces between separators: blanks count as one, anything else in IFS each for itself. */
+function splitText(text: string, separators: string): string[] {
+  const blanks = [...separators].filter((char) => " \t\n".includes(char)).join("");
+  const others = [...separators].filter((char) => !" \t\n".includes(char)).join("");
+  const blank = blanks === "" ? "" : `[${quoteInClass(blanks)}]`;
+  const other =
+    others === "" ? undefined : `${blank && `${blank}*`}[${quoteInClass(others)}]${blank && `${blank}*`}`;
+  const separator = [other, blank && `${blank}+`].filter(Boolean).join("|");
+  return text.split(new RegExp(separator));
+}
+
+function quoteInClass(chars: string): string {
+  return chars.replaceAll(/[\\\]^-]/g, String.raw`\$&`);
+}
+
+function textOf(field: readonly Run[]): string {
+  return field.map(({ text }) => text).join("");
+}
+
+/** The field as a pattern: quoted characters are escaped. */
+function patternOf(field: readonly Item[]): string {
+  return field
+    .map((run) =>
+      run === BREAK
+        ? ""
+        : run.quoted
+          ? run.text.replaceAll(/[\\*?[\]!^-]/g, String.raw`\$&`)
+          : escapeBackslash(run),
+    )
+    .join("");
+}
+
+/** A backslash that an expansion brought in is a backslash. */
+function escapeBackslash({ text, expanded }: Run): string {
+  return expanded ? text.replaceAll("\\", "\\\\") : text;
+}

@@ -1,0 +1,79 @@
+// What a shell remembers between commands. A subshell works on a copy, so nothing that it does is seen outside.
+
+export interface ShellOptions {
+  /** `set -e`: a command that fails ends the shell. */
+  errexit: boolean;
+  /** `set -u`: a parameter that isn't set is an error. */
+  nounset: boolean;
+  /** `set -x`: commands are shown before they run. */
+  xtrace: boolean;
+}
+
+export class ShellState<F = unknown> {
+  readonly variables = new Map<string, string>([
+    ["HOME", "/"],
+    ["IFS", " \t\n"],
+    ["PATH", "/sbin:/usr/sbin:/bin:/usr/bin"],
+    ["PS1", "# "],
+    ["PWD", "/"],
+  ]);
+  readonly exported = new Set(["HOME", "PATH", "PWD"]);
+  /** Bodies of functions. */
+  readonly functions = new Map<string, F>();
+  readonly options: ShellOptions = { errexit: false, nounset: false, xtrace: false };
+  positional: readonly string[] = [];
+  cwd = "/";
+  /** `$?` */
+  status = 0;
+  /** What `local` hid, innermost function last. */
+  readonly hidden: Map<string, string | undefined>[] = [];
+
+  copy(): ShellState<F> {
+    const copy = new ShellState<F>();
+    copy.variables.clear();
+    for (const [name, value] of this.variables) copy.variables.set(name, value);
+    for (const name of this.exported) copy.exported.add(name);
+    for (const [name, body] of this.functions) copy.functions.set(name, body);
+    Object.assign(copy.options, this.options);
+    copy.positional = this.positional;
+    copy.cwd = this.cwd;
+    copy.status = this.status;
+    return copy;
+  }
+
+  get environment(): ReadonlyMap<string, string> {
+    return new Map([...this.variables].filter(([name]) => this.exported.has(name)));
+  }
+
+  /** A path as the file system takes it. */
+  absolute(path: string): string {
+    if (path.startsWith("/")) return path;
+    return this.cwd === "/" ? `/${path}` : `${this.cwd}/${path}`;
+  }
+
+  /** The value behind `$name`; undefined when it isn't set. */
+  parameter(name: string): string | undefined {
+    switch (name) {
+      case "?":
+        return `${this.status}`;
+      case "#":
+        return `${this.positional.length}`;
+      case "$":
+        return "1";
+      case "!":
+        return undefined;
+      case "-":
+        return Object.entries({ e: this.options.errexit, u: this.options.nounset, x: this.options.xtrace })
+          .filter(([, on]) => on)
+          .map(([letter]) => letter)
+          .join("");
+      case "@":
+      case "*":
+        return this.positional.length > 0 ? this.positional.join(" ") : undefined;
+      case "0":
+        return "sh";
+      default:
+        return /^\d+$/.test(name) ? this.positional[Number(name) - 1] : this.variables.get(name);
+    }
+  }
+}

@@ -1,0 +1,171 @@
+// Kernel options that exclude or need one another. A spec may say which CONFIG_ names its kernel was built with; a set that
+// Kconfig would never produce is refused, with the reason. Kernel counterparts: mm/Kconfig, drivers/dax/Kconfig.
+import type { SpecProblem } from "./problem.ts";
+
+interface KconfigRule {
+  readonly option: string;
+  /** The option that must be set with it… */
+  readonly needs?: string;
+  /** …or that must not. */
+  readonly forbids?: string;
+  readonly reason: string;
+}
+
+/** What holds on every x86-64 kernel that hetmem models, unless a spec turns it off with `NAME=n`. */
+const GIVEN = new Set([
+  "64BIT",
+  "MMU",
+  "NUMA",
+  "SPARSEMEM",
+  "MIGRATION",
+  "TRANSPARENT_HUGEPAGE",
+  "ARCH_ENABLE_MEMORY_HOTPLUG",
+  "ARCH_ENABLE_MEMORY_HOTREMOVE",
+  "ARCH_MHP_MEMMAP_ON_MEMORY_ENABLE",
+  "ARCH_HAS_PTE_DEVMAP",
+]);
+
+const RULES: readonly KconfigRule[] = [
+  {
+    option: "DEFERRED_STRUCT_PAGE_INIT",
+    forbids: "NEED_PER_CPU_KM",
+    reason:
+      "the per-cpu area built from kernel memory uses struct pages before the deferred ones are initialised",
+  },
+  {
+    option: "DEFERRED_STRUCT_PAGE_INIT",
+    needs: "SPARSEMEM",
+    reason: "struct pages are deferred section by section",
+  },
+  {
+    option: "DEFERRED_STRUCT_PAGE_INIT",
+    needs: "64BIT",
+    reason: "32-bit machines have too few pages to defer",
+  },
+  {
+    option: "NEED_PER_CPU_KM",
+    forbids: "SMP",
+    reason: "per-cpu areas in kernel memory are for one CPU, or none with an MMU",
+  },
+  {
+    option: "SPARSEMEM_VMEMMAP",
+    needs: "SPARSEMEM",
+    reason: "the virtual memmap is a way to lay out sparse sections",
+  },
+  { option: "MEMORY_HOTPLUG", needs: "SPARSEMEM", reason: "memory is added and removed by section" },
+  {
+    option: "MEMORY_HOTPLUG",
+    needs: "ARCH_ENABLE_MEMORY_HOTPLUG",
+    reason: "the architecture maps the added memory",
+  },
+  { option: "MEMORY_HOTPLUG", needs: "64BIT", reason: "32-bit kernels have no room to map added memory" },
+  { option: "MEMORY_HOTREMOVE", needs: "MEMORY_HOTPLUG", reason: "what can't be added can't be removed" },
+  {
+    option: "MEMORY_HOTREMOVE",
+    needs: "ARCH_ENABLE_MEMORY_HOTREMOVE",
+    reason: "the architecture unmaps the removed memory",
+  },
+  {
+    option: "MEMORY_HOTREMOVE",
+    needs: "MIGRATION",
+    reason: "a block goes offline by moving its pages elsewhere",
+  },
+  {
+    option: "MEMORY_HOTPLUG_DEFAULT_ONLINE",
+    needs: "MEMORY_HOTPLUG",
+    reason: "it is the default for added blocks",
+  },
+  { option: "ARCH_MEMORY_PROBE", needs: "MEMORY_HOTPLUG", reason: "the probe file adds memory" },
+  {
+    option: "MHP_MEMMAP_ON_MEMORY",
+    needs: "MEMORY_HOTPLUG",
+    reason: "it places the struct pages of added memory",
+  },
+  {
+    option: "MHP_MEMMAP_ON_MEMORY",
+    needs: "SPARSEMEM_VMEMMAP",
+    reason: "only a virtual memmap can be backed by any pages",
+  },
+  {
+    option: "MHP_MEMMAP_ON_MEMORY",
+    needs: "ARCH_MHP_MEMMAP_ON_MEMORY_ENABLE",
+    reason: "the architecture maps the memmap first",
+  },
+  {
+    option: "ZONE_DEVICE",
+    needs: "MEMORY_HOTPLUG",
+    reason: "device memory gets its struct pages as hotplugged memory does",
+  },
+  {
+    option: "ZONE_DEVICE",
+    needs: "MEMORY_HOTREMOVE",
+    reason: "a driver that goes takes its struct pages along",
+  },
+  {
+    option: "ZONE_DEVICE",
+    needs: "SPARSEMEM_VMEMMAP",
+    reason: "device pages need a memmap at any physical address",
+  },
+  {
+    option: "ZONE_DEVICE",
+    needs: "ARCH_HAS_PTE_DEVMAP",
+    reason: "page tables must mark device pages, so that gup takes their pagemap",
+  },
+  {
+    option: "DEVICE_PRIVATE",
+    needs: "ZONE_DEVICE",
+    reason: "private device memory is a type of ZONE_DEVICE memory",
+  },
+  {
+    option: "DEVICE_PUBLIC",
+    needs: "ZONE_DEVICE",
+    reason: "public device memory is a type of ZONE_DEVICE memory",
+  },
+  { option: "HMM_MIRROR", needs: "MMU", reason: "a mirror is of page tables" },
+  { option: "TEST_HMM", needs: "DEVICE_PRIVATE", reason: "the test device migrates pages to private memory" },
+  { option: "TEST_HMM", needs: "TRANSPARENT_HUGEPAGE", reason: "the test device maps huge pages" },
+  { option: "NVDIMM_PFN", needs: "ZONE_DEVICE", reason: "it gives persistent memory struct pages" },
+  { option: "FS_DAX", needs: "ZONE_DEVICE", reason: "files map pages of the device itself" },
+  { option: "DEV_DAX", needs: "TRANSPARENT_HUGEPAGE", reason: "device-dax maps huge pages" },
+  { option: "DEV_DAX_KMEM", needs: "DEV_DAX", reason: "kmem is a driver of the dax bus" },
+  { option: "DEV_DAX_KMEM", needs: "MEMORY_HOTPLUG", reason: "kmem adds the device's memory to the system" },
+  { option: "MEMCG_KMEM", needs: "MEMCG", reason: "kernel memory is charged to memory cgroups" },
+];
+
+/**
+ * Checks which options are set together.
+ *
+ * @param names `CONFIG_X`, `X` or `X=y` for one that is set, `X=n` for one that isn't
+ */
+export function checkKconfig(names: readonly string[]): SpecProblem[] {
+  const set = new Set(GIVEN);
+  const said = new Map<string, number>();
+  for (const [index, text] of names.entries()) {
+    const [option = "", value = "y"] = text.replace(/^CONFIG_/, "").split("=");
+    said.set(option, index);
+    if (value === "n") set.delete(option);
+    else set.add(option);
+  }
+  return RULES.flatMap(({ option, needs, forbids, reason }) => {
+    const index = said.get(option);
+    if (index === undefined || !set.has(option)) return [];
+    const path = ["options", "kconfig", index];
+    if (forbids !== undefined && set.has(forbids)) {
+      return [
+        {
+          path,
+          message: `CONFIG_${option} can't be set together with CONFIG_${forbids}: ${reason}; remove one of them`,
+        },
+      ];
+    }
+    if (needs !== undefined && !set.has(needs)) {
+      return [
+        {
+          path,
+          message: `CONFIG_${option} needs CONFIG_${needs}, which is not set: ${reason}; set CONFIG_${needs} or remove CONFIG_${option}`,
+        },
+      ];
+    }
+    return [];
+  });
+}

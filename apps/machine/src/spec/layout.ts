@@ -1,0 +1,101 @@
+// Puts the memory of a machine that a person described by size at physical addresses, as the firmware of a PC does: from
+// zero up, around the hole that PCI devices need below 4 GiB, with the first MiB cut up as on every PC since 1981.
+import { alignDown, GiB, KiB, MiB, physAddr } from "@hetmem/kernel";
+import type { IomemEntry, MemoryRange } from "./machine-spec.ts";
+
+/** A size that goes wherever there is room, or a range that was given. */
+export type MemoryWish = { readonly size: number } | MemoryRange;
+
+const LOW_RAM: MemoryRange = range(4 * KiB, 0x9f000);
+const LOW_END = MiB;
+const HOLE_END = 4 * GiB;
+const IOAPIC = 0xfec00000;
+const LOCAL_APIC = 0xfee00000;
+const KERNEL_START = 16 * MiB;
+
+/** The hole that PCI devices get unless a spec says otherwise: the last GiB below 4 GiB, rounded to whole blocks. */
+export function defaultPciHole(blockSize: number): MemoryRange {
+  return range(alignDown(3 * GiB, blockSize), HOLE_END);
+}
+
+/**
+ * Places each node's wishes, in their order. Ranges stay where they are; sizes go behind the last one placed.
+ *
+ * @returns the ranges of each node, whole, the first MiB not yet cut
+ */
+export function placeMemory(
+  nodes: readonly (readonly MemoryWish[])[],
+  hole: MemoryRange | undefined,
+): MemoryRange[][] {
+  let next = 0;
+  return nodes.map((wishes) =>
+    wishes.flatMap((wish) => {
+      const placed = "size" in wish ? placeSize(next, wish.size, hole) : [wish];
+      next = placed.at(-1)?.end ?? next;
+      return placed;
+    }),
+  );
+}
+
+/** What of a placed range is RAM to the kernel: all of it but page 0 and the video memory and ROMs below 1 MiB. */
+export function usableRam({ start, end }: MemoryRange): MemoryRange[] {
+  if (start !== 0 || end <= LOW_END) return [{ start, end }];
+  return [LOW_RAM, range(LOW_END, end)];
+}
+
+/**
+ * /proc/iomem of such a machine.
+ *
+ * @param ram every range of usableRam()
+ * @param devices lines that the spec adds
+ */
+export function layoutIomem(
+  ram: readonly MemoryRange[],
+  hole: MemoryRange | undefined,
+  devices: readonly IomemEntry[],
+): IomemEntry[] {
+  const lines: IomemEntry[] = ram.map(({ start, end }) =>
+    entry(start, end, "System RAM", kernelImage(start, end)),
+  );
+  if (ram.some((piece) => piece.start === LOW_RAM.start)) {
+    lines.push(entry(0, LOW_RAM.start, "Reserved"), entry(LOW_RAM.end, 0xa0000, "Reserved"));
+    lines.push(entry(0xa0000, 0xc0000, "PCI Bus 0000:00"), entry(0xf0000, LOW_END, "System ROM"));
+  }
+  if (hole) {
+    lines.push(entry(hole.start, Math.min(hole.end, IOAPIC), "PCI Bus 0000:00"));
+    if (hole.end === HOLE_END)
+      lines.push(
+        entry(IOAPIC, IOAPIC + 0x400, "IOAPIC 0"),
+        entry(LOCAL_APIC, LOCAL_APIC + 4 * KiB, "Local APIC"),
+      );
+  }
+  return [...lines, ...devices].sort((a, b) => a.start - b.start);
+}
+
+function placeSize(from: number, size: number, hole: MemoryRange | undefined): MemoryRange[] {
+  if (size === 0) return [];
+  if (!hole || from + size <= hole.start) return [range(from, from + size)];
+  if (from >= hole.start) {
+    const start = Math.max(from, hole.end);
+    return [range(start, start + size)];
+  }
+  return [range(from, hole.start), range(hole.end, hole.end + size - (hole.start - from))];
+}
+
+function kernelImage(start: number, end: number): IomemEntry[] {
+  if (start > KERNEL_START || end < KERNEL_START + 32 * MiB) return [];
+  return [
+    entry(KERNEL_START, KERNEL_START + 10 * MiB, "Kernel code"),
+    entry(KERNEL_START + 12 * MiB, KERNEL_START + 15 * MiB, "Kernel rodata"),
+    entry(KERNEL_START + 16 * MiB, KERNEL_START + 18 * MiB, "Kernel data"),
+    entry(KERNEL_START + 20 * MiB, KERNEL_START + 23 * MiB, "Kernel bss"),
+  ];
+}
+
+function entry(start: number, end: number, name: string, children: readonly IomemEntry[] = []): IomemEntry {
+  return { start: physAddr(start), end: physAddr(end - 1), name, children };
+}
+
+function range(start: number, end: number): MemoryRange {
+  return { start: physAddr(start), end: physAddr(end) };
+}

@@ -1,0 +1,147 @@
+// The schema of a machine in a YAML file, and the sentences for what doesn't fit it. Sizes and lists come out as numbers;
+// whether the numbers make a machine is for limits.ts to say.
+import { KernelError, memparse, parseIdList } from "@hetmem/kernel";
+import * as v from "valibot";
+import type { SpecPath, SpecProblem } from "./problem.ts";
+
+const SIZE_FIX = "write a number, then K, M, G or T";
+const PROFILES = ["v4.14", "v5.1", "v6.1"] as const;
+const PLACEMENTS = ["strict", "any-order", "auto-movable"] as const;
+const DEFAULT_STATES = ["offline", "online", "online_kernel", "online_movable"] as const;
+
+/** A number of bytes: 4096, "128M", 0x100000000. */
+const size = parsed(
+  (input) => (typeof input === "number" || typeof input === "string" ? memparse(String(input)) : undefined),
+  `is not a size; ${SIZE_FIX}`,
+);
+
+/** CPU numbers: 0, "0-3,8", [0, 1]. */
+const cpus = parsed((input) => {
+  if (Array.isArray(input))
+    return input.every((cpu) => Number.isInteger(cpu) && cpu >= 0) ? (input as number[]) : undefined;
+  // A range is written out in full: none so long as to fill the memory.
+  if (/\d{6}/.test(String(input))) return undefined;
+  return typeof input === "number" || typeof input === "string" ? parseIdList(String(input)) : undefined;
+}, "is not a list of CPUs; write one like 0-3,8");
+
+const distance = parsed(
+  (input) => (typeof input === "number" ? input : undefined),
+  "is not a distance; write a number, 10 for the node itself",
+);
+const count = parsed(
+  (input) => (Number.isInteger(input) && Number(input) >= 0 ? Number(input) : undefined),
+  "is not a whole number",
+);
+const text = parsed(
+  (input) => (typeof input === "string" || typeof input === "number" ? String(input) : undefined),
+  "is not a text",
+);
+const flag = parsed((input) => (typeof input === "boolean" ? input : undefined), "is neither true nor false");
+
+/** A place: from `start` up to `end`, which is the first byte behind it, or for `size` bytes. */
+const range = object({ start: size, end: v.optional(size), size: v.optional(size) });
+const memory = v.lazy((input) => (isObject(input) ? range : size));
+
+const node = object({
+  id: v.optional(count),
+  memory: v.optional(v.lazy((input) => (Array.isArray(input) ? v.array(memory) : memory))),
+  cpus: v.optional(cpus),
+});
+
+const options = object({
+  kernelcore: v.optional(size),
+  movablecore: v.optional(size),
+  movable_node: v.optional(flag),
+  memmap_on_memory: v.optional(flag),
+  memhp_default_state: v.optional(oneOf(DEFAULT_STATES)),
+  placement: v.optional(oneOf(PLACEMENTS)),
+  auto_movable_ratio: v.optional(count),
+  auto_movable_numa_aware: v.optional(flag),
+  kconfig: v.optional(list(text, "CONFIG_ names")),
+});
+
+export const machineFile = object({
+  name: v.optional(text),
+  profile: v.optional(oneOf(PROFILES)),
+  release: v.optional(text),
+  block_size: v.optional(size),
+  physical_bits: v.optional(count),
+  direct_map_bits: v.optional(count),
+  /** The most memory that may ever be added, boot memory with it. */
+  max_memory: v.optional(size),
+  /** Where PCI devices live; "none" lets memory go through. */
+  pci_hole: v.optional(v.lazy((input) => (isObject(input) ? range : oneOf(["none"])))),
+  nodes: list(node, "nodes"),
+  distances: v.optional(list(list(distance, "distances"), "rows of distances")),
+  hidden: v.optional(list(object({ ...range.entries, node: v.optional(count) }), "ranges")),
+  devices: v.optional(list(object({ ...range.entries, name: text }), "devices")),
+  options: v.optional(options),
+});
+
+export type MachineFile = v.InferOutput<typeof machineFile>;
+export type RangeWish = v.InferOutput<typeof range>;
+
+/** Reads a value of any kind against the schema. */
+export function readMachineFile(
+  input: unknown,
+): { readonly file: MachineFile } | { readonly problems: readonly SpecProblem[] } {
+  const result = v.safeParse(machineFile, input);
+  if (result.success) return { file: result.output };
+  return { problems: result.issues.map((issue) => ({ path: pathOf(issue), message: issue.message })) };
+}
+
+function pathOf(issue: v.BaseIssue<unknown>): SpecPath {
+  return (issue.path ?? []).map((item) => (typeof item.key === "number" ? item.key : String(item.key)));
+}
+
+/** A value that `read` makes something of; undefined or a KernelError says that it can't. */
+function parsed<T>(read: (input: unknown) => T | undefined, complaint: string) {
+  return v.pipe(
+    v.unknown(),
+    v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
+      const value = unlessRefused(() => read(dataset.value));
+      if (value !== undefined) return value;
+      addIssue({ message: `${quote(dataset.value)} ${complaint}` });
+      return NEVER;
+    }),
+  );
+}
+
+function oneOf<const T extends readonly string[]>(values: T) {
+  return v.picklist(
+    values,
+    (issue) =>
+      `${quote(issue.input)} is not known; write ${values.join(", ").replace(/, (?=[^,]*$)/, " or ")}`,
+  );
+}
+
+function list<const S extends v.GenericSchema>(item: S, of: string) {
+  return v.array(item, (issue) => `${quote(issue.input)} is not a list of ${of}; write each behind a dash`);
+}
+
+function object<const E extends v.ObjectEntries>(entries: E) {
+  return v.strictObject(entries, (issue) => {
+    const keys = Object.keys(entries).join(", ");
+    if (issue.expected === "never") return `nothing is called so here; the names are ${keys}`;
+    if (issue.input === undefined) return "is missing, and it is needed";
+    if (issue.input === null) return `nothing is here; the names are ${keys}`;
+    return `${quote(issue.input)} is not a group of names and values; the names are ${keys}`;
+  });
+}
+
+function isObject(input: unknown): boolean {
+  return typeof input === "object" && input !== null && !Array.isArray(input);
+}
+
+function quote(input: unknown): string {
+  return typeof input === "string" ? `"${input}"` : (JSON.stringify(input) ?? "nothing").slice(0, 60);
+}
+
+function unlessRefused<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,198 @@
+// A machine in a YAML file. The form is for people: sizes with suffixes, memory laid out by itself, a default for all that
+// can have one; and each complaint names file, line, place, what was there and what to write instead.
+import { basename } from "node:path";
+import { isAligned, KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
+import { isMap, isSeq, LineCounter, type Node, parseDocument } from "yaml";
+import { bootUsageOf } from "./boot-reserve.ts";
+import { defaultPciHole, layoutIomem, type MemoryWish, placeMemory, usableRam } from "./layout.ts";
+import { checkBlockSize, checkLimits } from "./limits.ts";
+import type {
+  HiddenMemory,
+  IomemEntry,
+  KernelOptions,
+  MachineSpec,
+  MemoryRange,
+  NodeSpec,
+  ProfileName,
+} from "./machine-spec.ts";
+import { refuseProblems, type SpecPath, type SpecProblem } from "./problem.ts";
+import { writeSize } from "./size.ts";
+import { type MachineFile, type RangeWish, readMachineFile } from "./yaml-schema.ts";
+
+const DEFAULT_BLOCK_SIZE = 128 * MiB;
+const DEFAULT_PHYSICAL_BITS = 46;
+const DEFAULT_PROFILE: ProfileName = "v5.1";
+const LOCAL_DISTANCE = 10;
+const REMOTE_DISTANCE = 20;
+
+/**
+ * Makes a machine of a YAML text.
+ *
+ * @param file its path, for the sentences
+ * @param profile wins over the file's own
+ * @throws KernelError EINVAL with a line for each thing that is wrong
+ */
+export function machineOfYaml(text: string, file: string, profile?: ProfileName): MachineSpec {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const lineAt = (offset: number | undefined): number =>
+    offset === undefined ? 1 : Math.max(1, lines.linePos(offset).line);
+  const [syntax] = document.errors;
+  if (syntax)
+    throw new KernelError("EINVAL", `${file}:${lineAt(syntax.pos[0])}: not YAML: ${syntax.message}`);
+  const where = (path: SpecPath): string => `${file}:${lineAt(offsetOf(document.contents, path))}: `;
+  const read = readMachineFile(document.toJS());
+  if ("problems" in read) {
+    refuseProblems(read.problems, where);
+    throw new KernelError("EINVAL", `${file} is not a machine`);
+  }
+  refuseProblems([...checkBlockSize({ blockSize: read.file.block_size ?? DEFAULT_BLOCK_SIZE })], where);
+  const { spec, problems } = specOf(read.file, basename(file).replace(/\.ya?ml$/, ""), profile);
+  refuseProblems(problems.length > 0 ? problems : checkLimits(spec), where);
+  return spec;
+}
+
+/** Where a value begins; for a key that isn't there, where the group begins that lacks it. */
+function offsetOf(contents: Node | null, path: SpecPath): number | undefined {
+  let at: unknown = contents;
+  let offset = contents?.range?.[0];
+  for (const key of path) {
+    if (isMap(at)) {
+      const pair = at.items.find((item) => String(item.key) === String(key));
+      if (!pair) return offset;
+      offset = (pair.key as Node | null)?.range?.[0] ?? offset;
+      at = pair.value;
+    } else if (isSeq(at)) {
+      at = at.items[Number(key)];
+      offset = (at as Node | undefined)?.range?.[0] ?? offset;
+    }
+  }
+  return offset;
+}
+
+function specOf(
+  file: MachineFile,
+  name: string,
+  profile: ProfileName | undefined,
+): { spec: MachineSpec; problems: SpecProblem[] } {
+  const problems: SpecProblem[] = [];
+  const blockSize = file.block_size ?? DEFAULT_BLOCK_SIZE;
+  const hole = pciHole(file, blockSize, problems);
+  const placed = placeMemory(
+    file.nodes.map((_, index) => wishes(file, index, blockSize, problems)),
+    hole,
+  );
+  const nodes: NodeSpec[] = file.nodes.map((node, index) => ({
+    id: nodeId(node.id ?? index),
+    memory: (placed[index] ?? []).flatMap(usableRam).sort((a, b) => a.start - b.start),
+    cpus: node.cpus ?? [],
+  }));
+  if (nodes.some((node, index) => index > 0 && node.id <= (nodes[index - 1]?.id ?? 0))) {
+    problems.push({
+      path: ["nodes"],
+      message: "the ids of nodes must rise; order them, or leave the ids out",
+    });
+  }
+  const hidden = (file.hidden ?? []).map((range, index) =>
+    hiddenRange(range, index, nodes, blockSize, problems),
+  );
+  const devices = (file.devices ?? []).map((device, index) => deviceLine(device, index, problems));
+  const options = optionsOf(file);
+  const spec: MachineSpec = {
+    name: file.name ?? name,
+    profile: profile ?? file.profile ?? DEFAULT_PROFILE,
+    iomem: layoutIomem(
+      nodes.flatMap((node) => node.memory),
+      hole,
+      devices,
+    ),
+    nodes,
+    distances:
+      file.distances ?? nodes.map((a) => nodes.map((b) => (a === b ? LOCAL_DISTANCE : REMOTE_DISTANCE))),
+    blockSize,
+    physicalBits: file.physical_bits ?? DEFAULT_PHYSICAL_BITS,
+    ...(file.direct_map_bits !== undefined && { directMapBits: file.direct_map_bits }),
+    ...(file.max_memory !== undefined && { maxMemory: file.max_memory }),
+    bootUsage: bootUsageOf(nodes, options),
+    hidden,
+    options,
+    release: file.release ?? `${(profile ?? file.profile ?? DEFAULT_PROFILE).slice(1)}.0-hetmem`,
+  };
+  return { spec, problems };
+}
+
+function pciHole(file: MachineFile, blockSize: number, problems: SpecProblem[]): MemoryRange | undefined {
+  if (file.pci_hole === undefined)
+    return file.nodes.some((node) => hasRange(node.memory)) ? undefined : defaultPciHole(blockSize);
+  if (file.pci_hole === "none") return undefined;
+  return rangeOf(file.pci_hole, ["pci_hole"], PAGE_SIZE, problems);
+}
+
+function hasRange(memory: MachineFile["nodes"][number]["memory"]): boolean {
+  return (Array.isArray(memory) ? memory : [memory]).some((piece) => typeof piece === "object");
+}
+
+function wishes(file: MachineFile, index: number, blockSize: number, problems: SpecProblem[]): MemoryWish[] {
+  const memory = file.nodes[index]?.memory ?? [];
+  const path: SpecPath = ["nodes", index, "memory"];
+  return (Array.isArray(memory) ? memory : [memory]).map((piece, at) => {
+    const here = Array.isArray(memory) ? [...path, at] : path;
+    if (typeof piece !== "number") return rangeOf(piece, here, blockSize, problems);
+    if (!isAligned(piece, blockSize))
+      problems.push({
+        path: here,
+        message: `${writeSize(piece)} is not a whole number of memory blocks; use a multiple of ${writeSize(blockSize)}`,
+      });
+    return { size: piece };
+  });
+}
+
+function hiddenRange(
+  hidden: NonNullable<MachineFile["hidden"]>[number],
+  index: number,
+  nodes: readonly NodeSpec[],
+  blockSize: number,
+  problems: SpecProblem[],
+): HiddenMemory {
+  const path = ["hidden", index];
+  const range = rangeOf(hidden, path, blockSize, problems);
+  if (hidden.node === undefined) return range;
+  const node: NodeId = nodeId(hidden.node);
+  if (!nodes.some(({ id }) => id === node))
+    problems.push({
+      path: [...path, "node"],
+      message: `there is no node ${node}; add it to nodes, without memory`,
+    });
+  return { ...range, node };
+}
+
+function deviceLine(
+  device: NonNullable<MachineFile["devices"]>[number],
+  index: number,
+  problems: SpecProblem[],
+): IomemEntry {
+  const { start, end } = rangeOf(device, ["devices", index], PAGE_SIZE, problems);
+  return { start, end: physAddr(end - 1), name: device.name, children: [] };
+}
+
+function rangeOf(wish: RangeWish, path: SpecPath, unit: number, problems: SpecProblem[]): MemoryRange {
+  const { start } = wish;
+  const end = wish.end ?? start + (wish.size ?? 0);
+  if ((wish.end === undefined) === (wish.size === undefined))
+    problems.push({ path, message: "a range has a start and either an end or a size; write one of the two" });
+  else if (end <= start)
+    problems.push({ path, message: "the range is empty; its end must be above its start" });
+  if (!isAligned(start, unit) || !isAligned(end, unit)) {
+    const what =
+      unit === PAGE_SIZE
+        ? "on a page; use multiples of 4K"
+        : `on a memory block; use multiples of ${writeSize(unit)}`;
+    problems.push({ path, message: `the range does not start and end ${what}` });
+  }
+  return { start: physAddr(start), end: physAddr(end) };
+}
+
+/** The options that are set: an absent one must stay absent, for it means the kernel's default. */
+function optionsOf({ options = {} }: MachineFile): KernelOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}

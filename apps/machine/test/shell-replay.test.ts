@@ -1,0 +1,215 @@
+// Captures: their format, replaying them, and what is left out of the comparison and what is not.
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  formatTranscript,
+  MASKS,
+  maskOutputs,
+  parseTranscript,
+  replayTranscript,
+} from "../src/shell/index.ts";
+import { testShell } from "./shell-machine.ts";
+
+const MEMORY = "/sys/devices/system/memory";
+
+describe("the format of a capture", () => {
+  const capture =
+    "$ echo a\na\n$ cat /x\ncat: can't open '/x': No such file or directory\n[exit 1]\n$ true\n";
+
+  test("is commands, outputs and statuses", () => {
+    expect(parseTranscript(capture)).toEqual([
+      { command: "echo a", output: "a\n", status: 0 },
+      { command: "cat /x", output: "cat: can't open '/x': No such file or directory\n", status: 1 },
+      { command: "true", output: "", status: 0 },
+    ]);
+  });
+
+  test("comes out as it went in", () => {
+    const line = fc.string({ unit: "grapheme-ascii" }).filter((text) => !/^\$ |^\[exit \d+\]$|\n/.test(text));
+    const entry = fc.record({
+      command: line,
+      output: fc.array(line, { maxLength: 4 }).map((lines) => lines.map((text) => `${text}\n`).join("")),
+      status: fc.nat(255),
+    });
+    fc.assert(
+      fc.property(fc.array(entry), (entries) => {
+        expect(parseTranscript(formatTranscript(entries))).toEqual(entries);
+      }),
+    );
+  });
+});
+
+describe("replaying", () => {
+  test("a capture that the machine agrees with is equal, and comes back word for word", () => {
+    const capture = `$ echo nonsense > ${MEMORY}/memory1/state\nsh: write error: Invalid argument\n[exit 1]\n$ cat ${MEMORY}/memory1/state\nonline\n`;
+    const { shell } = testShell();
+    expect(replayTranscript(shell, capture)).toEqual({
+      actual: capture,
+      diff: "",
+      equal: true,
+      differing: [],
+    });
+  });
+
+  test("a difference is shown as a unified diff and named by its command", () => {
+    const { shell } = testShell();
+    const capture = `$ cat ${MEMORY}/memory1/state\noffline\n$ echo same\nsame\n`;
+    const result = replayTranscript(shell, capture, { name: "probe.txt" });
+    expect(result).toMatchObject({ equal: false, differing: [`cat ${MEMORY}/memory1/state`] });
+    expect(result.diff).toBe(
+      `--- probe.txt\n+++ this machine\n@@ -1,4 +1,4 @@\n $ cat ${MEMORY}/memory1/state\n-offline\n+online\n $ echo same\n same\n`,
+    );
+  });
+
+  test("a status alone makes a difference", () => {
+    const { shell } = testShell();
+    expect(replayTranscript(shell, "$ false\n").diff).toContain("+[exit 1]");
+  });
+
+  test("lines don't see each other's variables, as each was recorded in a subshell", () => {
+    const { shell } = testShell();
+    expect(replayTranscript(shell, '$ x=1\n$ echo "$x"\n\n').equal).toBe(true);
+  });
+});
+
+describe("masks", () => {
+  const hidden: [what: string, command: string, expected: string, actual: string][] = [
+    [
+      "free pages of a zone",
+      "grep -A4 Movable /proc/zoneinfo",
+      "  pages free     32712\n",
+      "  pages free     32768\n",
+    ],
+    [
+      "counters of use",
+      "grep nr_ /proc/vmstat",
+      "nr_free_pages 527888\nnr_shmem 19613\n",
+      "nr_free_pages 1\nnr_shmem 2\n",
+    ],
+    ["free memory", "cat /proc/meminfo", "MemFree:         1913144 kB\n", "MemFree:         9 kB\n"],
+    [
+      "free memory of a node behind a file name",
+      "grep -r . /sys/x/meminfo",
+      "/sys/x/meminfo:Node 1 MemFree:   910296 kB\n",
+      "/sys/x/meminfo:Node 1 MemFree: 1 kB\n",
+    ],
+    [
+      "free blocks",
+      "cat /proc/buddyinfo",
+      "Node 0, zone      DMA      0      1      3 \n",
+      "Node 0, zone      DMA      2      2      2 \n",
+    ],
+    [
+      "times of the log",
+      "dmesg | tail -1",
+      "[    2.134039] Policy zone: DMA32\n",
+      "[    0.000000] Policy zone: DMA32\n",
+    ],
+    [
+      "addresses in the log",
+      "dmesg",
+      "[    2.4] x\n[    2.411991] page:000000002f3d30b7 refcount:1 mapcount:0 mapping:0000000000000000 index:0xff110000403f5e00 pfn:0x108000\n",
+      "[    2.4] x\n[    0.000000] page:0000000048f81e0e refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x108000\n",
+    ],
+    [
+      "stack depths in the log",
+      "dmesg | tail -2",
+      "[    1.622517] mount (75) used greatest stack depth: 14008 bytes left\n[    2.134039] Policy zone: DMA32\n",
+      "[    0.000000] Fallback order for Node 0: 0 1 \n[    0.000000] Policy zone: DMA32\n",
+    ],
+    [
+      "times of files",
+      "ls -la /sys/x",
+      "-r--r--r--    1 0        0             4096 Nov 21 04:47 state\n",
+      "-r--r--r--    1 0        0             4096 Jan  1 00:00 state\n",
+    ],
+    [
+      "a shell's words for a missing directory",
+      "echo x > /sys/a/b",
+      "sh: /sys/a/b: No such file or directory\n",
+      "sh: can't create /sys/a/b: nonexistent directory\n",
+    ],
+  ];
+  test.each(hidden)("leave out %s", (_, command, expected, actual) => {
+    expect(equal(command, expected, actual)).toBe(true);
+  });
+
+  const shown: [what: string, command: string, expected: string, actual: string][] = [
+    [
+      "valid_zones",
+      `grep . ${MEMORY}/memory3?/valid_zones`,
+      "/a/memory32/valid_zones:Normal Movable\n",
+      "/a/memory32/valid_zones:Movable\n",
+    ],
+    ["states", `cat ${MEMORY}/memory8/state`, "online\n", "offline\n"],
+    ["errors", "echo x > /sys/a", "sh: write error: Invalid argument\n", "sh: write error: File exists\n"],
+    [
+      "errors of an open",
+      "echo x > /sys/a/b",
+      "sh: /sys/a/b: Permission denied\n",
+      "sh: can't create /sys/a/b: nonexistent directory\n",
+    ],
+    [
+      "spans",
+      "cat /proc/zoneinfo",
+      "Node 0, zone Normal\n        spanned  32768\n",
+      "Node 0, zone Normal\n        spanned  0\n",
+    ],
+    ["present pages", "cat /proc/zoneinfo", "        present  32768\n", "        present  0\n"],
+    ["managed pages", "cat /proc/zoneinfo", "        managed  32768\n", "        managed  32767\n"],
+    [
+      "poisoned memory",
+      "grep -i HardwareCorrupted /proc/meminfo",
+      "HardwareCorrupted:     8 kB\n",
+      "HardwareCorrupted:     4 kB\n",
+    ],
+    [
+      "modes and links of files",
+      "ls -la /sys/x",
+      "-r--r--r--    1 0        0             4096 Nov 21 04:47 state\n",
+      "-rw-r--r--    1 0        0             4096 Nov 21 04:47 state\n",
+    ],
+    [
+      "lines of the log",
+      "dmesg | tail -1",
+      "[    2.134039] Policy zone: DMA32\n",
+      "[    2.134039] Policy zone: Normal\n",
+    ],
+    ["a log that is too short", "dmesg | tail -2", "[    2.1] a\n[    2.2] b\n", "[    2.2] b\n"],
+  ];
+  test.each(shown)("leave %s to be compared", (_, command, expected, actual) => {
+    expect(equal(command, expected, actual)).toBe(false);
+  });
+
+  test("test_hmm's device pages may lie on another node", () => {
+    expect(equal("cat /proc/zoneinfo", zones([131_072, 0]), zones([0, 131_072]))).toBe(true);
+  });
+
+  test("but not be others, nor be present", () => {
+    expect(equal("cat /proc/zoneinfo", zones([131_072, 0]), zones([0, 65_536]))).toBe(false);
+    expect(equal("cat /proc/zoneinfo", zones([131_072, 0], 1), zones([0, 131_072], 1))).toBe(false);
+  });
+
+  test("each has a name of its own and a reason", () => {
+    expect(new Set(MASKS.map(({ name }) => name)).size).toBe(MASKS.length);
+    expect(MASKS.filter(({ reason }) => reason.length < 20)).toEqual([]);
+  });
+});
+
+/** Whether two outputs compare as equal. */
+function equal(command: string, expected: string, actual: string): boolean {
+  const lines = maskOutputs(command, expected, actual);
+  return lines.expected.join("\n") === lines.actual.join("\n");
+}
+
+/** Two nodes of /proc/zoneinfo as far as their last two zones go. */
+function zones(spans: readonly [device0: number, device1: number], present = 0): string {
+  return spans
+    .map((pages, node) => zone(node, "Movable", 0, 0) + zone(node, "Device", pages, present))
+    .join("");
+}
+
+function zone(node: number, name: string, spanned: number, present: number): string {
+  const title = `Node ${node}, zone ${name.padStart(8)}`;
+  return `${title}\n        spanned  ${spanned}\n        present  ${present}\n        managed  0\n`;
+}
