@@ -1,0 +1,28 @@
+// The floors of the house: a package imports from floors below its own, never from a neighbour unless it is listed, never
+// upward. docs/architecture.md says what lives where.
+
+/** By package name: 0 is the ground. */
+export const FLOORS: Readonly<Record<string, number>> = {
+  "@hetmem/kernel": 0,
+  "@hetmem/explore": 1,
+  "@hetmem/page": 1,
+  "@hetmem/resource": 1,
+  "@hetmem/vfs": 1,
+  "@hetmem/zone": 2,
+  hetmem: 7,
+};
+
+/** Imports between packages of one floor that are allowed. */
+export const NEIGHBOURS: readonly (readonly [from: string, to: string])[] = [];
+
+/** Why one package must not import another, or undefined where it may. */
+export function forbidden(from: string, to: string): string | undefined {
+  const fromFloor = FLOORS[from];
+  const toFloor = FLOORS[to];
+  if (fromFloor === undefined) return `${from} has no floor: give it one in tools/house/src/floors.ts`;
+  if (toFloor === undefined) return `${to} has no floor: give it one in tools/house/src/floors.ts`;
+  if (toFloor < fromFloor) return undefined;
+  if (toFloor > fromFloor) return `${from} (floor ${fromFloor}) imports upward from ${to} (floor ${toFloor})`;
+  if (NEIGHBOURS.some(([one, other]) => one === from && other === to)) return undefined;
+  return `${from} imports its neighbour ${to}: move what they share down, or declare a port`;
+}

@@ -1,0 +1,73 @@
+// Packages know only what lies below them, and say so three times alike: in their imports, their manifest and their
+// project references.
+import { dirname, join, normalize } from "node:path";
+import { describe, expect, test } from "vitest";
+import { FLOORS, forbidden } from "../src/floors.ts";
+import { type Package, packageOf, packages, readText, shapeOf, sources } from "../src/workspace.ts";
+
+const ALL = packages();
+const OURS = new Set(ALL.map(({ name }) => name));
+
+function importsOf(folder: string): Set<string> {
+  const requests = sources(folder).flatMap((path) => shapeOf(path, readText(path)).imports);
+  return new Set(requests.flatMap((request) => packageOf(request) ?? []));
+}
+
+function references({ folder }: Package): string[] {
+  const { references = [] } = JSON.parse(readText(join(folder, "tsconfig.json"))) as {
+    references?: { path: string }[];
+  };
+  return references
+    .map(({ path }) => ALL.find((other) => other.folder === normalize(join(folder, path)))?.name ?? path)
+    .sort();
+}
+
+test("every package has a floor", () => {
+  expect(ALL.map(({ name }) => name).sort()).toEqual(Object.keys(FLOORS).sort());
+});
+
+describe.each(ALL.map((entry) => [entry.name, entry] as const))("%s", (name, entry) => {
+  const imported = importsOf(join(entry.folder, "src"));
+  const ours = [...imported].filter((dependency) => OURS.has(dependency)).sort();
+
+  test("imports only downward", () => {
+    expect(ours.flatMap((dependency) => forbidden(name, dependency) ?? [])).toEqual([]);
+  });
+
+  test("depends on what it imports, and on nothing else", () => {
+    expect([...imported].sort()).toEqual(Object.keys(entry.manifest.dependencies ?? {}).sort());
+  });
+
+  test("references the projects that it imports", () => {
+    expect(references(entry)).toEqual(ours);
+  });
+
+  test("tests with what it declares", () => {
+    const declared = [
+      ...Object.keys(entry.manifest.dependencies ?? {}),
+      ...Object.keys(entry.manifest.devDependencies ?? {}),
+      name,
+    ];
+    const used = [...importsOf(join(entry.folder, "test"))].filter(
+      (dependency) => !declared.includes(dependency),
+    );
+    expect(used).toEqual([]);
+  });
+
+  test("reaches into no other package's files", () => {
+    const strays = sources(join(entry.folder, "src")).flatMap((path) =>
+      shapeOf(path, readText(path))
+        .imports.filter((request) => request.startsWith("."))
+        .filter((request) => !normalize(join(dirname(path), request)).startsWith(join(entry.folder, "src")))
+        .map((request) => `${path} imports ${request}`),
+    );
+    expect(strays).toEqual([]);
+  });
+});
+
+test("an upward import, a neighbour and a stranger are each refused with a reason", () => {
+  expect(forbidden("@hetmem/page", "@hetmem/zone")).toMatch(/upward/);
+  expect(forbidden("@hetmem/page", "@hetmem/vfs")).toMatch(/neighbour/);
+  expect(forbidden("@hetmem/page", "@hetmem/nothing")).toMatch(/no floor/);
+  expect(forbidden("@hetmem/zone", "@hetmem/page")).toBeUndefined();
+});

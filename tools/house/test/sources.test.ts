@@ -1,0 +1,115 @@
+// What every source file keeps to, whoever wrote it.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { exists, packages, readText, ROOT, shapeOf, sources } from "../src/workspace.ts";
+
+const LINES_MAX = 450;
+const ALL = packages();
+const BELOW_APPS = ALL.filter(({ folder }) => folder.startsWith("packages"));
+const filesOf = (folder: string): string[] => ALL.flatMap((entry) => sources(join(entry.folder, folder)));
+
+/** Files for which the rule finds something, with what it found. */
+function offences(
+  paths: readonly string[],
+  rule: (text: string, path: string) => string | undefined,
+): string[] {
+  return paths.flatMap((path) => {
+    const offence = rule(readText(path), path);
+    return offence === undefined ? [] : [`${path}: ${offence}`];
+  });
+}
+
+test("below apps/ nothing imports a module of Node", () => {
+  const paths = BELOW_APPS.flatMap(({ folder }) => sources(join(folder, "src")));
+  expect(
+    offences(paths, (text, path) =>
+      shapeOf(path, text).imports.find((request) => request.startsWith("node:")),
+    ),
+  ).toEqual([]);
+});
+
+test("nothing is exported by default, and nothing re-exports all of another file", () => {
+  expect(
+    offences(filesOf("src"), (text, path) => {
+      const { hasDefaultExport, reExportsAll } = shapeOf(path, text);
+      if (hasDefaultExport) return "has a default export";
+      return reExportsAll ? "re-exports everything" : undefined;
+    }),
+  ).toEqual([]);
+});
+
+test("an index lists exports and does nothing else", () => {
+  const indexes = ALL.map(({ folder }) => join(folder, "src/index.ts"));
+  expect(
+    offences(indexes, (text, path) =>
+      shapeOf(path, text).onlyExports ? undefined : "does more than export",
+    ),
+  ).toEqual([]);
+});
+
+test(`no file is longer than ${LINES_MAX} lines`, () => {
+  expect(
+    offences([...filesOf("src"), ...filesOf("test")], (text) => {
+      const lines = text.split("\n").length;
+      return lines > LINES_MAX ? `${lines} lines` : undefined;
+    }),
+  ).toEqual([]);
+});
+
+test("every source file begins by saying what it is for", () => {
+  const paths = filesOf("src").filter((path) => !path.endsWith("index.ts"));
+  expect(
+    offences(paths, (text) => (/^(#!.*\n)?\/\/ \S/.test(text) ? undefined : "begins without a comment")),
+  ).toEqual([]);
+});
+
+test("nothing is left to be done, and no error of the compiler is silenced", () => {
+  expect(
+    offences(filesOf("src"), (text) => /\b(TODO|FIXME|XXX)\b|@ts-ignore|@ts-expect-error/.exec(text)?.[0]),
+  ).toEqual([]);
+});
+
+test("every package has a licence, and a README with its four parts", () => {
+  for (const { name, folder } of ALL) {
+    expect(exists(join(folder, "LICENSE")), `${name} has a LICENSE`).toBe(true);
+    const headings = [...readText(join(folder, "README.md")).matchAll(/^#+ (.*)$/gm)].map(
+      (match) => match[1],
+    );
+    expect(headings, `the README of ${name}`).toEqual(
+      expect.arrayContaining([name, "Example", "Interface", "Not modelled"]),
+    );
+  }
+});
+
+/** What oxlint says of a file that stands in a package's src. */
+function lintSource(text: string): string {
+  const folder = mkdtempSync(join(ROOT, "packages/kernel/src/lint-"));
+  try {
+    writeFileSync(join(folder, "offence.ts"), text);
+    const oxlint = join(dirname(createRequire(import.meta.url).resolve("oxlint/package.json")), "bin/oxlint");
+    return execFileSync(process.execPath, [oxlint, folder], { cwd: ROOT, encoding: "utf8" });
+  } catch (error) {
+    return String((error as { stdout?: string }).stdout);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test.each([
+  ["a clock", "export const now = Date.now();\n", "Date"],
+  ["a better clock", "export const now = performance.now();\n", "performance"],
+  ["randomness", "export const dice = Math.random();\n", "random"],
+  ["the environment", "export const home = process.env;\n", "process"],
+  ["a timer", "setTimeout(() => {}, 1);\n", "setTimeout"],
+  ["a promise", "export const soon = Promise.resolve();\n", "Promise"],
+  ["the console", "console.log(1);\n", "console"],
+])("the linter refuses %s below apps/", (_what, text, name) => {
+  expect(lintSource(text)).toContain(name);
+});
+
+test("the linter takes a source file that does none of this", () => {
+  expect(lintSource("export const answer = 42;\n")).toContain("0 errors");
+});
