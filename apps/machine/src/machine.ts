@@ -88,7 +88,7 @@ export function createMachine(spec: MachineSpec): Machine {
   for (const usage of spec.bootUsage) footprint.occupy(usage);
   addOfflineBlocks(hotplug, spec);
 
-  const failure = new MemoryFailure(memory);
+  const failure = new MemoryFailure(memory, hotplug.locks);
   const vfs = new Vfs();
   const nodeOfAddress = (address: number): NodeId => nodeOfBootMemory(spec, address);
   for (const table of [

@@ -32,7 +32,7 @@ describe("the format of a capture", () => {
       status: fc.nat(255),
     });
     fc.assert(
-      fc.property(fc.array(entry), (entries) => {
+      fc.property(fc.array(entry, { minLength: 1 }), (entries) => {
         expect(parseTranscript(formatTranscript(entries))).toEqual(entries);
       }),
     );
@@ -40,6 +40,12 @@ describe("the format of a capture", () => {
 });
 
 describe("replaying", () => {
+  test("a text without commands is EINVAL, not a capture that agrees", () => {
+    expect(() => replayTranscript(testShell().shell, "nodes: 2\n", { name: "x.yaml" })).toThrow(
+      /^EINVAL: x\.yaml has no line/,
+    );
+  });
+
   test("a capture that the machine agrees with is equal, and comes back word for word", () => {
     const capture = `$ echo nonsense > ${MEMORY}/memory1/state\nsh: write error: Invalid argument\n[exit 1]\n$ cat ${MEMORY}/memory1/state\nonline\n`;
     const { shell } = testShell();

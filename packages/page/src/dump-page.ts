@@ -1,5 +1,5 @@
 // A page in words, for error messages and the kernel log. Kernel counterpart: mm/debug.c (dump_page).
-import type { KernelLog, Page } from "@hetmem/kernel";
+import type { KernelLog, Page, Pfn } from "@hetmem/kernel";
 import { PAGE_WORDS, PageFlag } from "./layout.ts";
 import type { MemMap } from "./memmap.ts";
 
@@ -34,25 +34,35 @@ const PRINTED_FLAGS = [
   "young",
   "idle",
 ] as const satisfies readonly (keyof typeof PageFlag)[];
-/** Where struct pages begin in the kernel's address space with four levels of page tables; its last six digits are zero. */
-const VMEMMAP_START = "ffffea";
+/** Where struct pages begin in the kernel's address space: with four levels of page tables, and with five. */
+const VMEMMAP_START_L4 = 0xffff_ea00_0000_0000n;
+const VMEMMAP_START_L5 = 0xffd4_0000_0000_0000n;
+/** Frames past 64 TiB exist with five levels of page tables only. */
+const L4_FRAMES = 2 ** 34;
 const STRUCT_PAGE_BYTES = 64;
 /** Nobody keeps track of the last cpu here. */
 const LAST_CPUPID = "lastcpupid=0x7ff";
 
 /**
- * Prints a page to the kernel log: where its struct page is, its counts, its flags, and our eight words of it.
+ * Prints a page to the kernel log: where its struct page is, its counts, its flags, and our eight words of it. One
+ * that isn't initialised has only its address to tell.
  *
  * @param reason why, as the last line says: "unmovable page"
- * @see __dump_page()
+ * @see dump_page()
  */
 export function dumpPage(log: KernelLog, memmap: MemMap, page: Page, reason: string): void {
   const frame = memmap.pageToPfn(page);
-  const pointer = VMEMMAP_START + word(frame * STRUCT_PAGE_BYTES, 10);
+  if (memmap.initialised(page)) dumpInitialised(log, memmap, page, frame);
+  else log.printk(4, `page:${structPage(frame)} is uninitialized and poisoned`);
+  log.printk(4, `page dumped because: ${reason}`);
+}
+
+/** @see __dump_page() */
+function dumpInitialised(log: KernelLog, memmap: MemMap, page: Page, frame: Pfn): void {
   log.printk(
     4,
-    `page:${pointer} refcount:${memmap.refcount(page)} mapcount:${memmap.mapcount(page)} ` +
-      `mapping:${word(memmap.mapping(page), 16)} index:0x${memmap.index(page).toString(16)} pfn:0x${frame.toString(16)}`,
+    `page:${structPage(frame)} refcount:${memmap.refcount(page)} mapcount:${memmap.mapcount(page)} ` +
+      `mapping:${word(memmap.mapping(page) >>> 0, 16)} index:0x${(memmap.index(page) >>> 0).toString(16)} pfn:0x${frame.toString(16)}`,
   );
   const flags = memmap.flags(page);
   const names = PRINTED_FLAGS.filter((name) => (flags & PageFlag[name]) !== 0);
@@ -60,7 +70,12 @@ export function dumpPage(log: KernelLog, memmap: MemMap, page: Page, reason: str
   log.printk(4, `flags: 0x${(flags >>> 0).toString(16)}(${[...names, ...place].join("|")})`);
   const words = memmap.copyOf(page).map((value) => word(value >>> 0, 16));
   for (let i = 0; i < PAGE_WORDS; i += 4) log.printk(4, `raw: ${words.slice(i, i + 4).join(" ")}`);
-  log.printk(4, `page dumped because: ${reason}`);
+}
+
+/** The address that the kernel has for the struct page of a frame. */
+function structPage(frame: Pfn): string {
+  const start = frame < L4_FRAMES ? VMEMMAP_START_L4 : VMEMMAP_START_L5;
+  return (start + BigInt(frame * STRUCT_PAGE_BYTES)).toString(16);
 }
 
 function word(value: number, digits: number): string {

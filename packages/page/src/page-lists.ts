@@ -2,7 +2,7 @@
 // list head is a negative number in the links, so that a page can be taken off without knowing which list it is on.
 // Kernel counterpart: include/linux/list.h over page->lru.
 import { KernelBug, type Page } from "@hetmem/kernel";
-import { Field, NULL_PAGE, PAGE_WORDS } from "./layout.ts";
+import { NULL_PAGE, PageFlag } from "./layout.ts";
 
 /** A list of pages. Heads are numbered from 0; in the links a head is written as ~list. */
 export type ListId = number & { readonly __list: never };
@@ -11,19 +11,16 @@ export type ListId = number & { readonly __list: never };
 export const LIST_POISON_NEXT: number = -0x7fff_ff00;
 export const LIST_POISON_PREV: number = -0x7fff_fede;
 
-const { lruNext, lruPrev } = Field;
-/** A page's words begin at `(page << WORDS_SHIFT) >>> 0`: see MemMap. */
-const WORDS_SHIFT = 3;
+// The methods below are the inner loop of the allocator, and V8 stops inlining at a number of bytes of code that named
+// constants would fill. So their numbers are written out. Of a page, whose eight words begin at (page << 3) >>> 0:
+// 0 flags, 3 next, 4 previous, 6 migrate type and 7 order of a free block, as Field says. Of a head, whose four words
+// begin at list << 2: 0 the first page, 1 the last, 2 how many. A page that is on no list has UNLINKED for its next.
 const UNLINKED = LIST_POISON_NEXT;
-
-/** A head: its first page, its last, and how many there are. */
-const HEAD_SHIFT = 2;
-const LAST = 1;
-const COUNT = 2;
+const BUDDY = PageFlag.buddy;
 
 export class PageLists {
   private readonly words: Int32Array;
-  private heads: Int32Array = new Int32Array(256 << HEAD_SHIFT);
+  private heads: Int32Array = new Int32Array(256 << 2);
   private used = 0;
 
   constructor(words: Int32Array) {
@@ -33,54 +30,54 @@ export class PageLists {
   /** A new, empty list. Lists live as long as the memmap, and those made in a row have numbers in a row. */
   create(): ListId {
     const list = this.used++;
-    if (list << HEAD_SHIFT === this.heads.length) this.grow();
-    this.heads[list << HEAD_SHIFT] = ~list;
-    this.heads[(list << HEAD_SHIFT) | LAST] = ~list;
+    if (list << 2 === this.heads.length) this.grow();
+    this.heads[list << 2] = ~list;
+    this.heads[(list << 2) | 1] = ~list;
     return list as ListId;
   }
 
   /** Puts a page first. @throws KernelBug when it is on a list */
   addHead(list: ListId, page: Page): void {
     const { words, heads } = this;
-    const head = list << HEAD_SHIFT;
-    const at = page << WORDS_SHIFT;
-    if (words[(at | lruNext) >>> 0] !== UNLINKED) this.linkedAlready(page);
+    const head = list << 2;
+    const at = page << 3;
+    if (words[(at | 3) >>> 0] !== UNLINKED) this.linkedAlready(page);
     const next = heads[head] as number;
-    words[(at | lruNext) >>> 0] = next;
-    words[(at | lruPrev) >>> 0] = ~list;
+    words[(at | 3) >>> 0] = next;
+    words[(at | 4) >>> 0] = ~list;
     heads[head] = page;
-    if (next < 0) heads[head | LAST] = page;
-    else words[((next << WORDS_SHIFT) | lruPrev) >>> 0] = page;
-    (heads[head | COUNT] as number)++;
+    if (next < 0) heads[head | 1] = page;
+    else words[((next << 3) | 4) >>> 0] = page;
+    (heads[head | 2] as number)++;
   }
 
   /** Puts a page last. @throws KernelBug when it is on a list */
   addTail(list: ListId, page: Page): void {
     const { words, heads } = this;
-    const head = list << HEAD_SHIFT;
-    const at = page << WORDS_SHIFT;
-    if (words[(at | lruNext) >>> 0] !== UNLINKED) this.linkedAlready(page);
-    const prev = heads[head | LAST] as number;
-    words[(at | lruNext) >>> 0] = ~list;
-    words[(at | lruPrev) >>> 0] = prev;
-    heads[head | LAST] = page;
+    const head = list << 2;
+    const at = page << 3;
+    if (words[(at | 3) >>> 0] !== UNLINKED) this.linkedAlready(page);
+    const prev = heads[head | 1] as number;
+    words[(at | 3) >>> 0] = ~list;
+    words[(at | 4) >>> 0] = prev;
+    heads[head | 1] = page;
     if (prev < 0) heads[head] = page;
-    else words[((prev << WORDS_SHIFT) | lruNext) >>> 0] = page;
-    (heads[head | COUNT] as number)++;
+    else words[((prev << 3) | 3) >>> 0] = page;
+    (heads[head | 2] as number)++;
   }
 
   /** Takes a page off the given list. @throws KernelBug when its neighbours don't know it @see __list_del_entry_valid() in lib/list_debug.c */
   remove(list: ListId, page: Page): void {
     const { words, heads } = this;
-    const head = list << HEAD_SHIFT;
-    const at = page << WORDS_SHIFT;
-    const next = words[(at | lruNext) >>> 0] as number;
-    const prev = words[(at | lruPrev) >>> 0] as number;
+    const head = list << 2;
+    const at = page << 3;
+    const next = words[(at | 3) >>> 0] as number;
+    const prev = words[(at | 4) >>> 0] as number;
     if (next < 0) {
-      if (heads[head | LAST] !== page) this.notOnList(list, page);
-      heads[head | LAST] = prev;
+      if (heads[head | 1] !== page) this.notOnList(list, page);
+      heads[head | 1] = prev;
     } else {
-      const link = ((next << WORDS_SHIFT) | lruPrev) >>> 0;
+      const link = ((next << 3) | 4) >>> 0;
       if (words[link] !== page) this.notOnList(list, page);
       words[link] = prev;
     }
@@ -88,42 +85,116 @@ export class PageLists {
       if (heads[head] !== page) this.notOnList(list, page);
       heads[head] = next;
     } else {
-      words[((prev << WORDS_SHIFT) | lruNext) >>> 0] = next;
+      words[((prev << 3) | 3) >>> 0] = next;
     }
-    words[(at | lruNext) >>> 0] = UNLINKED;
-    (heads[head | COUNT] as number)--;
+    words[(at | 3) >>> 0] = UNLINKED;
+    (heads[head | 2] as number)--;
+  }
+
+  /**
+   * Marks a page as the first of a free block and puts it on the list of such blocks.
+   *
+   * @see set_buddy_order(), add_to_free_list() in mm/page_alloc.c
+   */
+  addFreeBlock(list: ListId, page: Page, order: number, type: number, toTail: boolean): void {
+    const { words, heads } = this;
+    const head = list << 2;
+    const at = page << 3;
+    if (words[(at | 3) >>> 0] !== UNLINKED) this.linkedAlready(page);
+    words[at >>> 0] = (words[at >>> 0] as number) | BUDDY;
+    words[(at | 7) >>> 0] = order;
+    words[(at | 6) >>> 0] = type;
+    const last = heads[head | 1] as number;
+    if (last < 0 || !toTail) {
+      const next = heads[head] as number;
+      words[(at | 3) >>> 0] = next;
+      words[(at | 4) >>> 0] = ~list;
+      heads[head] = page;
+      if (next < 0) heads[head | 1] = page;
+      else words[((next << 3) | 4) >>> 0] = page;
+    } else {
+      words[(at | 3) >>> 0] = ~list;
+      words[(at | 4) >>> 0] = last;
+      heads[head | 1] = page;
+      words[((last << 3) | 3) >>> 0] = page;
+    }
+    (heads[head | 2] as number)++;
+  }
+
+  /** The same for a list that has no block: what is left of a block that was split goes to such lists. */
+  addOnlyFreeBlock(list: ListId, page: Page, order: number, type: number): void {
+    const { words, heads } = this;
+    const head = list << 2;
+    const at = page << 3;
+    if ((heads[head | 2] as number)++ !== 0) this.notEmpty(list);
+    words[at >>> 0] = (words[at >>> 0] as number) | BUDDY;
+    words[(at | 7) >>> 0] = order;
+    words[(at | 6) >>> 0] = type;
+    words[(at | 3) >>> 0] = ~list;
+    words[(at | 4) >>> 0] = ~list;
+    heads[head] = page;
+    heads[head | 1] = page;
+  }
+
+  /** Takes a free block off its list, and its marks with it. @see del_page_from_free_list() in mm/page_alloc.c */
+  removeFreeBlock(list: ListId, page: Page): void {
+    const { words } = this;
+    const at = page << 3;
+    this.remove(list, page);
+    words[at >>> 0] = (words[at >>> 0] as number) & ~BUDDY;
+    words[(at | 7) >>> 0] = 0;
+    words[(at | 6) >>> 0] = 0;
+  }
+
+  /** The same for the first block of a list, NULL_PAGE when it has none. @see get_page_from_free_area() in mm/page_alloc.c */
+  shiftFreeBlock(list: ListId): Page {
+    const { words, heads } = this;
+    const head = list << 2;
+    const page = heads[head] as number;
+    if (page < 0) return NULL_PAGE as Page;
+    const at = page << 3;
+    const next = words[(at | 3) >>> 0] as number;
+    heads[head] = next;
+    if (next < 0) heads[head | 1] = next;
+    else words[((next << 3) | 4) >>> 0] = ~list;
+    words[(at | 3) >>> 0] = UNLINKED;
+    words[at >>> 0] = (words[at >>> 0] as number) & ~BUDDY;
+    words[(at | 7) >>> 0] = 0;
+    words[(at | 6) >>> 0] = 0;
+    (heads[head | 2] as number)--;
+    return page as Page;
   }
 
   /** The first page, NULL_PAGE when the list is empty. */
   first(list: ListId): Page {
-    const page = this.heads[list << HEAD_SHIFT] as number;
+    const page = this.heads[list << 2] as number;
     return (page < 0 ? NULL_PAGE : page) as Page;
   }
 
   last(list: ListId): Page {
-    const page = this.heads[(list << HEAD_SHIFT) | LAST] as number;
+    const page = this.heads[(list << 2) | 1] as number;
     return (page < 0 ? NULL_PAGE : page) as Page;
   }
 
   /** The page behind one, NULL_PAGE at the end. */
   next(page: Page): Page {
-    const next = this.words[page * PAGE_WORDS + lruNext] as number;
+    const next = this.words[((page << 3) | 3) >>> 0] as number;
     return (next < 0 ? NULL_PAGE : next) as Page;
   }
 
   /** The page before one, NULL_PAGE at the start. */
   prev(page: Page): Page {
-    const prev = this.words[page * PAGE_WORDS + lruPrev] as number;
+    const prev = this.words[((page << 3) | 4) >>> 0] as number;
     return (prev < 0 ? NULL_PAGE : prev) as Page;
   }
 
   count(list: ListId): number {
-    return this.heads[(list << HEAD_SHIFT) | COUNT] as number;
+    return this.heads[(list << 2) | 2] as number;
   }
 
   /** Whether the page is on some list. */
   linked(page: Page): boolean {
-    return this.words[page * PAGE_WORDS + lruNext] !== LIST_POISON_NEXT;
+    return this.words[((page << 3) | 3) >>> 0] !== LIST_POISON_NEXT;
   }
 
   *pages(list: ListId): Generator<Page, void, void> {
@@ -136,6 +207,10 @@ export class PageLists {
 
   private notOnList(list: ListId, page: Page): never {
     throw new KernelBug(`page ${page} is not on list ${list}`);
+  }
+
+  private notEmpty(list: ListId): never {
+    throw new KernelBug(`list ${list} has blocks although a larger one was split`);
   }
 
   private grow(): void {

@@ -92,9 +92,7 @@ export class SectionTable {
    */
   add(start: Pfn, pages: number, node: NodeId, flags: number): void {
     const section = sectionOfPfn(start);
-    if (pages === 0 || sectionOfPfn((start + pages - 1) as Pfn) !== section) {
-      throw new KernelBug(`sparse_add_section spans sections at ${start}`);
-    }
+    expectOneSection("adding", start, pages);
     const low = subsectionMask(start, pages, 0);
     const high = subsectionMask(start, pages, 1);
     const known = this.#slot(section);
@@ -115,18 +113,17 @@ export class SectionTable {
   }
 
   /**
-   * Gives struct pages to whole sections [first, end), in slots that follow each other: a machine boots with thousands.
+   * Gives struct pages to whole sections [first, end), in slots that follow each other once those of removed sections
+   * are used up: a machine boots with thousands.
    *
    * @throws KernelError EEXIST when one of them has struct pages already, ENOMEM when the memmap is full
    * @see sparse_init_nid() in mm/sparse.c
    */
   addSections(first: number, end: number, node: NodeId, flags: number): void {
-    if (first === 0 || this.#freeSlots.length > 0) {
-      this.add(sectionToPfn(first), PAGES_PER_SECTION, node, flags);
-      if (first + 1 < end) this.addSections(first + 1, end, node, flags);
-      return;
-    }
     this.#expectRoom(first, end);
+    while (first < end && (first === 0 || this.#freeSlots.length > 0)) {
+      this.add(sectionToPfn(first++), PAGES_PER_SECTION, node, flags);
+    }
     const { slotOf, sectionOf } = this;
     const slot = this.#nextSlot;
     const slotEnd = slot + end - first;
@@ -146,16 +143,18 @@ export class SectionTable {
     const section = sectionOfPfn(start);
     const slot = this.#slot(section);
     bugOn(slot === NO_SLOT, `removing section ${section}, which has no struct pages`);
-    for (const word of [0, 1]) {
-      const at = slot * 2 + word;
-      const mask = subsectionMask(start, pages, word);
-      bugOn(
-        (((this.subsections[at] ?? 0) & mask) | 0) !== (mask | 0),
-        `removing a part of section ${section} that isn't there`,
-      );
-      this.subsections[at] = (this.subsections[at] ?? 0) & ~mask;
-    }
-    if (this.subsections[slot * 2] !== 0 || this.subsections[slot * 2 + 1] !== 0) return;
+    expectOneSection("removing", start, pages);
+    const low = subsectionMask(start, pages, 0);
+    const high = subsectionMask(start, pages, 1);
+    const lowBefore = this.subsections[slot * 2] ?? 0;
+    const highBefore = this.subsections[slot * 2 + 1] ?? 0;
+    bugOn(
+      ((~lowBefore & low) | (~highBefore & high)) !== 0,
+      `removing a part of section ${section} that isn't there`,
+    );
+    this.subsections[slot * 2] = lowBefore & ~low;
+    this.subsections[slot * 2 + 1] = highBefore & ~high;
+    if ((lowBefore & ~low) !== 0 || (highBefore & ~high) !== 0) return;
     this.flags[slot] = 0;
     this.slotOf[section] = 0;
     this.#presentCount--;
@@ -164,6 +163,7 @@ export class SectionTable {
 
   /** Says which node a range of one section belongs to. */
   setNode(start: Pfn, pages: number, node: NodeId): void {
+    bugOn(this.#slot(sectionOfPfn(start)) === NO_SLOT, `section ${sectionOfPfn(start)} has no struct pages`);
     const page = this.pfnToPage(start);
     const last = page + pages - 1;
     this.node.fill(node, page >> SUBSECTION_SHIFT, (last >> SUBSECTION_SHIFT) + 1);
@@ -216,7 +216,8 @@ export class SectionTable {
     if (end > this.slotOf.length) {
       throw new KernelError("ERANGE", `section ${end - 1} is past the end of the physical address space`);
     }
-    if (this.#nextSlot + end - first > this.slots) {
+    const slots = this.#freeSlots.length + this.slots - this.#nextSlot + (first === 0 ? 1 : 0);
+    if (end - first > slots) {
       throw new KernelError(
         "ENOMEM",
         `the memmap is full: it was sized for ${this.slots - 1} sections of 128 MiB`,
@@ -252,6 +253,11 @@ export function sectionToPfn(section: number): Pfn {
 
 function subsectionOfPfn(frame: Pfn): number {
   return Math.floor((frame % PAGES_PER_SECTION) / PAGES_PER_SUBSECTION);
+}
+
+function expectOneSection(change: string, start: Pfn, pages: number): void {
+  if (pages > 0 && sectionOfPfn((start + pages - 1) as Pfn) === sectionOfPfn(start)) return;
+  throw new KernelBug(`${change} ${pages} pages at frame 0x${start.toString(16)}, which isn't a range of one section`);
 }
 
 /** Which of the 32 subsections of one word a range covers, even in part. */

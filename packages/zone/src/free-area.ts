@@ -3,7 +3,7 @@
 // nobody has touched isn't listed at all: the zone keeps the sections it has not grown into, which count as free
 // blocks of the largest order at the end of the list. Kernel counterpart: mm/page_alloc.c.
 import { KernelBug, type Page } from "@hetmem/kernel";
-import { type ListId, type MemMap, NULL_PAGE } from "@hetmem/page";
+import { type ListId, type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { Pageblocks } from "./pageblock.ts";
 import {
   MAX_ORDER,
@@ -17,7 +17,8 @@ import {
 
 /** As MIGRATE_TYPES; a binding of another module is read at each use, a local one is not. */
 const TYPES: number = MIGRATE_TYPES;
-const LARGEST = MAX_ORDER - 1;
+const LARGEST: number = MAX_ORDER - 1;
+const PAGEBLOCK: number = PAGEBLOCK_ORDER;
 
 /** Where each type looks when its own blocks are gone. @see fallbacks[] in mm/page_alloc.c */
 const FALLBACKS: readonly (readonly MigrateType[])[] = [
@@ -65,14 +66,15 @@ export class FreeArea {
    * @see __free_one_page()
    */
   free(page: Page, order: number, type: MigrateType, toTail: boolean): void {
-    const memmap = this.memmap;
+    const { memmap, zone, pagesOfType } = this;
+    pagesOfType[type] = (pagesOfType[type] as number) + (1 << order);
     let block = page | 0;
     let level = order | 0;
     while (level < LARGEST) {
       const buddy = (block ^ (1 << level)) as Page;
-      if (!memmap.isFreeBlock(buddy, this.zone, level)) break;
-      if (level >= PAGEBLOCK_ORDER && !mayMerge(type, this.pageblocks.get(buddy))) break;
-      this.unlist(buddy, level);
+      if (!memmap.isFreeBlock(buddy, zone, level)) break;
+      if (level >= PAGEBLOCK && !this.mayMerge(type, block as Page, buddy)) break;
+      this.unlist(buddy, level, type);
       block &= ~(1 << level);
       level++;
     }
@@ -98,7 +100,9 @@ export class FreeArea {
   /** Takes one given free block off its list: what isolation and memory failure do. */
   takeBlock(block: Page, order: number): void {
     if (!this.memmap.isFreeBlock(block, this.zone, order)) throw new KernelBug(`page ${block} is not a free block of order ${order}`);
-    this.unlist(block, order);
+    const type = this.memmap.freeBlockType(block) as MigrateType;
+    this.unlist(block, order, type);
+    this.count(type, -(1 << order));
   }
 
   /**
@@ -131,73 +135,100 @@ export class FreeArea {
 
   private takeSmallest(order: number, type: MigrateType): Page {
     const { lists } = this.memmap;
-    for (let level = order; level <= LARGEST; level++) {
-      const page = lists.first(this.listOf(level, type));
+    for (let level = order | 0; level <= LARGEST; level++) {
+      const page = lists.shiftFreeBlock(this.listOf(level, type));
       if (page === NULL_PAGE) continue;
-      this.unlist(page, level);
-      this.expand(page, order, level, type);
+      this.count(type, -(1 << order));
+      // The upper halves go back until 2^order pages are left. @see expand()
+      for (let half = (level - 1) | 0; half >= order; half--) {
+        lists.addOnlyFreeBlock(this.listOf(half, type), (page + (1 << half)) as Page, half, type);
+      }
       return page;
     }
     return NULL_PAGE as Page;
   }
 
-  /** Gives the upper halves of a block back until 2^low pages are left. @see expand() */
-  private expand(page: Page, low: number, high: number, type: MigrateType): void {
-    for (let level = high - 1; level >= low; level--) this.enlist((page + (1 << level)) as Page, level, type, false);
-  }
-
-  /** Makes blocks of another type ours, the largest first. @see __rmqueue_fallback() */
+  /** Makes blocks of another type ours: the largest, as that leaves the fewest types mixed. @see __rmqueue_fallback() */
   private steal(order: number, type: MigrateType): boolean {
     for (let level = LARGEST; level >= order; level--) {
-      for (const from of FALLBACKS[type] ?? []) {
-        const block = this.memmap.lists.first(this.listOf(level, from));
-        if (block === NULL_PAGE) continue;
-        this.stealBlock(block, level, type);
-        return true;
-      }
+      const block = this.fallbackBlock(level, type);
+      if (block === NULL_PAGE) continue;
+      if (mayTakePageblock(level, type)) this.stealBlock(block, level, type);
+      else this.stealSmallest(order, type);
+      return true;
     }
     return false;
   }
 
-  /** Takes the whole pageblock where that keeps types together, else the one block. @see steal_suitable_fallback() */
+  /** @see find_suitable_fallback() */
+  private fallbackBlock(order: number, type: MigrateType): Page {
+    for (const from of FALLBACKS[type] ?? []) {
+      const block = this.memmap.lists.first(this.listOf(order, from));
+      if (block !== NULL_PAGE) return block;
+    }
+    return NULL_PAGE as Page;
+  }
+
+  /** Movable pages that lie among others do no lasting harm: they get the smallest block that is large enough. */
+  private stealSmallest(order: number, type: MigrateType): void {
+    for (let level = order; level <= LARGEST; level++) {
+      const block = this.fallbackBlock(level, type);
+      if (block !== NULL_PAGE) return this.relist(block, level, type, false);
+    }
+  }
+
+  /** Takes all that is free in the pageblock. @see steal_suitable_fallback() */
   private stealBlock(block: Page, order: number, type: MigrateType): void {
     if (order >= PAGEBLOCK_ORDER) {
       this.relist(block, order, type, false);
       this.pageblocks.setRange(block, 1 << order, type);
       return;
     }
-    if (order < PAGEBLOCK_ORDER >> 1 && type === MigrateType.Movable) {
-      this.relist(block, order, type, false);
-      return;
-    }
+    const from = this.pageblocks.get(block);
     const moved = this.moveFreePages(block, type);
     // A pageblock that is mostly ours by now changes sides, so that what is freed in it comes to us too.
-    if (moved >= PAGEBLOCK_NR_PAGES / 2) this.pageblocks.set(block, type);
+    if (moved + this.alikePages(block, moved, from, type) >= PAGEBLOCK_NR_PAGES / 2) this.pageblocks.set(block, type);
+  }
+
+  /** Pages in use that suit the new type. Unmovable and reclaimable ones can't be told apart. */
+  private alikePages(pageblock: Page, free: number, from: MigrateType, to: MigrateType): number {
+    if (to !== MigrateType.Movable && from !== MigrateType.Movable) return 0;
+    const start = pageblock & ~(PAGEBLOCK_NR_PAGES - 1);
+    let movable = 0;
+    for (let page = start as Page; page < start + PAGEBLOCK_NR_PAGES; page++) {
+      if (this.memmap.initialised(page) && this.memmap.test(page, PageFlag.lru)) movable++;
+    }
+    return to === MigrateType.Movable ? movable : PAGEBLOCK_NR_PAGES - free - movable;
   }
 
   private enlist(block: Page, order: number, type: MigrateType, toTail: boolean): void {
-    const { lists } = this.memmap;
-    this.memmap.markFreeBlock(block, order, type);
-    if (toTail) lists.addTail(this.listOf(order, type), block);
-    else lists.addHead(this.listOf(order, type), block);
-    this.pagesOfType[type] = (this.pagesOfType[type] as number) + (1 << order);
+    this.memmap.lists.addFreeBlock(this.listOf(order, type), block, order, type, toTail);
   }
 
-  private unlist(block: Page, order: number): void {
-    const type = this.memmap.freeBlockType(block);
-    this.memmap.lists.remove(this.listOf(order, type as MigrateType), block);
-    this.memmap.clearFreeBlock(block);
-    this.pagesOfType[type] = (this.pagesOfType[type] as number) - (1 << order);
+  /** Takes a block off its list; its pages go on being counted, as pages of the given type. */
+  private unlist(block: Page, order: number, as: MigrateType): void {
+    const type = this.memmap.freeBlockType(block) as MigrateType;
+    this.memmap.lists.removeFreeBlock(this.listOf(order, type), block);
+    if (type !== as) this.recount(type, as, 1 << order);
   }
 
   private relist(block: Page, order: number, to: MigrateType, toTail: boolean): void {
-    this.unlist(block, order);
+    this.unlist(block, order, to);
     this.enlist(block, order, to, toTail);
+  }
+
+  private count(type: MigrateType, pages: number): void {
+    this.pagesOfType[type] = (this.pagesOfType[type] as number) + pages;
+  }
+
+  private recount(from: MigrateType, to: MigrateType, pages: number): void {
+    this.count(from, -pages);
+    this.count(to, pages);
   }
 
   /** Whether the next larger buddy is free: then this block will soon merge, and is better left alone. @see buddy_merge_likely() */
   private mergeLikely(block: number, order: number): boolean {
-    if (order >= MAX_ORDER - 2) return false;
+    if (order >= LARGEST - 1) return false;
     const parent = block & ~(1 << order);
     return this.memmap.isFreeBlock((parent ^ (1 << (order + 1))) as Page, this.zone, order + 1);
   }
@@ -205,9 +236,21 @@ export class FreeArea {
   private listOf(order: number, type: MigrateType): ListId {
     return (this.firstList + order * TYPES + type) as ListId;
   }
+
+  /**
+   * Whether two pageblocks may become one block. An isolated one must not merge with one that isn't: the allocator
+   * would hand out its pages. Nor do blocks of two nodes.
+   *
+   * @see migratetype_is_mergeable()
+   */
+  private mayMerge(type: MigrateType, block: Page, buddy: Page): boolean {
+    if (this.memmap.nodeOf(block) !== this.memmap.nodeOf(buddy)) return false;
+    const other = this.pageblocks.get(buddy);
+    return type === other || (type < MIGRATE_PCPTYPES && other < MIGRATE_PCPTYPES);
+  }
 }
 
-/** An isolated pageblock must not merge with one that isn't: the allocator would hand out its pages. @see migratetype_is_mergeable() */
-function mayMerge(type: MigrateType, buddy: MigrateType): boolean {
-  return type === buddy || (type < MIGRATE_PCPTYPES && buddy < MIGRATE_PCPTYPES);
+/** Whether a request may empty the pageblock of a block of another type. @see can_steal_fallback() */
+function mayTakePageblock(order: number, type: MigrateType): boolean {
+  return order >= PAGEBLOCK_ORDER >> 1 || type !== MigrateType.Movable;
 }

@@ -90,7 +90,7 @@ function isolatePageblock(memory: Memory, zone: Zone, frame: Pfn, isMovable: IsM
     dumpPage(memory.kernel.log, memmap, unmovable, "unmovable page");
     throw new KernelError(
       "EBUSY",
-      `${describePage(memmap, unmovable)} can't be moved: it is kernel memory or nobody knows its users`,
+      `${describePage(memmap, unmovable)} can't be moved: ${whyUnmovable(memory, unmovable)}`,
     );
   }
   allocator.pageblocks.set(page, MigrateType.Isolate);
@@ -113,6 +113,14 @@ function firstUnmovablePage(memory: Memory, zone: Zone, pageblock: Page, isMovab
     else return candidate;
   }
   return NULL_PAGE as Page;
+}
+
+function whyUnmovable({ memmap }: Memory, page: Page): string {
+  if (memmap.test(page, PageFlag.reserved))
+    return "it is reserved since boot, by firmware, the kernel's image or struct pages";
+  if (memmap.test(page, PageFlag.slab)) return "the kernel keeps objects in it";
+  if (memmap.test(page, PageFlag.table)) return "it is a page table";
+  return "the kernel uses it, and nobody can tell all its users";
 }
 
 function isOfflineAndUnused({ memmap }: Memory, page: Page): boolean {

@@ -1,7 +1,8 @@
 // Memory that the hardware says is bad. A free page is taken from the allocator for good; a page in use goes to
 // whoever maps it, through a port that the process side plugs in. Kernel counterpart: mm/memory-failure.c.
-import { KernelError, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
+import { KernelError, Mutex, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
 import { describePage, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
+import type { HotplugLocks } from "./hotplug-locks.ts";
 import type { Memory } from "./memory.ts";
 import { addTo } from "./page-alloc.ts";
 import { ZoneStat } from "./vmstat.ts";
@@ -28,9 +29,14 @@ export class MemoryFailure {
   /** Who deals with pages in use. Plugged in by the machine. */
   owner: PoisonedPageOwner = nobodyUsesPages;
   readonly #memory: Memory;
+  readonly #locks: HotplugLocks;
+  /** One failure at a time. @see mf_mutex */
+  readonly #mutex: Mutex;
 
-  constructor(memory: Memory) {
+  constructor(memory: Memory, locks: HotplugLocks) {
     this.#memory = memory;
+    this.#locks = locks;
+    this.#mutex = new Mutex(memory.kernel.lockdep, "mf_mutex");
   }
 
   /**
@@ -41,6 +47,32 @@ export class MemoryFailure {
    * @see memory_failure()
    */
   *hardOffline(frame: Pfn): Sleeps<void> {
+    yield* this.#mutex.lock();
+    try {
+      yield* this.#fail(frame);
+    } finally {
+      this.#mutex.unlock();
+    }
+  }
+
+  /**
+   * Takes a frame out of use before it fails: its contents move, nobody is killed.
+   *
+   * @throws KernelError ENXIO for a frame without a struct page, EIO for one that isn't online, EBUSY when it can't move
+   * @see soft_offline_page()
+   */
+  *softOffline(frame: Pfn): Sleeps<void> {
+    yield* this.#mutex.lock();
+    yield* this.#locks.getOnlineMems();
+    try {
+      yield* this.#retire(frame);
+    } finally {
+      this.#locks.putOnlineMems();
+      this.#mutex.unlock();
+    }
+  }
+
+  *#fail(frame: Pfn): Sleeps<void> {
     const page = this.#onlinePage(frame, "ENXIO");
     const { memmap, kernel } = this.#memory;
     if (memmap.test(page, PageFlag.hwpoison)) {
@@ -65,13 +97,7 @@ export class MemoryFailure {
     }
   }
 
-  /**
-   * Takes a frame out of use before it fails: its contents move, nobody is killed.
-   *
-   * @throws KernelError ENXIO for a frame without a struct page, EIO for one that isn't online, EBUSY when it can't move
-   * @see soft_offline_page()
-   */
-  *softOffline(frame: Pfn): Sleeps<void> {
+  *#retire(frame: Pfn): Sleeps<void> {
     if (!this.#memory.memmap.pfnValid(frame))
       throw new KernelError("ENXIO", `frame 0x${frame.toString(16)} is not memory of this machine`);
     const page = this.#onlinePage(frame, "EIO");

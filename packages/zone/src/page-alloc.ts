@@ -96,6 +96,7 @@ export class PageAllocator {
   private readonly lists: Int32Array;
   /** By node and kind of request, four words each. Zeros where nothing is remembered: list 0 is empty for ever. */
   private readonly hot: Int32Array;
+  private readonly hotZones: Zone[] = [];
   private served: Served[] = [];
   private readonly refill: Int32Array = new Int32Array(1 << 15);
 
@@ -169,7 +170,7 @@ export class PageAllocator {
       this.memmap.setPageRefcounted(page);
       return page;
     }
-    return this.allocSlowly(gfp, order, near);
+    return this.allocWarm(gfp, order, near);
   }
 
   /**
@@ -260,6 +261,7 @@ export class PageAllocator {
     hot[kind] = list;
     hot[kind | HOT_FREE] = zone.firstNumber;
     hot[kind | HOT_LOW] = zone.firstNumber + LOW_FOR + highest;
+    this.hotZones[kind >> HOT_SHIFT] = zone;
     this.served.push({ list, zone });
   }
 
@@ -293,7 +295,32 @@ export class PageAllocator {
     return zone.node === this.nodeOfCpu ? NumaStat.numa_local : NumaStat.numa_other;
   }
 
+  /** The list is empty, or the request isn't for one page: the zone may be known all the same. */
+  private allocWarm(gfp: number, order: number, near: NodeId): Page {
+    const kind = (near << KINDS_SHIFT) | (gfp & GFP_KIND);
+    const at = kind << HOT_SHIFT;
+    const { hot, numbers } = this;
+    const list = hot[at] as number;
+    if (order !== 0 || list === 0 || this.failPageAlloc.armed !== false || this.traceAlloc.enabled !== false) {
+      return this.allocSlowly(gfp, order, near);
+    }
+    const free = hot[at | HOT_FREE] as number;
+    const zone = this.hotZones[kind];
+    if (!zone || (numbers[free] as number) <= (numbers[hot[at | HOT_LOW] as number] as number)) return this.allocSlowly(gfp, order, near);
+    if (zone.pcpDisabled === 0) return this.allocSlowly(gfp, order, near);
+    const page = zone.free.take(0, gfpMigrateType(gfp));
+    if (page === NULL_PAGE) return this.allocSlowly(gfp, order, near);
+    numbers[free] = (numbers[free] as number) - 1;
+    (this.words[list | SERVED] as number)++;
+    this.memmap.setPageRefcounted(page);
+    return page;
+  }
+
   private allocSlowly(gfp: number, order: number, near: NodeId): Page {
+    if (order >= MAX_ORDER) {
+      if ((gfp & Gfp.NOWARN) !== 0) return NULL_PAGE as Page;
+      throw new KernelBug(`allocation of order ${order}: the largest block has order ${MAX_ORDER - 1}`);
+    }
     if (this.failPageAlloc.armed && (gfp & Gfp.NOFAIL) === 0 && this.failPageAlloc.shouldFail()) return NULL_PAGE as Page;
     let page = this.fromFreelist(gfp, order, near, ALLOC_WMARK_LOW);
     if (page === NULL_PAGE) page = this.allocSlowpath(gfp, order, near);
@@ -321,17 +348,14 @@ export class PageAllocator {
     const pcp = zone.pcp[this.currentCpu] ?? this.noLists(zone);
     this.stacks.push(pcp.list(order, type), page);
     pcp.count += 1 << order;
-    if (pcp.count >= pcp.high) this.trimPcp(zone, pcp);
+    if (pcp.count >= pcp.high) this.trimPcp(zone, pcp, order * MIGRATE_PCPTYPES + type);
   }
 
   /** Down to the reserves that nobody but the urgent may touch. @see __alloc_pages_slowpath() */
   private allocSlowpath(gfp: number, order: number, near: NodeId): Page {
-    if (order >= MAX_ORDER) {
-      if ((gfp & Gfp.NOWARN) !== 0) return NULL_PAGE as Page;
-      throw new KernelBug(`allocation of order ${order}: the largest block has order ${MAX_ORDER - 1}`);
-    }
-    if ((gfp & (Gfp.MEMALLOC | Gfp.NOMEMALLOC)) === Gfp.MEMALLOC) return this.fromFreelist(gfp, order, near, ALLOC_NO_WATERMARKS);
-    return this.fromFreelist(gfp, order, near, ALLOC_WMARK_MIN);
+    const page = this.fromFreelist(gfp, order, near, ALLOC_WMARK_MIN);
+    if (page !== NULL_PAGE || (gfp & (Gfp.MEMALLOC | Gfp.NOMEMALLOC)) !== Gfp.MEMALLOC) return page;
+    return this.fromFreelist(gfp, order, near, ALLOC_NO_WATERMARKS);
   }
 
   /** @see get_page_from_freelist() */
@@ -423,17 +447,18 @@ export class PageAllocator {
     return had;
   }
 
-  /** Gives the oldest pages of the per-cpu lists back. @see free_pcppages_bulk() */
-  private trimPcp(zone: Zone, pcp: PerCpuPages): void {
+  /** Gives a batch back: the oldest blocks of the list that just grew, then those of the next. @see free_pcppages_bulk() */
+  private trimPcp(zone: Zone, pcp: PerCpuPages, grown: number): void {
     const { stacks } = this;
-    let left = pcp.batch;
-    for (let i = 0; left > 0 && pcp.count > 0; i = (i + 1) % PCP_LISTS) {
+    let left = Math.min(pcp.batch, pcp.count);
+    for (let i = grown; left > 0; i = (i + 1) % PCP_LISTS) {
       const list = pcp.listAt(i);
-      if (stacks.length(list) === 0) continue;
       const order = pcpListOrder(i);
-      this.drainOne(zone, stacks.popOldest(list), order);
-      pcp.count -= 1 << order;
-      left -= 1 << order;
+      while (left > 0 && stacks.length(list) > 0) {
+        this.drainOne(zone, stacks.popOldest(list), order);
+        pcp.count -= 1 << order;
+        left -= 1 << order;
+      }
     }
   }
 
@@ -474,7 +499,11 @@ function watermarkOk(zone: Zone, order: number, mark: AllocMark, highest: number
   if (mark === ALLOC_WMARK_LOW && order === 0) return free > (numbers[first + LOW_FOR + highest] as number);
   if (mark === ALLOC_NO_WATERMARKS) return true;
   let min = (numbers[first + (mark === ALLOC_WMARK_LOW ? LOW : MIN)] as number) + (numbers[first + BOOST] as number);
-  if (mark === ALLOC_WMARK_MIN && (gfp & Gfp.HIGH) !== 0) min -= min / 2;
+  if (mark === ALLOC_WMARK_MIN && (gfp & Gfp.HIGH) !== 0) {
+    min -= Math.floor(min / 2);
+    // Who can't wait for reclaim either digs deeper.
+    if ((gfp & (Gfp.DIRECT_RECLAIM | Gfp.NOMEMALLOC)) === 0) min -= Math.floor(min / 4);
+  }
   if (free - ((1 << order) - 1) <= min + (numbers[first + RESERVE + highest] as number)) return false;
   return order === 0 || zone.deferred.pages > 0 || hasBlock(zone, order);
 }

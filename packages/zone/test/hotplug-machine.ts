@@ -113,7 +113,7 @@ export function hotplugMachine(options: HotplugMachineOptions = {}): HotplugMach
     memory,
     iomem,
     hotplug,
-    failure: new MemoryFailure(memory),
+    failure: new MemoryFailure(memory, hotplug.locks),
     add: (start, { node = nodeId(0), size = BLOCK, group } = {}) =>
       locked(() => hotplug.addMemory(node, physAddr(start), size, group ? { group } : {})),
     remove: (start, size = BLOCK) => locked(() => hotplug.removeMemory(physAddr(start), size)),

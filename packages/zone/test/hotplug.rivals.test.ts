@@ -11,6 +11,7 @@ import {
   MiB,
   nodeId,
   type Page,
+  type Pfn,
   physAddr,
   Random,
   type Sleeps,
@@ -119,6 +120,39 @@ const cases: Readonly<
       reader: () => reader(machine),
     })),
     ["admin: done", "reader: done"],
+  ],
+  "an administrator takes memory offline and removes it in one go, and an allocator is in the way": [
+    scenario((machine, random) => {
+      machine.add(START, { size: 2 * BLOCK });
+      for (const id of [32, 33]) machine.online(id, random.pick(TYPES));
+      return {
+        admin: () => machine.hotplug.offlineAndRemoveMemory(physAddr(START), 2 * BLOCK),
+        allocator: () => allocator(machine, random),
+        reader: () => reader(machine),
+      };
+    }),
+    ["admin: done", "admin: EBUSY", "allocator: done", "reader: done"],
+  ],
+  "pages fail, softly and hard, while their block comes and goes": [
+    scenario((machine, random) => {
+      machine.add(START);
+      machine.online(32, "online_movable");
+      const frame = (): Pfn => (START / 4096 + random.below(32_768)) as Pfn;
+      return {
+        admin: () =>
+          underLock(machine.hotplug, function* () {
+            yield* offlineBlock(machine.hotplug, machine.hotplug.block(32));
+            yield* onlineBlock(machine.hotplug, machine.hotplug.block(32), "online_movable");
+          }),
+        *soft() {
+          for (let i = 0; i < 4; i++) yield* machine.failure.softOffline(frame());
+        },
+        *hard() {
+          for (let i = 0; i < 4; i++) yield* machine.failure.hardOffline(frame());
+        },
+      };
+    }),
+    ["admin: done", "soft: done", "soft: EIO", "hard: done", "hard: ENXIO"],
   ],
   "pages in use move out of a block that two administrators take offline": [
     scenario((machine) => {

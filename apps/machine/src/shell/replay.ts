@@ -33,7 +33,7 @@ export function replayTranscript(
   transcript: string,
   { masks = MASKS, name = "captured", onEntry }: ReplayOptions = {},
 ): ReplayResult {
-  const expected = parseTranscript(transcript);
+  const expected = parseTranscript(transcript, name);
   const actual = expected.map(({ command }): TranscriptEntry => {
     const { output, status } = run(shell.execute(command, { subshell: true }));
     onEntry?.(formatEntry({ command, output, status }));

@@ -1,5 +1,6 @@
 // The format of a capture: a line `$ command`, its exact output, and `[exit N]` when the status isn't zero. What was
 // recorded on a real kernel is read from it, and what a machine answers is written in it.
+import { KernelError } from "@hetmem/kernel";
 
 export interface TranscriptEntry {
   readonly command: string;
@@ -8,10 +9,18 @@ export interface TranscriptEntry {
   readonly status: number;
 }
 
-/** Reads a capture. Text in front of the first command is no part of it. */
-export function parseTranscript(text: string): TranscriptEntry[] {
+/**
+ * Reads a capture. Text in front of the first command is no part of it.
+ *
+ * @param name how the capture is called in a sentence
+ * @throws KernelError EINVAL when there is no command
+ */
+export function parseTranscript(text: string, name = "the text"): TranscriptEntry[] {
   const lines = (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
   const starts = lines.flatMap((line, index) => (line.startsWith("$ ") ? [index] : []));
+  if (starts.length === 0) {
+    throw new KernelError("EINVAL", `${name} has no line "$ command": give a capture to replay`);
+  }
   return starts.map((start, index) => {
     const output = lines.slice(start + 1, starts[index + 1] ?? lines.length);
     const status = /^\[exit (\d+)\]$/.exec(output.at(-1) ?? "")?.[1];

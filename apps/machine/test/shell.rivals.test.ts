@@ -1,0 +1,66 @@
+// Two people and a monitor type into one machine at the same time, in every order that the seeds give: the writes of one
+// land between the steps of the other's.
+import { assertInvariants, KernelBug, type Sleeps } from "@hetmem/kernel";
+import { memoryInvariants, quickInvariants } from "@hetmem/zone";
+import { runRivals } from "@hetmem/explore";
+import { expect, test } from "vitest";
+import { createMachine, type Machine } from "../src/machine.ts";
+import { PROGRAMS, Shell } from "../src/shell/index.ts";
+import { machineOfYaml } from "../src/spec/yaml.ts";
+
+const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 200);
+const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const MEMORY = "/sys/devices/system/memory";
+const SPEC = machineOfYaml(
+  "name: shared\noptions: {}\nmax_memory: 2G\nnodes:\n  - memory: { start: 0, end: 256M }\n    cpus: 0\n",
+  "shared.yaml",
+  "v6.1",
+);
+
+/** Types lines one after the other. @returns the exit statuses */
+function* typing(machine: Machine, lines: readonly string[]): Sleeps<number[]> {
+  const shell = new Shell(machine, PROGRAMS);
+  const statuses: number[] = [];
+  for (const line of lines) statuses.push((yield* shell.execute(line)).status);
+  return statuses;
+}
+
+/** Reads what monitors read, and checks that what it reads is of one piece. */
+function* monitoring(machine: Machine): Sleeps<void> {
+  const shell = new Shell(machine, PROGRAMS);
+  for (let i = 0; i < 3; i++) {
+    const { stdout } = yield* shell.execute("cat /proc/zoneinfo");
+    const present = [...stdout.matchAll(/present +(\d+)/g)].reduce((sum, match) => sum + Number(match[1]), 0);
+    const managed = [...stdout.matchAll(/managed +(\d+)/g)].reduce((sum, match) => sum + Number(match[1]), 0);
+    if (managed > present) throw new KernelBug(`zoneinfo manages ${managed} pages of ${present}`);
+    yield* shell.execute(`cat ${MEMORY}/memory*/state ${MEMORY}/memory*/valid_zones`);
+  }
+}
+
+test("writes to the files of memory, typed by two people, leave the machine whole", { timeout: 3_600_000 }, () => {
+  const report = runRivals(
+    () => {
+      const machine = createMachine(SPEC);
+      const lines = (state: string): string[] => [
+        `echo 0x100000000 > ${MEMORY}/probe`,
+        `echo ${state} > ${MEMORY}/memory32/state`,
+        `echo offline > ${MEMORY}/memory32/state`,
+        `echo 0x100003000 > ${MEMORY}/soft_offline_page`,
+      ];
+      return {
+        kernel: machine.kernel,
+        tasks: {
+          first: () => typing(machine, lines("online_movable")),
+          second: () => typing(machine, lines("online")),
+          monitor: () => monitoring(machine),
+        },
+        afterStep: () => assertInvariants(machine.memory, quickInvariants),
+        afterwards: () => assertInvariants(machine.memory, memoryInvariants),
+      };
+    },
+    SCHEDULES,
+    FIRST_SEED,
+  );
+  expect(report.schedules).toBe(SCHEDULES);
+  expect([...report.endings.keys()].sort()).toEqual(["first: done", "monitor: done", "second: done"]);
+});

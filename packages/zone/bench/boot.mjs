@@ -1,0 +1,73 @@
+// Measures one thing in a fresh process and prints it as JSON: `boot` a machine of 1 TiB, `touch` the struct pages of
+// 8 GiB, `online` blocks of 128 MiB. alloc.mjs starts it.
+import { createKernel, GiB, MiB, nodeId, physAddr, run, TiB } from "@hetmem/kernel";
+import { createIomem, parseIomem } from "@hetmem/resource";
+import { allZones, anyOrderPlacement, bootMemory, MemoryHotplug, offlineBlock, onlineBlock } from "@hetmem/zone";
+
+const NODE = nodeId(0);
+
+/** @param {number} bytes @param {number} room */
+function boot(bytes, room = 0) {
+  return bootMemory(createKernel(), {
+    nodes: [{ id: NODE, memory: [{ start: physAddr(0), end: physAddr(bytes) }], cpus: [0] }],
+    distances: [[10]],
+    physicalBits: 46,
+    maxPages: (bytes + room) / 4096,
+    reserved: [],
+  });
+}
+
+const resident = () => {
+  globalThis.gc?.();
+  return process.memoryUsage.rss();
+};
+
+const measures = {
+  boot() {
+    const rss = resident();
+    const { user, system } = process.cpuUsage();
+    const memory = boot(TiB);
+    const after = process.cpuUsage();
+    const ms = (after.user - user + after.system - system) / 1000;
+    if (memory.nodes[0]?.presentPages !== TiB / 4096) throw new Error("a terabyte is missing");
+    return { ms, mib: (resident() - rss) / MiB };
+  },
+  touch() {
+    const memory = boot(8 * GiB);
+    const rss = resident();
+    let pages = 0;
+    for (const zone of allZones(memory)) {
+      for (const section of zone.deferred.sections()) {
+        zone.deferred.touch(zone, section * 32_768);
+        pages += 32_768;
+      }
+    }
+    return { bytesPerPage: (resident() - rss) / pages };
+  },
+  online() {
+    const memory = boot(GiB, 8 * GiB);
+    const hotplug = new MemoryHotplug({
+      memory,
+      iomem: parseIomem("00000000-3fffffff : System RAM\n", createIomem(46)),
+      placement: () => anyOrderPlacement,
+      blockSize: 128 * MiB,
+      addressableEnd: 2 ** 46,
+      memmapOnMemory: false,
+      autoOnline: "offline",
+    });
+    run(hotplug.locks.lockDeviceHotplug());
+    run(hotplug.addMemory(NODE, physAddr(4 * GiB), 128 * MiB));
+    const block = hotplug.block(32);
+    const times = [];
+    for (let round = 0; round < 60; round++) {
+      const start = process.hrtime.bigint();
+      run(onlineBlock(hotplug, block, "online_movable"));
+      times.push(Number(process.hrtime.bigint() - start) / block.pages);
+      run(offlineBlock(hotplug, block));
+    }
+    return { nsPerPage: times.slice(30).sort((a, b) => a - b)[15] };
+  },
+};
+
+const what = /** @type {keyof typeof measures} */ (process.argv[2]);
+console.log(JSON.stringify(measures[what]()));
