@@ -76,6 +76,8 @@ export interface MachineView {
   readonly blocks: readonly BlockView[];
   readonly stretches: readonly Stretch[];
   readonly memmap: readonly MemmapPrice[];
+  /** Whether added blocks hold their own struct pages: memmap_on_memory. */
+  readonly selfHosted: boolean;
   readonly memTotalKb: number;
   readonly memFreeKb: number;
 }
@@ -114,6 +116,7 @@ export function viewOf(spec: MachineSpec, running: Host): MachineView {
     blocks,
     stretches: [...stretchesOf(spec, running, zoneViews)],
     memmap: spec.nodes.filter((node) => node.memory.length > 0).map(({ id, memory }) => priceOf(id, memory)),
+    selfHosted: spec.options.memmap_on_memory === true,
     memTotalKb: running.meminfo.get("MemTotal") ?? 0,
     memFreeKb: running.meminfo.get("MemFree") ?? 0,
   };
