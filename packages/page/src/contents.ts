@@ -1,7 +1,7 @@
 // What is written in a page. Contents exist only once written: a page without them reads as zeros, so that a machine
 // of a terabyte costs what its programs touch. They live in chunks of 2 MiB, and copying a page copies its bytes, so
 // that a migration that loses data fails a test that reads them back.
-import { KernelBug, type Page, PAGE_SIZE } from "@hetmem/kernel";
+import { bugOn, KernelBug, type Page, PAGE_SIZE } from "@hetmem/kernel";
 import { PAGES_PER_SUBSECTION } from "./layout.ts";
 
 const CHUNK_PAGES = PAGES_PER_SUBSECTION;
@@ -71,6 +71,14 @@ export class PageContents {
   /** Forgets what is written: the page reads as zeros. The chunk goes with its last page. @see clear_highpage() */
   clear(page: Page): void {
     if (this.live[page >> CHUNK_SHIFT] !== 0) this.#clearWritten(page);
+  }
+
+  /** Forgets a range of whole chunks, when its struct pages go. */
+  clearChunks(page: Page, pages: number): void {
+    bugOn(((page | pages) & SLOT_MASK) !== 0, `pages ${page}+${pages} are not whole chunks of 2 MiB`);
+    for (let at = page >> CHUNK_SHIFT; at < (page + pages) >> CHUNK_SHIFT; at++) {
+      if (this.chunks.delete(at)) this.live[at] = 0;
+    }
   }
 
   /** Bytes of the host's memory that contents take: whole chunks. */

@@ -30,7 +30,10 @@ export const pageInvariants: readonly Invariant<MemMap>[] = [
     *check(memmap) {
       for (const page of initialisedPages(memmap)) {
         if (!memmap.test(page, PageFlag.buddy)) continue;
-        if (memmap.refcount(page) !== 0 || memmap.test(page, PageFlag.lru | PageFlag.reserved | PageFlag.slab)) {
+        if (
+          memmap.refcount(page) !== 0 ||
+          memmap.test(page, PageFlag.lru | PageFlag.reserved | PageFlag.slab)
+        ) {
           yield describePage(memmap, page);
         }
       }

@@ -4,7 +4,16 @@
 // DEFERRED_STRUCT_PAGE_INIT. Kernel counterparts: include/linux/mm.h, mm/page_alloc.c (__init_single_page).
 import { KernelBug, KernelError, type NodeId, type Page, type Pfn } from "@hetmem/kernel";
 import { PageContents } from "./contents.ts";
-import { Field, INITIALISED, MAX_PAGES, PAGE_WORDS, PageFlag, PAGES_PER_SECTION, ZONE_MASK, ZONE_SHIFT } from "./layout.ts";
+import {
+  Field,
+  INITIALISED,
+  MAX_PAGES,
+  PAGE_WORDS,
+  PageFlag,
+  PAGES_PER_SECTION,
+  ZONE_MASK,
+  ZONE_SHIFT,
+} from "./layout.ts";
 import { LIST_POISON_NEXT, LIST_POISON_PREV, PageLists } from "./page-lists.ts";
 import { SectionTable } from "./section.ts";
 
@@ -38,7 +47,10 @@ export class MemMap {
   /** @throws KernelError ENOMEM when more pages are asked for than one memmap can hold */
   constructor({ maxPages, physicalBits }: MemMapOptions) {
     if (maxPages > MAX_PAGES) {
-      throw new KernelError("ENOMEM", `${maxPages} pages don't fit in one memmap: it holds ${MAX_PAGES}, just under 2 TiB`);
+      throw new KernelError(
+        "ENOMEM",
+        `${maxPages} pages don't fit in one memmap: it holds ${MAX_PAGES}, just under 2 TiB`,
+      );
     }
     this.sections = new SectionTable(maxPages, physicalBits);
     const pages = this.sections.slots * PAGES_PER_SECTION;
@@ -140,7 +152,8 @@ export class MemMap {
   getPage(page: Page): void {
     const at = page * PAGE_WORDS + refcount;
     const count = this.words[at] as number;
-    if (count <= 0) throw new KernelBug(`get_page of frame 0x${this.pageToPfn(page).toString(16)} with refcount ${count}`);
+    if (count <= 0)
+      throw new KernelBug(`get_page of frame 0x${this.pageToPfn(page).toString(16)} with refcount ${count}`);
     this.words[at] = count + 1;
   }
 
@@ -179,7 +192,8 @@ export class MemMap {
   setPageRefcounted(page: Page): void {
     const { words } = this;
     const at = page << WORDS_SHIFT;
-    if (((words[(at | refcount) >>> 0] as number) | (words[(at | mapcount) >>> 0] as number)) !== 0) this.busy(page);
+    if (((words[(at | refcount) >>> 0] as number) | (words[(at | mapcount) >>> 0] as number)) !== 0)
+      this.busy(page);
     words[(at | refcount) >>> 0] = 1;
   }
 
@@ -192,7 +206,8 @@ export class MemMap {
     const { words } = this;
     const at = page << WORDS_SHIFT;
     const had = words[at >>> 0] as number;
-    if ((had & bad) !== 0 || words[(at | refcount) >>> 0] !== 1 || words[(at | mapcount) >>> 0] !== 0) return -1;
+    if ((had & bad) !== 0 || words[(at | refcount) >>> 0] !== 1 || words[(at | mapcount) >>> 0] !== 0)
+      return -1;
     words[at >>> 0] = had & ~dropped;
     words[(at | refcount) >>> 0] = 0;
     words[(at | mapping) >>> 0] = 0;
@@ -261,16 +276,19 @@ export class MemMap {
 
   /** Whether a free block of this order begins here, in this zone. Answers no for struct pages that aren't initialised. @see page_is_buddy() */
   isFreeBlock(page: Page, zone: number, order: number): boolean {
-    const at = page << WORDS_SHIFT;
-    const bits = this.words[at >>> 0] as number;
-    return (bits & FREE_BLOCK_MASK) === (BUDDY | (zone << ZONE_SHIFT)) && this.words[(at | priv) >>> 0] === order;
+    const { words } = this;
+    const at = page << 3;
+    const bits = (words[at >>> 0] as number) ^ (zone << 27);
+    return (bits & FREE_BLOCK_MASK) === BUDDY && words[(at | 7) >>> 0] === order;
   }
 
   /** Order of the free block that begins here, -1 where none does. @see buddy_order() */
   freeBlockOrder(page: Page, zone: number): number {
     const at = page << WORDS_SHIFT;
     const bits = this.words[at >>> 0] as number;
-    return (bits & FREE_BLOCK_MASK) === (BUDDY | (zone << ZONE_SHIFT)) ? (this.words[(at | priv) >>> 0] as number) : -1;
+    return (bits & FREE_BLOCK_MASK) === (BUDDY | (zone << ZONE_SHIFT))
+      ? (this.words[(at | priv) >>> 0] as number)
+      : -1;
   }
 
   /** Migrate type of the list that a free block is on. */
@@ -294,10 +312,14 @@ export class MemMap {
 
   private busy(page: Page): never {
     const counts = `refcount ${this.refcount(page)}, mapcount ${this.mapcount(page)}`;
-    throw new KernelBug(`frame 0x${this.pageToPfn(page).toString(16)} is handed out while it is in use (${counts})`);
+    throw new KernelBug(
+      `frame 0x${this.pageToPfn(page).toString(16)} is handed out while it is in use (${counts})`,
+    );
   }
 
   private uninitialised(page: Page): never {
-    throw new KernelBug(`the struct page of frame 0x${this.pageToPfn(page).toString(16)} is read before it is initialised`);
+    throw new KernelBug(
+      `the struct page of frame 0x${this.pageToPfn(page).toString(16)} is read before it is initialised`,
+    );
   }
 }

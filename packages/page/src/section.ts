@@ -257,7 +257,9 @@ function subsectionOfPfn(frame: Pfn): number {
 
 function expectOneSection(change: string, start: Pfn, pages: number): void {
   if (pages > 0 && sectionOfPfn((start + pages - 1) as Pfn) === sectionOfPfn(start)) return;
-  throw new KernelBug(`${change} ${pages} pages at frame 0x${start.toString(16)}, which isn't a range of one section`);
+  throw new KernelBug(
+    `${change} ${pages} pages at frame 0x${start.toString(16)}, which isn't a range of one section`,
+  );
 }
 
 /** Which of the 32 subsections of one word a range covers, even in part. */

@@ -29,20 +29,19 @@ const measures = {
     const memory = boot(TiB);
     const after = process.cpuUsage();
     const ms = (after.user - user + after.system - system) / 1000;
+    const mib = Math.max(0, resident() - rss) / MiB;
+    // Looked at last, so that it was still there when the memory was measured.
     if (memory.nodes[0]?.presentPages !== TiB / 4096) throw new Error("a terabyte is missing");
-    return { ms, mib: (resident() - rss) / MiB };
+    return { ms, mib };
   },
   touch() {
     const memory = boot(8 * GiB);
     const rss = resident();
-    let pages = 0;
     for (const zone of allZones(memory)) {
-      for (const section of zone.deferred.sections()) {
-        zone.deferred.touch(zone, section * 32_768);
-        pages += 32_768;
-      }
+      for (const section of zone.deferred.sections()) zone.deferred.touch(zone, section * 32_768);
     }
-    return { bytesPerPage: (resident() - rss) / pages };
+    const bytes = resident() - rss;
+    return { bytesPerPage: bytes / (memory.nodes[0]?.presentPages ?? 0) };
   },
   online() {
     const memory = boot(GiB, 8 * GiB);

@@ -71,6 +71,18 @@ test("struct pages of added memory are taken from the node: 2 MiB for a block of
   expect(machine.freePages()).toBe(free);
 });
 
+test("memory that is removed takes its contents along, those of pages that failed too", () => {
+  const machine = hotplugMachine();
+  const { memmap } = machine.memory;
+  machine.add(START);
+  const page = memmap.pfnToPage(machine.hotplug.block(32).start);
+  memmap.contents.write(page, 0, Uint8Array.of(42));
+  machine.remove(START);
+  machine.add(START + BLOCK);
+  expect(memmap.pfnToPage(machine.hotplug.block(33).start)).toBe(page);
+  expect(memmap.contents.bytes(page)).toBeUndefined();
+});
+
 test("whatever allocation fails while memory is added, the machine is as it was", () => {
   for (let space = 0; ; space++) {
     const machine = hotplugMachine();

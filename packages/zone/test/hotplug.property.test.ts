@@ -8,6 +8,9 @@ import { Gfp, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, memoryInvariants } from "../src/
 import { hotplugMachine, type HotplugMachine } from "./hotplug-machine.ts";
 
 const BLOCK = 128 * MiB;
+/** HETMEM_RUNS says how many sequences; the slow suite asks for thousands. */
+const RUNS = Number(process.env["HETMEM_RUNS"] ?? 80);
+const SLOW = 3_600_000;
 const FIRST_BLOCK = (4 * GiB) / BLOCK;
 
 const block = fc.integer({ min: 0, max: 3 }).map((i) => FIRST_BLOCK + i);
@@ -54,7 +57,7 @@ function apply(machine: HotplugMachine, held: Held, what: Step): void {
   }
 }
 
-test("any sequence keeps the invariants, and what fails changes nothing", () => {
+test("any sequence keeps the invariants, and what fails changes nothing", { timeout: SLOW }, () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 5, maxLength: 25 }), (steps) => {
       const machine = hotplugMachine({ memory: [[0, 256 * MiB]] });
@@ -72,37 +75,41 @@ test("any sequence keeps the invariants, and what fails changes nothing", () => 
         assertInvariants(machine.memory, memoryInvariants);
       }
     }),
-    { numRuns: Number(process.env["HETMEM_RUNS"] ?? 100) },
+    { numRuns: RUNS },
   );
 });
 
-test("after everything is given back and removed, the machine is as it was but for its watermarks", () => {
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
-      const machine = hotplugMachine({ memory: [[0, 256 * MiB]] });
-      const before = withoutWatermarks(machine);
-      const held: Held = [];
-      const attempt = (what: Step): void => {
-        try {
-          apply(machine, held, what);
-        } catch (error) {
-          if (!(error instanceof KernelError)) throw error;
+test(
+  "after everything is given back and removed, the machine is as it was but for its watermarks",
+  { timeout: SLOW },
+  () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+        const machine = hotplugMachine({ memory: [[0, 256 * MiB]] });
+        const before = withoutWatermarks(machine);
+        const held: Held = [];
+        const attempt = (what: Step): void => {
+          try {
+            apply(machine, held, what);
+          } catch (error) {
+            if (!(error instanceof KernelError)) throw error;
+          }
+        };
+        for (const what of steps) attempt(what);
+        while (held.length > 0) attempt({ do: "free", which: 0 });
+        // A block that holds the struct pages of another can't go before that one has gone.
+        for (let round = 0; round < 4; round++) {
+          for (let id = FIRST_BLOCK; id < FIRST_BLOCK + 4; id++) {
+            attempt({ do: "offline", block: id });
+            attempt({ do: "remove", block: id });
+          }
         }
-      };
-      for (const what of steps) attempt(what);
-      while (held.length > 0) attempt({ do: "free", which: 0 });
-      // A block that holds the struct pages of another can't go before that one has gone.
-      for (let round = 0; round < 4; round++) {
-        for (let id = FIRST_BLOCK; id < FIRST_BLOCK + 4; id++) {
-          attempt({ do: "offline", block: id });
-          attempt({ do: "remove", block: id });
-        }
-      }
-      if (withoutWatermarks(machine) !== before) throw new Error("something was left behind");
-    }),
-    { numRuns: Number(process.env["HETMEM_RUNS"] ?? 60) },
-  );
-});
+        if (withoutWatermarks(machine) !== before) throw new Error("something was left behind");
+      }),
+      { numRuns: RUNS },
+    );
+  },
+);
 
 /** Watermarks follow from the pages above the watermarks before them, so that they don't quite come back. */
 function withoutWatermarks(machine: HotplugMachine): string {

@@ -1,0 +1,294 @@
+import { KernelBug, type Page } from "@hetmem/kernel";
+import { describe, expect, test, vi } from "vitest";
+import {
+  MAX_PAGES,
+  MemMap,
+  NO_ZONE,
+  PageFlag,
+  PAGES_PER_SECTION,
+  PAGES_PER_SUBSECTION,
+  SectionFlag,
+  sectionToPfn,
+} from "../src/index.ts";
+import { errno, NODE_0, NODE_1, NORMAL, nth, smallMemMap } from "./small-memmap.ts";
+
+const BAD = PageFlag.lru;
+const DROPPED = PageFlag.dirty | PageFlag.uptodate;
+
+/** A memmap with a section that nobody has initialised, and a page of it. */
+function added(): [MemMap, Page] {
+  const memmap = new MemMap({ maxPages: PAGES_PER_SECTION, physicalBits: 46 });
+  memmap.sections.add(sectionToPfn(1), PAGES_PER_SECTION, NODE_0, SectionFlag.online);
+  return [memmap, nth(memmap, 3)];
+}
+
+/** A page with a flag of each kind, an owner, a private word and contents. */
+function used(): [MemMap, Page] {
+  const memmap = smallMemMap();
+  const page = nth(memmap, 1);
+  memmap.set(page, PageFlag.dirty | PageFlag.hwpoison);
+  memmap.setMapping(page, 5);
+  memmap.setPrivate(page, 6);
+  memmap.contents.write(page, 0, Uint8Array.of(1));
+  return [memmap, page];
+}
+
+/** What the last user of such a page has left of that. */
+function traces(memmap: MemMap, page: Page): unknown {
+  return [
+    memmap.test(page, DROPPED),
+    memmap.test(page, PageFlag.hwpoison),
+    memmap.mapping(page),
+    memmap.private(page),
+    memmap.contents.bytes(page)?.[0],
+  ];
+}
+
+describe("a memmap", () => {
+  test("of more than 2 TiB of pages is refused before any memory is asked for", () => {
+    const options = { maxPages: MAX_PAGES + 1, physicalBits: 52 };
+    expect(() => new MemMap(options)).toThrow(errno("ENOMEM"));
+  });
+
+  test("knows the frame and the node of a page", () => {
+    const memmap = smallMemMap();
+    memmap.sections.setNode(sectionToPfn(1), PAGES_PER_SUBSECTION, NODE_1);
+    const page = nth(memmap, 17);
+    expect(memmap.pageToPfn(page)).toBe(sectionToPfn(1) + 17);
+    expect([memmap.nodeOf(page), memmap.nodeOf(nth(memmap, PAGES_PER_SUBSECTION))]).toEqual([1, 0]);
+    expect(memmap.pfnValid(sectionToPfn(1))).toBe(true);
+  });
+});
+
+describe("initialising struct pages", () => {
+  test("leaves nothing of what was in them", () => {
+    const memmap = smallMemMap();
+    const page = nth(memmap, 1);
+    const fresh = memmap.copyOf(page);
+    memmap.set(page, PageFlag.lru | PageFlag.dirty);
+    memmap.setRefcount(page, 9);
+    memmap.setMapcount(page, 8);
+    memmap.setMapping(page, 7);
+    memmap.setIndex(page, 6);
+    memmap.setPrivate(page, 5);
+    memmap.lists.addTail(memmap.lists.create(), page);
+    memmap.initRange(page, 1, NORMAL, 0, 1);
+    expect(memmap.copyOf(page)).toEqual(fresh);
+    expect(memmap.lists.linked(page)).toBe(false);
+  });
+
+  test("says the zone, the flags and the references, of these pages and no others", () => {
+    const memmap = smallMemMap();
+    memmap.initRange(nth(memmap, 10), 2, NO_ZONE, PageFlag.reserved, 0);
+    const pages = [9, 10, 11, 12].map((n) => nth(memmap, n));
+    expect(pages.map((page) => memmap.zoneOf(page))).toEqual([NORMAL, NO_ZONE, NO_ZONE, NORMAL]);
+    expect(pages.map((page) => memmap.test(page, PageFlag.reserved))).toEqual([false, true, true, false]);
+    expect(pages.map((page) => memmap.refcount(page))).toEqual([1, 0, 0, 1]);
+  });
+
+  test("of zone 0 without flags is initialisation too", () => {
+    const memmap = smallMemMap();
+    memmap.initRange(nth(memmap, 1), 1, 0, 0, 1);
+    expect(memmap.initialised(nth(memmap, 1))).toBe(true);
+    expect(memmap.zoneOf(nth(memmap, 1))).toBe(0);
+  });
+});
+
+describe("a struct page that nobody has initialised (the lesson of 2018)", () => {
+  const readers: [string, (memmap: MemMap, page: Page) => unknown][] = [
+    ["its flags are read", (memmap, page) => memmap.flags(page)],
+    ["a flag is tested", (memmap, page) => memmap.test(page, PageFlag.reserved)],
+    ["a flag is set", (memmap, page) => memmap.set(page, PageFlag.lru)],
+    ["a flag is cleared", (memmap, page) => memmap.clear(page, PageFlag.lru)],
+    ["its zone is asked for", (memmap, page) => memmap.zoneOf(page)],
+    ["its compound head is asked for", (memmap, page) => memmap.compoundHead(page)],
+    ["a reference is taken", (memmap, page) => memmap.getPage(page)],
+    ["a reference is dropped", (memmap, page) => memmap.putPage(page)],
+  ];
+
+  test.each(readers)("is caught when %s", (_, read) => {
+    const [memmap, page] = added();
+    expect(memmap.initialised(page)).toBe(false);
+    expect(() => read(memmap, page)).toThrow(KernelBug);
+    expect(memmap.copyOf(page)).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  });
+
+  test("is named by its frame", () => {
+    const [memmap, page] = added();
+    expect(() => memmap.flags(page)).toThrow(
+      "the struct page of frame 0x8003 is read before it is initialised",
+    );
+  });
+
+  test("is what a page becomes again when its memory is removed, and its neighbours don't", () => {
+    const memmap = smallMemMap();
+    memmap.poisonRange(nth(memmap, 10), 2);
+    expect([9, 10, 11, 12].map((n) => memmap.initialised(nth(memmap, n)))).toEqual([
+      true,
+      false,
+      false,
+      true,
+    ]);
+    expect(() => memmap.flags(nth(memmap, 11))).toThrow(KernelBug);
+  });
+});
+
+describe("flags", () => {
+  test("are set and cleared without touching each other or the zone", () => {
+    const memmap = smallMemMap();
+    const page = nth(memmap, 1);
+    memmap.set(page, PageFlag.lru | PageFlag.dirty | PageFlag.tail);
+    memmap.clear(page, PageFlag.dirty);
+    const flags = [PageFlag.lru, PageFlag.dirty, PageFlag.tail, PageFlag.locked];
+    expect(flags.map((flag) => memmap.test(page, flag))).toEqual([true, false, true, false]);
+    expect(memmap.zoneOf(page)).toBe(NORMAL);
+  });
+
+  test("are a bit each, and none is a bit of the zone", () => {
+    const bits = Object.values(PageFlag);
+    expect(new Set(bits).size).toBe(bits.length);
+    for (const bit of bits) {
+      expect(bit & (bit - 1)).toBe(0);
+      const memmap = smallMemMap();
+      memmap.set(nth(memmap, 1), bit);
+      expect(memmap.zoneOf(nth(memmap, 1))).toBe(NORMAL);
+    }
+  });
+});
+
+describe("the words of a struct page", () => {
+  test("are eight, a field each", () => {
+    const memmap = smallMemMap();
+    const page = nth(memmap, 1);
+    memmap.setRefcount(page, 11);
+    memmap.setMapcount(page, 12);
+    memmap.setMapping(page, 15);
+    memmap.setIndex(page, 16);
+    memmap.setPrivate(page, 17);
+    const words = memmap.copyOf(page);
+    expect([words[1], words[2], words[5], words[6], words[7]]).toEqual([11, 12, 15, 16, 17]);
+    expect([
+      memmap.refcount(page),
+      memmap.mapcount(page),
+      memmap.mapping(page),
+      memmap.index(page),
+      memmap.private(page),
+    ]).toEqual([11, 12, 15, 16, 17]);
+  });
+});
+
+describe("references", () => {
+  test("are counted, and the last one gives the page to its zone's port, once", () => {
+    const memmap = smallMemMap();
+    const [normal, movable] = [vi.fn<(page: Page) => void>(), vi.fn<(page: Page) => void>()];
+    memmap.setFreePage(NORMAL, normal);
+    memmap.setFreePage(NORMAL + 1, movable);
+    const page = nth(memmap, 1);
+    memmap.getPage(page);
+    memmap.putPage(page);
+    expect(normal).not.toHaveBeenCalled();
+    memmap.putPage(page);
+    expect(normal.mock.calls).toEqual([[page]]);
+    expect(movable).not.toHaveBeenCalled();
+    expect(memmap.refcount(page)).toBe(0);
+  });
+
+  test("can't be taken on a page that nobody holds: it may be somebody else's already", () => {
+    const memmap = smallMemMap();
+    memmap.setRefcount(nth(memmap, 1), 0);
+    expect(() => memmap.getPage(nth(memmap, 1))).toThrow("get_page of frame 0x8001 with refcount 0");
+    expect(memmap.refcount(nth(memmap, 1))).toBe(0);
+  });
+
+  test("can't be dropped where there are none, and the port isn't called", () => {
+    const memmap = smallMemMap();
+    const port = vi.fn<(page: Page) => void>();
+    memmap.setFreePage(NORMAL, port);
+    memmap.setRefcount(nth(memmap, 1), 0);
+    expect(() => memmap.putPage(nth(memmap, 1))).toThrow("put_page of frame 0x8001 without a reference");
+    expect(memmap.refcount(nth(memmap, 1))).toBe(0);
+    expect(port).not.toHaveBeenCalled();
+  });
+
+  test("of a page whose zone nobody serves can't be dropped to none", () => {
+    const memmap = smallMemMap();
+    expect(() => memmap.putPage(nth(memmap, 1))).toThrow(KernelBug);
+  });
+
+  test("are taken by get_page_unless_zero() only where there is one", () => {
+    const memmap = smallMemMap();
+    const page = nth(memmap, 1);
+    expect(memmap.getPageUnlessZero(page)).toBe(true);
+    expect(memmap.refcount(page)).toBe(2);
+    memmap.setRefcount(page, 0);
+    expect(memmap.getPageUnlessZero(page)).toBe(false);
+    expect(memmap.refcount(page)).toBe(0);
+  });
+
+  test("are dropped by put_page_testzero(), which says when the last is gone and frees nothing", () => {
+    const memmap = smallMemMap();
+    const page = nth(memmap, 1);
+    memmap.getPage(page);
+    expect([memmap.putPageTestzero(page), memmap.putPageTestzero(page)]).toEqual([false, true]);
+    expect(() => memmap.putPageTestzero(page)).toThrow(KernelBug);
+  });
+
+  test("begin with one, for a page that nobody uses", () => {
+    const memmap = smallMemMap();
+    const page = nth(memmap, 1);
+    expect(() => memmap.setPageRefcounted(page)).toThrow("handed out while it is in use");
+    memmap.setRefcount(page, 0);
+    memmap.setMapcount(page, 1);
+    expect(() => memmap.setPageRefcounted(page)).toThrow(KernelBug);
+    memmap.setMapcount(page, 0);
+    memmap.setPageRefcounted(page);
+    expect(memmap.refcount(page)).toBe(1);
+  });
+});
+
+describe("a page on its way to the free lists", () => {
+  test("loses what its last user left when its only reference is released, and keeps its zone", () => {
+    const [memmap, page] = used();
+    expect(memmap.release(page, BAD, DROPPED)).toBe(NORMAL);
+    expect(memmap.refcount(page)).toBe(0);
+    expect(traces(memmap, page)).toEqual([false, true, 0, 0, undefined]);
+    expect(memmap.zoneOf(page)).toBe(NORMAL);
+  });
+
+  test("loses what its last user left when it is stripped", () => {
+    const [memmap, page] = used();
+    memmap.setRefcount(page, 0);
+    const had = memmap.flags(page);
+    expect(memmap.strip(page, BAD, DROPPED)).toBe(had);
+    expect(traces(memmap, page)).toEqual([false, true, 0, 0, undefined]);
+  });
+
+  test.each<[string, (memmap: MemMap, page: Page) => void]>([
+    ["has a flag that it must not have", (memmap, page) => memmap.set(page, PageFlag.lru)],
+    ["is mapped", (memmap, page) => memmap.setMapcount(page, 1)],
+    ["somebody else holds", (memmap, page) => memmap.getPage(page)],
+  ])("is left alone when it is one that %s", (_, spoil) => {
+    const [memmap, page] = used();
+    spoil(memmap, page);
+    const before = memmap.copyOf(page);
+    expect(memmap.release(page, BAD, DROPPED)).toBe(-1);
+    memmap.putPageTestzero(page);
+    expect(memmap.strip(page, BAD, DROPPED)).toBe(0);
+    expect(memmap.copyOf(page).with(1, 0)).toEqual(before.with(1, 0));
+    expect(traces(memmap, page)).toEqual([true, true, 5, 6, 1]);
+  });
+});
+
+describe("a compound page", () => {
+  test("is found from its tails, and its order is its head's", () => {
+    const memmap = smallMemMap();
+    const [head, tail, other] = [nth(memmap, 8), nth(memmap, 9), nth(memmap, 12)];
+    memmap.set(head, PageFlag.head);
+    memmap.setPrivate(head, 2);
+    memmap.set(tail, PageFlag.tail);
+    memmap.setPrivate(tail, head);
+    memmap.setPrivate(other, 77);
+    expect([head, tail, other].map((page) => memmap.compoundHead(page))).toEqual([head, head, other]);
+    expect([head, tail, other].map((page) => memmap.compoundOrder(page))).toEqual([2, 0, 0]);
+  });
+});
