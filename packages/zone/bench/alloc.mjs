@@ -35,13 +35,14 @@ function measure(count, body) {
 const rows = [];
 /** @param {string} what @param {number} ns @param {number} yardstick @param {string} limit */
 function row(what, ns, yardstick, limit) {
-  rows.push({ what, "ns": ns.toFixed(1), "× yardstick": (ns / yardstick).toFixed(1), limit });
+  rows.push({ what, ns: ns.toFixed(1), "× yardstick": (ns / yardstick).toFixed(1), limit });
 }
 
 // The yardstick: reading and writing the two words that every allocation and free must touch.
 const words = new Int32Array(PAGES * PAGE_WORDS);
 const touch = measure(PAGES * 2, () => {
-  for (let page = 0; page < PAGES; page++) words[page * PAGE_WORDS + 1] = (words[page * PAGE_WORDS + 1] ?? 0) + (words[page * PAGE_WORDS] ?? 0) + 1;
+  for (let page = 0; page < PAGES; page++)
+    words[page * PAGE_WORDS + 1] = (words[page * PAGE_WORDS + 1] ?? 0) + (words[page * PAGE_WORDS] ?? 0) + 1;
   for (let page = 0; page < PAGES; page++) words[page * PAGE_WORDS + 1] = 0;
 });
 row("touch two words of a struct page (the yardstick)", touch, touch, "");
@@ -64,12 +65,18 @@ const allocate = measure(PAGES, () => {
   for (let i = 0; i < PAGES; i++) held[i] = allocator.allocPages(GFP_KERNEL, 0, NODE);
   for (let i = 0; i < PAGES; i++) allocator.freePages(held[order[i]], 0);
 });
-row("allocate 64 Ki pages, then free them in random order", allocate, inOrder, "3 × in order (this row's ratio)");
+row(
+  "allocate 64 Ki pages, then free them in random order",
+  allocate,
+  inOrder,
+  "3 × in order (this row's ratio)",
+);
 
 const bare = boot(2);
 for (const zone of allZones(bare)) zone.pcpDisabled++;
 const straight = () => {
-  for (let i = 0; i < PAGES; i++) bare.allocator.freePages(bare.allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, NODE), 0);
+  for (let i = 0; i < PAGES; i++)
+    bare.allocator.freePages(bare.allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, NODE), 0);
 };
 const empty = measure(PAGES, straight);
 bare.allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, NODE);

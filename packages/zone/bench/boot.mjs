@@ -2,7 +2,15 @@
 // 8 GiB, `online` blocks of 128 MiB. alloc.mjs starts it.
 import { createKernel, GiB, MiB, nodeId, physAddr, run, TiB } from "@hetmem/kernel";
 import { createIomem, parseIomem } from "@hetmem/resource";
-import { allZones, anyOrderPlacement, bootMemory, MemoryHotplug, offlineBlock, onlineBlock } from "@hetmem/zone";
+import {
+  allZones,
+  anyOrderPlacement,
+  bootMemory,
+  GFP_HIGHUSER_MOVABLE,
+  MemoryHotplug,
+  offlineBlock,
+  onlineBlock,
+} from "@hetmem/zone";
 
 const NODE = nodeId(0);
 
@@ -65,6 +73,20 @@ const measures = {
       run(offlineBlock(hotplug, block));
     }
     return { nsPerPage: times.slice(30).sort((a, b) => a - b)[15] };
+  },
+  straight() {
+    const { allocator, nodes } = boot(2 * GiB);
+    for (const zone of nodes[0]?.zones ?? []) zone.pcpDisabled++;
+    // One page is held, so that its buddy stays single: nothing is split, nothing merges.
+    allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, NODE);
+    const times = [];
+    for (let round = 0; round < 40; round++) {
+      const start = process.hrtime.bigint();
+      for (let i = 0; i < 65_536; i++)
+        allocator.freePages(allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, NODE), 0);
+      times.push(Number(process.hrtime.bigint() - start) / 65_536);
+    }
+    return { nsPerPage: times.slice(20).sort((a, b) => a - b)[10] };
   },
 };
 

@@ -32,13 +32,13 @@ export type GrowZone = () => boolean;
 
 export class FreeArea {
   /** Pages on the lists of one type, untouched memory not among them. */
-  readonly pagesOfType: Float64Array = new Float64Array(MIGRATE_TYPES);
+  pagesOfType: Float64Array = new Float64Array(MIGRATE_TYPES);
   private readonly memmap: MemMap;
   private readonly pageblocks: Pageblocks;
   private readonly zone: ZoneType;
   private readonly growZone: GrowZone;
   /** The list of order 0 and the first type; the others follow by order * MIGRATE_TYPES + type. */
-  private readonly firstList: number;
+  readonly firstList: number;
 
   constructor(memmap: MemMap, pageblocks: Pageblocks, zone: ZoneType, grow: GrowZone) {
     this.memmap = memmap;
@@ -99,7 +99,8 @@ export class FreeArea {
 
   /** Takes one given free block off its list: what isolation and memory failure do. */
   takeBlock(block: Page, order: number): void {
-    if (!this.memmap.isFreeBlock(block, this.zone, order)) throw new KernelBug(`page ${block} is not a free block of order ${order}`);
+    if (!this.memmap.isFreeBlock(block, this.zone, order))
+      throw new KernelBug(`page ${block} is not a free block of order ${order}`);
     const type = this.memmap.freeBlockType(block) as MigrateType;
     this.unlist(block, order, type);
     this.count(type, -(1 << order));
@@ -113,7 +114,7 @@ export class FreeArea {
   moveFreePages(pageblock: Page, to: MigrateType): number {
     let moved = 0;
     const start = pageblock & ~(PAGEBLOCK_NR_PAGES - 1);
-    for (let page = start; page < start + PAGEBLOCK_NR_PAGES; ) {
+    for (let page = start; page < start + PAGEBLOCK_NR_PAGES;) {
       const order = this.memmap.freeBlockOrder(page as Page, this.zone);
       if (order < 0) {
         page++;
@@ -135,13 +136,15 @@ export class FreeArea {
 
   private takeSmallest(order: number, type: MigrateType): Page {
     const { lists } = this.memmap;
-    for (let level = order | 0; level <= LARGEST; level++) {
-      const page = lists.shiftFreeBlock(this.listOf(level, type));
+    let list = this.listOf(order, type);
+    for (let level = order | 0; level <= LARGEST; level++, list = (list + TYPES) as ListId) {
+      const page = lists.shiftFreeBlock(list);
       if (page === NULL_PAGE) continue;
       this.count(type, -(1 << order));
       // The upper halves go back until 2^order pages are left. @see expand()
       for (let half = (level - 1) | 0; half >= order; half--) {
-        lists.addOnlyFreeBlock(this.listOf(half, type), (page + (1 << half)) as Page, half, type);
+        list = (list - TYPES) as ListId;
+        lists.addOnlyFreeBlock(list, (page + (1 << half)) as Page, half, type);
       }
       return page;
     }
@@ -187,7 +190,8 @@ export class FreeArea {
     const from = this.pageblocks.get(block);
     const moved = this.moveFreePages(block, type);
     // A pageblock that is mostly ours by now changes sides, so that what is freed in it comes to us too.
-    if (moved + this.alikePages(block, moved, from, type) >= PAGEBLOCK_NR_PAGES / 2) this.pageblocks.set(block, type);
+    if (moved + this.alikePages(block, moved, from, type) >= PAGEBLOCK_NR_PAGES / 2)
+      this.pageblocks.set(block, type);
   }
 
   /** Pages in use that suit the new type. Unmovable and reclaimable ones can't be told apart. */

@@ -41,7 +41,8 @@ export const GFP_KERNEL_ACCOUNT: number = GFP_KERNEL | Gfp.ACCOUNT;
 export const GFP_USER: number = GFP_KERNEL | Gfp.HARDWALL;
 export const GFP_HIGHUSER: number = GFP_USER | Gfp.HIGHMEM;
 export const GFP_HIGHUSER_MOVABLE: number = GFP_HIGHUSER | Gfp.MOVABLE;
-export const GFP_TRANSHUGE: number = (GFP_HIGHUSER_MOVABLE | Gfp.COMP | Gfp.NOMEMALLOC | Gfp.NOWARN) & ~Gfp.KSWAPD_RECLAIM;
+export const GFP_TRANSHUGE: number =
+  (GFP_HIGHUSER_MOVABLE | Gfp.COMP | Gfp.NOMEMALLOC | Gfp.NOWARN) & ~Gfp.KSWAPD_RECLAIM;
 
 /** The highest zone that may serve the request. @see gfp_zone() in include/linux/gfp.h */
 export function gfpZone(gfp: number): ZoneType {

@@ -1,3 +1,4 @@
+export { type MmPageAlloc, type MmPageFree } from "./alloc-events.ts";
 export {
   type BootConfig,
   bootMemory,
@@ -28,7 +29,7 @@ export { type MeminfoPort } from "./meminfo.ts";
 export { allZones, type Memory, type MemoryCounters, onlineCpus, onlineNodes } from "./memory.ts";
 export { type BlockLinks, nodeSysfs } from "./node-sysfs.ts";
 export { MemoryNode, Zonelists } from "./node.ts";
-export { addTo, type MmPageAlloc, type MmPageFree, PageAllocator } from "./page-alloc.ts";
+export { addTo, PageAllocator } from "./page-alloc.ts";
 export { Pageblocks } from "./pageblock.ts";
 export { PerCpuPages } from "./pcp.ts";
 export { procTables } from "./procfs.ts";

@@ -406,7 +406,10 @@ export class MemoryHotplug {
 
   #removeSection(frame: Pfn, pages: number): void {
     const { memmap } = this.memory;
-    memmap.poisonRange(memmap.pfnToPage(frame), pages);
+    const page = memmap.pfnToPage(frame);
+    memmap.poisonRange(page, pages);
+    // A page that failed kept its contents: whoever gets these struct pages next must not read them.
+    memmap.contents.clearChunks(page, pages);
     memmap.sections.remove(frame, pages);
     this.vmemmap.depopulate(frame);
   }

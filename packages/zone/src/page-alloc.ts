@@ -1,38 +1,51 @@
 // The page allocator: walks a zonelist, keeps the watermarks, serves small requests from per-cpu lists and the rest
 // from the buddy. Everything here is atomic; what waits for memory (reclaim, compaction) is built above it. Kernel
 // counterpart: mm/page_alloc.c.
-import { type FaultPoint, type Kernel, KernelBug, type NodeId, type Page, type Tracepoint } from "@hetmem/kernel";
-import { describePage, type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
+import {
+  type FaultPoint,
+  type Kernel,
+  KernelBug,
+  type NodeId,
+  type Page,
+  type Tracepoint,
+} from "@hetmem/kernel";
+import { describePage, type ListId, type MemMap, NULL_PAGE, PageFlag, type PageLists } from "@hetmem/page";
+import type { MmPageAlloc, MmPageFree } from "./alloc-events.ts";
 import { Gfp, gfpMigrateType, gfpZone } from "./gfp.ts";
 import type { MemoryNode } from "./node.ts";
+import { countNuma } from "./numa-stat.ts";
 import type { Pageblocks } from "./pageblock.ts";
-import { VM_EVENTS, VmEvent, NumaStat, ZoneStat } from "./vmstat.ts";
+import { VM_EVENTS, VmEvent } from "./vmstat.ts";
+import { BAD_AT_FREE, DROPPED_AT_FREE, PAGES_OF_MANY, prepareBlock, stripPages } from "./page-prep.ts";
+import { drainPcp, freeToPcp, refillPcp } from "./pcp-bulk.ts";
 import {
   LIST_BOTTOM,
   LIST_LIMIT,
   LIST_SERVED,
+  LIST_SINGLES,
+  LIST_ZONE,
+  LIST_ZONE_TYPE,
+  PCP_BYPASSED,
   PCP_HIGH,
-  PCP_LISTS,
   PCP_RECORD,
-  pcpListOrder,
   PcpStacks,
-  type PerCpuPages,
 } from "./pcp.ts";
+import {
+  ALLOC_NO_WATERMARKS,
+  ALLOC_WMARK_LOW,
+  ALLOC_WMARK_MIN,
+  type AllocMark,
+  watermarkOk,
+} from "./watermark-check.ts";
 import { type Zone, ZONE_NUMBERS, ZoneNumber } from "./zone.ts";
-import { MAX_ORDER, MIGRATE_PCPTYPES, MigrateType, PAGE_ALLOC_COSTLY_ORDER, ZONE_NAMES, type ZoneType } from "./zone-type.ts";
-
-/** Event of the tracepoint mm_page_alloc. */
-export interface MmPageAlloc {
-  readonly page: Page;
-  readonly order: number;
-  readonly gfp: number;
-  readonly migratetype: MigrateType;
-}
-/** Event of the tracepoint mm_page_free. */
-export interface MmPageFree {
-  readonly page: Page;
-  readonly order: number;
-}
+import {
+  MAX_ORDER,
+  MIGRATE_PCPTYPES,
+  MigrateType,
+  PAGE_ALLOC_COSTLY_ORDER,
+  ZONE_NAMES,
+  type ZoneType,
+} from "./zone-type.ts";
 
 /** A list that serves the fast path, and where its requests are to be counted. */
 interface Served {
@@ -40,40 +53,32 @@ interface Served {
   readonly zone: Zone;
 }
 
-/** Set on pages that must not be freed. @see PAGE_FLAGS_CHECK_AT_FREE */
-const BAD_AT_FREE =
-  PageFlag.lru | PageFlag.locked | PageFlag.private | PageFlag.writeback | PageFlag.reserved | PageFlag.slab |
-  PageFlag.active | PageFlag.unevictable | PageFlag.mlocked | PageFlag.buddy | PageFlag.isolated;
-/** Dropped when a page is freed. */
-const DROPPED_AT_FREE = 0x07ff_ffff & ~PageFlag.hwpoison;
-/** Pages that are more than themselves: freed with their block or not at all. */
-const PAGES_OF_MANY = PageFlag.head | PageFlag.tail;
-
-/** How deep an allocation may dig. @see ALLOC_WMARK_LOW in mm/internal.h */
-const ALLOC_WMARK_LOW = 0;
-const ALLOC_WMARK_MIN = 1;
-const ALLOC_NO_WATERMARKS = 2;
-type AllocMark = typeof ALLOC_WMARK_LOW | typeof ALLOC_WMARK_MIN | typeof ALLOC_NO_WATERMARKS;
-
 const PGALLOC = Int32Array.from(ZONE_NAMES, (name) => VmEvent[`pgalloc_${name.toLowerCase() as "dma"}`]);
 // The counters of the hot paths, looked up once.
 const PGFREE = VmEvent.pgfree;
-const { numaStat: NUMA, min: MIN, low: LOW, boost: BOOST, lowmemReserve: RESERVE, lowFor: LOW_FOR } = ZoneNumber;
-const NR_FREE_PAGES = ZoneStat.nr_free_pages;
+const LOW_FOR = ZoneNumber.lowFor;
 
 /** Bits of a request that say which zones and which lists may serve it. */
 const GFP_KIND = Gfp.DMA | Gfp.HIGHMEM | Gfp.DMA32 | Gfp.MOVABLE | Gfp.RECLAIMABLE;
 const KINDS_SHIFT = 5;
-/** What is remembered of a kind of request near a node: the list that served it, the zone's number of free pages and what it must exceed. */
+/** What is remembered of a kind of request near a node: the list that served it, the zone's number of free pages, what it must exceed, and the zone's list of single pages. */
 const HOT_SHIFT = 2;
 const HOT_FREE = 1;
 const HOT_LOW = 2;
+const HOT_SINGLE = 3;
 // Constants of other modules that the hot paths use: a binding of another module is read at each use, a local one is not.
 const BOTTOM = LIST_BOTTOM;
 const LIMIT = LIST_LIMIT;
 const SERVED = LIST_SERVED;
+const ZONE = LIST_ZONE;
+const ZONE_TYPE = LIST_ZONE_TYPE;
+const SINGLES = LIST_SINGLES;
+const BYPASSED = PCP_BYPASSED;
+const PAGES_OF_TYPE: number = ZoneNumber.pagesOfType;
 const HIGH = PCP_HIGH;
 const RECORD_MASK = ~(PCP_RECORD - 1);
+const PCP_TYPES = MIGRATE_PCPTYPES;
+const DROPPED: number = DROPPED_AT_FREE;
 /** What the fast path of a free leaves to the slow one. */
 const NOT_FREED_FAST: number = BAD_AT_FREE | PAGES_OF_MANY | PageFlag.hwpoison;
 
@@ -87,20 +92,28 @@ export class PageAllocator {
   private readonly traceFree: Tracepoint<MmPageFree>;
   private readonly eventCounts: Float64Array = new Float64Array(VM_EVENTS.length);
   private currentCpu = 0;
-  private nodeOfCpu = -1;
+  private nodeOfCpu: NodeId | undefined;
   /** The numbers of all zones, and the per-cpu lists of all: see Zone.adopt(). */
   private readonly numbers: Float64Array;
   private readonly stacks: PcpStacks;
   private readonly words: Int32Array;
   /** By node, zone (3 bits) and migrate type (3 bits): the current cpu's list. 0, which is nobody's, where there is none. */
   private readonly lists: Int32Array;
+  private readonly pageLists: PageLists;
   /** By node and kind of request, four words each. Zeros where nothing is remembered: list 0 is empty for ever. */
   private readonly hot: Int32Array;
+  /** By node, and zone (3 bits). */
+  private readonly zones: (Zone | undefined)[];
+  /** The zones that hot is about, by node and kind of request. */
   private readonly hotZones: Zone[] = [];
   private served: Served[] = [];
-  private readonly refill: Int32Array = new Int32Array(1 << 15);
 
-  constructor(kernel: Kernel, memmap: MemMap, pageblocks: Pageblocks, nodes: readonly (MemoryNode | undefined)[]) {
+  constructor(
+    kernel: Kernel,
+    memmap: MemMap,
+    pageblocks: Pageblocks,
+    nodes: readonly (MemoryNode | undefined)[],
+  ) {
     this.memmap = memmap;
     this.pageblocks = pageblocks;
     this.nodes = nodes;
@@ -116,7 +129,9 @@ export class PageAllocator {
       zone.adopt(this.numbers, i * ZONE_NUMBERS, this.stacks, 1 + i * cpus, () => this.settle());
     }
     this.lists = new Int32Array(nodes.length << 6);
+    this.pageLists = memmap.lists;
     this.hot = new Int32Array(nodes.length << (KINDS_SHIFT + HOT_SHIFT));
+    this.zones = nodes.flatMap((node) => Array.from({ length: 8 }, (_, type) => node?.zones[type]));
     for (const node of nodes) if (node) node.zonelists.onChange = () => this.forgetHot();
     this.findRecords();
   }
@@ -159,7 +174,8 @@ export class PageAllocator {
     if (
       order === 0 &&
       top >= (words[list | BOTTOM] as number) &&
-      (numbers[hot[kind | HOT_FREE] as number] as number) > (numbers[hot[kind | HOT_LOW] as number] as number) &&
+      (numbers[hot[kind | HOT_FREE] as number] as number) >
+        (numbers[hot[kind | HOT_LOW] as number] as number) &&
       this.failPageAlloc.armed === false &&
       this.traceAlloc.enabled === false
     ) {
@@ -183,14 +199,15 @@ export class PageAllocator {
   freePages(page: Page, order: number): void {
     if (order !== 0 || this.traceFree.enabled !== false) return this.freeSlowly(page, order);
     const { memmap, words } = this;
-    const zone = memmap.release(page, NOT_FREED_FAST, DROPPED_AT_FREE);
+    const zone = memmap.release(page, NOT_FREED_FAST, DROPPED);
     if (zone < 0) return this.freeSlowly(page, 0);
     (this.eventCounts[PGFREE] as number)++;
     const list = this.lists[(memmap.nodeOf(page) << 6) | (zone << 3) | this.pageblocks.get(page)] as number;
     const record = list & RECORD_MASK;
     const top = words[list] as number;
     const count = ((words[record] as number) + 1) | 0;
-    if (count >= (words[record | HIGH] as number) || top === words[list | LIMIT]) return this.giveBack(page, 0);
+    if (count >= (words[record | HIGH] as number) || top === words[list | LIMIT])
+      return this.giveBackOne(page, list);
     this.stacks.stacks[top] = page;
     words[list] = top + 1;
     words[record] = count;
@@ -204,48 +221,43 @@ export class PageAllocator {
    */
   freeUnrefPages(page: Page, order: number): void {
     if (this.traceFree.enabled) this.traceFree.emit({ page, order });
-    const { memmap, eventCounts } = this;
-    const had = order === 0 ? memmap.strip(page, BAD_AT_FREE | PAGES_OF_MANY, DROPPED_AT_FREE) : this.stripBlock(page, order);
-    if (had === 0) this.badPage(page);
-    eventCounts[PGFREE] = (eventCounts[PGFREE] as number) + (1 << order);
-    // A broken page goes nowhere.
-    if ((had & PageFlag.hwpoison) === 0) this.giveBack(page, order);
+    // A broken page goes nowhere, and counts for nothing.
+    if ((stripPages(this.memmap, page, order) & PageFlag.hwpoison) !== 0) return;
+    this.countEvent(PGFREE, 1 << order);
+    this.giveBack(page, order);
   }
 
   /** The zone that a page belongs to. */
   zoneOf(page: Page): Zone {
-    const zone = this.nodes[this.memmap.nodeOf(page)]?.zones[this.memmap.zoneOf(page)];
-    return zone ?? this.noZone(page);
+    const { memmap } = this;
+    return this.zones[(memmap.nodeOf(page) << 3) | memmap.zoneOf(page)] ?? this.noZone(page);
   }
 
   /** Puts pages straight on the free lists: drained, onlined and un-isolated pages come here. */
   freeToBuddy(zone: Zone, page: Page, order: number, type: MigrateType, toTail: boolean): void {
-    zone.free.free(page, order, type, toTail);
-    // Isolated pages are free, but not to be had: they don't count.
-    if (type !== MigrateType.Isolate) addTo(zone, NR_FREE_PAGES, 1 << order);
+    zone.freeBlock(page, order, type, toTail);
   }
 
   /** Gives every page on a zone's per-cpu lists back to the buddy. @see drain_all_pages() */
   drainPcp(zone: Zone): void {
-    const { stacks } = this;
-    for (const pcp of zone.pcp) {
-      for (let i = 0; i < PCP_LISTS; i++) {
-        const list = pcp.listAt(i);
-        while (stacks.length(list) > 0) this.drainOne(zone, stacks.popOldest(list), pcpListOrder(i));
-      }
-      pcp.count = 0;
-    }
+    drainPcp(this.stacks, zone, this.pageblocks);
   }
 
   /** Finds the records of the current cpu, and forgets what was found for another. */
   private findRecords(): void {
-    this.nodeOfCpu = this.nodes.find((node) => node?.cpus.includes(this.currentCpu))?.id ?? -1;
+    this.nodeOfCpu = this.nodes.find((node) => node?.cpus.includes(this.currentCpu))?.id;
     for (const node of this.nodes) {
       if (!node) continue;
       for (const zone of node.zones) {
         const pcp = zone.pcp[this.currentCpu];
-        for (let type = 0; pcp && type < MIGRATE_PCPTYPES; type++) {
-          this.lists[(node.id << 6) | (zone.type << 3) | type] = pcp.list(0, type as MigrateType);
+        if (!pcp) continue;
+        for (let type = 0; type < MIGRATE_PCPTYPES; type++) {
+          const place = (node.id << 6) | (zone.type << 3) | type;
+          const list = pcp.list(0, type as MigrateType);
+          this.lists[place] = list;
+          this.words[list | ZONE] = zone.firstNumber;
+          this.words[list | ZONE_TYPE] = zone.type;
+          this.words[list | SINGLES] = zone.free.firstList + type;
         }
       }
     }
@@ -262,6 +274,7 @@ export class PageAllocator {
     hot[kind | HOT_FREE] = zone.firstNumber;
     hot[kind | HOT_LOW] = zone.firstNumber + LOW_FOR + highest;
     this.hotZones[kind >> HOT_SHIFT] = zone;
+    hot[kind | HOT_SINGLE] = zone.free.firstList + gfpMigrateType(gfp);
     this.served.push({ list, zone });
   }
 
@@ -278,42 +291,41 @@ export class PageAllocator {
       if (requests === 0) continue;
       this.words[list | SERVED] = 0;
       this.countEvent(PGALLOC[zone.type] as number, requests);
-      addNuma(zone, NumaStat.numa_hit, requests);
-      addNuma(zone, this.localOrOther(zone), requests);
+      countNuma(zone, zone, this.nodeOfCpu, requests);
     }
   }
 
-  /** @see zone_statistics() */
-  private countNuma(zone: Zone, preferred: Zone): void {
-    addNuma(zone, this.localOrOther(zone), 1);
-    addNuma(zone, zone.node === preferred.node ? NumaStat.numa_hit : NumaStat.numa_miss, 1);
-    if (zone.node !== preferred.node) addNuma(preferred, NumaStat.numa_foreign, 1);
-  }
-
-  /** Whether the zone is on the node of the cpu that asks. */
-  private localOrOther(zone: Zone): number {
-    return zone.node === this.nodeOfCpu ? NumaStat.numa_local : NumaStat.numa_other;
-  }
-
-  /** The list is empty, or the request isn't for one page: the zone may be known all the same. */
+  /** The cpu has no page. Where its lists are bypassed, the zone may have a single one that nothing need be split for. */
   private allocWarm(gfp: number, order: number, near: NodeId): Page {
-    const kind = (near << KINDS_SHIFT) | (gfp & GFP_KIND);
-    const at = kind << HOT_SHIFT;
-    const { hot, numbers } = this;
-    const list = hot[at] as number;
-    if (order !== 0 || list === 0 || this.failPageAlloc.armed !== false || this.traceAlloc.enabled !== false) {
+    const { hot, words, numbers } = this;
+    const kind = ((near << KINDS_SHIFT) | (gfp & GFP_KIND)) << HOT_SHIFT;
+    const list = hot[kind] as number;
+    const free = hot[kind | HOT_FREE] as number;
+    if (
+      order !== 0 ||
+      words[(list & RECORD_MASK) | BYPASSED] !== 1 ||
+      (numbers[free] as number) <= (numbers[hot[kind | HOT_LOW] as number] as number) ||
+      this.failPageAlloc.armed !== false ||
+      this.traceAlloc.enabled !== false
+    ) {
       return this.allocSlowly(gfp, order, near);
     }
-    const free = hot[at | HOT_FREE] as number;
-    const zone = this.hotZones[kind];
-    if (!zone || (numbers[free] as number) <= (numbers[hot[at | HOT_LOW] as number] as number)) return this.allocSlowly(gfp, order, near);
-    if (zone.pcpDisabled === 0) return this.allocSlowly(gfp, order, near);
-    const page = zone.free.take(0, gfpMigrateType(gfp));
-    if (page === NULL_PAGE) return this.allocSlowly(gfp, order, near);
-    numbers[free] = (numbers[free] as number) - 1;
-    (this.words[list | SERVED] as number)++;
+    const single = hot[kind | HOT_SINGLE] as number;
+    const page = this.pageLists.shiftFreeBlock(single as ListId);
+    if (page === NULL_PAGE) return this.allocSplit(gfp, near, kind);
+    (numbers[free] as number)--;
+    (numbers[free + PAGES_OF_TYPE + gfpMigrateType(gfp)] as number)--;
+    (words[list | SERVED] as number)++;
     this.memmap.setPageRefcounted(page);
     return page;
+  }
+
+  private allocSplit(gfp: number, near: NodeId, kind: number): Page {
+    const page = this.hotZones[kind >> HOT_SHIFT]?.takeBlock(0, gfpMigrateType(gfp)) ?? NULL_PAGE;
+    if (page === NULL_PAGE) return this.allocSlowly(gfp, 0, near);
+    (this.words[(this.hot[kind] as number) | SERVED] as number)++;
+    this.memmap.setPageRefcounted(page as Page);
+    return page as Page;
   }
 
   private allocSlowly(gfp: number, order: number, near: NodeId): Page {
@@ -321,7 +333,8 @@ export class PageAllocator {
       if ((gfp & Gfp.NOWARN) !== 0) return NULL_PAGE as Page;
       throw new KernelBug(`allocation of order ${order}: the largest block has order ${MAX_ORDER - 1}`);
     }
-    if (this.failPageAlloc.armed && (gfp & Gfp.NOFAIL) === 0 && this.failPageAlloc.shouldFail()) return NULL_PAGE as Page;
+    if (this.failPageAlloc.armed && (gfp & Gfp.NOFAIL) === 0 && this.failPageAlloc.shouldFail())
+      return NULL_PAGE as Page;
     let page = this.fromFreelist(gfp, order, near, ALLOC_WMARK_LOW);
     if (page === NULL_PAGE) page = this.allocSlowpath(gfp, order, near);
     if (this.traceAlloc.enabled) this.traceAlloc.emit({ page, order, gfp, migratetype: gfpMigrateType(gfp) });
@@ -334,21 +347,35 @@ export class PageAllocator {
       return;
     }
     if (this.memmap.test(page, PageFlag.head)) return;
-    for (let level = order - 1; level >= 0; level--) this.freeUnrefPages((page + (1 << level)) as Page, level);
+    for (let level = order - 1; level >= 0; level--)
+      this.freeUnrefPages((page + (1 << level)) as Page, level);
+  }
+
+  /** The cpu's list has no room. Where the lists are bypassed, a page whose buddy is in use joins the zone's single ones. */
+  private giveBackOne(page: Page, list: number): void {
+    const { memmap, numbers, words } = this;
+    const zone = words[list | ZONE_TYPE] as number;
+    if (words[(list & RECORD_MASK) | BYPASSED] !== 1 || memmap.isFreeBlock((page ^ 1) as Page, zone, 0)) {
+      return this.giveBack(page, 0);
+    }
+    const toTail = memmap.isFreeBlock(((page & ~1) ^ 2) as Page, zone, 1);
+    const type = this.pageblocks.get(page);
+    this.pageLists.addFreeBlock(words[list | SINGLES] as ListId, page, 0, type, toTail);
+    const free = words[list | ZONE] as number;
+    (numbers[free] as number)++;
+    (numbers[free + PAGES_OF_TYPE + type] as number)++;
   }
 
   /** Puts stripped pages on a list of the cpu, or back into the buddy. */
   private giveBack(page: Page, order: number): void {
     const zone = this.zoneOf(page);
     const type = this.pageblocks.get(page);
-    if (order > PAGE_ALLOC_COSTLY_ORDER || type >= MigrateType.HighAtomic || zone.pcpDisabled > 0) {
-      this.freeToBuddy(zone, page, order, type, false);
+    if (zone.pcpDisabled > 0 || type >= PCP_TYPES || order > PAGE_ALLOC_COSTLY_ORDER) {
+      zone.freeBlock(page, order, type, false);
       return;
     }
     const pcp = zone.pcp[this.currentCpu] ?? this.noLists(zone);
-    this.stacks.push(pcp.list(order, type), page);
-    pcp.count += 1 << order;
-    if (pcp.count >= pcp.high) this.trimPcp(zone, pcp, order * MIGRATE_PCPTYPES + type);
+    freeToPcp(this.stacks, zone, pcp, page, order, type, this.pageblocks);
   }
 
   /** Down to the reserves that nobody but the urgent may touch. @see __alloc_pages_slowpath() */
@@ -372,10 +399,10 @@ export class PageAllocator {
       const page = this.fromZone(zone, gfp, order);
       if (page === NULL_PAGE) continue;
       if (zone === preferred && zone.node === near && order === 0) this.rememberHot(gfp, zone, highest);
-      this.countNuma(zone, preferred);
+      countNuma(zone, preferred, this.nodeOfCpu, 1);
       this.countEvent(PGALLOC[zone.type] as number, 1 << order);
       if (order === 0) this.memmap.setPageRefcounted(page);
-      else this.prepareBlock(page, order, (gfp & Gfp.COMP) !== 0);
+      else prepareBlock(this.memmap, page, order, (gfp & Gfp.COMP) !== 0);
       return page;
     }
     return NULL_PAGE as Page;
@@ -384,96 +411,16 @@ export class PageAllocator {
   /** @see rmqueue() */
   private fromZone(zone: Zone, gfp: number, order: number): Page {
     const type = gfpMigrateType(gfp);
-    if (order > PAGE_ALLOC_COSTLY_ORDER || zone.pcpDisabled > 0) return this.takeFromBuddy(zone, order, type);
+    if (order > PAGE_ALLOC_COSTLY_ORDER || zone.pcpDisabled > 0) return zone.takeBlock(order, type);
     const pcp = zone.pcp[this.currentCpu] ?? this.noLists(zone);
     const list = pcp.list(order, type);
-    if (this.stacks.length(list) === 0 && !this.refillPcp(zone, pcp, order, type)) return NULL_PAGE as Page;
+    if (this.stacks.length(list) === 0 && !refillPcp(this.stacks, zone, pcp, order, type))
+      return NULL_PAGE as Page;
     pcp.count -= 1 << order;
     return this.stacks.pop(list);
   }
 
-  /** Moves a batch from the buddy to an empty list: what the buddy gave first is used first. @see rmqueue_bulk() */
-  private refillPcp(zone: Zone, pcp: PerCpuPages, order: number, type: MigrateType): boolean {
-    const list = pcp.list(order, type);
-    const { batch } = pcp;
-    const wanted = batch > 1 ? Math.max(batch >> order, 2) : 1;
-    const { refill } = this;
-    let blocks = 0;
-    while (blocks < wanted) {
-      const page = zone.free.take(order, type);
-      if (page === NULL_PAGE) break;
-      refill[blocks++] = page;
-    }
-    for (let i = blocks - 1; i >= 0; i--) this.stacks.push(list, refill[i] as Page);
-    pcp.count += blocks << order;
-    addTo(zone, NR_FREE_PAGES, -(blocks << order));
-    return blocks > 0;
-  }
-
-  private takeFromBuddy(zone: Zone, order: number, type: MigrateType): Page {
-    const page = zone.free.take(order, type);
-    if (page !== NULL_PAGE) addTo(zone, NR_FREE_PAGES, -(1 << order));
-    return page;
-  }
-
-  /** A compound page has its reference in the head; its tails know the head. @see prep_new_page(), prep_compound_page() */
-  private prepareBlock(head: Page, order: number, compound: boolean): void {
-    const { memmap } = this;
-    memmap.setPageRefcounted(head);
-    for (let i = 1; i < 1 << order; i++) {
-      const page = (head + i) as Page;
-      memmap.setPageRefcounted(page);
-      memmap.setRefcount(page, 0);
-      if (!compound) continue;
-      memmap.set(page, PageFlag.tail);
-      memmap.setPrivate(page, head);
-    }
-    if (!compound) return;
-    memmap.set(head, PageFlag.head);
-    memmap.setPrivate(head, order);
-  }
-
-  /** @returns the flags that the first page had, 0 when a page of the block is bad */
-  private stripBlock(head: Page, order: number): number {
-    const { memmap } = this;
-    const compound = memmap.test(head, PageFlag.head);
-    if (compound && memmap.compoundOrder(head) !== order) return 0;
-    const had = memmap.strip(head, BAD_AT_FREE | PageFlag.tail, DROPPED_AT_FREE);
-    for (let i = 1; i < 1 << order && had !== 0; i++) {
-      const page = (head + i) as Page;
-      if (memmap.compoundHead(page) !== (compound ? head : page)) this.badPage(page);
-      if (memmap.strip(page, BAD_AT_FREE | PageFlag.head, DROPPED_AT_FREE) === 0) this.badPage(page);
-    }
-    return had;
-  }
-
-  /** Gives a batch back: the oldest blocks of the list that just grew, then those of the next. @see free_pcppages_bulk() */
-  private trimPcp(zone: Zone, pcp: PerCpuPages, grown: number): void {
-    const { stacks } = this;
-    let left = Math.min(pcp.batch, pcp.count);
-    for (let i = grown; left > 0; i = (i + 1) % PCP_LISTS) {
-      const list = pcp.listAt(i);
-      const order = pcpListOrder(i);
-      while (left > 0 && stacks.length(list) > 0) {
-        this.drainOne(zone, stacks.popOldest(list), order);
-        pcp.count -= 1 << order;
-        left -= 1 << order;
-      }
-    }
-  }
-
-  private drainOne(zone: Zone, page: Page, order: number): void {
-    this.freeToBuddy(zone, page, order, this.pageblocks.get(page), false);
-  }
-
   // What is wrong is said elsewhere than it is found: a hot path stays short enough to be inlined.
-
-  /** @see bad_page() */
-  private badPage(page: Page): never {
-    const { memmap } = this;
-    const part = memmap.test(page, PAGES_OF_MANY) ? "a part of a compound page freed" : "bad page freed";
-    throw new KernelBug(`${part}: ${describePage(memmap, page)}`);
-  }
 
   private noNode(near: NodeId): never {
     throw new KernelBug(`allocation near node ${near}, which does not exist`);
@@ -488,42 +435,7 @@ export class PageAllocator {
   }
 }
 
-/**
- * Whether a zone can give 2^order pages and keep its reserves.
- *
- * @see zone_watermark_fast(), __zone_watermark_ok()
- */
-function watermarkOk(zone: Zone, order: number, mark: AllocMark, highest: number, gfp: number): boolean {
-  const { numbers, firstNumber: first } = zone;
-  const free = numbers[first] as number;
-  if (mark === ALLOC_WMARK_LOW && order === 0) return free > (numbers[first + LOW_FOR + highest] as number);
-  if (mark === ALLOC_NO_WATERMARKS) return true;
-  let min = (numbers[first + (mark === ALLOC_WMARK_LOW ? LOW : MIN)] as number) + (numbers[first + BOOST] as number);
-  if (mark === ALLOC_WMARK_MIN && (gfp & Gfp.HIGH) !== 0) {
-    min -= Math.floor(min / 2);
-    // Who can't wait for reclaim either digs deeper.
-    if ((gfp & (Gfp.DIRECT_RECLAIM | Gfp.NOMEMALLOC)) === 0) min -= Math.floor(min / 4);
-  }
-  if (free - ((1 << order) - 1) <= min + (numbers[first + RESERVE + highest] as number)) return false;
-  return order === 0 || zone.deferred.pages > 0 || hasBlock(zone, order);
-}
-
-function hasBlock(zone: Zone, order: number): boolean {
-  for (let level = order; level < MAX_ORDER; level++) {
-    for (let type = MigrateType.Unmovable as number; type < MigrateType.HighAtomic; type++) {
-      if (zone.free.blocks(level, type as MigrateType) > 0) return true;
-    }
-  }
-  return false;
-}
-
-function addNuma({ numbers, firstNumber }: Zone, item: number, by: number): void {
-  const at = firstNumber + NUMA + item;
-  numbers[at] = (numbers[at] as number) + by;
-}
-
 /** Changes a counter of a zone. */
 export function addTo(zone: Zone, item: number, by: number): void {
   zone.stat[item] = (zone.stat[item] as number) + by;
 }
-

@@ -15,6 +15,8 @@ export const PCP_COUNT = 0;
 export const PCP_HIGH = 1;
 const PCP_BATCH = 2;
 const PCP_HIGH_SET = 3;
+/** 1 while the lists are bypassed. */
+export const PCP_BYPASSED = 4;
 export const PCP_FIRST_LIST = 8;
 
 /** Words of a list (2^3), and what they are: positions in the stacks. Zeros are an empty list without room. */
@@ -25,6 +27,10 @@ export const LIST_LIMIT = 2;
 const LIST_START = 3;
 /** Requests that the allocator's fast path served from here and has not counted yet. */
 export const LIST_SERVED = 4;
+/** Of the lists of single pages, for the allocator: where the zone's numbers begin, its type, and its own list of single free pages. */
+export const LIST_ZONE = 5;
+export const LIST_ZONE_TYPE = 6;
+export const LIST_SINGLES = 7;
 /** Pages of the first room that a list gets. */
 const FIRST_ROOM = 64;
 
@@ -64,9 +70,16 @@ export class PcpStacks {
     return this.stacks[bottom] as Page;
   }
 
+  /** Turns a list round, so that what was pushed first is popped first. */
+  reverse(list: number): void {
+    this.stacks.subarray(this.words[list + LIST_BOTTOM], this.words[list + LIST_TOP]).reverse();
+  }
+
   /** Blocks of a list, the oldest first. */
   pages(list: number): Page[] {
-    return Array.from(this.stacks.subarray(this.words[list + LIST_BOTTOM], this.words[list + LIST_TOP])) as Page[];
+    return Array.from(
+      this.stacks.subarray(this.words[list + LIST_BOTTOM], this.words[list + LIST_TOP]),
+    ) as Page[];
   }
 
   /** Moves a full list down over what was taken from its bottom, or to twice the room. */
@@ -100,7 +113,6 @@ export class PerCpuPages {
   private readonly stacks: PcpStacks;
   /** Where this cpu's record begins among the words of all. */
   readonly record: number;
-  private bypass = false;
 
   constructor(stacks: PcpStacks, index: number) {
     this.stacks = stacks;
@@ -124,7 +136,8 @@ export class PerCpuPages {
 
   set high(pages: number) {
     this.stacks.words[this.record + PCP_HIGH_SET] = pages;
-    this.stacks.words[this.record + PCP_HIGH] = this.bypass ? 0 : pages;
+    this.stacks.words[this.record + PCP_HIGH] =
+      this.stacks.words[this.record + PCP_BYPASSED] === 1 ? 0 : pages;
   }
 
   /** Pages moved to or from the buddy at a time. */
@@ -138,8 +151,8 @@ export class PerCpuPages {
 
   /** Whether frees go past the lists, as they do while a range is taken offline. */
   set bypassed(bypassed: boolean) {
-    this.bypass = bypassed;
-    this.high = this.high;
+    this.stacks.words[this.record + PCP_BYPASSED] = bypassed ? 1 : 0;
+    this.stacks.words[this.record + PCP_HIGH] = bypassed ? 0 : this.high;
   }
 
   /** @see order_to_pindex() */

@@ -18,7 +18,14 @@ export const ZONE_STATS = [
 ] as const;
 
 /** NUMA events, kept a zone. */
-export const NUMA_STATS = ["numa_hit", "numa_miss", "numa_foreign", "numa_interleave", "numa_local", "numa_other"] as const;
+export const NUMA_STATS = [
+  "numa_hit",
+  "numa_miss",
+  "numa_foreign",
+  "numa_interleave",
+  "numa_local",
+  "numa_other",
+] as const;
 
 /** Kept a node. */
 export const NODE_STATS = [

@@ -99,7 +99,10 @@ function setupPerZoneLowmemReserve({ nodes }: Memory): void {
       let above = 0;
       for (const upper of node?.zones.slice(zone.type + 1) ?? []) {
         above += upper.managedPages;
-        zone.setLowmemReserve(upper.type, ratio === 0 || zone.managedPages === 0 ? 0 : Math.floor(above / ratio));
+        zone.setLowmemReserve(
+          upper.type,
+          ratio === 0 || zone.managedPages === 0 ? 0 : Math.floor(above / ratio),
+        );
       }
     }
   }

@@ -1,14 +1,23 @@
 // A zone of a node: the span of frames it covers, how many of them are there and in the allocator's hands, its
 // watermarks, and its free pages. Plain state; the allocator, hotplug and the watermark rules act on it. Kernel
 // counterpart: struct zone in include/linux/mmzone.h.
-import type { NodeId, Pfn } from "@hetmem/kernel";
-import type { MemMap } from "@hetmem/page";
+import type { NodeId, Page, Pfn } from "@hetmem/kernel";
+import { type MemMap, NULL_PAGE } from "@hetmem/page";
 import { DeferredSections } from "./deferred.ts";
 import { FreeArea } from "./free-area.ts";
 import { PcpStacks, PerCpuPages } from "./pcp.ts";
 import type { Pageblocks } from "./pageblock.ts";
 import { NUMA_STATS, ZONE_STATS, ZoneStat } from "./vmstat.ts";
-import { MAX_NR_ZONES, ZONE_NAMES, type ZoneName, type ZoneType } from "./zone-type.ts";
+import {
+  MAX_NR_ZONES,
+  MIGRATE_TYPES,
+  MigrateType,
+  ZONE_NAMES,
+  type ZoneName,
+  type ZoneType,
+} from "./zone-type.ts";
+
+const ISOLATE = MigrateType.Isolate;
 
 /** Pages below which requests are refused, kswapd wakes, and kswapd rests. */
 export interface Watermarks {
@@ -34,8 +43,10 @@ export const ZoneNumber = {
   lowmemReserve: 21,
   /** By the highest zone of a request: the free pages that it leaves here, the low mark and the reserve together. */
   lowFor: 26,
+  /** Pages on the free lists, by migrate type: see FreeArea. */
+  pagesOfType: 32,
 } as const;
-export const ZONE_NUMBERS = 32;
+export const ZONE_NUMBERS = 64;
 
 export class Zone {
   readonly type: ZoneType;
@@ -76,6 +87,7 @@ export class Zone {
     this.watermark = writeThrough(this);
     this.stat = partOf(this, ZoneNumber.stat, ZONE_STATS.length);
     this.lowmemReserve = partOf(this, ZoneNumber.lowmemReserve, MAX_NR_ZONES);
+    this.free.pagesOfType = partOf(this, ZoneNumber.pagesOfType, MIGRATE_TYPES);
     const stacks = new PcpStacks(cpus);
     this.pcp = Array.from({ length: cpus }, (_, cpu) => new PerCpuPages(stacks, cpu));
   }
@@ -92,8 +104,26 @@ export class Zone {
     this.firstNumber = first;
     this.stat = partOf(this, ZoneNumber.stat, ZONE_STATS.length);
     this.lowmemReserve = partOf(this, ZoneNumber.lowmemReserve, MAX_NR_ZONES);
-    this.pcp = this.pcp.map(({ high, batch }, cpu) => Object.assign(new PerCpuPages(stacks, record + cpu), { high, batch }));
+    this.free.pagesOfType = partOf(this, ZoneNumber.pagesOfType, MIGRATE_TYPES);
+    this.pcp = this.pcp.map(({ high, batch }, cpu) =>
+      Object.assign(new PerCpuPages(stacks, record + cpu), { high, batch }),
+    );
     this.pcpDisabled = this.pcpDisablers;
+  }
+
+  /** Takes 2^order pages off the free lists, NULL_PAGE when there are none. */
+  takeBlock(order: number, type: MigrateType): Page {
+    const page = this.free.take(order, type);
+    if (page !== NULL_PAGE)
+      this.numbers[this.firstNumber] = (this.numbers[this.firstNumber] as number) - (1 << order);
+    return page;
+  }
+
+  /** Puts 2^order pages on the free lists. Isolated pages are free, but not to be had: they don't count. */
+  freeBlock(page: Page, order: number, type: MigrateType, toTail: boolean): void {
+    this.free.free(page, order, type, toTail);
+    if (type === ISOLATE) return;
+    this.numbers[this.firstNumber] = (this.numbers[this.firstNumber] as number) + (1 << order);
   }
 
   /** By NumaStat. */
@@ -112,7 +142,8 @@ export class Zone {
   addUpMarks(): void {
     const { numbers, firstNumber: first } = this;
     for (let highest = 0; highest < MAX_NR_ZONES; highest++) {
-      numbers[first + ZoneNumber.lowFor + highest] = this.watermark.low + this.watermark.boost + (this.lowmemReserve[highest] ?? 0);
+      numbers[first + ZoneNumber.lowFor + highest] =
+        this.watermark.low + this.watermark.boost + (this.lowmemReserve[highest] ?? 0);
     }
   }
 

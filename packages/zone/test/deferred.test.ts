@@ -120,6 +120,30 @@ test("growth goes on with the lowest section that is left", () => {
   expect(normal.deferred.sections()).toEqual([4]);
 });
 
+test("growth begins with the lowest section, whichever was deferred first", () => {
+  const { memmap, normal, pageblocks } = untouched(3);
+  const deferred = new DeferredSections(memmap, pageblocks);
+  deferred.defer(3, 4);
+  deferred.defer(1, 2);
+  deferred.grow(normal);
+  expect(deferred.sections()).toEqual([3]);
+});
+
+test("parts and whole sections take turns by their frames", () => {
+  const { memmap, normal, pageblocks } = untouched(3);
+  const deferred = new DeferredSections(memmap, pageblocks);
+  const start = sectionToPfn(2);
+  const part = { start, end: (start + 1024) as Pfn };
+  deferred.defer(1, 2);
+  deferred.defer(3, 4);
+  deferred.deferParts([{ ...part, free: [part] }]);
+  const left = Array.from({ length: 3 }, () => {
+    deferred.grow(normal);
+    return deferred.sections();
+  });
+  expect(left).toEqual([[2, 3], [3], []]);
+});
+
 test("a frame is deferred until its section is initialised", () => {
   const { normal } = untouched(2);
   const frames = [0, sectionToPfn(1), sectionToPfn(3) - 1, sectionToPfn(3)] as Pfn[];
@@ -128,16 +152,17 @@ test("a frame is deferred until its section is initialised", () => {
   expect(frames.map((frame) => normal.deferred.has(frame))).toEqual([false, false, true, false]);
 });
 
+/** Frames of section 1. */
+function range(from: number, to: number): FrameRange {
+  return { start: (sectionToPfn(1) + from) as Pfn, end: (sectionToPfn(1) + to) as Pfn };
+}
+
 /** Part of section 1, which no zone has touched, from frame to frame of the section. */
 function partOfSection(
   end: number,
   free: readonly (readonly [start: number, end: number])[],
 ): ReturnType<typeof untouched> & { readonly parts: DeferredSections; at(frame: number): Page } {
   const machine = untouched(1);
-  const range = (from: number, to: number): FrameRange => ({
-    start: (sectionToPfn(1) + from) as Pfn,
-    end: (sectionToPfn(1) + to) as Pfn,
-  });
   const parts = new DeferredSections(machine.memmap, machine.pageblocks);
   parts.deferParts([{ ...range(0, end), free: free.map(([from, to]) => range(from, to)) }]);
   return { ...machine, parts, at: (frame) => (machine.start(machine.normal) + frame) as Page };

@@ -27,6 +27,27 @@ function whereIs({ allocator }: SmallMachine, page: Page): string {
   return `${zone.name} ${zone.node}`;
 }
 
+/** What the kmem tracepoints say from now on, by name. */
+function listen({ kernel }: SmallMachine): {
+  readonly heard: [name: string, event: object][];
+  end(): void;
+} {
+  const heard: [string, object][] = [];
+  const ends = ["mm_page_alloc", "mm_page_free"].map((name) =>
+    kernel.trace.define("kmem", name).subscribe((record) => {
+      expect(record.system).toBe("kmem");
+      heard.push([record.name, record.event]);
+    }),
+  );
+  return { heard, end: () => ends.forEach((end) => end()) };
+}
+
+/** The NUMA counters of a zone that aren't 0. */
+function numa(zone: Zone): Partial<Record<NumaStatName, number>> {
+  const counted = NUMA_STATS.map((name) => [name, zone.numaStat[NumaStat[name]]] as const);
+  return Object.fromEntries(counted.filter(([, count]) => count !== 0));
+}
+
 describe("watermarks", () => {
   test("a request stays above the low mark of each zone before it digs down to the min marks", () => {
     const machine = smallMachine({ nodes: [{ Normal: ONE_BLOCK }, { Normal: ONE_BLOCK }] });
@@ -311,6 +332,13 @@ describe("pages", () => {
     expect(() => allocator.freeUnrefPages(head, 2)).toThrow(/part of a compound page freed/);
   });
 
+  test("a tail that has lost its head is found out when the compound page is freed", () => {
+    const { allocator, memmap } = oneZone(MAX_ORDER_NR_PAGES);
+    const head = allocator.allocPages(GFP_KERNEL | Gfp.COMP, 3, NODE);
+    memmap.clear((head + 3) as Page, PageFlag.tail);
+    expect(() => allocator.freePages(head, 3)).toThrow(/bad page freed/);
+  });
+
   test("a broken page goes nowhere when it is freed, and isn't counted", () => {
     const { allocator, memmap, normal } = oneZone(MAX_ORDER_NR_PAGES, { pcp: PCP });
     const page = allocator.allocPages(GFP_KERNEL, 0, NODE);
@@ -352,21 +380,6 @@ describe("fail_page_alloc", () => {
 });
 
 describe("tracepoints", () => {
-  /** What the kmem tracepoints say from now on, by name. */
-  function listen({ kernel }: SmallMachine): {
-    readonly heard: [name: string, event: object][];
-    end(): void;
-  } {
-    const heard: [string, object][] = [];
-    const ends = ["mm_page_alloc", "mm_page_free"].map((name) =>
-      kernel.trace.define("kmem", name).subscribe((record) => {
-        expect(record.system).toBe("kmem");
-        heard.push([record.name, record.event]);
-      }),
-    );
-    return { heard, end: () => ends.forEach((end) => end()) };
-  }
-
   test.each([
     ["single pages of a cpu's list", { pcp: PCP }, 0],
     ["blocks", {}, 4],
@@ -424,12 +437,6 @@ describe("tracepoints", () => {
 });
 
 describe("counters", () => {
-  /** The NUMA counters of a zone that aren't 0. */
-  function numa(zone: Zone): Partial<Record<NumaStatName, number>> {
-    const counted = NUMA_STATS.map((name) => [name, zone.numaStat[NumaStat[name]]] as const);
-    return Object.fromEntries(counted.filter(([, count]) => count !== 0));
-  }
-
   const LISTS = [
     ["the buddy", {}],
     ["cpu lists", { pcp: PCP }],

@@ -40,7 +40,10 @@ export interface SmallMachine {
 const NODE_0 = 0 as NodeId;
 
 /** One node with one Normal zone of that many free pages. */
-export function oneZone(pages: number, options: Omit<SmallSpec, "nodes"> = {}): SmallMachine & { readonly normal: Zone } {
+export function oneZone(
+  pages: number,
+  options: Omit<SmallSpec, "nodes"> = {},
+): SmallMachine & { readonly normal: Zone } {
   const machine = smallMachine({ ...options, nodes: [{ Normal: { pages } }] });
   return { ...machine, normal: machine.zone("Normal") };
 }
@@ -66,7 +69,7 @@ export function smallMachine(spec: SmallSpec): SmallMachine {
   for (const node of nodes) {
     const distance = (to: number): number => spec.distance?.[node.id]?.[to] ?? (to === node.id ? 10 : 20);
     const nearest = [...nodes].sort((a, b) => distance(a.id) - distance(b.id));
-    const zonesOf = (of: MemoryNode): Zone[] => [...of.zones].reverse().filter((zone) => zone.managedPages > 0);
+    const zonesOf = (of: MemoryNode): Zone[] => of.zones.toReversed().filter((zone) => zone.managedPages > 0);
     node.zonelists.fallback = nearest.flatMap(zonesOf);
     node.zonelists.thisNode = zonesOf(node);
   }
@@ -92,7 +95,9 @@ function sectionsOf({ pages = 0, deferredSections = 0 }: SmallZone): number {
 }
 
 function countSections(spec: SmallSpec): number {
-  return spec.nodes.flatMap((zones) => Object.values(zones)).reduce((sum, zone) => sum + sectionsOf(zone), 0) + 1;
+  return (
+    spec.nodes.flatMap((zones) => Object.values(zones)).reduce((sum, zone) => sum + sectionsOf(zone), 0) + 1
+  );
 }
 
 /** Initialises a zone's sections and frees its pages, the largest blocks first. @returns sections used */
@@ -124,7 +129,7 @@ function fill(memmap: MemMap, zone: Zone, first: number, wanted: SmallZone): num
 }
 
 function freeRange(zone: Zone, start: Page, pages: number): void {
-  for (let done = 0; done < pages; ) {
+  for (let done = 0; done < pages;) {
     let order = MAX_ORDER - 1;
     while (done % (1 << order) !== 0 || done + (1 << order) > pages) order--;
     zone.free.free((start + done) as Page, order, MigrateType.Movable, true);

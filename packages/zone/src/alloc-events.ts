@@ -1,0 +1,18 @@
+// What the allocator's tracepoints tell. Kernel counterpart: include/trace/events/kmem.h.
+import type { Page } from "@hetmem/kernel";
+import type { MigrateType } from "./zone-type.ts";
+
+/** Event of the tracepoint mm_page_alloc. */
+export interface MmPageAlloc {
+  /** NULL_PAGE when there was none. */
+  readonly page: Page;
+  readonly order: number;
+  readonly gfp: number;
+  readonly migratetype: MigrateType;
+}
+
+/** Event of the tracepoint mm_page_free. */
+export interface MmPageFree {
+  readonly page: Page;
+  readonly order: number;
+}
