@@ -37,30 +37,34 @@ function* monitoring(machine: Machine): Sleeps<void> {
   }
 }
 
-test("writes to the files of memory, typed by two people, leave the machine whole", { timeout: 3_600_000 }, () => {
-  const report = runRivals(
-    () => {
-      const machine = createMachine(SPEC);
-      const lines = (state: string): string[] => [
-        `echo 0x100000000 > ${MEMORY}/probe`,
-        `echo ${state} > ${MEMORY}/memory32/state`,
-        `echo offline > ${MEMORY}/memory32/state`,
-        `echo 0x100003000 > ${MEMORY}/soft_offline_page`,
-      ];
-      return {
-        kernel: machine.kernel,
-        tasks: {
-          first: () => typing(machine, lines("online_movable")),
-          second: () => typing(machine, lines("online")),
-          monitor: () => monitoring(machine),
-        },
-        afterStep: () => assertInvariants(machine.memory, quickInvariants),
-        afterwards: () => assertInvariants(machine.memory, memoryInvariants),
-      };
-    },
-    SCHEDULES,
-    FIRST_SEED,
-  );
-  expect(report.schedules).toBe(SCHEDULES);
-  expect([...report.endings.keys()].sort()).toEqual(["first: done", "monitor: done", "second: done"]);
-});
+test(
+  "writes to the files of memory, typed by two people, leave the machine whole",
+  { timeout: 3_600_000 },
+  () => {
+    const report = runRivals(
+      () => {
+        const machine = createMachine(SPEC);
+        const lines = (state: string): string[] => [
+          `echo 0x100000000 > ${MEMORY}/probe`,
+          `echo ${state} > ${MEMORY}/memory32/state`,
+          `echo offline > ${MEMORY}/memory32/state`,
+          `echo 0x100003000 > ${MEMORY}/soft_offline_page`,
+        ];
+        return {
+          kernel: machine.kernel,
+          tasks: {
+            first: () => typing(machine, lines("online_movable")),
+            second: () => typing(machine, lines("online")),
+            monitor: () => monitoring(machine),
+          },
+          afterStep: () => assertInvariants(machine.memory, quickInvariants),
+          afterwards: () => assertInvariants(machine.memory, memoryInvariants),
+        };
+      },
+      SCHEDULES,
+      FIRST_SEED,
+    );
+    expect(report.schedules).toBe(SCHEDULES);
+    expect([...report.endings.keys()].sort()).toEqual(["first: done", "monitor: done", "second: done"]);
+  },
+);
