@@ -7,6 +7,7 @@ import { type ListId, type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { Pageblocks } from "./pageblock.ts";
 import {
   MAX_ORDER,
+  MAX_ORDER_NR_PAGES,
   MIGRATE_PCPTYPES,
   MIGRATE_TYPES,
   MigrateType,
@@ -114,6 +115,9 @@ export class FreeArea {
   moveFreePages(pageblock: Page, to: MigrateType): number {
     let moved = 0;
     const start = pageblock & ~(PAGEBLOCK_NR_PAGES - 1);
+    // The second half of a block of the largest order went with the first.
+    const largest = (start & ~(MAX_ORDER_NR_PAGES - 1)) as Page;
+    if (start !== largest && this.memmap.isFreeBlock(largest, this.zone, LARGEST)) return 0;
     for (let page = start; page < start + PAGEBLOCK_NR_PAGES;) {
       const order = this.memmap.freeBlockOrder(page as Page, this.zone);
       if (order < 0) {

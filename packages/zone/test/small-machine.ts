@@ -1,7 +1,7 @@
 // A few zones built by hand, without firmware, boot or hotplug, so that a test of the allocator sees nothing but the
 // allocator. Each zone gets whole sections of its own, one zone behind the other, and as many free pages as asked for.
-import { createKernel, type Kernel, type NodeId, type Page, type Pfn } from "@hetmem/kernel";
-import { MemMap, NO_ZONE, PAGES_PER_SECTION, PageFlag, SectionFlag } from "@hetmem/page";
+import { createKernel, type Kernel, type NodeId, nodeId, type Page, type Pfn } from "@hetmem/kernel";
+import { MemMap, NO_ZONE, NULL_PAGE, PAGES_PER_SECTION, PageFlag, SectionFlag } from "@hetmem/page";
 import { MemoryNode } from "../src/node.ts";
 import { PageAllocator } from "../src/page-alloc.ts";
 import { Pageblocks } from "../src/pageblock.ts";
@@ -135,4 +135,11 @@ function freeRange(zone: Zone, start: Page, pages: number): void {
     zone.free.free((start + done) as Page, order, MigrateType.Movable, true);
     done += 1 << order;
   }
+}
+
+/** Asks for single pages until there are no more. @returns how many there were */
+export function exhaust({ allocator }: SmallMachine, gfp: number, node = 0): number {
+  let pages = 0;
+  while (allocator.allocPages(gfp, 0, nodeId(node)) !== NULL_PAGE) pages++;
+  return pages;
 }
