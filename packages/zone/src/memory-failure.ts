@@ -12,7 +12,7 @@ import { MAX_ORDER, MigrateType } from "./zone-type.ts";
 export interface PoisonedPageOwner {
   /** Kills or tells those who map it. @throws KernelError EBUSY when the page can't be taken from its users */
   hardOffline(page: Page): Sleeps<void>;
-  /** Moves the contents elsewhere; the page is free afterwards. @throws KernelError EBUSY when it can't */
+  /** Moves the contents elsewhere; the page is free afterwards. @throws KernelError EIO for pages that nobody can move, EBUSY for one that stays */
   softOffline(page: Page): Sleeps<void>;
 }
 
@@ -21,7 +21,7 @@ export const nobodyUsesPages: PoisonedPageOwner = {
     throw new KernelError("EBUSY", "the page is in use by the kernel and can't be recovered");
   },
   *softOffline() {
-    throw new KernelError("EBUSY", "the page is in use by the kernel and can't be moved");
+    throw new KernelError("EIO", "the page is in use by the kernel, which can't give it up");
   },
 };
 
@@ -58,7 +58,8 @@ export class MemoryFailure {
   /**
    * Takes a frame out of use before it fails: its contents move, nobody is killed.
    *
-   * @throws KernelError ENXIO for a frame without a struct page, EIO for one that isn't online, EBUSY when it can't move
+   * @throws KernelError ENXIO for a frame without a struct page, EIO for one that isn't online or is the kernel's, EBUSY
+   *   when it can't move now
    * @see soft_offline_page()
    */
   *softOffline(frame: Pfn): Sleeps<void> {

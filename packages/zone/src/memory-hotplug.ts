@@ -2,6 +2,7 @@
 // this order, and undone in reverse when one of them fails. Kernel counterpart: mm/memory_hotplug.c.
 import {
   condResched,
+  errnoNumber,
   type FaultPoint,
   isAligned,
   KernelBug,
@@ -32,6 +33,7 @@ import { type MemoryBlock, offlineBlock, onlineBlock } from "./memory-block.ts";
 import { type MemoryGroup, MemoryGroups } from "./memory-group.ts";
 import { MemoryNotifiers } from "./memory-notifier.ts";
 import type { Memory } from "./memory.ts";
+import type { MemoryNode } from "./node.ts";
 import { nothingMoves, type PageMigration } from "./page-migration.ts";
 import type { OnlineType, Placement } from "./placement.ts";
 import { Vmemmap, vmemmapPages } from "./vmemmap.ts";
@@ -142,13 +144,11 @@ export class MemoryHotplug {
       throw error;
     }
     if (this.autoOnline === "offline") return;
-    for (const block of this.blocksIn(start, size)) {
-      try {
-        yield* onlineBlock(this, block, this.autoOnline);
-      } catch (error) {
-        if (!(error instanceof KernelError)) throw error;
-        this.memory.kernel.log.printk(4, `memory${block.id} stays offline: ${error.message}`);
-      }
+    try {
+      for (const block of this.blocksIn(start, size)) yield* onlineBlock(this, block, this.autoOnline);
+    } catch (error) {
+      // The memory is there all the same: the first block that stays offline ends it, as it does in walk_memory_blocks().
+      if (!(error instanceof KernelError)) throw error;
     }
   }
 
@@ -201,7 +201,7 @@ export class MemoryHotplug {
       }
       yield* this.removeMemory(start, size);
     } catch (error) {
-      for (const [block, type] of wentOffline) yield* onlineBlock(this, block, type);
+      for (const [block, type] of wentOffline) yield* this.#reonline(block, type);
       throw error;
     } finally {
       this.locks.unlockDeviceHotplug();
@@ -257,21 +257,6 @@ export class MemoryHotplug {
     }
   }
 
-  /** Brings a node into /sys that gets its first memory. @returns whether it was not there @see __try_online_node() */
-  tryOnlineNode(node: NodeId): boolean {
-    const candidate = this.memory.nodes[node];
-    if (!candidate)
-      throw new KernelError(
-        "EINVAL",
-        `node ${node} is not possible on this machine: /sys/devices/system/node/possible lists those that are`,
-      );
-    if (candidate.online) return false;
-    buildAllZonelists(this.memory, node);
-    candidate.online = true;
-    this.memory.kernel.uevents.send("add", `/devices/system/node/node${node}`, "node");
-    return true;
-  }
-
   /** Takes a node out of /sys that has neither memory nor cpus left. @see try_offline_node() */
   tryOfflineNode(node: NodeId): void {
     const candidate = this.memory.nodes[node];
@@ -306,6 +291,19 @@ export class MemoryHotplug {
     return found;
   }
 
+  /** Best effort, as the kernel's: what first went wrong is what the caller hears of. @see try_reonline_memory_block() */
+  *#reonline(block: MemoryBlock, type: OnlineType): Sleeps<void> {
+    try {
+      yield* onlineBlock(this, block, type);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      this.memory.kernel.log.printk(
+        4,
+        `try_reonline_memory_block: Failed to re-online memory: ${-errnoNumber(error.errno)}`,
+      );
+    }
+  }
+
   *#addMemoryResource(
     node: NodeId,
     start: PhysAddr,
@@ -315,22 +313,35 @@ export class MemoryHotplug {
     this.#checkAligned(start, size);
     yield* this.locks.memHotplugBegin();
     try {
-      const newNode = this.tryOnlineNode(node);
-      try {
-        const params = { memoryBlocks: true, ...(group && { group }) };
-        if (this.#selfHosted(size)) {
-          const altmap = new Altmap(physToPfn(start), 0, vmemmapPages(size / PAGE_SIZE));
-          yield* this.archAddMemory(node, start, size, { ...params, altmap });
-        } else {
-          yield* this.archAddMemory(node, start, size, { ...params, altmap: undefined });
-        }
-      } catch (error) {
-        if (newNode) this.tryOfflineNode(node);
-        throw error;
-      }
+      const newNode = this.#prepareNode(node);
+      const altmap = this.#selfHosted(size)
+        ? new Altmap(physToPfn(start), 0, vmemmapPages(size / PAGE_SIZE))
+        : undefined;
+      yield* this.archAddMemory(node, start, size, { altmap, memoryBlocks: true, ...(group && { group }) });
+      if (newNode) this.#registerNode(newNode);
     } finally {
       this.locks.memHotplugDone();
     }
+  }
+
+  /** The node, when it is to appear with this memory: it knows by then whom to ask for help. @see __try_online_node() */
+  #prepareNode(node: NodeId): MemoryNode | undefined {
+    const candidate = this.memory.nodes[node];
+    if (!candidate) {
+      throw new KernelError(
+        "EINVAL",
+        `node ${node} is not possible on this machine: /sys/devices/system/node/possible lists those that are`,
+      );
+    }
+    if (candidate.online) return undefined;
+    buildAllZonelists(this.memory, node);
+    return candidate;
+  }
+
+  /** Brings a node into /sys, behind the blocks that it got. @see __register_one_node() */
+  #registerNode(node: MemoryNode): void {
+    node.online = true;
+    this.memory.kernel.uevents.send("add", `/devices/system/node/node${node.id}`, "node");
   }
 
   /** @see mhp_supports_memmap_on_memory() */

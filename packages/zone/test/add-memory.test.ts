@@ -1,5 +1,5 @@
 // Adding and removing memory: what is refused, and that what is refused leaves nothing behind.
-import { GiB, KernelBug, MiB, nodeId, physAddr, run, type Uevent } from "@hetmem/kernel";
+import { GiB, KernelBug, KernelError, MiB, nodeId, physAddr, run, type Uevent } from "@hetmem/kernel";
 import { NO_ZONE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import { formatIomem } from "@hetmem/resource";
 import { expect, test } from "vitest";
@@ -119,6 +119,32 @@ test("each block announces itself with a uevent when it is added and when it is 
   ]);
 });
 
+test("a node appears behind its blocks, and an add that fails leaves no trace of it", () => {
+  const machine = hotplugMachine();
+  const events: string[] = [];
+  machine.kernel.uevents.subscribe(({ action, devpath }) =>
+    events.push(`${action} ${devpath.split("/").at(-1)}`),
+  );
+  machine.kernel.faults.point("memory_block_register").arm({ probability: 100, times: 1, space: 1 });
+  expect(outcome(() => machine.add(START, { node: nodeId(1), size: 2 * BLOCK }))).toBe("ENOMEM");
+  expect(events).toEqual(["add memory32", "remove memory32"]);
+  expect(machine.memory.nodes[1]?.online).toBe(false);
+  machine.add(START, { node: nodeId(1) });
+  expect(events.slice(2)).toEqual(["add memory32", "add node1"]);
+});
+
+test("a node with cpus stays when its last memory goes", () => {
+  const machine = hotplugMachine({ memory: [[0, GiB]] });
+  machine.add(START);
+  machine.remove(START);
+  expect(machine.memory.nodes[0]?.online).toBe(true);
+  const lone = machine.memory.nodes[0];
+  if (lone) Object.assign(lone, { spannedPages: 0 });
+  machine.hotplug.blocks.clear();
+  machine.hotplug.tryOfflineNode(nodeId(0));
+  expect(lone?.online).toBe(true);
+});
+
 test("a node without cpus comes online with its first memory and goes with its last block", () => {
   const machine = hotplugMachine();
   const node = machine.memory.nodes[1];
@@ -170,6 +196,31 @@ test("offline_and_remove_memory puts blocks back online when one of them can't g
   expect([32, 33].map((id) => machine.hotplug.block(id).zone?.name)).toEqual(["Movable", "Normal"]);
 });
 
+test("offline_and_remove_memory tells what first went wrong, even where a block can't come back", () => {
+  const machine = hotplugMachine();
+  machine.add(START, { size: 2 * BLOCK });
+  machine.online(32, "online_movable");
+  machine.online(33, "online_kernel");
+  machine.holdKernelPageIn(33);
+  machine.hotplug.notifiers.register(function* (action) {
+    if (action === "MEM_GOING_ONLINE") throw new KernelError("ENOMEM", "no room");
+  });
+  expect(outcome(() => run(machine.hotplug.offlineAndRemoveMemory(physAddr(START), 2 * BLOCK)))).toBe(
+    "EBUSY",
+  );
+  expect(machine.kernel.log.format()).toContain("Failed to re-online memory: -12");
+});
+
+test("the first block that can't go online as it is added ends the onlining, and the memory stays", () => {
+  const machine = hotplugMachine();
+  machine.hotplug.autoOnline = "online_movable";
+  machine.hotplug.notifiers.register(function* (action, { start }) {
+    if (action === "MEM_GOING_ONLINE" && start === 0x100000) throw new KernelError("ENOMEM", "no room");
+  });
+  machine.add(START, { size: 2 * BLOCK });
+  expect([32, 33].map((id) => machine.hotplug.block(id).state)).toEqual(["offline", "offline"]);
+});
+
 test("with memmap_on_memory the struct pages live in the block, and cost the node nothing", () => {
   const machine = hotplugMachine({ memmapOnMemory: true });
   const free = machine.freePages();
@@ -180,6 +231,18 @@ test("with memmap_on_memory the struct pages live in the block, and cost the nod
   expect([zone?.presentPages, zone?.managedPages]).toEqual([32_768, 32_768 - 512]);
   machine.offline(32);
   expect(zone?.presentPages).toBe(0);
+  expect(machine.spans()["Movable"]).toEqual([0, 0]);
+});
+
+test("with memmap_on_memory a refused onlining unties the struct pages from their zone, too", () => {
+  const machine = hotplugMachine({ memmapOnMemory: true });
+  machine.add(START);
+  const before = machine.fingerprint();
+  machine.hotplug.notifiers.register(function* (action) {
+    if (action === "MEM_GOING_ONLINE") throw new KernelError("ENOMEM", "no room");
+  });
+  expect(outcome(() => machine.online(32, "online_movable"))).toBe("ENOMEM");
+  expect(machine.fingerprint()).toEqual(before);
 });
 
 test("memory added in one go for two blocks keeps its struct pages in the node even with memmap_on_memory", () => {

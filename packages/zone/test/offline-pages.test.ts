@@ -165,6 +165,20 @@ describe("offlining", () => {
     expect(machine.spans()["Movable"]).toEqual([0, 0]);
   });
 
+  test("the node shrinks with its zones, at either end", () => {
+    const machine = machineWithBlocks(3);
+    const node = machine.memory.nodes[0];
+    const span = (): (number | undefined)[] => [node?.startPfn, node?.endPfn];
+    const [first] = span();
+    for (const id of [32, 33, 34]) machine.online(id, "online_movable");
+    expect(span()).toEqual([first, 0x118000]);
+    machine.offline(34);
+    expect(span()).toEqual([first, 0x110000]);
+    machine.offline(33);
+    machine.offline(32);
+    expect(span()).toEqual([first, 0x40000]);
+  });
+
   test("a hole in the middle does not shrink the zone", () => {
     const machine = machineWithBlocks(3);
     for (const id of [32, 33, 34]) machine.online(id, "online_movable");
