@@ -8,7 +8,7 @@ import { createMachine, type Machine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "../src/spec/yaml.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 200);
+const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 const MEMORY = "/sys/devices/system/memory";
 const SPEC = machineOfYaml(
