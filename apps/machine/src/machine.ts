@@ -17,6 +17,7 @@ import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem
 import { Vfs } from "@hetmem/vfs";
 import {
   bootMemory,
+  busTables,
   type BootZone,
   type Memory,
   MemoryFailure,
@@ -98,7 +99,11 @@ export function createMachine(spec: MachineSpec): Machine {
     },
     ...procTables(memory, { vmallocTotalKiB: vmallocKiB(spec) }),
     memorySysfs({ hotplug, failure, nodeOfAddress, removable: profile.removable }),
-    ...nodeSysfs(memory, { blocksOfNode: (node) => blocksOfNode(hotplug, node) }),
+    ...nodeSysfs(memory, {
+      blocksOfNode: (node) => blocksOfNode(hotplug, node),
+      isBlockOfNode: (block, node) => hotplug.blocks.get(block)?.nodes.includes(node) ?? false,
+    }),
+    ...busTables(hotplug),
     ...(profile.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
     ...cpuTables(spec),
   ]) {

@@ -18,6 +18,7 @@ export {
   formatIdList,
   GiB,
   isAligned,
+  kstrtobool,
   kstrtoull,
   KiB,
   memparse,

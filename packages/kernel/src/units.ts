@@ -98,6 +98,18 @@ export function kstrtoull(text: string): number {
   return Number(value);
 }
 
+/**
+ * Reads yes or no as a sysfs file takes it: 1, y, t, on or 0, n, f, off. Only the first letter counts, the second of `o`.
+ *
+ * @throws KernelError EINVAL for anything else
+ * @see kstrtobool() in lib/kstrtox.c
+ */
+export function kstrtobool(text: string): boolean {
+  if (/^(?:[1yt]|on)/i.test(text)) return true;
+  if (/^(?:[0nf]|of)/i.test(text)) return false;
+  throw new KernelError("EINVAL", `"${text.trim()}" is neither yes nor no: write 1 or 0`);
+}
+
 /** A list of numbers as bitmaps print it: `0-3,7`. @see bitmap_print_to_pagebuf() in lib/bitmap.c */
 export function formatIdList(ids: Iterable<number>): string {
   const sorted = [...new Set(ids)].sort((a, b) => a - b);

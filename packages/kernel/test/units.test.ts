@@ -6,6 +6,7 @@ import {
   formatIdList,
   GiB,
   isAligned,
+  kstrtobool,
   kstrtoull,
   KiB,
   memparse,
@@ -129,5 +130,20 @@ describe("lists of numbers", () => {
 
   test.each(["a", "1-", "-1", "1-2-3", "1;2", "3-1"])("%o is EINVAL", (text) => {
     expect(() => parseIdList(text)).toThrow(errno("EINVAL"));
+  });
+});
+
+describe("kstrtobool()", () => {
+  test("the first letter decides, and the second of on and off", () => {
+    expect(["1", "y\n", "Yes", "true", "on\n", "ON"].map(kstrtobool)).toEqual(
+      Array.from({ length: 6 }, () => true),
+    );
+    expect(["0", "n\n", "No", "false", "off\n", "of"].map(kstrtobool)).toEqual(
+      Array.from({ length: 6 }, () => false),
+    );
+  });
+
+  test.each(["", " 1", "o", "2", "ja"])("%j is EINVAL", (text) => {
+    expect(() => kstrtobool(text)).toThrow(/^EINVAL/);
   });
 });

@@ -1,3 +1,4 @@
+export { busTables } from "./bus-sysfs.ts";
 export { type MmPageAlloc, type MmPageFree } from "./alloc-events.ts";
 export {
   type BootConfig,

@@ -2,6 +2,7 @@
 // Kernel counterpart: the device attributes of drivers/base/memory.c.
 import {
   KernelError,
+  kstrtobool,
   kstrtoull,
   type NodeId,
   PAGE_SIZE,
@@ -72,6 +73,7 @@ export function memorySysfs({
       block: () => [...hotplug.blocks.keys()].map(String),
       node: ({ block }) => hotplug.block(Number(block)).nodes.map(String),
     },
+    exists: { block: (block) => hotplug.blocks.has(Number(block)) && `${Number(block)}` === block },
     links: {
       "memory{block}/node{node}": ({ node }) => `../../node/node${node}`,
       "memory{block}/subsystem": () => "../../../../bus/memory",
@@ -138,10 +140,7 @@ function* storeState(hotplug: MemoryHotplug, id: number, type: OnlineType | "off
 
 /** @see online_store() in drivers/base/core.c */
 function* storeOnline(hotplug: MemoryHotplug, id: number, text: string): Sleeps<void> {
-  const value = text.trim().toLowerCase();
-  if (!/^(0|1|y|n|on|off)/.test(value))
-    throw new KernelError("EINVAL", `"${text.trim()}" is neither 1 nor 0`);
-  const online = /^(1|y|on)/.test(value);
+  const online = kstrtobool(text);
   yield* underDeviceHotplug(hotplug, () => changeState(hotplug, id, online ? "online" : "offline"));
 }
 

@@ -13,6 +13,7 @@ import { ZoneType } from "./zone-type.ts";
 /** Port: which memory block devices a node has. */
 export interface BlockLinks {
   blocksOfNode(node: NodeId): Iterable<number>;
+  isBlockOfNode(block: number, node: NodeId): boolean;
 }
 
 /** The numastat file has names of its own for three of the counters. */
@@ -36,6 +37,10 @@ export function nodeSysfs(memory: Memory, blocks: BlockLinks): AttributeTable[] 
         hugepages: (params) => (nodeOf(params).presentPages > 0 ? ["hugepages"] : []),
         size: () => HUGE_PAGE_SIZES,
         demotable: () => HUGE_PAGE_SIZES.slice(1),
+      },
+      exists: {
+        block: (block, params) =>
+          blocks.isBlockOfNode(Number(block), nodeOf(params).id) && `${Number(block)}` === block,
       },
       links: {
         "node{node}/cpu{cpu}": ({ cpu }) => `../../cpu/cpu${cpu}`,

@@ -20,6 +20,7 @@ beforeEach(() => {
   };
   const blocks = {
     blocksOfNode: (node: number): number[] => Array.from({ length: 8 }, (_, i) => node * 8 + i),
+    isBlockOfNode: (block: number, node: number): boolean => Math.floor(block / 8) === node,
   };
   for (const table of [...procTables(memory, port), ...nodeSysfs(memory, blocks)]) vfs.mount(table);
 });

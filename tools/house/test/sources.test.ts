@@ -105,6 +105,8 @@ test.each([
   ["the environment", "export const home = process.env;\n", "process"],
   ["a timer", "setTimeout(() => {}, 1);\n", "setTimeout"],
   ["a promise", "export const soon = Promise.resolve();\n", "Promise"],
+  ["a way around", "export const now = globalThis.Date.now();\n", "globalThis"],
+  ["the host's place", "export const zone = Intl.DateTimeFormat();\n", "Intl"],
   ["the console", "console.log(1);\n", "console"],
 ])("the linter refuses %s below apps/", (_what, text, name) => {
   expect(lintSource(text)).toContain(name);

@@ -1,11 +1,8 @@
 // /sys/module/memory_hotplug/parameters: the switches of the placement policy. Kernel counterpart: the module
 // parameters of mm/memory_hotplug.c.
-import { KernelError, kstrtoull } from "@hetmem/kernel";
+import { KernelError, kstrtobool, kstrtoull } from "@hetmem/kernel";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { OnlinePolicyParameters } from "@hetmem/zone";
-
-const YES = /^(1|y|on)/i;
-const NO = /^(0|n|off)/i;
 
 export function memoryHotplugParameters(
   parameters: OnlinePolicyParameters,
@@ -37,9 +34,7 @@ export function memoryHotplugParameters(
       auto_movable_numa_aware: {
         show: () => `${parameters.auto_movable_numa_aware ? "Y" : "N"}\n`,
         store: (_params, text) => {
-          if (!YES.test(text) && !NO.test(text))
-            throw new KernelError("EINVAL", `"${text.trim()}" is neither Y nor N`);
-          parameters.auto_movable_numa_aware = YES.test(text);
+          parameters.auto_movable_numa_aware = kstrtobool(text);
         },
       },
     },

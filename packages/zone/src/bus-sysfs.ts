@@ -1,0 +1,27 @@
+// /sys/bus/memory and /sys/bus/node: the buses that blocks and nodes are devices of. No driver ever binds to these.
+// Kernel counterpart: subsys_system_register() in drivers/base/bus.c.
+import type { AttributeTable } from "@hetmem/vfs";
+import type { MemoryHotplug } from "./memory-hotplug.ts";
+import { onlineNodes } from "./memory.ts";
+
+export function busTables(hotplug: MemoryHotplug): AttributeTable[] {
+  return [
+    bus("memory", () => [...hotplug.blocks.keys()]),
+    bus("node", () => onlineNodes(hotplug.memory).map(({ id }) => id)),
+  ];
+}
+
+/** @param name of the bus, and of its devices, which are numbered */
+function bus(name: string, devices: () => number[]): AttributeTable {
+  return {
+    root: `/sys/bus/${name}`,
+    instances: { device: () => devices().map((id) => `${name}${id}`) },
+    directories: ["drivers"],
+    links: { "devices/{device}": ({ device }) => `../../../devices/system/${name}/${device}` },
+    files: {
+      drivers_autoprobe: { show: () => "1\n", store: () => {} },
+      drivers_probe: { store: () => {} },
+      uevent: { store: () => {} },
+    },
+  };
+}
