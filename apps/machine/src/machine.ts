@@ -98,7 +98,13 @@ export function createMachine(spec: MachineSpec): Machine {
       files: { iomem: { mode: 0o400, show: () => formatIomem(iomem, { privileged: true }) } },
     },
     ...procTables(memory, { vmallocTotalKiB: vmallocKiB(spec) }),
-    memorySysfs({ hotplug, failure, nodeOfAddress, removable: profile.removable }),
+    memorySysfs({
+      hotplug,
+      failure,
+      nodeOfAddress,
+      removable: profile.removable,
+      autoOnlineTypes: profile.autoOnlineTypes,
+    }),
     ...nodeSysfs(memory, {
       blocksOfNode: (node) => blocksOfNode(hotplug, node),
       isBlockOfNode: (block, node) => hotplug.blocks.get(block)?.nodes.includes(node) ?? false,

@@ -75,6 +75,18 @@ describe("removable", () => {
   });
 });
 
+describe("auto_online_blocks", () => {
+  const script = `echo online_movable > ${MEMORY}/auto_online_blocks; echo $?; cat ${MEMORY}/auto_online_blocks\n`;
+
+  test.each(["v4.14", "v5.1"] as const)("%s takes online and offline alone", (profile) => {
+    expect(type(profile, script)).toBe("sh: write error: Invalid argument\n1\noffline\n");
+  });
+
+  test("v6.1 takes a zone, too", () => {
+    expect(type("v6.1", script)).toBe("0\nonline_movable\n");
+  });
+});
+
 describe("the auto-movable online policy", () => {
   test("is a switch of v6.1 that an administrator turns", () => {
     const policy = "/sys/module/memory_hotplug/parameters/online_policy";

@@ -87,6 +87,8 @@ export {
 } from "./memory-notifier.ts";
 export {
   alwaysRemovable,
+  autoOnlineAnyType,
+  autoOnlineOrNot,
   memorySysfs,
   type MemorySysfsOptions,
   removableByContents,

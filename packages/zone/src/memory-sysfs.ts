@@ -24,7 +24,19 @@ export interface MemorySysfsOptions {
   /** Which node the firmware says an address belongs to. @see memory_add_physaddr_to_nid() */
   readonly nodeOfAddress: (address: number) => NodeId;
   readonly removable: RemovablePolicy;
+  /** What auto_online_blocks takes. */
+  readonly autoOnlineTypes: readonly (OnlineType | "offline")[];
 }
+
+/** Before 5.7, added blocks went online by default or they didn't; which zone was not to be said. */
+export const autoOnlineOrNot: MemorySysfsOptions["autoOnlineTypes"] = ["offline", "online"];
+/** Since 5.7. @see mhp_default_online_type in mm/memory_hotplug.c */
+export const autoOnlineAnyType: MemorySysfsOptions["autoOnlineTypes"] = [
+  "offline",
+  "online",
+  "online_kernel",
+  "online_movable",
+];
 
 /** What a block's `removable` file says. */
 export type RemovablePolicy = (hotplug: MemoryHotplug, block: MemoryBlock) => boolean;
@@ -58,14 +70,8 @@ export const removableByContents: RemovablePolicy = (hotplug, block) => {
   return true;
 };
 
-const ONLINE_TYPES: readonly string[] = ["offline", "online", "online_kernel", "online_movable"];
-
-export function memorySysfs({
-  hotplug,
-  failure,
-  nodeOfAddress,
-  removable,
-}: MemorySysfsOptions): AttributeTable {
+export function memorySysfs(options: MemorySysfsOptions): AttributeTable {
+  const { hotplug, failure, nodeOfAddress, removable, autoOnlineTypes } = options;
   const blockOf = ({ block }: Params): MemoryBlock => hotplug.block(Number(block));
   return {
     root: "/sys/devices/system/memory",
@@ -86,7 +92,7 @@ export function memorySysfs({
       auto_online_blocks: {
         show: () => `${hotplug.autoOnline}\n`,
         store: (_params, text) => {
-          hotplug.autoOnline = parseOnlineType(text);
+          hotplug.autoOnline = parseOnlineType(text, autoOnlineTypes);
         },
       },
       probe: {
@@ -112,7 +118,8 @@ export function memorySysfs({
       "memory{block}/removable": { show: (params) => `${Number(removable(hotplug, blockOf(params)))}\n` },
       "memory{block}/state": {
         show: (params) => `${blockOf(params).state}\n`,
-        store: (params, text) => storeState(hotplug, Number(params["block"]), parseOnlineType(text)),
+        store: (params, text) =>
+          storeState(hotplug, Number(params["block"]), parseOnlineType(text, autoOnlineAnyType)),
       },
       "memory{block}/online": {
         show: (params) => `${Number(blockOf(params).state === "online")}\n`,
@@ -159,11 +166,11 @@ function* underDeviceHotplug<T>(hotplug: MemoryHotplug, change: () => Sleeps<T>)
 }
 
 /** @see mhp_online_type_from_str() */
-function parseOnlineType(text: string): OnlineType | "offline" {
+function parseOnlineType(text: string, types: MemorySysfsOptions["autoOnlineTypes"]): OnlineType | "offline" {
   const word = text.replace(/\n$/, "");
-  if (!ONLINE_TYPES.includes(word))
-    throw new KernelError("EINVAL", `"${word}" is not a state: write one of ${ONLINE_TYPES.join(", ")}`);
-  return word as OnlineType | "offline";
+  const type = types.find((known) => known === word);
+  if (!type) throw new KernelError("EINVAL", `"${word}" is not a state: write one of ${types.join(", ")}`);
+  return type;
 }
 
 /** @throws KernelError EINVAL for what is not a number, as these files answer even where it is too large */

@@ -2,6 +2,9 @@
 // package that owns it, and a profile names the ones that its release follows.
 import {
   alwaysRemovable,
+  autoOnlineAnyType,
+  autoOnlineOrNot,
+  type MemorySysfsOptions,
   anyOrderPlacement,
   type MemoryGroups,
   type OnlinePolicyParameters,
@@ -17,6 +20,7 @@ export interface Profile {
   readonly name: ProfileName;
   readonly placement: NonNullable<KernelOptions["placement"]> | "online-policy";
   readonly removable: RemovablePolicy;
+  readonly autoOnlineTypes: MemorySysfsOptions["autoOnlineTypes"];
   /** Whether the module memory_hotplug has parameters. */
   readonly moduleParameters: boolean;
 }
@@ -24,9 +28,27 @@ export interface Profile {
 export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
   // The rule that f1dd2cd13c4b brought in 2017, on which HMM was built. c6f03e2903c9 lifted it before 4.14 was final:
   // the option `placement: any-order` has that.
-  "v4.14": { name: "v4.14", placement: "strict", removable: removableByContents, moduleParameters: false },
-  "v5.1": { name: "v5.1", placement: "any-order", removable: removableByContents, moduleParameters: false },
-  "v6.1": { name: "v6.1", placement: "online-policy", removable: alwaysRemovable, moduleParameters: true },
+  "v4.14": {
+    name: "v4.14",
+    placement: "strict",
+    removable: removableByContents,
+    autoOnlineTypes: autoOnlineOrNot,
+    moduleParameters: false,
+  },
+  "v5.1": {
+    name: "v5.1",
+    placement: "any-order",
+    removable: removableByContents,
+    autoOnlineTypes: autoOnlineOrNot,
+    moduleParameters: false,
+  },
+  "v6.1": {
+    name: "v6.1",
+    placement: "online-policy",
+    removable: alwaysRemovable,
+    autoOnlineTypes: autoOnlineAnyType,
+    moduleParameters: true,
+  },
 };
 
 /** What the module memory_hotplug has as parameters: the kernel's defaults, unless the options say otherwise. */
