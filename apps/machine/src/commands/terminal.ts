@@ -24,9 +24,11 @@ const COLUMNS_MIN = 60;
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   const { stdin, stdout, stderr, env } = process;
-  // A reader that has seen enough (`| head`) is no error.
+  // A reader that has seen enough (`| head`) is no error; a full disk is.
   stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code === "EPIPE") return;
+    stderr.write(`hetmem: the output can't be written (${error.code}): give it another place\n`);
+    process.exitCode = 1;
   });
   return {
     write: (text) => void stdout.write(text),

@@ -28,6 +28,7 @@ export function checkLimits(spec: MachineSpec): SpecProblem[] {
   return [
     ...checkBlockSize(spec),
     ...checkAddressWidth(spec),
+    ...checkRoom(spec),
     ...checkNodes(spec),
     ...checkMemory(spec),
     ...checkSize(spec),
@@ -48,11 +49,28 @@ export function* checkBlockSize({ blockSize }: Pick<MachineSpec, "blockSize">): 
   }
 }
 
-function* checkAddressWidth({ physicalBits }: MachineSpec): Generator<SpecProblem> {
-  if (physicalBits >= PHYSICAL_BITS_MIN && physicalBits <= PHYSICAL_BITS_MAX) return;
+function* checkAddressWidth({ physicalBits, directMapBits }: MachineSpec): Generator<SpecProblem> {
+  if (physicalBits < PHYSICAL_BITS_MIN || physicalBits > PHYSICAL_BITS_MAX) {
+    yield {
+      path: ["physical_bits"],
+      message: `${physicalBits} bits can't be the width of a physical address: use ${PHYSICAL_BITS_MIN} to ${PHYSICAL_BITS_MAX}`,
+    };
+  }
+  if (directMapBits !== undefined && directMapBits !== 46 && directMapBits !== 52) {
+    yield {
+      path: ["direct_map_bits"],
+      message: `no page tables map ${directMapBits} bits of physical memory: use 46 (four levels) or 52 (five)`,
+    };
+  }
+}
+
+function* checkRoom(spec: MachineSpec): Generator<SpecProblem> {
+  const boot = [...spec.nodes.flatMap((node) => node.memory), ...(spec.offline ?? [])];
+  const bytes = boot.reduce((sum, { start, end }) => sum + end - start, 0);
+  if (spec.maxMemory === undefined || spec.maxMemory >= bytes) return;
   yield {
-    path: ["physical_bits"],
-    message: `${physicalBits} bits can't be the width of a physical address: use ${PHYSICAL_BITS_MIN} to ${PHYSICAL_BITS_MAX}`,
+    path: ["max_memory"],
+    message: `${writeSize(spec.maxMemory)} is less than the machine boots with: use ${writeSize(bytes)} or more`,
   };
 }
 
