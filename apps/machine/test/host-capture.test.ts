@@ -269,6 +269,12 @@ describe("a host that can't be a machine", () => {
     );
   });
 
+  test("several nodes in zoneinfo need the folder that says what is theirs", () => {
+    expect(refusal({ "/sys/devices/system/node": undefined })).toBe(
+      "KernelError: ENOENT: capture: sys/devices/system/node is missing, and it holds which memory and CPUs each of the 2 nodes in proc/zoneinfo has: capture it again with sys/devices/system/node in it",
+    );
+  });
+
   test("a kernel with larger pages is refused, for its pages are not ours", () => {
     const zones = zoneText(0, "DMA", 0, { spanned: 2 ** 15 });
     expect(() => captureHost(captureWith({ "/proc/zoneinfo": zones }), "v5.1")).toThrow(

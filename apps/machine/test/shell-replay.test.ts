@@ -194,6 +194,43 @@ describe("masks", () => {
     expect(equal(command, expected, actual)).toBe(false);
   });
 
+  const elsewhere: Readonly<Record<string, [command: string, expected: string, actual: string]>> = {
+    "use-counters": ["cat /tmp/counts", "nr_free_pages 527888\n", "nr_free_pages 1\n"],
+    pagesets: ["cat /proc/vmstat", "    count: 5\n", "    count: 6\n"],
+    "use-fields": ["cat /proc/zoneinfo", "MemFree:  2 kB\n", "MemFree:  1 kB\n"],
+    "free-lists": ["cat /proc/zoneinfo", "Node 0, zone  DMA   0   1 \n", "Node 0, zone  DMA   2   2 \n"],
+    "numactl-free": ["cat /tmp/notes", "node 0 free: 5 MB\n", "node 0 free: 6 MB\n"],
+    "dmesg-times": ["cat /tmp/log", "[    2.134039] x\n", "[    0.000000] x\n"],
+    "dmesg-pointers": ["cat /tmp/log", "page:000000002f3d30b7 x\n", "page:0000000048f81e0e x\n"],
+    "dmesg-others": ["cat /tmp/log", "mount (75) used greatest stack depth: 14008 bytes left\nx\n", "x\n"],
+    "dmesg-window": ["tail -1 /proc/vmstat", "pgrotated 0\n", "pgpromoted 0\npgrotated 0\n"],
+    "file-times": [
+      "cat /tmp/list",
+      "-r--r--r--    1 0        0             4096 Nov 21 04:47 state\n",
+      "-r--r--r--    1 0        0             4096 Jan  1 00:00 state\n",
+    ],
+    "test-hmm-device-zone": ["cat /tmp/zones", zones([131_072, 0]), zones([0, 131_072])],
+  };
+  test.each(Object.entries(elsewhere))(
+    "%s leaves the output of another command to be compared",
+    (_, [command, expected, actual]) => {
+      expect(equal(command, expected, actual)).toBe(false);
+    },
+  );
+
+  test("the whole log is compared line by line, also where ours has more before it", () => {
+    expect(equal("dmesg", "[    2.2] b\n", "[    2.1] a\n[    2.2] b\n")).toBe(false);
+  });
+
+  test("a shell's words are compared where another program says them", () => {
+    const [expected, actual] = ["No such file or directory", "nonexistent directory"];
+    expect(equal("cat /x", `cat: /x: ${expected}\n`, `cat: /x: ${actual}\n`)).toBe(false);
+  });
+
+  test("each mask but the shell's, which prints with every command, is tried on a command of another kind", () => {
+    expect([...Object.keys(elsewhere), "shell-words"].sort()).toEqual(MASKS.map(({ name }) => name).sort());
+  });
+
   test("test_hmm's device pages may lie on another node", () => {
     expect(equal("cat /proc/zoneinfo", zones([131_072, 0]), zones([0, 131_072]))).toBe(true);
   });

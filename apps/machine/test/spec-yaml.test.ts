@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { GiB, MiB } from "@hetmem/kernel";
+import { assertInvariants, GiB, MiB, run } from "@hetmem/kernel";
+import { memoryInvariants } from "@hetmem/zone";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { createMachine } from "../src/machine.ts";
 import { checkLimits } from "../src/spec/limits.ts";
 import { machineOfYaml } from "../src/spec/yaml.ts";
 
@@ -57,6 +59,90 @@ describe("a machine in a YAML file", () => {
       hidden: [],
       options: {},
     });
+  });
+
+  test.each([
+    ["64 GiB in sizes", "{ memory: 64G, cpus: 0 }", "", 2 * GiB],
+    ["less than 64 GiB", "{ memory: 62G, cpus: 0 }", "", 128 * MiB],
+    ["little memory that ends at 66 GiB", "{ memory: [2G, { start: 64G, size: 2G }], cpus: 0 }", "", 2 * GiB],
+    ["two nodes with 64 GiB together", "{ memory: 32G, cpus: 0 }\n  - { memory: 32G }", "", 2 * GiB],
+    ["a piece that is no multiple of 2 GiB", "{ memory: [64G, 1G], cpus: 0 }", "", 128 * MiB],
+    ["a range off a border of 2 GiB", "{ memory: [64G, { start: 65G, size: 2G }], cpus: 0 }", "", 128 * MiB],
+    [
+      "hidden memory that ends off a border",
+      "{ memory: 64G, cpus: 0 }",
+      "hidden: [{ start: 80G, size: 1G }]",
+      128 * MiB,
+    ],
+    ["hidden memory on borders", "{ memory: 64G, cpus: 0 }", "hidden: [{ start: 80G, size: 2G }]", 2 * GiB],
+    [
+      "a PCI hole that cuts a block",
+      "{ memory: 64G, cpus: 0 }",
+      "pci_hole: { start: 3G, end: 4G }",
+      128 * MiB,
+    ],
+    ["a size of its own", "{ memory: 64G, cpus: 0 }", "block_size: 1G", GiB],
+  ])("with %s its memory blocks are as large as x86 makes them", (_, node, more, blockSize) => {
+    expect(machineOfYaml(`nodes:\n  - ${node}\n${more}\n`, "m.yaml").blockSize).toBe(blockSize);
+  });
+
+  test("only the memory of a node that is hotpluggable is so, and movable_node makes it ZONE_MOVABLE", () => {
+    const text =
+      "nodes:\n  - { memory: 4G, cpus: 0 }\n  - { memory: 2G, hotpluggable: true }\noptions: { movable_node: true }\n";
+    const spec = machineOfYaml(text, "m.yaml");
+    expect(spec.nodes.map(({ memory }) => memory.map(({ hotpluggable = false }) => hotpluggable))).toEqual([
+      [false, false, false],
+      [true],
+    ]);
+    const { memory } = createMachine(spec);
+    expect(
+      memory.nodes.map((node) => node?.zones.filter((zone) => zone.populated).map(({ name }) => name)),
+    ).toEqual([["DMA", "DMA32", "Normal"], ["Movable"]]);
+  });
+
+  test.each([
+    [
+      0,
+      [
+        [0x1000, 0x9f000],
+        [MiB, GiB],
+      ],
+    ],
+    [
+      0x3000,
+      [
+        [0x3000, 0x9f000],
+        [MiB, GiB],
+      ],
+    ],
+    [0xa0000, [[MiB, GiB]]],
+    [2 * MiB, [[2 * MiB, GiB]]],
+  ])("of RAM from %d on, what is below 1 MiB is cut as on every PC", (start, expected) => {
+    const text = `nodes:\n  - { memory: { start: ${start}, end: 1G }, cpus: 0 }\n`;
+    expect(ranges(text)[0]).toEqual(expected);
+    const { iomem } = createMachine(machineOfYaml(text, "m.yaml")).spec;
+    expect(iomem.some(({ name }) => name === "System ROM")).toBe(start < 0x9f000);
+  });
+
+  test("64 MiB are enough to boot", () => {
+    expect(ranges("nodes:\n  - { memory: 64M, cpus: 0 }\n")[0]?.at(-1)).toEqual([MiB, 64 * MiB]);
+  });
+
+  test("RAM may end inside a memory block, which is there in part and can't go offline", () => {
+    const text = "nodes:\n  - { memory: 1000M, cpus: 0 }\n  - { memory: { start: 1001M, size: 1G } }\n";
+    const machine = createMachine(machineOfYaml(text, "m.yaml", "v6.1"));
+    const MEMORY = "/sys/devices/system/memory";
+    expect([...machine.hotplug.blocks.keys()]).toEqual(Array.from({ length: 16 }, (_, id) => id));
+    expect(machine.memory.nodes.map((node) => node?.presentPages)).toEqual([
+      (1000 * MiB - 0x62000) / 4096,
+      2 ** 18,
+    ]);
+    expect(machine.hotplug.block(7).nodes).toEqual([0, 1]);
+    for (const id of [7, 15])
+      expect(() => run(machine.vfs.write(`${MEMORY}/memory${id}/state`, "offline"))).toThrow(/^EINVAL/);
+    run(machine.vfs.write(`${MEMORY}/memory14/state`, "offline"));
+    expect(run(machine.vfs.read(`${MEMORY}/memory14/state`))).toBe("offline\n");
+    assertInvariants(machine.memory, memoryInvariants);
   });
 
   test("the profile of the command line wins over the file's", () => {
@@ -134,8 +220,44 @@ describe("a YAML file that is no machine", () => {
     ["", "machine.yaml:1: nothing is here; the names are name, profile, release, block_size,"],
     ["nodes: [\n", /^machine\.yaml:\d: not YAML: /],
     [
-      "nodes:\n  - { memory: 100M, cpus: 0 }\n",
-      "machine.yaml:2: nodes[0].memory: 100M is not a whole number of memory blocks; use a multiple of 128M",
+      "nodes:\n  - { memory: 0x8000001, cpus: 0 }\n",
+      "machine.yaml:2: nodes[0].memory: 0x8000001 is not a whole number of pages; use a multiple of 4K",
+    ],
+    [
+      "nodes:\n  - { memory: { start: 0, end: 0x8000001 }, cpus: 0 }\n",
+      "machine.yaml:2: nodes[0].memory: the range does not start and end on a page; use multiples of 4K",
+    ],
+    [
+      "nodes:\n  - { memory: 63M, cpus: 0 }\n",
+      "machine.yaml:1: nodes: the machine can't boot with 62M of memory: use 64M or more",
+    ],
+    [
+      `${good}hidden:\n  - { start: 8G, size: 100M }\n`,
+      "machine.yaml:5: hidden[0]: the range does not start and end on a memory block; use multiples of 128M",
+    ],
+    [
+      `${good}devices:\n  - { start: 1G, size: 1G, name: Persistent Memory }\n`,
+      "machine.yaml:5: devices[0]: 1G-2G overlaps System RAM at 1M-3G: move one of them",
+    ],
+    [
+      `${good}devices:\n  - { start: 3G, size: 1M, name: Flash }\n`,
+      "machine.yaml:5: devices[0]: 3G-3073M overlaps PCI Bus 0000:00 at 3G-4076M: move one of them",
+    ],
+    [
+      `${good}devices:\n  - { start: 8G, size: 1G, name: A }\n  - { start: 8G, size: 2G, name: B }\n`,
+      "machine.yaml:6: devices[1]: 8G-10G overlaps A at 8G-9G: move one of them",
+    ],
+    [
+      "nodes:\n  - { memory: { start: 0, end: 4G }, cpus: 0 }\npci_hole: { start: 3G, end: 4G }\n",
+      "machine.yaml:3: pci_hole: the hole lies over RAM at 1M-4G: move it, or leave it out",
+    ],
+    [
+      "nodes:\n  - { memory: { start: 2M, end: 4G }, cpus: 0, hotpluggable: true }\n",
+      "machine.yaml:2: nodes[0].hotpluggable: the kernel lies in this node",
+    ],
+    [
+      `${good}physical_bits: 36\ndevices:\n  - { start: 63G, size: 2G, name: A }\n`,
+      "machine.yaml:6: devices[0]: 63G-65G is past the top of the physical address space (36 bits): raise physical_bits or move it down",
     ],
     [
       "nodes:\n  - { memory: 4G, cpus: many }\n",
@@ -167,6 +289,26 @@ describe("a YAML file that is no machine", () => {
     ],
     [`${good}distances: [[12]]\n`, "machine.yaml:4: distances[0][0]: a node is 10 from itself, not 12"],
     [
+      "nodes:\n  - { memory: 4G, cpus: 0, hotpluggable: true }\n",
+      "machine.yaml:2: nodes[0].hotpluggable: the kernel lies in this node, so it can't be taken away; leave hotpluggable out",
+    ],
+    [
+      "nodes:\n  - { cpus: 0 }\n  - { memory: 4G }\n  - memory: 4G\n    hotpluggable: maybe\n",
+      'machine.yaml:5: nodes[2].hotpluggable: "maybe" is neither true nor false',
+    ],
+    [
+      "nodes:\n  - { cpus: 0 }\n  - memory: 4G\n    hotpluggable: true\n",
+      "machine.yaml:4: nodes[1].hotpluggable: the kernel lies in this node",
+    ],
+    [
+      `${good}options:\n  kernelcore: 1G\n  movable_node: true\n`,
+      "machine.yaml:6: options.movable_node: the kernel ignores kernelcore and movablecore with it; keep one of the two ways",
+    ],
+    [
+      `${good}options: { movablecore: 1G, movable_node: true }\n`,
+      "machine.yaml:4: options.movable_node: the kernel ignores kernelcore and movablecore with it",
+    ],
+    [
       `${good}physical_bits: 32\n`,
       "machine.yaml:2: nodes[0].memory: 4G-5G is past the top of the physical address space (32 bits): raise physical_bits or move it down",
     ],
@@ -196,6 +338,15 @@ describe("a YAML file that is no machine", () => {
     "just a text\n",
   ])("%j is refused with its line and what to write instead", (text) => {
     expect(complaint(text)).toMatch(/^machine\.yaml:\d+: .{20,}/);
+  });
+
+  test.each([
+    "kernelcore: 1G",
+    "movablecore: 1G",
+    "kernelcore: 1G, movable_node: false",
+    "movable_node: true",
+  ])("%s alone is no mistake", (options) => {
+    expect(complaint(`${good}options: { ${options} }\n`)).toBe("accepted");
   });
 
   test("everything that is wrong is said at once", () => {

@@ -41,14 +41,20 @@ export const quickInvariants: readonly Invariant<Memory>[] = [
     },
   },
   {
-    name: "a node spans its zones",
+    name: "a node spans its zones, and nothing beside them",
     *check({ nodes }) {
       for (const node of nodes) {
-        for (const zone of node?.zones ?? []) {
-          if (!node || !zone.populated) continue;
-          if (zone.startPfn < node.startPfn || zone.endPfn > node.endPfn)
-            yield `${nameOf(zone)} leaves its node`;
+        if (!node) continue;
+        let start = Number.POSITIVE_INFINITY;
+        let end = 0;
+        for (const zone of node.zones) {
+          if (zone.empty) continue;
+          start = Math.min(start, zone.startPfn);
+          end = Math.max(end, zone.endPfn);
         }
+        if (end === 0) start = 0;
+        if (node.startPfn !== start || node.endPfn !== end)
+          yield `node ${node.id} spans ${spanOf(node.startPfn, node.endPfn)}, and its zones ${spanOf(start, end)}`;
       }
     },
   },
@@ -326,6 +332,10 @@ function isOnlineIn({ memmap }: Memory, zone: Zone, frame: Pfn): boolean {
 function spansFirmwareHole({ memblock }: Memory, zone: Zone): boolean {
   const frames = memblock.pfnRanges(zone.node);
   return (frames[0]?.start ?? Infinity) < zone.startPfn && (frames.at(-1)?.end ?? 0) > zone.endPfn;
+}
+
+function spanOf(start: number, end: number): string {
+  return `0x${start.toString(16)}-0x${end.toString(16)}`;
 }
 
 function nameOf({ node, name }: Zone): string {

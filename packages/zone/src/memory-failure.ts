@@ -1,7 +1,15 @@
 // Memory that the hardware says is bad. A free page is taken from the allocator for good; a page in use goes to
 // whoever maps it, through a port that the process side plugs in. Kernel counterpart: mm/memory-failure.c.
-import { KernelError, Mutex, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
-import { describePage, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
+import {
+  errnoNumber,
+  KernelError,
+  type LogLevel,
+  Mutex,
+  type Page,
+  type Pfn,
+  type Sleeps,
+} from "@hetmem/kernel";
+import { describePage, type MemMap, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import type { HotplugLocks } from "./hotplug-locks.ts";
 import type { Memory } from "./memory.ts";
 import { addTo } from "./page-alloc.ts";
@@ -10,7 +18,11 @@ import { MAX_ORDER, MigrateType } from "./zone-type.ts";
 
 /** Port: what becomes of a bad page that somebody uses. */
 export interface PoisonedPageOwner {
-  /** Kills or tells those who map it. @throws KernelError EBUSY when the page can't be taken from its users */
+  /**
+   * Kills or tells those who map it, and logs the recovery action.
+   *
+   * @throws KernelError EIO for pages that can't be taken from their users, EBUSY for one that could not this time
+   */
   hardOffline(page: Page): Sleeps<void>;
   /** Moves the contents elsewhere; the page is free afterwards. @throws KernelError EIO for pages that nobody can move, EBUSY for one that stays */
   softOffline(page: Page): Sleeps<void>;
@@ -18,10 +30,10 @@ export interface PoisonedPageOwner {
 
 export const nobodyUsesPages: PoisonedPageOwner = {
   *hardOffline() {
-    throw new KernelError("EBUSY", "the page is in use by the kernel and can't be recovered");
+    throw new KernelError("EIO", "the kernel uses it, and can't be told to stop");
   },
   *softOffline() {
-    throw new KernelError("EIO", "the page is in use by the kernel, which can't give it up");
+    throw new KernelError("EIO", "the kernel uses it, and can't give it up");
   },
 };
 
@@ -74,41 +86,45 @@ export class MemoryFailure {
   }
 
   *#fail(frame: Pfn): Sleeps<void> {
-    const page = this.#onlinePage(frame, "ENXIO");
-    const { memmap, kernel } = this.#memory;
+    const page = this.#onlinePage(frame);
+    if (page === undefined) {
+      this.#log(3, `${hex(frame)}: memory outside kernel control`);
+      throw new KernelError("ENXIO", `frame ${hex(frame)} is not online memory of this machine`);
+    }
+    const { memmap } = this.#memory;
     if (memmap.test(page, PageFlag.hwpoison)) {
-      throw new KernelError("EHWPOISON", `page 0x${frame.toString(16)} is known to be bad already`);
+      this.#log(3, `${hex(frame)}: already hardware poisoned`);
+      throw new KernelError("EHWPOISON", `page ${hex(frame)} is known to be bad already`);
     }
     this.#poison(page);
     if (this.#takeFree(page)) {
-      kernel.log.printk(
-        3,
-        `Memory failure: 0x${frame.toString(16)}: recovery action for free buddy page: Recovered`,
-      );
+      this.#log(3, `${hex(frame)}: recovery action for free buddy page: Recovered`);
       return;
     }
     try {
       yield* this.owner.hardOffline(page);
     } catch (error) {
-      kernel.log.printk(
-        3,
-        `Memory failure: 0x${frame.toString(16)}: recovery action for ${describePage(memmap, page)}: Ignored`,
-      );
-      throw error;
+      if (!(error instanceof KernelError)) throw error;
+      const unhandlable = error.errno === "EIO";
+      if (unhandlable) this.#log(3, `${hex(frame)}: unhandlable page.`);
+      const type = unhandlable ? "unknown page" : "unmapping failed page";
+      this.#log(3, `${hex(frame)}: recovery action for ${type}: Ignored`);
+      throw new KernelError("EBUSY", `${describePage(memmap, page)} can't be recovered: ${sentence(error)}`);
     }
   }
 
   *#retire(frame: Pfn): Sleeps<void> {
-    if (!this.#memory.memmap.pfnValid(frame))
-      throw new KernelError("ENXIO", `frame 0x${frame.toString(16)} is not memory of this machine`);
-    const page = this.#onlinePage(frame, "EIO");
     const { memmap, kernel } = this.#memory;
+    if (!memmap.pfnValid(frame))
+      throw new KernelError("ENXIO", `frame ${hex(frame)} is not memory of this machine`);
+    const page = this.#onlinePage(frame);
+    if (page === undefined) throw new KernelError("EIO", `frame ${hex(frame)} is not online`);
     if (memmap.test(page, PageFlag.hwpoison)) {
-      kernel.log.printk(6, `soft_offline_page: 0x${frame.toString(16)} page already poisoned`);
+      kernel.log.printk(6, `soft_offline_page: ${hex(frame)} page already poisoned`);
       return;
     }
     if (!this.#takeFree(page)) {
-      yield* this.owner.softOffline(page);
+      yield* this.#moveAway(page, frame);
       if (!this.#takeFree(page))
         throw new KernelError(
           "EBUSY",
@@ -118,17 +134,40 @@ export class MemoryFailure {
     this.#poison(page);
   }
 
-  #onlinePage(frame: Pfn, errno: "ENXIO" | "EIO"): Page {
-    const { memmap } = this.#memory;
-    if (!memmap.pfnValid(frame) || !memmap.sections.has(sectionOfPfn(frame), SectionFlag.online)) {
-      throw new KernelError(errno, `frame 0x${frame.toString(16)} is not online memory of this machine`);
+  /** @see soft_offline_in_use_page() */
+  *#moveAway(page: Page, frame: Pfn): Sleeps<void> {
+    const { memmap, kernel } = this.#memory;
+    try {
+      yield* this.owner.softOffline(page);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      // migrate_pages() gives how many pages stayed, or the errno that stopped it.
+      const result = error.errno === "EBUSY" ? 1 : -errnoNumber(error.errno);
+      if (error.errno === "EIO") this.#log(3, `${hex(frame)}: unhandlable page.`);
+      else
+        kernel.log.printk(
+          6,
+          `soft offline: ${hex(frame)}: page migration failed ${result}, type ${flagsOf(memmap, page)}`,
+        );
+      throw new KernelError(error.errno, `${describePage(memmap, page)} stays in use: ${sentence(error)}`);
     }
+  }
+
+  /** The struct page of a frame, initialised; undefined where none is online. @see pfn_to_online_page() */
+  #onlinePage(frame: Pfn): Page | undefined {
+    const { memmap } = this.#memory;
+    if (!memmap.pfnValid(frame) || !memmap.sections.has(sectionOfPfn(frame), SectionFlag.online))
+      return undefined;
     const page = memmap.pfnToPage(frame);
     if (!memmap.initialised(page)) {
       for (const node of this.#memory.nodes)
         for (const zone of node?.zones ?? []) zone.deferred.touch(zone, frame);
     }
     return page;
+  }
+
+  #log(level: LogLevel, text: string): void {
+    this.#memory.kernel.log.printk(level, `Memory failure: ${text}`);
   }
 
   #poison(page: Page): void {
@@ -158,4 +197,20 @@ export class MemoryFailure {
     }
     return false;
   }
+}
+
+/** A frame as `%#lx` prints it: zero has no prefix. */
+function hex(frame: Pfn): string {
+  return frame === 0 ? "0" : `0x${frame.toString(16)}`;
+}
+
+/** The flags of a page as `%pGp` prints them. */
+function flagsOf(memmap: MemMap, page: Page): string {
+  const names = Object.entries(PageFlag).filter(([, bit]) => memmap.test(page, bit));
+  return `0x${(memmap.flags(page) >>> 0).toString(16)}(${names.map(([name]) => name).join("|")})`;
+}
+
+/** A KernelError's sentence without its errno. */
+function sentence(error: KernelError): string {
+  return error.message.slice(error.errno.length + 2);
 }

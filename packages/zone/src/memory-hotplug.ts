@@ -145,7 +145,7 @@ export class MemoryHotplug {
     }
     if (this.autoOnline === "offline") return;
     try {
-      for (const block of this.blocksIn(start, size)) yield* onlineBlock(this, block, this.autoOnline);
+      for (const block of this.blocksIn(start, size)) yield* onlineBlock(this, block, this.#autoOnlineType());
     } catch (error) {
       // The memory is there all the same: the first block that stays offline ends it, as it does in walk_memory_blocks().
       if (!(error instanceof KernelError)) throw error;
@@ -289,6 +289,11 @@ export class MemoryHotplug {
       found += Math.max(0, Math.floor((match.end + 1) / PAGE_SIZE) - Math.ceil(match.start / PAGE_SIZE));
     }
     return found;
+  }
+
+  /** Somebody may turn it off while blocks go online one after the other: the rest goes online all the same. @see memory_subsys_online() */
+  #autoOnlineType(): OnlineType {
+    return this.autoOnline === "offline" ? "online" : this.autoOnline;
   }
 
   /** Best effort, as the kernel's: what first went wrong is what the caller hears of. @see try_reonline_memory_block() */

@@ -3,6 +3,7 @@ import { GiB, KernelBug, KernelError, MiB, nodeId, physAddr, run, type Uevent } 
 import { NO_ZONE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import { formatIomem } from "@hetmem/resource";
 import { expect, test } from "vitest";
+import { strictPlacement } from "../src/index.ts";
 import { addHotplugMachineMemory, hotplugMachine, outcome } from "./hotplug-machine.ts";
 
 const BLOCK = 128 * MiB;
@@ -180,6 +181,16 @@ test("what was added and removed leaves the machine exactly as it was", () => {
 test("blocks go online as they are added when auto_online_blocks says so", () => {
   const machine = hotplugMachine();
   machine.hotplug.autoOnline = "online_movable";
+  machine.add(START, { size: 2 * BLOCK });
+  expect([32, 33].map((id) => machine.hotplug.block(id).zone?.name)).toEqual(["Movable", "Movable"]);
+});
+
+test("blocks that were to go online do so even where auto_online_blocks is turned off under way", () => {
+  const machine = hotplugMachine({ placement: () => strictPlacement });
+  machine.hotplug.autoOnline = "online_movable";
+  machine.hotplug.notifiers.register(function* () {
+    machine.hotplug.autoOnline = "offline";
+  });
   machine.add(START, { size: 2 * BLOCK });
   expect([32, 33].map((id) => machine.hotplug.block(id).zone?.name)).toEqual(["Movable", "Movable"]);
 });

@@ -167,6 +167,26 @@ describe("where zones end", () => {
     expect(sizes(memory, "Movable", 1)).toEqual([6144, 14336, 8192]);
   });
 
+  test("a node that is all the kernel's has no Movable zone, and the others make up for what it lacks", () => {
+    const nodes = [
+      { id: N0, cpus: [0], memory: [{ start: at(0), end: at(8 * GiB) }] },
+      { id: N1, cpus: [1], memory: [{ start: at(8 * GiB), end: at(9 * GiB) }] },
+    ];
+    const memory = boot(nodes, { kernelcore: 6 * GiB });
+    expect(sizes(memory, "Movable")).toEqual([5120, 8192, 3072]);
+    expect(sizes(memory, "Movable", 1)).toEqual([0, 0, 0]);
+  });
+
+  test("what is left of kernelcore= once it is spread evenly, less than a page a node, is nobody's", () => {
+    const nodes = [
+      { id: N0, cpus: [0], memory: [{ start: at(0), end: at(8 * GiB) }] },
+      { id: N1, cpus: [1], memory: [{ start: at(8 * GiB), end: at(16 * GiB) }] },
+    ];
+    const memory = boot(nodes, { kernelcore: 12 * GiB + 4096 });
+    expect(sizes(memory, "Movable")).toEqual([6144, 8192, 2048]);
+    expect(sizes(memory, "Movable", 1)).toEqual([14336, 16384, 2048]);
+  });
+
   test("movablecore= takes its size from the end, spread over the nodes", () => {
     const memory = oneNode([[0, 8 * GiB]], { movablecore: GiB });
     expect(sizes(memory, "Movable")).toEqual([7168, 8192, 1024]);

@@ -42,6 +42,8 @@ const BLOCK = 128 * MiB;
 export interface HotplugMachineOptions {
   /** Ranges of node 0's boot memory in bytes: the first GiB when absent. */
   readonly memory?: readonly (readonly [start: number, end: number])[];
+  /** Bytes that may be added: 1 GiB when absent. */
+  readonly room?: number;
   readonly placement?: (groups: MemoryGroups) => Placement;
   readonly movableNode?: boolean;
   readonly memmapOnMemory?: boolean;
@@ -87,7 +89,7 @@ export function hotplugMachine(options: HotplugMachineOptions = {}): HotplugMach
       [20, 10],
     ],
     physicalBits,
-    maxPages: (ranges.reduce((sum, [start, end]) => sum + end - start, 0) + GiB) / 4096,
+    maxPages: (ranges.reduce((sum, [start, end]) => sum + end - start, 0) + (options.room ?? GiB)) / 4096,
     reserved: [],
     ...(options.movableNode && { movable_node: true }),
   });

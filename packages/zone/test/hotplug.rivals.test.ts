@@ -8,6 +8,7 @@ import {
   condResched,
   GiB,
   KernelBug,
+  KernelError,
   MiB,
   nodeId,
   type Page,
@@ -23,18 +24,38 @@ import {
   Gfp,
   GFP_HIGHUSER_MOVABLE,
   GFP_KERNEL,
+  type MemoryAction,
   memoryInvariants,
+  MigrateType,
+  movePfnRangeToZone,
   offlineBlock,
   onlineBlock,
   type OnlineType,
   quickInvariants,
+  removePfnRangeFromZone,
+  type Zone,
+  ZoneType,
 } from "../src/index.ts";
-import { hotplugMachine, type HotplugMachine, OwnedPages, underLock } from "./hotplug-machine.ts";
+import {
+  hotplugMachine,
+  type HotplugMachine,
+  type HotplugMachineOptions,
+  OwnedPages,
+  underLock,
+} from "./hotplug-machine.ts";
 
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 const BLOCK = 128 * MiB;
 const START = 4 * GiB;
+
+interface CaseOptions extends HotplugMachineOptions {
+  /** Every struct page is looked at in the end of one schedule in so many: it takes as long as the schedule. */
+  readonly walkEvery?: number;
+}
+
+/** Little memory at boot, so that a case is cheap. */
+const SMALL: CaseOptions = { memory: [[0, 64 * MiB]], walkEvery: 4 };
 const TYPES: readonly [OnlineType, ...OnlineType[]] = ["online", "online_kernel", "online_movable"];
 
 /** Adds a block, onlines it, takes it offline and removes it. */
@@ -74,17 +95,78 @@ function* reader({ hotplug, memory }: HotplugMachine): Sleeps<void> {
   }
 }
 
+/** Maps a range of device memory into ZONE_DEVICE and unmaps it, as memremap does, with struct pages of a block at most. */
+function* driver({ hotplug, memory }: HotplugMachine, start: number, size: number): Sleeps<void> {
+  const [address, frame, pages] = [physAddr(start), (start / 4096) as Pfn, size / 4096];
+  const zone = memory.nodes[0]?.zones[ZoneType.Device] as Zone;
+  const changing = (change: () => Sleeps<void>): Sleeps<void> =>
+    underLock(hotplug, function* () {
+      yield* hotplug.locks.memHotplugBegin();
+      try {
+        yield* change();
+      } finally {
+        hotplug.locks.memHotplugDone();
+      }
+    });
+  yield* changing(function* () {
+    yield* hotplug.archAddMemory(nodeId(0), address, size, { altmap: undefined, memoryBlocks: false });
+    movePfnRangeToZone(memory, zone, frame, pages, MigrateType.Movable);
+  });
+  for (let i = 0; i < 3; i++) {
+    yield condResched;
+    const page = memory.memmap.pfnToPage((frame + pages - 1) as Pfn);
+    if (memory.memmap.zoneOf(page) !== ZoneType.Device)
+      throw new KernelBug(`frame 0x${(frame + pages - 1).toString(16)} left ZONE_DEVICE`);
+  }
+  yield* changing(function* () {
+    removePfnRangeFromZone(memory, zone, frame, pages);
+    yield* hotplug.archRemoveMemory(address, size);
+  });
+}
+
+/** Refuses a third of what is about to happen, and checks that each change that was announced ended in one way. */
+function refusingNotifier({ hotplug }: HotplugMachine, random: Random): () => void {
+  const counts = new Map<MemoryAction, number>();
+  hotplug.notifiers.register(function* (action) {
+    yield condResched;
+    counts.set(action, (counts.get(action) ?? 0) + 1);
+    const refuses = random.chance(1, 3);
+    if (action === "MEM_GOING_ONLINE" && refuses)
+      throw new KernelError("ENOMEM", "no room for page extensions");
+    if (action === "MEM_GOING_OFFLINE" && refuses) throw new KernelError("EBUSY", "the driver still uses it");
+  });
+  return () => {
+    for (const state of ["ONLINE", "OFFLINE"] as const) {
+      const [going = 0, done = 0, cancelled = 0] = (["MEM_GOING_", "MEM_", "MEM_CANCEL_"] as const).map(
+        (verb) => counts.get(`${verb}${state}`),
+      );
+      if (going !== done + cancelled)
+        throw new KernelBug(`${going} changes to ${state}, ${done + cancelled} ended`);
+    }
+  };
+}
+
 function scenario(
   rivals: (machine: HotplugMachine, random: Random) => Scenario["tasks"],
+  { walkEvery = 1, ...options }: CaseOptions = {},
+  atEnd: (machine: HotplugMachine) => void = () => {},
 ): (seed: number) => Scenario {
   return (seed) => {
-    const machine = hotplugMachine({ memory: [[0, 256 * MiB]] });
+    const machine = hotplugMachine({
+      memory: [[0, 256 * MiB]],
+      room: 2 * BLOCK,
+      physicalBits: 36,
+      ...options,
+    });
     const tasks = rivals(machine, new Random(seed));
     return {
       kernel: machine.kernel,
       tasks,
       afterStep: () => assertInvariants(machine.memory, quickInvariants),
-      afterwards: () => assertInvariants(machine.memory, memoryInvariants),
+      afterwards: () => {
+        assertInvariants(machine.memory, seed % walkEvery === 0 ? memoryInvariants : quickInvariants);
+        atEnd(machine);
+      },
     };
   };
 }
@@ -174,6 +256,74 @@ const cases: Readonly<
       };
     }),
     ["first: done", "second: done", "owner: done"],
+  ],
+  "drivers map and unmap device memory, the same or its neighbour, while RAM comes and goes": [
+    scenario(
+      (machine, random) => ({
+        first: () => driver(machine, START + BLOCK, BLOCK / 2),
+        second: () => driver(machine, START + BLOCK + random.pick([0, BLOCK / 2]), BLOCK / 2),
+        admin: () => lifeOfBlock(machine, 32, random.pick(TYPES)),
+      }),
+      SMALL,
+      ({ hotplug, memory }) => {
+        if (hotplug.blocks.has(32)) return;
+        if (hotplug.vmemmap.framesInUse > 0) throw new KernelBug("struct pages of nothing are left");
+        if (memory.memmap.sections.present().length > 1) throw new KernelBug("a section of nothing is left");
+      },
+    ),
+    ["first: done", "first: EEXIST", "second: done", "second: EEXIST", "admin: done", "admin: EBUSY"],
+  ],
+  "blocks that hold their own struct pages come and go beside an allocator": [
+    scenario(
+      (machine, random) => ({
+        first: () => lifeOfBlock(machine, 32, random.pick(TYPES)),
+        second: () => lifeOfBlock(machine, random.pick([32, 33]), random.pick(TYPES)),
+        allocator: () => allocator(machine, random),
+      }),
+      { ...SMALL, memmapOnMemory: true },
+      ({ hotplug }) => {
+        if (hotplug.vmemmap.framesInUse > 0) throw new KernelBug("struct pages lie outside of their block");
+      },
+    ),
+    ["first: done", "first: EBUSY", "second: done", "second: EEXIST", "allocator: done"],
+  ],
+  "blocks go online as they are added, and somebody takes them offline or turns that off": [
+    scenario((machine, random) => {
+      const { hotplug } = machine;
+      hotplug.autoOnline = random.pick(TYPES);
+      return {
+        *first() {
+          yield* underLock(hotplug, () => hotplug.addMemory(nodeId(0), physAddr(START), 2 * BLOCK));
+        },
+        *second() {
+          while (!hotplug.blocks.has(33)) yield condResched;
+          yield* underLock(hotplug, () => offlineBlock(hotplug, hotplug.block(33)));
+          yield* underLock(hotplug, () => hotplug.removeMemory(physAddr(START + BLOCK), BLOCK));
+        },
+        *turner() {
+          yield condResched;
+          hotplug.autoOnline = "offline";
+        },
+      };
+    }, SMALL),
+    ["first: done", "second: done", "turner: done"],
+  ],
+  "a notifier sleeps, and refuses some of what two administrators want": [
+    (seed) => {
+      let checkNotified = (): void => {};
+      return scenario(
+        (machine, random) => {
+          checkNotified = refusingNotifier(machine, random);
+          return {
+            first: () => lifeOfBlock(machine, 32, random.pick(TYPES)),
+            second: () => lifeOfBlock(machine, 33, random.pick(TYPES)),
+          };
+        },
+        SMALL,
+        () => checkNotified(),
+      )(seed);
+    },
+    ["first: done", "first: ENOMEM", "first: EBUSY", "second: done", "second: ENOMEM", "second: EBUSY"],
   ],
 };
 

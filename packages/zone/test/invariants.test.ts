@@ -80,11 +80,36 @@ describe("a rule says so when", () => {
         zone.presentPages = zone.managedPages - 1;
       },
     ],
-    "a zone leaves its node": [
-      "a node spans its zones",
+    "a zone ends behind its node": [
+      "a node spans its zones, and nothing beside them",
       (memory) => {
         const node = memory.nodes[0];
         if (node) node.spannedPages -= 1;
+      },
+    ],
+    "a node ends behind its zones": [
+      "a node spans its zones, and nothing beside them",
+      (memory) => {
+        const node = memory.nodes[0];
+        if (node) node.spannedPages += 1;
+      },
+    ],
+    "a node begins before its zones": [
+      "a node spans its zones, and nothing beside them",
+      (memory) => {
+        const node = memory.nodes[1];
+        if (!node) throw new Error("no node 1");
+        node.startPfn = (node.startPfn - 512) as Pfn;
+        node.spannedPages += 512;
+      },
+    ],
+    "a zone without pages lies outside of its node": [
+      "a node spans its zones, and nothing beside them",
+      (memory) => {
+        const device = memory.nodes[0]?.zones[ZoneType.Device];
+        if (!device) throw new Error("no Device");
+        device.startPfn = 0x900000 as Pfn;
+        device.spannedPages = 512;
       },
     ],
     "free pages are miscounted": [

@@ -1,5 +1,5 @@
 // Soft and hard offlining of single pages, and what becomes of their blocks.
-import { GiB, nodeId, type Pfn, run } from "@hetmem/kernel";
+import { type Errno, GiB, KernelError, nodeId, type Pfn, run, type Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { GFP_KERNEL } from "../src/index.ts";
@@ -14,6 +14,27 @@ function machineWithMovableBlock(): HotplugMachine {
   return machine;
 }
 
+/** What the log says of pages that fail, without its times. */
+function failureLog({ kernel }: HotplugMachine): string[] {
+  return kernel.log
+    .format()
+    .split("\n")
+    .map((line) => line.replace(/^\[ *[\d.]+\] /, ""))
+    .filter((line) => /^(Memory failure|soft.offline)/.test(line));
+}
+
+/** The frame of a page on an LRU list, whose owner refuses everything with the given errno. */
+function frameOwned(machine: HotplugMachine, errno: Errno): Pfn {
+  const { allocator, memmap } = machine.memory;
+  const page = allocator.allocPages(GFP_KERNEL, 0, nodeId(0));
+  memmap.set(page, PageFlag.lru | PageFlag.uptodate);
+  const refuse = function* (): Sleeps<void> {
+    throw new KernelError(errno, "somebody holds on to it");
+  };
+  machine.failure.owner = { hardOffline: refuse, softOffline: refuse };
+  return memmap.pageToPfn(page);
+}
+
 test("a free page that fails hard leaves the allocator, and its neighbours stay", () => {
   const machine = machineWithMovableBlock();
   const free = machine.freePages();
@@ -23,6 +44,70 @@ test("a free page that fails hard leaves the allocator, and its neighbours stay"
   expect(machine.kernel.log.format()).toContain(
     "Memory failure: 0x100003: recovery action for free buddy page: Recovered",
   );
+});
+
+test("a frame that is not online is outside of the kernel's control, and the log says so of a hard failure alone", () => {
+  const machine = hotplugMachine();
+  machine.add(4 * GiB);
+  expect(outcome(() => run(machine.failure.softOffline(FRAME)))).toBe("EIO");
+  expect(failureLog(machine)).toEqual([]);
+  expect(outcome(() => run(machine.failure.hardOffline(FRAME)))).toBe("ENXIO");
+  expect(failureLog(machine)).toEqual(["Memory failure: 0x100003: memory outside kernel control"]);
+});
+
+test("a page of the kernel that fails hard is EBUSY, poisoned all the same, and the log calls it unhandlable", () => {
+  const machine = hotplugMachine();
+  const { allocator, memmap } = machine.memory;
+  const page = allocator.allocPages(GFP_KERNEL, 0, nodeId(0));
+  const frame = memmap.pageToPfn(page);
+  expect(() => run(machine.failure.hardOffline(frame))).toThrow(
+    /^EBUSY: page 0x\w+ \(refcount 1, .*\) can't be recovered: the kernel uses it/,
+  );
+  expect(failureLog(machine)).toEqual([
+    `Memory failure: 0x${frame.toString(16)}: unhandlable page.`,
+    `Memory failure: 0x${frame.toString(16)}: recovery action for unknown page: Ignored`,
+  ]);
+  expect(memmap.test(page, PageFlag.hwpoison)).toBe(true);
+  expect(machine.memory.counters.poisonedPages).toBe(1);
+});
+
+test("a page that its users would not let go is logged as one that could not be unmapped", () => {
+  const machine = hotplugMachine();
+  const frame = frameOwned(machine, "EBUSY");
+  expect(outcome(() => run(machine.failure.hardOffline(frame)))).toBe("EBUSY");
+  expect(failureLog(machine)).toEqual([
+    `Memory failure: 0x${frame.toString(16)}: recovery action for unmapping failed page: Ignored`,
+  ]);
+});
+
+test("a page of the kernel that is to be soft-offlined is logged as unhandlable, and as nothing else", () => {
+  const machine = hotplugMachine();
+  const frame = frameOwned(machine, "EIO");
+  expect(outcome(() => run(machine.failure.softOffline(frame)))).toBe("EIO");
+  expect(failureLog(machine)).toEqual([`Memory failure: 0x${frame.toString(16)}: unhandlable page.`]);
+});
+
+test.each([
+  ["EBUSY", 1],
+  ["ENOMEM", -12],
+] as const)("a page that could not move for %s is logged with %d and its flags", (errno, result) => {
+  const machine = hotplugMachine();
+  const frame = frameOwned(machine, errno);
+  expect(outcome(() => run(machine.failure.softOffline(frame)))).toBe(errno);
+  expect(failureLog(machine)).toEqual([
+    expect.stringMatching(
+      new RegExp(
+        `^soft offline: 0x${frame.toString(16)}: page migration failed ${result}, type 0x\\w+\\(uptodate\\|lru\\)$`,
+      ),
+    ),
+  ]);
+  expect(machine.memory.counters.poisonedPages).toBe(0);
+});
+
+test("frame 0 has no prefix in the log", () => {
+  const machine = hotplugMachine();
+  expect(outcome(() => run(machine.failure.hardOffline(0 as Pfn)))).toBe("EBUSY");
+  expect(failureLog(machine)[0]).toBe("Memory failure: 0: unhandlable page.");
 });
 
 test("a page that is soft-offlined twice is already poisoned the second time, and that is no error", () => {
@@ -37,6 +122,8 @@ test("a page that failed hard once is EHWPOISON the second time", () => {
   const machine = machineWithMovableBlock();
   run(machine.failure.hardOffline(FRAME));
   expect(outcome(() => run(machine.failure.hardOffline(FRAME)))).toBe("EHWPOISON");
+  expect(failureLog(machine).at(-1)).toBe("Memory failure: 0x100003: already hardware poisoned");
+  expect(machine.memory.counters.poisonedPages).toBe(1);
 });
 
 test("a frame without a struct page is ENXIO, one that isn't online is EIO for soft and ENXIO for hard offlining", () => {

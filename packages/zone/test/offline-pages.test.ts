@@ -1,7 +1,15 @@
 // Onlining and offlining: who may refuse, what holds a block, and how zones and nodes shrink.
 import { GiB, KernelBug, KernelError, MiB, nodeId, type Page, run, type Uevent } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
-import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL, offlineBlock, onlineBlock } from "../src/index.ts";
+import {
+  allZones,
+  GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
+  offlineBlock,
+  onlineBlock,
+  type ZoneName,
+  ZoneType,
+} from "../src/index.ts";
 import { hotplugMachine, type HotplugMachine, outcome, OwnedPages } from "./hotplug-machine.ts";
 
 const BLOCK = 128 * MiB;
@@ -13,6 +21,16 @@ function machineWithBlocks(count: number): HotplugMachine {
   return machine;
 }
 
+/** Min, low and high of a zone of node 0. */
+function watermarks({ memory }: HotplugMachine, name: ZoneName): number[] {
+  const { min, low, high } = memory.nodes[0]?.zones[ZoneType[name]]?.watermark ?? {};
+  return [min ?? 0, low ?? 0, high ?? 0];
+}
+
+function managedPages({ memory }: HotplugMachine): number {
+  return [...allZones(memory)].reduce((sum, zone) => sum + zone.managedPages, 0);
+}
+
 describe("onlining", () => {
   test("gives the block's pages to the allocator, and the zone spans them", () => {
     const machine = machineWithBlocks(1);
@@ -20,6 +38,19 @@ describe("onlining", () => {
     machine.online(32, "online_kernel");
     expect(machine.freePages() - free).toBe(32_768);
     expect(machine.spans()["Normal"]).toEqual([0x100000, 32_768]);
+  });
+
+  test("gives the zone its share of min_free_kbytes, which the others have less of", () => {
+    const machine = machineWithBlocks(1);
+    const [before] = watermarks(machine, "DMA32");
+    expect(watermarks(machine, "Movable")).toEqual([0, 0, 0]);
+    machine.online(32, "online_movable");
+    const [min = 0, low = 0, high = 0] = watermarks(machine, "Movable");
+    const share = (32_768 / managedPages(machine)) * (machine.memory.counters.minFreeKbytes / 4);
+    expect(min).toBe(Math.floor(share));
+    expect(low).toBeGreaterThan(min);
+    expect(high).toBeGreaterThan(low);
+    expect(watermarks(machine, "DMA32")[0]).toBeLessThan(before ?? 0);
   });
 
   test("pages of a fresh block are used last, so that it may leave again", () => {
@@ -177,6 +208,19 @@ describe("offlining", () => {
     machine.offline(33);
     machine.offline(32);
     expect(span()).toEqual([first, 0x40000]);
+  });
+
+  test("the zone keeps free no more than the share of the blocks that are left", () => {
+    const machine = machineWithBlocks(2);
+    machine.online(32, "online_movable");
+    machine.online(33, "online_movable");
+    const [both = 0] = watermarks(machine, "Movable");
+    machine.offline(33);
+    const share = (32_768 / managedPages(machine)) * (machine.memory.counters.minFreeKbytes / 4);
+    expect(watermarks(machine, "Movable")[0]).toBe(Math.floor(share));
+    expect(both).toBeGreaterThan(share);
+    machine.offline(32);
+    expect(watermarks(machine, "Movable")).toEqual([0, 0, 0]);
   });
 
   test("a hole in the middle does not shrink the zone", () => {

@@ -177,6 +177,42 @@ describe("auto-movable placement, as of e83a437faa62", () => {
     expect(machine.hotplug.block(32).zone?.name).toBe("Normal");
   });
 
+  /** A machine with kernel memory for two and a half blocks of Movable from boot, and seven more blocks: 32 to 38. */
+  function machineWithGroup(blocksOfGroup: number): HotplugMachine {
+    const machine = hotplugMachine({ memory: [[0, 2.5 * BLOCK]], placement: ratio(100) });
+    const group = machine.hotplug.groups.register(nodeId(0), { type: "dynamic", unitPages: BLOCK / 4096 });
+    for (let i = 0; i < 7; i++) machine.add(4 * GiB + i * BLOCK, i < blocksOfGroup ? { group } : {});
+    return machine;
+  }
+
+  function onlinedZones(machine: HotplugMachine, ids: readonly number[]): (string | undefined)[] {
+    return ids.map((id) => {
+      machine.online(id, "online");
+      return machine.hotplug.block(id).zone?.name;
+    });
+  }
+
+  test("kernel memory of a device that grows allows for more Movable of the same device", () => {
+    const machine = machineWithGroup(7);
+    machine.online(32, "online_kernel");
+    expect(onlinedZones(machine, [33, 34, 35, 36])).toEqual(["Movable", "Movable", "Movable", "Normal"]);
+  });
+
+  test("but not for more Movable of anybody else", () => {
+    const machine = machineWithGroup(2);
+    machine.online(32, "online_kernel");
+    machine.online(33, "online_kernel");
+    expect(onlinedZones(machine, [34, 35, 36])).toEqual(["Movable", "Movable", "Normal"]);
+  });
+
+  test("Movable of a device counts against others only as far as its own kernel memory does not allow for it", () => {
+    const machine = machineWithGroup(3);
+    machine.online(32, "online_kernel");
+    machine.online(33, "online_movable");
+    machine.online(34, "online_movable");
+    expect(onlinedZones(machine, [35, 36])).toEqual(["Movable", "Normal"]);
+  });
+
   test("a ratio of 0 keeps everything in kernel zones", () => {
     const machine = hotplugMachine({ memory: [[0, GiB]], placement: ratio(0) });
     machine.add(4 * GiB);

@@ -41,6 +41,7 @@ export function captureHost(tree: HostTree, profile: ProfileName): Capture {
   const ramBytes = systemRam(host.iomem).reduce((bytes, range) => bytes + range.end - range.start, 0);
   refuseOtherPageSizes(tree, host, ramBytes);
   refuseMissingNodes(tree, host, memory);
+  refuseUnlistedNodes(tree, host);
   const ids = possibleNodes(host, affinity, notices);
   const { usage } = usageOfHost(host);
   const blockSize = host.blocks?.blockSize ?? DEFAULT_BLOCK_SIZE;
@@ -89,6 +90,17 @@ function refuseMissingNodes(tree: HostTree, host: Host, memory: NodeMemory): voi
       `${fileLabel(tree, "/proc/zoneinfo")} has no zones of node ${node}, which has memory, so the file is cut short: capture it again`,
     );
   }
+}
+
+/** A capture of several nodes without their folder would become a machine of one. */
+function refuseUnlistedNodes(tree: HostTree, host: Host): void {
+  const nodes = new Set(host.zoneinfo.zones.map((zone) => zone.node));
+  if (host.nodes || nodes.size < 2) return;
+  const folder = "/sys/devices/system/node";
+  throw new KernelError(
+    "ENOENT",
+    `${fileLabel(tree, folder)} is missing, and it holds which memory and CPUs each of the ${nodes.size} nodes in proc/zoneinfo has: ${tree.live ? "mount /sys" : `capture it again with ${folder.slice(1)} in it`}`,
+  );
 }
 
 function possibleNodes(host: Host, affinity: Affinity, notices: string[]): NodeId[] {

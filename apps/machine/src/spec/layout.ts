@@ -39,8 +39,10 @@ export function placeMemory(
 
 /** What of a placed range is RAM to the kernel: all of it but page 0 and the video memory and ROMs below 1 MiB. */
 export function usableRam({ start, end }: MemoryRange): MemoryRange[] {
-  if (start !== 0 || end <= LOW_END) return [{ start, end }];
-  return [LOW_RAM, range(LOW_END, end)];
+  return [
+    range(Math.max(start, LOW_RAM.start), Math.min(end, LOW_RAM.end)),
+    range(Math.max(start, LOW_END), end),
+  ].filter((piece) => piece.start < piece.end);
 }
 
 /**
@@ -57,7 +59,7 @@ export function layoutIomem(
   const lines: IomemEntry[] = ram.map(({ start, end }) =>
     entry(start, end, "System RAM", kernelImage(start, end)),
   );
-  if (ram.some((piece) => piece.start === LOW_RAM.start)) {
+  if (ram.some((piece) => piece.start < LOW_END)) {
     lines.push(entry(0, LOW_RAM.start, "Reserved"), entry(LOW_RAM.end, 0xa0000, "Reserved"));
     lines.push(entry(0xa0000, 0xc0000, "PCI Bus 0000:00"), entry(0xf0000, LOW_END, "System ROM"));
   }

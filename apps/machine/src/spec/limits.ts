@@ -15,6 +15,8 @@ const PHYSICAL_BITS_MIN = 32;
 const PHYSICAL_BITS_MAX = 52;
 /** @see NODES_SHIFT in arch/x86/Kconfig: 1,024 nodes at most */
 const NODES_MAX = 1024;
+/** The kernel's image ends below 48 MiB, and its first programs want some, too. */
+const BOOT_MEMORY_MIN = 64 * MiB;
 const LOCAL_DISTANCE = 10;
 const DISTANCE_MAX = 255;
 
@@ -86,8 +88,16 @@ function* checkNodes({ nodes }: MachineSpec): Generator<SpecProblem> {
 
 function* checkMemory(spec: MachineSpec): Generator<SpecProblem> {
   const top = 2 ** spec.physicalBits;
-  if (spec.nodes.every((node) => node.memory.length === 0))
+  const bytes = spec.nodes
+    .flatMap((node) => node.memory)
+    .reduce((sum, { start, end }) => sum + Math.max(0, end - start), 0);
+  if (bytes === 0)
     yield { path: ["nodes"], message: "no node has memory: give one of them some, such as memory: 4G" };
+  else if (bytes < BOOT_MEMORY_MIN - MiB)
+    yield {
+      path: ["nodes"],
+      message: `the machine can't boot with ${Math.floor(bytes / MiB)}M of memory: use ${writeSize(BOOT_MEMORY_MIN)} or more`,
+    };
   const placed = [...placedMemory(spec)].sort((a, b) => a.start - b.start);
   for (const [index, range] of placed.entries()) {
     const { path, start, end } = range;

@@ -19,10 +19,15 @@ export interface MemoryRange {
   readonly end: PhysAddr;
 }
 
+export interface BootRange extends MemoryRange {
+  /** The firmware says that it may be taken away while the machine runs: with movable_node it is ZONE_MOVABLE. */
+  readonly hotpluggable?: boolean;
+}
+
 export interface NodeSpec {
   readonly id: NodeId;
   /** Memory that is there at boot, ascending. Empty for a node that hotplug may fill. */
-  readonly memory: readonly MemoryRange[];
+  readonly memory: readonly BootRange[];
   readonly cpus: readonly number[];
   /** Where ZONE_MOVABLE begins in this node; wins over kernelcore and movablecore. @see zone_movable_pfn in mm/page_alloc.c */
   readonly movableFrom?: PhysAddr;

@@ -46,6 +46,8 @@ const node = object({
   id: v.optional(count),
   memory: v.optional(v.lazy((input) => (Array.isArray(input) ? v.array(memory) : memory))),
   cpus: v.optional(cpus),
+  /** The node may be taken away while the machine runs. */
+  hotpluggable: v.optional(flag),
 });
 
 const options = object({

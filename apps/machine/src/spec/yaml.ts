@@ -1,9 +1,10 @@
 // A machine in a YAML file. The form is for people: sizes with suffixes, memory laid out by itself, a default for all that
 // can have one; and each complaint names file, line, place, what was there and what to write instead.
 import { basename } from "node:path";
-import { isAligned, KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
+import { GiB, isAligned, KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
 import { isMap, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { bootUsageOf } from "./boot-reserve.ts";
+import { deviceProblems } from "./devices.ts";
 import { defaultPciHole, layoutIomem, type MemoryWish, placeMemory, usableRam } from "./layout.ts";
 import { checkBlockSize, checkLimits } from "./limits.ts";
 import type {
@@ -20,6 +21,8 @@ import { writeSize } from "./size.ts";
 import { type MachineFile, type RangeWish, readMachineFile } from "./yaml-schema.ts";
 
 const DEFAULT_BLOCK_SIZE = 128 * MiB;
+const LARGE_BLOCK_SIZE = 2 * GiB;
+const LARGE_BLOCKS_FROM = 64 * GiB;
 const DEFAULT_PHYSICAL_BITS = 46;
 const DEFAULT_PROFILE: ProfileName = "v5.1";
 const LOCAL_DISTANCE = 10;
@@ -76,15 +79,18 @@ function specOf(
   profile: ProfileName | undefined,
 ): { spec: MachineSpec; problems: SpecProblem[] } {
   const problems: SpecProblem[] = [];
-  const blockSize = file.block_size ?? DEFAULT_BLOCK_SIZE;
+  const blockSize = file.block_size ?? defaultBlockSize(file);
   const hole = pciHole(file, blockSize, problems);
   const placed = placeMemory(
-    file.nodes.map((_, index) => wishes(file, index, blockSize, problems)),
+    file.nodes.map((_, index) => wishes(file, index, problems)),
     hole,
   );
   const nodes: NodeSpec[] = file.nodes.map((node, index) => ({
     id: nodeId(node.id ?? index),
-    memory: (placed[index] ?? []).flatMap(usableRam).sort((a, b) => a.start - b.start),
+    memory: (placed[index] ?? [])
+      .flatMap(usableRam)
+      .sort((a, b) => a.start - b.start)
+      .map((range) => (node.hotpluggable ? { ...range, hotpluggable: true } : range)),
     cpus: node.cpus ?? [],
   }));
   if (nodes.some((node, index) => index > 0 && node.id <= (nodes[index - 1]?.id ?? 0))) {
@@ -93,24 +99,25 @@ function specOf(
       message: "the ids of nodes must rise; order them, or leave the ids out",
     });
   }
+  problems.push(...movableNodeProblems(file, nodes));
   const hidden = (file.hidden ?? []).map((range, index) =>
     hiddenRange(range, index, nodes, blockSize, problems),
   );
   const devices = (file.devices ?? []).map((device, index) => deviceLine(device, index, problems));
+  const physicalBits = file.physical_bits ?? DEFAULT_PHYSICAL_BITS;
+  const ram = nodes.flatMap((node) => node.memory);
+  problems.push(...holeProblems(ram, hole));
+  problems.push(...deviceProblems(devices, layoutIomem(ram, hole, []), physicalBits));
   const options = optionsOf(file);
   const spec: MachineSpec = {
     name: file.name ?? name,
     profile: profile ?? file.profile ?? DEFAULT_PROFILE,
-    iomem: layoutIomem(
-      nodes.flatMap((node) => node.memory),
-      hole,
-      devices,
-    ),
+    iomem: layoutIomem(ram, hole, devices),
     nodes,
     distances:
       file.distances ?? nodes.map((a) => nodes.map((b) => (a === b ? LOCAL_DISTANCE : REMOTE_DISTANCE))),
     blockSize,
-    physicalBits: file.physical_bits ?? DEFAULT_PHYSICAL_BITS,
+    physicalBits,
     ...(file.direct_map_bits !== undefined && { directMapBits: file.direct_map_bits }),
     ...(file.max_memory !== undefined && { maxMemory: file.max_memory }),
     bootUsage: bootUsageOf(nodes, options),
@@ -121,6 +128,44 @@ function specOf(
   return { spec, problems };
 }
 
+/** What movable_node can't do, and what it makes void. @see numa_clear_kernel_node_hotplug() in arch/x86/mm/numa.c */
+function* movableNodeProblems(file: MachineFile, nodes: readonly NodeSpec[]): Generator<SpecProblem> {
+  const lowest = Math.min(...nodes.flatMap(({ memory }) => memory.map(({ start }) => start)));
+  const kernelNode = nodes.findIndex(({ memory }) => memory.some(({ start }) => start === lowest));
+  if (file.nodes[kernelNode]?.hotpluggable) {
+    yield {
+      path: ["nodes", kernelNode, "hotpluggable"],
+      message: "the kernel lies in this node, so it can't be taken away; leave hotpluggable out",
+    };
+  }
+  const { movable_node: movableNode, kernelcore, movablecore } = file.options ?? {};
+  if (movableNode && (kernelcore !== undefined || movablecore !== undefined)) {
+    yield {
+      path: ["options", "movable_node"],
+      message: "the kernel ignores kernelcore and movablecore with it; keep one of the two ways",
+    };
+  }
+}
+
+/**
+ * x86 has blocks of 2 GiB where the memory ends at 64 GiB or above. Here everything must lie on their borders, too: a small
+ * piece of memory is worth more to people than large blocks.
+ *
+ * @see probe_memory_block_size() in arch/x86/mm/init_64.c
+ */
+function defaultBlockSize({ nodes, hidden = [], pci_hole: hole }: MachineFile): number {
+  const ram = nodes.flatMap(({ memory = [] }) => memory);
+  const end = ram.reduce<number>(
+    (top, piece) => (typeof piece === "number" ? top + piece : Math.max(top, endOf(piece))),
+    0,
+  );
+  const borders = [...ram, ...hidden, ...(typeof hole === "object" ? [hole] : [])].flatMap((piece) =>
+    typeof piece === "number" ? piece : [piece.start, endOf(piece)],
+  );
+  const large = end >= LARGE_BLOCKS_FROM && borders.every((border) => isAligned(border, LARGE_BLOCK_SIZE));
+  return large ? LARGE_BLOCK_SIZE : DEFAULT_BLOCK_SIZE;
+}
+
 function pciHole(file: MachineFile, blockSize: number, problems: SpecProblem[]): MemoryRange | undefined {
   if (file.pci_hole === undefined)
     return file.nodes.some((node) => hasRange(node.memory)) ? undefined : defaultPciHole(blockSize);
@@ -128,20 +173,30 @@ function pciHole(file: MachineFile, blockSize: number, problems: SpecProblem[]):
   return rangeOf(file.pci_hole, ["pci_hole"], PAGE_SIZE, problems);
 }
 
+function* holeProblems(ram: readonly MemoryRange[], hole: MemoryRange | undefined): Generator<SpecProblem> {
+  const filled = ram.find(({ start, end }) => hole && start < hole.end && end > hole.start);
+  if (filled)
+    yield {
+      path: ["pci_hole"],
+      message: `the hole lies over RAM at ${writeSize(filled.start)}-${writeSize(filled.end)}: move it, or leave it out`,
+    };
+}
+
 function hasRange(memory: MachineFile["nodes"][number]["memory"]): boolean {
   return (Array.isArray(memory) ? memory : [memory]).some((piece) => typeof piece === "object");
 }
 
-function wishes(file: MachineFile, index: number, blockSize: number, problems: SpecProblem[]): MemoryWish[] {
+/** RAM may begin and end on any page: the memory block around such an end is there in part, and can't go offline. */
+function wishes(file: MachineFile, index: number, problems: SpecProblem[]): MemoryWish[] {
   const memory = file.nodes[index]?.memory ?? [];
   const path: SpecPath = ["nodes", index, "memory"];
   return (Array.isArray(memory) ? memory : [memory]).map((piece, at) => {
     const here = Array.isArray(memory) ? [...path, at] : path;
-    if (typeof piece !== "number") return rangeOf(piece, here, blockSize, problems);
-    if (!isAligned(piece, blockSize))
+    if (typeof piece !== "number") return rangeOf(piece, here, PAGE_SIZE, problems);
+    if (!isAligned(piece, PAGE_SIZE))
       problems.push({
         path: here,
-        message: `${writeSize(piece)} is not a whole number of memory blocks; use a multiple of ${writeSize(blockSize)}`,
+        message: `${writeSize(piece)} is not a whole number of pages; use a multiple of 4K`,
       });
     return { size: piece };
   });
@@ -177,7 +232,7 @@ function deviceLine(
 
 function rangeOf(wish: RangeWish, path: SpecPath, unit: number, problems: SpecProblem[]): MemoryRange {
   const { start } = wish;
-  const end = wish.end ?? start + (wish.size ?? 0);
+  const end = endOf(wish);
   if ((wish.end === undefined) === (wish.size === undefined))
     problems.push({ path, message: "a range has a start and either an end or a size; write one of the two" });
   else if (end <= start)
@@ -190,6 +245,10 @@ function rangeOf(wish: RangeWish, path: SpecPath, unit: number, problems: SpecPr
     problems.push({ path, message: `the range does not start and end ${what}` });
   }
   return { start: physAddr(start), end: physAddr(end) };
+}
+
+function endOf({ start, end, size = 0 }: RangeWish): number {
+  return end ?? start + size;
 }
 
 /** The options that are set: an absent one must stay absent, for it means the kernel's default. */

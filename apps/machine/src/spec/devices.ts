@@ -1,0 +1,37 @@
+// What a machine file may say of devices: each is a line of /proc/iomem beside the RAM, so it must lie where nothing else is.
+import { physAddr } from "@hetmem/kernel";
+import type { IomemEntry } from "./machine-spec.ts";
+import type { SpecProblem } from "./problem.ts";
+import { writeSize } from "./size.ts";
+
+/**
+ * Says of each device what it lies over.
+ *
+ * @param others the lines of /proc/iomem that are not devices of the file
+ * @param physicalBits bits of a physical address
+ */
+export function* deviceProblems(
+  devices: readonly IomemEntry[],
+  others: readonly IomemEntry[],
+  physicalBits: number,
+): Generator<SpecProblem> {
+  for (const [index, device] of devices.entries()) {
+    const path = ["devices", index];
+    if (device.end < device.start) continue;
+    if (device.end >= 2 ** physicalBits) {
+      yield {
+        path,
+        message: `${span(device)} is past the top of the physical address space (${physicalBits} bits): raise physical_bits or move it down`,
+      };
+    }
+    const taken = [...others, ...devices.slice(0, index)].find(
+      (other) => other.start <= device.end && other.end >= device.start,
+    );
+    if (taken)
+      yield { path, message: `${span(device)} overlaps ${taken.name} at ${span(taken)}: move one of them` };
+  }
+}
+
+function span({ start, end }: IomemEntry): string {
+  return `${writeSize(start)}-${writeSize(physAddr(end + 1))}`;
+}
