@@ -1,28 +1,40 @@
 // What is written in a page. Contents exist only once written: a page without them reads as zeros, so that a machine
 // of a terabyte costs what its programs touch. They live in chunks of 2 MiB, and copying a page copies its bytes, so
-// that a migration that loses data fails a test that reads them back.
+// that a migration that loses data fails a test that reads them back. What a page's last user left is wiped when
+// somebody writes to it anew, and not at all when he overwrites all of it.
 import { bugOn, KernelBug, type Page, PAGE_SIZE } from "@hetmem/kernel";
 import { PAGES_PER_SUBSECTION } from "./layout.ts";
 
 const CHUNK_PAGES = PAGES_PER_SUBSECTION;
 const CHUNK_SHIFT = 9;
 const SLOT_MASK = CHUNK_PAGES - 1;
+/** Chunks that are kept for the next ones when their last page goes: the operating system takes long to give new ones. */
+const MAX_SPARE_CHUNKS = 8;
 
 /** The bytes of 2 MiB of pages, and which of them have been written, a bit each. */
 interface Chunk {
   readonly bytes: Uint8Array;
   readonly written: Uint32Array;
+  /** Not written, and not zeros either: somebody else's bytes are still there. */
+  readonly stale: Uint32Array;
+  /** By slot, made when it is first asked for: a view costs as much as a short copy. */
+  readonly views: (Uint8Array | undefined)[];
 }
 
 export class PageContents {
-  /** By page / 512. */
-  private readonly chunks = new Map<number, Chunk>();
+  /** In no order, with holes. */
+  private readonly chunks: (Chunk | undefined)[] = [undefined];
+  private readonly holes: number[] = [];
+  /** By page / 512: place among the chunks, 0 where there is none. A map would take longer to ask than a page to copy. */
+  private readonly places: Int32Array;
   /** Written pages of each chunk. Every page that is freed asks here first, and mostly here only. */
   private readonly live: Uint16Array;
+  private readonly spare: Chunk[] = [];
 
   /** @param pages the number of pages of the memmap */
   constructor(pages: number) {
     this.live = new Uint16Array(Math.ceil(pages / CHUNK_PAGES));
+    this.places = new Int32Array(this.live.length);
   }
 
   /** Copies bytes out of a page. @throws KernelBug when the range leaves the page */
@@ -42,33 +54,35 @@ export class PageContents {
   /** The bytes of a page that has been written, else undefined: it reads as zeros. */
   bytes(page: Page): Uint8Array | undefined {
     if (this.live[page >> CHUNK_SHIFT] === 0) return undefined;
-    const chunk = this.chunks.get(page >> CHUNK_SHIFT);
-    return chunk && isWritten(chunk, page) ? bytesOf(chunk, page) : undefined;
+    const chunk = this.chunks[this.places[page >> CHUNK_SHIFT] as number];
+    return chunk && has(chunk.written, page) ? viewOf(chunk, page) : undefined;
   }
 
   /** The bytes of a page, zeros to begin with, to write into. */
   materialise(page: Page): Uint8Array {
-    const at = page >> CHUNK_SHIFT;
-    let chunk = this.chunks.get(at);
-    if (!chunk) {
-      chunk = { bytes: new Uint8Array(CHUNK_PAGES * PAGE_SIZE), written: new Uint32Array(CHUNK_PAGES / 32) };
-      this.chunks.set(at, chunk);
+    const chunk = this.ensureChunk(page >> CHUNK_SHIFT);
+    const view = viewOf(chunk, page);
+    if (has(chunk.written, page)) return view;
+    this.count(chunk, page);
+    if (has(chunk.stale, page)) {
+      flip(chunk.stale, page);
+      view.fill(0);
     }
-    if (!isWritten(chunk, page)) {
-      flipWritten(chunk, page);
-      this.live[at] = (this.live[at] ?? 0) + 1;
-    }
-    return bytesOf(chunk, page);
+    return view;
   }
 
   /** @see copy_highpage() in include/linux/highmem.h */
   copy(to: Page, from: Page): void {
     const bytes = this.bytes(from);
-    if (bytes) this.materialise(to).set(bytes);
-    else this.clear(to);
+    if (!bytes) return this.clear(to);
+    const chunk = this.ensureChunk(to >> CHUNK_SHIFT);
+    viewOf(chunk, to).set(bytes);
+    if (has(chunk.written, to)) return;
+    this.count(chunk, to);
+    if (has(chunk.stale, to)) flip(chunk.stale, to);
   }
 
-  /** Forgets what is written: the page reads as zeros. The chunk goes with its last page. @see clear_highpage() */
+  /** Forgets what is written: the page reads as zeros. With its last page a chunk is spare, or goes. @see clear_highpage() */
   clear(page: Page): void {
     if (this.live[page >> CHUNK_SHIFT] !== 0) this.#clearWritten(page);
   }
@@ -77,25 +91,60 @@ export class PageContents {
   clearChunks(page: Page, pages: number): void {
     bugOn(((page | pages) & SLOT_MASK) !== 0, `pages ${page}+${pages} are not whole chunks of 2 MiB`);
     for (let at = page >> CHUNK_SHIFT; at < (page + pages) >> CHUNK_SHIFT; at++) {
-      if (this.chunks.delete(at)) this.live[at] = 0;
+      if (this.places[at] !== 0) this.dropChunk(at);
     }
   }
 
-  /** Bytes of the host's memory that contents take: whole chunks. */
+  /** Bytes of the host's memory that contents take: whole chunks, spare ones left out. */
   get hostBytes(): number {
-    return this.chunks.size * CHUNK_PAGES * PAGE_SIZE;
+    return (this.chunks.length - 1 - this.holes.length) * CHUNK_PAGES * PAGE_SIZE;
+  }
+
+  private ensureChunk(at: number): Chunk {
+    const found = this.chunks[this.places[at] as number];
+    if (found) return found;
+    const chunk = this.spare.pop() ?? newChunk();
+    const place = this.holes.pop() ?? this.chunks.length;
+    this.chunks[place] = chunk;
+    this.places[at] = place;
+    return chunk;
+  }
+
+  private dropChunk(at: number): void {
+    const place = this.places[at] as number;
+    this.chunks[place] = undefined;
+    this.holes.push(place);
+    this.places[at] = 0;
+    this.live[at] = 0;
+  }
+
+  private count(chunk: Chunk, page: Page): void {
+    flip(chunk.written, page);
+    const at = page >> CHUNK_SHIFT;
+    this.live[at] = (this.live[at] as number) + 1;
   }
 
   #clearWritten(page: Page): void {
     const at = page >> CHUNK_SHIFT;
-    const chunk = this.chunks.get(at);
-    if (!chunk || !isWritten(chunk, page)) return;
-    flipWritten(chunk, page);
-    const live = (this.live[at] ?? 0) - 1;
+    const chunk = this.chunks[this.places[at] as number];
+    if (!chunk || !has(chunk.written, page)) return;
+    flip(chunk.written, page);
+    flip(chunk.stale, page);
+    const live = (this.live[at] as number) - 1;
     this.live[at] = live;
-    if (live === 0) this.chunks.delete(at);
-    else bytesOf(chunk, page).fill(0);
+    if (live > 0) return;
+    this.dropChunk(at);
+    if (this.spare.length < MAX_SPARE_CHUNKS) this.spare.push(chunk);
   }
+}
+
+function newChunk(): Chunk {
+  return {
+    bytes: new Uint8Array(CHUNK_PAGES * PAGE_SIZE),
+    written: new Uint32Array(CHUNK_PAGES / 32),
+    stale: new Uint32Array(CHUNK_PAGES / 32),
+    views: Array.from({ length: CHUNK_PAGES }),
+  };
 }
 
 function expectInPage(access: string, offset: number, length: number): void {
@@ -103,16 +152,16 @@ function expectInPage(access: string, offset: number, length: number): void {
   throw new KernelBug(`${access} of ${length} bytes at ${offset} leaves the page`);
 }
 
-function isWritten(chunk: Chunk, page: Page): boolean {
-  return (((chunk.written[(page & SLOT_MASK) >> 5] ?? 0) >>> (page & 31)) & 1) === 1;
+function has(bits: Uint32Array, page: Page): boolean {
+  return (((bits[(page & SLOT_MASK) >> 5] as number) >>> (page & 31)) & 1) === 1;
 }
 
-function flipWritten(chunk: Chunk, page: Page): void {
+function flip(bits: Uint32Array, page: Page): void {
   const at = (page & SLOT_MASK) >> 5;
-  chunk.written[at] = (chunk.written[at] ?? 0) ^ (1 << (page & 31));
+  bits[at] = (bits[at] as number) ^ (1 << (page & 31));
 }
 
-function bytesOf(chunk: Chunk, page: Page): Uint8Array {
+function viewOf(chunk: Chunk, page: Page): Uint8Array {
   const slot = page & SLOT_MASK;
-  return chunk.bytes.subarray(slot * PAGE_SIZE, (slot + 1) * PAGE_SIZE);
+  return (chunk.views[slot] ??= chunk.bytes.subarray(slot * PAGE_SIZE, (slot + 1) * PAGE_SIZE));
 }

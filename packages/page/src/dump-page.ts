@@ -43,6 +43,14 @@ const STRUCT_PAGE_BYTES = 64;
 /** Nobody keeps track of the last cpu here. */
 const LAST_CPUPID = "lastcpupid=0x7ff";
 
+/** The flags of a page as the kernel log prints them: `0x4000001c(uptodate|lru|node=0|zone=2|…)`. @see %pGp in Documentation/core-api/printk-formats.rst */
+export function formatPageFlags(memmap: MemMap, page: Page): string {
+  const flags = memmap.flags(page);
+  const names = PRINTED_FLAGS.filter((name) => (flags & PageFlag[name]) !== 0);
+  const place = [`node=${memmap.nodeOf(page)}`, `zone=${memmap.zoneOf(page)}`, LAST_CPUPID];
+  return `0x${(flags >>> 0).toString(16)}(${[...names, ...place].join("|")})`;
+}
+
 /**
  * Prints a page to the kernel log: where its struct page is, its counts, its flags, and our eight words of it. One
  * that isn't initialised has only its address to tell.
@@ -64,10 +72,7 @@ function dumpInitialised(log: KernelLog, memmap: MemMap, page: Page, frame: Pfn)
     `page:${structPage(frame)} refcount:${memmap.refcount(page)} mapcount:${memmap.mapcount(page)} ` +
       `mapping:${word(memmap.mapping(page) >>> 0, 16)} index:0x${(memmap.index(page) >>> 0).toString(16)} pfn:0x${frame.toString(16)}`,
   );
-  const flags = memmap.flags(page);
-  const names = PRINTED_FLAGS.filter((name) => (flags & PageFlag[name]) !== 0);
-  const place = [`node=${memmap.nodeOf(page)}`, `zone=${memmap.zoneOf(page)}`, LAST_CPUPID];
-  log.printk(4, `flags: 0x${(flags >>> 0).toString(16)}(${[...names, ...place].join("|")})`);
+  log.printk(4, `flags: ${formatPageFlags(memmap, page)}`);
   const words = memmap.copyOf(page).map((value) => word(value >>> 0, 16));
   for (let i = 0; i < PAGE_WORDS; i += 4) log.printk(4, `raw: ${words.slice(i, i + 4).join(" ")}`);
 }

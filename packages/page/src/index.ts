@@ -1,5 +1,5 @@
 export { PageContents } from "./contents.ts";
-export { describePage, dumpPage } from "./dump-page.ts";
+export { describePage, dumpPage, formatPageFlags } from "./dump-page.ts";
 export { pageInvariants } from "./invariants.ts";
 export {
   MAX_PAGES,

@@ -33,6 +33,7 @@ const { flags, refcount, mapcount, lruNext, lruPrev, mapping, index, private: pr
 const WORDS_SHIFT = 3;
 
 const BUDDY = PageFlag.buddy;
+const COMPOUND = PageFlag.head | PageFlag.tail;
 const FREE_BLOCK_MASK = BUDDY | ZONE_MASK;
 
 export class MemMap {
@@ -128,8 +129,9 @@ export class MemMap {
     return (this.flags(page) & bits) !== 0;
   }
 
-  set(page: Page, bits: number): void {
-    this.words[page * PAGE_WORDS] = this.flags(page) | bits;
+  /** @returns the flags that it has now */
+  set(page: Page, bits: number): number {
+    return (this.words[page * PAGE_WORDS] = this.flags(page) | bits);
   }
 
   clear(page: Page, bits: number): void {
@@ -138,6 +140,14 @@ export class MemMap {
 
   zoneOf(page: Page): number {
     return (this.flags(page) & ZONE_MASK) >>> ZONE_SHIFT;
+  }
+
+  /** Node and zone of a page as one number: `(node << 3) | zone`. */
+  placeOf(page: Page): number {
+    return (
+      (this.sections.nodeOf(page) << 3) |
+      (((this.words[(page << WORDS_SHIFT) >>> 0] as number) >>> ZONE_SHIFT) & 7)
+    );
   }
 
   refcount(page: Page): number {
@@ -248,6 +258,40 @@ export class MemMap {
 
   setMapcount(page: Page, value: number): void {
     this.words[page * PAGE_WORDS + mapcount] = value;
+  }
+
+  /** A fresh page becomes a process's: whose, where in his memory, some flags, and the one entry that maps it. In one step: it is what most faults do. */
+  own(page: Page, owner: number, position: number, bits: number): void {
+    const { words } = this;
+    const at = page << WORDS_SHIFT;
+    words[at >>> 0] = (words[at >>> 0] as number) | bits;
+    words[(at | mapcount) >>> 0] = 1;
+    words[(at | mapping) >>> 0] = owner;
+    words[(at | index) >>> 0] = position;
+  }
+
+  /**
+   * One more entry maps a page of anonymous memory, and holds a reference; the page loses some flags. In one step: fork
+   * does it for every page.
+   *
+   * @returns false for a part of a compound page and for one that isn't anonymous: it was left alone
+   */
+  shareAnon(page: Page, dropped: number): boolean {
+    const { words } = this;
+    const at = page << WORDS_SHIFT;
+    const bits = words[at >>> 0] as number;
+    if ((bits & COMPOUND) !== 0 || ((words[(at | mapping) >>> 0] as number) & 1) === 0) return false;
+    words[at >>> 0] = bits & ~dropped;
+    words[(at | refcount) >>> 0] = (words[(at | refcount) >>> 0] as number) + 1;
+    words[(at | mapcount) >>> 0] = (words[(at | mapcount) >>> 0] as number) + 1;
+    return true;
+  }
+
+  /** One entry less maps the page. @returns how many are left; below zero, nobody did */
+  unmap(page: Page): number {
+    const { words } = this;
+    const at = ((page << WORDS_SHIFT) | mapcount) >>> 0;
+    return (words[at] = (words[at] as number) - 1);
   }
 
   mapping(page: Page): number {

@@ -8,12 +8,17 @@ export type Params = Readonly<Record<string, string>>;
 
 /** One file. @see struct device_attribute in include/linux/device.h */
 export interface Attribute {
-  /** Permission bits; default 0o444 with show only, 0o200 with store only, 0o644 with both. */
+  /** Permission bits; default 0o444 where it can only be read, 0o200 with store only, 0o644 with both. */
   readonly mode?: number;
   /** A file of /dev: what `ls -l` prints in place of a size. */
   readonly device?: DeviceNumber;
   /** The whole text of the file, as the kernel formats it. */
   show?(params: Params): string | Sleeps<string>;
+  /**
+   * In place of show, for a file of bytes that is never read whole: up to `length` of them from `offset` on, fewer at the
+   * end. @see struct bin_attribute in include/linux/sysfs.h
+   */
+  readAt?(params: Params, offset: number, length: number): Uint8Array | Sleeps<Uint8Array>;
   /** Takes what one write(2) brought, newline included. */
   store?(params: Params, text: string): void | Sleeps<void>;
 }
@@ -45,5 +50,11 @@ export interface AttributeTable {
 /** The permission bits of an attribute. */
 export function attributeMode(attribute: Attribute): number {
   if (attribute.mode !== undefined) return attribute.mode;
-  return (attribute.show ? (attribute.store ? 0o644 : 0o444) : 0) || (attribute.store ? 0o200 : 0);
+  if (!isReadable(attribute)) return attribute.store ? 0o200 : 0;
+  return attribute.store ? 0o644 : 0o444;
+}
+
+/** Whether there is anything to read, whatever the permission bits say. */
+export function isReadable({ show, readAt }: Attribute): boolean {
+  return show !== undefined || readAt !== undefined;
 }

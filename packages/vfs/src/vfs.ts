@@ -2,7 +2,7 @@
 // has for it. Reading and writing may sleep, for they run the code behind a file; all else is atomic.
 // Kernel counterparts: fs/open.c, fs/read_write.c, fs/stat.c, fs/kernfs/file.c.
 import { KernelError, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
-import { type AttributeTable, attributeMode, type DeviceNumber } from "./attribute.ts";
+import { type AttributeTable, attributeMode, type DeviceNumber, isReadable } from "./attribute.ts";
 import { compareNames, fileSystemOf } from "./file-system.ts";
 import { globToRegExp, hasGlob, unescapeGlob } from "./glob.ts";
 import { type MemoryFile, MemoryFiles } from "./memory-files.ts";
@@ -42,7 +42,10 @@ export type OpenMode = "read" | "write" | "append";
 
 /** @see struct file in include/linux/fs.h */
 export interface OpenFile {
+  /** The whole text. @throws KernelError EINVAL for a file of bytes that is read at an offset */
   read(): Sleeps<string>;
+  /** Up to `length` bytes from `offset` on, fewer at the end: one pread(2). A character of a text is a byte. */
+  readAt(offset: number, length: number): Sleeps<Uint8Array>;
   /** One write(2): one call of the attribute's store. Nothing happens for an empty text. */
   write(text: string): Sleeps<void>;
 }
@@ -257,6 +260,9 @@ export class Vfs {
       *read() {
         return file.text;
       },
+      *readAt(offset, length) {
+        return bytesOf(file.text, offset, length);
+      },
       *write(text) {
         const { text: before } = file;
         const at = mode === "append" ? before.length : position;
@@ -317,16 +323,23 @@ function openAttribute(node: Extract<Node, { kind: "file" }>, mode: OpenMode): O
   const { attribute, params, path } = node;
   const bits = attributeMode(attribute);
   const { writeErrno } = fileSystemOf(path);
-  if (mode === "read" && (!attribute.show || (bits & 0o444) === 0)) {
+  if (mode === "read" && (!isReadable(attribute) || (bits & 0o444) === 0)) {
     throw new KernelError("EACCES", `${path} can only be written`);
   }
   const writable = attribute.store !== undefined && (bits & 0o222) !== 0;
   if (mode !== "read" && !writable && !writeErrno)
     throw new KernelError("EACCES", `${path} can only be read`);
+  function* read(): Sleeps<string> {
+    if (attribute.readAt)
+      throw new KernelError("EINVAL", `${path} holds bytes without an end in sight: read it at an offset`);
+    const shown = attribute.show?.(params) ?? "";
+    return typeof shown === "string" ? shown : yield* shown;
+  }
   return {
-    *read() {
-      const shown = attribute.show?.(params) ?? "";
-      return typeof shown === "string" ? shown : yield* shown;
+    read,
+    *readAt(offset, length) {
+      const bytes = attribute.readAt?.(params, offset, length) ?? bytesOf(yield* read(), offset, length);
+      return bytes instanceof Uint8Array ? bytes : yield* bytes;
     },
     *write(text) {
       if (text === "") return;
@@ -335,4 +348,9 @@ function openAttribute(node: Extract<Node, { kind: "file" }>, mode: OpenMode): O
       if (stored) yield* stored;
     },
   };
+}
+
+/** A part of a text whose characters are bytes. */
+function bytesOf(text: string, offset: number, length: number): Uint8Array {
+  return Uint8Array.from(text.slice(offset, offset + length), (character) => character.charCodeAt(0));
 }

@@ -68,7 +68,7 @@ export function firstBusyPage(memory: Memory, zone: Zone, start: Pfn, end: Pfn):
     const page = memmap.pfnToPage(frame);
     const order = memmap.freeBlockOrder(page, zone.type);
     if (order >= 0) frame = (frame + (1 << order)) as Pfn;
-    else if (memmap.test(page, PageFlag.hwpoison) || isOfflineAndUnused(memory, page))
+    else if (isPoisonedAndCutOff(memory, page) || isOfflineAndUnused(memory, page))
       frame = (frame + 1) as Pfn;
     else return page;
   }
@@ -121,6 +121,11 @@ function whyUnmovable({ memmap }: Memory, page: Page): string {
   if (memmap.test(page, PageFlag.slab)) return "the kernel keeps objects in it";
   if (memmap.test(page, PageFlag.table)) return "it is a page table";
   return "the kernel uses it, and nobody can tell all its users";
+}
+
+/** While its users are being cut off, a bad page still waits on an LRU list. */
+function isPoisonedAndCutOff({ memmap }: Memory, page: Page): boolean {
+  return memmap.test(page, PageFlag.hwpoison) && !memmap.test(page, PageFlag.lru);
 }
 
 function isOfflineAndUnused({ memmap }: Memory, page: Page): boolean {

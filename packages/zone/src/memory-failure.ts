@@ -1,15 +1,7 @@
 // Memory that the hardware says is bad. A free page is taken from the allocator for good; a page in use goes to
 // whoever maps it, through a port that the process side plugs in. Kernel counterpart: mm/memory-failure.c.
-import {
-  errnoNumber,
-  KernelError,
-  type LogLevel,
-  Mutex,
-  type Page,
-  type Pfn,
-  type Sleeps,
-} from "@hetmem/kernel";
-import { describePage, type MemMap, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
+import { KernelError, type LogLevel, Mutex, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
+import { describePage, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import type { HotplugLocks } from "./hotplug-locks.ts";
 import type { Memory } from "./memory.ts";
 import { addTo } from "./page-alloc.ts";
@@ -19,12 +11,13 @@ import { MAX_ORDER, MigrateType } from "./zone-type.ts";
 /** Port: what becomes of a bad page that somebody uses. */
 export interface PoisonedPageOwner {
   /**
-   * Kills or tells those who map it, and logs the recovery action.
+   * Kills or tells those who map it, and logs what it did or could not do.
    *
-   * @throws KernelError EIO for pages that can't be taken from their users, EBUSY for one that could not this time
+   * @throws KernelError EIO for a page that nobody knows the users of, and then it has logged nothing; EBUSY for one that
+   *   could not be taken from its users
    */
   hardOffline(page: Page): Sleeps<void>;
-  /** Moves the contents elsewhere; the page is free afterwards. @throws KernelError EIO for pages that nobody can move, EBUSY for one that stays */
+  /** Moves the contents elsewhere; the page is free afterwards. @throws KernelError EIO for pages that nobody can move, unlogged; EBUSY for one that stays, logged */
   softOffline(page: Page): Sleeps<void>;
 }
 
@@ -105,10 +98,10 @@ export class MemoryFailure {
       yield* this.owner.hardOffline(page);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      const unhandlable = error.errno === "EIO";
-      if (unhandlable) this.#log(3, `${hex(frame)}: unhandlable page.`);
-      const type = unhandlable ? "unknown page" : "unmapping failed page";
-      this.#log(3, `${hex(frame)}: recovery action for ${type}: Ignored`);
+      if (error.errno === "EIO") {
+        this.#log(3, `${hex(frame)}: unhandlable page.`);
+        this.#log(3, `${hex(frame)}: recovery action for unknown page: Ignored`);
+      }
       throw new KernelError("EBUSY", `${describePage(memmap, page)} can't be recovered: ${sentence(error)}`);
     }
   }
@@ -136,19 +129,12 @@ export class MemoryFailure {
 
   /** @see soft_offline_in_use_page() */
   *#moveAway(page: Page, frame: Pfn): Sleeps<void> {
-    const { memmap, kernel } = this.#memory;
+    const { memmap } = this.#memory;
     try {
       yield* this.owner.softOffline(page);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      // migrate_pages() gives how many pages stayed, or the errno that stopped it.
-      const result = error.errno === "EBUSY" ? 1 : -errnoNumber(error.errno);
       if (error.errno === "EIO") this.#log(3, `${hex(frame)}: unhandlable page.`);
-      else
-        kernel.log.printk(
-          6,
-          `soft offline: ${hex(frame)}: page migration failed ${result}, type ${flagsOf(memmap, page)}`,
-        );
       throw new KernelError(error.errno, `${describePage(memmap, page)} stays in use: ${sentence(error)}`);
     }
   }
@@ -202,12 +188,6 @@ export class MemoryFailure {
 /** A frame as `%#lx` prints it: zero has no prefix. */
 function hex(frame: Pfn): string {
   return frame === 0 ? "0" : `0x${frame.toString(16)}`;
-}
-
-/** The flags of a page as `%pGp` prints them. */
-function flagsOf(memmap: MemMap, page: Page): string {
-  const names = Object.entries(PageFlag).filter(([, bit]) => memmap.test(page, bit));
-  return `0x${(memmap.flags(page) >>> 0).toString(16)}(${names.map(([name]) => name).join("|")})`;
 }
 
 /** A KernelError's sentence without its errno. */

@@ -6,7 +6,7 @@ import { NULL_PAGE } from "@hetmem/page";
 import type { Pageblocks } from "./pageblock.ts";
 import { PCP_LISTS, pcpListOrder, type PcpStacks, type PerCpuPages } from "./pcp.ts";
 import type { Zone } from "./zone.ts";
-import { MIGRATE_PCPTYPES, type MigrateType } from "./zone-type.ts";
+import { MIGRATE_PCPTYPES, type MigrateType, PAGEBLOCK_ORDER } from "./zone-type.ts";
 
 /**
  * Moves a batch from the buddy to an empty list. What the buddy gave first is used first.
@@ -61,9 +61,9 @@ function trimPcp(
     const list = pcp.listAt(i);
     const order = pcpListOrder(i);
     while (left > 0 && stacks.length(list) > 0) {
-      drainOne(zone, stacks.popOldest(list), order, pageblocks);
-      pcp.count -= 1 << order;
-      left -= 1 << order;
+      const pages = drainRun(stacks, zone, list, order, left, pageblocks);
+      pcp.count -= pages;
+      left -= pages;
     }
   }
 }
@@ -73,13 +73,43 @@ export function drainPcp(stacks: PcpStacks, zone: Zone, pageblocks: Pageblocks):
   for (const pcp of zone.pcp) {
     for (let i = 0; i < PCP_LISTS; i++) {
       const list = pcp.listAt(i);
-      while (stacks.length(list) > 0) drainOne(zone, stacks.popOldest(list), pcpListOrder(i), pageblocks);
+      while (stacks.length(list) > 0) drainRun(stacks, zone, list, pcpListOrder(i), Infinity, pageblocks);
     }
     pcp.count = 0;
   }
 }
 
-/** A block goes to the lists of its pageblock, whichever list of the cpu it lay on. */
-function drainOne(zone: Zone, page: Page, order: number, pageblocks: Pageblocks): void {
-  zone.freeBlock(page, order, pageblocks.get(page), false);
+/**
+ * Gives back the oldest block of a list, together with those behind it that follow it in memory too: what was allocated
+ * in a row is mostly freed in a row, and two halves are put together faster here than on the free lists. They go to the
+ * lists of their pageblock, whichever list of the cpu they lay on.
+ *
+ * @param most pages wanted; at least one block is given
+ * @returns how many pages these were
+ */
+function drainRun(
+  stacks: PcpStacks,
+  zone: Zone,
+  list: number,
+  order: number,
+  most: number,
+  pageblocks: Pageblocks,
+): number {
+  const step = 1 << order;
+  let start = stacks.popOldest(list) as number;
+  const pageblock = start >>> PAGEBLOCK_ORDER;
+  let end = start + step;
+  while (end - start < most && stacks.oldest(list) === end && end >>> PAGEBLOCK_ORDER === pageblock) {
+    stacks.popOldest(list);
+    end += step;
+  }
+  const pages = end - start;
+  const type = pageblocks.get(start as Page);
+  while (start < end) {
+    // The largest aligned block that fits.
+    const level = Math.min(31 - Math.clz32(start & -start), 31 - Math.clz32(end - start));
+    zone.freeBlock(start as Page, level, type, false);
+    start += 1 << level;
+  }
+  return pages;
 }

@@ -3,6 +3,7 @@
 // two Int32Arrays, because the allocator's fast path is as short as the number of arrays it touches: a stack in an
 // array of its own costs twice as much. Kernel counterpart: struct per_cpu_pages in mm/page_alloc.c.
 import type { Page } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
 import { MIGRATE_PCPTYPES, type MigrateType, PAGE_ALLOC_COSTLY_ORDER } from "./zone-type.ts";
 
 /** Lists a cpu keeps of a zone: one for each order up to PAGE_ALLOC_COSTLY_ORDER and migrate type. */
@@ -68,6 +69,12 @@ export class PcpStacks {
     const bottom = this.words[list + LIST_BOTTOM] as number;
     this.words[list + LIST_BOTTOM] = bottom + 1;
     return this.stacks[bottom] as Page;
+  }
+
+  /** The block that has lain longest, which stays; NULL_PAGE where the list is empty. */
+  oldest(list: number): Page {
+    const bottom = this.words[list + LIST_BOTTOM] as number;
+    return (bottom < (this.words[list + LIST_TOP] as number) ? this.stacks[bottom] : NULL_PAGE) as Page;
   }
 
   /** Turns a list round, so that what was pushed first is popped first. */

@@ -9,6 +9,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/resource": 1,
   "@hetmem/vfs": 1,
   "@hetmem/zone": 2,
+  "@hetmem/mm": 4,
   hetmem: 7,
 };
 

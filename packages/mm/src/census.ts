@@ -1,0 +1,109 @@
+// A count of everything that every page table holds, made anew from the tables alone: what the counters are checked
+// against. Slow and simple on purpose.
+import type { Page, VirtAddr } from "@hetmem/kernel";
+import type { MmStruct } from "./mm-struct.ts";
+import { ENTRIES, NO_ENTRY, PMD_SIZE, TASK_SIZE } from "./page-table/page-table.ts";
+import {
+  EntryKind,
+  entryKind,
+  isDeviceExclusive,
+  isDevicePrivate,
+  isMigration,
+  Pte,
+  swapDevice,
+} from "./page-table/pte.ts";
+import { swapEntry } from "./swap/swap-entry.ts";
+import type { Vm } from "./vm.ts";
+
+/** One entry that holds something. */
+export interface CountedEntry {
+  readonly mm: MmStruct;
+  readonly address: VirtAddr;
+  readonly value: number;
+  readonly flags: number;
+}
+
+export interface Census {
+  /** Entries that map a page, by page: present ones, and those of private device memory. Each small page of a huge one is listed. */
+  readonly mappers: ReadonlyMap<Page, readonly CountedEntry[]>;
+  /** Entries that keep a page for a device alone: they hold a reference, and don't count as mapping it. */
+  readonly exclusive: ReadonlyMap<Page, readonly CountedEntry[]>;
+  /** Huge entries among those, by head page. */
+  readonly hugeMappers: ReadonlyMap<Page, number>;
+  /** Entries for pages that are being moved, by page. */
+  readonly migrating: ReadonlyMap<Page, readonly CountedEntry[]>;
+  /** Entries that name a swap slot, by swap entry. */
+  readonly swapped: ReadonlyMap<number, number>;
+  /** By address space: pages as rss counts them, without telling files from shmem. */
+  readonly resident: ReadonlyMap<MmStruct, { readonly pages: number; readonly swapEntries: number }>;
+}
+
+export function takeCensus(vm: Vm): Census {
+  const mappers = new Map<Page, CountedEntry[]>();
+  const hugeMappers = new Map<Page, number>();
+  const exclusive = new Map<Page, CountedEntry[]>();
+  const migrating = new Map<Page, CountedEntry[]>();
+  const swapped = new Map<number, number>();
+  const resident = new Map<MmStruct, { pages: number; swapEntries: number }>();
+  for (const mm of vm.addressSpaces) {
+    const counts = { pages: 0, swapEntries: 0 };
+    resident.set(mm, counts);
+    for (const entry of entriesOf(mm)) {
+      const page = entry.value as Page;
+      if ((entry.flags & Pte.huge) !== 0) {
+        hugeMappers.set(page, (hugeMappers.get(page) ?? 0) + 1);
+        for (let i = 0; i < ENTRIES; i++) push(mappers, (page + i) as Page, entry);
+        counts.pages += ENTRIES;
+      } else if (mapsPage(entry.flags)) {
+        push(mappers, page, entry);
+        counts.pages++;
+      } else if (isDeviceExclusive(entry.flags)) {
+        push(exclusive, page, entry);
+        counts.pages++;
+      } else if (isMigration(entry.flags)) {
+        push(migrating, page, entry);
+        counts.pages++;
+      } else if (entryKind(entry.flags) === EntryKind.swap) {
+        const slot = swapEntry(swapDevice(entry.flags), entry.value);
+        swapped.set(slot, (swapped.get(slot) ?? 0) + 1);
+        counts.swapEntries++;
+      }
+    }
+  }
+  return { mappers, exclusive, hugeMappers, migrating, swapped, resident };
+}
+
+/** Every entry of an address space that holds something, huge ones as they are. */
+function entriesOf(mm: MmStruct): CountedEntry[] {
+  const { pageTable } = mm;
+  const { words } = pageTable;
+  const end = TASK_SIZE as VirtAddr;
+  const found: CountedEntry[] = [];
+  for (let at = pageTable.nextPopulated(0 as VirtAddr, end); at < end;) {
+    const pmd = pageTable.findPmd(at);
+    const table = pageTable.tableUnder(pmd);
+    if (table === NO_ENTRY) {
+      found.push({ mm, address: at, value: pageTable.value(pmd), flags: pageTable.flags(pmd) });
+    } else {
+      for (let slot = 0; slot < ENTRIES; slot++) {
+        const flags = words[((table + slot) << 1) | 1] as number;
+        if (flags === 0) continue;
+        const value = words[(table + slot) << 1] as number;
+        found.push({ mm, address: (at + slot * 4096) as VirtAddr, value, flags });
+      }
+    }
+    at = pageTable.nextPopulated((at + PMD_SIZE) as VirtAddr, end);
+  }
+  return found;
+}
+
+function mapsPage(flags: number): boolean {
+  if ((flags & Pte.present) !== 0) return (flags & (Pte.special | Pte.devmap)) === 0;
+  return isDevicePrivate(flags);
+}
+
+function push<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key);
+  if (list) list.push(value);
+  else lists.set(key, [value]);
+}

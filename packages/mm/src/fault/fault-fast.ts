@@ -1,0 +1,30 @@
+// The fault that nearly every fault is: a first touch of anonymous memory, while nobody changes the address space. It
+// finishes at once or says RETRY, and then handleMmFault() does it with the lock. Kernel counterpart: lock_vma_under_rcu()
+// in mm/memory.c (6.4), and the same path through do_anonymous_page() before.
+import type { VirtAddr } from "@hetmem/kernel";
+import { VmEvent } from "@hetmem/zone";
+import type { MmStruct } from "../mm-struct.ts";
+import { NO_ENTRY } from "../page-table/page-table.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import { fillAnonymous } from "./anon.ts";
+import { FaultFlag, VmFault } from "./vm-fault.ts";
+
+/**
+ * Handles the fault of a process at an address if that needs no lock and no wait.
+ *
+ * @param flags FaultFlag bits
+ * @returns 0 when it is handled, VmFault.RETRY when handleMmFault() has to look
+ */
+export function faultFast(mm: MmStruct, address: VirtAddr, flags: number): VmFault {
+  const { vm, pageTable } = mm;
+  const vma = mm.vmas.at(address);
+  if (vma === undefined || vma.ops !== undefined || mm.mmapLock.writeLocked) return VmFault.RETRY;
+  const wanted = (flags & FaultFlag.WRITE) !== 0 ? VmFlag.WRITE : VmFlag.READ;
+  if ((vma.flags & (wanted | VmFlag.LOCKED | VmFlag.HUGEPAGE)) !== wanted) return VmFault.RETRY;
+  const entry = pageTable.find(address);
+  // Where there is no table yet, huge pages may be wanted.
+  if (entry === NO_ENTRY || pageTable.flags(entry) !== 0) return VmFault.RETRY;
+  if (fillAnonymous(vm, vma, address, entry, flags) !== 0) return VmFault.RETRY;
+  vm.memory.allocator.countEvent(VmEvent.pgfault, 1);
+  return 0;
+}

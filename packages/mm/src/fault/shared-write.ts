@@ -1,0 +1,51 @@
+// The first write to a page of a shared mapping: the file system hears of it before it happens. Kernel counterpart:
+// wp_page_shared() and wp_pfn_shared() in mm/memory.c.
+import type { Page, Sleeps } from "@hetmem/kernel";
+import { lockPage, unlockPage } from "../page-lock.ts";
+import type { FaultContext } from "../vma/vma.ts";
+import { doPageMkwrite, faultDirtySharedPage } from "./file.ts";
+import { entrySame } from "./handle-mm-fault.ts";
+import { VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
+import { wpPageReuse } from "./write-protect.ts";
+
+/** @see wp_page_shared() */
+export function* wpPageShared(fault: FaultContext, page: Page): Sleeps<VmFault> {
+  const { memmap } = fault.vma.mm.vm;
+  const head = memmap.compoundHead(page);
+  memmap.getPage(head);
+  fault.page = head;
+  const result = yield* sharePageWritable(fault);
+  memmap.putPage(head);
+  return result;
+}
+
+/** The file says yes, the entry becomes writable, and the page dirty. */
+function* sharePageWritable(fault: FaultContext): Sleeps<VmFault> {
+  const { memmap } = fault.vma.mm.vm;
+  if (!fault.vma.ops?.pageMkwrite) {
+    wpPageReuse(fault);
+    yield* lockPage(memmap, fault.page);
+  } else {
+    const result = yield* doPageMkwrite(fault);
+    if ((result & VmFault.LOCKED) === 0) return result & VM_FAULT_ERROR;
+    if (!entrySame(fault)) {
+      unlockPage(memmap, fault.page);
+      return 0;
+    }
+    wpPageReuse(fault);
+  }
+  yield* faultDirtySharedPage(fault);
+  return 0;
+}
+
+/** @see wp_pfn_shared() */
+export function* wpPfnShared(fault: FaultContext): Sleeps<VmFault> {
+  const pfnMkwrite = fault.vma.ops?.pfnMkwrite;
+  if (pfnMkwrite) {
+    const result = yield* pfnMkwrite(fault);
+    if ((result & (VM_FAULT_ERROR | VmFault.NOPAGE)) !== 0) return result;
+    if (!entrySame(fault)) return 0;
+  }
+  wpPageReuse(fault);
+  return 0;
+}

@@ -1,0 +1,109 @@
+// An entry that names a slot of a swap device: the page comes back, from the swap cache if it hasn't left memory yet.
+// Kernel counterpart: do_swap_page() in mm/memory.c.
+import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
+import { allocWithPolicy } from "../migrate/policy-alloc.ts";
+import { Rss } from "../mm-struct.ts";
+import { lockPage, unlockPage } from "../page-lock.ts";
+import { Pte, swapDevice } from "../page-table/pte.ts";
+import { MAPPING_ANON } from "../rmap/anon-vma.ts";
+import { pageAddAnonRmap, pageAnon } from "../rmap/map-counts.ts";
+import { readSwapCache } from "../swap/read-swap-cache.ts";
+import { swapEntry } from "../swap/swap-entry.ts";
+import type { FaultContext, Vma } from "../vma/vma.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import { entrySame } from "./handle-mm-fault.ts";
+import { FaultFlag, VmFault } from "./vm-fault.ts";
+import { doWpPage } from "./write-protect.ts";
+
+/**
+ * Maps what the slot of an entry holds. The mmap lock is held for reading.
+ *
+ * @returns MAJOR when it had to be read, with what a write to a page that others share comes to; OOM when there is no
+ *   memory for it; 0 also when somebody else has changed the entry: the access is tried again
+ * @see do_swap_page()
+ */
+export function* doSwapPage(fault: FaultContext): Sleeps<VmFault> {
+  const { vma, origValue: slot, origFlags } = fault;
+  const { vm } = vma.mm;
+  const { memmap } = vm;
+  const device = swapDevice(origFlags);
+  let result: VmFault = 0;
+  let page = vm.swap.cache.lookup(device, slot);
+  if (page === NULL_PAGE) {
+    page = yield* readSwapCache(vm, device, slot, () =>
+      allocWithPolicy(vm, vma, vma.mm, fault.address, GFP_HIGHUSER_MOVABLE, 0),
+    );
+    if (page === NULL_PAGE) return entrySame(fault) ? VmFault.OOM : 0;
+    result = VmFault.MAJOR;
+    vm.memory.allocator.countEvent(VmEvent.pgmajfault, 1);
+  } else {
+    memmap.getPage(page);
+  }
+  yield* lockPage(memmap, page);
+  const refused = whyNot(fault, page, swapEntry(device, slot));
+  if (refused !== undefined) {
+    unlockPage(memmap, page);
+    memmap.putPage(page);
+    return result | refused;
+  }
+  const flags = mapFromSwap(vma, fault.address, fault.entry, page, (fault.flags & FaultFlag.WRITE) !== 0);
+  unlockPage(memmap, page);
+  if ((fault.flags & FaultFlag.WRITE) === 0 || (flags & Pte.write) !== 0) return result;
+  fault.origValue = page;
+  fault.origFlags = flags;
+  return result | (yield* doWpPage(fault));
+}
+
+/**
+ * Puts a page of the swap cache, locked, in the place of an entry that names its slot. The caller's reference becomes the
+ * entry's; the entry's part of the slot is given back.
+ *
+ * @param write whether it is about to be written: it becomes writable if it is this process's alone
+ * @returns the flags of the entry
+ */
+export function mapFromSwap(vma: Vma, address: VirtAddr, entry: number, page: Page, write: boolean): number {
+  const { mm } = vma;
+  const { pageTable, vm } = mm;
+  const { memmap, swap } = vm;
+  const slot = pageTable.value(entry);
+  const swapped = pageTable.flags(entry);
+  swap.free(swapDevice(swapped), slot);
+  if (shouldFreeSwap(vma, page, write)) swap.freeSwap(page);
+  mm.rss[Rss.anon] = (mm.rss[Rss.anon] as number) + 1;
+  mm.rss[Rss.swapEntries] = (mm.rss[Rss.swapEntries] as number) - 1;
+  // Nobody else has it: the entry said so, or no other reference is left, neither the cache's nor a reader's.
+  const alone = (swapped & Pte.exclusive) !== 0 || memmap.refcount(page) === 1;
+  let flags = Pte.present | Pte.accessed | (swapped & Pte.softDirty);
+  if (alone && write) flags |= Pte.dirty | Pte.softDirty | ((vma.flags & VmFlag.WRITE) !== 0 ? Pte.write : 0);
+  addRmap(vma, address, page, alone);
+  pageTable.set(entry, page, flags);
+  return flags;
+}
+
+/** What the fault comes to when the page can't be mapped after all; undefined when it can. */
+function whyNot(fault: FaultContext, page: Page, entry: number): VmFault | undefined {
+  const { memmap } = fault.vma.mm.vm;
+  if (!memmap.test(page, PageFlag.swapcache) || memmap.private(page) !== entry || !entrySame(fault)) return 0;
+  if (memmap.test(page, PageFlag.hwpoison)) return VmFault.HWPOISON;
+  return memmap.test(page, PageFlag.uptodate) ? undefined : VmFault.SIGBUS;
+}
+
+/** Whether the slot is better given back while the page is in memory. @see should_try_to_free_swap() */
+function shouldFreeSwap(vma: Vma, page: Page, write: boolean): boolean {
+  const { memmap, swap } = vma.mm.vm;
+  if (!memmap.test(page, PageFlag.swapcache)) return false;
+  if (swap.full || (vma.flags & VmFlag.LOCKED) !== 0 || memmap.test(page, PageFlag.mlocked)) return true;
+  // Only the cache and this fault have it: without the cache it may be written at once.
+  return write && memmap.refcount(page) === 2;
+}
+
+/** A page that was read anew is nobody's yet. Where others may name its slot too, it must be found from all of the family. @see __page_set_anon_rmap() */
+function addRmap(vma: Vma, address: VirtAddr, page: Page, alone: boolean): void {
+  const { vm } = vma.mm;
+  const fresh = !pageAnon(vm, page);
+  pageAddAnonRmap(vm, page, vma, address);
+  if (alone) vm.memmap.set(page, PageFlag.anonExclusive);
+  else if (fresh && vma.anonVma) vm.memmap.setMapping(page, (vma.anonVma.root.id << 1) | MAPPING_ANON);
+}

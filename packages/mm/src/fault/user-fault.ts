@@ -1,0 +1,78 @@
+// A process touched an address that its page table doesn't give it: it gets the page, or a signal. Kernel counterpart:
+// do_user_addr_fault() in arch/x86/mm/fault.c.
+import type { Sleeps, VirtAddr } from "@hetmem/kernel";
+import type { MmStruct } from "../mm-struct.ts";
+import type { Process } from "../process/process.ts";
+import type { Signal, SignalCode } from "../process/signal.ts";
+import { expandStack } from "../vma/stack.ts";
+import type { Vma } from "../vma/vma.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import { faultFast } from "./fault-fast.ts";
+import { handleMmFault } from "./handle-mm-fault.ts";
+import { FaultFlag, VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
+
+/**
+ * Handles a fault of a process.
+ *
+ * @param flags FaultFlag bits
+ * @returns the signal that the process got, which has been delivered; undefined: the access may be tried again
+ */
+export function* userFault(process: Process, address: VirtAddr, flags: number): Sleeps<Signal | undefined> {
+  const { mm } = process;
+  if (!mm)
+    return deliver(process, "SIGSEGV", "SEGV_MAPERR", address, "the process has no address space any more");
+  if (faultFast(mm, address, flags | FaultFlag.USER) === 0) return undefined;
+  yield* mm.mmapLock.downRead();
+  const vma = findVma(mm, address);
+  const bad = badArea(vma, flags);
+  if (!vma || bad) {
+    mm.mmapLock.upRead();
+    const reason = vma ? "the mapping doesn't allow it" : "nothing is mapped there";
+    return deliver(process, "SIGSEGV", bad ?? "SEGV_MAPERR", address, reason);
+  }
+  const result = yield* handleMmFault(vma, address, flags | FaultFlag.USER);
+  mm.mmapLock.upRead();
+  if (process.killed) return process.signals.findLast((signal) => signal.signo === "SIGKILL");
+  return (result & VM_FAULT_ERROR) === 0 ? undefined : yield* faultError(process, address, result);
+}
+
+/** The mapping of an address; a stack grows down to it. */
+function findVma(mm: MmStruct, address: VirtAddr): Vma | undefined {
+  const vma = mm.vmas.findFrom(address);
+  if (!vma || address >= vma.start) return vma;
+  return (vma.flags & VmFlag.GROWSDOWN) !== 0 && expandStack(vma, address) ? vma : undefined;
+}
+
+/** @see access_error() */
+function badArea(vma: Vma | undefined, flags: number): SignalCode | undefined {
+  if (!vma) return "SEGV_MAPERR";
+  const wanted = (flags & FaultFlag.WRITE) !== 0 ? VmFlag.WRITE : VmFlag.READ | VmFlag.EXEC | VmFlag.WRITE;
+  return (vma.flags & wanted) === 0 ? "SEGV_ACCERR" : undefined;
+}
+
+/** @see fault_signal_pending(), do_sigbus() */
+function* faultError(process: Process, address: VirtAddr, result: VmFault): Sleeps<Signal | undefined> {
+  if ((result & VmFault.OOM) !== 0) {
+    // The allocator has done what it could; a victim has been chosen, and the access is tried again.
+    if (process.mm) yield* process.mm.vm.reclaim.pagefaultOutOfMemory(process);
+    return process.killed ? process.signals.findLast((signal) => signal.signo === "SIGKILL") : undefined;
+  }
+  const page = (address - (address % 4096)) as VirtAddr;
+  if ((result & VmFault.HWPOISON) !== 0)
+    return deliver(process, "SIGBUS", "BUS_MCEERR_AR", page, "the page's memory is bad");
+  if ((result & VmFault.SIGBUS) !== 0)
+    return deliver(process, "SIGBUS", "BUS_ADRERR", address, "nothing stands behind the address any more");
+  return deliver(process, "SIGSEGV", "SEGV_MAPERR", address, "the mapping's driver refused it");
+}
+
+function deliver(
+  process: Process,
+  signo: Signal["signo"],
+  code: SignalCode,
+  address: VirtAddr,
+  reason: string,
+): Signal {
+  const signal: Signal = { signo, code, address, reason };
+  process.deliver(signal);
+  return signal;
+}

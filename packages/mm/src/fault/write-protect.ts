@@ -1,0 +1,95 @@
+// A write to a page that is mapped read-only: the process gets it back writable when nobody else has it, and a copy
+// otherwise. Kernel counterpart: do_wp_page(), wp_page_copy() in mm/memory.c.
+import { type Page, type Sleeps } from "@hetmem/kernel";
+import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { VmEvent } from "@hetmem/zone";
+import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
+import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { trylockPage, unlockPage } from "../page-lock.ts";
+import { entryPage, Pte } from "../page-table/pte.ts";
+import { pageAnon, pageMoveAnonRmap, pageRemoveRmap } from "../rmap/map-counts.ts";
+import { rssKind } from "../unmap/zap.ts";
+import { munlockVmaPage } from "../vma/mlock-page.ts";
+import type { FaultContext } from "../vma/vma.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import { allocAnonymous, mapNewAnonymous } from "./anon.ts";
+import { entrySame } from "./handle-mm-fault.ts";
+import { wpPageShared, wpPfnShared } from "./shared-write.ts";
+import { FaultFlag, VmFault } from "./vm-fault.ts";
+
+/**
+ * The entry is present and doesn't allow the write, or the page must stop to be shared.
+ *
+ * @see do_wp_page()
+ */
+export function* doWpPage(fault: FaultContext): Sleeps<VmFault> {
+  const { vma, origValue, origFlags, flags } = fault;
+  const { vm } = vma.mm;
+  const page = (origFlags & (Pte.special | Pte.devmap)) !== 0 ? (NULL_PAGE as Page) : entryPage(origValue);
+  if ((vma.flags & VmFlag.SHARED) !== 0 && (flags & FaultFlag.UNSHARE) === 0)
+    return page === NULL_PAGE ? yield* wpPfnShared(fault) : yield* wpPageShared(fault, page);
+  if (page !== NULL_PAGE && pageAnon(vm, page) && becomeExclusive(fault, page)) {
+    if ((flags & FaultFlag.UNSHARE) === 0) wpPageReuse(fault);
+    return 0;
+  }
+  return yield* wpPageCopy(fault, page);
+}
+
+/** The entry may be written from now on. @see wp_page_reuse() */
+export function wpPageReuse({ vma, entry, origFlags }: FaultContext): void {
+  const { pageTable, vm } = vma.mm;
+  const written = Pte.accessed | Pte.dirty | Pte.softDirty;
+  pageTable.setFlags(entry, origFlags | written | ((vma.flags & VmFlag.WRITE) !== 0 ? Pte.write : 0));
+  vm.memory.allocator.countEvent(VmEvent.pgreuse, 1);
+}
+
+/** Whether nobody else can see the page. A reference that isn't this entry's or the swap cache's may be a reader's. @see 09854ba94c6a */
+function becomeExclusive({ vma }: FaultContext, page: Page): boolean {
+  const { vm } = vma.mm;
+  const { memmap } = vm;
+  if (memmap.test(page, PageFlag.anonExclusive)) return true;
+  const head = memmap.compoundHead(page);
+  const cached = memmap.test(head, PageFlag.swapcache) ? 1 : 0;
+  if (memmap.refcount(head) > 1 + cached || !trylockPage(memmap, head)) return false;
+  if (cached === 1) vm.swap.freeSwap(head);
+  const alone = memmap.refcount(head) === 1;
+  if (alone) pageMoveAnonRmap(vm, page, vma);
+  unlockPage(memmap, head);
+  return alone;
+}
+
+/** @param old NULL_PAGE for the zero page, or a frame that nobody counts @see wp_page_copy() */
+function* wpPageCopy(fault: FaultContext, old: Page): Sleeps<VmFault> {
+  const { vma, address, entry } = fault;
+  const { mm } = vma;
+  const { vm } = mm;
+  const { memmap } = vm;
+  const oldHead = old === NULL_PAGE ? old : memmap.compoundHead(old);
+  if (old !== NULL_PAGE) memmap.getPage(oldHead);
+  const fresh = yield* allocAnonymous(vma, address);
+  if (fresh === NULL_PAGE) {
+    if (old !== NULL_PAGE) memmap.putPage(oldHead);
+    return VmFault.OOM;
+  }
+  if (old !== NULL_PAGE) memmap.contents.copy(fresh, old);
+  const end = (address + 4096) as typeof address;
+  const range: MmuNotifierRange = { mm, start: address, end, event: MmuNotifyEvent.Clear };
+  yield* invalidateRangeStart(range);
+  if (entrySame(fault) && !mm.unstable) {
+    if (old !== NULL_PAGE) {
+      const kind = rssKind(mm, old);
+      mm.rss[kind] = (mm.rss[kind] as number) - 1;
+    }
+    mapNewAnonymous(vm, vma, address, entry, fresh);
+    if (old !== NULL_PAGE) {
+      pageRemoveRmap(vm, old);
+      munlockVmaPage(old, vma);
+      vm.pages.put(oldHead);
+    }
+  } else {
+    memmap.putPage(fresh);
+  }
+  yield* invalidateRangeEnd(range);
+  if (old !== NULL_PAGE) vm.pages.put(oldHead);
+  return 0;
+}

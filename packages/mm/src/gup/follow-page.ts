@@ -1,0 +1,140 @@
+// Which page an address maps, and whether its entry lets it be used as somebody wants to: atomic, with the mmap lock held.
+// Kernel counterpart: follow_page_mask(), follow_page_pte(), can_follow_write_pte() in mm/gup.c; gup_must_unshare() in
+// include/linux/mm.h; follow_trans_huge_pmd() in mm/huge_memory.c.
+import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
+import { describePage, PageFlag } from "@hetmem/page";
+import { setPageDirty } from "../page-cache/dirty.ts";
+import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
+import { entryPage, Pte, specialPfn } from "../page-table/pte.ts";
+import { markPageAccessed } from "../reclaim/mark-accessed.ts";
+import { MAPPING_ANON } from "../rmap/anon-vma.ts";
+import type { Vm } from "../vm.ts";
+import type { Vma } from "../vma/vma.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import { Foll } from "./foll.ts";
+import { tryGrabPage } from "./pin-count.ts";
+
+/** What followPage() answers where it has no page. All are below 1, and all pages above 0. */
+export const Follow = {
+  /** A fault has to bring it. */
+  fault: 0,
+  /** It is shared, and must become the process's own by a fault before it can be pinned. @see EMLINK */
+  unshare: -1,
+  /** A frame without a struct page that counts. @see EEXIST */
+  noStructPage: -2,
+  /** A hole in a core file. @see FOLL_DUMP */
+  hole: -3,
+  /** Its pagemap is being torn down: its entry goes, too. */
+  dying: -4,
+  /** Too many references. */
+  overflow: -5,
+  /** Of a file on persistent memory, and asked for for long. */
+  fsdax: -6,
+} as const;
+
+/**
+ * The page at an address, with the reference or pin that flags ask for; or why there is none.
+ *
+ * @param foll Foll bits
+ * @returns a Page, or one of Follow
+ */
+export function followPage(vma: Vma, address: VirtAddr, foll: number): number {
+  const { pageTable } = vma.mm;
+  const entry = pageTable.find(address);
+  if (entry !== NO_ENTRY) return followEntry(vma, entry, 0, foll);
+  const pmd = pageTable.findPmd(address);
+  if (pmd === NO_ENTRY || (pageTable.flags(pmd) & Pte.huge) === 0) return noPageTable(vma, foll);
+  if ((foll & Foll.SPLIT_PMD) !== 0) return Follow.fault;
+  return followEntry(vma, pmd, Math.floor((address % PMD_SIZE) / 4096), foll);
+}
+
+/** Whether a page must first become the process's own: a pin lets somebody else read what the process writes later. @see gup_must_unshare() */
+export function mustUnshare({ memmap }: Vm, page: Page, foll: number): boolean {
+  if ((foll & (Foll.WRITE | Foll.PIN)) !== Foll.PIN) return false;
+  if ((memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) === 0) return false;
+  return !memmap.test(page, PageFlag.anonExclusive);
+}
+
+/** @param subpage of a huge entry: which of its pages */
+function followEntry(vma: Vma, entry: number, subpage: number, foll: number): number {
+  const { pageTable, vm } = vma.mm;
+  const flags = pageTable.flags(entry);
+  if ((flags & Pte.present) === 0) return flags === 0 ? noPageTable(vma, foll) : Follow.fault;
+  // Somebody who may do anything doesn't stand for the process, whose use the hint is to show.
+  if ((flags & Pte.protnone) !== 0 && (foll & Foll.FORCE) === 0) return Follow.fault;
+  if ((flags & Pte.special) !== 0) return followSpecial(vma, entry, foll);
+  // Of a huge page that is mapped whole, the head says whose it is.
+  const owner = entryPage(pageTable.value(entry));
+  const page = (owner + subpage) as Page;
+  if ((foll & Foll.WRITE) !== 0 && (flags & Pte.write) === 0 && !canWriteForced(vma, owner, flags, foll))
+    return Follow.fault;
+  if ((flags & Pte.devmap) !== 0) return followDevmap(vma, page, flags, foll);
+  if ((flags & Pte.write) === 0 && mustUnshare(vm, owner, foll)) return Follow.unshare;
+  return grab(vma, page, flags, foll);
+}
+
+/** The zero page is a page like others to who asks; registers of a device are none. @see follow_pfn_pte() */
+function followSpecial(vma: Vma, entry: number, foll: number): number {
+  const { pageTable, vm } = vma.mm;
+  const flags = pageTable.flags(entry);
+  const isZero = specialPfn(pageTable.value(entry), flags) === vm.zeroPfn;
+  if ((foll & Foll.WRITE) !== 0 && (flags & Pte.write) === 0) return Follow.fault;
+  if ((foll & Foll.DUMP) !== 0) return Follow.hole;
+  if (!isZero) return Follow.noStructPage;
+  return grab(vma, vm.zeroPage, flags, foll);
+}
+
+/** A page of a device is there only as long as its pagemap is held, until it is referenced itself. @see get_dev_pagemap() */
+function followDevmap(vma: Vma, page: Page, flags: number, foll: number): number {
+  const { devices } = vma.mm.vm;
+  if ((foll & (Foll.GET | Foll.PIN)) === 0) return Follow.noStructPage;
+  if (!devices.tryGetPagemap(page)) return Follow.dying;
+  try {
+    if ((foll & Foll.LONGTERM) !== 0 && devices.isFsdax(page)) return Follow.fsdax;
+    return grab(vma, page, flags, foll);
+  } finally {
+    devices.putPagemap(page);
+  }
+}
+
+function grab(vma: Vma, page: Page, flags: number, foll: number): number {
+  const { vm } = vma.mm;
+  const { memmap } = vm;
+  if ((foll & (Foll.GET | Foll.PIN)) !== 0) {
+    // Long pins are moved later: here they are pins. @see check_and_migrate_movable_pages()
+    if (!tryGrabPage(vm, page, 1, foll & ~Foll.LONGTERM)) return Follow.overflow;
+    if ((foll & Foll.PIN) !== 0) assertPinnable(vm, page);
+  }
+  if ((foll & Foll.TOUCH) !== 0) {
+    const head = memmap.compoundHead(page);
+    if ((foll & Foll.WRITE) !== 0 && (flags & Pte.dirty) === 0) setPageDirty(vm, head);
+    markPageAccessed(vm, head);
+  }
+  return page;
+}
+
+/** A page that is pinned is never shared again: it wasn't when it was pinned. @see sanity_check_pinned_pages() */
+export function assertPinnable({ memmap }: Vm, page: Page): void {
+  const head = memmap.compoundHead(page);
+  if ((memmap.mapping(head) & MAPPING_ANON) === 0) return;
+  if (!memmap.test(page, PageFlag.anonExclusive) && !memmap.test(head, PageFlag.anonExclusive))
+    throw new KernelBug(`pinned, and others may map it: ${describePage(memmap, page)}`);
+}
+
+/** A debugger may write to a private page that its mapping doesn't allow to be written: the copy is the process's own by now. @see can_follow_write_pte() */
+function canWriteForced({ flags: vmFlags, mm }: Vma, page: Page, flags: number, foll: number): boolean {
+  if ((foll & Foll.FORCE) === 0) return false;
+  if ((vmFlags & (VmFlag.MAYSHARE | VmFlag.SHARED | VmFlag.WRITE)) !== 0) return false;
+  if ((vmFlags & VmFlag.MAYWRITE) === 0) return false;
+  const { memmap } = mm.vm;
+  if ((memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) === 0) return false;
+  if (!memmap.test(page, PageFlag.anonExclusive)) return false;
+  // A write that soft-dirty tracking has to see needs a fault.
+  return (vmFlags & VmFlag.SOFTDIRTY) !== 0 || (flags & Pte.softDirty) !== 0;
+}
+
+/** Nothing there yet. A core file needs no page that would be zeros. @see no_page_table() */
+function noPageTable(vma: Vma, foll: number): number {
+  if ((foll & Foll.DUMP) !== 0 && vma.ops?.fault === undefined) return Follow.hole;
+  return Follow.fault;
+}

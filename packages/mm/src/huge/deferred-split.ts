@@ -1,0 +1,66 @@
+// Huge pages of which a part is mapped by nobody any more: the part is lost to everybody until the page is divided, and
+// that can wait until memory is short. Kernel counterpart: deferred_split_huge_page() and deferred_split_scan() in
+// mm/huge_memory.c.
+import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
+import { VmEvent } from "@hetmem/zone";
+import { trylockPage, unlockPage } from "../page-lock.ts";
+import type { Vm } from "../vm.ts";
+import { splitHugePage } from "./split-page.ts";
+
+/** Heads, the one that has waited longest first. @see struct deferred_split */
+export class DeferredSplits {
+  private readonly queue = new Set<Page>();
+
+  /** @returns whether it did not wait already */
+  add(head: Page): boolean {
+    if (this.queue.has(head)) return false;
+    this.queue.add(head);
+    return true;
+  }
+
+  /** The page is being freed, or was divided. */
+  forget(head: Page): void {
+    this.queue.delete(head);
+  }
+
+  has(head: Page): boolean {
+    return this.queue.has(head);
+  }
+
+  get size(): number {
+    return this.queue.size;
+  }
+
+  [Symbol.iterator](): Iterator<Page> {
+    return this.queue.values();
+  }
+}
+
+/** @see deferred_split_huge_page() */
+export function deferSplit(vm: Vm, head: Page): void {
+  if (vm.deferredSplits.add(head)) vm.memory.allocator.countEvent(VmEvent.thp_deferred_split_page, 1);
+}
+
+/**
+ * Divides huge pages of a node that wait for it; those that somebody uses now wait on.
+ *
+ * @param most pages to try
+ * @returns how many were divided
+ * @see deferred_split_scan()
+ */
+export function* deferredSplitScan(vm: Vm, node: NodeId, most: number): Sleeps<number> {
+  const { memmap } = vm;
+  const waiting = [...vm.deferredSplits].filter((head) => memmap.nodeOf(head) === node).slice(0, most);
+  let split = 0;
+  for (const head of waiting) {
+    yield condResched;
+    // It may be gone by now, or be somebody else's small page.
+    if (!vm.deferredSplits.has(head) || !memmap.getPageUnlessZero(head)) continue;
+    if (trylockPage(memmap, head)) {
+      if (yield* splitHugePage(vm, head)) split++;
+      unlockPage(memmap, head);
+    }
+    vm.pages.put(head);
+  }
+  return split;
+}

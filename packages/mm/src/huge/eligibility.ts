@@ -1,0 +1,41 @@
+// Whether a mapping may have huge pages, and whether a given 2 MiB of it may be one. Only private anonymous memory is
+// eligible: huge pages of files and of shared memory aren't modelled. Kernel counterparts: hugepage_vma_check() in
+// mm/huge_memory.c, transhuge_vma_suitable() in include/linux/huge_mm.h.
+import type { VirtAddr } from "@hetmem/kernel";
+import { PMD_SIZE } from "../page-table/page-table.ts";
+import type { Vma } from "../vma/vma.ts";
+import { VM_SPECIAL, VmFlag } from "../vma/vm-flags.ts";
+import { hugeAddress } from "./split-pmd.ts";
+
+/** Who asks: a fault, smaps, khugepaged, or a process by madvise(MADV_COLLAPSE). */
+export type HugeAsker = "fault" | "smaps" | "khugepaged" | "madvise";
+
+const INELIGIBLE: number = VmFlag.NOHUGEPAGE | VmFlag.HUGETLB | VmFlag.SHARED | VM_SPECIAL;
+
+/** @see hugepage_vma_check() */
+export function hugepageVmaCheck(vma: Vma, asker: HugeAsker): boolean {
+  if (!vma.anonymous || (vma.flags & INELIGIBLE) !== 0) return false;
+  // A fault looks at its own 2 MiB.
+  if (asker !== "fault" && !transhugeVmaSuitable(vma, (vma.end - PMD_SIZE) as VirtAddr)) return false;
+  // Who asks for it himself isn't bound by what the administrator wants to happen by itself.
+  if (asker !== "madvise" && !isWanted(vma)) return false;
+  return vma.anonVma !== undefined || asker === "fault" || asker === "smaps";
+}
+
+/** Whether the 2 MiB that an address lies in are all the mapping's. @see transhuge_vma_suitable() */
+export function transhugeVmaSuitable({ start, end }: Vma, address: VirtAddr): boolean {
+  const first = hugeAddress(address);
+  return first >= start && first + PMD_SIZE <= end;
+}
+
+/** By /sys/kernel/mm/transparent_hugepage/enabled. */
+function isWanted({ flags, mm }: Vma): boolean {
+  switch (mm.vm.tunables.transparentHugepage) {
+    case "always":
+      return true;
+    case "madvise":
+      return (flags & VmFlag.HUGEPAGE) !== 0;
+    case "never":
+      return false;
+  }
+}

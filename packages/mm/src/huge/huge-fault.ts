@@ -1,0 +1,93 @@
+// A fault where a huge page is, or could be. What can't be done with 2 MiB falls back to small pages, which always work.
+// Kernel counterpart: create_huge_pmd(), wp_huge_pmd() and their caller __handle_mm_fault() in mm/memory.c;
+// huge_pmd_set_accessed() and do_huge_pmd_numa_page() in mm/huge_memory.c. Not modelled: the huge zero page (a read maps
+// the small one, which takes as little memory) and 1 GiB entries.
+import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { VmEvent } from "@hetmem/zone";
+import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
+import { migrateMisplacedPage, mpolMisplaced } from "../migrate/numa-balancing.ts";
+import { NO_ENTRY } from "../page-table/page-table.ts";
+import { entryPage, Pte } from "../page-table/pte.ts";
+import type { FaultContext, Vma } from "../vma/vma.ts";
+import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
+import { hugepageVmaCheck } from "./eligibility.ts";
+import { doHugePmdAnonymousPage } from "./huge-anon.ts";
+import { doHugePmdWpPage } from "./huge-wp.ts";
+import { splitHugePmd } from "./split-pmd.ts";
+
+/**
+ * Handles a fault with an entry that maps 2 MiB, if there is one or one can be made. The mmap lock is held for reading.
+ *
+ * @returns FALLBACK where small pages are to be used
+ */
+export function* hugeFault(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault> {
+  const { pageTable } = vma.mm;
+  const pmd = pageTable.findPmd(address);
+  const has = pmd === NO_ENTRY ? 0 : pageTable.flags(pmd);
+  if ((has & Pte.table) !== 0) return VmFault.FALLBACK;
+  if (has === 0) return yield* createHugePmd(vma, address, flags);
+  if ((has & Pte.protnone) !== 0 && isAccessible(vma.flags)) return yield* doHugePmdNumaPage(vma, pmd);
+  const writes = (flags & FaultFlag.WRITE) !== 0;
+  if ((flags & (FaultFlag.WRITE | FaultFlag.UNSHARE)) !== 0 && (has & Pte.write) === 0)
+    return yield* wpHugePmd(vma, address, pmd, flags);
+  pageTable.setFlags(pmd, has | Pte.accessed | (writes ? Pte.dirty | Pte.softDirty : 0));
+  return 0;
+}
+
+/** @see create_huge_pmd() */
+function* createHugePmd(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault> {
+  if (vma.ops?.hugeFault) return yield* faultOfDriver(vma, address, flags);
+  return hugepageVmaCheck(vma, "fault") ? yield* doHugePmdAnonymousPage(vma, address, flags) : VmFault.FALLBACK;
+}
+
+/** @see wp_huge_pmd() */
+function* wpHugePmd(vma: Vma, address: VirtAddr, pmd: number, flags: number): Sleeps<VmFault> {
+  if (vma.anonymous) return yield* doHugePmdWpPage(vma, address, pmd, flags);
+  if ((vma.flags & (VmFlag.SHARED | VmFlag.MAYSHARE)) !== 0) {
+    const result = yield* faultOfDriver(vma, address, flags);
+    if ((result & VmFault.FALLBACK) === 0) return result;
+  }
+  yield* splitHugePmd(vma, address);
+  return VmFault.FALLBACK;
+}
+
+/** Memory of a device, which its driver may map 2 MiB at a time: the fault's entry is that of the directory. */
+function* faultOfDriver(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<VmFault> {
+  const { pageTable } = vma.mm;
+  const entry = pageTable.ensurePmd(realAddress);
+  if (entry === NO_ENTRY || !vma.ops?.hugeFault) return VmFault.FALLBACK;
+  const address = (realAddress - (realAddress % 4096)) as VirtAddr;
+  const fault: FaultContext = {
+    vma,
+    address,
+    realAddress,
+    flags,
+    pgoff: vma.pgoffOf(address),
+    entry,
+    origValue: pageTable.value(entry),
+    origFlags: pageTable.flags(entry),
+    page: NULL_PAGE as Page,
+    cowPage: NULL_PAGE as Page,
+  };
+  return yield* vma.ops.hugeFault(fault);
+}
+
+/** A hint of who uses the page: it goes where it is used, in parts, since huge pages are divided to be moved. @see do_huge_pmd_numa_page() */
+function* doHugePmdNumaPage(vma: Vma, pmd: number): Sleeps<VmFault> {
+  const { mm } = vma;
+  const { pageTable, vm } = mm;
+  const { allocator } = vm.memory;
+  const head = entryPage(pageTable.value(pmd));
+  const hinted = pageTable.flags(pmd);
+  allocator.countEvent(VmEvent.numa_hint_faults, 1);
+  if (vm.memmap.nodeOf(head) === mm.node) allocator.countEvent(VmEvent.numa_hint_faults_local, 1);
+  const node = mpolMisplaced(vma, head);
+  if (node !== undefined && !vm.memmap.test(head, PageFlag.reserved)) {
+    vm.memmap.getPage(head);
+    if (yield* migrateMisplacedPage(vma, head, node)) return 0;
+  }
+  if (pageTable.value(pmd) === head && pageTable.flags(pmd) === hinted)
+    pageTable.setFlags(pmd, (hinted & ~Pte.protnone) | Pte.accessed);
+  return 0;
+}

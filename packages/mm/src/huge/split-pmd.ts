@@ -1,0 +1,72 @@
+// An entry that maps 2 MiB becomes a table of 512 entries that map the same pages. The page stays what it is; only who
+// maps it does so piece by piece. This never fails: the table was put by when the entry was made. Kernel counterpart:
+// __split_huge_pmd() in mm/huge_memory.c.
+import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import { VmEvent } from "@hetmem/zone";
+import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
+import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { NO_ENTRY, type PageTable, PMD_SIZE } from "../page-table/page-table.ts";
+import { entryPage, Pte } from "../page-table/pte.ts";
+import { munlockVmaPage } from "../vma/mlock-page.ts";
+import type { Vma } from "../vma/vma.ts";
+import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
+import { HPAGE_PMD_NR, hugeMapcountToParts } from "./huge-counts.ts";
+
+/** The directory entry for an address if that maps 2 MiB, else NO_ENTRY. @see pmd_trans_huge() */
+export function hugePmd(pageTable: PageTable, address: VirtAddr): number {
+  const pmd = pageTable.findPmd(address);
+  return pmd !== NO_ENTRY && (pageTable.flags(pmd) & Pte.huge) !== 0 ? pmd : NO_ENTRY;
+}
+
+/** First address of the 2 MiB that an address lies in. */
+export function hugeAddress(address: VirtAddr): VirtAddr {
+  return (address - (address % PMD_SIZE)) as VirtAddr;
+}
+
+/** Divides the entry that maps an address, if that maps 2 MiB. The mmap lock is held. @see split_huge_pmd() */
+export function* splitHugePmd(vma: Vma, address: VirtAddr): Sleeps<void> {
+  const { mm } = vma;
+  if (hugePmd(mm.pageTable, address) === NO_ENTRY) return;
+  const start = hugeAddress(address);
+  const end = (start + PMD_SIZE) as VirtAddr;
+  const range: MmuNotifierRange = { mm, start, end, event: MmuNotifyEvent.Clear };
+  yield* invalidateRangeStart(range);
+  const pmd = hugePmd(mm.pageTable, address);
+  if (pmd !== NO_ENTRY) splitHugePmdCovered(vma, pmd);
+  yield* invalidateRangeEnd(range);
+}
+
+/** The same inside a range that the caller has announced, or by somebody who holds the rmap lock. Atomic. @see __split_huge_pmd_locked() */
+export function splitHugePmdCovered(vma: Vma, pmd: number): void {
+  const { pageTable, vm } = vma.mm;
+  vm.memory.allocator.countEvent(VmEvent.thp_split_pmd, 1);
+  // What a file or a device has can be mapped again by a fault, as small as is needed then.
+  if (vma.anonymous) divide(vma, pmd);
+  else pageTable.clear(pmd);
+}
+
+function divide(vma: Vma, pmd: number): void {
+  const { pageTable, vm } = vma.mm;
+  const { memmap } = vm;
+  const head = entryPage(pageTable.value(pmd));
+  const had = pageTable.flags(pmd);
+  if ((had & Pte.dirty) !== 0) memmap.set(head, PageFlag.dirty);
+  if (memmap.test(head, PageFlag.anonExclusive)) {
+    for (let i = 1; i < HPAGE_PMD_NR; i++) memmap.set((head + i) as Page, PageFlag.anonExclusive);
+  }
+  // Nobody may take the parts for unmapped, so they are counted before the whole is.
+  hugeMapcountToParts(vm, head);
+  munlockVmaPage(head, vma);
+  pageTable.populateDeposited(pmd);
+  const flags = flagsOfParts(vma, had);
+  const first = pageTable.tableUnder(pmd);
+  for (let i = 0; i < HPAGE_PMD_NR; i++) pageTable.set(first + i, head + i, flags);
+}
+
+/** What each small entry allows. That the pages are dirty the page knows by now; a NUMA hint is forgotten. */
+function flagsOfParts({ flags: vmFlags }: Vma, had: number): number {
+  const reach = isAccessible(vmFlags) ? Pte.present : Pte.present | Pte.protnone;
+  const kept = had & (Pte.accessed | Pte.softDirty);
+  return reach | kept | ((vmFlags & VmFlag.WRITE) !== 0 ? had & Pte.write : 0);
+}

@@ -1,0 +1,46 @@
+// A huge page's entry that is unmapped: whole, or split first. Kernel counterpart: zap_huge_pmd() in mm/huge_memory.c.
+import type { Sleeps, VirtAddr } from "@hetmem/kernel";
+import { Rss } from "../mm-struct.ts";
+import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
+import { entryPage } from "../page-table/pte.ts";
+import type { ShouldZap } from "../unmap/zap.ts";
+import { munlockVmaPage } from "../vma/mlock-page.ts";
+import type { Vma } from "../vma/vma.ts";
+import { HPAGE_PMD_NR, hugeRemoveRmap } from "./huge-counts.ts";
+import { hugePmd, splitHugePmd } from "./split-pmd.ts";
+
+/**
+ * Empties the huge entry of [start, end), a range in one 2 MiB that the caller has announced. Where the range is a part,
+ * the entry is divided instead, and its table is left to the caller.
+ *
+ * @param shouldZap spares the page that it says no to; absent: none
+ */
+export function* zapHugePmd(
+  vma: Vma,
+  start: VirtAddr,
+  end: VirtAddr,
+  shouldZap: ShouldZap | undefined,
+): Sleeps<void> {
+  const { pageTable } = vma.mm;
+  if (end - start !== PMD_SIZE) {
+    yield* splitHugePmd(vma, start);
+    return;
+  }
+  const pmd = hugePmd(pageTable, start);
+  if (pmd === NO_ENTRY || (shouldZap && !shouldZap(entryPage(pageTable.value(pmd))))) return;
+  if (vma.anonymous) zapAnonymous(vma, pmd);
+  // Nobody counts the pages of devices that are mapped so.
+  else pageTable.clear(pmd);
+}
+
+function zapAnonymous(vma: Vma, pmd: number): void {
+  const { mm } = vma;
+  const { pageTable, rss, vm } = mm;
+  const head = entryPage(pageTable.value(pmd));
+  pageTable.clear(pmd);
+  pageTable.freeDeposited();
+  rss[Rss.anon] = (rss[Rss.anon] as number) - HPAGE_PMD_NR;
+  hugeRemoveRmap(vm, head);
+  munlockVmaPage(head, vma);
+  vm.memmap.putPage(head);
+}

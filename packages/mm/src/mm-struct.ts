@@ -1,0 +1,109 @@
+// An address space: its mappings, its page tables, and what is counted for it. Kernel counterpart: struct mm_struct in
+// include/linux/mm_types.h.
+import { type NodeId, RwSemaphore, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
+import type { MemPolicy } from "./migrate/mempolicy.ts";
+import type { NotifierSubscriptions } from "./notifier/subscriptions.ts";
+import { Level, PageTable, type TablePages } from "./page-table/page-table.ts";
+import type { Vm } from "./vm.ts";
+import { VmaList } from "./vma/vma-list.ts";
+
+/** What an address space's resident pages are. @see MM_FILEPAGES in include/linux/mm_types_task.h */
+export const Rss = { file: 0, anon: 1, swapEntries: 2, shmem: 3 } as const;
+
+export class MmStruct {
+  /** For locks and reports; never used twice. */
+  readonly id: number;
+  readonly vm: Vm;
+  readonly vmas: VmaList = new VmaList();
+  readonly pageTable: PageTable;
+  /** @see mmap_lock */
+  readonly mmapLock: RwSemaphore;
+  /** Pages, by Rss. */
+  readonly rss: Int32Array = new Int32Array(4);
+  /** Tasks that run in it. The last one's exit takes it down. @see mm_users */
+  users = 1;
+  /** Pages mapped: all, locked, those of private writable data, of executable files, of stacks, pinned for long. */
+  totalVm = 0;
+  lockedVm = 0;
+  dataVm = 0;
+  execVm = 0;
+  stackVm = 0;
+  pinnedVm = 0;
+  /** Peaks of resident and of mapped pages. @see update_hiwater_rss() */
+  hiwaterRss = 0;
+  hiwaterVm = 0;
+  /** mmap() looks for room from here downwards. */
+  mmapBase: VirtAddr = virtAddr(0x7fff_f000_0000);
+  startBrk: VirtAddr = virtAddr(0);
+  brk: VirtAddr = virtAddr(0);
+  startStack: VirtAddr = virtAddr(0);
+  /** The program's text: what VmExe counts. */
+  startCode: VirtAddr = virtAddr(0);
+  endCode: VirtAddr = virtAddr(0);
+  /** VmFlag bits that every new mapping gets: mlockall(MCL_FUTURE). */
+  defFlags = 0;
+  /** Where its task runs: pages come from near there. */
+  node: NodeId;
+  /** Task policy. @see set_mempolicy() */
+  policy: MemPolicy | undefined = undefined;
+  /** The node that its task took last where it interleaves; -1: none yet. @see il_prev */
+  interleavePrev = -1;
+  /** Where the next scan for NUMA hints begins. @see numa_scan_offset */
+  numaScanOffset: VirtAddr = virtAddr(0);
+  /** Who hears of changes; undefined as long as nobody asked. @see mm->notifier_subscriptions */
+  notifiers: NotifierSubscriptions | undefined = undefined;
+  /** Whether a page of it was ever pinned: fork looks then. @see MMF_HAS_PINNED */
+  hasPinned = false;
+  /** Odd while fork write-protects its pages: lockless pins keep out. @see write_protect_seq */
+  writeProtectSeq = 0;
+  /** The OOM killer has taken its pages: what is read now isn't what was written. @see MMF_UNSTABLE */
+  unstable = false;
+  /** Whether the OOM killer has chosen it, and whether its pages have been taken. @see TIF_MEMDIE, MMF_OOM_SKIP */
+  oom: "none" | "victim" | "reaped" = "none";
+  /** Its last user has gone. */
+  dead = false;
+
+  constructor(vm: Vm, id: number, node: NodeId, pageTable: PageTable) {
+    this.vm = vm;
+    this.id = id;
+    this.node = node;
+    this.pageTable = pageTable;
+    this.mmapLock = new RwSemaphore(vm.kernel.lockdep, `mmap_lock of mm ${id}`);
+  }
+
+  /** Resident pages of all kinds. @see get_mm_rss() */
+  get rssPages(): number {
+    const { rss } = this;
+    return (rss[Rss.file] as number) + (rss[Rss.anon] as number) + (rss[Rss.shmem] as number);
+  }
+
+  /** @see update_hiwater_rss() */
+  updateHiwaterRss(): void {
+    this.hiwaterRss = Math.max(this.hiwaterRss, this.rssPages);
+  }
+}
+
+/**
+ * An empty address space, or undefined when there is no memory for its first page table.
+ *
+ * @see mm_alloc() in kernel/fork.c
+ */
+export function allocMm(vm: Vm, node: NodeId, expectedTables = 0): MmStruct | undefined {
+  // Its tables are charged to the address space, which doesn't exist before its tables do.
+  const source: TablePages & { mm: MmStruct | undefined } = {
+    mm: undefined,
+    arenas: vm.tableArenas,
+    alloc() {
+      return vm.pages.allocTable(this.mm, node);
+    },
+    free: (page) => vm.pages.freeTable(page),
+  };
+  const root = source.alloc(Level.pgd);
+  if (root === NULL_PAGE) return undefined;
+  const mm = new MmStruct(vm, vm.nextMmId(), node, new PageTable(source, root, expectedTables));
+  source.mm = mm;
+  vm.addressSpaces.add(mm);
+  vm.coverage?.watch(mm);
+  return mm;
+}

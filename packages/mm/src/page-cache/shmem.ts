@@ -1,0 +1,126 @@
+// Files of shmem as they are used: mapped, mapped without a file by MAP_SHARED | MAP_ANONYMOUS, filled ahead of time.
+// Kernel counterpart: mm/shmem.c. Not modelled: huge pages in files, a policy of the file's own (mbind of a shared mapping
+// is the mapping's), counting single pages of tmpfs files in Committed_AS.
+import { KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
+import { GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
+import { VmFault } from "../fault/vm-fault.ts";
+import { allocWithPolicy } from "../migrate/policy-alloc.ts";
+import { deviceOfEntry, slotOfEntry } from "../swap/swap-entry.ts";
+import type { FaultContext, Vma, VmOperations } from "../vma/vma.ts";
+import type { Vm } from "../vm.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import type { AddressSpace } from "./address-space.ts";
+import { setPageDirty } from "./dirty.ts";
+import { filemapMapPages, mappingOf } from "./file-mmap.ts";
+import { allocCachePage, unlockAndPut } from "./filemap.ts";
+import { OpenFile } from "./open-file.ts";
+import { ShmemInode, type ShmemMount } from "./shmem-inode.ts";
+import { shmemDiscard, shmemGetPage, shmemOps } from "./shmem-pages.ts";
+import { truncateInodePages } from "./truncate.ts";
+import { entryValue, isValue } from "./xarray.ts";
+
+/** What mappings of shmem do. @see shmem_vm_ops */
+export const shmemVmOps: VmOperations = {
+  fault: shmemFault,
+  mapPages: filemapMapPages,
+};
+
+/**
+ * Gives a shared mapping without a file one that nobody else can open, and promises memory for all of it.
+ *
+ * @throws KernelError ENOMEM when vm.overcommit_memory doesn't allow as much
+ * @see shmem_zero_setup()
+ */
+export function shmemZeroSetup(vma: Vma): void {
+  const { mm, flags, pages } = vma;
+  const { vm } = mm;
+  const committed = (flags & VmFlag.NORESERVE) === 0 ? pages : 0;
+  vm.commit.charge(mm, committed);
+  const inode = new ShmemInode(vm, vm.shm, shmemOps);
+  inode.committed = committed;
+  inode.size = pages * PAGE_SIZE;
+  inode.linked = false;
+  const file = new OpenFile(inode, { path: "/dev/zero (deleted)", writable: true, vmOps: shmemVmOps });
+  // The mapping alone holds it.
+  inode.opens = 0;
+  vma.file = file;
+  vma.ops = file.vmOps;
+}
+
+/** A file of a tmpfs, of no bytes. */
+export function createShmemInode(vm: Vm, mount: ShmemMount): ShmemInode {
+  return new ShmemInode(vm, mount, shmemOps);
+}
+
+/**
+ * fallocate(2): gives a file pages for the bytes [from, to), and makes it reach there.
+ *
+ * @throws KernelError ENOSPC, ENOMEM: nothing is added then; EPERM where a seal forbids it
+ * @see shmem_fallocate()
+ */
+export function* shmemFallocate(inode: ShmemInode, from: number, to: number): Sleeps<void> {
+  const { mapping } = inode;
+  const { vm } = mapping;
+  yield* inode.rwsem.downWrite();
+  const added: number[] = [];
+  try {
+    if (to > inode.size) inode.checkResize(to);
+    for (let index = Math.floor(from / PAGE_SIZE); index * PAGE_SIZE < to; index++) {
+      const fresh = mapping.pages.load(index) === 0;
+      const page = yield* shmemGetPage(mapping, index, () => allocCachePage(vm, undefined));
+      if (fresh) added.push(index);
+      // So that reclaim swaps it instead of dropping it.
+      setPageDirty(vm, page);
+      unlockAndPut(vm, page);
+    }
+    inode.size = Math.max(inode.size, to);
+  } catch (error) {
+    for (const index of added) yield* truncateInodePages(mapping, index * PAGE_SIZE, (index + 1) * PAGE_SIZE);
+    throw error;
+  } finally {
+    inode.rwsem.upWrite();
+  }
+}
+
+/**
+ * Finds or makes the page of a fault.
+ *
+ * @returns LOCKED, with the page referenced and locked; SIGBUS behind the end of the file, when the tmpfs is full or swap
+ *   can't be read; OOM
+ * @see shmem_fault()
+ */
+export function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
+  const { vma, pgoff } = fault;
+  const mapping = mappingOf(vma);
+  const { invalidateLock, host, vm } = mapping;
+  if (pgoff >= host.pages) return VmFault.SIGBUS;
+  // Pages don't come into a hole while it is being punched, which would never end.
+  if (!invalidateLock.tryDownRead()) yield* invalidateLock.downRead();
+  try {
+    const major = isInSwap(mapping, pgoff) ? VmFault.MAJOR : 0;
+    const fresh = mapping.pages.load(pgoff) === 0;
+    fault.page = yield* shmemGetPage(mapping, pgoff, () =>
+      allocWithPolicy(vm, vma, vma.mm, fault.address, GFP_HIGHUSER_MOVABLE, 0),
+    );
+    if (major !== 0) vm.memory.allocator.countEvent(VmEvent.pgmajfault, 1);
+    if (pgoff < host.pages) return major | VmFault.LOCKED;
+    if (fresh && vm.memmap.mapcount(fault.page) === 0) shmemDiscard(mapping, fault.page);
+    else unlockAndPut(vm, fault.page);
+    fault.page = NULL_PAGE as Page;
+    return VmFault.SIGBUS;
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    return error.errno === "ENOMEM" ? VmFault.OOM : VmFault.SIGBUS;
+  } finally {
+    invalidateLock.upRead();
+  }
+}
+
+/** Whether the page has to be read from swap. */
+function isInSwap({ pages, vm }: AddressSpace, index: number): boolean {
+  const entry = pages.load(index);
+  if (!isValue(entry)) return false;
+  const word = entryValue(entry);
+  return vm.swap.cache.lookup(deviceOfEntry(word), slotOfEntry(word)) === NULL_PAGE;
+}

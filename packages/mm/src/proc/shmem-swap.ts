@@ -1,0 +1,27 @@
+// What of a mapping of shared memory is in swap. Its page tables don't say: the place of such a page is kept by its file.
+// Kernel counterpart: shmem_swap_usage() and shmem_partial_swap_usage() in mm/shmem.c.
+import { ShmemInode } from "../page-cache/shmem-inode.ts";
+import type { AddressSpace } from "../page-cache/address-space.ts";
+import { isValue, NO_INDEX } from "../page-cache/xarray.ts";
+import type { Vma } from "../vma/vma.ts";
+
+/** The file behind a mapping of shared memory, undefined for other mappings. @see shmem_mapping() */
+export function shmemMapping({ file }: Vma): AddressSpace | undefined {
+  return file?.mapping?.host instanceof ShmemInode ? file.mapping : undefined;
+}
+
+/** Pages in swap of the part of a file that is mapped. @see shmem_swap_usage() */
+export function shmemSwapUsage({ pgoff, lastPgoff }: Vma, { pages, host }: AddressSpace): number {
+  if (pages.values === 0) return 0;
+  return pgoff === 0 && lastPgoff + 1 >= host.pages
+    ? pages.values
+    : partialSwapUsage(pages, pgoff, lastPgoff);
+}
+
+/** Those among the pages [first, last] of a file. @see shmem_partial_swap_usage() */
+export function partialSwapUsage(pages: AddressSpace["pages"], first: number, last: number): number {
+  let swapped = 0;
+  for (let at = pages.find(first, last); at !== NO_INDEX; at = pages.find(at + 1, last))
+    if (isValue(pages.load(at))) swapped++;
+  return swapped;
+}

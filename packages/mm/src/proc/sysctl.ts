@@ -1,0 +1,108 @@
+// What an administrator sets: /proc/sys/vm, /proc/sys/kernel/numa_balancing and /sys/kernel/mm, over the tunables of the
+// machine. A bad write changes nothing and is told as the kernel tells it. Kernel counterparts: vm_table in
+// kernel/sysctl.c, hugepage_attr in mm/huge_memory.c, numa_attrs in mm/memory-tiers.c.
+import { KernelError, kstrtobool } from "@hetmem/kernel";
+import type { Attribute, AttributeTable } from "@hetmem/vfs";
+import { PMD_SIZE } from "../page-table/page-table.ts";
+import { swapsText } from "../swap/swaps-text.ts";
+import type { Tunables } from "../tunables.ts";
+import type { Vm } from "../vm.ts";
+import { INT_MAX, INT_MIN, parseSysctl } from "./parse-int.ts";
+
+/** The tunables of one kind: those that are numbers, or those that are switches. */
+type NamesOf<T> = { [K in keyof Tunables]: T extends Tunables[K] ? K : never }[keyof Tunables];
+
+/** /proc/swaps, /proc/sys and /sys/kernel/mm. */
+export function sysctlTables({ tunables, swap }: Vm): AttributeTable[] {
+  return [
+    {
+      root: "/proc",
+      files: {
+        swaps: { show: () => swapsText(swap) },
+        "sys/kernel/numa_balancing": onOff(tunables, "numaBalancing", 4),
+      },
+    },
+    {
+      root: "/proc/sys/vm",
+      files: {
+        max_map_count: numeric(tunables, "maxMapCount", 0, INT_MAX),
+        mmap_min_addr: numeric(tunables, "mmapMinAddr", 0, Number.MAX_SAFE_INTEGER),
+        oom_kill_allocating_task: onOff(tunables, "oomKillAllocatingTask", INT_MAX, INT_MIN),
+        overcommit_memory: overcommitMemory(tunables),
+        overcommit_ratio: numeric(tunables, "overcommitRatio", INT_MIN, INT_MAX),
+        swappiness: numeric(tunables, "swappiness", 0, 200),
+      },
+    },
+    {
+      root: "/sys/kernel/mm",
+      files: {
+        "numa/demotion_enabled": {
+          show: () => `${tunables.demotionEnabled}\n`,
+          store(_params, text) {
+            tunables.demotionEnabled = kstrtobool(text);
+          },
+        },
+        "transparent_hugepage/enabled": hugepageEnabled(tunables),
+        "transparent_hugepage/hpage_pmd_size": { show: () => `${PMD_SIZE}\n` },
+      },
+    },
+  ];
+}
+
+/** @see proc_dointvec_minmax() in kernel/sysctl.c */
+function numeric(tunables: Tunables, name: NamesOf<number>, least: number, most: number): Attribute {
+  return {
+    show: () => `${tunables[name]}\n`,
+    store(_params, text) {
+      tunables[name] = between(text, least, most);
+    },
+  };
+}
+
+/** A number of which the model knows only whether it is zero. */
+function onOff(tunables: Tunables, name: NamesOf<boolean>, most: number, least = 0): Attribute {
+  return {
+    show: () => `${Number(tunables[name])}\n`,
+    store(_params, text) {
+      tunables[name] = between(text, least, most) !== 0;
+    },
+  };
+}
+
+/** @see overcommit_policy_handler() in mm/util.c */
+function overcommitMemory(tunables: Tunables): Attribute {
+  return {
+    show: () => `${tunables.overcommitMemory}\n`,
+    store(_params, text) {
+      tunables.overcommitMemory = between(text, 0, 2) as Tunables["overcommitMemory"];
+    },
+  };
+}
+
+const HUGEPAGE_MODES = ["always", "madvise", "never"] as const;
+
+/** @see enabled_store() in mm/huge_memory.c */
+function hugepageEnabled(tunables: Tunables): Attribute {
+  return {
+    show: () => `${chosen(HUGEPAGE_MODES, tunables.transparentHugepage)}\n`,
+    store(_params, text) {
+      const word = text.replace(/\n$/, "");
+      const mode = HUGEPAGE_MODES.find((known) => known === word);
+      if (!mode)
+        throw new KernelError("EINVAL", `"${word}" is no mode: write one of ${HUGEPAGE_MODES.join(", ")}`);
+      tunables.transparentHugepage = mode;
+    },
+  };
+}
+
+/** All words, with the one that counts in brackets. */
+function chosen(words: readonly string[], current: string): string {
+  return words.map((word) => (word === current ? `[${word}]` : word)).join(" ");
+}
+
+/** @throws KernelError EINVAL for what is no number, or out of bounds */
+function between(text: string, least: number, most: number): number {
+  const value = parseSysctl(text);
+  if (value >= least && value <= most) return value;
+  throw new KernelError("EINVAL", `${value} is out of bounds: write ${least} to ${most}`);
+}

@@ -1,0 +1,217 @@
+// Fork's inner loop: each entry of the parent's mapping is given to the child, and both lose the right to write where the
+// page is private. Kernel counterpart: copy_page_range(), copy_pte_range() in mm/memory.c.
+import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { allocAnonymous, mapNewAnonymous } from "../fault/anon.ts";
+import { ensureEntry } from "../fault/handle-mm-fault.ts";
+import { copyHugePmd } from "../huge/copy-huge.ts";
+import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
+import { type MmStruct, Rss } from "../mm-struct.ts";
+import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
+import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
+import {
+  EntryKind,
+  entryKind,
+  entryPage,
+  isDeviceExclusive,
+  isDevicePrivate,
+  isMigration,
+  KIND_MASK,
+  Pte,
+  swapDevice,
+} from "../page-table/pte.ts";
+import { tryRestoreExclusivePte } from "../rmap/device-exclusive.ts";
+import { pageDupRmap } from "../rmap/map-counts.ts";
+import { rssKind } from "../unmap/zap.ts";
+import type { Vma } from "../vma/vma.ts";
+import { isCowMapping, VmFlag } from "../vma/vm-flags.ts";
+
+/**
+ * Copies the entries of a mapping to its copy in a child. Both mmap locks are held for writing, or the child's by nobody.
+ *
+ * @throws KernelError ENOMEM when there is no memory for the child's page tables, EBUSY when a device is just taking a page;
+ *   what is copied by then stays in the child
+ * @see copy_page_range()
+ */
+export function* copyPageRange(to: Vma, from: Vma): Sleeps<void> {
+  if (!needsCopy(from)) return;
+  const cow = isCowMapping(from.flags);
+  const range: MmuNotifierRange = {
+    mm: from.mm,
+    start: from.start,
+    end: from.end,
+    event: MmuNotifyEvent.ProtectionPage,
+  };
+  if (cow) yield* invalidateRangeStart(range);
+  // Odd while entries lose the right to write: a pin that is taken without a lock is tried again. @see 57efa1fe5957
+  from.mm.writeProtectSeq++;
+  try {
+    yield* copyRegions(to, from, cow);
+  } finally {
+    from.mm.writeProtectSeq++;
+    if (cow) yield* invalidateRangeEnd(range);
+  }
+}
+
+/** Pages of a file are found again by a fault, at no cost that a copy would not have. @see vma_needs_copy() */
+function needsCopy({ flags, anonVma }: Vma): boolean {
+  return anonVma !== undefined || (flags & (VmFlag.PFNMAP | VmFlag.MIXEDMAP)) !== 0;
+}
+
+function* copyRegions(to: Vma, from: Vma, cow: boolean): Sleeps<void> {
+  const { pageTable } = from.mm;
+  const { end } = from;
+  for (let at = pageTable.nextPopulated(from.start, end); at < end; at = pageTable.nextPopulated(at, end)) {
+    const region = at - (at % PMD_SIZE);
+    const stop = Math.min(end, region + PMD_SIZE) as VirtAddr;
+    const pmd = pageTable.findPmd(at);
+    if ((pageTable.flags(pmd) & Pte.table) === 0) yield* copyHugePmd(to, from, at);
+    const table = pageTable.tableUnder(pmd);
+    if (table !== NO_ENTRY) yield* copyTable(to, from, at, stop, cow);
+    at = stop;
+    yield condResched;
+  }
+}
+
+/** The part of a mapping that lies in one table. */
+function* copyTable(to: Vma, from: Vma, start: VirtAddr, end: VirtAddr, cow: boolean): Sleeps<void> {
+  const source = from.mm.pageTable.find(start);
+  const target = yield* ensureEntry(to.mm, start);
+  if (target === NO_ENTRY)
+    throw new KernelError("ENOMEM", "no memory for the child's page tables: the process can't fork");
+  const count = (end - start) / 4096;
+  for (let i = 0; i < count; i++) {
+    i += shareRun(to.mm, from.mm, source + i, target + i, count - i, cow);
+    if (i === count) break;
+    if (copyEntry(to, from, source + i, target + i, cow)) continue;
+    yield* copyPinned(to, from, (start + i * 4096) as VirtAddr, source + i, target + i);
+  }
+}
+
+/**
+ * The entries that nearly all are: present, of a small anonymous page. Nobody else runs meanwhile.
+ *
+ * @returns how many it has copied before the first that is something else
+ */
+function shareRun(
+  to: MmStruct,
+  from: MmStruct,
+  source: number,
+  target: number,
+  count: number,
+  cow: boolean,
+): number {
+  const { pageTable, vm } = from;
+  const { memmap } = vm;
+  if (from.hasPinned || pageTable.watch !== undefined) return 0;
+  const theirs = pageTable.words;
+  const ours = to.pageTable.words;
+  const kept = cow ? ~Pte.write : ~0;
+  const given = cow ? ~(Pte.write | Pte.accessed) : ~(Pte.accessed | Pte.dirty);
+  let done = 0;
+  for (; done < count; done++) {
+    const at = (source + done) << 1;
+    const flags = theirs[at | 1] as number;
+    if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) break;
+    const page = theirs[at] as Page;
+    if (!memmap.shareAnon(page, PageFlag.anonExclusive)) break;
+    theirs[at | 1] = flags & kept;
+    const to = (target + done) << 1;
+    ours[to] = page;
+    ours[to | 1] = flags & given;
+  }
+  to.rss[Rss.anon] = (to.rss[Rss.anon] as number) + done;
+  return done;
+}
+
+/** @returns false when the page is pinned: the child needs a copy of its own now */
+function copyEntry(to: Vma, from: Vma, source: number, target: number, cow: boolean): boolean {
+  const { pageTable } = from.mm;
+  let flags = pageTable.flags(source);
+  if (flags === 0) return true;
+  if (isDeviceExclusive(flags)) {
+    if (!tryRestoreExclusivePte(from, source)) throw deviceHolds();
+    flags = pageTable.flags(source);
+  }
+  const value = pageTable.value(source);
+  if ((flags & Pte.present) === 0) {
+    copyNonPresent(to.mm, from.mm, source, target, cow);
+    return true;
+  }
+  if ((flags & (Pte.special | Pte.devmap)) === 0) {
+    if (!sharePage(to.mm, from.mm, entryPage(value))) return false;
+  }
+  if (cow && (flags & Pte.write) !== 0) {
+    flags &= ~Pte.write;
+    pageTable.setFlags(source, flags);
+  }
+  to.mm.pageTable.set(target, value, flags & ~(cow ? Pte.accessed : Pte.accessed | Pte.dirty));
+  return true;
+}
+
+/** @returns false when it is pinned */
+function sharePage(to: MmStruct, { vm, hasPinned }: MmStruct, page: Page): boolean {
+  const { memmap } = vm;
+  const head = memmap.compoundHead(page);
+  if (memmap.test(page, PageFlag.anonExclusive)) {
+    if (hasPinned && pageMaybeDmaPinned(vm, head)) return false;
+    memmap.clear(page, PageFlag.anonExclusive);
+  }
+  memmap.getPage(head);
+  pageDupRmap(vm, page);
+  countRss(to, rssKind(to, head));
+  return true;
+}
+
+/** @see copy_nonpresent_pte() */
+function copyNonPresent(to: MmStruct, from: MmStruct, source: number, target: number, cow: boolean): void {
+  const { pageTable, vm } = from;
+  let flags = pageTable.flags(source);
+  const value = pageTable.value(source);
+  const kind = entryKind(flags);
+  if (kind === EntryKind.swap) {
+    vm.swap.duplicate(swapDevice(flags), value);
+    flags &= ~Pte.exclusive;
+    countRss(to, Rss.swapEntries);
+  } else if (isMigration(flags)) {
+    countRss(to, rssKind(to, entryPage(value)));
+    if (cow && kind !== EntryKind.migrationRead) flags = (flags & ~KIND_MASK) | EntryKind.migrationRead;
+  } else if (isDevicePrivate(flags)) {
+    const page = entryPage(value);
+    vm.memmap.getPage(page);
+    vm.memmap.clear(page, PageFlag.anonExclusive);
+    pageDupRmap(vm, page);
+    countRss(to, rssKind(to, page));
+    if (cow) flags = (flags & ~KIND_MASK) | EntryKind.devicePrivateRead;
+  } else if (kind === EntryKind.marker) {
+    return;
+  }
+  if (flags !== pageTable.flags(source)) pageTable.setFlags(source, flags);
+  to.pageTable.set(target, value, flags);
+}
+
+/** A device writes to the parent's page by itself: the page stays the parent's, and the child gets a copy. @see copy_present_page() */
+function* copyPinned(to: Vma, from: Vma, address: VirtAddr, source: number, target: number): Sleeps<void> {
+  const { vm, pageTable } = from.mm;
+  const page = yield* allocAnonymous(to, address);
+  if (page === NULL_PAGE)
+    throw new KernelError("ENOMEM", "no memory for a copy of a pinned page: the process can't fork");
+  // The mmap lock is held for writing, but reclaim may have taken the page meanwhile.
+  const flags = pageTable.flags(source);
+  if ((flags & (Pte.present | Pte.special)) !== Pte.present) {
+    vm.memmap.putPage(page);
+    copyEntry(to, from, source, target, true);
+    return;
+  }
+  vm.memmap.contents.copy(page, entryPage(pageTable.value(source)) as Page);
+  mapNewAnonymous(vm, to, address, target, page);
+}
+
+function countRss(mm: MmStruct, kind: number): void {
+  mm.rss[kind] = (mm.rss[kind] as number) + 1;
+}
+
+function deviceHolds(): KernelError {
+  return new KernelError("EBUSY", "a device is just taking a page for itself: try the fork again");
+}

@@ -1,0 +1,100 @@
+// A program starts: an address space with the parts of its file, a heap and a stack, each touched once as its loader
+// does. Kernel counterparts: load_elf_binary() in fs/binfmt_elf.c, setup_arg_pages() in fs/exec.c.
+import { KernelError, type NodeId, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { allocMm, type MmStruct } from "../mm-struct.ts";
+import type { FileObject } from "../page-cache/file-object.ts";
+import type { Vm } from "../vm.ts";
+import { brk } from "../vma/brk.ts";
+import { MapFlag } from "../vma/map-flags.ts";
+import { mmap } from "../vma/mmap.ts";
+import { Prot } from "../vma/vm-flags.ts";
+import { readUser, touchUser } from "./access.ts";
+import { exitProcess } from "./exit.ts";
+import { allocKernelStack } from "./kernel-stack.ts";
+import type { Process } from "./process.ts";
+
+/** A part of a program's file that is mapped. @see Elf64_Phdr */
+export interface ProgramSegment {
+  readonly address: number;
+  /** Bytes, whole pages. */
+  readonly length: number;
+  /** First byte in the file; undefined for memory that begins as zeros. */
+  readonly offset: number | undefined;
+  /** Prot bits. */
+  readonly prot: number;
+}
+
+export interface ProgramImage {
+  readonly file: FileObject;
+  readonly segments: readonly ProgramSegment[];
+  /** Where the heap begins, and its bytes. */
+  readonly heap: { readonly start: number; readonly length: number };
+  /** End of the stack, and its bytes. */
+  readonly stack: { readonly end: number; readonly length: number };
+}
+
+/**
+ * Starts a program as a process of its own.
+ *
+ * @param node where its page tables and its kernel stack come from: its parent makes them
+ * @param cpuNode where its own cpu stands, and its pages come from
+ * @throws KernelError ENOMEM when there is no memory for it: nothing is left of it then
+ * @see kernel_clone(), execve(2)
+ */
+export function* execProgram(
+  vm: Vm,
+  node: NodeId,
+  comm: string,
+  image: ProgramImage,
+  cpuNode: NodeId = node,
+): Sleeps<Process> {
+  const mm = allocMm(vm, node);
+  if (!mm) throw new KernelError("ENOMEM", `no memory for the page table of ${comm}`);
+  const process = vm.processes.add(comm, mm, undefined);
+  try {
+    process.kernelStack = allocKernelStack(vm, mm, node) ?? noMemory(comm);
+    mm.node = cpuNode;
+    yield* mapImage(mm, image);
+    yield* touchImage(process, image);
+  } catch (error) {
+    yield* exitProcess(process);
+    throw error;
+  }
+  return process;
+}
+
+function* mapImage(mm: MmStruct, { file, segments, heap, stack }: ProgramImage): Sleeps<void> {
+  for (const { address, length, offset, prot } of segments) {
+    const flags = MapFlag.PRIVATE | MapFlag.FIXED | (offset === undefined ? MapFlag.ANONYMOUS : 0);
+    yield* mmap(mm, { address, length, prot, flags, ...(offset !== undefined && { file, offset }) });
+  }
+  mm.startBrk = virtAddr(heap.start);
+  mm.brk = mm.startBrk;
+  yield* brk(mm, virtAddr(heap.start + heap.length));
+  yield* mmap(mm, {
+    address: stack.end - stack.length,
+    length: stack.length,
+    prot: Prot.READ | Prot.WRITE,
+    flags: MapFlag.PRIVATE | MapFlag.FIXED | MapFlag.ANONYMOUS | MapFlag.GROWSDOWN,
+  });
+  mm.startStack = virtAddr(stack.end - 4096);
+}
+
+/** Reads a byte of each part of the file, and writes one of what can be written, the heap and the stack. */
+function* touchImage(process: Process, { segments, heap, stack }: ProgramImage): Sleeps<void> {
+  for (const { address, prot } of segments)
+    yield* touch(process, virtAddr(address), (prot & Prot.WRITE) !== 0);
+  if (heap.length > 0) yield* touch(process, virtAddr(heap.start), true);
+  yield* touch(process, virtAddr(stack.end - 1), true);
+}
+
+function* touch(process: Process, address: VirtAddr, write: boolean): Sleeps<void> {
+  const signal = write
+    ? yield* touchUser(process, address)
+    : yield* readUser(process, address, new Uint8Array(1));
+  if (signal) noMemory(process.comm);
+}
+
+function noMemory(comm: string): never {
+  throw new KernelError("ENOMEM", `no memory to start ${comm}`);
+}

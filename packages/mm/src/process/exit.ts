@@ -1,0 +1,54 @@
+// The end of a process and of its address space: notifiers first, then entries, tables, and mappings. Kernel counterparts:
+// do_exit() in kernel/exit.c, exit_mmap() in mm/mmap.c.
+import { bugOn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import type { MmStruct } from "../mm-struct.ts";
+import { mmuNotifierRelease } from "../notifier/register.ts";
+import { TASK_SIZE } from "../page-table/page-table.ts";
+import { freePgtables } from "../unmap/free-pgtables.ts";
+import { zapPageRange } from "../unmap/zap.ts";
+import { unlinkFromRmap } from "../vma/adjust.ts";
+import { uncountVma } from "../vma/link.ts";
+import { munlockVmaPages } from "../vma/mlock.ts";
+import { freeKernelStack } from "./kernel-stack.ts";
+import type { Process } from "./process.ts";
+
+/** Ends a process: its address space goes with its last user. @see do_exit() */
+export function* exitProcess(process: Process): Sleeps<void> {
+  const { mm } = process;
+  if (!mm) return;
+  mm.updateHiwaterRss();
+  process.mm = undefined;
+  mm.vm.processes.remove(process);
+  freeKernelStack(mm.vm, process.kernelStack);
+  process.kernelStack = [];
+  yield* mmput(mm);
+}
+
+/** Somebody no longer uses an address space. @see mmput() */
+export function* mmput(mm: MmStruct): Sleeps<void> {
+  if (--mm.users === 0) yield* exitMmap(mm);
+}
+
+/** @see exit_mmap() */
+export function* exitMmap(mm: MmStruct): Sleeps<void> {
+  mm.dead = true;
+  // Whoever mirrors it lets go of everything now, so that no range needs to be told below.
+  yield* mmuNotifierRelease(mm);
+  yield* mm.mmapLock.downWrite();
+  const vmas = [...mm.vmas];
+  for (const vma of vmas) {
+    yield* munlockVmaPages(vma);
+    yield* zapPageRange(vma, vma.start, vma.end);
+  }
+  for (const vma of vmas) yield* unlinkFromRmap(vma);
+  freePgtables(mm.pageTable, 0 as VirtAddr, TASK_SIZE as VirtAddr, 0, Number.POSITIVE_INFINITY);
+  for (const vma of vmas) {
+    mm.vmas.remove(vma);
+    uncountVma(vma);
+    if (vma.file?.unmapped) yield* vma.file.unmapped();
+  }
+  mm.mmapLock.upWrite();
+  bugOn(mm.rssPages !== 0, `mm ${mm.id} ends with pages counted: ${mm.rss.join(", ")}`);
+  mm.pageTable.destroy();
+  mm.vm.addressSpaces.delete(mm);
+}

@@ -1,0 +1,92 @@
+// A child is a copy of its parent's address space that copies no page: both may read what either wrote, until one of them
+// writes. Kernel counterparts: dup_mmap() in kernel/fork.c, copy_page_range() in mm/memory.c.
+import { KernelError, type Sleeps } from "@hetmem/kernel";
+import { copyPageRange } from "./copy-page-range.ts";
+import { allocMm, type MmStruct } from "../mm-struct.ts";
+import { linkVma } from "../vma/link.ts";
+import { dropRmapLocks, takeRmapLocks } from "../vma/rmap-locks.ts";
+import { Vma } from "../vma/vma.ts";
+import { VmFlag, VM_LOCKED_MASK } from "../vma/vm-flags.ts";
+import { exitMmap, mmput } from "./exit.ts";
+import { allocKernelStack, freeKernelStack } from "./kernel-stack.ts";
+import type { Process } from "./process.ts";
+
+/**
+ * Makes a child of a process.
+ *
+ * @throws KernelError ENOMEM when there is no memory for its page tables, or promised to it, EBUSY when a device is
+ *   just taking a page for itself: there is no child then; ESRCH
+ *   when the process has exited
+ * @see kernel_clone() in kernel/fork.c
+ */
+export function* forkProcess(parent: Process): Sleeps<Process> {
+  const { mm } = parent;
+  if (!mm) throw new KernelError("ESRCH", `process ${parent.pid} has exited and can't fork`);
+  const stack = allocKernelStack(mm.vm, mm, mm.node);
+  if (!stack) throw new KernelError("ENOMEM", "no memory for a kernel stack: the process can't fork");
+  // Whoever kills it meanwhile doesn't take its address space from under the copy.
+  mm.users++;
+  let child: MmStruct;
+  try {
+    child = yield* dupMm(mm);
+  } catch (error) {
+    freeKernelStack(mm.vm, stack);
+    throw error;
+  } finally {
+    yield* mmput(mm);
+  }
+  const process = mm.vm.processes.add(parent.comm, child, parent);
+  process.kernelStack = stack;
+  process.argv = parent.argv;
+  process.oomScoreAdj = parent.oomScoreAdj;
+  process.mceKillEarly = parent.mceKillEarly;
+  return process;
+}
+
+/** @see dup_mm() */
+function* dupMm(from: MmStruct): Sleeps<MmStruct> {
+  const to = allocMm(from.vm, from.node, from.pageTable.tables);
+  if (!to) throw new KernelError("ENOMEM", "no memory for a page table: the process can't fork");
+  yield* from.mmapLock.downWrite();
+  try {
+    inherit(to, from);
+    for (const vma of from.vmas) yield* dupVma(to, vma);
+  } catch (error) {
+    from.mmapLock.upWrite();
+    yield* exitMmap(to);
+    throw error;
+  }
+  from.mmapLock.upWrite();
+  return to;
+}
+
+/** What a child's address space begins with. Locks and peaks are not inherited. */
+function inherit(to: MmStruct, from: MmStruct): void {
+  to.mmapBase = from.mmapBase;
+  to.startBrk = from.startBrk;
+  to.brk = from.brk;
+  to.startStack = from.startStack;
+  to.startCode = from.startCode;
+  to.endCode = from.endCode;
+  to.policy = from.policy;
+  to.interleavePrev = from.interleavePrev;
+  to.hasPinned = false;
+}
+
+function* dupVma(to: MmStruct, from: Vma): Sleeps<void> {
+  if ((from.flags & VmFlag.DONTCOPY) !== 0) return;
+  if ((from.flags & VmFlag.ACCOUNT) !== 0) to.vm.commit.charge(to, from.pages);
+  const vma = new Vma(to, from.start, from.end, from.flags & ~VM_LOCKED_MASK, from.pgoff);
+  vma.file = from.file;
+  vma.ops = from.ops;
+  vma.policy = from.policy;
+  vma.private = from.private;
+  const wiped = (from.flags & VmFlag.WIPEONFORK) !== 0;
+  // Behind the parent's in the trees: a walk that puts moved pages back meets the parent first, or both.
+  const locks = yield* takeRmapLocks(vma, from.anonVma);
+  if (!wiped) to.vm.anonVmas.fork(vma, from);
+  linkVma(vma);
+  dropRmapLocks(locks);
+  vma.ops?.open?.(vma);
+  if (!wiped) yield* copyPageRange(vma, from);
+}

@@ -1,0 +1,34 @@
+// The stack that the kernel runs on for a process: 16 KiB of pages that nothing can move, and the reason why a block of
+// kernel memory can hardly ever go offline. Kernel counterpart: alloc_thread_stack_node() in kernel/fork.c.
+import { type NodeId, type Page } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
+import { Gfp, GFP_KERNEL_ACCOUNT, NodeStat } from "@hetmem/zone";
+import type { MmStruct } from "../mm-struct.ts";
+import { addNodeStat } from "../rmap/map-counts.ts";
+import type { Vm } from "../vm.ts";
+
+/** @see THREAD_SIZE in arch/x86/include/asm/page_64_types.h */
+const STACK_PAGES = 4;
+const KIB_OF_PAGE = 4;
+
+/** The pages of a new stack, mapped one behind the other; undefined when there is no memory for them. */
+export function allocKernelStack(vm: Vm, mm: MmStruct | undefined, near: NodeId): Page[] | undefined {
+  const pages: Page[] = [];
+  while (pages.length < STACK_PAGES) {
+    const page = vm.pages.tryAlloc(GFP_KERNEL_ACCOUNT | Gfp.ZERO, 0, near, mm);
+    if (page === NULL_PAGE) {
+      freeKernelStack(vm, pages);
+      return undefined;
+    }
+    addNodeStat(vm, page, NodeStat.nr_kernel_stack, KIB_OF_PAGE);
+    pages.push(page);
+  }
+  return pages;
+}
+
+export function freeKernelStack(vm: Vm, pages: readonly Page[]): void {
+  for (const page of pages) {
+    addNodeStat(vm, page, NodeStat.nr_kernel_stack, -KIB_OF_PAGE);
+    vm.memmap.putPage(page);
+  }
+}

@@ -1,0 +1,40 @@
+// A process with one thread: who it is, its address space, and the signals it got. Kernel counterpart: struct
+// task_struct in include/linux/sched.h, as far as memory goes.
+import type { Page } from "@hetmem/kernel";
+import type { MmStruct } from "../mm-struct.ts";
+import type { Signal } from "./signal.ts";
+
+export class Process {
+  readonly pid: number;
+  readonly parent: Process | undefined;
+  /** The command's name, 15 characters at most. */
+  comm: string;
+  /** What it was called with, the command first. @see /proc/PID/cmdline */
+  argv: readonly string[];
+  /** Undefined once it has exited. */
+  mm: MmStruct | undefined;
+  /** -1000 (never kill) to 1000. @see /proc/PID/oom_score_adj */
+  oomScoreAdj = 0;
+  /** In the order in which they came. */
+  readonly signals: Signal[] = [];
+  /** SIGKILL has come: it dies on its way back to user mode. @see fatal_signal_pending() */
+  killed = false;
+  /** Pages of the stack that the kernel runs on for it. */
+  kernelStack: readonly Page[] = [];
+  /** It prefers to hear of bad memory at once. @see PR_MCE_KILL_EARLY */
+  mceKillEarly = false;
+
+  constructor(pid: number, comm: string, mm: MmStruct, parent: Process | undefined) {
+    this.pid = pid;
+    this.comm = comm.slice(0, 15);
+    this.argv = [comm];
+    this.mm = mm;
+    this.parent = parent;
+  }
+
+  /** @see force_sig_fault() */
+  deliver(signal: Signal): void {
+    this.signals.push(signal);
+    if (signal.signo === "SIGKILL") this.killed = true;
+  }
+}

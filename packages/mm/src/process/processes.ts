@@ -1,0 +1,43 @@
+// The processes of a machine, by number. Kernel counterpart: kernel/pid.c.
+import { KernelError } from "@hetmem/kernel";
+import type { MmStruct } from "../mm-struct.ts";
+import { Process } from "./process.ts";
+
+const FIRST_PID = 2;
+
+export class Processes {
+  private readonly byPid = new Map<number, Process>();
+  private nextPid = FIRST_PID;
+
+  /** Enters a process that runs in an address space. */
+  add(comm: string, mm: MmStruct, parent: Process | undefined): Process {
+    const process = new Process(this.nextPid++, comm, mm, parent);
+    this.byPid.set(process.pid, process);
+    return process;
+  }
+
+  remove(process: Process): void {
+    this.byPid.delete(process.pid);
+  }
+
+  /** @throws KernelError ESRCH */
+  get(pid: number): Process {
+    const process = this.byPid.get(pid);
+    if (!process)
+      throw new KernelError("ESRCH", `no process ${pid}: the pids are ${[...this.byPid.keys()].join(", ")}`);
+    return process;
+  }
+
+  find(pid: number): Process | undefined {
+    return this.byPid.get(pid);
+  }
+
+  /** Those that run in an address space. */
+  *of(mm: MmStruct): Generator<Process, void, void> {
+    for (const process of this) if (process.mm === mm) yield process;
+  }
+
+  [Symbol.iterator](): Iterator<Process> {
+    return this.byPid.values();
+  }
+}

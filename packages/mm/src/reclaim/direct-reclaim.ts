@@ -1,0 +1,83 @@
+// Reclaim by the one who needs memory, or whose cgroup is over its limit. Kernel counterpart: try_to_free_pages() and
+// try_to_free_mem_cgroup_pages() in mm/vmscan.c.
+import type { NodeId, Sleeps } from "@hetmem/kernel";
+import { Gfp, GFP_HIGHUSER_MOVABLE, onlineNodes, VmEvent, ZONE_NAMES, ZoneType } from "@hetmem/zone";
+import type { Vm } from "../vm.ts";
+import type { Lruvec } from "./lruvec.ts";
+import { DEF_PRIORITY, type ReclaimRequest, ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
+import { shrinkNode } from "./shrink-node.ts";
+import { snapshotRefaults } from "./workingset.ts";
+
+const ALLOCSTALL = ZONE_NAMES.map((name) => VmEvent[`allocstall_${name.toLowerCase() as "dma"}`]);
+
+/** What a reclaim may do is what its caller may. @see GFP_RECLAIM_MASK */
+const RECLAIM_MASK: number = Gfp.IO | Gfp.FS | Gfp.DIRECT_RECLAIM | Gfp.KSWAPD_RECLAIM;
+
+/**
+ * Frees pages for a request.
+ *
+ * @param nodes the nodes that may serve it, the nearest first
+ * @param highest the highest zone that may
+ * @returns pages that are free now
+ * @see try_to_free_pages()
+ */
+export function* tryToFreePages(
+  vm: Vm,
+  nodes: readonly NodeId[],
+  gfp: number,
+  highest: number,
+): Sleeps<number> {
+  return yield* doTryToFreePages(vm, nodes, {
+    reclaimer: "direct",
+    nrToReclaim: SWAP_CLUSTER_MAX,
+    gfp,
+    highest,
+    maySwap: true,
+    mayDemote: true,
+  });
+}
+
+/**
+ * Frees pages of a cgroup and those below it.
+ *
+ * @param lruvecs its lists on a node, then those of the cgroups below
+ * @param maySwap whether anonymous pages may go
+ * @returns pages that it has less now
+ * @see try_to_free_mem_cgroup_pages()
+ */
+export function* tryToFreeMemCgroupPages(
+  vm: Vm,
+  nrPages: number,
+  gfp: number,
+  lruvecs: (node: NodeId) => readonly Lruvec[],
+  maySwap: boolean,
+): Sleeps<number> {
+  const nodes = onlineNodes(vm.memory).map((node) => node.id);
+  return yield* doTryToFreePages(vm, nodes, {
+    reclaimer: "direct",
+    nrToReclaim: Math.max(nrPages, SWAP_CLUSTER_MAX),
+    gfp: (gfp & RECLAIM_MASK) | (GFP_HIGHUSER_MOVABLE & ~RECLAIM_MASK),
+    highest: ZoneType.Movable,
+    lruvecs,
+    maySwap,
+    mayDemote: true,
+  });
+}
+
+/** Looks at ever larger parts of the lists, until enough is free or all has been looked at. @see do_try_to_free_pages() */
+function* doTryToFreePages(vm: Vm, nodes: readonly NodeId[], request: ReclaimRequest): Sleeps<number> {
+  const scan = new ScanControl(vm, request);
+  for (;;) {
+    if (!scan.forCgroup) vm.memory.allocator.countEvent(ALLOCSTALL[request.highest] as number, 1);
+    for (; scan.priority >= 0 && scan.nrReclaimed < scan.nrToReclaim; scan.priority--) {
+      scan.nrScanned = 0;
+      for (const node of nodes) yield* shrinkNode(scan, node);
+    }
+    for (const node of nodes) for (const lruvec of scan.lruvecsOf(node)) snapshotRefaults(lruvec);
+    if (scan.nrReclaimed > 0 || !scan.skippedDeactivate) return scan.nrReclaimed;
+    // What is active was spared for what is on the lists of the node, not of the zones that count: once more without.
+    scan.priority = DEF_PRIORITY;
+    scan.forceDeactivate = true;
+    scan.skippedDeactivate = false;
+  }
+}

@@ -1,0 +1,118 @@
+// Reclaim of one machine: what it keeps of each node, who is at it, and its verbs. Kernel counterparts: mm/vmscan.c,
+// __alloc_pages_slowpath() in mm/page_alloc.c, pagefault_out_of_memory() in mm/oom_kill.c.
+import { type LockHolder, Mutex, type NodeId, type Page, type Sleeps, virtAddr } from "@hetmem/kernel";
+import { GFP_KERNEL, VmEvent } from "@hetmem/zone";
+import type { MmStruct } from "../mm-struct.ts";
+import type { Process } from "../process/process.ts";
+import type { Vm } from "../vm.ts";
+import { allocRequest, anyAbove } from "./alloc-request.ts";
+import { allocSlowly } from "./alloc-slowly.ts";
+import { kswapd, kswapdOnce } from "./kswapd.ts";
+import { MAX_RECLAIM_RETRIES, NodeReclaim } from "./node-reclaim.ts";
+import { globalOom, outOfMemory } from "./oom.ts";
+
+/** A process whose faults fail one after the other. */
+interface FailingFaults {
+  readonly process: Process;
+  readonly times: number;
+  /** All faults of the machine by then. */
+  readonly faults: number;
+}
+
+export class Reclaim {
+  /** One kills at a time. @see oom_lock */
+  readonly oomLock: Mutex;
+  private readonly vm: Vm;
+  private readonly nodes: NodeReclaim[];
+  /** Tasks that free memory: when they need some they get it from the reserves, and don't reclaim in turn. @see PF_MEMALLOC */
+  private readonly reclaimers = new Set<LockHolder>();
+  private failing: FailingFaults | undefined;
+
+  constructor(vm: Vm) {
+    this.vm = vm;
+    this.nodes = vm.memory.nodes.map((_, id) => new NodeReclaim(id as NodeId));
+    this.oomLock = new Mutex(vm.kernel.lockdep, "oom_lock");
+  }
+
+  /** What reclaim keeps of a node. */
+  node(id: NodeId): NodeReclaim {
+    return this.nodes[id] as NodeReclaim;
+  }
+
+  /** Whether the running task frees memory. */
+  get isReclaiming(): boolean {
+    return this.reclaimers.has(this.vm.kernel.lockdep.current);
+  }
+
+  /** Runs something that frees memory. */
+  *asReclaimer<T>(task: Sleeps<T>): Sleeps<T> {
+    const { current } = this.vm.kernel.lockdep;
+    const nested = this.reclaimers.has(current);
+    this.reclaimers.add(current);
+    try {
+      return yield* task;
+    } finally {
+      if (!nested) this.reclaimers.delete(current);
+    }
+  }
+
+  /**
+   * Gets 2^order pages that the allocator has refused: reclaims, and kills.
+   *
+   * @param mm whom they are for; undefined: the kernel
+   * @param nodemask the only nodes for it; absent: all
+   * @returns NULL_PAGE when none of that has helped, or would be too much for the request
+   * @see __alloc_pages_slowpath()
+   */
+  *allocSlowly(
+    gfp: number,
+    order: number,
+    near: NodeId,
+    mm: MmStruct | undefined,
+    nodemask?: readonly NodeId[],
+  ): Sleeps<Page> {
+    return yield* allocSlowly(this.vm, allocRequest(this.vm, gfp, order, near, mm, nodemask));
+  }
+
+  /**
+   * A process can't go on: its fault found no memory although all was done. The access is tried again when there is
+   * memory by now, though not for ever. Otherwise somebody is killed, and at last the process itself.
+   *
+   * @see pagefault_out_of_memory()
+   */
+  *pagefaultOutOfMemory(process: Process): Sleeps<void> {
+    const { mm, killed } = process;
+    if (killed || !mm) return;
+    if (anyAbove(allocRequest(this.vm, GFP_KERNEL, 0, mm.node, mm, undefined), "low")) {
+      if (this.failsFor(process) <= MAX_RECLAIM_RETRIES) return;
+    } else if (yield* outOfMemory(this.vm, globalOom(this.vm, process, 0, 0))) {
+      return;
+    }
+    const reason = "there is no memory for it, and nobody else whose end would help";
+    process.deliver({ signo: "SIGKILL", code: "SI_KERNEL", address: virtAddr(0), reason });
+  }
+
+  /** A node's kernel thread, for a scheduler: it ends after stopKswapd(). @see kswapd() */
+  kswapd(node: NodeId): Sleeps<void> {
+    return kswapd(this.vm, node);
+  }
+
+  /** @see kswapd_stop() */
+  stopKswapd(node: NodeId): void {
+    this.node(node).stopped = true;
+  }
+
+  /** Gives each node's kswapd a turn: for machines on which nobody schedules them. */
+  *runKswapd(): Sleeps<void> {
+    for (const { node } of this.nodes) yield* kswapdOnce(this.vm, node);
+  }
+
+  /** How often a process has failed in a row: its cgroup, its nodes or an injected failure refuse it what there is. */
+  private failsFor(process: Process): number {
+    const faults = this.vm.memory.allocator.events[VmEvent.pgfault] as number;
+    const last = this.failing;
+    const inARow = last?.process === process && faults - last.faults <= 1;
+    this.failing = { process, times: inARow ? last.times + 1 : 1, faults };
+    return this.failing.times;
+  }
+}

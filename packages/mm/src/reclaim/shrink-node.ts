@@ -1,0 +1,85 @@
+// One round of reclaim on a node: each of its lists is looked at for as long as its share lasts and pages are wanted.
+// Kernel counterpart: shrink_node() and shrink_lruvec() in mm/vmscan.c. Not modelled: shrinkers of kernel caches, the
+// protections of cgroups, reclaim for compaction.
+import { condResched, type NodeId, type Sleeps } from "@hetmem/kernel";
+import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "./lruvec.ts";
+import { canReclaimAnon, getScanCount, inactiveIsLow, prepareScanCount } from "./scan-balance.ts";
+import { DEF_PRIORITY, type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
+import { shrinkActiveList } from "./shrink-active.ts";
+import { shrinkInactiveList } from "./shrink-inactive.ts";
+
+/** Frees pages of a node; `scan` says how many it has come to. @see shrink_node() */
+export function* shrinkNode(scan: ScanControl, node: NodeId): Sleeps<void> {
+  const before = scan.nrReclaimed;
+  const state = scan.vm.reclaim.node(node);
+  scan.unqueuedDirty = 0;
+  scan.fileTaken = 0;
+  prepareScanCount(scan, node);
+  for (const lruvec of scan.lruvecsOf(node)) {
+    yield condResched;
+    yield* shrinkLruvec(scan, lruvec);
+  }
+  if (scan.byKswapd && scan.fileTaken > 0 && scan.unqueuedDirty === scan.fileTaken) state.dirty = true;
+  if (scan.nrReclaimed > before) state.failures = 0;
+}
+
+/** @see shrink_lruvec() */
+function* shrinkLruvec(scan: ScanControl, lruvec: Lruvec): Sleeps<void> {
+  const targets = getScanCount(scan, lruvec);
+  const left = [...targets];
+  // The first round of direct reclaim is nothing unusual: it does its whole batch at once. Others stop when they have enough.
+  const whole = !scan.forCgroup && !scan.byKswapd && scan.priority === DEF_PRIORITY;
+  let reclaimed = 0;
+  let adjusted = whole;
+  while (left[LruList.inactiveAnon] || left[LruList.activeFile] || left[LruList.inactiveFile]) {
+    for (const list of EVICTABLE_LISTS) {
+      const nrToScan = Math.min(left[list] as number, SWAP_CLUSTER_MAX);
+      if (nrToScan === 0) continue;
+      left[list] = (left[list] as number) - nrToScan;
+      reclaimed += yield* shrinkList(scan, lruvec, list, nrToScan);
+    }
+    yield condResched;
+    if (reclaimed < scan.nrToReclaim || adjusted) continue;
+    if (!keepProportion(targets, left)) break;
+    adjusted = true;
+  }
+  scan.nrReclaimed += reclaimed;
+  // Even where nothing of it is evicted, anonymous memory is kept in order.
+  const ages = scan.vm.swap.totalPages > 0 || canReclaimAnon(scan, lruvec.node);
+  if (ages && inactiveIsLow(scan, lruvec, LruList.inactiveAnon))
+    yield* shrinkActiveList(scan, lruvec, LruList.activeAnon, SWAP_CLUSTER_MAX);
+}
+
+/** @see shrink_list() */
+function* shrinkList(scan: ScanControl, lruvec: Lruvec, list: LruList, nrToScan: number): Sleeps<number> {
+  if (list === LruList.inactiveAnon || list === LruList.inactiveFile)
+    return yield* shrinkInactiveList(scan, lruvec, list, nrToScan);
+  if (scan.mayDeactivate[isFileList(list) ? FILE : ANON] === true)
+    yield* shrinkActiveList(scan, lruvec, list, nrToScan);
+  else scan.skippedDeactivate = true;
+  return 0;
+}
+
+/**
+ * Enough is free: the kind that has less left to be looked at is left alone now, and the other is cut down to the same
+ * part of its share.
+ *
+ * @returns false when one kind has nothing left: the round is over
+ */
+function keepProportion(targets: readonly number[], left: number[]): boolean {
+  const sum = (counts: readonly number[], first: number): number =>
+    (counts[first] as number) + (counts[first + 1] as number);
+  const anon = sum(left, LruList.inactiveAnon);
+  const file = sum(left, LruList.inactiveFile);
+  if (anon === 0 || file === 0) return false;
+  const smaller = file > anon ? LruList.inactiveAnon : LruList.inactiveFile;
+  const larger = file > anon ? LruList.inactiveFile : LruList.inactiveAnon;
+  const undone = sum(left, smaller) / (sum(targets, smaller) + 1);
+  for (const offset of [0, 1]) {
+    left[smaller + offset] = 0;
+    const target = targets[larger + offset] as number;
+    const done = target - (left[larger + offset] as number);
+    left[larger + offset] = Math.max(0, Math.floor(target * (1 - undone)) - done);
+  }
+  return true;
+}

@@ -1,0 +1,159 @@
+// Memory of ours that a device uses alone for a while, for atomic operations: the cpu's entries are taken away, and the
+// first touch brings them back, after the device was told. The entry keeps its reference on the page, not its mapcount.
+// Kernel counterparts: make_device_exclusive_range() in mm/rmap.c, restore_exclusive_pte() in mm/memory.c.
+import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
+import { entrySame } from "../fault/handle-mm-fault.ts";
+import type { VmFault } from "../fault/vm-fault.ts";
+import { getUserPagesRemote } from "../gup/gup.ts";
+import type { MmStruct } from "../mm-struct.ts";
+import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
+import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { setPageDirty } from "../page-cache/dirty.ts";
+import { lockPage, trylockPage, unlockPage } from "../page-lock.ts";
+import { NO_ENTRY } from "../page-table/page-table.ts";
+import { EntryKind, entryKind, entryPage, Pte } from "../page-table/pte.ts";
+import { munlockVmaPage } from "../vma/mlock-page.ts";
+import type { FaultContext, Vma } from "../vma/vma.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import { MAPPING_ANON } from "./anon-vma.ts";
+import { pageAddAnonRmap, pageRemoveRmap } from "./map-counts.ts";
+import { mappedEntry } from "./mapped-entry.ts";
+import { presentAfterMigration } from "./remove-migration-ptes.ts";
+import { rmapWalk } from "./rmap-walk.ts";
+
+/** The address that must turn exclusive for the whole to be a success, and whether it has. @see struct make_exclusive_args */
+interface Wanted {
+  readonly mm: MmStruct;
+  readonly address: VirtAddr;
+  /** The device's, which need not hear of what it does itself. */
+  readonly owner: unknown;
+  valid: boolean;
+}
+
+/**
+ * Gives a device pages of a process for itself. The mmap lock is held for reading. The device's driver holds its own
+ * lock against invalidation, programs the device, and then unlocks and puts each page; from then on a touch by any cpu
+ * takes it back.
+ *
+ * @returns by page of the range up to the first that can't be had: locked and with a reference; NULL_PAGE for one that
+ *   isn't anonymous, or busy
+ * @throws KernelError EFAULT, ENOMEM, EHWPOISON when not even the first page can be had
+ * @see make_device_exclusive_range()
+ */
+export function* makeDeviceExclusiveRange(
+  mm: MmStruct,
+  start: VirtAddr,
+  end: VirtAddr,
+  owner: unknown,
+): Sleeps<Page[]> {
+  const pages = yield* getUserPagesRemote(mm, start, (end - start) / 4096, { write: true, splitPmd: true });
+  for (const [i, page] of pages.entries()) {
+    const address = (start + i * 4096) as VirtAddr;
+    if (!(yield* makeExclusive({ mm, address, owner, valid: false }, page))) pages[i] = NULL_PAGE as Page;
+  }
+  return pages;
+}
+
+/**
+ * The cpu touches what a device has for itself: the device is told, and the entry maps the page again.
+ *
+ * @see remove_device_exclusive_entry()
+ */
+export function* removeDeviceExclusiveEntry(fault: FaultContext): Sleeps<VmFault> {
+  const { vma, address, entry } = fault;
+  const { mm } = vma;
+  const { memmap } = mm.vm;
+  const page = memmap.compoundHead(entryPage(fault.origValue));
+  // Without a reference it may go while its lock is waited for. One that is free has lost the entry.
+  if (!memmap.getPageUnlessZero(page)) return 0;
+  yield* lockPage(memmap, page);
+  const end = (address + 4096) as VirtAddr;
+  const range: MmuNotifierRange = { mm, start: address, end, event: MmuNotifyEvent.Exclusive };
+  yield* invalidateRangeStart(range);
+  if (entrySame(fault)) restoreExclusivePte(vma, entry);
+  unlockPage(memmap, page);
+  memmap.putPage(page);
+  yield* invalidateRangeEnd(range);
+  return 0;
+}
+
+/**
+ * The same for fork, which can't wait: the page's lock must be free, and who is about to copy has told the notifiers.
+ *
+ * @returns false when the device's driver still holds the page: EBUSY
+ * @see try_restore_exclusive_pte()
+ */
+export function tryRestoreExclusivePte(vma: Vma, entry: number): boolean {
+  const { memmap } = vma.mm.vm;
+  const page = memmap.compoundHead(entryPage(vma.mm.pageTable.value(entry)));
+  if (!trylockPage(memmap, page)) return false;
+  restoreExclusivePte(vma, entry);
+  unlockPage(memmap, page);
+  return true;
+}
+
+/** The entry maps its page again, whose lock is held. @throws KernelBug when others could see what is written @see restore_exclusive_pte() */
+export function restoreExclusivePte(vma: Vma, entry: number): void {
+  const { pageTable, vm } = vma.mm;
+  const { memmap } = vm;
+  const page = entryPage(pageTable.value(entry));
+  const had = pageTable.flags(entry);
+  const writes = entryKind(had) === EntryKind.deviceExclusiveWrite && (vma.flags & VmFlag.WRITE) !== 0;
+  if (writes && !memmap.test(page, PageFlag.anonExclusive))
+    throw new KernelBug(`a device had it alone, and others have it too: ${describePage(memmap, page)}`);
+  const dirty = entryKind(had) === EntryKind.deviceExclusiveWrite ? Pte.dirty : 0;
+  pageTable.set(entry, page, presentAfterMigration(vma, writes, (had & Pte.softDirty) | dirty));
+  // Its reference has been with the entry all the time.
+  pageAddAnonRmap(vm, page, vma, pageTable.addressOf(entry));
+}
+
+/** @returns whether the device has the page now; where it hasn't, the reference is dropped */
+function* makeExclusive(wanted: Wanted, page: Page): Sleeps<boolean> {
+  const { vm } = wanted.mm;
+  const { memmap } = vm;
+  if (memmap.test(page, PageFlag.tail) || !trylockPage(memmap, page)) {
+    memmap.putPage(memmap.compoundHead(page));
+    return false;
+  }
+  // Of files it isn't known when a device writes, and so not when to write them back.
+  if ((memmap.mapping(page) & MAPPING_ANON) !== 0) {
+    yield* rmapWalk(vm, page, function* (vma, address) {
+      return (yield* makeExclusiveOne(wanted, vma, address, page)) && memmap.mapcount(page) > 0;
+    });
+    if (wanted.valid && memmap.mapcount(page) === 0) return true;
+  }
+  unlockPage(memmap, page);
+  memmap.putPage(page);
+  return false;
+}
+
+/** @returns whether to go on @see page_make_device_exclusive_one() */
+function* makeExclusiveOne(wanted: Wanted, vma: Vma, address: VirtAddr, page: Page): Sleeps<boolean> {
+  const { mm } = vma;
+  const { pageTable, vm } = mm;
+  const end = Math.min(vma.end, address + 4096) as VirtAddr;
+  const range: MmuNotifierRange = {
+    mm,
+    start: address,
+    end,
+    event: MmuNotifyEvent.Exclusive,
+    owner: wanted.owner,
+  };
+  yield* invalidateRangeStart(range);
+  const entry = mappedEntry(pageTable, address, page);
+  const present = entry === NO_ENTRY || (pageTable.flags(entry) & Pte.present) !== 0;
+  if (entry !== NO_ENTRY && present) {
+    const flags = pageTable.flags(entry);
+    const writes = (flags & Pte.write) !== 0;
+    if ((flags & Pte.dirty) !== 0) setPageDirty(vm, page);
+    if (mm === wanted.mm && address === wanted.address && writes) wanted.valid = true;
+    const kind = writes ? EntryKind.deviceExclusiveWrite : EntryKind.deviceExclusiveRead;
+    pageTable.set(entry, page, kind | (flags & Pte.softDirty));
+    // The reference stays with the entry.
+    pageRemoveRmap(vm, page);
+    munlockVmaPage(page, vma);
+  }
+  yield* invalidateRangeEnd(range);
+  return present;
+}

@@ -1,0 +1,102 @@
+// What a page and the counters know when an entry begins or ends to map it. Whoever writes a present entry calls one of
+// these; nobody else touches mapcount. Kernel counterpart: mm/rmap.c (page_add_anon_rmap() and its kin).
+import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
+import { describePage, PageFlag } from "@hetmem/page";
+import { NodeStat } from "@hetmem/zone";
+import { partMapped, partUnmapped } from "../huge/huge-counts.ts";
+import type { Vm } from "../vm.ts";
+import type { Vma } from "../vma/vma.ts";
+import { mlockVmaPage } from "../vma/mlock-page.ts";
+import { MAPPING_ANON } from "./anon-vma.ts";
+
+const NR_ANON_MAPPED: number = NodeStat.nr_anon_pages;
+const NR_FILE_MAPPED: number = NodeStat.nr_mapped;
+const PARTS = PageFlag.head | PageFlag.tail;
+
+/** A page that was just allocated, and that this entry alone maps. Its mapping must have an anon_vma. @see page_add_new_anon_rmap() */
+export function pageAddNewAnonRmap(vm: Vm, page: Page, vma: Vma, address: VirtAddr): void {
+  const { memmap } = vm;
+  const owner = ((vma.anonVma ?? noAnonVma(vma)).id << 1) | MAPPING_ANON;
+  memmap.own(
+    page,
+    owner,
+    vma.pgoffOf(address) | 0,
+    PageFlag.uptodate | PageFlag.swapbacked | PageFlag.anonExclusive,
+  );
+  addNodeStat(vm, page, NR_ANON_MAPPED, 1);
+}
+
+/** A further entry of this mapping maps an anonymous page, or the first after it was unmapped. @see page_add_anon_rmap() */
+export function pageAddAnonRmap(vm: Vm, page: Page, vma: Vma, address: VirtAddr): void {
+  const { memmap } = vm;
+  const count = memmap.mapcount(page) + 1;
+  memmap.setMapcount(page, count);
+  const part = memmap.test(page, PARTS);
+  // A part of a huge page isn't locked in memory unless the whole is.
+  if (!part) mlockVmaPage(page, vma);
+  if (count > 1) return;
+  if ((memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) === 0)
+    setAnonMapping(vm, page, vma, address);
+  if (part) partMapped(vm, page);
+  else addNodeStat(vm, page, NR_ANON_MAPPED, 1);
+}
+
+/** An entry maps a page of a file. @param vma whose entry it is: it may be locked @see page_add_file_rmap() */
+export function pageAddFileRmap(vm: Vm, page: Page, vma?: Vma): void {
+  const { memmap } = vm;
+  const count = memmap.mapcount(page) + 1;
+  memmap.setMapcount(page, count);
+  if (vma) mlockVmaPage(page, vma);
+  if (count === 1) addNodeStat(vm, page, NR_FILE_MAPPED, 1);
+}
+
+/** A child maps what its parent maps; the counters don't care how often. @see page_dup_file_rmap() */
+export function pageDupRmap(vm: Vm, page: Page): void {
+  vm.memmap.setMapcount(page, vm.memmap.mapcount(page) + 1);
+}
+
+/** An entry maps the page no longer. @throws KernelBug when none did @see page_remove_rmap() */
+export function pageRemoveRmap(vm: Vm, page: Page): void {
+  const { memmap } = vm;
+  const left = memmap.unmap(page);
+  if (left < 0) notMapped(vm, page);
+  if (left > 0) return;
+  const anon = (memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) !== 0;
+  if (anon && memmap.test(page, PARTS)) partUnmapped(vm, page);
+  else addNodeStat(vm, page, anon ? NR_ANON_MAPPED : NR_FILE_MAPPED, -1);
+}
+
+/** The page's new owner is this mapping alone; of a huge page, the part's. @see page_move_anon_rmap() */
+export function pageMoveAnonRmap(vm: Vm, page: Page, vma: Vma): void {
+  const { anonVma } = vma;
+  if (!anonVma) throw new KernelBug(`mapping 0x${vma.start.toString(16)} has no anon_vma to own a page`);
+  vm.memmap.setMapping(vm.memmap.compoundHead(page), (anonVma.id << 1) | MAPPING_ANON);
+  vm.memmap.set(page, PageFlag.anonExclusive);
+}
+
+/** Whether the page is of anonymous memory; a page in no mapping at all is not. @see PageAnon() */
+export function pageAnon(vm: Vm, page: Page): boolean {
+  const { memmap } = vm;
+  return (memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) !== 0;
+}
+
+export function addNodeStat({ memmap, memory }: Vm, page: Page, item: number, by: number): void {
+  const stat = memory.nodes[memmap.nodeOf(page)]?.stat;
+  if (stat) stat[item] = (stat[item] as number) + by;
+}
+
+function notMapped({ memmap }: Vm, page: Page): never {
+  throw new KernelBug(`an entry ends to map what none mapped: ${describePage(memmap, page)}`);
+}
+
+function noAnonVma(vma: Vma): never {
+  throw new KernelBug(`mapping 0x${vma.start.toString(16)} has no anon_vma to own a page`);
+}
+
+/** The page offset is kept modulo 2^32, which is enough: a mapping is smaller than that, and a walk looks at the entry it finds. */
+function setAnonMapping({ memmap }: Vm, page: Page, vma: Vma, address: VirtAddr): void {
+  const { anonVma } = vma;
+  if (!anonVma) throw new KernelBug(`mapping 0x${vma.start.toString(16)} has no anon_vma to own a page`);
+  memmap.setMapping(page, (anonVma.id << 1) | MAPPING_ANON);
+  memmap.setIndex(page, vma.pgoffOf(address) | 0);
+}

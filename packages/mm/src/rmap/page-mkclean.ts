@@ -1,0 +1,44 @@
+// A page of a file is about to be written back: entries that may write to it may no longer, and are clean, so that the
+// next write is heard of. Kernel counterpart: folio_mkclean() in mm/rmap.c.
+import { bugOn, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
+import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { NO_ENTRY } from "../page-table/page-table.ts";
+import { Pte } from "../page-table/pte.ts";
+import type { Vm } from "../vm.ts";
+import type { Vma } from "../vma/vma.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import { presentEntry } from "./mapped-entry.ts";
+import { rmapWalk } from "./rmap-walk.ts";
+
+/**
+ * Write-protects and cleans a locked page in all shared mappings; private ones have copies of what they wrote.
+ *
+ * @returns how many entries could have been written through, or had been
+ * @see folio_mkclean()
+ */
+export function* pageMkclean(vm: Vm, page: Page): Sleeps<number> {
+  bugOn(!vm.memmap.test(page, PageFlag.locked), `page ${page} is cleaned without its lock`);
+  let cleaned = 0;
+  if (vm.memmap.mapcount(page) === 0) return cleaned;
+  yield* rmapWalk(vm, page, function* (vma, address) {
+    if ((vma.flags & VmFlag.SHARED) !== 0 && (yield* mkcleanOne(vma, address, page))) cleaned++;
+    return true;
+  });
+  return cleaned;
+}
+
+/** @see page_mkclean_one() */
+function* mkcleanOne(vma: Vma, address: VirtAddr, page: Page): Sleeps<boolean> {
+  const { mm } = vma;
+  const end = (address + 4096) as VirtAddr;
+  const range: MmuNotifierRange = { mm, start: address, end, event: MmuNotifyEvent.ProtectionPage };
+  yield* invalidateRangeStart(range);
+  const entry = presentEntry(mm.pageTable, address, page);
+  const flags = entry === NO_ENTRY ? 0 : mm.pageTable.flags(entry);
+  const writes = (flags & (Pte.write | Pte.dirty)) !== 0;
+  if (writes) mm.pageTable.setFlags(entry, flags & ~(Pte.write | Pte.dirty));
+  yield* invalidateRangeEnd(range);
+  return writes;
+}

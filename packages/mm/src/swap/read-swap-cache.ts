@@ -1,0 +1,54 @@
+// Brings what a swap slot holds into memory, through the swap cache, so that all who want it get the same page. Kernel
+// counterpart: read_swap_cache_async() in mm/swap_state.c. Not modelled: reading ahead.
+import { bugOn, type Page, type Sleeps } from "@hetmem/kernel";
+import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { trylockPage } from "../page-lock.ts";
+import { workingsetRefault } from "../reclaim/workingset.ts";
+import type { Vm } from "../vm.ts";
+import { swapEntry } from "./swap-entry.ts";
+import { swapReadpage } from "./swap-io.ts";
+
+/**
+ * The page of a slot, with a reference; whoever wants its bytes locks it, and looks whether it is in the swap cache still.
+ *
+ * @param alloc gives a page for it, charged to whoever reads, or NULL_PAGE
+ * @returns NULL_PAGE when there is no memory for it, or when nobody uses the slot any more
+ * @see __read_swap_cache_async()
+ */
+export function* readSwapCache(
+  vm: Vm,
+  device: number,
+  slot: number,
+  alloc: () => Sleeps<Page>,
+): Sleeps<Page> {
+  const { memmap, swap } = vm;
+  for (;;) {
+    if (!swap.isInUse(device, slot)) return NULL_PAGE as Page;
+    const found = swap.cache.lookup(device, slot);
+    if (found !== NULL_PAGE) {
+      memmap.getPage(found);
+      return found;
+    }
+    const page = yield* alloc();
+    if (page === NULL_PAGE) return page;
+    // Somebody may have read it meanwhile, or freed the slot.
+    if (swap.isInUse(device, slot) && swap.cache.lookup(device, slot) === NULL_PAGE) {
+      enter(vm, page, device, slot);
+      yield* swapReadpage(vm, page);
+      return page;
+    }
+    memmap.putPage(page);
+  }
+}
+
+/** A new page takes its place in the cache and on a list, locked, before its bytes are there. */
+function enter(vm: Vm, page: Page, device: number, slot: number): void {
+  const { memmap, swap, lru } = vm;
+  bugOn(!trylockPage(memmap, page), `page ${page} is locked although nobody knows it`);
+  memmap.set(page, PageFlag.swapbacked);
+  const shadow = swap.cache.shadow(device, slot);
+  swap.device(device).setHasCache(slot);
+  swap.cache.add(page, swapEntry(device, slot));
+  if (shadow !== 0) workingsetRefault(vm, page, shadow);
+  lru.add(page);
+}

@@ -1,0 +1,122 @@
+// Takes a swap device out of use: everything that lies on it comes back into memory first. Kernel counterpart:
+// try_to_unuse() and swapoff in mm/swapfile.c.
+import { condResched, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
+import { mapFromSwap } from "../fault/swap-in.ts";
+import type { MmStruct } from "../mm-struct.ts";
+import { waitOnWriteback } from "../page-cache/dirty.ts";
+import { shmemUnuse } from "../page-cache/shmem-pages.ts";
+import { lockPage, unlockPage } from "../page-lock.ts";
+import { ENTRIES, NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
+import { EntryKind, entryKind, swapDevice } from "../page-table/pte.ts";
+import { mmput } from "../process/exit.ts";
+import type { Vm } from "../vm.ts";
+import type { Vma } from "../vma/vma.ts";
+import { readSwapCache } from "./read-swap-cache.ts";
+import type { SwapDevice } from "./swap-device.ts";
+import { swapEntry } from "./swap-entry.ts";
+
+/** Nobody is killed to make room: swapoff fails instead. */
+const GFP_UNUSE: number = GFP_HIGHUSER_MOVABLE | Gfp.RETRY_MAYFAIL;
+
+/**
+ * Takes a device out of use.
+ *
+ * @throws KernelError EINVAL when it isn't in use, ENOMEM when memory has no room for what it holds: it stays in use then
+ * @see sys_swapoff()
+ */
+export function* swapoff(vm: Vm, path: string): Sleeps<void> {
+  const { swap } = vm;
+  const device = swap.find(path);
+  if (!device?.writeOk) throw new KernelError("EINVAL", `${path} is not swap: /proc/swaps lists what is`);
+  swap.withdraw(device);
+  try {
+    while (device.used > 0) yield* tryToUnuse(vm, device);
+  } catch (error) {
+    swap.offer(device);
+    throw error;
+  }
+  swap.remove(device);
+}
+
+/** One round: what others put into page tables behind it is left for the next. @see try_to_unuse() */
+function* tryToUnuse(vm: Vm, device: SwapDevice): Sleeps<void> {
+  yield* shmemUnuse(vm, device.type);
+  for (const mm of vm.addressSpaces) {
+    if (mm.dead || device.used === 0) continue;
+    mm.users++;
+    try {
+      yield* unuseMm(mm, device);
+    } finally {
+      yield* mmput(mm);
+    }
+  }
+  yield* emptyCache(vm, device);
+  yield condResched;
+}
+
+/** @see unuse_mm() */
+function* unuseMm(mm: MmStruct, device: SwapDevice): Sleeps<void> {
+  yield* mm.mmapLock.downRead();
+  try {
+    for (const vma of mm.vmas) if (vma.anonVma) yield* unuseVma(vma, device);
+  } finally {
+    mm.mmapLock.upRead();
+  }
+}
+
+/** @see unuse_vma() */
+function* unuseVma(vma: Vma, device: SwapDevice): Sleeps<void> {
+  const { pageTable } = vma.mm;
+  const { end } = vma;
+  for (let at = pageTable.nextPopulated(vma.start, end); at < end; at = pageTable.nextPopulated(at, end)) {
+    const stop = Math.min(end, at - (at % PMD_SIZE) + PMD_SIZE) as VirtAddr;
+    const first = pageTable.find(at);
+    const count = first === NO_ENTRY ? 0 : Math.min((stop - at) / 4096, ENTRIES);
+    for (let i = 0; i < count; i++) yield* unuseEntry(vma, (at + i * 4096) as VirtAddr, first + i, device);
+    at = stop;
+    yield condResched;
+  }
+}
+
+/** @throws KernelError ENOMEM @see unuse_pte() */
+function* unuseEntry(vma: Vma, address: VirtAddr, entry: number, device: SwapDevice): Sleeps<void> {
+  const { mm } = vma;
+  const { pageTable, vm } = mm;
+  const flags = pageTable.flags(entry);
+  const slot = pageTable.value(entry);
+  if (entryKind(flags) !== EntryKind.swap || swapDevice(flags) !== device.type) return;
+  const isSame = (): boolean => pageTable.flags(entry) === flags && pageTable.value(entry) === slot;
+  const page = yield* readSwapCache(vm, device.type, slot, () => vm.pages.alloc(GFP_UNUSE, 0, mm.node, mm));
+  if (page === NULL_PAGE) {
+    if (!isSame()) return;
+    throw new KernelError("ENOMEM", `memory has no room for the ${device.used} pages on ${device.path}`);
+  }
+  yield* lockPage(vm.memmap, page);
+  yield* waitOnWriteback(vm, page);
+  const inCache = vm.memmap.test(page, PageFlag.swapcache);
+  if (inCache && vm.memmap.private(page) === swapEntry(device.type, slot) && isSame()) {
+    mapFromSwap(vma, address, entry, page, false);
+    vm.swap.freeSwap(page);
+    unlockPage(vm.memmap, page);
+  } else {
+    unlockPage(vm.memmap, page);
+    vm.memmap.putPage(page);
+  }
+}
+
+/** Pages of the cache that no entry names any more give up their slots. */
+function* emptyCache(vm: Vm, device: SwapDevice): Sleeps<void> {
+  const { memmap, swap } = vm;
+  for (let slot = device.nextInUse(1); slot !== 0; slot = device.nextInUse(slot + 1)) {
+    const page = swap.cache.lookup(device.type, slot);
+    if (page === NULL_PAGE) continue;
+    memmap.getPage(page);
+    yield* lockPage(memmap, page);
+    yield* waitOnWriteback(vm, page);
+    swap.freeSwap(page);
+    unlockPage(memmap, page);
+    memmap.putPage(page);
+  }
+}

@@ -1,0 +1,162 @@
+// The one place where pages of processes, files and page tables are allocated and charged, and the one where the last
+// reference frees and uncharges them. Kernel counterparts: alloc_pages_vma(), mem_cgroup_charge(), __put_page() in
+// mm/swap.c, pte_alloc_one() in arch/x86/mm/pgtable.c.
+import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
+import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
+import {
+  Gfp,
+  GFP_KERNEL_ACCOUNT,
+  type MemoryNode,
+  NodeStat,
+  type PageAllocator,
+  ZoneType,
+} from "@hetmem/zone";
+import type { PageCharging } from "./charging.ts";
+import type { MmStruct } from "./mm-struct.ts";
+import type { Lru } from "./reclaim/lru.ts";
+import type { Vm } from "./vm.ts";
+import { clearPageMlocked } from "./vma/mlock-page.ts";
+
+const GFP_TABLE = GFP_KERNEL_ACCOUNT | Gfp.ZERO;
+/** A small page of RAM that waits on an LRU list has only the first of these; the others are left to putPage(). */
+const NOT_PUT_FAST = PageFlag.lru | PageFlag.head | PageFlag.tail | PageFlag.unevictable | PageFlag.mlocked;
+const RAM_ZONES = [ZoneType.DMA, ZoneType.DMA32, ZoneType.Normal, ZoneType.Movable];
+
+export class UserPages {
+  private readonly vm: Vm;
+  private readonly memmap: MemMap;
+  private readonly allocator: PageAllocator;
+  private readonly charging: PageCharging;
+  private readonly lru: Lru;
+  private readonly nodes: readonly (MemoryNode | undefined)[];
+
+  constructor(vm: Vm) {
+    this.vm = vm;
+    this.memmap = vm.memmap;
+    this.allocator = vm.memory.allocator;
+    this.charging = vm.charging;
+    this.lru = vm.lru;
+    this.nodes = vm.memory.nodes;
+    for (const zone of RAM_ZONES) this.memmap.setFreePage(zone, (page) => this.free(page));
+  }
+
+  /**
+   * 2^order pages with one reference, zeroed and charged, if that works without waiting.
+   *
+   * @param mm who is charged; undefined: nobody
+   * @returns NULL_PAGE when memory or the charge has to be waited for: see alloc()
+   */
+  tryAlloc(gfp: number, order: number, near: NodeId, mm: MmStruct | undefined): Page {
+    const page = this.allocator.allocPages(gfp, order, near);
+    if (page === NULL_PAGE || this.charging.tryCharge(mm, page, 1 << order)) return page;
+    this.allocator.freePages(page, order);
+    return NULL_PAGE as Page;
+  }
+
+  /**
+   * The same, with reclaim and the OOM killer.
+   *
+   * @param nodemask the only nodes for it, which tryAlloc() found empty; absent: all
+   * @returns NULL_PAGE when all of that has not helped: VM_FAULT_OOM
+   */
+  *alloc(
+    gfp: number,
+    order: number,
+    near: NodeId,
+    mm: MmStruct | undefined,
+    nodemask?: readonly NodeId[],
+  ): Sleeps<Page> {
+    let page = nodemask === undefined ? this.allocator.allocPages(gfp, order, near) : (NULL_PAGE as Page);
+    if (page === NULL_PAGE) page = yield* this.vm.reclaim.allocSlowly(gfp, order, near, mm, nodemask);
+    return page === NULL_PAGE ? page : yield* this.charge(mm, page, order);
+  }
+
+  /** Charges new pages that were allocated for nobody. @returns NULL_PAGE when that fails, and they are freed */
+  *charge(mm: MmStruct | undefined, page: Page, order: number): Sleeps<Page> {
+    if (this.charging.tryCharge(mm, page, 1 << order) || (yield* this.charging.charge(mm, page, 1 << order)))
+      return page;
+    this.allocator.freePages(page, order);
+    return NULL_PAGE as Page;
+  }
+
+  /** Drops a reference to a small page; the last one frees it, which is what nearly every put of a process's page does. @see put_page() */
+  put(page: Page): void {
+    const { memmap } = this;
+    if (memmap.refcount(page) !== 1 || (memmap.flags(page) & NOT_PUT_FAST) !== PageFlag.lru) {
+      // With the last entry that maps it goes its swap slot.
+      if (memmap.test(page, PageFlag.swapcache)) this.vm.swap.freeSwapCache(page);
+      return memmap.putPage(page);
+    }
+    this.lru.remove(page);
+    memmap.clear(page, PageFlag.active);
+    this.charging.uncharge(page, 1);
+    this.allocator.freePages(page, 0);
+  }
+
+  /** The same for a page that another has taken the place of: it is on no list. @see migrate_folio_done() */
+  putMigrated(page: Page): void {
+    const { memmap } = this;
+    if (memmap.refcount(page) !== 1 || (memmap.flags(page) & NOT_PUT_FAST) !== 0) return memmap.putPage(page);
+    this.charging.uncharge(page, 1);
+    this.allocator.freePages(page, 0);
+  }
+
+  /**
+   * The same for pages that one table mapped, each in turn: off the lists, uncharged, freed. Three short loops over pages
+   * that are at hand are faster than one long one.
+   *
+   * @param pages overwritten
+   * @see release_pages()
+   */
+  putBatch(pages: Int32Array, count: number): void {
+    const { memmap, lru, charging, allocator } = this;
+    let last = 0;
+    for (let i = 0; i < count; i++) {
+      const page = pages[i] as Page;
+      if (memmap.refcount(page) !== 1 || (memmap.flags(page) & NOT_PUT_FAST) !== PageFlag.lru) {
+        this.put(page);
+        continue;
+      }
+      lru.remove(page);
+      memmap.clear(page, PageFlag.active);
+      pages[last++] = page;
+    }
+    for (let i = 0; i < last; i++) charging.uncharge(pages[i] as Page, 1);
+    for (let i = 0; i < last; i++) allocator.freePages(pages[i] as Page, 0);
+  }
+
+  /** A page of RAM has lost its last reference. The memmap calls this; nobody else does. @see __put_page() */
+  free(page: Page): void {
+    const { memmap } = this;
+    const flags = memmap.flags(page);
+    if ((flags & PageFlag.lru) !== 0) {
+      this.lru.remove(page);
+      memmap.clear(page, PageFlag.active | PageFlag.unevictable);
+    }
+    if ((flags & PageFlag.mlocked) !== 0) clearPageMlocked(this.vm, page);
+    const order = memmap.compoundOrder(page);
+    if (order > 0) this.vm.deferredSplits.forget(page);
+    this.charging.uncharge(page, 1 << order);
+    this.allocator.freeUnrefPages(page, order);
+  }
+
+  /** @see pte_alloc_one() */
+  allocTable(mm: MmStruct | undefined, near: NodeId): Page {
+    const page = this.tryAlloc(GFP_TABLE, 0, near, mm);
+    if (page === NULL_PAGE) return page;
+    this.memmap.set(page, PageFlag.table);
+    this.countTable(page, 1);
+    return page;
+  }
+
+  freeTable(page: Page): void {
+    this.memmap.clear(page, PageFlag.table);
+    this.countTable(page, -1);
+    this.memmap.putPage(page);
+  }
+
+  private countTable(page: Page, by: number): void {
+    const stat = (this.nodes[this.memmap.nodeOf(page)] as MemoryNode).stat;
+    stat[NodeStat.nr_page_table_pages] = (stat[NodeStat.nr_page_table_pages] as number) + by;
+  }
+}

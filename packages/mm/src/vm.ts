@@ -1,0 +1,115 @@
+// The process side of one machine's memory: a record of parts, each of which is a folder of this package, over a booted
+// Memory. Everything here is reached from it; nothing is global.
+import { type Kernel, KernelError, type Page, type Pfn } from "@hetmem/kernel";
+import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
+import { Gfp, GFP_KERNEL, type Memory } from "@hetmem/zone";
+import { type PageCharging, uncharged } from "./charging.ts";
+import { type DevicePages, noDevicePages } from "./device-pages.ts";
+import { DeferredSplits } from "./huge/deferred-split.ts";
+import type { MmStruct } from "./mm-struct.ts";
+import { MemoryTiers } from "./migrate/memory-tiers.ts";
+import { NumaTouches } from "./migrate/numa-touches.ts";
+import type { NotifierCoverage } from "./notifier/coverage.ts";
+import { Srcu } from "./notifier/srcu.ts";
+import { TableArenas } from "./page-table/table-arenas.ts";
+import { Mappings } from "./page-cache/mappings.ts";
+import { ShmemMount } from "./page-cache/shmem-inode.ts";
+import { Processes } from "./process/processes.ts";
+import { Lru } from "./reclaim/lru.ts";
+import { Reclaim } from "./reclaim/reclaim.ts";
+import { AnonVmas } from "./rmap/anon-vma.ts";
+import { SwapSpace } from "./swap/swap-space.ts";
+import { defaultTunables, type Tunables } from "./tunables.ts";
+import { UserPages } from "./user-pages.ts";
+import { Commit } from "./vma/commit.ts";
+import type { MemoryErrors } from "./vma/madvise-inject.ts";
+import type { MlockCounts } from "./vma/mlock-page.ts";
+
+export interface VmOptions {
+  /** Who pays for pages; nobody when absent. */
+  readonly charging?: PageCharging;
+  /** Who knows about pages of devices; there are none when absent. */
+  readonly devices?: DevicePages;
+  readonly tunables?: Partial<Tunables>;
+}
+
+export class Vm {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly memmap: MemMap;
+  readonly charging: PageCharging;
+  /** Who knows about pages of devices. */
+  readonly devices: DevicePages;
+  /** /proc/sys/vm and the like. */
+  readonly tunables: Tunables;
+  readonly lru: Lru;
+  readonly anonVmas: AnonVmas;
+  /** Address spaces of files, by the number that their pages carry. */
+  readonly mappings: Mappings;
+  /** Where memfds are, and memory that is shared without a file. @see shm_mnt in mm/shmem.c */
+  readonly shm: ShmemMount = new ShmemMount({ major: 0, minor: 1 });
+  readonly processes: Processes;
+  /** What address spaces have been promised. */
+  readonly commit: Commit;
+  /** Every mm that is alive. */
+  readonly addressSpaces: Set<MmStruct> = new Set();
+  /** What untouched anonymous memory reads as. @see ZERO_PAGE() */
+  readonly zeroPage: Page;
+  readonly zeroPfn: Pfn;
+  /** Which nodes are fast, and where pages of a full one go. */
+  readonly tiers: MemoryTiers;
+  /** Who used shared pages last, for NUMA balancing. */
+  readonly numaTouches: NumaTouches = new NumaTouches();
+  readonly swap: SwapSpace;
+  readonly reclaim: Reclaim;
+  /** The one place where pages of processes are allocated, and the one where they are freed. */
+  readonly pages: UserPages;
+  /** What notifiers are called under. */
+  readonly notifierSrcu: Srcu = new Srcu();
+  /** Checks that notifiers hear of every change; undefined as long as nobody asked. */
+  coverage: NotifierCoverage | undefined = undefined;
+  /** Whether lockless walks may be preempted where the kernel's race: explorers say yes, run() alone has no use for it. */
+  racing = false;
+  readonly tableArenas: TableArenas = new TableArenas();
+  /** How often pages are locked that more than one mapping locks. */
+  readonly mlockCounts: MlockCounts = new Map();
+  /** Huge pages of which a part is mapped no longer. */
+  readonly deferredSplits: DeferredSplits = new DeferredSplits();
+  /** Who deals with bad memory, for MADV_HWPOISON; undefined on a machine that nobody does it for. */
+  memoryErrors: MemoryErrors | undefined = undefined;
+  private lastMmId = 0;
+
+  /** @throws KernelError ENOMEM on a machine without a free page */
+  constructor(memory: Memory, { charging = uncharged, devices = noDevicePages, tunables }: VmOptions = {}) {
+    this.memory = memory;
+    this.kernel = memory.kernel;
+    this.memmap = memory.memmap;
+    this.charging = charging;
+    this.devices = devices;
+    this.tunables = { ...defaultTunables(), ...tunables };
+    this.lru = new Lru(memory, charging);
+    this.anonVmas = new AnonVmas(memory.kernel);
+    this.mappings = new Mappings();
+    this.processes = new Processes();
+    this.commit = new Commit(this);
+    this.zeroPage = allocZeroPage(memory);
+    this.zeroPfn = memory.memmap.pageToPfn(this.zeroPage);
+    this.tiers = new MemoryTiers(memory);
+    this.swap = new SwapSpace(this);
+    this.reclaim = new Reclaim(this);
+    this.pages = new UserPages(this);
+  }
+
+  /** Numbers of address spaces, never used twice. */
+  nextMmId(): number {
+    return ++this.lastMmId;
+  }
+}
+
+function allocZeroPage({ allocator, memmap, nodes }: Memory): Page {
+  const node = nodes.find((candidate) => candidate !== undefined && candidate.managedPages > 0);
+  const page = node ? allocator.allocPages(GFP_KERNEL | Gfp.ZERO, 0, node.id) : (NULL_PAGE as Page);
+  if (page === NULL_PAGE) throw new KernelError("ENOMEM", "the machine has no memory for processes");
+  memmap.set(page, PageFlag.reserved);
+  return page;
+}

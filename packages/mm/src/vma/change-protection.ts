@@ -1,0 +1,116 @@
+// The entries of a range get what their mapping now allows: the walk behind mprotect(). Kernel counterpart:
+// change_protection() and change_pte_range() in mm/mprotect.c. (NUMA hints are made by migrate/numa-balancing.)
+import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import { splitHugeAt } from "../huge/split-huge-at.ts";
+import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
+import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { PMD_SIZE } from "../page-table/page-table.ts";
+import { EntryKind, entryKind, entryPage, KIND_MASK, Pte } from "../page-table/pte.ts";
+import { pageAnon } from "../rmap/map-counts.ts";
+import { vmaPageProt, vmaWantsWritenotify } from "./page-prot.ts";
+import type { Vma } from "./vma.ts";
+import { VmFlag } from "./vm-flags.ts";
+
+/**
+ * Gives the entries of [start, end) of a mapping the protection that the mapping has. The mmap lock is held for writing.
+ *
+ * @returns entries that were changed
+ * @see change_protection()
+ */
+export function* changeProtection(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<number> {
+  const { mm } = vma;
+  const { pageTable } = mm;
+  const first = pageTable.nextPopulated(start, end);
+  if (first >= end) return 0;
+  const change = changeFor(vma);
+  const range: MmuNotifierRange = { mm, start: first, end, event: MmuNotifyEvent.ProtectionVma };
+  let changed = 0;
+  yield* invalidateRangeStart(range);
+  for (let at = first; at < end; at = pageTable.nextPopulated(at, end)) {
+    const region = at - (at % PMD_SIZE);
+    const stop = Math.min(end, region + PMD_SIZE) as VirtAddr;
+    // Part of a huge page: it is divided at the ends of the range first.
+    yield* splitHugeAt(vma, at);
+    yield* splitHugeAt(vma, stop);
+    changed += changeRegion(vma, at, stop, change);
+    at = stop;
+    yield condResched;
+  }
+  yield* invalidateRangeEnd(range);
+  return changed;
+}
+
+/** What an entry becomes. */
+interface Change {
+  /** Pte bits: what vmaPageProt() says. */
+  readonly prot: number;
+  /** Entries that the protection makes read-only may be writable again where a write fault would find nothing to do. */
+  readonly tryWritable: boolean;
+}
+
+/** @see mprotect_fixup(): MM_CP_TRY_CHANGE_WRITABLE */
+function changeFor(vma: Vma): Change {
+  const shared = (vma.flags & VmFlag.SHARED) !== 0;
+  const tryWritable = shared ? vmaWantsWritenotify(vma) : (vma.flags & VmFlag.WRITE) !== 0;
+  return { prot: vmaPageProt(vma), tryWritable };
+}
+
+/** Within one 2 MiB, atomic. @see change_pte_range(), change_huge_pmd() */
+function changeRegion(vma: Vma, start: VirtAddr, end: VirtAddr, change: Change): number {
+  const { pageTable } = vma.mm;
+  const pmd = pageTable.findPmd(start);
+  const flags = pageTable.flags(pmd);
+  if (flags === 0) return 0;
+  // 2 MiB are never made writable in advance: the next write finds out.
+  if ((flags & Pte.table) === 0)
+    return changeEntry(vma, pmd, { ...change, tryWritable: false }) ? PMD_SIZE / 4096 : 0;
+  const first = pageTable.tableUnder(pmd) + (start % PMD_SIZE) / 4096;
+  const last = first + (end - start) / 4096;
+  let changed = 0;
+  for (let entry = first; entry < last; entry++) if (changeEntry(vma, entry, change)) changed++;
+  return changed;
+}
+
+function changeEntry(vma: Vma, entry: number, change: Change): boolean {
+  const { pageTable, vm } = vma.mm;
+  const flags = pageTable.flags(entry);
+  if (flags === 0) return false;
+  const value = pageTable.value(entry);
+  if ((flags & Pte.present) === 0) {
+    const readable = withoutWrite(flags, () => pageAnon(vm, entryPage(value)));
+    if (readable === flags) return false;
+    pageTable.setFlags(entry, readable);
+    return true;
+  }
+  let changed = (flags & ~(Pte.write | Pte.protnone)) | change.prot;
+  if (change.tryWritable && canChangeWritable(vma, value, changed)) changed |= Pte.write;
+  pageTable.setFlags(entry, changed);
+  return true;
+}
+
+/** Whether a write fault would do nothing but set the bit. @see can_change_pte_writable() */
+function canChangeWritable({ flags: vmFlags, mm: { vm } }: Vma, value: number, flags: number): boolean {
+  if ((flags & (Pte.protnone | Pte.dirty)) !== Pte.dirty) return false;
+  if ((vmFlags & VmFlag.SOFTDIRTY) === 0 && (flags & Pte.softDirty) === 0) return false;
+  if ((vmFlags & VmFlag.SHARED) !== 0) return true;
+  if ((flags & (Pte.special | Pte.devmap)) !== 0) return false;
+  const page = entryPage(value);
+  return pageAnon(vm, page) && vm.memmap.test(page, PageFlag.anonExclusive);
+}
+
+/** The flags of an entry that isn't present, whose page must not come back writable. */
+function withoutWrite(flags: number, anonymous: () => boolean): number {
+  const rest = flags & ~KIND_MASK;
+  switch (entryKind(flags)) {
+    case EntryKind.migrationWrite:
+      // An anonymous page that could be written is this process's alone, and that must not be forgotten.
+      return rest | (anonymous() ? EntryKind.migrationReadExclusive : EntryKind.migrationRead);
+    case EntryKind.devicePrivateWrite:
+      return rest | EntryKind.devicePrivateRead;
+    case EntryKind.deviceExclusiveWrite:
+      return rest | EntryKind.deviceExclusiveRead;
+    default:
+      return flags;
+  }
+}

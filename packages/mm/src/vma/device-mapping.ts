@@ -1,0 +1,152 @@
+// What drivers fill their mappings with: frames that nobody counts, pages of their own, and pages of devices that a
+// pagemap counts. They do it when the mapping is made, or one page a fault. Kernel counterparts: remap_pfn_range(),
+// vm_insert_page(), vmf_insert_pfn() and vmf_insert_mixed() in mm/memory.c.
+import { bugOn, isAligned, KernelError, type Page, PAGE_SIZE, type Pfn, type VirtAddr } from "@hetmem/kernel";
+import { describePage, PageFlag } from "@hetmem/page";
+import { ZoneType } from "@hetmem/zone";
+import { VmFault } from "../fault/vm-fault.ts";
+import { Rss } from "../mm-struct.ts";
+import { NO_ENTRY } from "../page-table/page-table.ts";
+import { Pte, specialFlags, specialValue } from "../page-table/pte.ts";
+import { pageAddFileRmap, pageAnon } from "../rmap/map-counts.ts";
+import { vmaPageProt } from "./page-prot.ts";
+import { describeVma, type Vma } from "./vma.ts";
+import { isCowMapping, VmFlag } from "./vm-flags.ts";
+
+const NOT_FOR_USERS = PageFlag.slab | PageFlag.table | PageFlag.buddy | PageFlag.offline;
+
+/**
+ * Maps frames in a row that nobody counts, as a device's registers are. For a driver's mmap(): the mmap lock is held for
+ * writing. All or nothing.
+ *
+ * @param length bytes
+ * @throws KernelError EINVAL for a start inside a page, or a part of a private writable mapping; ENOMEM when memory for a
+ *   page table is missing
+ * @see remap_pfn_range()
+ */
+export function remapPfnRange(vma: Vma, start: VirtAddr, frame: Pfn, length: number): void {
+  if (!isAligned(start, PAGE_SIZE))
+    throw new KernelError("EINVAL", `0x${start.toString(16)} is not the address of a page`);
+  const end = start + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
+  bugOn(start < vma.start || end > vma.end, `frames are mapped outside of ${describeVma(vma)}`);
+  if (isCowMapping(vma.flags)) {
+    // A page that was copied is told from a frame by where the frames should be.
+    if (start !== vma.start || end !== vma.end)
+      throw new KernelError("EINVAL", `frames must fill all of a private ${describeVma(vma)}`);
+    vma.pgoff = frame;
+  }
+  vma.flags |= VmFlag.IO | VmFlag.PFNMAP | VmFlag.DONTEXPAND | VmFlag.DONTDUMP;
+  for (let at: number = start; at < end; at += PAGE_SIZE) {
+    if (mapFrame(vma, at as VirtAddr, (frame + (at - start) / PAGE_SIZE) as Pfn)) continue;
+    for (let back: number = start; back < at; back += PAGE_SIZE) unmapFrame(vma, back as VirtAddr);
+    throw new KernelError("ENOMEM", `no memory for the page tables of ${describeVma(vma)}`);
+  }
+}
+
+/**
+ * Maps a page of the driver's, which gets a reference.
+ *
+ * @throws KernelError EFAULT for an address outside, EINVAL for a page that isn't there to be mapped, ENOMEM, EBUSY where
+ *   something is mapped already
+ * @see vm_insert_page()
+ */
+export function vmInsertPage(vma: Vma, address: VirtAddr, page: Page): void {
+  const { mm } = vma;
+  const { memmap } = mm.vm;
+  if (address < vma.start || address >= vma.end)
+    throw new KernelError("EFAULT", `0x${address.toString(16)} is outside of ${describeVma(vma)}`);
+  if (memmap.refcount(page) === 0 || memmap.test(page, NOT_FOR_USERS) || pageAnon(mm.vm, page))
+    throw new KernelError("EINVAL", `${describePage(memmap, page)} is no page that a driver may map`);
+  if ((vma.flags & VmFlag.MIXEDMAP) === 0) {
+    bugOn((vma.flags & VmFlag.PFNMAP) !== 0, `a page among frames that nobody counts: ${describeVma(vma)}`);
+    vma.flags |= VmFlag.MIXEDMAP;
+  }
+  const entry = mm.pageTable.ensure(address);
+  if (entry === NO_ENTRY)
+    throw new KernelError("ENOMEM", `no memory for the page tables of ${describeVma(vma)}`);
+  if (mm.pageTable.flags(entry) !== 0)
+    throw new KernelError("EBUSY", `0x${address.toString(16)} of ${describeVma(vma)} is mapped already`);
+  mapCounted(vma, entry, page, 0);
+}
+
+/**
+ * Answers a fault with a frame that nobody counts.
+ *
+ * @returns NOPAGE when it is mapped now, SIGBUS for an address outside, OOM
+ * @see vmf_insert_pfn()
+ */
+export function vmfInsertPfn(vma: Vma, address: VirtAddr, frame: Pfn): VmFault {
+  const kinds = vma.flags & (VmFlag.PFNMAP | VmFlag.MIXEDMAP);
+  bugOn(kinds !== VmFlag.PFNMAP && kinds !== VmFlag.MIXEDMAP, `frames aren't for ${describeVma(vma)}`);
+  bugOn(kinds === VmFlag.PFNMAP && isCowMapping(vma.flags), `frames in a private ${describeVma(vma)}`);
+  if (address < vma.start || address >= vma.end) return VmFault.SIGBUS;
+  const { pageTable } = vma.mm;
+  const entry = pageTable.ensure(address);
+  if (entry === NO_ENTRY) return VmFault.OOM;
+  if (pageTable.flags(entry) === 0) mapFrame(vma, address, frame);
+  return VmFault.NOPAGE;
+}
+
+/**
+ * Answers a fault with a frame of whatever kind: one with a struct page is counted, a device's by its pagemap. For
+ * MIXEDMAP mappings.
+ *
+ * @param written the access is a write: the entry is dirty and may be written
+ * @returns NOPAGE when it is mapped now, SIGBUS for an address outside, OOM
+ * @see vmf_insert_mixed(), vmf_insert_mixed_mkwrite()
+ */
+export function vmfInsertMixed(vma: Vma, address: VirtAddr, frame: Pfn, written: boolean): VmFault {
+  const { pageTable, vm } = vma.mm;
+  bugOn((vma.flags & VmFlag.MIXEDMAP) === 0, `${describeVma(vma)} isn't one of frames and pages`);
+  if (address < vma.start || address >= vma.end) return VmFault.SIGBUS;
+  const entry = pageTable.ensure(address);
+  if (entry === NO_ENTRY) return VmFault.OOM;
+  const flags = pageTable.flags(entry);
+  const bits = written ? writtenBits(vma) : 0;
+  if (flags !== 0) {
+    if (written) pageTable.setFlags(entry, flags | bits);
+  } else if (!vm.memmap.pfnValid(frame)) {
+    mapFrame(vma, address, frame);
+    pageTable.setFlags(entry, pageTable.flags(entry) | bits);
+  } else {
+    const page = vm.memmap.pfnToPage(frame);
+    if (vm.memmap.zoneOf(page) === ZoneType.Device)
+      pageTable.set(entry, page, newEntry(vma) | Pte.devmap | bits);
+    else mapCounted(vma, entry, page, bits);
+  }
+  return VmFault.NOPAGE;
+}
+
+/** @returns false when memory for a page table is missing */
+function mapFrame(vma: Vma, address: VirtAddr, frame: Pfn): boolean {
+  const { pageTable } = vma.mm;
+  const entry = pageTable.ensure(address);
+  if (entry === NO_ENTRY) return false;
+  bugOn(pageTable.flags(entry) !== 0, `0x${address.toString(16)} is mapped already`);
+  pageTable.set(entry, specialValue(frame), specialFlags(frame, newEntry(vma)));
+  return true;
+}
+
+function unmapFrame({ mm: { pageTable } }: Vma, address: VirtAddr): void {
+  pageTable.clear(pageTable.find(address));
+}
+
+/** @see insert_page_into_pte_locked() */
+function mapCounted(vma: Vma, entry: number, page: Page, bits: number): void {
+  const { mm } = vma;
+  const { memmap } = mm.vm;
+  memmap.getPage(memmap.compoundHead(page));
+  const kind = memmap.test(page, PageFlag.swapbacked) ? Rss.shmem : Rss.file;
+  mm.rss[kind] = (mm.rss[kind] as number) + 1;
+  pageAddFileRmap(mm.vm, page);
+  mm.pageTable.set(entry, page, newEntry(vma) | bits);
+}
+
+function newEntry(vma: Vma): number {
+  return Pte.present | Pte.accessed | vmaPageProt(vma);
+}
+
+/** @see maybe_mkwrite() */
+function writtenBits({ flags }: Vma): number {
+  return Pte.dirty | Pte.softDirty | ((flags & VmFlag.WRITE) !== 0 ? Pte.write : 0);
+}

@@ -1,0 +1,77 @@
+// Memory that a process won't use soon: MADV_COLD makes its pages the next that reclaim looks at, MADV_PAGEOUT has them
+// reclaimed now. Pages that others map too are left alone. Kernel counterpart: madvise_cold_or_pageout_pte_range() in
+// mm/madvise.c.
+import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import { ZoneType } from "@hetmem/zone";
+import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
+import { entryPage, Pte } from "../page-table/pte.ts";
+import { reclaimPages } from "../reclaim/reclaim-pages.ts";
+import type { Vm } from "../vm.ts";
+import { describeVma, type Vma } from "./vma.ts";
+import { VmFlag } from "./vm-flags.ts";
+
+/** The mmap lock is held for reading. @throws KernelError EINVAL for a mapping of a device, or a locked one @see madvise_cold() */
+export function* madviseCold(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const { vm } = vma.mm;
+  for (const region of regions(vma, start, end)) {
+    for (const page of coolDown(vma, region, end)) vm.lru.deactivate(page);
+    yield condResched;
+  }
+}
+
+/** The mmap lock is held for reading. @throws KernelError EINVAL for a mapping of a device, or a locked one @see madvise_pageout() */
+export function* madvisePageout(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const { vm } = vma.mm;
+  for (const region of regions(vma, start, end)) {
+    const pages = coolDown(vma, region, end).filter((page) => isolate(vm, page));
+    if (pages.length > 0) yield* reclaimPages(vm, pages);
+    yield condResched;
+  }
+}
+
+/** The first address in each populated 2 MiB. */
+function* regions(vma: Vma, start: VirtAddr, end: VirtAddr): Generator<VirtAddr, void, void> {
+  if ((vma.flags & (VmFlag.LOCKED | VmFlag.PFNMAP | VmFlag.HUGETLB)) !== 0)
+    throw new KernelError("EINVAL", `${describeVma(vma)} has no pages that could be reclaimed`);
+  const { pageTable } = vma.mm;
+  for (let at = pageTable.nextPopulated(start, end); at < end; at = pageTable.nextPopulated(at, end)) {
+    yield at;
+    at = (at - (at % PMD_SIZE) + PMD_SIZE) as VirtAddr;
+  }
+}
+
+/** Makes the entries of one 2 MiB old. @returns their pages: those that only this process maps */
+function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
+  const { pageTable, vm } = vma.mm;
+  const end = Math.min(limit, start - (start % PMD_SIZE) + PMD_SIZE);
+  const pmd = pageTable.findPmd(start);
+  const table = pageTable.tableUnder(pmd);
+  const huge = table === NO_ENTRY;
+  // A part of a huge page isn't worth dividing it.
+  if (huge && end - start !== PMD_SIZE) return [];
+  const first = huge ? pmd : table + (start % PMD_SIZE) / 4096;
+  const last = huge ? pmd + 1 : first + (end - start) / 4096;
+  const pages: Page[] = [];
+  for (let entry = first; entry < last; entry++) {
+    const flags = pageTable.flags(entry);
+    if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) continue;
+    const page = entryPage(pageTable.value(entry));
+    if (!isAlone(vm, page, huge)) continue;
+    if ((flags & Pte.accessed) !== 0) pageTable.setFlags(entry, flags & ~Pte.accessed);
+    vm.memmap.clear(page, PageFlag.referenced | PageFlag.young);
+    pages.push(page);
+  }
+  return pages;
+}
+
+/** Whether nobody else maps the page, and it is one that reclaim knows. */
+function isAlone({ memmap }: Vm, page: Page, huge: boolean): boolean {
+  if (memmap.zoneOf(page) === ZoneType.Device || !memmap.test(page, PageFlag.lru)) return false;
+  if (huge) return true;
+  return memmap.mapcount(page) === 1 && memmap.compoundOrder(page) === 0;
+}
+
+function isolate({ lru, memmap }: Vm, page: Page): boolean {
+  return !memmap.test(page, PageFlag.unevictable) && lru.isolate(page);
+}

@@ -1,0 +1,66 @@
+// Advice about what stands behind a mapping: MADV_REMOVE punches a hole into the file, MADV_WILLNEED reads it, or what was
+// swapped out. Kernel counterpart: madvise_remove() and madvise_willneed() in mm/madvise.c.
+import { KernelError, PAGE_SIZE, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
+import { allocWithPolicy } from "../migrate/policy-alloc.ts";
+import { readAhead } from "../page-cache/read-page.ts";
+import { punchHole } from "../page-cache/truncate.ts";
+import { NO_ENTRY } from "../page-table/page-table.ts";
+import { EntryKind, entryKind, swapDevice } from "../page-table/pte.ts";
+import { readSwapCache } from "../swap/read-swap-cache.ts";
+import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
+import { describeVma, type Vma } from "./vma.ts";
+import { VmFlag } from "./vm-flags.ts";
+
+/**
+ * Takes a part of a shared mapping out of its file, for everybody. The mmap lock is held for reading, and given up
+ * meanwhile: the file's locks come before it.
+ *
+ * @throws KernelError EINVAL for a locked mapping or one without a file, EACCES for one that can't be written to, EPERM
+ *   where a seal forbids it
+ * @see madvise_remove()
+ */
+export function* madviseRemove(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const { mm, file, flags } = vma;
+  const host = file?.mapping?.host;
+  if ((flags & VmFlag.LOCKED) !== 0 || !host)
+    throw new KernelError("EINVAL", `${describeVma(vma)} is locked, or has no file to take anything from`);
+  const needed = VmFlag.SHARED | VmFlag.MAYWRITE;
+  if ((flags & needed) !== needed)
+    throw new KernelError("EACCES", `${describeVma(vma)} is no shared mapping that can be written`);
+  const from = vma.pgoffOf(start) * PAGE_SIZE;
+  // The mapping may go meanwhile, the file must not.
+  host.opens++;
+  mm.mmapLock.upRead();
+  try {
+    yield* punchHole(host, from, from + (end - start));
+  } finally {
+    host.opens--;
+    if (file.unmapped) yield* file.unmapped();
+    yield* mm.mmapLock.downRead();
+  }
+}
+
+/** Begins to bring in what is there; what can't be had is left. The mmap lock is held for reading. @see madvise_willneed() */
+export function* madviseWillneed(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const mapping = vma.file?.mapping;
+  if (mapping?.canWriteback) yield* readAhead(mapping, vma.pgoffOf(start), (end - start) / PAGE_SIZE, vma.mm);
+  if (!vma.file) yield* swapIn(vma, start, end);
+}
+
+/** @see swapin_walk_pmd_entry() */
+function* swapIn(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const { mm } = vma;
+  const { pageTable, vm } = mm;
+  for (let at = pageTable.nextPopulated(start, end); at < end; at = (at + PAGE_SIZE) as VirtAddr) {
+    const entry = pageTable.find(at);
+    if (entry === NO_ENTRY || entryKind(pageTable.flags(entry)) !== EntryKind.swap) continue;
+    const page: Page = yield* readSwapCache(
+      vm,
+      swapDevice(pageTable.flags(entry)),
+      pageTable.value(entry),
+      () => allocWithPolicy(vm, vma, mm, at, GFP_HIGHUSER_MOVABLE, 0),
+    );
+    if (page !== NULL_PAGE) vm.memmap.putPage(page);
+  }
+}

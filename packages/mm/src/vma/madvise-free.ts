@@ -1,0 +1,138 @@
+// Memory that a process no longer needs: MADV_DONTNEED drops it at once, MADV_FREE lets reclaim drop it, as long as the
+// process doesn't write to it before. Kernel counterparts: madvise_dontneed_free() and madvise_free_pte_range() in
+// mm/madvise.c, mark_page_lazyfree() in mm/swap.c.
+import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import { VmEvent, ZoneType } from "@hetmem/zone";
+import { Rss } from "../mm-struct.ts";
+import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
+import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { trylockPage, unlockPage } from "../page-lock.ts";
+import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
+import { EntryKind, entryKind, entryPage, Pte, swapDevice } from "../page-table/pte.ts";
+import { pageAnon } from "../rmap/map-counts.ts";
+import { zapPageRange } from "../unmap/zap.ts";
+import type { Vm } from "../vm.ts";
+import { describeVma, type Vma } from "./vma.ts";
+import { VmFlag } from "./vm-flags.ts";
+
+/**
+ * Drops the pages of a part of a mapping; private memory reads as zeros then. The mmap lock is held for reading.
+ *
+ * @param which "unlocked": locked mappings are refused
+ * @throws KernelError EINVAL for a device's mapping, or a locked one
+ * @see madvise_dontneed_single_vma()
+ */
+export function* madviseDontneed(
+  vma: Vma,
+  start: VirtAddr,
+  end: VirtAddr,
+  which: "unlocked" | "any",
+): Sleeps<void> {
+  refuse(vma, which === "any" ? VmFlag.PFNMAP : VmFlag.PFNMAP | VmFlag.LOCKED);
+  const range: MmuNotifierRange = { mm: vma.mm, start, end, event: MmuNotifyEvent.Clear };
+  vma.mm.updateHiwaterRss();
+  yield* invalidateRangeStart(range);
+  yield* zapPageRange(vma, start, end);
+  yield* invalidateRangeEnd(range);
+}
+
+/**
+ * Marks the pages of a part of an anonymous mapping as of no use until they are written. The mmap lock is held for
+ * reading.
+ *
+ * @throws KernelError EINVAL for a mapping of a file or a device, or a locked one
+ * @see madvise_free_single_vma()
+ */
+export function* madviseFree(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  refuse(vma, VmFlag.PFNMAP | VmFlag.LOCKED);
+  if (!vma.anonymous)
+    throw new KernelError("EINVAL", `${describeVma(vma)} is not anonymous: use MADV_DONTNEED`);
+  const { pageTable } = vma.mm;
+  const range: MmuNotifierRange = { mm: vma.mm, start, end, event: MmuNotifyEvent.Clear };
+  vma.mm.updateHiwaterRss();
+  yield* invalidateRangeStart(range);
+  for (let at = pageTable.nextPopulated(start, end); at < end; at = pageTable.nextPopulated(at, end)) {
+    const stop = Math.min(end, at - (at % PMD_SIZE) + PMD_SIZE) as VirtAddr;
+    freeRegion(vma, at, stop);
+    at = stop;
+    yield condResched;
+  }
+  yield* invalidateRangeEnd(range);
+}
+
+/** A clean anonymous page goes to the inactive list of files: reclaim drops it without writing it anywhere. @see mark_page_lazyfree() */
+export function markPageLazyfree({ memmap, lru, memory }: Vm, page: Page): void {
+  const flags = memmap.flags(page);
+  const wanted = PageFlag.lru | PageFlag.swapbacked;
+  if ((flags & (wanted | PageFlag.swapcache | PageFlag.unevictable)) !== wanted) return;
+  lru.remove(page);
+  memmap.clear(page, PageFlag.active | PageFlag.referenced | PageFlag.swapbacked);
+  lru.add(page);
+  memory.allocator.countEvent(VmEvent.pglazyfree, 1 << memmap.compoundOrder(page));
+}
+
+function refuse(vma: Vma, forbidden: number): void {
+  if ((vma.flags & forbidden) === 0) return;
+  const why = (vma.flags & VmFlag.PFNMAP) !== 0 ? "is a device's" : "is locked: use munlock()";
+  throw new KernelError("EINVAL", `${describeVma(vma)} ${why}`);
+}
+
+/** Within one 2 MiB. @see madvise_free_pte_range() */
+function freeRegion(vma: Vma, start: VirtAddr, end: VirtAddr): void {
+  const { pageTable } = vma.mm;
+  const pmd = pageTable.findPmd(start);
+  const table = pageTable.tableUnder(pmd);
+  if (table === NO_ENTRY) {
+    // A part of a huge page isn't worth dividing it.
+    if (end - start === PMD_SIZE) freePresent(vma, pmd);
+    return;
+  }
+  const first = table + (start % PMD_SIZE) / 4096;
+  const last = first + (end - start) / 4096;
+  for (let entry = first; entry < last; entry++) freeEntry(vma, entry);
+}
+
+function freeEntry(vma: Vma, entry: number): void {
+  const { pageTable, vm, rss } = vma.mm;
+  const flags = pageTable.flags(entry);
+  if (flags === 0) return;
+  if ((flags & Pte.present) !== 0) {
+    // Small entries of a huge page: it is whole, and somebody may need the rest.
+    if (vm.memmap.compoundOrder(vm.memmap.compoundHead(entryPage(pageTable.value(entry)))) === 0)
+      freePresent(vma, entry);
+    return;
+  }
+  const kind = entryKind(flags);
+  if (kind === EntryKind.swap) {
+    const slot = pageTable.value(entry);
+    pageTable.clear(entry);
+    rss[Rss.swapEntries] = (rss[Rss.swapEntries] as number) - 1;
+    vm.swap.free(swapDevice(flags), slot);
+  } else if (kind === EntryKind.hwpoison || kind === EntryKind.marker) {
+    pageTable.clear(entry);
+  }
+}
+
+/** A present entry, small or huge. */
+function freePresent(vma: Vma, entry: number): void {
+  const { pageTable, vm } = vma.mm;
+  const flags = pageTable.flags(entry);
+  if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) return;
+  const page = entryPage(pageTable.value(entry));
+  if (vm.memmap.zoneOf(page) === ZoneType.Device || !becomeClean(vm, page)) return;
+  if ((flags & (Pte.accessed | Pte.dirty)) !== 0)
+    pageTable.setFlags(entry, flags & ~(Pte.accessed | Pte.dirty));
+  if (pageAnon(vm, page)) markPageLazyfree(vm, page);
+}
+
+/** A page that others map, or that can't leave the swap cache now, stays as it is. */
+function becomeClean({ memmap, swap }: Vm, page: Page): boolean {
+  if (!memmap.test(page, PageFlag.swapcache | PageFlag.dirty)) return true;
+  if (!trylockPage(memmap, page)) return false;
+  const cached = memmap.test(page, PageFlag.swapcache);
+  const clean = memmap.mapcount(page) <= 1 && (!cached || swap.freeSwap(page));
+  if (clean) memmap.clear(page, PageFlag.dirty);
+  unlockPage(memmap, page);
+  return clean;
+}

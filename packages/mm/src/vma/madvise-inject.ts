@@ -1,0 +1,48 @@
+// An administrator says that memory is bad, to see what happens: MADV_HWPOISON and MADV_SOFT_OFFLINE. Kernel counterpart:
+// madvise_inject_error() in mm/madvise.c.
+import { KernelError, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { getUserPages } from "../gup/gup.ts";
+import type { MmStruct } from "../mm-struct.ts";
+
+/** Port: who deals with bad memory. The zone package's MemoryFailure is one. */
+export interface MemoryErrors {
+  /** @see memory_failure() */
+  hardOffline(frame: Pfn): Sleeps<void>;
+  /** @see soft_offline_page() */
+  softOffline(frame: Pfn): Sleeps<void>;
+}
+
+/**
+ * Has each page of a range fail, as it is now.
+ *
+ * @param kind "hard": the memory is bad; "soft": it is going to be
+ * @throws KernelError EINVAL on a machine without memory failure handling, EFAULT where nothing can be read, and what the
+ *   handling throws
+ */
+export function* madviseInjectError(
+  mm: MmStruct,
+  start: VirtAddr,
+  end: VirtAddr,
+  kind: "hard" | "soft",
+): Sleeps<void> {
+  const { memmap, memoryErrors } = mm.vm;
+  if (!memoryErrors) throw new KernelError("EINVAL", "the machine is made without memory failure handling");
+  for (let at: number = start; at < end;) {
+    yield* mm.mmapLock.downRead();
+    let frame: Pfn;
+    let size: number;
+    try {
+      const [page] = yield* getUserPages(mm, at as VirtAddr, 1, {});
+      if (page === undefined) throw new KernelError("EFAULT", `nothing can be read at 0x${at.toString(16)}`);
+      frame = memmap.pageToPfn(page);
+      size = 4096 << memmap.compoundOrder(memmap.compoundHead(page));
+      // Whoever handles it counts references, and ours isn't one that somebody will give up.
+      memmap.putPage(memmap.compoundHead(page));
+    } finally {
+      mm.mmapLock.upRead();
+    }
+    if (kind === "hard") yield* memoryErrors.hardOffline(frame);
+    else yield* memoryErrors.softOffline(frame);
+    at += size;
+  }
+}

@@ -1,0 +1,85 @@
+// madvise(): what a process knows about its use of memory. Some advice changes flags of mappings, some does something to
+// the pages at once. Kernel counterpart: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
+import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { faultinPageRange } from "../gup/populate.ts";
+import type { MmStruct } from "../mm-struct.ts";
+import { madviseCold, madvisePageout } from "./madvise-cold.ts";
+import { madviseFlags } from "./madvise-flags.ts";
+import { madviseDontneed, madviseFree } from "./madvise-free.ts";
+import { madviseInjectError } from "./madvise-inject.ts";
+import { madviseRemove, madviseWillneed } from "./madvise-file.ts";
+import { Madv } from "./map-flags.ts";
+import type { Vma } from "./vma.ts";
+
+/** What is done to a part of one mapping. */
+type Visit = (vma: Vma, start: VirtAddr, end: VirtAddr) => Sleeps<void>;
+
+/** Advice about pages: mappings stay as they are, and the mmap lock is held for reading. @see madvise_need_mmap_write() */
+const PAGE_ADVICE: ReadonlyMap<number, Visit> = new Map<number, Visit>([
+  [Madv.WILLNEED, madviseWillneed],
+  [Madv.DONTNEED, (vma, start, end) => madviseDontneed(vma, start, end, "unlocked")],
+  [Madv.DONTNEED_LOCKED, (vma, start, end) => madviseDontneed(vma, start, end, "any")],
+  [Madv.FREE, madviseFree],
+  [Madv.REMOVE, madviseRemove],
+  [Madv.COLD, madviseCold],
+  [Madv.PAGEOUT, madvisePageout],
+  [Madv.POPULATE_READ, (vma, start, end) => faultinPageRange(vma.mm, start, end, false)],
+  [Madv.POPULATE_WRITE, (vma, start, end) => faultinPageRange(vma.mm, start, end, true)],
+]);
+
+/**
+ * Takes advice about a range. What is mapped in it is treated although there are holes.
+ *
+ * @param length bytes; the last page counts whole
+ * @param advice one of Madv
+ * @throws KernelError EINVAL for advice that is unknown or doesn't fit a mapping, ENOMEM for holes, EAGAIN when mappings
+ *   would have to be divided and there are too many, EACCES, EFAULT, EHWPOISON as the advice has it
+ * @see madvise(2)
+ */
+export function* madvise(mm: MmStruct, start: VirtAddr, length: number, advice: number): Sleeps<void> {
+  const aboutPages = PAGE_ADVICE.get(advice);
+  const aboutFlags = madviseFlags(advice);
+  const injected = advice === Madv.HWPOISON || advice === Madv.SOFT_OFFLINE;
+  if (!aboutPages && !aboutFlags && !injected)
+    throw new KernelError("EINVAL", `advice ${advice} means nothing to this kernel`);
+  if (!isAligned(start, PAGE_SIZE) || length < 0)
+    throw new KernelError("EINVAL", `0x${start.toString(16)} is not the address of a page`);
+  const end = (start + alignUp(length, PAGE_SIZE)) as VirtAddr;
+  if (end === start) return;
+  if (injected) yield* madviseInjectError(mm, start, end, advice === Madv.HWPOISON ? "hard" : "soft");
+  else if (aboutPages) yield* adviseForReading(mm, start, end, aboutPages);
+  else if (aboutFlags) yield* adviseForWriting(mm, start, end, aboutFlags);
+}
+
+function* adviseForReading(mm: MmStruct, start: VirtAddr, end: VirtAddr, visit: Visit): Sleeps<void> {
+  yield* mm.mmapLock.downRead();
+  try {
+    yield* walkVmas(mm, start, end, visit);
+  } finally {
+    mm.mmapLock.upRead();
+  }
+}
+
+function* adviseForWriting(mm: MmStruct, start: VirtAddr, end: VirtAddr, visit: Visit): Sleeps<void> {
+  yield* mm.mmapLock.downWrite();
+  try {
+    yield* walkVmas(mm, start, end, visit);
+  } finally {
+    mm.mmapLock.upWrite();
+  }
+}
+
+/** Mappings may change while one is visited, so each is looked up. @see madvise_walk_vmas() */
+function* walkVmas(mm: MmStruct, start: VirtAddr, end: VirtAddr, visit: Visit): Sleeps<void> {
+  let hole: VirtAddr | undefined;
+  for (let at = start; at < end;) {
+    const vma = mm.vmas.findFrom(at);
+    if (!vma || vma.start > at) hole ??= at;
+    if (!vma || vma.start >= end) break;
+    const stop = Math.min(vma.end, end) as VirtAddr;
+    yield* visit(vma, Math.max(vma.start, at) as VirtAddr, stop);
+    at = stop;
+  }
+  if (hole === undefined) return;
+  throw new KernelError("ENOMEM", `nothing is mapped at 0x${hole.toString(16)}; the rest has been advised`);
+}

@@ -1,0 +1,205 @@
+// mlock() and its kin: pages of a range stay in memory. Mappings are divided where the range ends, pages that are there go
+// to the unevictable list, and the others are brought in. Kernel counterpart: mm/mlock.c.
+import {
+  alignDown,
+  alignUp,
+  condResched,
+  KernelError,
+  PAGE_SIZE,
+  type Sleeps,
+  type VirtAddr,
+} from "@hetmem/kernel";
+import { ZoneType } from "@hetmem/zone";
+import { mmPopulate } from "../gup/populate.ts";
+import { NO_ENTRY, PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
+import { entryPage, Pte } from "../page-table/pte.ts";
+import type { MmStruct } from "../mm-struct.ts";
+import { Mcl, MLOCK_ONFAULT } from "./map-flags.ts";
+import { mlockPage, munlockPage } from "./mlock-page.ts";
+import { checkMayLock } from "./mmap.ts";
+import { mmPopulateQuietly } from "./populate.ts";
+import { vmaModify } from "./split.ts";
+import { type Vma } from "./vma.ts";
+import { VM_LOCKED_MASK, VM_SPECIAL, VmFlag } from "./vm-flags.ts";
+
+/**
+ * Locks a range into memory; its pages are there afterwards.
+ *
+ * @param flags MLOCK_ONFAULT: as they are touched
+ * @throws KernelError EINVAL for unknown flags, EPERM when RLIMIT_MEMLOCK is 0, ENOMEM when it would be exceeded or
+ *   something isn't mapped (what comes before it is locked), EAGAIN when there is no memory
+ * @see mlock2(2)
+ */
+export function* mlock(mm: MmStruct, start: VirtAddr, length: number, flags = 0): Sleeps<void> {
+  if ((flags & ~MLOCK_ONFAULT) !== 0)
+    throw new KernelError("EINVAL", `mlock2 flags 0x${flags.toString(16)} have bits that mean nothing`);
+  checkMayLock(mm);
+  const onFault = (flags & MLOCK_ONFAULT) === 0 ? 0 : VmFlag.LOCKONFAULT;
+  const [first, end] = wholePages(start, length);
+  yield* mm.mmapLock.downWrite();
+  try {
+    checkMemlock(mm, first, end);
+    yield* lockRange(mm, first, end, VmFlag.LOCKED | onFault);
+  } finally {
+    mm.mmapLock.upWrite();
+  }
+  yield* populateOrFail(mm, first, end - first);
+}
+
+/** @throws KernelError ENOMEM for a hole @see munlock(2) */
+export function* munlock(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
+  const [first, end] = wholePages(start, length);
+  yield* mm.mmapLock.downWrite();
+  try {
+    yield* lockRange(mm, first, end, 0);
+  } finally {
+    mm.mmapLock.upWrite();
+  }
+}
+
+/**
+ * Locks all that is mapped, all that will be, or both.
+ *
+ * @param flags Mcl bits
+ * @throws KernelError EINVAL for flags that ask for nothing, EPERM and ENOMEM as mlock()
+ * @see mlockall(2)
+ */
+export function* mlockall(mm: MmStruct, flags: number): Sleeps<void> {
+  if ((flags & ~(Mcl.CURRENT | Mcl.FUTURE | Mcl.ONFAULT)) !== 0 || (flags & (Mcl.CURRENT | Mcl.FUTURE)) === 0)
+    throw new KernelError(
+      "EINVAL",
+      `mlockall flags 0x${flags.toString(16)} name neither what is nor what will be`,
+    );
+  checkMayLock(mm);
+  const current = (flags & Mcl.CURRENT) !== 0;
+  yield* mm.mmapLock.downWrite();
+  try {
+    if (current && mm.totalVm > memlockPages(mm)) throw overLimit(mm, mm.totalVm);
+    yield* lockAll(mm, flags);
+  } finally {
+    mm.mmapLock.upWrite();
+  }
+  if (current) yield* mmPopulateQuietly(mm, 0 as VirtAddr, TASK_SIZE);
+}
+
+/** @see munlockall(2) */
+export function* munlockall(mm: MmStruct): Sleeps<void> {
+  yield* mm.mmapLock.downWrite();
+  yield* lockAll(mm, 0);
+  mm.mmapLock.upWrite();
+}
+
+/** POSIX has other names for what can go wrong. @see __mlock_posix_error_return() */
+function* populateOrFail(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
+  try {
+    yield* mmPopulate(mm, start, length);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    if (error.errno === "EFAULT")
+      throw new KernelError("ENOMEM", `the range can't be reached (${error.message})`);
+    if (error.errno === "ENOMEM")
+      throw new KernelError("EAGAIN", `the range is locked but not there (${error.message})`);
+    throw error;
+  }
+}
+
+function wholePages(start: VirtAddr, length: number): [VirtAddr, VirtAddr] {
+  return [alignDown(start, PAGE_SIZE) as VirtAddr, alignUp(start + length, PAGE_SIZE) as VirtAddr];
+}
+
+/** What is locked already isn't counted twice. @see count_mm_mlocked_page_nr() */
+function checkMemlock(mm: MmStruct, start: VirtAddr, end: VirtAddr): void {
+  let locked = mm.lockedVm + (end - start) / PAGE_SIZE;
+  if (locked <= memlockPages(mm)) return;
+  for (const vma of mm.vmas.within(start, end)) {
+    if ((vma.flags & VmFlag.LOCKED) === 0) continue;
+    locked -= (Math.min(vma.end, end) - Math.max(vma.start, start)) / PAGE_SIZE;
+  }
+  if (locked > memlockPages(mm)) throw overLimit(mm, locked);
+}
+
+function memlockPages({ vm }: MmStruct): number {
+  return Math.floor(vm.tunables.memlockLimit / PAGE_SIZE);
+}
+
+function overLimit(mm: MmStruct, pages: number): KernelError {
+  return new KernelError(
+    "ENOMEM",
+    `${pages} locked pages are more than RLIMIT_MEMLOCK allows, ${memlockPages(mm)}`,
+  );
+}
+
+/** @see apply_vma_lock_flags() */
+function* lockRange(mm: MmStruct, start: VirtAddr, end: VirtAddr, lock: number): Sleeps<void> {
+  for (let at = start; at < end;) {
+    const vma = mm.vmas.at(at);
+    if (!vma) throw new KernelError("ENOMEM", `nothing is mapped at 0x${at.toString(16)}`);
+    const stop = Math.min(vma.end, end) as VirtAddr;
+    yield* mlockFixup(vma, at, stop, lock);
+    at = stop;
+  }
+}
+
+/** Mappings that can't be divided stay as they are. @see apply_mlockall_flags() */
+function* lockAll(mm: MmStruct, flags: number): Sleeps<void> {
+  const onFault = (flags & Mcl.ONFAULT) === 0 ? 0 : VmFlag.LOCKONFAULT;
+  const lock = VmFlag.LOCKED | onFault;
+  mm.defFlags = (mm.defFlags & ~VM_LOCKED_MASK) | ((flags & Mcl.FUTURE) === 0 ? 0 : lock);
+  if (flags !== 0 && (flags & Mcl.CURRENT) === 0) return;
+  for (const vma of mm.vmas.within(0 as VirtAddr, TASK_SIZE as VirtAddr))
+    yield* mlockFixup(vma, vma.start, vma.end, flags === 0 ? 0 : lock);
+}
+
+/** One mapping's part. Those of devices are never locked. @see mlock_fixup() */
+function* mlockFixup(vma: Vma, start: VirtAddr, end: VirtAddr, lock: number): Sleeps<void> {
+  const { mm, flags: old } = vma;
+  const flags = (old & ~VM_LOCKED_MASK) | lock;
+  if (flags === old || (old & VM_SPECIAL) !== 0) return;
+  const part = yield* vmaModify(vma, start, end, { flags });
+  const [was, is] = [(old & VmFlag.LOCKED) !== 0, (flags & VmFlag.LOCKED) !== 0];
+  if (was !== is) mm.lockedVm += ((is ? 1 : -1) * (end - start)) / PAGE_SIZE;
+  // Pages that are locked already must not be counted again.
+  if (was && is) part.flags = flags;
+  else yield* lockPages(part, start, end, flags);
+}
+
+/** The pages of a locked mapping are unmapped next: they may be reclaimed again, if no other mapping locks them. @see munlock_vma_pages_all() */
+export function* munlockVmaPages(vma: Vma): Sleeps<void> {
+  if ((vma.flags & VmFlag.LOCKED) !== 0)
+    yield* lockPages(vma, vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK);
+}
+
+/** @see mlock_vma_pages_range() */
+function* lockPages(vma: Vma, start: VirtAddr, end: VirtAddr, flags: number): Sleeps<void> {
+  const { pageTable } = vma.mm;
+  // A reverse mapping walk that finds a page meanwhile must not count it too: see mlockVmaPage().
+  vma.flags = (flags & VmFlag.LOCKED) === 0 ? flags : flags | VmFlag.IO;
+  for (let at = pageTable.nextPopulated(start, end); at < end; at = pageTable.nextPopulated(at, end)) {
+    const stop = Math.min(end, at - (at % PMD_SIZE) + PMD_SIZE) as VirtAddr;
+    lockRegion(vma, at, stop);
+    at = stop;
+    yield condResched;
+  }
+  vma.flags = flags;
+}
+
+/** Within one 2 MiB. Of a compound page only a huge entry counts. @see mlock_pte_range() */
+function lockRegion(vma: Vma, start: VirtAddr, end: VirtAddr): void {
+  const { pageTable, vm } = vma.mm;
+  const apply = (vma.flags & VmFlag.LOCKED) === 0 ? munlockPage : mlockPage;
+  const pmd = pageTable.findPmd(start);
+  const table = pageTable.tableUnder(pmd);
+  if (table === NO_ENTRY) {
+    if ((pageTable.flags(pmd) & (Pte.present | Pte.special)) === Pte.present)
+      apply(vm, entryPage(pageTable.value(pmd)));
+    return;
+  }
+  const first = table + (start % PMD_SIZE) / PAGE_SIZE;
+  const last = first + (end - start) / PAGE_SIZE;
+  for (let entry = first; entry < last; entry++) {
+    if ((pageTable.flags(entry) & (Pte.present | Pte.special)) !== Pte.present) continue;
+    const page = entryPage(pageTable.value(entry));
+    if (vm.memmap.zoneOf(page) === ZoneType.Device || vm.memmap.compoundHead(page) !== page) continue;
+    if (vm.memmap.compoundOrder(page) === 0) apply(vm, page);
+  }
+}

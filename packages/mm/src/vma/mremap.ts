@@ -1,0 +1,183 @@
+// A mapping becomes longer or shorter, where it is or elsewhere. Kernel counterpart: mremap() in mm/mremap.c.
+import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import type { MmStruct } from "../mm-struct.ts";
+import { TASK_SIZE } from "../page-table/page-table.ts";
+import { adjustVmas } from "./adjust.ts";
+import { checkExpansion, checkLock, checkMapCount, vmStatAccount } from "./commit.ts";
+import { MapFlag, MremapFlag } from "./map-flags.ts";
+import { vmaMerge } from "./merge.ts";
+import { moveVma } from "./move-vma.ts";
+import { doMunmap } from "./munmap.ts";
+import { mmPopulateQuietly } from "./populate.ts";
+import { getUnmappedArea } from "./unmapped-area.ts";
+import { describeVma, type Vma } from "./vma.ts";
+import { VmFlag } from "./vm-flags.ts";
+
+/** What a process wants to have moved or resized. */
+export interface MremapRequest {
+  readonly address: VirtAddr;
+  /** Bytes, within one mapping; 0 for a second mapping of shared memory. */
+  readonly oldLength: number;
+  readonly newLength: number;
+  /** MremapFlag bits. */
+  readonly flags: number;
+  /** For FIXED; a wish for DONTUNMAP. */
+  readonly newAddress?: number;
+}
+
+const KNOWN_FLAGS = MremapFlag.MAYMOVE | MremapFlag.FIXED | MremapFlag.DONTUNMAP;
+
+/**
+ * Resizes or moves a mapping, with its pages.
+ *
+ * @returns where it is now
+ * @throws KernelError EINVAL for a request that contradicts itself, EFAULT where no mapping is or one ends too early or
+ *   can't grow, ENOMEM when it has no room and may not move, or limits don't let it, EAGAIN beyond RLIMIT_MEMLOCK
+ * @see mremap(2)
+ */
+export function* mremap(mm: MmStruct, request: MremapRequest): Sleeps<VirtAddr> {
+  const { address, flags } = request;
+  const oldLength = alignUp(request.oldLength, PAGE_SIZE);
+  const newLength = alignUp(request.newLength, PAGE_SIZE);
+  checkRequest(request);
+  yield* mm.mmapLock.downWrite();
+  let where: VirtAddr;
+  let locked: boolean;
+  try {
+    lookUp(mm, address);
+    const sized = { ...request, oldLength, newLength };
+    const elsewhere = (flags & (MremapFlag.FIXED | MremapFlag.DONTUNMAP)) !== 0;
+    where = elsewhere ? yield* mremapTo(mm, sized) : yield* resize(mm, sized);
+    locked = ((mm.vmas.at(where)?.flags ?? 0) & VmFlag.LOCKED) !== 0;
+  } finally {
+    mm.mmapLock.upWrite();
+  }
+  if (locked && newLength > oldLength)
+    yield* mmPopulateQuietly(mm, (where + oldLength) as VirtAddr, newLength - oldLength);
+  return where;
+}
+
+function checkRequest({ address, flags, oldLength, newLength }: MremapRequest): void {
+  const has = (flag: number): boolean => (flags & flag) !== 0;
+  if ((flags & ~KNOWN_FLAGS) !== 0)
+    throw new KernelError("EINVAL", `mremap flags 0x${flags.toString(16)} have bits that mean nothing`);
+  if (has(MremapFlag.FIXED | MremapFlag.DONTUNMAP) && !has(MremapFlag.MAYMOVE))
+    throw new KernelError("EINVAL", "MREMAP_FIXED and MREMAP_DONTUNMAP move: add MREMAP_MAYMOVE");
+  if (has(MremapFlag.DONTUNMAP) && oldLength !== newLength)
+    throw new KernelError("EINVAL", "MREMAP_DONTUNMAP can't change the size at the same time");
+  if (!isAligned(address, PAGE_SIZE))
+    throw new KernelError("EINVAL", `0x${address.toString(16)} is not the address of a page`);
+  if (newLength <= 0) throw new KernelError("EINVAL", "a mapping keeps at least one page: use munmap()");
+}
+
+function lookUp(mm: MmStruct, address: VirtAddr): Vma {
+  const vma = mm.vmas.at(address);
+  if (!vma) throw new KernelError("EFAULT", `nothing is mapped at 0x${address.toString(16)}`);
+  return vma;
+}
+
+/** Where it is if that goes, else elsewhere if that is allowed. */
+function* resize(mm: MmStruct, request: MremapRequest): Sleeps<VirtAddr> {
+  const { address, oldLength, newLength, flags } = request;
+  if (oldLength >= newLength) {
+    if (oldLength > newLength) yield* doMunmap(mm, (address + newLength) as VirtAddr, oldLength - newLength);
+    return address;
+  }
+  const vma = vmaToResize(mm, request);
+  if (address + oldLength === vma.end && expandable(vma, newLength - oldLength)) {
+    yield* growInPlace(vma, newLength - oldLength);
+    return address;
+  }
+  if ((flags & MremapFlag.MAYMOVE) === 0)
+    throw new KernelError("ENOMEM", `${describeVma(vma)} can't grow where it is: allow MREMAP_MAYMOVE`);
+  const pgoff = vma.pgoffOf(address);
+  const target = getUnmappedArea(mm, { address: 0, length: newLength, file: vma.file, pgoff, flags: 0 });
+  return yield* moveVma({ vma, start: address, length: oldLength, target, newLength, keepSource: false });
+}
+
+/** @see mremap_to() */
+function* mremapTo(mm: MmStruct, request: MremapRequest): Sleeps<VirtAddr> {
+  const { address, newLength, flags, newAddress = 0 } = request;
+  const fixed = (flags & MremapFlag.FIXED) !== 0;
+  checkTarget(request, newAddress);
+  // Both places may be divided in three before one of them goes.
+  checkMapCount(mm, mm.vm.tunables.maxMapCount - 5);
+  if (fixed) yield* doMunmap(mm, newAddress as VirtAddr, newLength);
+  let { oldLength } = request;
+  if (oldLength > newLength) {
+    yield* doMunmap(mm, (address + newLength) as VirtAddr, oldLength - newLength);
+    oldLength = newLength;
+  }
+  const vma = vmaToResize(mm, { ...request, oldLength });
+  const keepSource = (flags & MremapFlag.DONTUNMAP) !== 0;
+  if (keepSource) checkExpansion(mm, vma.flags, oldLength / PAGE_SIZE);
+  const target = getUnmappedArea(mm, {
+    address: newAddress,
+    length: newLength,
+    file: vma.file,
+    pgoff: vma.pgoffOf(address),
+    flags: fixed ? MapFlag.FIXED : 0,
+  });
+  return yield* moveVma({ vma, start: address, length: oldLength, target, newLength, keepSource });
+}
+
+function checkTarget({ address, oldLength, newLength }: MremapRequest, target: number): void {
+  if (!isAligned(target, PAGE_SIZE))
+    throw new KernelError("EINVAL", `0x${target.toString(16)} is not the address of a page`);
+  if (newLength > TASK_SIZE || target > TASK_SIZE - newLength)
+    throw new KernelError(
+      "EINVAL",
+      `0x${target.toString(16)} is too high for 0x${newLength.toString(16)} bytes`,
+    );
+  if (address + oldLength > target && target + newLength > address)
+    throw new KernelError("EINVAL", "the old and the new place overlap: choose one that doesn't");
+}
+
+/** The mapping, if it can have the new length. @see vma_to_resize() */
+function vmaToResize(mm: MmStruct, { address, oldLength, newLength, flags }: MremapRequest): Vma {
+  const vma = lookUp(mm, address);
+  const stiff = (vma.flags & (VmFlag.DONTEXPAND | VmFlag.PFNMAP)) !== 0;
+  if (oldLength === 0 && (vma.flags & (VmFlag.SHARED | VmFlag.MAYSHARE)) === 0)
+    throw new KernelError("EINVAL", `${describeVma(vma)} is private and can't be there twice`);
+  if ((flags & MremapFlag.DONTUNMAP) !== 0 && stiff)
+    throw new KernelError("EINVAL", `${describeVma(vma)} is a device's: it can't be left without pages`);
+  if (oldLength > vma.end - address)
+    throw new KernelError(
+      "EFAULT",
+      `${describeVma(vma)} ends before 0x${(address + oldLength).toString(16)}`,
+    );
+  if (newLength === oldLength) return vma;
+  if (stiff) throw new KernelError("EFAULT", `${describeVma(vma)} is a device's, whose size is what it is`);
+  const pages = (newLength - oldLength) / PAGE_SIZE;
+  checkLock(mm, vma.flags, pages);
+  checkExpansion(mm, vma.flags, pages);
+  return vma;
+}
+
+/** @see vma_expandable() */
+function expandable({ end, mm }: Vma, bytes: number): boolean {
+  const next = mm.vmas.findFrom(end);
+  return end + bytes <= TASK_SIZE && (!next || next.start >= end + bytes);
+}
+
+function* growInPlace(vma: Vma, bytes: number): Sleeps<void> {
+  const { mm, start, flags, anonVma, file, policy } = vma;
+  const [from, end] = [vma.end, (vma.end + bytes) as VirtAddr];
+  const pages = bytes / PAGE_SIZE;
+  if ((flags & VmFlag.ACCOUNT) !== 0) mm.vm.commit.charge(mm, pages);
+  // A driver that counts its mappings keeps one from merging, not from growing.
+  if (vma.ops?.close) {
+    yield* adjustVmas([{ vma, start, end }]);
+  } else {
+    const span = { start: from, end, flags, anonVma, file, pgoff: vma.pgoff + vma.pages, policy };
+    if (!(yield* vmaMerge(mm, vma, span))) throw refusal(vma, pages);
+  }
+  vmStatAccount(mm, flags, pages);
+  if ((flags & VmFlag.LOCKED) !== 0) mm.lockedVm += pages;
+}
+
+/** Special mappings merge with nothing, not even with their own continuation. */
+function refusal(vma: Vma, pages: number): KernelError {
+  if ((vma.flags & VmFlag.ACCOUNT) !== 0) vma.mm.vm.commit.uncharge(pages);
+  return new KernelError("ENOMEM", `${describeVma(vma)} can't be continued behind its end`);
+}

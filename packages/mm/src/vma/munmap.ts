@@ -1,0 +1,97 @@
+// Mappings are removed: out of the list first, so that no fault finds them, then the entries, the reverse mapping, the page
+// tables, and at last what was counted for them. Kernel counterpart: do_mas_align_munmap() and unmap_region() in
+// mm/mmap.c. (The kernel may go on with the lock for reading from the middle on; here it is held for writing to the end.)
+import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import type { MmStruct } from "../mm-struct.ts";
+import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
+import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { TASK_SIZE } from "../page-table/page-table.ts";
+import { freePgtables } from "../unmap/free-pgtables.ts";
+import { zapPageRange } from "../unmap/zap.ts";
+import { unlinkFromRmap } from "./adjust.ts";
+import { checkMapCount } from "./commit.ts";
+import { uncountVma } from "./link.ts";
+import { munlockVmaPages } from "./mlock.ts";
+import { splitVmaAnyway } from "./split.ts";
+import type { Vma } from "./vma.ts";
+import { VmFlag } from "./vm-flags.ts";
+
+/**
+ * Unmaps whatever is in a range, also nothing.
+ *
+ * @param length bytes; the last page counts whole
+ * @throws KernelError EINVAL for a range that isn't one of pages, ENOMEM when a mapping would have to be divided and the
+ *   address space has too many, and what a driver's maySplit() throws
+ * @see munmap(2)
+ */
+export function* munmap(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
+  yield* mm.mmapLock.downWrite();
+  try {
+    yield* doMunmap(mm, start, length);
+  } finally {
+    mm.mmapLock.upWrite();
+  }
+}
+
+/** The same inside the mmap lock, which is held for writing. @see do_munmap() */
+export function* doMunmap(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
+  const end = (start + alignUp(length, PAGE_SIZE)) as VirtAddr;
+  if (!isAligned(start, PAGE_SIZE) || start > TASK_SIZE || length > TASK_SIZE - start || end === start) {
+    throw new KernelError(
+      "EINVAL",
+      `0x${length.toString(16)} bytes at 0x${start.toString(16)} are no range of pages of a process`,
+    );
+  }
+  const first = mm.vmas.findFrom(start);
+  if (!first || first.start >= end) return;
+  // What is divided in three is one mapping more afterwards.
+  if (first.start < start && first.end > end) checkMapCount(mm);
+  yield* isolateRange(mm, start, end);
+  const vmas = detach(mm, start, end);
+  yield* unmapRegion(mm, vmas, start, end);
+  for (const vma of vmas) {
+    uncountVma(vma);
+    if (vma.file?.unmapped) yield* vma.file.unmapped();
+  }
+}
+
+/**
+ * Takes pages and page tables from under mappings that are in no list.
+ *
+ * @param vmas in the order of their addresses, all of them in [start, end)
+ * @see unmap_region()
+ */
+export function* unmapRegion(
+  mm: MmStruct,
+  vmas: readonly Vma[],
+  start: VirtAddr,
+  end: VirtAddr,
+): Sleeps<void> {
+  const range: MmuNotifierRange = { mm, start, end, event: MmuNotifyEvent.Unmap };
+  mm.updateHiwaterRss();
+  for (const vma of vmas) yield* munlockVmaPages(vma);
+  yield* invalidateRangeStart(range);
+  for (const vma of vmas) yield* zapPageRange(vma, vma.start, vma.end);
+  yield* invalidateRangeEnd(range);
+  for (const vma of vmas) yield* unlinkFromRmap(vma);
+  const above = mm.vmas.indexFrom(start);
+  const floor = mm.vmas.get(above - 1)?.end ?? 0;
+  freePgtables(mm.pageTable, start, end, floor, mm.vmas.get(above)?.start ?? Number.POSITIVE_INFINITY);
+}
+
+/** Divides the mappings that reach over an end of the range. @see __split_vma() in do_mas_align_munmap() */
+function* isolateRange(mm: MmStruct, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const first = mm.vmas.at(start);
+  if (first && first.start < start) yield* splitVmaAnyway(first, start, "above");
+  const last = mm.vmas.at((end - 1) as VirtAddr);
+  if (last && last.end > end) yield* splitVmaAnyway(last, end, "below");
+}
+
+function detach(mm: MmStruct, start: VirtAddr, end: VirtAddr): Vma[] {
+  const vmas = [...mm.vmas.within(start, end)];
+  for (const vma of vmas) {
+    mm.vmas.remove(vma);
+    if ((vma.flags & VmFlag.LOCKED) !== 0) mm.lockedVm -= vma.pages;
+  }
+  return vmas;
+}

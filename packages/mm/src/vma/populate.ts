@@ -1,0 +1,29 @@
+// Bringing pages in for calls that have done their work already: what can't be had is found out by who touches it. Kernel
+// counterpart: mm_populate() in include/linux/mm.h; the work is in gup/populate.ts.
+import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { populateVmaPageRange } from "../gup/populate.ts";
+import type { MmStruct } from "../mm-struct.ts";
+import type { Vma } from "./vma.ts";
+import { VmFlag } from "./vm-flags.ts";
+
+/** Populates what is mapped in a range, as far as that goes. Takes the mmap lock. @see mm_populate() */
+export function* mmPopulateQuietly(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
+  const end = (start + length) as VirtAddr;
+  yield* mm.mmapLock.downRead();
+  for (const vma of mm.vmas.within(start, end)) {
+    const first = Math.max(start, vma.start) as VirtAddr;
+    yield* populateQuietly(vma, first, Math.min(end, vma.end) as VirtAddr);
+  }
+  mm.mmapLock.upRead();
+}
+
+/** The same for a part of one mapping. The mmap lock is held. @see populate_vma_page_range() */
+export function* populateQuietly(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  if ((vma.flags & (VmFlag.IO | VmFlag.PFNMAP)) !== 0) return;
+  try {
+    for (let at = start; at < end;)
+      at = (at + (yield* populateVmaPageRange(vma, at, end)) * 4096) as VirtAddr;
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+  }
+}

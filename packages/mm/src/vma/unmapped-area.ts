@@ -1,0 +1,116 @@
+// Where a new mapping goes: where the process wants it, else into the highest gap that is large enough, below what is
+// kept for the stack. Kernel counterparts: get_unmapped_area() and vm_unmapped_area() in mm/mmap.c,
+// arch_get_unmapped_area_topdown() in arch/x86/kernel/sys_x86_64.c.
+import { alignDown, alignUp, isAligned, KernelError, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
+import type { MmStruct } from "../mm-struct.ts";
+import type { FileObject } from "../page-cache/file-object.ts";
+import { TASK_SIZE } from "../page-table/page-table.ts";
+import { MapFlag } from "./map-flags.ts";
+import type { Vma } from "./vma.ts";
+import { VmFlag } from "./vm-flags.ts";
+
+/** Nobody maps so closely below a stack, so that it is noticed when it grows too far. @see stack_guard_gap */
+export const STACK_GUARD_GAP: number = 256 * PAGE_SIZE;
+/** Where the search begins that goes upwards, after the other has failed. @see TASK_UNMAPPED_BASE */
+const TASK_UNMAPPED_BASE = alignUp(TASK_SIZE / 3, PAGE_SIZE);
+
+/** What is looked for. */
+export interface AreaRequest {
+  /** A wish; with MAP_FIXED an order; 0 for no matter where. */
+  readonly address: number;
+  /** Bytes, whole pages. */
+  readonly length: number;
+  readonly file: FileObject | undefined;
+  /** Page of the file. */
+  readonly pgoff: number;
+  /** MapFlag bits. */
+  readonly flags: number;
+}
+
+/**
+ * Finds room for a mapping.
+ *
+ * @throws KernelError ENOMEM when there is no gap as large, EINVAL for a fixed address that is no page's, EPERM for one
+ *   below vm.mmap_min_addr
+ * @see get_unmapped_area()
+ */
+export function getUnmappedArea(mm: MmStruct, request: AreaRequest): VirtAddr {
+  const { length } = request;
+  if (length > TASK_SIZE)
+    throw new KernelError("ENOMEM", `0x${length.toString(16)} bytes are more than an address space has`);
+  const address = (request.flags & MapFlag.FIXED) !== 0 ? request.address : findArea(mm, request);
+  if (address > TASK_SIZE - length)
+    throw new KernelError(
+      "ENOMEM",
+      `0x${length.toString(16)} bytes at 0x${address.toString(16)} reach past the end of the address space`,
+    );
+  if (!isAligned(address, PAGE_SIZE))
+    throw new KernelError("EINVAL", `0x${address.toString(16)} is not the address of a page`);
+  const { mmapMinAddr } = mm.vm.tunables;
+  if (address < mmapMinAddr)
+    throw new KernelError(
+      "EPERM",
+      `0x${address.toString(16)} is below vm.mmap_min_addr, 0x${mmapMinAddr.toString(16)}`,
+    );
+  return address as VirtAddr;
+}
+
+/** First address that a mapping may need: below a stack there is the gap. @see vm_start_gap() */
+export function startGap(vma: Vma): number {
+  return (vma.flags & VmFlag.GROWSDOWN) === 0 ? vma.start : Math.max(0, vma.start - STACK_GUARD_GAP);
+}
+
+/** Room that begins where the file's pages lie in a huge page as in memory, if its driver wants that. @see thp_get_unmapped_area(), dax_get_unmapped_area() */
+function findArea(mm: MmStruct, request: AreaRequest): number {
+  const { address, length, file, pgoff } = request;
+  const align = file?.mapAlignment ?? PAGE_SIZE;
+  const offset = pgoff * PAGE_SIZE;
+  if (
+    address !== 0 ||
+    alignDown(offset + length, align) - alignUp(offset, align) < align ||
+    align === PAGE_SIZE
+  )
+    return findUnaligned(mm, address, length);
+  const padded = searchDown(mm, length + align) ?? findUnaligned(mm, 0, length);
+  return padded + ((((offset - padded) % align) + align) % align);
+}
+
+/** @see arch_get_unmapped_area_topdown() */
+function findUnaligned(mm: MmStruct, wish: number, length: number): number {
+  const address = alignDown(wish, PAGE_SIZE);
+  if (address !== 0 && address <= TASK_SIZE - length) {
+    const next = mm.vmas.findFrom(address as VirtAddr);
+    if (!next || address + length <= startGap(next)) return address;
+  }
+  const found = searchDown(mm, length) ?? searchUp(mm, length);
+  if (found !== undefined) return found;
+  throw new KernelError(
+    "ENOMEM",
+    `no gap of 0x${length.toString(16)} bytes is left between the ${mm.vmas.count} mappings of the address space`,
+  );
+}
+
+/** The end of the highest gap below mmapBase that holds `length` bytes. @see unmapped_area_topdown() */
+function searchDown({ vmas, mmapBase }: MmStruct, length: number): number | undefined {
+  let index = vmas.indexFrom(mmapBase);
+  let ceiling: number = mmapBase;
+  const above = vmas.get(index);
+  if (above) ceiling = Math.min(ceiling, startGap(above));
+  for (;;) {
+    const below = vmas.get(--index);
+    if (ceiling - (below?.end ?? PAGE_SIZE) >= length) return ceiling - length;
+    if (!below) return undefined;
+    ceiling = startGap(below);
+  }
+}
+
+/** The beginning of the lowest gap from a third of the address space on. @see unmapped_area() */
+function searchUp({ vmas }: MmStruct, length: number): number | undefined {
+  let index = vmas.indexFrom(TASK_UNMAPPED_BASE as VirtAddr);
+  for (let floor = TASK_UNMAPPED_BASE; ; index++) {
+    const above = vmas.get(index);
+    if ((above ? startGap(above) : TASK_SIZE) - floor >= length) return floor;
+    if (!above) return undefined;
+    floor = Math.max(floor, above.end);
+  }
+}

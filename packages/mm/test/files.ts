@@ -1,0 +1,85 @@
+// Verbs for cases about files: a file of known bytes on a disk, a mapping of it, what a process reads and writes
+// through it, and what the machine counts of that. All of them run to their end at once; cases about races spawn the
+// generators themselves.
+import { run, type VirtAddr } from "@hetmem/kernel";
+import { createDiskFile } from "../src/page-cache/disk-file.ts";
+import { fileVmOps } from "../src/page-cache/file-mmap.ts";
+import type { FileObject } from "../src/page-cache/file-object.ts";
+import type { Inode } from "../src/page-cache/inode.ts";
+import { OpenFile } from "../src/page-cache/open-file.ts";
+import { readUser, writeUser } from "../src/process/access.ts";
+import type { Process } from "../src/process/process.ts";
+import type { Signal } from "../src/process/signal.ts";
+import type { MmStruct } from "../src/mm-struct.ts";
+import { MapFlag } from "../src/vma/map-flags.ts";
+import { mmap } from "../src/vma/mmap.ts";
+import { Prot } from "../src/vma/vm-flags.ts";
+import { NodeStat, type NodeStatName, VmEvent, type VmEventName, ZoneStat } from "@hetmem/zone";
+import { type Vm } from "../src/vm.ts";
+
+export const PAGE = 4096;
+export const RW: number = Prot.READ | Prot.WRITE;
+
+export function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+export function text(from: Uint8Array): string {
+  return new TextDecoder().decode(from);
+}
+
+/** A file of pages, the n-th of which begins with `page n`, open for reading and writing. */
+export function diskFile(vm: Vm, pages: number, writable = true): { inode: Inode; file: OpenFile } {
+  const contents = new Uint8Array(pages * PAGE);
+  for (let i = 0; i < pages; i++) contents.set(bytes(`page ${i}`), i * PAGE);
+  const inode = createDiskFile(vm, 100, contents);
+  return { inode, file: new OpenFile(inode, { path: "/data", writable, vmOps: fileVmOps }) };
+}
+
+export function mmOf(process: Process): MmStruct {
+  if (!process.mm) throw new Error(`process ${process.pid} has exited`);
+  return process.mm;
+}
+
+export function map(
+  process: Process,
+  file: FileObject | undefined,
+  pages: number,
+  flags: number,
+  prot = RW,
+): VirtAddr {
+  const type = file ? flags : flags | MapFlag.ANONYMOUS;
+  return run(mmap(mmOf(process), { length: pages * PAGE, prot, flags: type, ...(file ? { file } : {}) }));
+}
+
+export function read(process: Process, address: number, length: number): string {
+  const into = new Uint8Array(length);
+  const signal = run(readUser(process, address as VirtAddr, into));
+  if (signal) throw new Error(`${signal.signo} ${signal.code}`);
+  return text(into);
+}
+
+export function write(process: Process, address: number, what: string): void {
+  const signal = run(writeUser(process, address as VirtAddr, bytes(what)));
+  if (signal) throw new Error(`${signal.signo} ${signal.code}`);
+}
+
+/** The signal that reading a byte raises. */
+export function readSignal(process: Process, address: number): Signal | undefined {
+  return run(readUser(process, address as VirtAddr, new Uint8Array(1)));
+}
+
+export function nodeStat({ memory }: Vm, name: NodeStatName): number {
+  return memory.nodes.reduce((sum, node) => sum + (node?.stat[NodeStat[name]] ?? 0), 0);
+}
+
+export function writePending({ memory }: Vm): number {
+  return memory.nodes.reduce(
+    (sum, node) => sum + (node?.sumZoneStat(ZoneStat.nr_zone_write_pending) ?? 0),
+    0,
+  );
+}
+
+export function event({ memory }: Vm, name: VmEventName): number {
+  return memory.allocator.events[VmEvent[name]] ?? 0;
+}

@@ -1,0 +1,100 @@
+// Bad memory that is also somewhere else, or only there: in swap, in shared memory, locked in memory.
+import { MiB, type Page, run } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import { expect, test } from "vitest";
+import { Rss } from "../src/mm-struct.ts";
+import { createDiskFile } from "../src/page-cache/disk-file.ts";
+import { fileVmOps } from "../src/page-cache/file-mmap.ts";
+import { OpenFile } from "../src/page-cache/open-file.ts";
+import { trylockPage, unlockPage } from "../src/page-lock.ts";
+import { Pte } from "../src/page-table/pte.ts";
+import { readUser } from "../src/process/access.ts";
+import { exitProcess } from "../src/process/exit.ts";
+import { forkProcess } from "../src/process/fork.ts";
+import type { Process } from "../src/process/process.ts";
+import { reclaimPages } from "../src/reclaim/reclaim-pages.ts";
+import { MapFlag } from "../src/vma/map-flags.ts";
+import { mmap } from "../src/vma/mmap.ts";
+import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
+import { hotplugVmMachine } from "./hotplug-vm-machine.ts";
+import { at, check, fill, map, mmOf, pageAt } from "./placed-memory.ts";
+
+function machineWithSwap() {
+  const machine = hotplugVmMachine();
+  machine.vm.swap.swapon({ path: "/dev/vda2", size: MiB });
+  const process = machine.spawn("swapped");
+  const start = map(process, 2);
+  fill(process, start, 2);
+  return { machine, process, start, frameOf: (page: Page) => machine.memory.memmap.pageToPfn(page) };
+}
+
+function codeAt(process: Process, address: ReturnType<typeof map>): string | undefined {
+  return run(readUser(process, address, new Uint8Array(1)))?.code;
+}
+
+test("a page that swap doesn't have yet stays in the swap cache, and who swaps it in hears that it is bad", () => {
+  const { machine, process, start, frameOf } = machineWithSwap();
+  const { memmap, swap } = machine.vm;
+  const page = pageAt(process, start);
+  trylockPage(memmap, page);
+  expect(swap.cache.addToSwap(page)).toBe(true);
+  unlockPage(memmap, page);
+  run(machine.failure.hardOffline(frameOf(page)));
+  const log = machine.kernel.log.format();
+  expect(log).toContain("keeping poisoned page in swap cache");
+  expect(log).toContain("recovery action for dirty swapcache page: Delayed");
+  expect(mmOf(process).rss[Rss.swapEntries]).toBe(1);
+  expect(codeAt(process, start)).toBe("BUS_MCEERR_AR");
+});
+
+test("a page that swap has too is dropped, and read from there again", () => {
+  const { machine, process, start, frameOf } = machineWithSwap();
+  const { memmap } = machine.vm;
+  const { pageTable } = mmOf(process);
+  const entry = pageTable.find(start);
+  const written = pageAt(process, start);
+  pageTable.setFlags(entry, pageTable.flags(entry) & ~Pte.accessed);
+  memmap.clear(written, PageFlag.referenced);
+  machine.vm.lru.isolate(written);
+  expect(run(reclaimPages(machine.vm, [written]))).toBe(1);
+  expect(codeAt(process, start)).toBeUndefined();
+  const page = pageAt(process, start);
+  expect(memmap.test(page, PageFlag.swapcache)).toBe(true);
+  run(machine.failure.hardOffline(frameOf(page)));
+  expect(machine.kernel.log.format()).toContain("recovery action for clean swapcache page: Recovered");
+  check(process, start, 2);
+  expect(pageAt(process, start)).not.toBe(page);
+});
+
+test("shared memory keeps its bad page: who maps it and who comes later hear of it, and nobody reads zeros", () => {
+  const machine = hotplugVmMachine();
+  const process = machine.spawn("sharer");
+  const start = map(process, 2, MapFlag.SHARED);
+  fill(process, start, 2);
+  const child = run(forkProcess(process));
+  child.mceKillEarly = true;
+  run(machine.failure.hardOffline(machine.memory.memmap.pageToPfn(pageAt(process, start))));
+  expect(child.signals).toMatchObject([{ code: "BUS_MCEERR_AO", address: start }]);
+  const late = run(forkProcess(process));
+  expect([codeAt(process, start), codeAt(late, start)]).toEqual(["BUS_MCEERR_AR", "BUS_MCEERR_AR"]);
+  expect(codeAt(late, at(start, 1))).toBeUndefined();
+  for (const ending of [process, child, late]) run(exitProcess(ending));
+  expect(machine.vm.addressSpaces.size).toBe(0);
+});
+
+test("memory that is locked is no exception: a clean page of a file goes, and comes back good", () => {
+  const machine = hotplugVmMachine();
+  const process = machine.spawn("locker");
+  const inode = createDiskFile(machine.vm, 7, new Uint8Array(4096).fill(5));
+  const file = new OpenFile(inode, { path: "/data", writable: false, vmOps: fileVmOps });
+  const start = run(mmap(mmOf(process), { length: 4096, prot: Prot.READ, flags: MapFlag.SHARED, file }));
+  expect(codeAt(process, start)).toBeUndefined();
+  const vma = mmOf(process).vmas.at(start);
+  if (vma) vma.flags |= VmFlag.LOCKED;
+  const page = pageAt(process, start);
+  run(machine.failure.hardOffline(machine.memory.memmap.pageToPfn(page)));
+  expect(process.signals).toEqual([]);
+  const into = new Uint8Array(1);
+  expect([run(readUser(process, start, into)), into[0]]).toEqual([undefined, 5]);
+  expect(pageAt(process, start)).not.toBe(page);
+});

@@ -1,0 +1,36 @@
+import { run, virtAddr } from "@hetmem/kernel";
+import { expect, test } from "vitest";
+import { Madv, MapFlag } from "../src/vma/map-flags.ts";
+import { madvise } from "../src/vma/madvise.ts";
+import { mincore } from "../src/vma/mincore.ts";
+import { diskFile, map, mmOf, PAGE, read, write } from "./files.ts";
+import { at, BASE, errnoOf, mapPages } from "./mappings.ts";
+import { vmMachine } from "./vm-machine.ts";
+
+test("anonymous memory is there once it was touched, if only for reading", () => {
+  const process = vmMachine().spawn();
+  mapPages(process, 0, 4);
+  write(process, at(1), "x");
+  read(process, at(2), 1);
+  expect([...run(mincore(mmOf(process), at(0), 4 * PAGE))]).toEqual([0, 1, 1, 0]);
+});
+
+test("a page of a file is there although this process doesn't map it", () => {
+  const { vm, spawn } = vmMachine();
+  const process = spawn();
+  const { file } = diskFile(vm, 100);
+  const one = map(process, file, 100, MapFlag.SHARED);
+  run(madvise(mmOf(process), one, 100 * PAGE, Madv.RANDOM));
+  read(process, one + 60 * PAGE, 1);
+  const two = map(process, file, 100, MapFlag.SHARED);
+  const there = run(mincore(mmOf(process), virtAddr(two + 59 * PAGE), 3 * PAGE));
+  expect([...there]).toEqual([0, 1, 0]);
+});
+
+test("requests that make no sense are refused with the kernel's errnos", () => {
+  const process = vmMachine().spawn();
+  mapPages(process, 0, 1);
+  expect(errnoOf(mincore(mmOf(process), virtAddr(BASE + 1), PAGE))).toBe("EINVAL");
+  expect(errnoOf(mincore(mmOf(process), at(0), 2 * PAGE))).toBe("ENOMEM");
+  expect(errnoOf(mincore(mmOf(process), at(0), 2 ** 48))).toBe("ENOMEM");
+});

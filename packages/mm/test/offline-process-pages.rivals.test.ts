@@ -1,0 +1,195 @@
+// Blocks go offline and come back under processes that fill memory, fork, exit, pin, move and lose pages. Whatever the
+// order, nobody reads anything but what was written, and nothing is lost or gained.
+//
+// HETMEM_SCHEDULES says how many seeds each case runs under (2,000 where it is absent), HETMEM_SEED where they begin.
+import { assertInvariants, condResched, MiB, nodeId, Random, run, type Sleeps } from "@hetmem/kernel";
+import { runRivals, type Scenario } from "@hetmem/explore";
+import { quickInvariants } from "@hetmem/zone";
+import { expect, test } from "vitest";
+import { pinUserPages } from "../src/gup/gup.ts";
+import { unpinUserPages } from "../src/gup/unpin.ts";
+import { vmInvariants } from "../src/invariants.ts";
+import { mbind } from "../src/migrate/mbind.ts";
+import { movePages } from "../src/migrate/move-pages.ts";
+import { scanForHints } from "../src/migrate/numa-balancing.ts";
+import { MbindFlag } from "../src/migrate/queue-pages.ts";
+import { readUser } from "../src/process/access.ts";
+import { exitProcess } from "../src/process/exit.ts";
+import { forkProcess } from "../src/process/fork.ts";
+import type { Process } from "../src/process/process.ts";
+import { hotplugVmMachine, type HotplugVmMachine } from "./hotplug-vm-machine.ts";
+import { at, checkTask, fill, fillTask, map, mmOf, pageAt } from "./placed-memory.ts";
+
+const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PAGES = 6;
+
+/** A process with memory in a block that may go. */
+interface World {
+  readonly machine: HotplugVmMachine;
+  readonly random: Random;
+  readonly id: number;
+  readonly process: Process;
+  readonly start: ReturnType<typeof map>;
+}
+
+function worldOf(seed: number): World {
+  const nodes = [
+    { size: 8 * MiB, cpus: [0] },
+    { size: 8 * MiB, cpus: [1] },
+  ];
+  const machine = hotplugVmMachine({ nodes, room: 1 });
+  const id = machine.plug(0);
+  const process = machine.spawn("parent");
+  const start = map(process, PAGES);
+  fill(process, start, PAGES);
+  return { machine, random: new Random(seed), id, process, start };
+}
+
+/** Takes the block offline and back. */
+function* admin({ machine, id }: World): Sleeps<void> {
+  yield* machine.offlineTask(id);
+  yield* machine.onlineTask(id);
+}
+
+/** Writes, waits and reads, over and over. */
+function* user({ process, start }: World): Sleeps<void> {
+  for (let round = 0; round < 3; round++) {
+    yield* fillTask(process, start, PAGES);
+    yield condResched;
+    yield* checkTask(process, start, PAGES);
+  }
+}
+
+/** A child that reads what its parent wrote, writes its own, and ends. */
+function* family({ process, start }: World): Sleeps<void> {
+  for (let round = 0; round < 2; round++) {
+    const child = yield* forkProcess(process);
+    yield* checkTask(child, start, PAGES, process);
+    yield* fillTask(child, start, 2);
+    yield* checkTask(child, start, 2);
+    yield* exitProcess(child);
+  }
+}
+
+function* exiting({ machine, process, start }: World): Sleeps<void> {
+  const child = yield* forkProcess(process);
+  yield* exitProcess(process);
+  yield* checkTask(child, start, PAGES, process);
+  yield* exitProcess(child);
+  if (machine.vm.addressSpaces.size > 0) throw new Error("an address space outlived its process");
+}
+
+function* pinner({ machine, random, process, start }: World): Sleeps<void> {
+  for (let round = 0; round < 3; round++) {
+    yield condResched;
+    const { mmapLock } = mmOf(process);
+    yield* mmapLock.downRead();
+    const pages = yield* pinUserPages(mmOf(process), at(start, random.below(PAGES)), 1, { write: true });
+    mmapLock.upRead();
+    for (let i = random.below(20); i > 0; i--) yield condResched;
+    unpinUserPages(machine.vm, pages);
+  }
+}
+
+/** Policies and wishes send pages from node to node. */
+function* mover({ process, random, start }: World): Sleeps<void> {
+  for (let round = 0; round < 3; round++) {
+    const node = nodeId(random.below(2));
+    if (random.chance(1, 2)) {
+      yield* mbind(mmOf(process), start, 3 * 4096, { mode: "preferred", nodes: [node] }, MbindFlag.MOVE);
+    } else {
+      yield* movePages(process, [at(start, 1), at(start, 4)], [node, node], [], MbindFlag.MOVE_ALL);
+    }
+  }
+}
+
+function* balancer({ process, random }: World): Sleeps<void> {
+  for (let round = 0; round < 4; round++) {
+    mmOf(process).node = nodeId(random.below(2));
+    yield* scanForHints(mmOf(process), 512);
+    yield condResched;
+  }
+}
+
+/** Pages fail under their users, softly or hard. */
+function* faulty({ machine, process, random, start }: World): Sleeps<void> {
+  const page = pageAt(process, at(start, random.below(PAGES)));
+  const frame = machine.memory.memmap.pageToPfn(page);
+  yield* random.chance(1, 2) ? machine.failure.softOffline(frame) : machine.failure.hardOffline(frame);
+}
+
+/** Reads until memory fails under it: SIGBUS for that page, and what was written for the others. */
+function* careful({ process, start }: World): Sleeps<void> {
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < PAGES; i++) {
+      const bytes = new Uint8Array(8);
+      const signal = yield* readUser(process, at(start, i), bytes);
+      if (signal && signal.code !== "BUS_MCEERR_AR") throw new Error(`${signal.signo}: ${signal.reason}`);
+      if (!signal && bytes[4] !== i + 1) throw new Error(`page ${i} lost what was written`);
+    }
+  }
+}
+
+type Body = (world: World) => Sleeps<unknown>;
+
+function scenario(bodies: Readonly<Record<string, Body>>): (seed: number) => Scenario {
+  return (seed) => {
+    const world = worldOf(seed);
+    const { machine } = world;
+    const tasks = Object.entries(bodies).map(([name, body]) => [name, () => body(world)] as const);
+    return {
+      kernel: machine.kernel,
+      tasks: Object.fromEntries(tasks),
+      afterStep: () => assertInvariants(machine.memory, quickInvariants),
+      afterwards: () => {
+        assertInvariants(machine.vm, vmInvariants);
+        for (const left of machine.vm.processes) run(exitProcess(left));
+        assertInvariants(machine.vm, vmInvariants);
+      },
+    };
+  };
+}
+
+const cases: Readonly<
+  Record<string, readonly [bodies: Readonly<Record<string, Body>>, endings: readonly string[]]>
+> = {
+  "a process writes and reads while its block goes offline and comes back": [
+    { admin, user },
+    ["admin: done", "user: done"],
+  ],
+  "a process forks, and its children write and exit, while the block goes": [
+    { admin, family },
+    ["admin: done", "family: done"],
+  ],
+  "the process ends while its pages are on their way": [{ admin, exiting }, ["admin: done", "exiting: done"]],
+  "two administrators want the block offline under a process that writes": [
+    { admin, other: admin, user },
+    ["admin: done", "other: done", "user: done"],
+  ],
+  "pages are pinned for a while: either the block waits long enough, or it stays": [
+    { admin, pinner, user },
+    ["admin: done", "admin: EBUSY", "pinner: done", "user: done"],
+  ],
+  "policies move pages from node to node while the block goes": [
+    { admin, mover, user },
+    ["admin: done", "mover: done", "user: done"],
+  ],
+  "NUMA balancing moves pages to whoever uses them while the block goes": [
+    { admin, balancer, user },
+    ["admin: done", "balancer: done", "user: done"],
+  ],
+  "a page of the process fails while the block goes": [
+    { admin, faulty, careful },
+    ["admin: done", "faulty: done", "careful: done"],
+  ],
+};
+
+for (const [name, [bodies, endings]] of Object.entries(cases)) {
+  test(name, { timeout: 3_600_000 }, () => {
+    const report = runRivals(scenario(bodies), SCHEDULES, FIRST_SEED);
+    // Each of these endings must have been met, or the rivals never got in each other's way.
+    if (SCHEDULES >= 500) expect([...report.endings.keys()]).toEqual(expect.arrayContaining([...endings]));
+    expect(report.schedules).toBe(SCHEDULES);
+  });
+}

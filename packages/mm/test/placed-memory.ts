@@ -1,0 +1,81 @@
+// Memory of processes in tests about where it is: mapped, filled with bytes that name their page, and looked up by node.
+import { KernelError, type NodeId, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import type { MmStruct } from "../src/mm-struct.ts";
+import { readUser, writeUser } from "../src/process/access.ts";
+import type { Process } from "../src/process/process.ts";
+import { followPage } from "../src/migrate/move-pages.ts";
+import { MapFlag } from "../src/vma/map-flags.ts";
+import { mmap } from "../src/vma/mmap.ts";
+import { Prot } from "../src/vma/vm-flags.ts";
+
+export function mmOf({ mm, pid }: Process): MmStruct {
+  if (!mm) throw new Error(`process ${pid} has exited`);
+  return mm;
+}
+
+/** Maps so many pages of anonymous memory. */
+export function map(process: Process, pages: number, flags: number = MapFlag.PRIVATE): VirtAddr {
+  const request = { length: pages * 4096, prot: Prot.READ | Prot.WRITE, flags: flags | MapFlag.ANONYMOUS };
+  return run(mmap(mmOf(process), request));
+}
+
+/** The address of a page of a range. */
+export function at(start: VirtAddr, page: number): VirtAddr {
+  return (start + page * 4096) as VirtAddr;
+}
+
+/** Writes to each page what it is called. */
+export function* fillTask(process: Process, start: VirtAddr, pages: number): Sleeps<void> {
+  for (let i = 0; i < pages; i++) yield* writeUser(process, at(start, i), nameOf(process, i));
+}
+
+export function fill(process: Process, start: VirtAddr, pages: number): void {
+  run(fillTask(process, start, pages));
+}
+
+/** @throws Error for the first page that isn't what was written */
+export function* checkTask(process: Process, start: VirtAddr, pages: number, writer = process): Sleeps<void> {
+  for (let i = 0; i < pages; i++) {
+    const wanted = nameOf(writer, i);
+    const bytes = new Uint8Array(wanted.length);
+    const signal = yield* readUser(process, at(start, i), bytes);
+    if (signal) throw new Error(`page ${i} of process ${process.pid}: ${signal.signo} ${signal.reason}`);
+    if (!bytes.every((byte, n) => byte === wanted[n]))
+      throw new Error(`page ${i} of process ${process.pid} lost what was written`);
+  }
+}
+
+export function check(process: Process, start: VirtAddr, pages: number, writer = process): void {
+  run(checkTask(process, start, pages, writer));
+}
+
+/** The page at an address. */
+export function pageAt(process: Process, address: VirtAddr): Page {
+  const page = followPage(mmOf(process), address);
+  if (page === undefined) throw new Error(`no page at 0x${address.toString(16)}`);
+  return page;
+}
+
+/** The node of each page of a range; -1 where there is none. */
+export function nodesOf(process: Process, start: VirtAddr, pages: number): (NodeId | -1)[] {
+  const mm = mmOf(process);
+  return Array.from({ length: pages }, (_, i) => {
+    const page = followPage(mm, at(start, i));
+    return page === undefined ? -1 : mm.vm.memmap.nodeOf(page);
+  });
+}
+
+/** "done", or the errno of what failed as the kernel lets it. */
+export function outcome(task: () => Sleeps<unknown>): string {
+  try {
+    run(task());
+    return "done";
+  } catch (error) {
+    if (error instanceof KernelError) return error.errno;
+    throw error;
+  }
+}
+
+function nameOf(process: Process, page: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(process.pid, page + 1).buffer);
+}

@@ -1,0 +1,229 @@
+import { MiB, nodeId, type Page, run, type VirtAddr } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import { expect, test } from "vitest";
+import { deferredSplitScan } from "../src/huge/deferred-split.ts";
+import { splitHugePage } from "../src/huge/split-page.ts";
+import { splitHugePmd } from "../src/huge/split-pmd.ts";
+import { pinUserPages } from "../src/gup/gup.ts";
+import { unpinUserPages } from "../src/gup/unpin.ts";
+import { trylockPage, unlockPage } from "../src/page-lock.ts";
+import { Pte } from "../src/page-table/pte.ts";
+import { exitProcess } from "../src/process/exit.ts";
+import { madvise } from "../src/vma/madvise.ts";
+import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
+import { mlock, munlock } from "../src/vma/mlock.ts";
+import { munmap } from "../src/vma/munmap.ts";
+import { mremap } from "../src/vma/mremap.ts";
+import { event, mmOf, nodeStat, PAGE, read, write } from "./files.ts";
+import { at, entryFlags, mapPages, vmaAt } from "./mappings.ts";
+import {
+  differing,
+  expectAllSound,
+  fill,
+  hugeAt,
+  hugeMachine,
+  PARTS,
+  smallAt,
+  wholeMappings,
+  withHuge,
+} from "./thp.ts";
+import type { VmMachine } from "./vm-machine.ts";
+
+const HUGE = PARTS * PAGE;
+
+/** A process with one huge page, all of whose parts are written. */
+function filled(machine: VmMachine, what = "part"): { process: ReturnType<VmMachine["spawn"]>; head: Page } {
+  const process = machine.spawn();
+  mapPages(process, 0, PARTS);
+  fill(process, 0, PARTS, what);
+  const head = hugeAt(process, at(0));
+  if (head === undefined) throw new Error("no huge page");
+  return { process, head };
+}
+
+/** Divides a huge page as somebody who comes from outside: with a reference and the lock. */
+function splitFromOutside({ vm }: VmMachine, head: Page): boolean {
+  vm.memmap.getPage(head);
+  expect(trylockPage(vm.memmap, head)).toBe(true);
+  const split = run(splitHugePage(vm, head));
+  unlockPage(vm.memmap, head);
+  vm.pages.put(head);
+  return split;
+}
+
+test("an entry that is divided leaves 512 that map the same pages, and the page is one still", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const { process, head } = filled(machine);
+  const tables = nodeStat(vm, "nr_page_table_pages");
+  run(splitHugePmd(vmaAt(process, 0), at(300)));
+  expect(hugeAt(process, at(0))).toBeUndefined();
+  expect([0, 300, 511].map((page) => smallAt(process, at(page)))).toEqual([head, head + 300, head + 511]);
+  expect([vm.memmap.refcount(head), wholeMappings(machine, head), vm.memmap.compoundOrder(head)]).toEqual([512, 0, 9]);
+  expect(vm.memmap.mapcount((head + 7) as Page)).toBe(1);
+  expect([nodeStat(vm, "nr_anon_pages"), nodeStat(vm, "nr_anon_transparent_hugepages")]).toEqual([512, 0]);
+  expect(nodeStat(vm, "nr_page_table_pages")).toBe(tables);
+  expect(event(vm, "thp_split_pmd")).toBe(1);
+  expectAllSound(machine);
+  expect(differing(process, 0, PARTS, "part")).toEqual([]);
+});
+
+test("small entries of a divided one allow what it allowed, and their pages know that they are dirty", () => {
+  const machine = hugeMachine();
+  const { process, head } = filled(machine);
+  run(splitHugePmd(vmaAt(process, 0), at(0)));
+  const { memmap } = machine.vm;
+  expect(entryFlags(process, at(9))).toBe(Pte.present | Pte.accessed | Pte.softDirty | Pte.write);
+  expect(memmap.test(head, PageFlag.dirty)).toBe(true);
+  expect(memmap.test((head + 9) as Page, PageFlag.anonExclusive)).toBe(true);
+  const reused = event(machine.vm, "pgreuse");
+  write(process, at(9), "again");
+  expect(smallAt(process, at(9))).toBe(head + 9);
+  expect(event(machine.vm, "pgreuse")).toBe(reused);
+});
+
+test("a huge page that is divided is 512 small pages with what was written in them", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const { process, head } = filled(machine);
+  expect(splitFromOutside(machine, head)).toBe(true);
+  for (const part of [0, 1, 255, 511].map((i) => (head + i) as Page)) {
+    expect(vm.memmap.test(part, PageFlag.head | PageFlag.tail | PageFlag.locked)).toBe(false);
+    expect([vm.memmap.refcount(part), vm.memmap.mapcount(part)]).toEqual([1, 1]);
+    expect(vm.memmap.test(part, PageFlag.lru)).toBe(true);
+    expect(vm.memmap.test(part, PageFlag.anonExclusive)).toBe(true);
+  }
+  expect(nodeStat(vm, "nr_anon_pages")).toBe(512);
+  expect(nodeStat(vm, "nr_inactive_anon")).toBe(512);
+  expect([event(vm, "thp_split_page"), event(vm, "thp_split_page_failed")]).toEqual([1, 0]);
+  expect(differing(process, 0, PARTS, "part")).toEqual([]);
+  expectAllSound(machine);
+});
+
+test("the parts of a divided huge page are freed one by one", () => {
+  const machine = hugeMachine();
+  const { process, head } = filled(machine);
+  splitFromOutside(machine, head);
+  const before = machine.freePages();
+  run(madvise(mmOf(process), at(0), 100 * PAGE, Madv.DONTNEED));
+  expect(machine.freePages() - before).toBe(100);
+  expectAllSound(machine);
+});
+
+test("a huge page that somebody has pinned isn't divided, and stays as it is mapped", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const { process, head } = filled(machine);
+  const pins = run(pinUserPages(mmOf(process), at(3), 1, { write: true }));
+  expect(splitFromOutside(machine, head)).toBe(false);
+  expect(hugeAt(process, at(0))).toBe(head);
+  expect(event(vm, "thp_split_page_failed")).toBe(1);
+  unpinUserPages(vm, pins);
+  expect(splitFromOutside(machine, head)).toBe(true);
+  expectAllSound(machine);
+});
+
+test("an isolated huge page that is divided leaves isolated parts, each with a reference of who isolated it", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const { process, head } = filled(machine);
+  expect(vm.lru.isolate(head)).toBe(true);
+  trylockPage(vm.memmap, head);
+  expect(run(splitHugePage(vm, head))).toBe(true);
+  unlockPage(vm.memmap, head);
+  expect([nodeStat(vm, "nr_isolated_anon"), nodeStat(vm, "nr_inactive_anon")]).toEqual([512, 0]);
+  for (let i = 0; i < PARTS; i++) {
+    expect(vm.memmap.refcount((head + i) as Page)).toBe(2);
+    vm.lru.putback((head + i) as Page);
+  }
+  expect([nodeStat(vm, "nr_isolated_anon"), nodeStat(vm, "nr_inactive_anon")]).toEqual([0, 512]);
+  expect(differing(process, 0, PARTS, "part")).toEqual([]);
+  expectAllSound(machine);
+});
+
+test("a part that is unmapped is lost to everybody until memory is short: then the page is divided", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const { process, head } = filled(machine);
+  const before = machine.freePages();
+  run(munmap(mmOf(process), at(100), 50 * PAGE));
+  expect(machine.freePages()).toBe(before);
+  expect([nodeStat(vm, "nr_anon_pages"), mmOf(process).rssPages]).toEqual([462, 462]);
+  expect(event(vm, "thp_deferred_split_page")).toBe(1);
+  expectAllSound(machine);
+  expect(run(deferredSplitScan(vm, nodeId(0), 10))).toBe(1);
+  expect(machine.freePages() - before).toBe(50);
+  expect(vm.memmap.test(head, PageFlag.head)).toBe(false);
+  expect([...differing(process, 0, 100, "part"), ...differing(process, 150, 362, "part")]).toEqual([]);
+  expect([...vm.deferredSplits]).toEqual([]);
+  expectAllSound(machine);
+});
+
+test("what DONTNEED drops of a huge page reads as zeros, and the rest as it was", () => {
+  const machine = hugeMachine();
+  const { process } = filled(machine);
+  run(madvise(mmOf(process), at(10), 2 * PAGE, Madv.DONTNEED));
+  expect(read(process, at(10), 4)).toBe("\0\0\0\0");
+  expect([...differing(process, 0, 10, "part"), ...differing(process, 12, 500, "part")]).toEqual([]);
+  expectAllSound(machine);
+});
+
+test("a huge page whose parts are all unmapped one after the other is freed whole", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const empty = machine.freePages();
+  const { process } = filled(machine);
+  for (let i = 0; i < PARTS; i += 64) run(munmap(mmOf(process), at(i), 64 * PAGE));
+  expect([...vm.deferredSplits]).toEqual([]);
+  expect(nodeStat(vm, "nr_anon_pages")).toBe(0);
+  run(exitProcess(process));
+  expect(machine.freePages()).toBeGreaterThanOrEqual(empty);
+});
+
+test("a huge page that moves as a whole stays one, and to another alignment is mapped in parts", () => {
+  const machine = hugeMachine();
+  const { process, head } = filled(machine);
+  const move = (from: VirtAddr, target: VirtAddr): void => {
+    const flags = MremapFlag.MAYMOVE | MremapFlag.FIXED;
+    run(
+      mremap(mmOf(process), { address: from, oldLength: HUGE, newLength: HUGE, flags, newAddress: target }),
+    );
+  };
+  move(at(0), at(4 * PARTS));
+  expect(hugeAt(process, at(4 * PARTS))).toBe(head);
+  expect(read(process, at(4 * PARTS + 77), 7)).toBe("part 77");
+  expectAllSound(machine);
+  move(at(4 * PARTS), at(8 * PARTS + 1));
+  expect(smallAt(process, at(8 * PARTS + 1))).toBe(head);
+  expect(read(process, at(8 * PARTS + 1 + 511), 8)).toBe("part 511");
+  expectAllSound(machine);
+  expect(splitFromOutside(machine, head)).toBe(true);
+  expect(read(process, at(8 * PARTS + 1 + 300), 8)).toBe("part 300");
+  expectAllSound(machine);
+});
+
+test("a locked huge page is off the lists that reclaim looks at, and its parts are when it is divided", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const { process, head } = filled(machine);
+  run(mlock(mmOf(process), at(0), HUGE));
+  expect([nodeStat(vm, "nr_unevictable"), nodeStat(vm, "nr_inactive_anon")]).toEqual([512, 0]);
+  expect(splitFromOutside(machine, head)).toBe(true);
+  expect([nodeStat(vm, "nr_unevictable"), nodeStat(vm, "nr_inactive_anon")]).toEqual([512, 0]);
+  expectAllSound(machine);
+  run(munlock(mmOf(process), at(0), HUGE));
+  expect([nodeStat(vm, "nr_unevictable"), nodeStat(vm, "nr_inactive_anon")]).toEqual([0, 512]);
+});
+
+test("a machine short of memory divides huge pages and swaps their parts out, and back", () => {
+  const machine = hugeMachine({ nodes: [24 * MiB] });
+  const { vm } = machine;
+  vm.swap.swapon({ path: "/dev/swap", size: 32 * MiB });
+  const process = machine.spawn();
+  mapPages(process, 0, 16 * PARTS);
+  fill(process, 0, 16 * PARTS, "part");
+  expect(event(vm, "thp_split_page")).toBeGreaterThan(0);
+  expect(event(vm, "pswpout")).toBeGreaterThan(0);
+  expect(differing(process, 0, 16 * PARTS, "part")).toEqual([]);
+  expectAllSound(machine);
+});

@@ -1,0 +1,67 @@
+// Verbs for cases about huge pages: a machine that makes them wherever it can, memory of whole 2 MiB, and what is mapped
+// where, whole or in parts.
+import type { Page, VirtAddr } from "@hetmem/kernel";
+import { expect } from "vitest";
+import { compoundMapcount } from "../src/huge/huge-counts.ts";
+import { hugePmd } from "../src/huge/split-pmd.ts";
+import { NO_ENTRY } from "../src/page-table/page-table.ts";
+import type { Process } from "../src/process/process.ts";
+import { coverageInvariants, watchCoverage } from "../src/notifier/coverage.ts";
+import { mmOf, read, write } from "./files.ts";
+import { at, expectSound, mapPages } from "./mappings.ts";
+import { vmMachine, type VmMachine, type VmMachineOptions } from "./vm-machine.ts";
+
+/** Small pages of a huge one. */
+export const PARTS = 512;
+
+export function hugeMachine({ tunables, ...options }: VmMachineOptions = {}): VmMachine {
+  const machine = vmMachine({ ...options, tunables: { transparentHugepage: "always", ...tunables } });
+  watchCoverage(machine.vm);
+  return machine;
+}
+
+/** Maps private memory for huge pages at the beginning of the region, and touches each: page n begins with `huge n`. */
+export function withHuge(process: Process, count = 1): VirtAddr {
+  const start = mapPages(process, 0, count * PARTS);
+  for (let i = 0; i < count; i++) write(process, at(i * PARTS), `huge ${i}`);
+  return start;
+}
+
+/** The page that the entry for an address maps whole, undefined where there is no such entry. */
+export function hugeAt(process: Process, address: VirtAddr): Page | undefined {
+  const { pageTable } = mmOf(process);
+  const pmd = hugePmd(pageTable, address);
+  return pmd === NO_ENTRY ? undefined : (pageTable.value(pmd) as Page);
+}
+
+/** The small page that the small entry for an address maps, undefined where there is no such entry. */
+export function smallAt(process: Process, address: VirtAddr): Page | undefined {
+  const { pageTable } = mmOf(process);
+  const entry = pageTable.find(address);
+  return entry === NO_ENTRY || pageTable.flags(entry) === 0 ? undefined : (pageTable.value(entry) as Page);
+}
+
+/** Writes `<what> n` into each of some pages of the region. */
+export function fill(process: Process, first: number, count: number, what: string): void {
+  for (let i = first; i < first + count; i++) write(process, at(i), `${what} ${i}`);
+}
+
+/** Pages of the region which don't begin with `<what> n`. */
+export function differing(process: Process, first: number, count: number, what: string): number[] {
+  const wrong: number[] = [];
+  for (let i = first; i < first + count; i++) {
+    const wanted = `${what} ${i}`;
+    if (read(process, at(i), wanted.length) !== wanted) wrong.push(i);
+  }
+  return wrong;
+}
+
+export function wholeMappings({ vm }: VmMachine, head: Page): number {
+  return compoundMapcount(vm.memmap, head);
+}
+
+/** Everything that must hold between calls, and that everybody who mirrors was told of every change. */
+export function expectAllSound({ vm }: VmMachine): void {
+  expectSound(vm);
+  expect(coverageInvariants.flatMap((invariant) => [...invariant.check(vm)])).toEqual([]);
+}

@@ -1,0 +1,60 @@
+// A small machine for tests of processes: two nodes with a cpu each, 64 MiB of memory on each unless a case says
+// otherwise, and the process side over it. Its verbs are what a case is written in.
+import { createKernel, type Kernel, MiB, nodeId, physAddr, run, type Sleeps } from "@hetmem/kernel";
+import { bootMemory, allZones, type Memory } from "@hetmem/zone";
+import { allocMm } from "../src/mm-struct.ts";
+import type { Process } from "../src/process/process.ts";
+import { Vm, type VmOptions } from "../src/vm.ts";
+
+export interface VmMachineOptions extends VmOptions {
+  /** Bytes of each node, whole MiB. Two nodes of 64 MiB when absent. */
+  readonly nodes?: readonly number[];
+}
+
+export interface VmMachine {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly vm: Vm;
+  /** A process with an empty address space, on a node. */
+  spawn(comm?: string, node?: number): Process;
+  /** Free pages of all zones, those on per-cpu lists among them. */
+  freePages(): number;
+  run<T>(task: Sleeps<T>): T;
+}
+
+export function vmMachine({ nodes = [64 * MiB, 64 * MiB], ...options }: VmMachineOptions = {}): VmMachine {
+  const kernel = createKernel();
+  let at = 0;
+  const memory = bootMemory(kernel, {
+    nodes: nodes.map((size, id) => {
+      const start = at;
+      at += Math.ceil(size / (128 * MiB)) * 128 * MiB;
+      return {
+        id: nodeId(id),
+        memory: size > 0 ? [{ start: physAddr(start), end: physAddr(start + size) }] : [],
+        cpus: [id],
+      };
+    }),
+    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
+    physicalBits: 46,
+    maxPages: (at + 512 * MiB) / 4096,
+    reserved: [],
+  });
+  const vm = new Vm(memory, options);
+  return {
+    kernel,
+    memory,
+    vm,
+    run,
+    spawn(comm = "test", node = 0) {
+      const mm = allocMm(vm, nodeId(node));
+      if (!mm) throw new Error("the test machine is full");
+      return vm.processes.add(comm, mm, undefined);
+    },
+    freePages: () =>
+      [...allZones(memory)].reduce(
+        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
+        0,
+      ),
+  };
+}
