@@ -16,6 +16,7 @@ export {
   runScript,
   Shell,
   type ShellResult,
+  type UserSpace,
 } from "./shell/index.ts";
 export type {
   BootUsage,
@@ -24,5 +25,6 @@ export type {
   MemoryRange,
   NodeSpec,
   ProfileName,
+  SwapArea,
 } from "./spec/machine-spec.ts";
 export { machineOfYaml } from "./spec/yaml.ts";

@@ -12,10 +12,20 @@ import {
   run,
   TiB,
 } from "@hetmem/kernel";
+import {
+  gupTestTable,
+  ProcessPageMigration,
+  ProcessPoisonedPages,
+  procPidTable,
+  sysctlTables,
+  TmpfsPages,
+  Vm,
+} from "@hetmem/mm";
 import { MAX_PAGES } from "@hetmem/page";
 import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
-import { Vfs } from "@hetmem/vfs";
+import { MemoryFiles, Vfs } from "@hetmem/vfs";
 import {
+  allZones,
   bootMemory,
   busTables,
   type BootZone,
@@ -30,7 +40,9 @@ import { registerBootBlocks } from "./machine/boot-blocks.ts";
 import { BootFootprint } from "./machine/boot-footprint.ts";
 import { cpuTables } from "./machine/cpu-sysfs.ts";
 import { spanDeviceMemory } from "./machine/device-spans.ts";
+import { MappedFiles } from "./machine/mapped-files.ts";
 import { memoryHotplugParameters } from "./machine/module-parameters.ts";
+import { PageMigrations, poisonedPageOwner } from "./machine/page-owners.ts";
 import { Processes } from "./machine/processes.ts";
 import { onlinePolicyParameters, placementOf, PROFILES } from "./machine/profile.ts";
 import type { ProcessPort } from "./shell/process-port.ts";
@@ -44,8 +56,10 @@ export interface Machine {
   readonly memory: Memory;
   readonly hotplug: MemoryHotplug;
   readonly failure: MemoryFailure;
+  /** Address spaces, the page cache, swap. */
+  readonly vm: Vm;
   readonly vfs: Vfs;
-  /** What programs cost while they run. */
+  /** Programs as processes. */
   readonly processes: ProcessPort;
 }
 
@@ -85,19 +99,37 @@ export function createMachine(spec: MachineSpec): Machine {
   registerBootBlocks(hotplug);
   spanDeviceMemory(memory, spec.deviceSpans ?? []);
   const footprint = new BootFootprint(memory);
-  hotplug.migration = footprint;
+  const vm = new Vm(memory);
+  hotplug.migration = new PageMigrations(footprint, new ProcessPageMigration(vm));
   for (const usage of spec.bootUsage) footprint.occupy(usage);
   addOfflineBlocks(hotplug, spec);
 
   const failure = new MemoryFailure(memory, hotplug.locks);
-  const vfs = new Vfs();
+  failure.owner = poisonedPageOwner(vm, new ProcessPoisonedPages(vm));
+  vm.memoryErrors = failure;
+  const tmpfs = new TmpfsPages(vm, Math.floor(managedPages(memory) / 2));
+  const vfs = new Vfs(new MemoryFiles(tmpfs));
+  const processes = new Processes(vm, {
+    ...cpuNodes(spec),
+    files: new MappedFiles(vfs, tmpfs),
+    swapAreas: spec.swap ?? [],
+  });
   const nodeOfAddress = (address: number): NodeId => nodeOfBootMemory(spec, address);
   for (const table of [
     {
       root: "/proc",
       files: { iomem: { mode: 0o400, show: () => formatIomem(iomem, { privileged: true }) } },
     },
-    ...procTables(memory, { vmallocTotalKiB: vmallocKiB(spec) }),
+    ...procTables(memory, {
+      vmallocTotalKiB: vmallocKiB(spec),
+      swapTotal: () => vm.swap.totalPages,
+      swapFree: () => vm.swap.freePages,
+      committed: () => vm.commit.pages,
+    }),
+    ...sysctlTables(vm),
+    procPidTable(vm),
+    processes.selfTable(),
+    gupTestTable(vm, profile.gupTest),
     memorySysfs({
       hotplug,
       failure,
@@ -116,7 +148,9 @@ export function createMachine(spec: MachineSpec): Machine {
     vfs.mount(table);
   }
   vfs.mkdir("/tmp");
-  const firstCpuNode = spec.nodes.find((node) => node.cpus.length > 0)?.id ?? nodeId(0);
+  for (const area of processes.swapAreas) vm.swap.swapon(area);
+  for (const [name, value] of Object.entries(spec.sysctl ?? {}))
+    run(vfs.write(`/proc/sys/${name.replaceAll(".", "/")}`, `${value}\n`));
   return {
     spec,
     kernel,
@@ -124,8 +158,9 @@ export function createMachine(spec: MachineSpec): Machine {
     memory,
     hotplug,
     failure,
+    vm,
     vfs,
-    processes: new Processes(memory, firstCpuNode),
+    processes,
   };
 }
 
@@ -139,6 +174,20 @@ function maxPages(spec: MachineSpec): number {
 function vmallocKiB({ directMapBits = DIRECT_MAP_BITS }: MachineSpec): number {
   const terabytes = directMapBits > DIRECT_MAP_BITS ? 12_800 : 32;
   return (terabytes * TiB) / KiB - 1;
+}
+
+/** The shell has the first cpu. What it starts runs on the second, which may stand on the next node. @see select_task_rq_fair() */
+function cpuNodes({ nodes }: MachineSpec): { shellNode: NodeId; programNode: NodeId } {
+  const [shellNode = nodeId(0), programNode = shellNode] = nodes.flatMap(({ id, cpus }) =>
+    cpus.map(() => id),
+  );
+  return { shellNode, programNode };
+}
+
+function managedPages(memory: Memory): number {
+  let pages = 0;
+  for (const zone of allZones(memory)) pages += zone.managedPages;
+  return pages;
 }
 
 /** Where the firmware map says that the kernel lies. */

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runProgram } from "../src/commands/program.ts";
 import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
@@ -146,6 +147,22 @@ describe("hetmem sh", () => {
     expect({ status, out }).toEqual({ status: 1, out: right });
     expect(err).toContain("-offline\n+online\n");
     expect(err).toContain("1 of transcript.txt's commands answer otherwise here");
+  });
+});
+
+describe("hetmem sh --explain", () => {
+  const machine = fileURLToPath(new URL("../fixtures/machines/ram-ends-at-4g.yaml", import.meta.url));
+  const session = fileURLToPath(new URL("../fixtures/transcripts/processes/readme.txt", import.meta.url));
+  const command = ["sh", "--machine", machine, "--profile", "v6.1", "--replay", session];
+
+  test("says why a write is refused, so that a session recorded at a terminal replays", async () => {
+    expect(await hetmem(...command, "--explain")).toMatchObject({ status: 0, err: "" });
+  });
+
+  test("without it the kernel keeps that to itself", async () => {
+    const { status, err } = await hetmem(...command);
+    expect(status).toBe(1);
+    expect(err).toMatch(/^-    memory32 cannot go offline: .* pinned by process \d+ \(qemu\)$/m);
   });
 });
 

@@ -82,6 +82,25 @@ export class PageContents {
     if (has(chunk.stale, to)) flip(chunk.stale, to);
   }
 
+  /**
+   * Copies pages to others, one for one. Pages that follow one another on both sides go in one piece: that is what
+   * memory likes best.
+   */
+  copyPages(to: Int32Array, from: Int32Array, count: number): void {
+    for (let i = 0; i < count;) {
+      const run = this.runAt(to, from, i, count);
+      const last = i + run - 1;
+      if (run === 1) this.copy(to[i] as Page, from[i] as Page);
+      else
+        this.copyRun(
+          Math.min(to[i] as number, to[last] as number) as Page,
+          Math.min(from[i] as number, from[last] as number) as Page,
+          run,
+        );
+      i += run;
+    }
+  }
+
   /** Forgets what is written: the page reads as zeros. With its last page a chunk is spare, or goes. @see clear_highpage() */
   clear(page: Page): void {
     if (this.live[page >> CHUNK_SHIFT] !== 0) this.#clearWritten(page);
@@ -98,6 +117,37 @@ export class PageContents {
   /** Bytes of the host's memory that contents take: whole chunks, spare ones left out. */
   get hostBytes(): number {
     return (this.chunks.length - 1 - this.holes.length) * CHUNK_PAGES * PAGE_SIZE;
+  }
+
+  /** How many pages from the i-th on are written, and follow one another, up or down, within one chunk on each side. */
+  private runAt(to: Int32Array, from: Int32Array, i: number, count: number): number {
+    const step = (from[i + 1] as number) - (from[i] as number);
+    const chunk = this.chunks[this.places[(from[i] as number) >> CHUNK_SHIFT] as number];
+    if (chunk === undefined || (step !== 1 && step !== -1)) return 1;
+    let end = i + 1;
+    while (
+      end < count &&
+      (from[end] as number) - (from[end - 1] as number) === step &&
+      (to[end] as number) - (to[end - 1] as number) === step &&
+      (from[end] as number) >> CHUNK_SHIFT === (from[i] as number) >> CHUNK_SHIFT &&
+      (to[end] as number) >> CHUNK_SHIFT === (to[i] as number) >> CHUNK_SHIFT &&
+      has(chunk.written, from[end] as Page)
+    ) {
+      end++;
+    }
+    return has(chunk.written, from[i] as Page) ? end - i : 1;
+  }
+
+  private copyRun(to: Page, from: Page, pages: number): void {
+    const source = this.ensureChunk(from >> CHUNK_SHIFT);
+    const target = this.ensureChunk(to >> CHUNK_SHIFT);
+    const start = (from & SLOT_MASK) * PAGE_SIZE;
+    target.bytes.set(source.bytes.subarray(start, start + pages * PAGE_SIZE), (to & SLOT_MASK) * PAGE_SIZE);
+    for (let page = to; page < to + pages; page = (page + 1) as Page) {
+      if (has(target.written, page)) continue;
+      this.count(target, page);
+      if (has(target.stale, page)) flip(target.stale, page);
+    }
   }
 
   private ensureChunk(at: number): Chunk {

@@ -123,3 +123,35 @@ describe("the contents of a page", () => {
     expect(contents.hostBytes).toBe(0);
   });
 });
+
+test("many pages copied at once arrive as they would one by one, in whatever order they lie", () => {
+  const order = fc.constantFrom("up" as const, "down" as const, "mixed" as const);
+  fc.assert(
+    fc.property(order, order, fc.integer({ min: 1, max: 40 }), fc.nat(480), (from, to, count, start) => {
+      const contents = new PageContents(PAGES);
+      const expected = new PageContents(PAGES);
+      const sources = inOrder(from, start, count);
+      const targets = inOrder(to, 2 * PAGES_PER_SUBSECTION + start + 7, count);
+      for (const [i, source] of sources.entries()) {
+        // Every fifth page reads as zeros, and every third target holds something already.
+        for (const each of [contents, expected]) {
+          if (i % 5 !== 0) each.write(page(source), 0, filled(i + 1));
+          if (i % 3 === 0) each.write(page(targets[i] ?? 0), 0, filled(200));
+        }
+        expected.copy(page(targets[i] ?? 0), page(source));
+      }
+      contents.copyPages(targets, sources, count);
+      for (const target of targets) {
+        expect(readAll(contents, page(target))).toEqual(readAll(expected, page(target)));
+        expect(contents.bytes(page(target)) === undefined).toBe(expected.bytes(page(target)) === undefined);
+      }
+    }),
+  );
+});
+
+function inOrder(order: "up" | "down" | "mixed", start: number, count: number): Int32Array {
+  const pages = Int32Array.from({ length: count }, (_, i) => start + i);
+  if (order === "down") pages.reverse();
+  if (order === "mixed") pages.sort((a, b) => ((a * 7) % 11) - ((b * 7) % 11) || a - b);
+  return pages;
+}

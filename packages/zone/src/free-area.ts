@@ -138,6 +138,16 @@ export class FreeArea {
     return grown;
   }
 
+  /**
+   * The order at which one block holds just the pages that smaller requests in turn would be given: that of the smallest
+   * block on the lists, but not above `most`.
+   */
+  orderAtOnce(order: number, most: number, type: MigrateType): number {
+    for (let level = order; level < most; level++) if (this.blocks(level, type) > 0) return level;
+    for (let level = most; level <= LARGEST; level++) if (this.blocks(level, type) > 0) return most;
+    return order;
+  }
+
   private takeSmallest(order: number, type: MigrateType): Page {
     const { lists } = this.memmap;
     let list = this.listOf(order, type);

@@ -9,7 +9,8 @@ import type { Zone } from "./zone.ts";
 import { MIGRATE_PCPTYPES, type MigrateType, PAGEBLOCK_ORDER } from "./zone-type.ts";
 
 /**
- * Moves a batch from the buddy to an empty list. What the buddy gave first is used first.
+ * Moves a batch from the buddy to an empty list. What the buddy gave first is used first. Blocks come as large as they
+ * are: a block of 32 pages is the same 32 pages that would be split off it one by one.
  *
  * @returns whether there was anything
  */
@@ -23,10 +24,14 @@ export function refillPcp(
   const list = pcp.list(order, type);
   const wanted = pcp.batch > 1 ? Math.max(pcp.batch >> order, 2) : 1;
   let blocks = 0;
-  for (; blocks < wanted; blocks++) {
-    const page = zone.takeBlock(order, type);
+  while (blocks < wanted) {
+    const most = order + 31 - Math.clz32(wanted - blocks);
+    const level = zone.free.orderAtOnce(order, most, type);
+    const page = zone.takeBlock(level, type);
     if (page === NULL_PAGE) break;
-    stacks.push(list, page);
+    const got = 1 << (level - order);
+    for (let i = 0; i < got; i++) stacks.push(list, (page + (i << order)) as Page);
+    blocks += got;
   }
   stacks.reverse(list);
   pcp.count += blocks << order;

@@ -79,6 +79,10 @@ function buildProgram({ createMachine, terminal, version }: Commands, exit: (cod
         "run the commands of a capture and show what differs; status 1 if any does",
       ).conflicts("command"),
     )
+    .option(
+      "--explain",
+      "say in our own words why the kernel refuses a write; an interactive shell always does",
+    )
     .action(async (script: string | undefined, args: string[], options: ShOptions) =>
       exit(await sh(script === undefined ? [] : [script, ...args], options, createMachine, terminal)),
     );

@@ -14,6 +14,8 @@ export interface ShOptions extends MachineOptions {
   readonly command?: string;
   /** A capture to replay. */
   readonly replay?: string;
+  /** Whether refusals are explained where nobody sits at a terminal, too. */
+  readonly explain?: boolean;
 }
 
 /** @returns the exit status */
@@ -33,16 +35,20 @@ export async function sh(
     out: (output: string) => terminal.write(output),
     err: (output: string) => terminal.writeError(output),
   };
-  if (transcript !== undefined) return replay(shell, basename(options.replay ?? ""), transcript, terminal);
-  if (options.command !== undefined) return runScript(shell, options.command, echo).status;
-  if (text !== undefined) return runScript(shell, text, echo, args).status;
-  if (terminal.streams.terminal) {
+  if (options.explain || (transcript === undefined && isInteractive(options, text, terminal))) {
     const paint = createPaint(terminal.colours);
     // Whoever types gets the sentence too that the kernel keeps to itself.
     shell.explainWith((error) => `    ${paint.dim(reasonOf(error))}\n`);
-    return interact(shell, terminal.streams);
   }
+  if (transcript !== undefined) return replay(shell, basename(options.replay ?? ""), transcript, terminal);
+  if (options.command !== undefined) return runScript(shell, options.command, echo).status;
+  if (text !== undefined) return runScript(shell, text, echo, args).status;
+  if (isInteractive(options, text, terminal)) return interact(shell, terminal.streams);
   return runScript(shell, terminal.readInput(), echo).status;
+}
+
+function isInteractive({ command }: ShOptions, script: string | undefined, terminal: Terminal): boolean {
+  return command === undefined && script === undefined && terminal.streams.terminal;
 }
 
 /** The machine's answers go to standard output, so that they are a capture themselves; what differs goes to the other. */

@@ -4,7 +4,6 @@
 import { type Kernel, type Page, type Pfn, type Sleeps, condResched } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import {
-  addTo,
   Gfp,
   GFP_HIGHUSER_MOVABLE,
   MAX_ORDER,
@@ -14,7 +13,6 @@ import {
   type PageAllocator,
   type PageMigration,
   VmEvent,
-  ZoneStat,
 } from "@hetmem/zone";
 import type { BootUsage } from "../spec/machine-spec.ts";
 
@@ -48,8 +46,7 @@ export class BootFootprint implements PageMigration {
   occupy({ node, zone, unmovablePages, movablePages }: BootUsage): void {
     const gfp = ZONE_GFP[zone] | Gfp.THISNODE | Gfp.MEMALLOC;
     const stat = this.#memory.nodes[node]?.stat;
-    const owner = this.#memory.nodes[node]?.zones.find((candidate) => candidate.name === zone);
-    if (!stat || !owner) return;
+    if (!stat) return;
     const fixed = this.#take(gfp, node, unmovablePages, MAX_ORDER - 1, (page) =>
       this.#memmap.set(page, PageFlag.slab),
     );
@@ -57,9 +54,8 @@ export class BootFootprint implements PageMigration {
     const movable = this.#take(gfp | Gfp.MOVABLE | Gfp.COMP, node, movablePages, HUGE_ORDER, (page) =>
       this.#memmap.setMapping(page, MAPPING),
     );
-    for (const item of [NodeStat.nr_active_anon, NodeStat.nr_anon_pages])
-      stat[item] = (stat[item] ?? 0) + movable;
-    addTo(owner, ZoneStat.nr_zone_active_anon, movable);
+    // They are on no LRU list, for nobody can swap them.
+    stat[NodeStat.nr_anon_pages] = (stat[NodeStat.nr_anon_pages] ?? 0) + movable;
   }
 
   isMovable(page: Page): boolean {
@@ -82,6 +78,22 @@ export class BootFootprint implements PageMigration {
       }
       frame = (frame + pages) as Pfn;
     }
+  }
+
+  /** The parts of [start, end) that hold none of our pages. */
+  *gaps(start: Pfn, end: Pfn): Generator<readonly [from: Pfn, to: Pfn], void, void> {
+    const memmap = this.#memmap;
+    let from = start;
+    for (let frame = start; frame < end;) {
+      const page = memmap.pfnToPage(frame);
+      const next = (frame + (1 << memmap.compoundOrder(page))) as Pfn;
+      if (memmap.refcount(page) > 0 && this.isMovable(page)) {
+        if (from < frame) yield [from, frame];
+        from = next;
+      }
+      frame = next;
+    }
+    if (from < end) yield [from, end];
   }
 
   #migrate(from: Page): void {

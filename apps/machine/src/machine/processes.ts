@@ -1,67 +1,109 @@
-// What a running program costs the kernel, whatever it does: a page global directory, page tables and a kernel stack,
-// none of which can be moved. It is why a block that was just onlined as kernel memory can't go offline again while
-// somebody types the command. Kernel counterparts: mm_alloc_pgd() and alloc_thread_stack_node() in kernel/fork.c.
-import { KernelError, type NodeId, type Page } from "@hetmem/kernel";
-import { NULL_PAGE, PageFlag } from "@hetmem/page";
-import { Gfp, GFP_KERNEL_ACCOUNT, type Memory, NodeStat } from "@hetmem/zone";
+// The processes of a machine. A program that runs is one, whatever it does: page tables and a kernel stack, which nothing
+// can move, and pages of its text, data, heap and stack, which can. It is why a block that was just onlined as kernel
+// memory can't go offline again while somebody types the command. Kernel counterparts: kernel/fork.c, kernel/exit.c.
+import { KernelError, type LockHolder, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
+import {
+  execProgram,
+  exitProcess,
+  type FileObject,
+  type Process,
+  type ProgramImage,
+  type SwaponRequest,
+  unpinUserPages,
+  type Vm,
+} from "@hetmem/mm";
+import type { AttributeTable } from "@hetmem/vfs";
 import type { ProcessPort, RunningProcess } from "../shell/process-port.ts";
+import type { UserSpace } from "../shell/user-space.ts";
+import type { MappedFiles } from "./mapped-files.ts";
+import { busyboxImage } from "./program-image.ts";
 
-/** A directory, and one table of each lower level for the text, the heap and the stack. */
-const PAGE_TABLES = 9;
-/** 16 KiB of stack. @see THREAD_SIZE in arch/x86/include/asm/page_64_types.h */
-const STACK_PAGES = 4;
+export interface ProcessesOptions {
+  /** Where the shell's cpu stands: it makes the page tables and the kernel stacks of what it starts. */
+  readonly shellNode: NodeId;
+  /** Where the cpu stands that programs run on, and their pages come from. */
+  readonly programNode: NodeId;
+  readonly files: MappedFiles;
+  readonly swapAreas: readonly SwaponRequest[];
+}
 
-export class Processes implements ProcessPort {
-  readonly #memory: Memory;
-  readonly #node: NodeId;
+export class Processes implements ProcessPort, UserSpace {
+  readonly vm: Vm;
+  readonly swapAreas: readonly SwaponRequest[];
+  readonly pins: Map<Process, readonly Page[]> = new Map();
+  readonly #shellNode: NodeId;
+  readonly #programNode: NodeId;
+  readonly #files: MappedFiles;
+  readonly #image: ProgramImage;
+  /** Programs that run, by the task that runs them, each the parent of the next. */
+  readonly #running = new Map<LockHolder, Process[]>();
 
-  /** @param node where the cpu stands on which programs run */
-  constructor(memory: Memory, node: NodeId) {
-    this.#memory = memory;
-    this.#node = node;
+  constructor(vm: Vm, { shellNode, programNode, files, swapAreas }: ProcessesOptions) {
+    this.vm = vm;
+    this.swapAreas = swapAreas;
+    this.#shellNode = shellNode;
+    this.#programNode = programNode;
+    this.#files = files;
+    this.#image = busyboxImage(vm);
   }
 
-  /** @throws KernelError ENOMEM when there is no memory for it */
-  fork(name: string): RunningProcess {
-    const pages: Page[] = [];
-    try {
-      for (let i = 0; i < PAGE_TABLES; i++) pages.push(this.#alloc(name, PageFlag.table));
-      for (let i = 0; i < STACK_PAGES; i++) pages.push(this.#alloc(name, 0));
-    } catch (error) {
-      this.#free(pages);
-      throw error;
-    }
-    this.#count(pages, 1);
+  get userSpace(): UserSpace {
+    return this;
+  }
+
+  *fork(name: string): Sleeps<RunningProcess> {
+    yield* this.#files.load();
+    const process = yield* execProgram(this.vm, this.#shellNode, name, this.#image, this.#programNode);
+    const { current } = this.vm.kernel.lockdep;
+    this.#running.set(current, [...(this.#running.get(current) ?? []), process]);
+    return { exit: () => this.#exit(current, process) };
+  }
+
+  *start(name: string, node: NodeId = this.#programNode): Sleeps<Process> {
+    const owner = this.vm.memory.nodes[node];
+    if (!owner) throw new KernelError("EINVAL", `there is no node ${node} on this machine`);
+    return yield* execProgram(this.vm, node, name, this.#image);
+  }
+
+  *withFile<T>(path: string, use: (file: FileObject) => Sleeps<T>): Sleeps<T> {
+    return yield* this.#files.withFile(path, use);
+  }
+
+  /** /proc/self: the program that reads it. Nobody reads where none runs. */
+  selfTable(): AttributeTable {
     return {
-      exit: () => {
-        this.#count(pages, -1);
-        this.#free(pages);
-      },
+      root: "/proc",
+      instances: { self: () => (this.#current ? ["self"] : []) },
+      links: { "{self}": () => `${this.#current?.pid}` },
     };
   }
 
-  #alloc(name: string, flags: number): Page {
-    const page = this.#memory.allocator.allocPages(GFP_KERNEL_ACCOUNT | Gfp.ZERO, 0, this.#node);
-    if (page === NULL_PAGE) throw new KernelError("ENOMEM", `no memory to start ${name}`);
-    if (flags !== 0) this.#memory.memmap.set(page, flags);
-    return page;
+  get #current(): Process | undefined {
+    return this.#running.get(this.vm.kernel.lockdep.current)?.at(-1);
   }
 
-  #free(pages: readonly Page[]): void {
-    const { memmap } = this.#memory;
-    for (const page of pages.toReversed()) {
-      if (memmap.test(page, PageFlag.table)) memmap.clear(page, PageFlag.table);
-      memmap.putPage(page);
-    }
+  *#exit(task: LockHolder, process: Process): Sleeps<boolean> {
+    const { killed } = process;
+    const others = (this.#running.get(task) ?? []).filter((other) => other !== process);
+    if (others.length > 0) this.#running.set(task, others);
+    else this.#running.delete(task);
+    yield* exitProcess(process);
+    yield* this.#files.store();
+    yield* this.#betweenPrograms();
+    return killed;
   }
 
-  #count(pages: readonly Page[], sign: 1 | -1): void {
-    const { memmap, nodes } = this.#memory;
-    for (const [i, page] of pages.entries()) {
-      const stat = nodes[memmap.nodeOf(page)]?.stat;
-      if (!stat) continue;
-      const item = i < PAGE_TABLES ? NodeStat.nr_page_table_pages : NodeStat.nr_kernel_stack;
-      stat[item] = (stat[item] ?? 0) + (i < PAGE_TABLES ? sign : sign * 4);
+  /** What happens while nobody types: kswapd has its turn, who was sent a deadly signal dies of it, and drivers let go of what the dead had. */
+  *#betweenPrograms(): Sleeps<void> {
+    const { processes, reclaim } = this.vm;
+    yield* reclaim.runKswapd();
+    const running = new Set([...this.#running.values()].flat());
+    for (const process of processes)
+      if (process.signals.length > 0 && !running.has(process)) yield* exitProcess(process);
+    for (const [process, pages] of this.pins) {
+      if (process.mm) continue;
+      unpinUserPages(this.vm, pages);
+      this.pins.delete(process);
     }
   }
 }

@@ -1,5 +1,6 @@
 // A kernel release as a choice of policies. Nothing asks for a version: each rule that changed is an object in the
 // package that owns it, and a profile names the ones that its release follows.
+import { gupBenchmark, gupTest, type GupTestPolicy } from "@hetmem/mm";
 import {
   alwaysRemovable,
   autoOnlineAnyType,
@@ -23,6 +24,8 @@ export interface Profile {
   readonly autoOnlineTypes: MemorySysfsOptions["autoOnlineTypes"];
   /** Whether the module memory_hotplug has parameters. */
   readonly moduleParameters: boolean;
+  /** The kernel's own test of pinning. It came with 4.15; the profile of 4.14 has it, for nothing else pins pages there. */
+  readonly gupTest: GupTestPolicy;
 }
 
 export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
@@ -34,6 +37,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     removable: removableByContents,
     autoOnlineTypes: autoOnlineOrNot,
     moduleParameters: false,
+    gupTest: gupBenchmark,
   },
   "v5.1": {
     name: "v5.1",
@@ -41,6 +45,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     removable: removableByContents,
     autoOnlineTypes: autoOnlineOrNot,
     moduleParameters: false,
+    gupTest: gupBenchmark,
   },
   "v6.1": {
     name: "v6.1",
@@ -48,6 +53,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     removable: alwaysRemovable,
     autoOnlineTypes: autoOnlineAnyType,
     moduleParameters: true,
+    gupTest,
   },
 };
 

@@ -18,3 +18,4 @@ export { runScript } from "./run-script.ts";
 export { type ExecuteOptions, isIncomplete, Shell, type ShellResult } from "./shell.ts";
 export { Input, type Output, type Terminal } from "./streams.ts";
 export { formatTranscript, parseTranscript, type TranscriptEntry } from "./transcript.ts";
+export type { UserSpace } from "./user-space.ts";

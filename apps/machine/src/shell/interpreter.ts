@@ -22,6 +22,8 @@ import { plainText } from "./syntax/words.ts";
 
 /** Functions that call functions: as deep as this. */
 const DEPTH_MAX = 200;
+/** What `$?` is behind a program that SIGKILL ended. */
+const KILLED_STATUS = 137;
 
 /** What a shell and all its subshells share with whoever types into it. */
 export interface Session {
@@ -58,14 +60,14 @@ export class Interpreter {
    * process. Whatever ends the command ends the subshell only.
    */
   *runSubshell(command: Command, io: Descriptors): Sleeps<number> {
-    const process = this.#isProgram(command) ? undefined : this.fork("sh");
+    const process = this.#isProgram(command) ? undefined : yield* this.fork("sh");
     const inner = new Interpreter(this.machine, this.programs, this.state.copy(), this.#session);
     inner.#tested = this.#tested;
     inner.#depth = this.#depth;
     try {
       return yield* inner.runToEnd(command, io);
     } finally {
-      process?.exit();
+      if (process) yield* process.exit();
     }
   }
 
@@ -169,12 +171,17 @@ export class Interpreter {
       path: (argument) => this.state.absolute(argument),
       environment: this.state.environment,
     };
-    const process = entry.builtin ? undefined : this.fork(label);
+    const process = entry.builtin ? undefined : yield* this.fork(label);
+    let status: number;
+    let killed = false;
     try {
-      return yield* this.#flushing(label, io, entry.run(context, name === "[" ? ["[", ...args] : args));
+      status = yield* this.#flushing(label, io, entry.run(context, name === "[" ? ["[", ...args] : args));
     } finally {
-      process?.exit();
+      if (process) killed = yield* process.exit();
     }
+    if (!killed) return status;
+    outputOf(io, 2).write("Killed\n");
+    return KILLED_STATUS;
   }
 
   /** Runs the body of a program, says what it complained of, and writes out what it held back. */
@@ -385,9 +392,9 @@ export class Interpreter {
   }
 
   /** Starts a process. @throws ShellProblem when the machine has no memory for it */
-  fork(name: string): RunningProcess {
+  *fork(name: string): Sleeps<RunningProcess> {
     try {
-      return (this.machine.processes ?? NO_PROCESSES).fork(name);
+      return yield* (this.machine.processes ?? NO_PROCESSES).fork(name);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       throw new ShellProblem(`can't fork: ${strerror(error.errno)}`);

@@ -4,6 +4,7 @@ import { type Kernel, KernelError, type Sleeps, strerror } from "@hetmem/kernel"
 import type { Vfs } from "@hetmem/vfs";
 import type { ProcessPort } from "./process-port.ts";
 import type { Input } from "./streams.ts";
+import type { UserSpace } from "./user-space.ts";
 
 /** As much of a machine as a shell needs; createMachine() gives more. */
 export interface ShellMachine {
@@ -57,6 +58,18 @@ export class UsageProblem extends Error {
 export function reasonOf(error: unknown): string {
   if (error instanceof KernelError) return strerror(error.errno);
   throw error;
+}
+
+/** Our own words for what went wrong: the line that goes behind a message of strerror(). */
+export function explanationOf(error: KernelError): string {
+  return `    ${error.message.slice(error.errno.length + 2)}\n`;
+}
+
+/** @throws UsageProblem on a machine without processes: a bare file system */
+export function userSpaceOf({ machine }: ProgramContext): UserSpace {
+  const space = machine.processes?.userSpace;
+  if (!space) throw new UsageProblem("this machine has no processes");
+  return space;
 }
 
 /** Options and operands told apart as getopt(3) does: `-abc`, `-n5`, `-n 5`, `--`. */

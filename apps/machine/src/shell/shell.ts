@@ -90,7 +90,7 @@ export class Shell {
     };
     let process: RunningProcess | undefined;
     try {
-      if (subshell) process = interpreter.fork("sh");
+      if (subshell) process = yield* interpreter.fork("sh");
       return result(yield* interpreter.run(parse(text), io), false);
     } catch (error) {
       if (error instanceof ControlFlow)
@@ -98,7 +98,7 @@ export class Shell {
       const problem = error instanceof SyntaxProblem ? new ShellProblem(error.message) : error;
       return result(interpreter.report(problem, io), false);
     } finally {
-      process?.exit();
+      if (process) yield* process.exit();
     }
   }
 }

@@ -83,6 +83,15 @@ export interface KernelOptions {
   readonly kconfig?: readonly string[];
 }
 
+/** A device that the machine swaps to from the first. */
+export interface SwapArea {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** The highest is filled first; below zero, in the order of their coming, where absent. */
+  readonly priority?: number;
+}
+
 export interface MachineSpec {
   /** For people: a host name, or the file that it came from. */
   readonly name: string;
@@ -109,6 +118,10 @@ export interface MachineSpec {
   /** Memory blocks of a captured host that were there and not online: added after boot, to stay offline. Not in `nodes`. */
   readonly offline?: readonly HiddenMemory[];
   readonly options: KernelOptions;
+  /** None where absent. */
+  readonly swap?: readonly SwapArea[];
+  /** What is written to files of /proc/sys once the machine is up: `vm.swappiness` to 10. */
+  readonly sysctl?: Readonly<Record<string, number>>;
   /** `uname -r`. */
   readonly release: string;
   /** What the captured host said in files that no package models, such as its CPU topology. Read-only. */

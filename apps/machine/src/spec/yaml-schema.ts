@@ -62,6 +62,8 @@ const options = object({
   kconfig: v.optional(list(text, "CONFIG_ names")),
 });
 
+const swapArea = object({ path: text, size, priority: v.optional(count) });
+
 export const machineFile = object({
   name: v.optional(text),
   profile: v.optional(oneOf(PROFILES)),
@@ -78,6 +80,12 @@ export const machineFile = object({
   hidden: v.optional(list(object({ ...range.entries, node: v.optional(count) }), "ranges")),
   devices: v.optional(list(object({ ...range.entries, name: text }), "devices")),
   options: v.optional(options),
+  /** What the machine swaps to from the first. */
+  swap: v.optional(list(swapArea, "swap areas")),
+  /** Names of /proc/sys with dots, as in /etc/sysctl.conf. */
+  sysctl: v.optional(
+    v.record(v.string(), count, (issue) => `${quote(issue.input)} is not a group of names and values`),
+  ),
 });
 
 export type MachineFile = v.InferOutput<typeof machineFile>;

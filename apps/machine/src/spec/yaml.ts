@@ -15,6 +15,7 @@ import type {
   MemoryRange,
   NodeSpec,
   ProfileName,
+  SwapArea,
 } from "./machine-spec.ts";
 import { refuseProblems, type SpecPath, type SpecProblem } from "./problem.ts";
 import { writeSize } from "./size.ts";
@@ -27,6 +28,7 @@ const DEFAULT_PHYSICAL_BITS = 46;
 const DEFAULT_PROFILE: ProfileName = "v5.1";
 const LOCAL_DISTANCE = 10;
 const REMOTE_DISTANCE = 20;
+const LEAST_SWAP_BYTES = 10 * PAGE_SIZE;
 
 /**
  * Makes a machine of a YAML text.
@@ -109,6 +111,7 @@ function specOf(
   problems.push(...holeProblems(ram, hole));
   problems.push(...deviceProblems(devices, layoutIomem(ram, hole, []), physicalBits));
   const options = optionsOf(file);
+  problems.push(...swapProblems(file));
   const spec: MachineSpec = {
     name: file.name ?? name,
     profile: profile ?? file.profile ?? DEFAULT_PROFILE,
@@ -123,6 +126,8 @@ function specOf(
     bootUsage: bootUsageOf(nodes, options),
     hidden,
     options,
+    ...(file.swap && { swap: file.swap.map(swapArea) }),
+    ...(file.sysctl && { sysctl: file.sysctl }),
     release: file.release ?? `${(profile ?? file.profile ?? DEFAULT_PROFILE).slice(1)}.0-hetmem`,
   };
   return { spec, problems };
@@ -219,6 +224,25 @@ function hiddenRange(
       message: `there is no node ${node}; add it to nodes, without memory`,
     });
   return { ...range, node };
+}
+
+function* swapProblems({ swap = [] }: MachineFile): Generator<SpecProblem> {
+  for (const [index, { path, size }] of swap.entries()) {
+    if (size < LEAST_SWAP_BYTES)
+      yield {
+        path: ["swap", index, "size"],
+        message: "a swap area has ten pages at least; write 40K or more",
+      };
+    if (swap.findIndex((area) => area.path === path) < index)
+      yield {
+        path: ["swap", index, "path"],
+        message: `${path} is there already; give each area its own path`,
+      };
+  }
+}
+
+function swapArea({ path, size, priority }: NonNullable<MachineFile["swap"]>[number]): SwapArea {
+  return { path, size, ...(priority !== undefined && { priority }) };
 }
 
 function deviceLine(

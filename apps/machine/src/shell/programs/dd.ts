@@ -1,5 +1,6 @@
 // dd: blocks from a file or a source of bytes to a file. Random bytes come from a seed, so that a run can be repeated.
 import { KernelError, memparse, Random, type Sleeps, strerror } from "@hetmem/kernel";
+import type { OpenFile } from "@hetmem/vfs";
 import { type Program, type ProgramContext, UsageProblem } from "../program.ts";
 
 const DEFAULT_BLOCK_BYTES = 512;
@@ -8,7 +9,8 @@ export const dd: Program = function* (io, args) {
   const operands = new Map(args.map((argument) => splitOperand(argument)));
   const blockBytes = size(operands.get("bs") ?? `${DEFAULT_BLOCK_BYTES}`);
   const count = operands.has("count") ? size(operands.get("count") ?? "") : undefined;
-  const source = yield* openSource(io, operands.get("if"));
+  const skip = size(operands.get("skip") ?? "0") * blockBytes;
+  const source = yield* openSource(io, operands.get("if"), skip, count !== undefined);
   if (source.endless && count === undefined) throw new UsageProblem("an endless input needs count=");
   const output = operands.get("of");
   const { whole, partial, failed } = yield* copy(
@@ -26,7 +28,7 @@ export const dd: Program = function* (io, args) {
 interface ByteSource {
   readonly endless: boolean;
   /** Up to so many bytes; fewer at the end. */
-  take(bytes: number): string;
+  take(bytes: number): Sleeps<string>;
 }
 
 function* copy(
@@ -40,7 +42,7 @@ function* copy(
   let whole = 0;
   let partial = 0;
   while (whole + partial < count) {
-    const block = source.take(blockBytes);
+    const block = yield* source.take(blockBytes);
     if (block === "") break;
     try {
       if (file) yield* file.write(block);
@@ -66,26 +68,62 @@ function open(io: ProgramContext, path: string): ReturnType<ProgramContext["vfs"
   }
 }
 
-function* openSource(io: ProgramContext, path: string | undefined): Sleeps<ByteSource> {
-  if (path === "/dev/zero") return { endless: true, take: (bytes) => "\0".repeat(bytes) };
+/**
+ * @param skip bytes to begin behind
+ * @param limited a number of blocks was asked for: then a file may be one that has no end, and is read block by block
+ */
+function* openSource(
+  io: ProgramContext,
+  path: string | undefined,
+  skip: number,
+  limited: boolean,
+): Sleeps<ByteSource> {
+  if (path === "/dev/zero") return zeroBytes();
   if (path === "/dev/urandom" || path === "/dev/random") return randomBytes();
   let text: string;
   try {
+    if (path !== undefined && limited) return fileBytes(io.vfs.open(io.path(path), "read"), skip);
     text = path === undefined ? yield* io.stdin.readAll() : yield* io.vfs.read(io.path(path));
   } catch (error) {
     if (error instanceof KernelError)
       throw new UsageProblem(`can't open '${path}': ${strerror(error.errno)}`);
     throw error;
   }
-  let at = 0;
-  return { endless: false, take: (bytes) => text.slice(at, (at += bytes)) };
+  let at = skip;
+  return {
+    endless: false,
+    *take(bytes) {
+      return text.slice(at, (at += bytes));
+    },
+  };
+}
+
+function zeroBytes(): ByteSource {
+  return {
+    endless: true,
+    *take(bytes) {
+      return "\0".repeat(bytes);
+    },
+  };
+}
+
+function fileBytes(file: OpenFile, skip: number): ByteSource {
+  let at = skip;
+  return {
+    endless: false,
+    *take(length) {
+      const bytes = yield* file.readAt(at, length);
+      at += bytes.length;
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+    },
+  };
 }
 
 function randomBytes(): ByteSource {
   const random = new Random(0);
   return {
     endless: true,
-    take(bytes) {
+    *take(bytes) {
       const words = Uint32Array.from({ length: Math.ceil(bytes / 4) }, () => random.nextUint32());
       return Buffer.from(words.buffer, 0, bytes).toString("latin1");
     },
@@ -93,7 +131,7 @@ function randomBytes(): ByteSource {
 }
 
 function splitOperand(argument: string): [string, string] {
-  const [, name, value] = /^(if|of|bs|count|conv|oflag|iflag|status)=(.*)$/s.exec(argument) ?? [];
+  const [, name, value] = /^(if|of|bs|count|skip|conv|oflag|iflag|status)=(.*)$/s.exec(argument) ?? [];
   if (!name || value === undefined) throw new UsageProblem(`invalid argument '${argument}'`);
   return [name, value];
 }

@@ -5,13 +5,21 @@ import { dd } from "./dd.ts";
 import { echo, printf } from "./echo.ts";
 import { basename, dirname, mkdir, readlink, rm, rmdir, touch } from "./files.ts";
 import { find } from "./find.ts";
+import { free } from "./free.ts";
 import { grep } from "./grep.ts";
 import { head, tail } from "./head-tail.ts";
+import { kill } from "./kill.ts";
 import { ls } from "./ls.ts";
 import { lsmem } from "./lsmem.ts";
 import { md5sum } from "./md5sum.ts";
+import { migratepages } from "./migratepages.ts";
 import { numactl } from "./numactl.ts";
+import { od } from "./od.ts";
+import { pidof } from "./pidof.ts";
+import { proc } from "./proc/proc.ts";
+import { ps } from "./ps.ts";
 import { sed } from "./sed.ts";
+import { swapoff, swapon } from "./swap.ts";
 import { dmesg, env, no, sleep, uname, yes } from "./system.ts";
 import { test } from "./test.ts";
 import { cut, seq, sort, tee, tr, uniq, wc } from "./text-filters.ts";
@@ -21,21 +29,28 @@ export const PROGRAMS: Programs = {
   basename: { run: basename, summary: "the last part of a path" },
   cat: { run: cat, summary: "print files" },
   cut: { run: cut, summary: "fields or characters of each line" },
-  dd: { run: dd, summary: "copy blocks: dd if=/dev/zero of=FILE bs=1M count=4" },
+  dd: { run: dd, summary: "copy blocks: dd if=/dev/zero of=FILE bs=1M count=4 skip=1" },
   dirname: { run: dirname, summary: "a path without its last part" },
   dmesg: { run: dmesg, summary: "print the kernel log" },
   echo: { run: echo, summary: "print the arguments", builtin: true },
   env: { run: env, summary: "print the environment" },
   false: { run: no, summary: "nothing, with status 1", builtin: true },
   find: { run: find, summary: "paths below a directory: -name -path -type -maxdepth" },
+  free: { run: free, summary: "memory and swap in one table: -b -k -m -g" },
   grep: { run: grep, summary: "lines that match: -E -F -i -v -c -n -o -q -r -l -w -x -A -B" },
   head: { run: head, summary: "the first lines" },
+  kill: { run: kill, summary: "end processes", builtin: true },
   ls: { run: ls, summary: "list a directory: -l -a -d -1 -R" },
   lsmem: { run: lsmem, summary: "ranges of memory and their state" },
   md5sum: { run: md5sum, summary: "checksums, and -c to check them" },
+  migratepages: { run: migratepages, summary: "move the pages of a process to other nodes" },
   mkdir: { run: mkdir, summary: "make a directory" },
   numactl: { run: numactl, summary: "numactl -H: nodes, sizes and distances" },
+  od: { run: od, summary: "bytes as numbers: -A d|x|o|n -t x8 -j SKIP -N COUNT" },
   printf: { run: printf, summary: "print by a format", builtin: true },
+  pidof: { run: pidof, summary: "the pids of a name; -s one of them" },
+  proc: { run: proc, summary: "start processes and have them map, touch, read, write: proc help" },
+  ps: { run: ps, summary: "the processes: -o pid,ppid,vsz,rss,anon,swap,stat,comm" },
   readlink: { run: readlink, summary: "where a link points; -f all the way" },
   rm: { run: rm, summary: "remove files; -r directories too" },
   rmdir: { run: rmdir, summary: "remove an empty directory" },
@@ -43,6 +58,8 @@ export const PROGRAMS: Programs = {
   seq: { run: seq, summary: "numbers from one to another" },
   sleep: { run: sleep, summary: "let simulated time pass" },
   sort: { run: sort, summary: "sort lines: -n -r -u -k" },
+  swapoff: { run: swapoff, summary: "take a swap area out of use; -a all" },
+  swapon: { run: swapon, summary: "take a swap area into use: -a -s --show -p PRIORITY --size SIZE" },
   tail: { run: tail, summary: "the last lines" },
   tee: { run: tee, summary: "write what comes in to files too" },
   test: { run: test, summary: "a condition: test -e FILE", builtin: true },

@@ -1,0 +1,46 @@
+// Who moves and who loses the pages in use: processes have theirs, and what a captured host had in use is the
+// footprint's, which nobody but the footprint can move. The two ports of the zone package, each answered by whoever it is
+// about.
+import type { Page, Pfn, Sleeps } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import type { ProcessPageMigration, ProcessPoisonedPages, Vm } from "@hetmem/mm";
+import { nobodyUsesPages, type PageMigration, type PoisonedPageOwner } from "@hetmem/zone";
+import type { BootFootprint } from "./boot-footprint.ts";
+
+/** Moves the footprint's pages first, for they stand in nobody's page table, and then those of processes and files. */
+export class PageMigrations implements PageMigration {
+  readonly #footprint: BootFootprint;
+  readonly #processes: ProcessPageMigration;
+
+  constructor(footprint: BootFootprint, processes: ProcessPageMigration) {
+    this.#footprint = footprint;
+    this.#processes = processes;
+  }
+
+  isMovable(page: Page): boolean {
+    return this.#footprint.isMovable(page) || this.#processes.isMovable(page);
+  }
+
+  *migrateRange(start: Pfn, end: Pfn): Sleeps<void> {
+    yield* this.#footprint.migrateRange(start, end);
+    for (const [from, to] of this.#footprint.gaps(start, end)) yield* this.#processes.migrateRange(from, to);
+  }
+
+  /** `, used (refcount 2, mapcount 1) by process 12 (qemu)`; what no process has is the kernel's. */
+  reason(page: Page): string {
+    return this.#processes.reason(page) || this.#footprint.reason();
+  }
+}
+
+/** Bad memory of a process or a file is theirs to deal with; of the rest, nobody can be told. */
+export function poisonedPageOwner(vm: Vm, processes: ProcessPoisonedPages): PoisonedPageOwner {
+  const ownerOf = (page: Page): PoisonedPageOwner => {
+    const { memmap } = vm;
+    const listed = memmap.test(memmap.compoundHead(page), PageFlag.lru | PageFlag.isolated);
+    return listed ? processes : nobodyUsesPages;
+  };
+  return {
+    hardOffline: (page) => ownerOf(page).hardOffline(page),
+    softOffline: (page) => ownerOf(page).softOffline(page),
+  };
+}

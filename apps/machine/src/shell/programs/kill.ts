@@ -1,0 +1,44 @@
+// kill: ends processes. None of them handles a signal, so any but 0 ends one at once. Part of the shell, as in ash.
+import { KernelError, strerror } from "@hetmem/kernel";
+import { exitProcess } from "@hetmem/mm";
+import { type Program, UsageProblem, userSpaceOf } from "../program.ts";
+
+const SIGNALS: Readonly<Record<string, number>> = {
+  HUP: 1,
+  INT: 2,
+  QUIT: 3,
+  ABRT: 6,
+  BUS: 7,
+  KILL: 9,
+  USR1: 10,
+  SEGV: 11,
+  USR2: 12,
+  TERM: 15,
+};
+
+export const kill: Program = function* (io, args) {
+  const { processes } = userSpaceOf(io).vm;
+  const [first = "", ...rest] = args;
+  const number = /^-./.test(first) ? signalOf(first.slice(1)) : SIGNALS["TERM"];
+  const pids = /^-./.test(first) ? rest : args;
+  if (pids.length === 0) throw new UsageProblem("you need to specify whom to kill", 2);
+  let status = 0;
+  for (const pid of pids) {
+    if (!/^\d+$/.test(pid)) throw new UsageProblem(`invalid number '${pid}'`, 2);
+    try {
+      const process = processes.get(Number(pid));
+      if (number !== 0) yield* exitProcess(process);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      io.err(`${io.name}: can't kill pid ${pid}: ${strerror(error.errno)}\n`);
+      status = 1;
+    }
+  }
+  return status;
+};
+
+function signalOf(text: string): number {
+  const number = /^\d+$/.test(text) ? Number(text) : SIGNALS[text.toUpperCase().replace(/^SIG/, "")];
+  if (number === undefined || number > 64) throw new UsageProblem(`bad signal name '${text}'`, 2);
+  return number;
+}

@@ -1,0 +1,105 @@
+// What the verbs of `proc` share: how they are called, and how processes, addresses, sizes and permissions are written.
+import {
+  KernelError,
+  memparse,
+  type NodeId,
+  nodeId,
+  parseIdList,
+  type VirtAddr,
+  virtAddr,
+} from "@hetmem/kernel";
+import { type MmStruct, type Process, Prot } from "@hetmem/mm";
+import type { Sleeps } from "@hetmem/kernel";
+import { type Options, parseOptions, type ProgramContext, UsageProblem } from "../../program.ts";
+import type { UserSpace } from "../../user-space.ts";
+
+/** One call of a verb: `operands` are what its usage names, as texts. */
+export interface Call {
+  readonly io: ProgramContext;
+  readonly space: UserSpace;
+  readonly operands: readonly string[];
+  readonly options: Options;
+}
+
+export interface Verb {
+  /** What follows `proc VERB`. */
+  readonly usage: string;
+  readonly summary: string;
+  /** Operands at least and at most. */
+  readonly operands: readonly [least: number, most: number];
+  /** Long options by name: those with ":" behind their letter take a value. */
+  readonly options?: Readonly<Record<string, string>>;
+  /** @returns the exit status */
+  readonly run: (call: Call) => Sleeps<number>;
+}
+
+export type Verbs = Readonly<Record<string, Verb>>;
+
+/** @throws UsageProblem with the verb's usage */
+export function parseCall(
+  io: ProgramContext,
+  space: UserSpace,
+  name: string,
+  verb: Verb,
+  args: readonly string[],
+): Call {
+  const letters = Object.entries(verb.options ?? {});
+  const long = Object.fromEntries(letters.map(([option, letter]) => [option, letter.charAt(0)]));
+  const options = parseOptions(args, letters.map(([, letter]) => letter).join(""), { long });
+  const [least, most] = verb.operands;
+  const { operands } = options;
+  if (operands.length < least || operands.length > most)
+    throw new UsageProblem(`usage: proc ${name} ${verb.usage}`);
+  return { io, space, operands, options };
+}
+
+/** @throws KernelError ESRCH */
+export function processOf({ space }: Call, text: string): Process {
+  if (!/^\d+$/.test(text)) throw new UsageProblem(`"${text}" is not a pid`);
+  return space.vm.processes.get(Number(text));
+}
+
+/** @throws KernelError ESRCH, also for one that has given its memory up */
+export function mmOf(call: Call, text: string): MmStruct {
+  const { mm, pid } = processOf(call, text);
+  if (!mm) throw new KernelError("ESRCH", `process ${pid} has exited`);
+  return mm;
+}
+
+/** Hexadecimal, with 0x or without. @throws UsageProblem */
+export function addressOf(text: string): VirtAddr {
+  if (!/^(?:0x)?[0-9a-f]{1,13}$/i.test(text))
+    throw new UsageProblem(`"${text}" is not an address: write 0x…`);
+  return virtAddr(Number.parseInt(text, 16));
+}
+
+/** Bytes, with K, M or G behind them. @throws UsageProblem */
+export function sizeOf(text: string): number {
+  try {
+    return memparse(text);
+  } catch {
+    throw new UsageProblem(`"${text}" is not a size: write a number, then K, M or G`);
+  }
+}
+
+const PROT_LETTERS: Readonly<Record<string, number>> = { r: Prot.READ, w: Prot.WRITE, x: Prot.EXEC, "-": 0 };
+
+/** `rw`, `r-x`, `-` for nothing. @returns Prot bits @throws UsageProblem */
+export function protOf(text: string): number {
+  if (!/^[-rwx]+$/.test(text))
+    throw new UsageProblem(`"${text}" are no permissions: write letters of rwx, or -`);
+  return [...text].reduce((bits, letter) => bits | (PROT_LETTERS[letter] ?? 0), 0);
+}
+
+/** `0-2,4`. @throws UsageProblem */
+export function nodesOf(text: string): NodeId[] {
+  try {
+    return parseIdList(text).map(nodeId);
+  } catch {
+    throw new UsageProblem(`"${text}" is not a list of nodes: write one like 0-1`);
+  }
+}
+
+export function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}

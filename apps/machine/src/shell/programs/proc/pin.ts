@@ -1,0 +1,42 @@
+// proc pin and unpin: a driver pins pages of a process for a device, as those of RDMA, VFIO and GPUs do, and lets go of
+// them again; or of all when the process ends. What is pinned doesn't move.
+import { alignUp, PAGE_SIZE } from "@hetmem/kernel";
+import { pinUserPages, unpinUserPages } from "@hetmem/mm";
+import { addressOf, mmOf, processOf, sizeOf, type Verbs } from "./call.ts";
+
+export const PIN: Verbs = {
+  pin: {
+    usage: "PID ADDR LENGTH [--longterm]",
+    summary: "pin pages for a device; --longterm moves them out of ZONE_MOVABLE first",
+    operands: [3, 3],
+    options: { longterm: "l" },
+    *run(call) {
+      const [pid = "", address = "", length = ""] = call.operands;
+      const { pins } = call.space;
+      const process = processOf(call, pid);
+      const mm = mmOf(call, pid);
+      const pages = alignUp(sizeOf(length), PAGE_SIZE) / PAGE_SIZE;
+      const longterm = call.options.flags.has("l");
+      yield* mm.mmapLock.downRead();
+      try {
+        const taken = yield* pinUserPages(mm, addressOf(address), pages, { write: true, longterm });
+        pins.set(process, [...(pins.get(process) ?? []), ...taken]);
+        return 0;
+      } finally {
+        mm.mmapLock.upRead();
+      }
+    },
+  },
+  unpin: {
+    usage: "PID",
+    summary: "let go of all that was pinned",
+    operands: [1, 1],
+    *run(call) {
+      const { pins, vm } = call.space;
+      const process = processOf(call, call.operands[0] ?? "");
+      unpinUserPages(vm, pins.get(process) ?? []);
+      pins.delete(process);
+      return 0;
+    },
+  },
+};

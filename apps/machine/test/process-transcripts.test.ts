@@ -1,0 +1,34 @@
+// Sessions with processes, as they were recorded on this machine and read by a person: every byte of every answer.
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { createMachine } from "../src/machine.ts";
+import { PROGRAMS, replayTranscript, Shell } from "../src/shell/index.ts";
+import { explanationOf } from "../src/shell/program.ts";
+import type { ProfileName } from "../src/spec/machine-spec.ts";
+import { machineOfYaml } from "../src/spec/yaml.ts";
+
+const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
+const SESSIONS = `${FIXTURES}/transcripts/processes`;
+
+/** The machine that the first line of a session names. */
+function shellFor(session: string): Shell {
+  const [, file = "", profile] = /^Recorded on (\S+) with the profile (v\d+\.\d+)\./.exec(session) ?? [];
+  const text = readFileSync(`${FIXTURES}/machines/${file}`, "utf8");
+  const shell = new Shell(createMachine(machineOfYaml(text, file, profile as ProfileName)), PROGRAMS);
+  shell.explainWith(explanationOf);
+  return shell;
+}
+
+test.each(readdirSync(SESSIONS))("the session %s goes as it is written down", (file) => {
+  const session = readFileSync(`${SESSIONS}/${file}`, "utf8");
+  expect(replayTranscript(shellFor(session), session, { name: file, masks: [] }).diff).toBe("");
+});
+
+test("the README's session is one of them", () => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const [, shown = ""] = /```console\n(.*?)```/s.exec(readme) ?? [];
+  expect(readFileSync(`${SESSIONS}/readme.txt`, "utf8")).toBe(
+    shown.replace(/^/, "Recorded on ram-ends-at-4g.yaml with the profile v6.1.\n"),
+  );
+});
