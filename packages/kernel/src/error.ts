@@ -21,6 +21,7 @@ const ERRNOS = {
   ENOTDIR: [20, "Not a directory"],
   EISDIR: [21, "Is a directory"],
   EINVAL: [22, "Invalid argument"],
+  ENOTTY: [25, "Inappropriate ioctl for device"],
   ENOSPC: [28, "No space left on device"],
   EROFS: [30, "Read-only file system"],
   ERANGE: [34, "Numerical result out of range"],
@@ -28,6 +29,7 @@ const ERRNOS = {
   ENOTEMPTY: [39, "Directory not empty"],
   ELOOP: [40, "Too many levels of symbolic links"],
   EOPNOTSUPP: [95, "Operation not supported"],
+  ENOKEY: [126, "Required key not available"],
   EHWPOISON: [133, "Memory page has hardware error"],
 } as const satisfies Readonly<Record<string, readonly [number, string]>>;
 

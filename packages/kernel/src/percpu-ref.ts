@@ -9,8 +9,9 @@ export class PercpuRef {
   readonly name: string;
   readonly #queue: WaitQueue;
   readonly #release: () => void;
-  #count = 1;
-  #dying = false;
+  // Not #held: V8 reads a private name at half the speed of a field.
+  private held = 1;
+  private killed = false;
 
   /** Starts live, with the owner's reference. @param release called once, at the last put */
   constructor(name: string, release: () => void = () => {}) {
@@ -21,53 +22,65 @@ export class PercpuRef {
 
   /** Takes a reference on something that the caller already keeps alive. */
   get(): void {
-    if (this.#count <= 0) throw new KernelBug(`percpu_ref_get of ${this.name}, which is gone`);
-    this.#count++;
+    this.getMany(1);
+  }
+
+  /** @see percpu_ref_get_many() in include/linux/percpu-refcount.h */
+  getMany(references: number): void {
+    if (this.held <= 0) throw new KernelBug(`percpu_ref_get of ${this.name}, which is gone`);
+    this.held += references;
   }
 
   /** Takes a reference unless the last one has gone. A dying object still gives one. */
   tryget(): boolean {
-    if (this.#count === 0) return false;
-    this.#count++;
+    if (this.held === 0) return false;
+    this.held++;
     return true;
   }
 
   /** Takes a reference unless the object has been killed. */
   trygetLive(): boolean {
-    if (this.#dying || this.#count === 0) return false;
-    this.#count++;
+    if (this.killed || this.held === 0) return false;
+    this.held++;
     return true;
   }
 
   /** Gives a reference back. The owner's own goes with kill(). */
   put(): void {
-    if (this.#count <= (this.#dying ? 0 : 1))
+    this.putMany(1);
+  }
+
+  /** @see percpu_ref_put_many() in include/linux/percpu-refcount.h */
+  putMany(references: number): void {
+    if (references === 0) return;
+    if (this.held - references < (this.killed ? 0 : 1))
       throw new KernelBug(`percpu_ref_put of ${this.name} without a reference`);
-    if (--this.#count === 0) this.#release();
+    this.held -= references;
+    if (this.held === 0) this.#release();
   }
 
   /** Gives up the owner's reference: from here on trygetLive() fails. */
   kill(): void {
-    if (this.#dying) throw new KernelBug(`percpu_ref_kill of ${this.name} twice`);
-    this.#dying = true;
+    if (this.killed) throw new KernelBug(`percpu_ref_kill of ${this.name} twice`);
+    this.killed = true;
     this.put();
   }
 
   /** Waits until the last user is gone. Call kill() first. */
   *waitForZero(): Sleeps<void> {
-    yield* this.#queue.waitEvent(() => this.#count === 0);
+    yield* this.#queue.waitEvent(() => this.held === 0);
   }
 
   get dying(): boolean {
-    return this.#dying;
+    return this.killed;
   }
 
   get isZero(): boolean {
-    return this.#count === 0;
+    return this.held === 0;
   }
 
   /** References held now, the owner's among them while the object lives. */
   get count(): number {
-    return this.#count;
+    return this.held;
   }
 }

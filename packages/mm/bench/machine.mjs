@@ -8,25 +8,22 @@ export const PAGE = 4096;
 export const BASE = virtAddr(0x7f00_0000_0000);
 const BATCH = 64;
 
-/** @param {number} gibibytes of each of two nodes */
-export function bootVm(gibibytes) {
-  const size = gibibytes * GiB;
-  const node = (id) => ({
-    id: nodeId(id),
-    memory: [{ start: physAddr(id * size), end: physAddr((id + 1) * size) }],
-    cpus: [id],
+/** @param {number[]} gibibytes of each node */
+export function bootVm(...gibibytes) {
+  let at = 0;
+  const nodes = gibibytes.map((size, id) => {
+    const start = at;
+    at += size * GiB;
+    return { id: nodeId(id), memory: [{ start: physAddr(start), end: physAddr(at) }], cpus: [id] };
   });
   const memory = bootMemory(createKernel(), {
-    nodes: [node(0), node(1)],
-    distances: [
-      [10, 20],
-      [20, 10],
-    ],
+    nodes,
+    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
     physicalBits: 46,
-    maxPages: (2 * size) / PAGE,
+    maxPages: at / PAGE,
     reserved: [],
   });
-  return new Vm(memory, { charging: threeLevels((2 * size) / PAGE) });
+  return new Vm(memory, { charging: threeLevels(at / PAGE) });
 }
 
 /** A process with `bytes` of private anonymous memory at BASE, none of it touched. */

@@ -34,7 +34,7 @@ function row(what, ns, nativeNs, limit) {
   });
 }
 
-const vm = bootVm(4);
+const vm = bootVm(4, 4);
 const part = 256 * MiB;
 const end = (process) => run(exitProcess(process));
 
@@ -110,16 +110,20 @@ touch(filled, 0, moved);
 const pageAt = (at) => filled.mm.pageTable.value(filled.mm.pageTable.find(BASE + at));
 for (let at = 0; at < moved; at += PAGE) vm.memmap.contents.materialise(pageAt(at)).fill(at >> 12);
 let to = 1;
+const isolated = Array.from({ length: moved / PAGE }, () => 0);
 const migrate = measure(
   ROUNDS,
   moved / PAGE,
-  () => {},
   () => {
-    const isolated = [];
-    for (let at = 0; at < moved; at += PAGE) if (vm.lru.isolate(pageAt(at))) isolated.push(pageAt(at));
-    const target = migrationTarget(vm, { node: nodeId(to), gfp: GFP_HIGHUSER_MOVABLE });
+    for (let i = 0; i < isolated.length; i++) {
+      isolated[i] = pageAt(i * PAGE);
+      vm.lru.isolate(isolated[i]);
+    }
+    return migrationTarget(vm, { node: nodeId(to), gfp: GFP_HIGHUSER_MOVABLE });
+  },
+  (target) => {
     const { migrated } = run(migratePages(vm, isolated, target, MigrateMode.Sync, MigrateReason.Syscall));
-    if (migrated !== moved / PAGE) throw new Error(`only ${migrated} pages moved`);
+    if (migrated !== isolated.length) throw new Error(`only ${migrated} pages moved`);
   },
   () => (to = 1 - to),
 );
@@ -146,7 +150,7 @@ console.table([
 ]);
 
 console.log("Growth: a write fault while the mapped memory doubles, page tables and their growth among it");
-const big = bootVm(34);
+const big = bootVm(68);
 // Once through all of it: a real machine has initialised its struct pages before the first process comes.
 const warm = spawn(big, 64 * GiB);
 touch(warm, 0, 64 * GiB);

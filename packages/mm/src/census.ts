@@ -50,7 +50,10 @@ export function takeCensus(vm: Vm): Census {
     resident.set(mm, counts);
     for (const entry of entriesOf(mm)) {
       const page = entry.value as Page;
-      if ((entry.flags & Pte.huge) !== 0) {
+      if ((entry.flags & (Pte.huge | Pte.devmap)) === (Pte.huge | Pte.devmap)) {
+        // Nobody counts the pages of devices.
+        continue;
+      } else if ((entry.flags & Pte.huge) !== 0) {
         hugeMappers.set(page, (hugeMappers.get(page) ?? 0) + 1);
         for (let i = 0; i < ENTRIES; i++) push(mappers, (page + i) as Page, entry);
         counts.pages += ENTRIES;

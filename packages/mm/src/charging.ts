@@ -21,9 +21,9 @@ export interface PageCharging {
   split(head: Page, pages: number): void;
   /** `fresh` takes the place of `old`, and its charge. @see mem_cgroup_migrate() */
   migrate(old: Page, fresh: Page): void;
-  /** A page goes to a swap slot. @returns false when the cgroup may have no more swap @see mem_cgroup_try_charge_swap() */
-  tryChargeSwap(page: Page, pages: number): boolean;
-  /** Slots of the first swap device are free again. @see mem_cgroup_uncharge_swap() */
+  /** A page goes to a swap slot: its cgroup pays for that too. @returns false when it may have no more swap @see mem_cgroup_try_charge_swap() */
+  tryChargeSwap(page: Page, device: number, slot: number): boolean;
+  /** Slots of a swap device are free again, from one on: whoever was charged for each has it back. @see mem_cgroup_uncharge_swap() */
   unchargeSwap(device: number, slot: number, pages: number): void;
   /** Which LRU lists a page belongs on: undefined for those of its node. @see folio_lruvec() */
   readonly lruvec: ((page: Page, node: NodeId) => number) | undefined;

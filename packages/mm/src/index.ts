@@ -10,6 +10,8 @@ export { handleMmFault } from "./fault/handle-mm-fault.ts";
 export { userFault } from "./fault/user-fault.ts";
 export { FaultFlag, VM_FAULT_ERROR, VmFault } from "./fault/vm-fault.ts";
 
+export { vmfInsertPfnPmd } from "./huge/insert-pfn-pmd.ts";
+
 export { type FollOptions } from "./gup/foll.ts";
 export {
   getUserPagesFast,
@@ -21,6 +23,12 @@ export { getUserPages, getUserPagesRemote, pinUserPages, pinUserPagesRemote } fr
 export { type GupTestPolicy, gupBenchmark, gupTest, gupTestTable } from "./gup/gup-test.ts";
 export { pageMaybeDmaPinned } from "./gup/pin-count.ts";
 export { putUserPages, unpinUserPages, unpinUserPagesDirty } from "./gup/unpin.ts";
+
+export { collapseHugePage } from "./huge/collapse.ts";
+export { HPAGE_PMD_NR } from "./huge/huge-counts.ts";
+export { khugepaged } from "./huge/khugepaged.ts";
+export { type CollapseAsker, type ScanResult } from "./huge/pmd-scan.ts";
+export { splitHugePage } from "./huge/split-page.ts";
 
 export { ProcessPoisonedPages } from "./memory-failure/poisoned-pages.ts";
 export { unpoisonMemory } from "./memory-failure/unpoison.ts";
@@ -113,7 +121,7 @@ export { type ProcPidOptions, procPidTable } from "./proc/proc-pid.ts";
 export { sysctlTables } from "./proc/sysctl.ts";
 
 export { readUser, touchUser, writeUser } from "./process/access.ts";
-export { execProgram, type ProgramImage, type ProgramSegment } from "./process/exec.ts";
+export { execProgram, execve, type ProgramImage, type ProgramSegment } from "./process/exec.ts";
 export { exitProcess } from "./process/exit.ts";
 export { forkProcess } from "./process/fork.ts";
 export { Process } from "./process/process.ts";

@@ -85,12 +85,12 @@ export class MmStruct {
 }
 
 /**
- * An empty address space, or undefined when there is no memory for its first page table.
+ * An empty address space, or undefined when there is no memory for its first page table, or nobody to pay for it.
  *
  * @see mm_alloc() in kernel/fork.c
  */
 export function allocMm(vm: Vm, node: NodeId, expectedTables = 0): MmStruct | undefined {
-  // Its tables are charged to the address space, which doesn't exist before its tables do.
+  // Its tables are charged to the address space, which doesn't exist before its first table does.
   const source: TablePages & { mm: MmStruct | undefined } = {
     mm: undefined,
     arenas: vm.tableArenas,
@@ -102,6 +102,10 @@ export function allocMm(vm: Vm, node: NodeId, expectedTables = 0): MmStruct | un
   const root = source.alloc(Level.pgd);
   if (root === NULL_PAGE) return undefined;
   const mm = new MmStruct(vm, vm.nextMmId(), node, new PageTable(source, root, expectedTables));
+  if (!vm.charging.tryCharge(mm, root, 1)) {
+    vm.pages.freeTable(root);
+    return undefined;
+  }
   source.mm = mm;
   vm.addressSpaces.add(mm);
   vm.coverage?.watch(mm);

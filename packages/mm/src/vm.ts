@@ -6,6 +6,7 @@ import { Gfp, GFP_KERNEL, type Memory } from "@hetmem/zone";
 import { type PageCharging, uncharged } from "./charging.ts";
 import { type DevicePages, noDevicePages } from "./device-pages.ts";
 import { DeferredSplits } from "./huge/deferred-split.ts";
+import { Khugepaged } from "./huge/khugepaged.ts";
 import type { MmStruct } from "./mm-struct.ts";
 import { MemoryTiers } from "./migrate/memory-tiers.ts";
 import { NumaTouches } from "./migrate/numa-touches.ts";
@@ -75,8 +76,12 @@ export class Vm {
   readonly mlockCounts: MlockCounts = new Map();
   /** Huge pages of which a part is mapped no longer. */
   readonly deferredSplits: DeferredSplits = new DeferredSplits();
+  /** Who makes huge pages of small ones; it does nothing by itself: see khugepaged(). */
+  readonly khugepaged: Khugepaged = new Khugepaged();
   /** Who deals with bad memory, for MADV_HWPOISON; undefined on a machine that nobody does it for. */
   memoryErrors: MemoryErrors | undefined = undefined;
+  /** The counters of each node, by NodeStat. */
+  readonly nodeStats: readonly Float64Array[];
   private lastMmId = 0;
 
   /** @throws KernelError ENOMEM on a machine without a free page */
@@ -84,6 +89,7 @@ export class Vm {
     this.memory = memory;
     this.kernel = memory.kernel;
     this.memmap = memory.memmap;
+    this.nodeStats = memory.nodes.map((node) => node?.stat ?? new Float64Array(0));
     this.charging = charging;
     this.devices = devices;
     this.tunables = { ...defaultTunables(), ...tunables };

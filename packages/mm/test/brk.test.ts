@@ -6,9 +6,9 @@ import { brk } from "../src/vma/brk.ts";
 import { MapFlag, Mcl } from "../src/vma/map-flags.ts";
 import { mlock, mlockall } from "../src/vma/mlock.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { mmOf, PAGE, read, readSignal, RW, write } from "./files.ts";
+import { read, readSignal, RW, write } from "./files.ts";
 import { at, BASE, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, type VmMachineOptions } from "./vm-machine.ts";
+import { vmMachine, type VmMachineOptions, mmOf, PAGE } from "./vm-machine.ts";
 
 /** A process whose heap begins at page 0 of the region. */
 function withHeap(options: VmMachineOptions = {}): Process {

@@ -8,8 +8,8 @@ import { Pte } from "../src/page-table/pte.ts";
 import type { Process } from "../src/process/process.ts";
 import type { Vma } from "../src/vma/vma.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { fileAt, mapAt, mmOf, touch, touchFile } from "./hand-mapped.ts";
-import type { VmMachine } from "./vm-machine.ts";
+import { fileAt, mapAt, touch, touchFile } from "./hand-mapped.ts";
+import { mmOf, type VmMachine } from "./vm-machine.ts";
 
 export type CapturedFile = "maps" | "smaps" | "smaps_rollup" | "status" | "numa_maps";
 

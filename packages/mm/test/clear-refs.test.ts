@@ -10,8 +10,8 @@ import { Pte, swapFlags } from "../src/page-table/pte.ts";
 import { procPidTable } from "../src/proc/proc-pid.ts";
 import type { Process } from "../src/process/process.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { fileAt, mapAt, mmOf, RW, touch, touchFile } from "./hand-mapped.ts";
-import { type VmMachine, vmMachine } from "./vm-machine.ts";
+import { fileAt, mapAt, RW, touch, touchFile } from "./hand-mapped.ts";
+import { type VmMachine, vmMachine, mmOf } from "./vm-machine.ts";
 
 const START = 0x7f00_0000_0000;
 

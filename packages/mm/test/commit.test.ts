@@ -7,9 +7,9 @@ import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { diskFile, map, mmOf, PAGE, RW } from "./files.ts";
+import { diskFile, map, RW } from "./files.ts";
 import { at, errnoOf, mapPages } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const ANON = MapFlag.PRIVATE | MapFlag.ANONYMOUS;
 

@@ -14,6 +14,7 @@ import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
+import type { Signal } from "../src/process/signal.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { Madv, MapFlag, MremapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
@@ -22,7 +23,7 @@ import { mremap } from "../src/vma/mremap.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
 import { type ModelFile, ModelProcess, PAGE, truncateModel } from "./contents-model.ts";
-import { type VmMachine, vmMachine } from "./vm-machine.ts";
+import { type VmMachine, vmMachine, type VmMachineOptions } from "./vm-machine.ts";
 
 /** Places for areas, far enough apart that each is a mapping of its own; the last one takes huge pages. */
 export const SLOTS = 6;
@@ -63,12 +64,14 @@ interface Pair {
 }
 
 export class ContentsMachine {
-  readonly machine: VmMachine = vmMachine({ tunables: { swappiness: 100 } });
+  readonly machine: VmMachine;
   readonly pairs: Pair[] = [];
   readonly files: readonly { readonly file: OpenFile; readonly model: ModelFile }[];
   readonly freeAtStart: number;
 
-  constructor() {
+  /** @param options of the machine: who is charged, for instance */
+  constructor(options: VmMachineOptions = {}) {
+    this.machine = vmMachine({ tunables: { swappiness: 100 }, ...options });
     const { vm } = this.machine;
     vm.swap.swapon({ path: "/dev/swap", size: 8 * 1024 * 1024 });
     this.freeAtStart = this.machine.freePages();
@@ -100,6 +103,12 @@ export class ContentsMachine {
         if (pair) this.act(pair, operation);
       }
     }
+  }
+
+  /** Whether an operation failed for lack of memory, as it may while the allocator is told to fail. */
+  mayLack(error: unknown): boolean {
+    const { armed } = this.machine.kernel.faults.point("fail_page_alloc");
+    return armed && error instanceof KernelError && error.errno === "ENOMEM";
   }
 
   /** Reads back every byte that was ever written, and one of each page that was not. */
@@ -208,7 +217,8 @@ export class ContentsMachine {
 
   private read({ process, model }: Pair, slot: number, offset: number): void {
     const into = new Uint8Array(1);
-    const signal = this.machine.run(readUser(process, at(slot, offset), into));
+    const signal = this.access({ process, model }, readUser(process, at(slot, offset), into));
+    if (signal === "killed") return;
     const expected = model.outcome(slot, offset, false);
     expectEqual(
       signal?.code ?? "done",
@@ -224,7 +234,8 @@ export class ContentsMachine {
   }
 
   private write({ process, model }: Pair, slot: number, offset: number, byte: number): void {
-    const signal = this.machine.run(writeUser(process, at(slot, offset), Uint8Array.of(byte)));
+    const signal = this.access({ process, model }, writeUser(process, at(slot, offset), Uint8Array.of(byte)));
+    if (signal === "killed") return;
     const expected = model.outcome(slot, offset, true);
     expectEqual(
       signal?.code ?? "done",
@@ -250,7 +261,21 @@ export class ContentsMachine {
     for (const page of pages) page.writable = writable;
   }
 
-  /** Areas in several mappings can't be moved in one piece: then the kernel has cut what was to be cut, and no more. */
+  /** A process that is killed meanwhile reads and writes nothing more. */
+  private access({ process, model }: Pair, task: Sleeps<Signal | undefined>): Signal | undefined | "killed" {
+    const signal = this.machine.run(task);
+    if (!process.killed) return signal;
+    this.pairs.splice(
+      this.pairs.findIndex((pair) => pair.model === model),
+      1,
+    );
+    return "killed";
+  }
+
+  /**
+   * Areas in several mappings can't be moved in one piece, and none without memory for page tables: then the kernel has
+   * cut what was to be cut, and no more.
+   */
   private move(mm: MmStruct, model: ModelProcess, from: number, to: number, wanted: number): void {
     const area = model.areas.get(from);
     if (!area || from === HUGE_SLOT || from === to || model.areas.has(to)) return;
@@ -265,7 +290,7 @@ export class ContentsMachine {
       };
       this.machine.run(mremap(mm, { ...request, newAddress: at(to, 0) }));
     } catch (error) {
-      if (error instanceof KernelError && error.errno === "EFAULT") {
+      if (error instanceof KernelError && (error.errno === "EFAULT" || this.mayLack(error))) {
         if (area.pages[0]?.mapped) model.unmap(from, pages, area.pages.length);
         return;
       }

@@ -23,8 +23,8 @@ import { type MmuNotifierRange, MmuNotifyEvent } from "../src/notifier/range.ts"
 import { mmuNotifierRelease } from "../src/notifier/register.ts";
 import { PMD_SIZE } from "../src/page-table/page-table.ts";
 import { EntryKind, Pte, swapFlags } from "../src/page-table/pte.ts";
-import { entryAt, mmOf } from "./hand-mapped.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { entryAt } from "./hand-mapped.ts";
+import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 const ADDRESS = 0x40_0000;
 const RW = Pte.present | Pte.write | Pte.accessed | Pte.dirty;

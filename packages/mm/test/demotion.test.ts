@@ -6,7 +6,8 @@ import { expect, test } from "vitest";
 import { canDemote, demotePages } from "../src/migrate/demotion.ts";
 import { MEMTIER_ADISTANCE_DRAM, MEMTIER_ADISTANCE_SLOW } from "../src/migrate/memory-tiers.ts";
 import { hotplugVmMachine, type HotplugVmMachine } from "./hotplug-vm-machine.ts";
-import { at, check, fill, map, nodesOf, pageAt } from "./placed-memory.ts";
+import { check, fill, map, nodesOf, pageBehind } from "./placed-memory.ts";
+import { pageAt } from "./vm-machine.ts";
 
 const DRAM = { size: 32 * MiB, cpus: [0] };
 const SLOW = { size: 32 * MiB, cpus: [] };
@@ -16,7 +17,7 @@ function cold(machine: HotplugVmMachine) {
   const process = machine.spawn("cold", 0);
   const start = map(process, 4);
   fill(process, start, 4);
-  const pages: Page[] = [0, 1, 2, 3].map((i) => pageAt(process, at(start, i)));
+  const pages: Page[] = [0, 1, 2, 3].map((i) => pageBehind(process, pageAt(start, i)));
   for (const page of pages) machine.vm.lru.isolate(page);
   return { process, start, pages };
 }

@@ -13,9 +13,9 @@ import type { Process } from "../src/process/process.ts";
 import { makeDeviceExclusiveRange, tryRestoreExclusivePte } from "../src/rmap/device-exclusive.ts";
 import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { fileAt, mapAt, mmOf, RW, touchFile } from "./hand-mapped.ts";
+import { fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
 import { BASE, entryOf, pageOf, read, withMemory, write } from "./moving.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf } from "./vm-machine.ts";
 
 const GPU = "the gpu";
 

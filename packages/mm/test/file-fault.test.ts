@@ -9,8 +9,9 @@ import { forkProcess } from "../src/process/fork.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { diskFile, event, map, mmOf, nodeStat, PAGE, read, readSignal, text, write } from "./files.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { event, nodeStat } from "./counters.ts";
+import { diskFile, map, read, readSignal, text, write } from "./files.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 test("a process reads through a mapping what the disk holds", () => {
   const { vm, spawn } = vmMachine();

@@ -10,14 +10,12 @@ import { OpenFile } from "../src/page-cache/open-file.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import type { Process } from "../src/process/process.ts";
 import type { Signal } from "../src/process/signal.ts";
-import type { MmStruct } from "../src/mm-struct.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { NodeStat, type NodeStatName, VmEvent, type VmEventName, ZoneStat } from "@hetmem/zone";
 import { type Vm } from "../src/vm.ts";
+import { mmOf, PAGE } from "./vm-machine.ts";
 
-export const PAGE = 4096;
 export const RW: number = Prot.READ | Prot.WRITE;
 
 export function bytes(text: string): Uint8Array {
@@ -34,11 +32,6 @@ export function diskFile(vm: Vm, pages: number, writable = true): { inode: Inode
   for (let i = 0; i < pages; i++) contents.set(bytes(`page ${i}`), i * PAGE);
   const inode = createDiskFile(vm, 100, contents);
   return { inode, file: new OpenFile(inode, { path: "/data", writable, vmOps: fileVmOps }) };
-}
-
-export function mmOf(process: Process): MmStruct {
-  if (!process.mm) throw new Error(`process ${process.pid} has exited`);
-  return process.mm;
 }
 
 export function map(
@@ -67,19 +60,4 @@ export function write(process: Process, address: number, what: string): void {
 /** The signal that reading a byte raises. */
 export function readSignal(process: Process, address: number): Signal | undefined {
   return run(readUser(process, address as VirtAddr, new Uint8Array(1)));
-}
-
-export function nodeStat({ memory }: Vm, name: NodeStatName): number {
-  return memory.nodes.reduce((sum, node) => sum + (node?.stat[NodeStat[name]] ?? 0), 0);
-}
-
-export function writePending({ memory }: Vm): number {
-  return memory.nodes.reduce(
-    (sum, node) => sum + (node?.sumZoneStat(ZoneStat.nr_zone_write_pending) ?? 0),
-    0,
-  );
-}
-
-export function event({ memory }: Vm, name: VmEventName): number {
-  return memory.allocator.events[VmEvent[name]] ?? 0;
 }

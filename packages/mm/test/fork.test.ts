@@ -3,6 +3,7 @@ import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
 import { Rss } from "../src/mm-struct.ts";
+import { EntryKind } from "../src/page-table/pte.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
@@ -98,7 +99,10 @@ test("a child gets none of a DONTFORK mapping and zeros of a WIPEONFORK one", ()
   const other = spawn();
   withMemory(other, 1, RW | VmFlag.DONTCOPY);
   const heir = run(forkProcess(other));
-  expect(run(readUser(heir, BASE, new Uint8Array(1)))).toMatchObject({ signo: "SIGSEGV", code: "SEGV_MAPERR" });
+  expect(run(readUser(heir, BASE, new Uint8Array(1)))).toMatchObject({
+    signo: "SIGSEGV",
+    code: "SEGV_MAPERR",
+  });
 });
 
 test("a write to a read-only mapping is SEGV_ACCERR with the address", () => {
@@ -119,4 +123,29 @@ test("untouched memory reads as zeros from the zero page, which counts for nobod
   write(process, 5000, "now");
   expect([mm.rssPages, read(process, 5000, 3)]).toEqual([1, "now"]);
   assertInvariants(vm, vmInvariants);
+});
+
+test("a process that is killed while it forks has no child, whose memory might be gone already", () => {
+  const { vm, spawn, freePages } = vmMachine();
+  const parent = spawn();
+  withMemory(parent, 16);
+  write(parent, 0, "parent");
+  const before = [freePages(), vm.addressSpaces.size, vm.anonVmas.count];
+  parent.deliver({ signo: "SIGKILL", code: "SI_KERNEL", address: BASE, reason: "a case" });
+  expect(() => run(forkProcess(parent))).toThrow(expect.objectContaining({ errno: "EINTR" }));
+  expect([freePages(), vm.addressSpaces.size, vm.anonVmas.count]).toEqual(before);
+  expect([...vm.processes]).toEqual([parent]);
+  assertInvariants(vm, vmInvariants);
+});
+
+test("a page that was lost is lost for a child too, and doesn't read as zeros there", () => {
+  const { spawn } = vmMachine();
+  const parent = spawn();
+  withMemory(parent, 2);
+  write(parent, 4096, "gives the mapping an anon_vma");
+  const { pageTable } = parent.mm ?? {};
+  pageTable?.set(pageTable.find(BASE), 0, EntryKind.marker);
+  const child = run(forkProcess(parent));
+  for (const process of [parent, child])
+    expect(run(readUser(process, BASE, new Uint8Array(1)))).toMatchObject({ code: "BUS_ADRERR" });
 });

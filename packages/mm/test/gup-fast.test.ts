@@ -1,5 +1,5 @@
 // get_user_pages_fast(): what the lockless walk gives, where it stops, and what the slow path adds.
-import { KernelError, type Page, run, virtAddr } from "@hetmem/kernel";
+import { type Page, run, virtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_TRANSHUGE, NodeStat } from "@hetmem/zone";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -20,9 +20,9 @@ import type { Process } from "../src/process/process.ts";
 import { MAPPING_ANON } from "../src/rmap/anon-vma.ts";
 import type { Vm } from "../src/vm.ts";
 import type { Vma } from "../src/vma/vma.ts";
-import { entryAt, mapAt, mmOf, touch } from "./hand-mapped.ts";
-import { BASE, pageOf, read, withMemory, write } from "./moving.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { entryAt, mapAt, touch } from "./hand-mapped.ts";
+import { BASE, pageOf, read, withMemory, write, errnoOf } from "./moving.ts";
+import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 const at = (index: number) => virtAddr(BASE + index * 4096);
 const PAGES = 1100;
@@ -45,16 +45,6 @@ beforeEach(() => {
 
 function fill(first: number, count: number): void {
   for (let i = first; i < first + count; i++) touch(vma, at(i));
-}
-
-function errnoOf(what: () => unknown): string {
-  try {
-    what();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return "success";
 }
 
 describe("the lockless walk", () => {

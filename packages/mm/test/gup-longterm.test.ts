@@ -1,5 +1,5 @@
 // Pins that last: pages move to where they may stay first, or are refused.
-import { KernelError, type Page, run, virtAddr } from "@hetmem/kernel";
+import { type Page, run, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
@@ -10,22 +10,13 @@ import { Foll } from "../src/gup/foll.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { deviceMachine } from "./device-machine.ts";
-import { entryAt, mapAt, mmOf } from "./hand-mapped.ts";
+import { entryAt, mapAt } from "./hand-mapped.ts";
 import { hotplugVmMachine } from "./hotplug-vm-machine.ts";
-import { BASE, pageOf, read, withMemory, write } from "./moving.ts";
+import { BASE, pageOf, read, withMemory, write, errnoOf } from "./moving.ts";
+import { mmOf } from "./vm-machine.ts";
 
 const at = (index: number) => virtAddr(BASE + index * 4096);
 const DEVICE = Pte.present | Pte.write | Pte.accessed | Pte.dirty | Pte.devmap;
-
-function errnoOf(what: () => unknown): string {
-  try {
-    what();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return "success";
-}
 
 describe("a long pin", () => {
   const withMovable = () => {

@@ -1,13 +1,12 @@
 // gup_test: the kernel's benchmark file, driven by text.
-import { KernelError, run } from "@hetmem/kernel";
+import { run } from "@hetmem/kernel";
 import { NodeStat } from "@hetmem/zone";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type GupTestPolicy, gupBenchmark, gupTest, gupTestTable } from "../src/gup/gup-test.ts";
 import type { MmStruct } from "../src/mm-struct.ts";
 import type { Process } from "../src/process/process.ts";
-import { mmOf } from "./hand-mapped.ts";
-import { BASE, pageOf, withMemory, write } from "./moving.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { BASE, pageOf, withMemory, write, errnoOf } from "./moving.ts";
+import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 let machine: VmMachine;
 let process: Process;
@@ -37,16 +36,6 @@ function command(text: string, policy: GupTestPolicy = gupTest): Record<string, 
 
 const onPages = (pages: number, more = ""): string =>
   `pid=${process.pid} addr=0x${BASE.toString(16)} size=${pages * 4096} ${more}`;
-
-function errnoOf(what: () => unknown): string {
-  try {
-    what();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return "success";
-}
 
 describe("gup_test", () => {
   test.each(Object.keys(gupTest.operations))(

@@ -21,9 +21,8 @@ import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { zapPageRange } from "../src/unmap/zap.ts";
 import type { Vma } from "../src/vma/vma.ts";
-import { mmOf } from "./hand-mapped.ts";
 import { BASE, pageOf, withMemory, write } from "./moving.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);

@@ -1,5 +1,5 @@
 // get_user_pages() and pin_user_pages(): which pages they give, what they fault in, what they refuse, and what they leave.
-import { KernelBug, KernelError, type Page, run, virtAddr } from "@hetmem/kernel";
+import { KernelBug, type Page, run, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
@@ -13,9 +13,9 @@ import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { entryAt, mapAt, mmOf, RW } from "./hand-mapped.ts";
-import { BASE, entryOf, pageOf, read, withMemory, write } from "./moving.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { entryAt, mapAt, RW } from "./hand-mapped.ts";
+import { BASE, entryOf, pageOf, read, withMemory, write, errnoOf } from "./moving.ts";
+import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 const RO = RW & ~VmFlag.WRITE;
 const NONE = RW & ~(VmFlag.READ | VmFlag.WRITE);
@@ -39,16 +39,6 @@ const get = (mm: MmStruct, first: number, count: number, options: FollOptions = 
   run(getUserPages(mm, at(first), count, options));
 const pin = (mm: MmStruct, first: number, count: number, options: FollOptions = {}): Page[] =>
   run(pinUserPages(mm, at(first), count, options));
-
-function errnoOf(what: () => unknown): string {
-  try {
-    what();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return "success";
-}
 
 const pinsOf = ({ memory }: Vm): readonly [number, number] => {
   const sum = (item: number): number => memory.nodes.reduce((all, node) => all + (node?.stat[item] ?? 0), 0);

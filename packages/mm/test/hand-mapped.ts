@@ -11,7 +11,6 @@ import { Inode } from "../src/page-cache/inode.ts";
 import { unlockPage } from "../src/page-lock.ts";
 import { NO_ENTRY } from "../src/page-table/page-table.ts";
 import { Pte } from "../src/page-table/pte.ts";
-import type { Process } from "../src/process/process.ts";
 import { pageAddFileRmap, pageDupRmap } from "../src/rmap/map-counts.ts";
 import type { Vm } from "../src/vm.ts";
 import { Vma, type VmOperations } from "../src/vma/vma.ts";
@@ -24,11 +23,6 @@ export interface MappingOptions {
   readonly file?: FileObject;
   readonly pgoff?: number;
   readonly ops?: VmOperations;
-}
-
-export function mmOf(process: Process): MmStruct {
-  if (!process.mm) throw new Error(`process ${process.pid} has exited`);
-  return process.mm;
 }
 
 /** A mapping of [start, end): anonymous and writable unless the case says otherwise. */

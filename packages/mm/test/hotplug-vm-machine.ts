@@ -4,7 +4,6 @@
 import { createKernel, GiB, MiB, nodeId, type Page, physAddr, run, type Sleeps } from "@hetmem/kernel";
 import { createIomem, parseIomem } from "@hetmem/resource";
 import {
-  allZones,
   anyOrderPlacement,
   bootMemory,
   MemoryFailure,
@@ -14,10 +13,8 @@ import {
 } from "@hetmem/zone";
 import { ProcessPoisonedPages } from "../src/memory-failure/poisoned-pages.ts";
 import { ProcessPageMigration } from "../src/migrate/hotplug-migration.ts";
-import { allocMm } from "../src/mm-struct.ts";
-import type { Process } from "../src/process/process.ts";
 import { Vm, type VmOptions } from "../src/vm.ts";
-import type { VmMachine } from "./vm-machine.ts";
+import { freePagesOf, spawnOn, type VmMachine } from "./vm-machine.ts";
 
 const BLOCK = 128 * MiB;
 const PHYSICAL_BITS = 36;
@@ -108,16 +105,8 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
     inBlock(id, page) {
       return Math.floor((memory.memmap.pageToPfn(page) * 4096) / BLOCK) === id;
     },
-    spawn(comm = "test", node = 0): Process {
-      const mm = allocMm(vm, nodeId(node));
-      if (!mm) throw new Error("the test machine is full");
-      return vm.processes.add(comm, mm, undefined);
-    },
-    freePages: () =>
-      [...allZones(memory)].reduce(
-        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
-        0,
-      ),
+    spawn: (comm, node) => spawnOn(vm, comm, node),
+    freePages: () => freePagesOf(memory),
   };
 }
 

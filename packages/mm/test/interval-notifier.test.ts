@@ -19,8 +19,7 @@ import {
 import { type MmuNotifierRange, mmuNotifierRangeBlockable, MmuNotifyEvent } from "../src/notifier/range.ts";
 import { mmuNotifierRegister, mmuNotifierRelease } from "../src/notifier/register.ts";
 import { MmuIntervalNotifier, MmuNotifier } from "../src/notifier/subscriptions.ts";
-import { mmOf } from "./hand-mapped.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 const PAGE = 4096;
 

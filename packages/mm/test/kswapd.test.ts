@@ -7,7 +7,8 @@ import { exitProcess } from "../src/process/exit.ts";
 import type { Process } from "../src/process/process.ts";
 import { isKswapdWanted } from "../src/reclaim/kswapd.ts";
 import { isBalanced } from "../src/reclaim/node-watermarks.ts";
-import { pageAt, type ShortMachine, shortMachine } from "./short-machine.ts";
+import { type ShortMachine, shortMachine } from "./short-machine.ts";
+import { pageAt } from "./vm-machine.ts";
 
 const NODE = nodeId(0);
 

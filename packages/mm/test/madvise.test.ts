@@ -14,7 +14,8 @@ import { madvise } from "../src/vma/madvise.ts";
 import { mlock } from "../src/vma/mlock.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { diskFile, event, map, mmOf, nodeStat, PAGE, read, readSignal, RW, write } from "./files.ts";
+import { event, nodeStat } from "./counters.ts";
+import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
 import {
   at,
   BASE,
@@ -26,7 +27,7 @@ import {
   presentPages,
   vmaAt,
 } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 function advise(process: Process, first: number, pages: number, advice: number): string | undefined {
   return errnoOf(madvise(mmOf(process), at(first), pages * PAGE, advice));

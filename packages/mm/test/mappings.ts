@@ -10,7 +10,8 @@ import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import type { Vma } from "../src/vma/vma.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { mmOf, PAGE, RW } from "./files.ts";
+import { RW } from "./files.ts";
+import { mmOf, PAGE } from "./vm-machine.ts";
 
 /** Where the region begins that cases map pages of. */
 export const BASE = 0x1000_0000;

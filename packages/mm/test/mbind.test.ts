@@ -6,8 +6,8 @@ import type { Process } from "../src/process/process.ts";
 import { mpolToString } from "../src/migrate/mempolicy.ts";
 import { mbind, setMempolicyHomeNode } from "../src/migrate/mbind.ts";
 import { MbindFlag } from "../src/migrate/queue-pages.ts";
-import { at, check, fill, map, mmOf, nodesOf, outcome, pageAt } from "./placed-memory.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { check, fill, map, nodesOf, outcome, pageBehind } from "./placed-memory.ts";
+import { vmMachine, pageAt, mmOf } from "./vm-machine.ts";
 
 const PAGE = 4096;
 const bindTo = (...ids: number[]) => ({ mode: "bind" as const, nodes: ids.map(nodeId) });
@@ -23,7 +23,7 @@ function policies(process: Process, start: number): string[] {
 test("a policy for the middle of a mapping divides it in three, and the default joins them again", () => {
   const process = vmMachine().spawn();
   const start = map(process, 8);
-  run(mbind(mmOf(process), at(start, 2), 3 * PAGE, bindTo(1), 0));
+  run(mbind(mmOf(process), pageAt(start, 2), 3 * PAGE, bindTo(1), 0));
   expect(policies(process, start)).toEqual(["0-2 default", "2-5 bind:1", "5-8 default"]);
   run(mbind(mmOf(process), start, 8 * PAGE, { mode: "default" }, 0));
   expect(policies(process, start)).toEqual(["0-8 default"]);
@@ -33,14 +33,14 @@ test("neighbours with the same policy are one mapping", () => {
   const process = vmMachine().spawn();
   const start = map(process, 8);
   run(mbind(mmOf(process), start, 2 * PAGE, bindTo(1), 0));
-  run(mbind(mmOf(process), at(start, 2), 2 * PAGE, bindTo(1), 0));
+  run(mbind(mmOf(process), pageAt(start, 2), 2 * PAGE, bindTo(1), 0));
   expect(policies(process, start)).toEqual(["0-4 bind:1", "4-8 default"]);
 });
 
 test("pages that come later come from the policy's nodes", () => {
   const process = vmMachine().spawn("bound", 0);
   const start = map(process, 4);
-  run(mbind(mmOf(process), at(start, 1), 2 * PAGE, bindTo(1), 0));
+  run(mbind(mmOf(process), pageAt(start, 1), 2 * PAGE, bindTo(1), 0));
   fill(process, start, 4);
   expect(nodesOf(process, start, 4)).toEqual([0, 1, 1, 0]);
 });
@@ -70,7 +70,7 @@ test("pages that move under an interleaving policy go each to its own node", () 
 test("STRICT alone refuses a range with a page elsewhere: EIO, and no policy is set", () => {
   const process = vmMachine().spawn();
   const start = map(process, 4);
-  fill(process, at(start, 3), 1);
+  fill(process, pageAt(start, 3), 1);
   expect(outcome(() => mbind(mmOf(process), start, 4 * PAGE, bindTo(1), STRICT))).toBe("EIO");
   expect(policies(process, start)).toEqual(["0-4 default"]);
 });
@@ -100,7 +100,7 @@ test("a pinned page doesn't move: EIO with STRICT, though the policy is set and 
   const process = spawn();
   const start = map(process, 3);
   fill(process, start, 3);
-  vm.memmap.getPage(pageAt(process, at(start, 1)));
+  vm.memmap.getPage(pageBehind(process, pageAt(start, 1)));
   expect(outcome(() => mbind(mmOf(process), start, 3 * PAGE, bindTo(1), MOVE | STRICT))).toBe("EIO");
   expect(nodesOf(process, start, 3)).toEqual([1, 0, 1]);
   expect(policies(process, start)).toEqual(["0-3 bind:1"]);
@@ -112,7 +112,7 @@ test("a page that is off its LRU list can't be taken: EIO with MOVE and STRICT",
   const process = spawn();
   const start = map(process, 2);
   fill(process, start, 2);
-  vm.lru.isolate(pageAt(process, start));
+  vm.lru.isolate(pageBehind(process, start));
   expect(outcome(() => mbind(mmOf(process), start, 2 * PAGE, bindTo(1), MOVE | STRICT))).toBe("EIO");
   expect(nodesOf(process, start, 2)).toEqual([0, 1]);
 });
@@ -123,17 +123,19 @@ test("a hole in the range is EFAULT, at its start, in it, and behind it, and not
   const mm = mmOf(process);
   const start = map(process, 4);
   fill(process, start, 4);
-  expect(outcome(() => mbind(mm, at(start, -1), 2 * PAGE, bindTo(1), 0))).toBe("EFAULT");
+  expect(outcome(() => mbind(mm, pageAt(start, -1), 2 * PAGE, bindTo(1), 0))).toBe("EFAULT");
   expect(outcome(() => mbind(mm, start, 5 * PAGE, bindTo(1), MOVE))).toBe("EFAULT");
   expect(outcome(() => mbind(mm, virtAddr(0x1000), PAGE, bindTo(1), 0))).toBe("EFAULT");
-  expect(vm.lru.isolate(pageAt(process, start))).toBe(true);
+  expect(vm.lru.isolate(pageBehind(process, start))).toBe(true);
 });
 
 test("the default policy may be set across holes", () => {
   const process = vmMachine().spawn();
   const start = map(process, 4);
   run(mbind(mmOf(process), start, 4 * PAGE, bindTo(1), 0));
-  expect(outcome(() => mbind(mmOf(process), at(start, -1), 6 * PAGE, { mode: "default" }, 0))).toBe("done");
+  expect(outcome(() => mbind(mmOf(process), pageAt(start, -1), 6 * PAGE, { mode: "default" }, 0))).toBe(
+    "done",
+  );
   expect(policies(process, start)).toEqual(["0-4 default"]);
 });
 
@@ -156,7 +158,7 @@ test("the home node is where allocations of a bound mapping begin", () => {
   run(setMempolicyHomeNode(mm, start, 2 * PAGE, nodeId(2)));
   fill(process, start, 1);
   expect(nodesOf(process, start, 1)).toEqual([2]);
-  run(mbind(mm, at(start, 1), PAGE, { mode: "local" }, 0));
-  expect(outcome(() => setMempolicyHomeNode(mm, at(start, 1), PAGE, nodeId(2)))).toBe("EOPNOTSUPP");
+  run(mbind(mm, pageAt(start, 1), PAGE, { mode: "local" }, 0));
+  expect(outcome(() => setMempolicyHomeNode(mm, pageAt(start, 1), PAGE, nodeId(2)))).toBe("EOPNOTSUPP");
   expect(outcome(() => setMempolicyHomeNode(mm, start, PAGE, nodeId(7)))).toBe("EINVAL");
 });

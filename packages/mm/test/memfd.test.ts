@@ -7,8 +7,9 @@ import { punchHole, truncate } from "../src/page-cache/truncate.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { bytes, map, mmOf, nodeStat, PAGE, read, text, write } from "./files.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { nodeStat } from "./counters.ts";
+import { bytes, map, read, text, write } from "./files.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 test("a memfd is a file without a name: /proc/PID/maps says memfd and deleted", () => {
   const { vm } = vmMachine();

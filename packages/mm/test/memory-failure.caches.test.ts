@@ -17,7 +17,8 @@ import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
 import { hotplugVmMachine } from "./hotplug-vm-machine.ts";
-import { at, check, fill, map, mmOf, pageAt } from "./placed-memory.ts";
+import { check, fill, map, pageBehind } from "./placed-memory.ts";
+import { pageAt, mmOf } from "./vm-machine.ts";
 
 function machineWithSwap() {
   const machine = hotplugVmMachine();
@@ -35,7 +36,7 @@ function codeAt(process: Process, address: ReturnType<typeof map>): string | und
 test("a page that swap doesn't have yet stays in the swap cache, and who swaps it in hears that it is bad", () => {
   const { machine, process, start, frameOf } = machineWithSwap();
   const { memmap, swap } = machine.vm;
-  const page = pageAt(process, start);
+  const page = pageBehind(process, start);
   trylockPage(memmap, page);
   expect(swap.cache.addToSwap(page)).toBe(true);
   unlockPage(memmap, page);
@@ -52,18 +53,18 @@ test("a page that swap has too is dropped, and read from there again", () => {
   const { memmap } = machine.vm;
   const { pageTable } = mmOf(process);
   const entry = pageTable.find(start);
-  const written = pageAt(process, start);
+  const written = pageBehind(process, start);
   pageTable.setFlags(entry, pageTable.flags(entry) & ~Pte.accessed);
   memmap.clear(written, PageFlag.referenced);
   machine.vm.lru.isolate(written);
   expect(run(reclaimPages(machine.vm, [written]))).toBe(1);
   expect(codeAt(process, start)).toBeUndefined();
-  const page = pageAt(process, start);
+  const page = pageBehind(process, start);
   expect(memmap.test(page, PageFlag.swapcache)).toBe(true);
   run(machine.failure.hardOffline(frameOf(page)));
   expect(machine.kernel.log.format()).toContain("recovery action for clean swapcache page: Recovered");
   check(process, start, 2);
-  expect(pageAt(process, start)).not.toBe(page);
+  expect(pageBehind(process, start)).not.toBe(page);
 });
 
 test("shared memory keeps its bad page: who maps it and who comes later hear of it, and nobody reads zeros", () => {
@@ -73,11 +74,11 @@ test("shared memory keeps its bad page: who maps it and who comes later hear of 
   fill(process, start, 2);
   const child = run(forkProcess(process));
   child.mceKillEarly = true;
-  run(machine.failure.hardOffline(machine.memory.memmap.pageToPfn(pageAt(process, start))));
+  run(machine.failure.hardOffline(machine.memory.memmap.pageToPfn(pageBehind(process, start))));
   expect(child.signals).toMatchObject([{ code: "BUS_MCEERR_AO", address: start }]);
   const late = run(forkProcess(process));
   expect([codeAt(process, start), codeAt(late, start)]).toEqual(["BUS_MCEERR_AR", "BUS_MCEERR_AR"]);
-  expect(codeAt(late, at(start, 1))).toBeUndefined();
+  expect(codeAt(late, pageAt(start, 1))).toBeUndefined();
   for (const ending of [process, child, late]) run(exitProcess(ending));
   expect(machine.vm.addressSpaces.size).toBe(0);
 });
@@ -91,10 +92,10 @@ test("memory that is locked is no exception: a clean page of a file goes, and co
   expect(codeAt(process, start)).toBeUndefined();
   const vma = mmOf(process).vmas.at(start);
   if (vma) vma.flags |= VmFlag.LOCKED;
-  const page = pageAt(process, start);
+  const page = pageBehind(process, start);
   run(machine.failure.hardOffline(machine.memory.memmap.pageToPfn(page)));
   expect(process.signals).toEqual([]);
   const into = new Uint8Array(1);
   expect([run(readUser(process, start, into)), into[0]]).toEqual([undefined, 5]);
-  expect(pageAt(process, start)).not.toBe(page);
+  expect(pageBehind(process, start)).not.toBe(page);
 });

@@ -22,7 +22,8 @@ import {
   type HotplugVmMachine,
   type HotplugVmMachineOptions,
 } from "./hotplug-vm-machine.ts";
-import { at, check, fill, map, mmOf, outcome, pageAt } from "./placed-memory.ts";
+import { check, fill, map, outcome, pageBehind } from "./placed-memory.ts";
+import { pageAt, mmOf } from "./vm-machine.ts";
 
 const BYTES = new Uint8Array(3 * 4096).map((_, i) => Math.floor(i / 4096) + 1);
 
@@ -32,8 +33,8 @@ function filled(options: HotplugVmMachineOptions = {}) {
   const process = machine.spawn("victim");
   const start = map(process, 4);
   fill(process, start, 4);
-  const bad = at(start, 1);
-  return { machine, process, start, bad, ...framed(machine, pageAt(process, bad)) };
+  const bad = pageAt(start, 1);
+  return { machine, process, start, bad, ...framed(machine, pageBehind(process, bad)) };
 }
 
 function framed({ memory }: HotplugVmMachine, page: Page): { page: Page; frame: Pfn } {
@@ -48,7 +49,7 @@ function mappedFile(prot: number = Prot.READ, flags: number = MapFlag.SHARED) {
   const file = new OpenFile(inode, { path: "/data", writable: true, vmOps: fileVmOps });
   const start = run(mmap(mmOf(process), { length: BYTES.length, prot, flags, file }));
   run(readUser(process, start, new Uint8Array(BYTES.length)));
-  return { machine, process, inode, file, start, ...framed(machine, pageAt(process, at(start, 1))) };
+  return { machine, process, inode, file, start, ...framed(machine, pageBehind(process, pageAt(start, 1))) };
 }
 
 function read(process: Process, address: Parameters<typeof readUser>[1]): Signal | number | undefined {
@@ -137,7 +138,7 @@ test("a clean page of a file is dropped without a word, and read from the disk a
   process.mceKillEarly = true;
   run(machine.failure.hardOffline(frame));
   expect(process.signals).toEqual([]);
-  expect(read(process, at(start, 1))).toBe(2);
+  expect(read(process, pageAt(start, 1))).toBe(2);
   expect(inode.mapping.pages.load(1)).not.toBe(page);
   const log = machine.kernel.log.format();
   expect(log).toContain("corrupted page was clean: dropped without side effects");
@@ -147,9 +148,9 @@ test("a clean page of a file is dropped without a word, and read from the disk a
 test("a page of a file that was written through a mapping is lost: its writer is told, and fsync says EIO once", () => {
   const { machine, process, file, inode, start, frame } = mappedFile(Prot.READ | Prot.WRITE);
   process.mceKillEarly = true;
-  run(writeUser(process, at(start, 1), Uint8Array.of(99)));
+  run(writeUser(process, pageAt(start, 1), Uint8Array.of(99)));
   run(machine.failure.hardOffline(frame));
-  expect(process.signals).toMatchObject([{ code: "BUS_MCEERR_AO", address: at(start, 1) }]);
+  expect(process.signals).toMatchObject([{ code: "BUS_MCEERR_AO", address: pageAt(start, 1) }]);
   expect(outcome(() => fsyncRange(inode.mapping))).toBe("EIO");
   expect(outcome(() => fsyncRange(inode.mapping))).toBe("done");
   expect(run(fileRead(file, 4096, 1))[0]).toBe(2);
@@ -167,7 +168,7 @@ test("a dirty page of a file that nobody maps is lost, too", () => {
 
 test("a page that somebody still holds when everybody is unmapped is a failure: EBUSY with its counts", () => {
   const { machine, process, file, start, frame } = mappedFile();
-  run(pinUserPages(mmOf(process), at(start, 1), 1, {}));
+  run(pinUserPages(mmOf(process), pageAt(start, 1), 1, {}));
   expect(outcome(() => machine.failure.hardOffline(frame))).toBe("EBUSY");
   expect(machine.kernel.log.format()).toContain("clean LRU page still referenced by 1024 users");
   expect(run(fileRead(file, 4096, 1))[0]).toBe(2);
@@ -186,7 +187,7 @@ test("a block goes offline although a page of it is bad that a process still has
   const process = machine.spawn();
   const start = map(process, 4);
   fill(process, start, 4);
-  const page = pageAt(process, at(start, 3));
+  const page = pageBehind(process, pageAt(start, 3));
   run(machine.failure.hardOffline(machine.memory.memmap.pageToPfn(page)));
   machine.offline(id);
   check(process, start, 3);
@@ -197,7 +198,7 @@ test("a page that is about to fail moves, nobody notices, and it is nobody's aga
   run(machine.failure.softOffline(frame));
   check(process, start, 4);
   expect(process.signals).toEqual([]);
-  expect(pageAt(process, bad)).not.toBe(page);
+  expect(pageBehind(process, bad)).not.toBe(page);
   expect(machine.memory.memmap.test(page, PageFlag.hwpoison)).toBe(true);
   expect(machine.memory.counters.poisonedPages).toBe(1);
 });
@@ -216,7 +217,7 @@ test("a clean page of a file that nobody maps is dropped rather than moved", () 
 
 test("a pinned page can't move: EBUSY, it isn't poisoned, and everybody goes on with it", () => {
   const { machine, process, start, page, frame } = filled();
-  run(pinUserPages(mmOf(process), at(start, 1), 1, { write: true }));
+  run(pinUserPages(mmOf(process), pageAt(start, 1), 1, { write: true }));
   expect(outcome(() => machine.failure.softOffline(frame))).toBe("EBUSY");
   expect(machine.memory.memmap.test(page, PageFlag.hwpoison | PageFlag.isolated)).toBe(false);
   expect(machine.kernel.log.format()).toContain("page migration failed 1");

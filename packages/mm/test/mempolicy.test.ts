@@ -20,8 +20,8 @@ import {
   memsAllowed,
   setMempolicy,
 } from "../src/migrate/set-mempolicy.ts";
-import { at, fill, map, mmOf, nodesOf, outcome } from "./placed-memory.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { fill, map, nodesOf, outcome } from "./placed-memory.ts";
+import { vmMachine, pageAt, mmOf } from "./vm-machine.ts";
 
 const nodes = (...ids: number[]) => ids.map(nodeId);
 const THREE = { nodes: [32 * MiB, 32 * MiB, 32 * MiB] };
@@ -105,7 +105,7 @@ test("a mapping of a process that interleaves alternates by address, in whatever
   const process = spawn();
   setMempolicy(mmOf(process), { mode: "interleave", nodes: nodes(0, 1) });
   const start = map(process, 8);
-  fill(process, at(start, 4), 4);
+  fill(process, pageAt(start, 4), 4);
   fill(process, start, 4);
   const first = nodesOf(process, start, 1)[0] ?? 0;
   expect(nodesOf(process, start, 8)).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((i) => (i + first) % 2));

@@ -8,9 +8,9 @@ import { mmap } from "../src/vma/mmap.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { diskFile, mmOf, PAGE, read, RW, write } from "./files.ts";
+import { diskFile, read, RW, write } from "./files.ts";
 import { at, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const { READ } = Prot;
 

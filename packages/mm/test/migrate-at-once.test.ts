@@ -11,9 +11,10 @@ import { Pte } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { mmOf, RW } from "./hand-mapped.ts";
-import { BASE, entryOf, moveToNode1, nodeStat, pageOf, setEntryFlags, withMemory, write } from "./moving.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { nodeStat } from "./counters.ts";
+import { RW } from "./hand-mapped.ts";
+import { BASE, entryOf, moveToNode1, pageOf, setEntryFlags, withMemory, write } from "./moving.ts";
+import { vmMachine, mmOf } from "./vm-machine.ts";
 
 /** What an entry may have noted or allow when its page moves, and what the page may be. */
 const ENTRIES: readonly number[] = [

@@ -23,9 +23,10 @@ import { forkProcess } from "../src/process/fork.ts";
 import { deviceOfEntry, slotOfEntry } from "../src/swap/swap-entry.ts";
 import { mlock } from "../src/vma/mlock.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { fileAt, mapAt, mmOf, RW, touchFile } from "./hand-mapped.ts";
-import { BASE, moveToNode1, nodeStat, ON_NODE_1, pageOf, read, withMemory, write } from "./moving.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { nodeStat } from "./counters.ts";
+import { fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
+import { BASE, moveToNode1, ON_NODE_1, pageOf, read, withMemory, write } from "./moving.ts";
+import { vmMachine, mmOf } from "./vm-machine.ts";
 
 describe("a page that nobody holds", () => {
   test("moves to the node that was asked for, with what is written in it", () => {

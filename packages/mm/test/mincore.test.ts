@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { mincore } from "../src/vma/mincore.ts";
-import { diskFile, map, mmOf, PAGE, read, write } from "./files.ts";
+import { diskFile, map, read, write } from "./files.ts";
 import { at, BASE, errnoOf, mapPages } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 test("anonymous memory is there once it was touched, if only for reading", () => {
   const process = vmMachine().spawn();

@@ -12,9 +12,10 @@ import { mmap } from "../src/vma/mmap.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { event, map, mmOf, nodeStat, PAGE, RW, write } from "./files.ts";
+import { event, nodeStat } from "./counters.ts";
+import { map, RW, write } from "./files.ts";
 import { at, entryFlags, errnoOf, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 function pageAt(process: Process, address: number): Page {
   const { pageTable } = mmOf(process);

@@ -9,9 +9,9 @@ import { mmap } from "../src/vma/mmap.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { installSpecialMapping } from "../src/vma/special-mapping.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { diskFile, map, mmOf, PAGE, read, readSignal, RW, write } from "./files.ts";
+import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
 import { at, entryFlags, errnoOf, expectSound, layout, mapPages, presentPages } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const ANON = MapFlag.PRIVATE | MapFlag.ANONYMOUS;
 const REGISTERS: FileObject = {

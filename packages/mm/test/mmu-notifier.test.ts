@@ -29,8 +29,7 @@ import {
   mmuNotifierClearYoung,
   mmuNotifierTestYoung,
 } from "../src/notifier/young.ts";
-import { mmOf } from "./hand-mapped.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 const start = virtAddr(0x10_0000);
 const end = virtAddr(0x20_0000);

@@ -9,8 +9,8 @@ import { mbind } from "../src/migrate/mbind.ts";
 import { migrateProcessPages, movePages, queryPages } from "../src/migrate/move-pages.ts";
 import { MbindFlag } from "../src/migrate/queue-pages.ts";
 import { readUser } from "../src/process/access.ts";
-import { at, check, fill, map, mmOf, nodesOf, outcome, pageAt } from "./placed-memory.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { check, fill, map, nodesOf, outcome, pageBehind } from "./placed-memory.ts";
+import { vmMachine, pageAt, mmOf } from "./vm-machine.ts";
 
 const { MOVE, MOVE_ALL } = MbindFlag;
 const [ENOENT, EFAULT, EACCES, EBUSY] = (["ENOENT", "EFAULT", "EACCES", "EBUSY"] as const).map(
@@ -24,8 +24,8 @@ test("a query tells the node of each page, ENOENT where none is, EFAULT where no
   const process = vmMachine().spawn("asked", 1);
   const start = map(process, 3);
   fill(process, start, 1);
-  run(readUser(process, at(start, 1), new Uint8Array(1)));
-  const addresses = [start, at(start, 1), at(start, 2), virtAddr(0x1000)];
+  run(readUser(process, pageAt(start, 1), new Uint8Array(1)));
+  const addresses = [start, pageAt(start, 1), pageAt(start, 2), virtAddr(0x1000)];
   // The zero page, which a read of untouched memory finds, is nobody's.
   expect(run(queryPages(process, addresses))).toEqual([1, ENOENT, ENOENT, EFAULT]);
 });
@@ -35,7 +35,7 @@ test("pages go to their nodes with what is written in them, and each status is t
   const start = map(process, 4);
   fill(process, start, 4);
   const status = blank(4);
-  const addresses = [0, 1, 2, 3].map((i) => at(start, i));
+  const addresses = [0, 1, 2, 3].map((i) => pageAt(start, i));
   expect(run(movePages(process, addresses, nodes(1, 1, 2, 0), status, MOVE))).toBe(0);
   expect(status).toEqual([1, 1, 2, 0]);
   expect(nodesOf(process, start, 4)).toEqual([1, 1, 2, 0]);
@@ -47,9 +47,9 @@ test("a page that can't be moved has its errno for a status, and the others move
   const process = spawn();
   const start = map(process, 5);
   fill(process, start, 4);
-  vm.lru.isolate(pageAt(process, at(start, 1)));
+  vm.lru.isolate(pageBehind(process, pageAt(start, 1)));
   const status = blank(5);
-  const addresses = [start, at(start, 1), at(start, 4), virtAddr(0x1000), at(start, 3)];
+  const addresses = [start, pageAt(start, 1), pageAt(start, 4), virtAddr(0x1000), pageAt(start, 3)];
   expect(run(movePages(process, addresses, nodes(1, 1, 1, 1, 1), status, MOVE))).toBe(0);
   expect(status).toEqual([1, EBUSY, ENOENT, EFAULT, 1]);
   check(process, start, 4);
@@ -72,10 +72,10 @@ test("a pinned page ends it: it and those that were not tried are counted, and t
   const process = spawn();
   const start = map(process, 3);
   fill(process, start, 3);
-  const pinned = pageAt(process, at(start, 1));
+  const pinned = pageBehind(process, pageAt(start, 1));
   vm.memmap.getPage(pinned);
   const status = blank(3);
-  const addresses = [0, 1, 2].map((i) => at(start, i));
+  const addresses = [0, 1, 2].map((i) => pageAt(start, i));
   expect(run(movePages(process, addresses, nodes(1, 1, 1), status, MOVE))).toBe(1);
   expect(status).toEqual(blank(3));
   expect(nodesOf(process, start, 3)).toEqual([1, 0, 1]);
@@ -88,7 +88,7 @@ test("a node without memory is ENODEV; pages before it have moved", () => {
   const start = map(process, 2);
   fill(process, start, 2);
   const status = blank(2);
-  const task = () => movePages(process, [start, at(start, 1)], nodes(1, 2), status, MOVE);
+  const task = () => movePages(process, [start, pageAt(start, 1)], nodes(1, 2), status, MOVE);
   expect(outcome(task)).toBe("ENODEV");
   expect(status).toEqual([1, UNTOUCHED]);
   expect(nodesOf(process, start, 2)).toEqual([1, 0]);
@@ -101,7 +101,7 @@ test("a node that is full is ENOMEM, and pages stay on their lists", () => {
   fill(process, start, 1);
   while (memory.allocator.allocPages(GFP_HIGHUSER_MOVABLE | Gfp.THISNODE, 0, nodeId(1)) !== NULL_PAGE);
   expect(outcome(() => movePages(process, [start], nodes(1), blank(1), MOVE))).toBe("ENOMEM");
-  expect(vm.lru.isolate(pageAt(process, start))).toBe(true);
+  expect(vm.lru.isolate(pageBehind(process, start))).toBe(true);
 });
 
 test("flags other than MOVE and MOVE_ALL are EINVAL, and so is a process that has exited", () => {
@@ -117,7 +117,7 @@ test("an address space lives until its pages are looked at, though its process e
   const free = machine.freePages();
   const start = map(process, 2);
   fill(process, start, 2);
-  const task = movePages(process, [start, at(start, 1)], nodes(1, 1), blank(2), MOVE);
+  const task = movePages(process, [start, pageAt(start, 1)], nodes(1, 1), blank(2), MOVE);
   task.next();
   run(exitProcess(process));
   run(task);
@@ -131,7 +131,7 @@ test("a process moves from its nodes to others, the first to the first, the seco
   const start = map(process, 4);
   run(mbind(mmOf(process), start, 8192, { mode: "bind", nodes: nodes(1) }, 0));
   fill(process, start, 4);
-  run(movePages(process, [start, at(start, 1)], nodes(1, 1), blank(2), MOVE));
+  run(movePages(process, [start, pageAt(start, 1)], nodes(1, 1), blank(2), MOVE));
   expect(nodesOf(process, start, 4)).toEqual([1, 1, 0, 0]);
   expect(run(migrateProcessPages(machine.vm, process, nodes(0, 1), nodes(1, 2)))).toBe(0);
   expect(nodesOf(process, start, 4)).toEqual([2, 2, 1, 1]);
@@ -143,7 +143,7 @@ test("where fewer nodes are left than before, what is on one of them already sta
   const process = machine.spawn();
   const start = map(process, 3);
   fill(process, start, 3);
-  run(movePages(process, [at(start, 1), at(start, 2)], nodes(1, 2), blank(2), MOVE));
+  run(movePages(process, [pageAt(start, 1), pageAt(start, 2)], nodes(1, 2), blank(2), MOVE));
   run(migrateProcessPages(machine.vm, process, nodes(0, 1, 2), nodes(1)));
   expect(nodesOf(process, start, 3)).toEqual([1, 1, 1]);
   check(process, start, 3);

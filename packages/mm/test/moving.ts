@@ -1,7 +1,7 @@
 // Verbs of the cases about pages that move: processes with anonymous memory at one place, what they read and write there,
 // and the page behind an address.
-import { nodeId, type Page, run, virtAddr } from "@hetmem/kernel";
-import { Gfp, GFP_HIGHUSER_MOVABLE, type NodeStatName, NodeStat } from "@hetmem/zone";
+import { KernelError, nodeId, type Page, run, virtAddr } from "@hetmem/kernel";
+import { Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { expect } from "vitest";
 import { MigrateMode, MigrateReason, type MigrateResult } from "../src/migrate/migrate-mode.ts";
 import { migratePages } from "../src/migrate/migrate-pages.ts";
@@ -12,7 +12,8 @@ import type { Process } from "../src/process/process.ts";
 import type { Vm } from "../src/vm.ts";
 import { linkVma } from "../src/vma/link.ts";
 import { Vma } from "../src/vma/vma.ts";
-import { mmOf, RW } from "./hand-mapped.ts";
+import { RW } from "./hand-mapped.ts";
+import { mmOf } from "./vm-machine.ts";
 
 export const BASE = 0x7f00_0000_0000;
 export const ON_NODE_1 = { node: nodeId(1), gfp: GFP_HIGHUSER_MOVABLE | Gfp.THISNODE };
@@ -62,7 +63,13 @@ export function moveToNode1(vm: Vm, pages: readonly Page[]): MigrateResult {
   return run(migratePages(vm, pages, target, MigrateMode.Sync, MigrateReason.Syscall));
 }
 
-/** A counter of all nodes together. */
-export function nodeStat(vm: Vm, name: NodeStatName): number {
-  return vm.memory.nodes.reduce((sum, node) => sum + (node?.stat[NodeStat[name]] ?? 0), 0);
+/** The errno that something fails with, as the kernel lets it; "success" when it does not. */
+export function errnoOf(what: () => unknown): string {
+  try {
+    what();
+  } catch (error) {
+    if (error instanceof KernelError) return error.errno;
+    throw error;
+  }
+  return "success";
 }

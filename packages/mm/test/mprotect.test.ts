@@ -10,9 +10,9 @@ import { MapFlag } from "../src/vma/map-flags.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { diskFile, map, mmOf, PAGE, read, readSignal, RW, write } from "./files.ts";
+import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
 import { at, BASE, entryFlags, errnoOf, expectSound, layout, mapPages } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const { READ, NONE } = Prot;
 

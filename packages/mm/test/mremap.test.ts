@@ -8,9 +8,9 @@ import { mmap } from "../src/vma/mmap.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { mremap, type MremapRequest } from "../src/vma/mremap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { diskFile, map, mmOf, PAGE, read, readSignal, RW, write } from "./files.ts";
+import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
 import { at, entryFlags, errnoOf, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const { MAYMOVE, FIXED, DONTUNMAP } = MremapFlag;
 

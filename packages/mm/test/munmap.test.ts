@@ -7,9 +7,9 @@ import { exitProcess } from "../src/process/exit.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import type { Vma } from "../src/vma/vma.ts";
-import { diskFile, map, mmOf, PAGE, read, readSignal, RW, write } from "./files.ts";
+import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
 import { at, BASE, errnoOf, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 test("unmapping the middle divides a mapping, and its pages are free again", () => {
   const { vm, spawn } = vmMachine();

@@ -24,8 +24,8 @@ import { type MmuNotifierRange, mmuNotifierRangeBlockable, MmuNotifyEvent } from
 import { mmuNotifierRegister, mmuNotifierRelease, mmuNotifierUnregister } from "../src/notifier/register.ts";
 import { MmuIntervalNotifier, MmuNotifier } from "../src/notifier/subscriptions.ts";
 import { Pte } from "../src/page-table/pte.ts";
-import { entryAt, mmOf } from "./hand-mapped.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { entryAt } from "./hand-mapped.ts";
+import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);

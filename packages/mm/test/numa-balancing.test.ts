@@ -12,8 +12,8 @@ import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { hotplugVmMachine } from "./hotplug-vm-machine.ts";
-import { at, check, fill, map, mmOf, nodesOf, pageAt } from "./placed-memory.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { check, fill, map, nodesOf, pageBehind } from "./placed-memory.ts";
+import { vmMachine, type VmMachine, pageAt, mmOf } from "./vm-machine.ts";
 
 const PAGES = 4;
 
@@ -39,7 +39,7 @@ test("a scan makes entries inaccessible and counts them, and touching one page m
   const { process, start } = moved(machine);
   expect(run(scanForHints(mmOf(process), 1024))).toBe(PAGES);
   expect(events(machine, "numa_pte_updates", "numa_hint_faults")).toEqual([PAGES, 0]);
-  touch(process, at(start, 1));
+  touch(process, pageAt(start, 1));
   expect(nodesOf(process, start, PAGES)).toEqual([0, 1, 0, 0]);
   expect(events(machine, "numa_hint_faults", "numa_hint_faults_local", "numa_pages_migrated")).toEqual([
     1, 0, 1,
@@ -76,7 +76,7 @@ test("a scan goes on where the last one ended, and begins anew at the end", () =
   const process = machine.spawn("wide", 0);
   const huge = 512;
   const start = map(process, 3 * huge);
-  for (let i = 0; i < 3; i++) fill(process, at(start, i * huge), 1);
+  for (let i = 0; i < 3; i++) fill(process, pageAt(start, i * huge), 1);
   mmOf(process).node = nodeId(1);
   const seen: number[] = [];
   do seen.push(run(scanForHints(mmOf(process), 1)));
@@ -130,7 +130,7 @@ test("a pinned page is touched where it is: the fault ends all the same", () => 
   const machine = vmMachine();
   const { process, start } = moved(machine);
   run(scanForHints(mmOf(process), 1024));
-  machine.vm.memmap.getPage(pageAt(process, start));
+  machine.vm.memmap.getPage(pageBehind(process, start));
   check(process, start, PAGES);
   expect(nodesOf(process, start, PAGES)).toEqual([0, 1, 1, 1]);
   expect(events(machine, "numa_hint_faults", "numa_pages_migrated")).toEqual([PAGES, PAGES - 1]);
@@ -154,7 +154,7 @@ test("a page that two processes share moves for the second touch in a row of one
   const second = run(forkProcess(first));
   mmOf(second).node = nodeId(1);
   const turn = (process: Process): unknown => {
-    machine.vm.memmap.clear(pageAt(first, start), PageFlag.dirty);
+    machine.vm.memmap.clear(pageBehind(first, start), PageFlag.dirty);
     run(scanForHints(mmOf(process), 1024));
     touch(process, start);
     return nodesOf(first, start, 1)[0];

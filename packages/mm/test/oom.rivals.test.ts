@@ -10,7 +10,8 @@ import { writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import type { Process } from "../src/process/process.ts";
 import { swapInvariants } from "../src/swap/invariants.ts";
-import { pageAt, type ShortMachine, shortMachine } from "./short-machine.ts";
+import { type ShortMachine, shortMachine } from "./short-machine.ts";
+import { pageAt } from "./vm-machine.ts";
 
 /** Each schedule is thousands of faults. */
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 40;

@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { Rss } from "../src/mm-struct.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { oomBadness } from "../src/reclaim/oom-badness.ts";
-import { mmOf, shortMachine } from "./short-machine.ts";
+import { shortMachine } from "./short-machine.ts";
+import { mmOf } from "./vm-machine.ts";
 
 /** More pages than the machine has. */
 const TOO_MANY = 6000;

@@ -6,8 +6,9 @@ import { memfdCreate } from "../src/page-cache/memfd.ts";
 import { truncate } from "../src/page-cache/truncate.ts";
 import { fsyncRange } from "../src/page-cache/writeback.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
-import { bytes, diskFile, event, map, nodeStat, PAGE, read, text, write } from "./files.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { event, nodeStat } from "./counters.ts";
+import { bytes, diskFile, map, read, text, write } from "./files.ts";
+import { vmMachine, PAGE } from "./vm-machine.ts";
 
 const PAGES = (48 * MiB) / PAGE;
 

@@ -1,4 +1,4 @@
-import { assertInvariants, type Page, run } from "@hetmem/kernel";
+import { assertInvariants, run } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
@@ -11,12 +11,14 @@ import {
   removeMapping,
   unlockAndPut,
 } from "../src/page-cache/filemap.ts";
+import { memfdCreate } from "../src/page-cache/memfd.ts";
 import { createShmemInode } from "../src/page-cache/shmem.ts";
 import { valueEntry } from "../src/page-cache/xarray.ts";
 import { workingsetEviction } from "../src/reclaim/workingset.ts";
 import { trylockPage } from "../src/page-lock.ts";
-import { bytes, diskFile, nodeStat, PAGE, text } from "./files.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { nodeStat } from "./counters.ts";
+import { bytes, diskFile, text } from "./files.ts";
+import { vmMachine, PAGE } from "./vm-machine.ts";
 
 test("a page in the cache is locked, on an LRU, counted, and has the cache's reference besides its owner's", () => {
   const {
@@ -123,16 +125,24 @@ test("a file that is open for reading can't be written", () => {
   expect(() => run(fileWrite(file, 0, bytes("x")))).toThrow("EBADF");
 });
 
-test("a page that is read twice becomes active", () => {
-  const {
-    vm,
-    vm: { memmap },
-  } = vmMachine();
-  const { file, inode } = diskFile(vm, 1);
+test("a page that is read twice becomes active, unless the second read goes on where the first one ended", () => {
+  const { vm } = vmMachine();
+  const { file } = diskFile(vm, 2);
+  for (let at = 0; at < 4; at++) run(fileRead(file, at, 1));
+  expect(nodeStat(vm, "nr_active_file")).toBe(0);
+  run(fileRead(file, PAGE, 1));
   run(fileRead(file, 0, 1));
-  run(fileRead(file, 0, 1));
-  expect(memmap.test(inode.mapping.pages.load(0) as Page, PageFlag.active)).toBe(true);
   expect(nodeStat(vm, "nr_active_file")).toBe(1);
+});
+
+test("writes don't make a page of a disk active, and make one of shmem so", () => {
+  const { vm } = vmMachine();
+  const { file } = diskFile(vm, 1);
+  for (let at = 0; at < 3; at++) run(fileWrite(file, at, bytes("x")));
+  expect([nodeStat(vm, "nr_inactive_file"), nodeStat(vm, "nr_active_file")]).toEqual([1, 0]);
+  const memfd = memfdCreate(vm, "shared", 0);
+  for (let at = 0; at < 3; at++) run(fileWrite(memfd, at, bytes("x")));
+  expect([nodeStat(vm, "nr_inactive_anon"), nodeStat(vm, "nr_active_anon")]).toEqual([0, 1]);
 });
 
 test("a page of shmem doesn't take the place of one that is in swap", () => {

@@ -7,8 +7,8 @@ import { pageAddFileRmap } from "../src/rmap/map-counts.ts";
 import { pageMkclean } from "../src/rmap/page-mkclean.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import type { Vma } from "../src/vma/vma.ts";
-import { entryAt, fileAt, mapAt, mmOf, RW, touchFile } from "./hand-mapped.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { entryAt, fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
+import { vmMachine, mmOf } from "./vm-machine.ts";
 
 const AT = 0x10_0000;
 const WRITTEN = Pte.present | Pte.write | Pte.dirty | Pte.accessed;

@@ -7,8 +7,8 @@ import { EntryKind, Pte, swapFlags } from "../src/page-table/pte.ts";
 import { pagemap, PageMapBit } from "../src/proc/pagemap.ts";
 import { procPidTable } from "../src/proc/proc-pid.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { fileAt, mapAt, mmOf, RW, touch, touchFile } from "./hand-mapped.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { fileAt, mapAt, RW, touch, touchFile } from "./hand-mapped.ts";
+import { vmMachine, mmOf } from "./vm-machine.ts";
 
 const START = 0x7f00_0000_0000;
 const { present, exclusive, file: fileBit, softDirty, swap } = PageMapBit;

@@ -11,8 +11,8 @@ import {
 } from "../src/page-table/pagewalk.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { entryAt, mapAt, mmOf, RW, touch } from "./hand-mapped.ts";
-import { type VmMachine, vmMachine } from "./vm-machine.ts";
+import { entryAt, mapAt, RW, touch } from "./hand-mapped.ts";
+import { type VmMachine, vmMachine, mmOf } from "./vm-machine.ts";
 
 const START = 0x7f00_0000_0000;
 

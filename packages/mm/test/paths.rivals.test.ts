@@ -31,12 +31,9 @@ import { Prot } from "../src/vma/vm-flags.ts";
 import {
   ANON,
   anyArea,
-  at,
   ELSEWHERE,
   endOfWorld,
   FILE,
-  mmOf,
-  PAGE,
   PAGES,
   PRIVATE_FILE,
   readAll,
@@ -45,6 +42,7 @@ import {
   SHMEM,
   writeAndCheck,
 } from "./rival-world.ts";
+import { pageAt, mmOf, PAGE } from "./vm-machine.ts";
 
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
@@ -54,12 +52,12 @@ type Body = (world: RivalWorld) => Sleeps<unknown>;
 /** Who takes what away. */
 const RIVALS: Readonly<Record<string, Body>> = {
   *munmap(world) {
-    yield* munmap(mmOf(world.parent), at(anyArea(world), 1), 2 * PAGE);
+    yield* munmap(mmOf(world.parent), pageAt(anyArea(world), 1), 2 * PAGE);
   },
   *mprotect(world) {
     const area = anyArea(world);
-    yield* mprotect(mmOf(world.parent), at(area, 1), 2 * PAGE, Prot.NONE);
-    yield* mprotect(mmOf(world.parent), at(area, 1), 2 * PAGE, Prot.READ | Prot.WRITE);
+    yield* mprotect(mmOf(world.parent), pageAt(area, 1), 2 * PAGE, Prot.NONE);
+    yield* mprotect(mmOf(world.parent), pageAt(area, 1), 2 * PAGE, Prot.READ | Prot.WRITE);
   },
   *fork(world) {
     const grandchild = yield* forkProcess(world.child);
@@ -76,7 +74,7 @@ const RIVALS: Readonly<Record<string, Body>> = {
   *migration(world) {
     const { child, random } = world;
     const area = anyArea(world);
-    const addresses = Array.from({ length: PAGES }, (_, i) => at(area, i));
+    const addresses = Array.from({ length: PAGES }, (_, i) => pageAt(area, i));
     const nodes = addresses.map(() => nodeId(random.below(2)));
     yield* movePages(child, addresses, nodes, [], MbindFlag.MOVE_ALL);
   },
@@ -129,7 +127,7 @@ const PATHS: Readonly<Record<string, Body>> = {
   },
   *"madvise(DONTNEED), (FREE) and (COLD)"({ parent }) {
     yield* madvise(mmOf(parent), ANON, 2 * PAGE, Madv.FREE);
-    yield* madvise(mmOf(parent), at(ANON, 2), PAGE, Madv.DONTNEED);
+    yield* madvise(mmOf(parent), pageAt(ANON, 2), PAGE, Madv.DONTNEED);
     yield* madvise(mmOf(parent), SHMEM, PAGES * PAGE, Madv.COLD);
     yield* readAll(parent, ANON);
   },
@@ -137,11 +135,6 @@ const PATHS: Readonly<Record<string, Body>> = {
     yield* mlock(mmOf(parent), ANON, PAGES * PAGE);
     yield* mlock(mmOf(parent), SHMEM, PAGES * PAGE);
     yield* munlock(mmOf(parent), ANON, PAGES * PAGE);
-  },
-  *"a migration"({ parent, random }) {
-    const addresses = [ANON, SHMEM, FILE].flatMap((area) => [at(area, 0), at(area, 1)]);
-    const nodes = addresses.map(() => nodeId(random.below(2)));
-    yield* movePages(parent, addresses, nodes, [], MbindFlag.MOVE_ALL);
   },
   *get_user_pages(world) {
     const { machine, parent } = world;
@@ -203,7 +196,7 @@ const PATHS: Readonly<Record<string, Body>> = {
     yield* mmapLock.downRead();
     let pages;
     try {
-      pages = yield* makeDeviceExclusiveRange(mmOf(parent), ANON, at(ANON, 2), undefined);
+      pages = yield* makeDeviceExclusiveRange(mmOf(parent), ANON, pageAt(ANON, 2), undefined);
     } finally {
       mmapLock.upRead();
     }

@@ -1,17 +1,12 @@
 // Memory of processes in tests about where it is: mapped, filled with bytes that name their page, and looked up by node.
 import { KernelError, type NodeId, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "../src/mm-struct.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import type { Process } from "../src/process/process.ts";
 import { followPage } from "../src/migrate/move-pages.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-
-export function mmOf({ mm, pid }: Process): MmStruct {
-  if (!mm) throw new Error(`process ${pid} has exited`);
-  return mm;
-}
+import { mmOf, pageAt } from "./vm-machine.ts";
 
 /** Maps so many pages of anonymous memory. */
 export function map(process: Process, pages: number, flags: number = MapFlag.PRIVATE): VirtAddr {
@@ -19,14 +14,9 @@ export function map(process: Process, pages: number, flags: number = MapFlag.PRI
   return run(mmap(mmOf(process), request));
 }
 
-/** The address of a page of a range. */
-export function at(start: VirtAddr, page: number): VirtAddr {
-  return (start + page * 4096) as VirtAddr;
-}
-
 /** Writes to each page what it is called. */
 export function* fillTask(process: Process, start: VirtAddr, pages: number): Sleeps<void> {
-  for (let i = 0; i < pages; i++) yield* writeUser(process, at(start, i), nameOf(process, i));
+  for (let i = 0; i < pages; i++) yield* writeUser(process, pageAt(start, i), nameOf(process, i));
 }
 
 export function fill(process: Process, start: VirtAddr, pages: number): void {
@@ -38,7 +28,7 @@ export function* checkTask(process: Process, start: VirtAddr, pages: number, wri
   for (let i = 0; i < pages; i++) {
     const wanted = nameOf(writer, i);
     const bytes = new Uint8Array(wanted.length);
-    const signal = yield* readUser(process, at(start, i), bytes);
+    const signal = yield* readUser(process, pageAt(start, i), bytes);
     if (signal) throw new Error(`page ${i} of process ${process.pid}: ${signal.signo} ${signal.reason}`);
     if (!bytes.every((byte, n) => byte === wanted[n]))
       throw new Error(`page ${i} of process ${process.pid} lost what was written`);
@@ -50,7 +40,7 @@ export function check(process: Process, start: VirtAddr, pages: number, writer =
 }
 
 /** The page at an address. */
-export function pageAt(process: Process, address: VirtAddr): Page {
+export function pageBehind(process: Process, address: VirtAddr): Page {
   const page = followPage(mmOf(process), address);
   if (page === undefined) throw new Error(`no page at 0x${address.toString(16)}`);
   return page;
@@ -60,7 +50,7 @@ export function pageAt(process: Process, address: VirtAddr): Page {
 export function nodesOf(process: Process, start: VirtAddr, pages: number): (NodeId | -1)[] {
   const mm = mmOf(process);
   return Array.from({ length: pages }, (_, i) => {
-    const page = followPage(mm, at(start, i));
+    const page = followPage(mm, pageAt(start, i));
     return page === undefined ? -1 : mm.vm.memmap.nodeOf(page);
   });
 }

@@ -5,8 +5,8 @@ import { exitProcess } from "../src/process/exit.ts";
 import { procPidTable } from "../src/proc/proc-pid.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { busybox, captured } from "./busybox.ts";
-import { fileAt, mapAt, mmOf, RW } from "./hand-mapped.ts";
-import { type VmMachine, vmMachine } from "./vm-machine.ts";
+import { fileAt, mapAt, RW } from "./hand-mapped.ts";
+import { type VmMachine, vmMachine, mmOf } from "./vm-machine.ts";
 
 function mountedOn(machine: VmMachine): Vfs {
   const vfs = new Vfs();

@@ -6,8 +6,8 @@ import { procPidTable } from "../src/proc/proc-pid.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { captured } from "./busybox.ts";
-import { mapAt, mmOf, touch } from "./hand-mapped.ts";
-import { type VmMachine, vmMachine } from "./vm-machine.ts";
+import { mapAt, touch } from "./hand-mapped.ts";
+import { type VmMachine, vmMachine, mmOf } from "./vm-machine.ts";
 
 const START = 0x7f00_0000_0000;
 

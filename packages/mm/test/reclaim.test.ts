@@ -15,7 +15,8 @@ import { mlock } from "../src/vma/mlock.ts";
 import { diskFile } from "./files.ts";
 import { hotplugVmMachine } from "./hotplug-vm-machine.ts";
 import { check, fill, map, nodesOf } from "./placed-memory.ts";
-import { mmOf, PAGE, type ShortMachine, shortMachine } from "./short-machine.ts";
+import { type ShortMachine, shortMachine } from "./short-machine.ts";
+import { mmOf, PAGE } from "./vm-machine.ts";
 
 function pageOf(process: Process, address: VirtAddr): Page {
   const { pageTable } = mmOf(process);

@@ -15,8 +15,8 @@ import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
 import { hotplugVmMachine, type HotplugVmMachine } from "./hotplug-vm-machine.ts";
+import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
 
-export const PAGE = 4096;
 /** Pages of each area. */
 export const PAGES = 4;
 export const ANON = virtAddr(0x1000_0000);
@@ -26,6 +26,8 @@ export const PRIVATE_FILE = virtAddr(0x4000_0000);
 /** Where an area goes that is moved. */
 export const ELSEWHERE = virtAddr(0x5000_0000);
 const AREAS: readonly VirtAddr[] = [ANON, SHMEM, FILE, PRIVATE_FILE];
+
+const CONTENTS = Uint8Array.from({ length: PAGES * PAGE }, (_, i) => i % 127);
 
 export interface RivalWorld {
   readonly machine: HotplugVmMachine;
@@ -55,8 +57,7 @@ export function rivalWorld(seed: number): RivalWorld {
   const freeAtStart = machine.freePages();
   const memfd = memfdCreate(vm, "rival", 0);
   run(truncate(memfd.host, PAGES * PAGE));
-  const contents = Uint8Array.from({ length: PAGES * PAGE }, (_, i) => i % 127);
-  const file = new OpenFile(createDiskFile(vm, 9, contents), {
+  const file = new OpenFile(createDiskFile(vm, 9, CONTENTS), {
     path: "/rival",
     writable: true,
     vmOps: fileVmOps,
@@ -65,7 +66,7 @@ export function rivalWorld(seed: number): RivalWorld {
   const mm = mmOf(parent);
   for (const area of AREAS) run(mapArea(mm, area, area === SHMEM ? memfd : area === ANON ? undefined : file));
   for (const area of AREAS)
-    for (let i = 0; i < PAGES - 1; i++) run(writeUser(parent, at(area, i), Uint8Array.of(i + 1)));
+    for (let i = 0; i < PAGES - 1; i++) run(writeUser(parent, pageAt(area, i), Uint8Array.of(i + 1)));
   const child = run(forkProcess(parent));
   return { machine, random: new Random(seed), parent, child, memfd, file, block, freeAtStart };
 }
@@ -79,15 +80,6 @@ export function endOfWorld({ machine, memfd, file }: RivalWorld): void {
   }
 }
 
-export function mmOf(process: Process): MmStruct {
-  if (!process.mm) throw new Error(`process ${process.pid} has exited`);
-  return process.mm;
-}
-
-export function at(area: VirtAddr, page: number): VirtAddr {
-  return virtAddr(area + page * PAGE);
-}
-
 export function anyArea({ random }: RivalWorld): VirtAddr {
   return AREAS[random.below(AREAS.length)] as VirtAddr;
 }
@@ -96,8 +88,8 @@ export function anyArea({ random }: RivalWorld): VirtAddr {
 export function* writeAndCheck(process: Process, area: VirtAddr, byte: number): Sleeps<void> {
   const into = new Uint8Array(1);
   for (let i = 0; i < PAGES; i++) {
-    if (yield* writeUser(process, at(area, i), Uint8Array.of(byte))) return;
-    if (yield* readUser(process, at(area, i), into)) return;
+    if (yield* writeUser(process, pageAt(area, i), Uint8Array.of(byte))) return;
+    if (yield* readUser(process, pageAt(area, i), into)) return;
     if (area === ANON && into[0] !== byte && process.mm && !process.mm.unstable)
       throw new Error(`page ${i} reads ${into[0]} behind a write of ${byte}`);
   }
@@ -105,7 +97,7 @@ export function* writeAndCheck(process: Process, area: VirtAddr, byte: number): 
 
 /** Reads every page of an area, as far as it is mapped. */
 export function* readAll(process: Process, area: VirtAddr): Sleeps<void> {
-  for (let i = 0; i < PAGES; i++) if (yield* readUser(process, at(area, i), new Uint8Array(1))) return;
+  for (let i = 0; i < PAGES; i++) if (yield* readUser(process, pageAt(area, i), new Uint8Array(1))) return;
 }
 
 function* mapArea(mm: MmStruct, address: VirtAddr, file: OpenFile | undefined): Sleeps<void> {

@@ -11,9 +11,9 @@ import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { Vma } from "../src/vma/vma.ts";
 import { linkVma } from "../src/vma/link.ts";
-import { fileAt, mapAt, mmOf, RW, touch, touchFile } from "./hand-mapped.ts";
+import { fileAt, mapAt, RW, touch, touchFile } from "./hand-mapped.ts";
 import { BASE, entryOf, pageOf, setEntryFlags, withMemory, write } from "./moving.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf } from "./vm-machine.ts";
 
 /** Where a walk looks for a page, as `mm:address`. */
 function places(vm: Vm, page: Page): string[] {

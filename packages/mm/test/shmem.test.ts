@@ -19,8 +19,9 @@ import { tryToUnmap } from "../src/rmap/try-to-unmap.ts";
 import type { Vm } from "../src/vm.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
-import { bytes, event, map, mmOf, nodeStat, PAGE, read, readSignal, text, write } from "./files.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { event, nodeStat } from "./counters.ts";
+import { bytes, map, read, readSignal, text, write } from "./files.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 function tmpfsFile(vm: Vm, maxPages?: number): { inode: ShmemInode; file: OpenFile } {
   const inode = createShmemInode(vm, new ShmemMount({ major: 0, minor: 30 }, maxPages));
@@ -161,6 +162,21 @@ test("without swap a page of shmem stays, dirty", () => {
   run(fileWrite(file, 0, bytes("stays")));
   expect(swapOut(vm, inode, 0)).toBe(false);
   expect(text(run(fileRead(file, 0, 5)))).toBe("stays");
+});
+
+test("what is cut off a page that is in swap reads as zeros when the file grows again, and so does a hole in one", () => {
+  const { vm } = vmMachine();
+  vm.swap.swapon({ path: "/dev/swap", size: MiB });
+  const { file, inode } = tmpfsFile(vm);
+  run(fileWrite(file, 0, bytes("kept cut")));
+  swapOut(vm, inode, 0);
+  run(truncate(inode, 4));
+  run(truncate(inode, 8));
+  expect(text(run(fileRead(file, 0, 8)))).toBe("kept\0\0\0\0");
+  swapOut(vm, inode, 0);
+  run(punchHole(inode, 1, 3));
+  expect(text(run(fileRead(file, 0, 4)))).toBe("k\0\0t");
+  assertInvariants(vm, vmInvariants);
 });
 
 test("what is in swap goes with the part of the file that it is of, and with the file", () => {

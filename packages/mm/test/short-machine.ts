@@ -9,9 +9,7 @@ import type { SwapDevice } from "../src/swap/swap-device.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap, type MmapRequest } from "../src/vma/mmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { type VmMachine, vmMachine, type VmMachineOptions } from "./vm-machine.ts";
-
-export const PAGE = 4096;
+import { mmOf, PAGE, pageAt, type VmMachine, vmMachine, type VmMachineOptions } from "./vm-machine.ts";
 
 export interface ShortMachine extends VmMachine {
   /** The device, where one was asked for. */
@@ -63,15 +61,6 @@ export function shortMachine({
     stat: (item) => memory.nodes.reduce((sum, node) => sum + (node?.stat[item] ?? 0), 0),
     log: () => kernel.log.records.map(({ text }) => text).join("\n"),
   };
-}
-
-export function mmOf(process: Process): NonNullable<Process["mm"]> {
-  if (!process.mm) throw new Error(`process ${process.pid} has no memory any more`);
-  return process.mm;
-}
-
-export function pageAt(start: VirtAddr, page: number): VirtAddr {
-  return (start + page * PAGE) as VirtAddr;
 }
 
 function anonymous(pages: number, type: number): MmapRequest {

@@ -11,8 +11,8 @@ import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { busybox, captured } from "./busybox.ts";
-import { entryAt, fileAt, mapAt, mmOf, RW, touch, touchFile } from "./hand-mapped.ts";
-import { type VmMachine, vmMachine } from "./vm-machine.ts";
+import { entryAt, fileAt, mapAt, RW, touch, touchFile } from "./hand-mapped.ts";
+import { type VmMachine, vmMachine, mmOf } from "./vm-machine.ts";
 
 const START = 0x7f00_0000_0000;
 

@@ -10,7 +10,8 @@ import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { reclaimPages } from "../src/reclaim/reclaim-pages.ts";
-import { mmOf, pageAt, type ShortMachine, shortMachine } from "./short-machine.ts";
+import { type ShortMachine, shortMachine } from "./short-machine.ts";
+import { mmOf, pageAt } from "./vm-machine.ts";
 
 interface Entry {
   readonly value: number;

@@ -26,7 +26,8 @@ import { reclaimPages } from "../src/reclaim/reclaim-pages.ts";
 import { swapInvariants } from "../src/swap/invariants.ts";
 import { swapoff } from "../src/swap/swapoff.ts";
 import { munmap } from "../src/vma/munmap.ts";
-import { mmOf, PAGE, pageAt, type ShortMachine, shortMachine } from "./short-machine.ts";
+import { type ShortMachine, shortMachine } from "./short-machine.ts";
+import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
 
 /** Half of them for each case: the cases overlap. */
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 2;

@@ -11,7 +11,8 @@ import { swapInvariants } from "../src/swap/invariants.ts";
 import { swapoff } from "../src/swap/swapoff.ts";
 import { swapsText } from "../src/swap/swaps-text.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
-import { type ShortMachine, mmOf, PAGE, shortMachine } from "./short-machine.ts";
+import { type ShortMachine, shortMachine } from "./short-machine.ts";
+import { mmOf, PAGE } from "./vm-machine.ts";
 
 function errnoOf(action: () => unknown): string {
   try {
@@ -101,6 +102,8 @@ test("a page in the swap cache knows its slot, the slot knows the page, and the 
   expect(vm.memmap.private(page)).toBe(1);
   expect(vm.swap.cache.lookup(0, 1)).toBe(page);
   expect(vm.memmap.refcount(page)).toBe(2);
+  // Nothing is written there yet.
+  expect(vm.memmap.test(page, PageFlag.dirty)).toBe(true);
   expect([machine.stat(NodeStat.nr_swapcached), machine.stat(NodeStat.nr_file_pages)]).toEqual([1, 1]);
   expect(vm.swap.freeSwap(page)).toBe(true);
   expect(vm.swap.cache.lookup(0, 1)).toBe(NULL_PAGE);
@@ -208,4 +211,17 @@ test("a cgroup that may have no more swap keeps its pages", () => {
   expect(machine.event("pswpout")).toBe(100);
   machine.run(exitProcess(process));
   expect(returned).toBe(100);
+});
+
+test("a priority that nobody asked for is given back: the devices behind it move up", () => {
+  const { vm, run } = shortMachine();
+  for (const path of ["/dev/a", "/dev/b"]) vm.swap.swapon({ path, size: MiB });
+  run(swapoff(vm, "/dev/a"));
+  vm.swap.swapon({ path: "/dev/c", size: MiB });
+  expect(vm.swap.devices.map(({ path, priority }) => [path, priority])).toEqual(
+    expect.arrayContaining([
+      ["/dev/b", -2],
+      ["/dev/c", -3],
+    ]),
+  );
 });

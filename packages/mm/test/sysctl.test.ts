@@ -1,7 +1,10 @@
 import { Vfs } from "@hetmem/vfs";
-import { MiB } from "@hetmem/kernel";
+import { MiB, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
+import { fileRead } from "../src/page-cache/file-io.ts";
 import { sysctlTables } from "../src/proc/sysctl.ts";
+import { changedCounters } from "./counters.ts";
+import { diskFile } from "./files.ts";
 import { vmMachine } from "./vm-machine.ts";
 
 function administrator() {
@@ -89,4 +92,19 @@ test("/proc/swaps lists what is swapped to, in columns of tabs", () => {
   expect(read("/proc/swaps").split("\n")[1]).toBe(
     "/dev/vda                                partition\t65532\t\t0\t\t-2",
   );
+});
+
+test("drop_caches drops pages of files for 1 and 3, can't be read, and takes 1 to 4", () => {
+  const { read, vm, write } = administrator();
+  const { file } = diskFile(vm, 4);
+  const dropped = (what: string): Readonly<Record<string, number>> => {
+    run(fileRead(file, 0, 1));
+    return changedCounters(vm, () => write("/proc/sys/vm/drop_caches", what));
+  };
+  const pages = { nr_file_pages: -4, nr_inactive_file: -4, nr_zone_inactive_file: -4 };
+  expect(dropped("1\n")).toEqual({ drop_pagecache: 1, ...pages });
+  expect(dropped("2\n")).toEqual({ drop_slab: 1 });
+  expect(dropped("3\n")).toEqual({ drop_pagecache: 1, drop_slab: 1, ...pages });
+  expect(() => dropped("5\n")).toThrow("EINVAL");
+  expect(() => read("/proc/sys/vm/drop_caches")).toThrow("EACCES");
 });

@@ -2,6 +2,8 @@ import { MiB, nodeId, type Page, run } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_USER, NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
+import { handleMmFault } from "../src/fault/handle-mm-fault.ts";
+import { FaultFlag, VmFault } from "../src/fault/vm-fault.ts";
 import { getUserPages } from "../src/gup/gup.ts";
 import { type PageCharging, uncharged } from "../src/charging.ts";
 import { Pte } from "../src/page-table/pte.ts";
@@ -9,10 +11,11 @@ import { exitProcess } from "../src/process/exit.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { Madv } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
-import { event, mmOf, nodeStat, PAGE, read, write } from "./files.ts";
-import { at, mapPages } from "./mappings.ts";
+import { event, nodeStat } from "./counters.ts";
+import { read, write } from "./files.ts";
+import { at, mapPages, vmaAt } from "./mappings.ts";
 import { expectAllSound, fill, hugeAt, hugeMachine, PARTS, smallAt, wholeMappings, withHuge } from "./thp.ts";
-import type { VmMachine } from "./vm-machine.ts";
+import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
 
 const HUGE = PARTS * PAGE;
 
@@ -75,7 +78,11 @@ test("the ends of a mapping that aren't whole 2 MiB get small pages", () => {
   const process = machine.spawn();
   mapPages(process, 500, PARTS + 24);
   for (const page of [500, 512, 1030]) write(process, at(page), "x");
-  expect([500, 512, 1030].map((page) => hugeAt(process, at(page)) !== undefined)).toEqual([false, true, false]);
+  expect([500, 512, 1030].map((page) => hugeAt(process, at(page)) !== undefined)).toEqual([
+    false,
+    true,
+    false,
+  ]);
   expect(mmOf(process).rssPages).toBe(514);
   expectAllSound(machine);
 });
@@ -95,14 +102,17 @@ test.each([
   ["madvise", Madv.NORMAL, false],
   ["always", Madv.NORMAL, true],
   ["always", Madv.NOHUGEPAGE, false],
-] as const)("with %s enabled and advice %i given, whether there are huge pages is %s", (mode, advice, huge) => {
-  const { spawn } = hugeMachine({ tunables: { transparentHugepage: mode } });
-  const process = spawn();
-  mapPages(process, 0, PARTS);
-  run(madvise(mmOf(process), at(0), HUGE, advice));
-  write(process, at(0), "x");
-  expect(hugeAt(process, at(0)) !== undefined).toBe(huge);
-});
+] as const)(
+  "with %s enabled and advice %i given, whether there are huge pages is %s",
+  (mode, advice, huge) => {
+    const { spawn } = hugeMachine({ tunables: { transparentHugepage: mode } });
+    const process = spawn();
+    mapPages(process, 0, PARTS);
+    run(madvise(mmOf(process), at(0), HUGE, advice));
+    write(process, at(0), "x");
+    expect(hugeAt(process, at(0)) !== undefined).toBe(huge);
+  },
+);
 
 test("where no 2 MiB are free in one piece a small page does, and the fallback is counted", () => {
   const machine = hugeMachine({ nodes: [16 * MiB] });
@@ -132,6 +142,19 @@ test("where the cgroup has no room for 2 MiB a small page does, and that is coun
   expect(event(machine.vm, "thp_fault_fallback_charge")).toBe(1);
   run(munmap(mmOf(process), at(0), HUGE));
   expect(machine.freePages()).toBe(before);
+});
+
+test("a fault that gets neither a huge page nor a table for small ones is out of memory", () => {
+  const machine = hugeMachine();
+  const process = machine.spawn();
+  withHuge(process);
+  mapPages(process, PARTS, PARTS);
+  machine.kernel.faults.point("fail_page_alloc").arm({ probability: 100 });
+  const fault = handleMmFault(vmaAt(process, PARTS), at(PARTS), FaultFlag.WRITE);
+  expect(run(fault)).toBe(VmFault.OOM);
+  machine.kernel.faults.point("fail_page_alloc").disarm();
+  write(process, at(PARTS), "later");
+  expectAllSound(machine);
 });
 
 test("a huge page comes from the node where its process runs", () => {

@@ -16,7 +16,8 @@ import { madvise } from "../src/vma/madvise.ts";
 import { Madv } from "../src/vma/map-flags.ts";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { nodeId } from "@hetmem/kernel";
-import { event, mmOf, nodeStat, PAGE, read, write } from "./files.ts";
+import { event, nodeStat } from "./counters.ts";
+import { read, write } from "./files.ts";
 import { at, mapPages } from "./mappings.ts";
 import {
   differing,
@@ -28,7 +29,7 @@ import {
   smallAt,
   wholeMappings,
 } from "./thp.ts";
-import type { VmMachine } from "./vm-machine.ts";
+import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
 
 const HUGE = PARTS * PAGE;
 
@@ -49,9 +50,10 @@ test("a fork maps a huge page in the child too, and neither may write to it any 
   expect([machine.vm.memmap.refcount(head), wholeMappings(machine, head)]).toEqual([2, 2]);
   expect(machine.vm.memmap.test(head, PageFlag.anonExclusive)).toBe(false);
   expect(mmOf(child).rssPages).toBe(512);
-  expect([nodeStat(machine.vm, "nr_anon_pages"), nodeStat(machine.vm, "nr_anon_transparent_hugepages")]).toEqual([
-    512, 512,
-  ]);
+  expect([
+    nodeStat(machine.vm, "nr_anon_pages"),
+    nodeStat(machine.vm, "nr_anon_transparent_hugepages"),
+  ]).toEqual([512, 512]);
   expect(differing(child, 0, PARTS, "both")).toEqual([]);
   expectAllSound(machine);
 });
@@ -137,10 +139,11 @@ test("a huge page that parent and child share moves to another node in parts, fo
   const child = run(forkProcess(process));
   expect(vm.lru.isolate(head)).toBe(true);
   const target = migrationTarget(vm, { node: nodeId(1), gfp: GFP_HIGHUSER_MOVABLE });
-  const { migrated, failed } = run(
-    migratePages(vm, [head], target, MigrateMode.Sync, MigrateReason.Syscall),
+  const { migrated, failed } = run(migratePages(vm, [head], target, MigrateMode.Sync, MigrateReason.Syscall));
+  putbackMovablePages(
+    vm,
+    failed.map(({ page }) => page),
   );
-  putbackMovablePages(vm, failed.map(({ page }) => page));
   expect([migrated, event(vm, "thp_migration_split")]).toEqual([512, 1]);
   const page = smallAt(child, at(100));
   expect(page).toBe(smallAt(process, at(100)));
@@ -163,5 +166,8 @@ test("all memory is free again when parent, child and grandchild have gone, whoe
     expectAllSound(machine);
   }
   expect(machine.freePages()).toBe(before);
-  expect([nodeStat(machine.vm, "nr_anon_pages"), nodeStat(machine.vm, "nr_anon_transparent_hugepages")]).toEqual([0, 0]);
+  expect([
+    nodeStat(machine.vm, "nr_anon_pages"),
+    nodeStat(machine.vm, "nr_anon_transparent_hugepages"),
+  ]).toEqual([0, 0]);
 });

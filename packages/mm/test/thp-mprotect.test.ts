@@ -1,6 +1,5 @@
 import { run, type VirtAddr } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { Foll } from "../src/gup/foll.ts";
 import { getUserPages } from "../src/gup/gup.ts";
 import { changeProtNuma } from "../src/migrate/numa-balancing.ts";
 import { NO_ENTRY } from "../src/page-table/page-table.ts";
@@ -12,9 +11,11 @@ import type { Process } from "../src/process/process.ts";
 import { writeUser } from "../src/process/access.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { bytes, event, mmOf, PAGE, read, readSignal, write } from "./files.ts";
+import { event } from "./counters.ts";
+import { bytes, read, readSignal, write } from "./files.ts";
 import { at, vmaAt } from "./mappings.ts";
 import { differing, expectAllSound, fill, hugeAt, hugeMachine, PARTS, smallAt, withHuge } from "./thp.ts";
+import { mmOf, PAGE } from "./vm-machine.ts";
 
 const HUGE = PARTS * PAGE;
 
@@ -123,8 +124,7 @@ test("who asks for divided entries gets them, with the pages", () => {
   const process = machine.spawn();
   withHuge(process);
   const head = hugeAt(process, at(0)) as number;
-  expect(Foll.SPLIT_PMD).toBeGreaterThan(0);
-  const [page] = run(getUserPages(mmOf(process), at(0), 1, { splitPmd: true } as never));
+  const [page] = run(getUserPages(mmOf(process), at(0), 1, { splitPmd: true }));
   expect([page, smallAt(process, at(1))]).toEqual([head, head + 1]);
   machine.vm.memmap.putPage(head as never);
   expectAllSound(machine);
@@ -141,7 +141,12 @@ test("pagemap and smaps see the parts of a huge page where they are, alone and s
   expect(second).toBe(PageMapBit.present | PageMapBit.exclusive | PageMapBit.softDirty | frame);
   const alone = new MemSizeStats();
   run(gatherStats(alone, vmaAt(process, 0)));
-  expect([alone.resident, alone.anonymousThp, alone.privateDirty, alone.pss / 4096]).toEqual([HUGE, HUGE, HUGE, HUGE]);
+  expect([alone.resident, alone.anonymousThp, alone.privateDirty, alone.pss / 4096]).toEqual([
+    HUGE,
+    HUGE,
+    HUGE,
+    HUGE,
+  ]);
   run(forkProcess(process));
   const shared = new MemSizeStats();
   run(gatherStats(shared, vmaAt(process, 0)));

@@ -1,7 +1,7 @@
 import { MiB, nodeId, type Page, run, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
-import { deferredSplitScan } from "../src/huge/deferred-split.ts";
+import { deferredSplitScan, shrinkDeferredSplits } from "../src/huge/deferred-split.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { splitHugePmd } from "../src/huge/split-pmd.ts";
 import { pinUserPages } from "../src/gup/gup.ts";
@@ -9,12 +9,14 @@ import { unpinUserPages } from "../src/gup/unpin.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { exitProcess } from "../src/process/exit.ts";
+import { forkProcess } from "../src/process/fork.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
 import { mlock, munlock } from "../src/vma/mlock.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { mremap } from "../src/vma/mremap.ts";
-import { event, mmOf, nodeStat, PAGE, read, write } from "./files.ts";
+import { event, nodeStat } from "./counters.ts";
+import { read, write } from "./files.ts";
 import { at, entryFlags, mapPages, vmaAt } from "./mappings.ts";
 import {
   differing,
@@ -25,9 +27,8 @@ import {
   PARTS,
   smallAt,
   wholeMappings,
-  withHuge,
 } from "./thp.ts";
-import type { VmMachine } from "./vm-machine.ts";
+import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
 
 const HUGE = PARTS * PAGE;
 
@@ -59,7 +60,9 @@ test("an entry that is divided leaves 512 that map the same pages, and the page 
   run(splitHugePmd(vmaAt(process, 0), at(300)));
   expect(hugeAt(process, at(0))).toBeUndefined();
   expect([0, 300, 511].map((page) => smallAt(process, at(page)))).toEqual([head, head + 300, head + 511]);
-  expect([vm.memmap.refcount(head), wholeMappings(machine, head), vm.memmap.compoundOrder(head)]).toEqual([512, 0, 9]);
+  expect([vm.memmap.refcount(head), wholeMappings(machine, head), vm.memmap.compoundOrder(head)]).toEqual([
+    512, 0, 9,
+  ]);
   expect(vm.memmap.mapcount((head + 7) as Page)).toBe(1);
   expect([nodeStat(vm, "nr_anon_pages"), nodeStat(vm, "nr_anon_transparent_hugepages")]).toEqual([512, 0]);
   expect(nodeStat(vm, "nr_page_table_pages")).toBe(tables);
@@ -226,4 +229,62 @@ test("a machine short of memory divides huge pages and swaps their parts out, an
   expect(event(vm, "pswpout")).toBeGreaterThan(0);
   expect(differing(process, 0, 16 * PARTS, "part")).toEqual([]);
   expectAllSound(machine);
+});
+
+test("what FREE is said of in a huge page is divided off, and reclaim drops only that", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const { process, head } = filled(machine);
+  run(madvise(mmOf(process), at(0), 32 * PAGE, Madv.FREE));
+  expect([smallAt(process, at(0)), vm.memmap.test(head, PageFlag.head)]).toEqual([head, false]);
+  expect([event(vm, "pglazyfree"), nodeStat(vm, "nr_inactive_file")]).toEqual([32, 32]);
+  expect(differing(process, 32, 480, "part")).toEqual([]);
+  expectAllSound(machine);
+});
+
+test("a huge page that FREE is said of stays huge, and keeps its contents if it is written again", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  vm.swap.swapon({ path: "/dev/swap", size: 16 * MiB });
+  const { process, head } = filled(machine);
+  run(madvise(mmOf(process), at(0), HUGE, Madv.FREE));
+  expect([hugeAt(process, at(0)), nodeStat(vm, "nr_inactive_file")]).toEqual([head, 512]);
+  write(process, at(1), "again");
+  run(madvise(mmOf(process), at(0), HUGE, Madv.PAGEOUT));
+  expect(read(process, at(2), 6)).toBe("part 2");
+  expectAllSound(machine);
+});
+
+test("a part of a huge page is paged out, and the rest stays", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  vm.swap.swapon({ path: "/dev/swap", size: 16 * MiB });
+  const { process } = filled(machine);
+  run(madvise(mmOf(process), at(100), 10 * PAGE, Madv.PAGEOUT));
+  expect(event(vm, "pswpout")).toBe(10);
+  expect(mmOf(process).rssPages).toBe(502);
+  expect(differing(process, 0, PARTS, "part")).toEqual([]);
+  expectAllSound(machine);
+});
+
+test("a huge page that others map too is not divided for one's advice", () => {
+  const machine = hugeMachine();
+  const { process, head } = filled(machine);
+  run(forkProcess(process));
+  run(madvise(mmOf(process), at(0), 32 * PAGE, Madv.FREE));
+  run(madvise(mmOf(process), at(0), HUGE, Madv.COLD));
+  expect([hugeAt(process, at(0)), event(machine.vm, "pglazyfree")]).toEqual([head, 0]);
+  expectAllSound(machine);
+});
+
+test("urgent reclaim divides the huge pages that wait for it", () => {
+  const machine = hugeMachine();
+  const { vm } = machine;
+  const { process } = filled(machine);
+  run(madvise(mmOf(process), at(0), 500 * PAGE, Madv.DONTNEED));
+  const free = machine.freePages();
+  run(shrinkDeferredSplits(vm, nodeId(0), 12));
+  expect(machine.freePages()).toBe(free);
+  run(shrinkDeferredSplits(vm, nodeId(0), 0));
+  expect(machine.freePages() - free).toBe(500);
 });

@@ -5,11 +5,12 @@ import { expect } from "vitest";
 import { compoundMapcount } from "../src/huge/huge-counts.ts";
 import { hugePmd } from "../src/huge/split-pmd.ts";
 import { NO_ENTRY } from "../src/page-table/page-table.ts";
+import { Pte } from "../src/page-table/pte.ts";
 import type { Process } from "../src/process/process.ts";
 import { coverageInvariants, watchCoverage } from "../src/notifier/coverage.ts";
-import { mmOf, read, write } from "./files.ts";
+import { read, write } from "./files.ts";
 import { at, expectSound, mapPages } from "./mappings.ts";
-import { vmMachine, type VmMachine, type VmMachineOptions } from "./vm-machine.ts";
+import { vmMachine, type VmMachine, type VmMachineOptions, mmOf } from "./vm-machine.ts";
 
 /** Small pages of a huge one. */
 export const PARTS = 512;
@@ -38,7 +39,9 @@ export function hugeAt(process: Process, address: VirtAddr): Page | undefined {
 export function smallAt(process: Process, address: VirtAddr): Page | undefined {
   const { pageTable } = mmOf(process);
   const entry = pageTable.find(address);
-  return entry === NO_ENTRY || pageTable.flags(entry) === 0 ? undefined : (pageTable.value(entry) as Page);
+  const counted =
+    entry !== NO_ENTRY && (pageTable.flags(entry) & (Pte.present | Pte.special)) === Pte.present;
+  return counted ? (pageTable.value(entry) as Page) : undefined;
 }
 
 /** Writes `<what> n` into each of some pages of the region. */

@@ -9,8 +9,9 @@ import { fsyncRange } from "../src/page-cache/writeback.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
-import { bytes, diskFile, map, mmOf, nodeStat, PAGE, read, readSignal, text, write } from "./files.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { nodeStat } from "./counters.ts";
+import { bytes, diskFile, map, read, readSignal, text, write } from "./files.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 test("truncate takes the pages behind the end from those who map them, private copies included", () => {
   const { vm, spawn } = vmMachine();

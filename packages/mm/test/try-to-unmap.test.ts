@@ -16,9 +16,9 @@ import { tryToUnmap, tryToUnmapPoisoned } from "../src/rmap/try-to-unmap.ts";
 import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { deviceMachine } from "./device-machine.ts";
-import { fileAt, mapAt, mmOf, RW, touchFile } from "./hand-mapped.ts";
+import { fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
 import { entryOf, pageOf, read, setEntryFlags, withMemory, write } from "./moving.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmMachine, mmOf } from "./vm-machine.ts";
 
 /** A process with one written page, locked and isolated as reclaim has it. */
 function withPage(flags: number = RW): { vm: Vm; process: Process; page: Page } {

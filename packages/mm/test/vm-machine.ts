@@ -1,10 +1,21 @@
 // A small machine for tests of processes: two nodes with a cpu each, 64 MiB of memory on each unless a case says
 // otherwise, and the process side over it. Its verbs are what a case is written in.
-import { createKernel, type Kernel, MiB, nodeId, physAddr, run, type Sleeps } from "@hetmem/kernel";
+import {
+  createKernel,
+  type Kernel,
+  MiB,
+  nodeId,
+  physAddr,
+  run,
+  type Sleeps,
+  type VirtAddr,
+} from "@hetmem/kernel";
 import { bootMemory, allZones, type Memory } from "@hetmem/zone";
-import { allocMm } from "../src/mm-struct.ts";
+import { allocMm, type MmStruct } from "../src/mm-struct.ts";
 import type { Process } from "../src/process/process.ts";
 import { Vm, type VmOptions } from "../src/vm.ts";
+
+export const PAGE = 4096;
 
 export interface VmMachineOptions extends VmOptions {
   /** Bytes of each node, whole MiB. Two nodes of 64 MiB when absent. */
@@ -46,15 +57,33 @@ export function vmMachine({ nodes = [64 * MiB, 64 * MiB], ...options }: VmMachin
     memory,
     vm,
     run,
-    spawn(comm = "test", node = 0) {
-      const mm = allocMm(vm, nodeId(node));
-      if (!mm) throw new Error("the test machine is full");
-      return vm.processes.add(comm, mm, undefined);
-    },
-    freePages: () =>
-      [...allZones(memory)].reduce(
-        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
-        0,
-      ),
+    spawn: (comm, node) => spawnOn(vm, comm, node),
+    freePages: () => freePagesOf(memory),
   };
+}
+
+/** A process with an empty address space, on a node. */
+export function spawnOn(vm: Vm, comm = "test", node = 0): Process {
+  const mm = allocMm(vm, nodeId(node));
+  if (!mm) throw new Error("the test machine is full");
+  return vm.processes.add(comm, mm, undefined);
+}
+
+/** Free pages of all zones, those on per-cpu lists among them. */
+export function freePagesOf(memory: Memory): number {
+  return [...allZones(memory)].reduce(
+    (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
+    0,
+  );
+}
+
+/** The address space of a process that is alive. */
+export function mmOf({ mm, pid }: Process): MmStruct {
+  if (!mm) throw new Error(`process ${pid} has exited`);
+  return mm;
+}
+
+/** The address of a page of a range. */
+export function pageAt(start: VirtAddr, page: number): VirtAddr {
+  return (start + page * PAGE) as VirtAddr;
 }

@@ -31,9 +31,10 @@ import { mlock, munlock } from "../src/vma/mlock.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { mremap } from "../src/vma/mremap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { mmOf, nodeStat, PAGE, RW } from "./files.ts";
+import { nodeStat } from "./counters.ts";
+import { RW } from "./files.ts";
 import { at, mapPages } from "./mappings.ts";
-import { vmMachine, type VmMachine } from "./vm-machine.ts";
+import { vmMachine, type VmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);

@@ -7,7 +7,8 @@ import { markPageAccessed } from "../src/reclaim/mark-accessed.ts";
 import { LruList } from "../src/reclaim/lru.ts";
 import { noteCost, workingsetEviction, workingsetRefault } from "../src/reclaim/workingset.ts";
 import { diskFile } from "./files.ts";
-import { PAGE, type ShortMachine, shortMachine } from "./short-machine.ts";
+import { type ShortMachine, shortMachine } from "./short-machine.ts";
+import { PAGE } from "./vm-machine.ts";
 
 const NODE = nodeId(0);
 

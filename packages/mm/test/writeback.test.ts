@@ -10,8 +10,9 @@ import { Pte } from "../src/page-table/pte.ts";
 import { writeUser } from "../src/process/access.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
-import { bytes, diskFile, event, map, mmOf, nodeStat, PAGE, text, write, writePending } from "./files.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { event, nodeStat, writePending } from "./counters.ts";
+import { bytes, diskFile, map, text, write } from "./files.ts";
+import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 function onDisk(inode: Inode, index: number, length: number): string {
   return text(inode.store?.block(index).subarray(0, length) ?? bytes("no disk"));

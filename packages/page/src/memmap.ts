@@ -42,6 +42,9 @@ export class MemMap {
   readonly contents: PageContents;
   /** Who takes back the idle pages of each zone. */
   private readonly freePagePorts: (FreePage | undefined)[] = [];
+  /** References at which a page of each zone may be idle, and the most of them. */
+  private readonly idleCounts = new Int32Array(8);
+  private idleCountMax = 0;
   // Not #words: V8 reads a private name at half the speed of a field.
   private readonly words: Int32Array;
 
@@ -60,9 +63,16 @@ export class MemMap {
     this.lists = new PageLists(this.words);
   }
 
-  /** Plugs in who takes back the idle pages of a zone. */
-  setFreePage(zone: number, port: FreePage): void {
+  /**
+   * Plugs in who takes back the idle pages of a zone.
+   *
+   * @param idleCount references at which a page may be idle: he hears of each put that leaves as few or fewer. For RAM
+   *   it's 0; pages of ZONE_DEVICE were idle at 1 until 27674ef6c73f.
+   */
+  setFreePage(zone: number, port: FreePage, idleCount = 0): void {
     this.freePagePorts[zone] = port;
+    this.idleCounts[zone] = idleCount;
+    this.idleCountMax = Math.max(...this.idleCounts);
   }
 
   pfnToPage(frame: Pfn): Page {
@@ -102,10 +112,37 @@ export class MemMap {
     words[start + mapping] = 0;
     words[start + index] = 0;
     words[start + priv] = 0;
-    // All are alike: copying what is there to behind it, twice as much each time, is four times as fast as a loop.
-    for (let done = PAGE_WORDS; start + done < end; done *= 2) {
-      words.copyWithin(start + done, start, Math.min(start + done, end - done));
+    this.repeatFirst(start, end);
+  }
+
+  /**
+   * The same for pages of ZONE_DEVICE: reserved, and each knows its pagemap where other pages are linked to lists.
+   *
+   * @param pagemap number of the pagemap, above 0
+   * @see __init_zone_device_page() in mm/mm_init.c
+   */
+  initDeviceRange(page: Page, pages: number, zone: number, pagemap: number, references: number): void {
+    if (pages <= 0) return;
+    const start = page * PAGE_WORDS;
+    this.initRange(page, 1, zone, PageFlag.reserved, references);
+    this.words[start + lruNext] = pagemap;
+    this.words[start + lruPrev] = 0;
+    this.repeatFirst(start, (page + pages) * PAGE_WORDS);
+  }
+
+  /** Number of the pagemap that a page of ZONE_DEVICE belongs to; meaningless for other pages. @see page->pgmap */
+  pagemap(page: Page): number {
+    return this.words[page * PAGE_WORDS + lruNext] as number;
+  }
+
+  /** How many pages of a range within one section have more than so many references. */
+  countReferenced(page: Page, pages: number, references: number): number {
+    const words = this.words.subarray(page * PAGE_WORDS, (page + pages) * PAGE_WORDS);
+    let found = 0;
+    for (let at = refcount; at < words.length; at += PAGE_WORDS) {
+      if ((words[at] as number) > references) found++;
     }
+    return found;
   }
 
   /** Marks the struct pages of a range as not initialised: a read of one is a bug again. @see page_init_poison() */
@@ -178,9 +215,15 @@ export class MemMap {
 
   /** Drops a reference; the last one gives the page back to its zone's owner. @see put_page() in include/linux/mm.h */
   putPage(page: Page): void {
-    if (!this.putPageTestzero(page)) return;
-    const port = this.freePagePorts[this.zoneOf(page)];
-    if (!port) throw new KernelBug(`nobody takes back idle pages of zone ${this.zoneOf(page)}`);
+    const at = page * PAGE_WORDS + refcount;
+    const count = ((this.words[at] as number) - 1) | 0;
+    if (count < 0) this.unreferenced(page);
+    this.words[at] = count;
+    if (count > this.idleCountMax) return;
+    const zone = this.zoneOf(page);
+    if (count > (this.idleCounts[zone] as number)) return;
+    const port = this.freePagePorts[zone];
+    if (!port) throw new KernelBug(`nobody takes back idle pages of zone ${zone}`);
     port(page);
   }
 
@@ -348,6 +391,14 @@ export class MemMap {
   /** Order of the compound page whose head this is, 0 for any other page. @see compound_order() */
   compoundOrder(page: Page): number {
     return this.test(page, PageFlag.head) ? this.private(page) : 0;
+  }
+
+  /** All are alike: copying what is there to behind it, twice as much each time, is four times as fast as a loop. */
+  private repeatFirst(start: number, end: number): void {
+    const { words } = this;
+    for (let done = PAGE_WORDS; start + done < end; done *= 2) {
+      words.copyWithin(start + done, start, Math.min(start + done, end - done));
+    }
   }
 
   private unreferenced(page: Page): never {

@@ -14,7 +14,7 @@ import { vmaPageProt } from "../vma/page-prot.ts";
 import type { FaultContext, Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { allocAnonymous, mapNewAnonymous } from "./anon.ts";
-import { entrySame } from "./handle-mm-fault.ts";
+import { entrySame } from "./fault-context.ts";
 import { FaultFlag, VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
 
 /** Pages that a read fault maps together if they are there: 64 KiB. @see fault_around_bytes */

@@ -3,15 +3,16 @@
 // mm/memory.c.
 import { type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
-import type { Page } from "@hetmem/kernel";
 import { GFP_KERNEL, VmEvent } from "@hetmem/zone";
 import { hugeFault } from "../huge/huge-fault.ts";
+import { hugePmd } from "../huge/split-pmd.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { isNonPresent, Pte } from "../page-table/pte.ts";
 import type { FaultContext, Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
 import { allocAnonymous, fillAnonymous, mapNewAnonymous } from "./anon.ts";
+import { entrySame, faultAt } from "./fault-context.ts";
 import { doFault } from "./file.ts";
 import { handleNonPresent } from "./non-present.ts";
 import { doNumaPage } from "./numa-hint.ts";
@@ -33,26 +34,9 @@ export function* handleMmFault(vma: Vma, realAddress: VirtAddr, flags: number): 
   const huge = yield* hugeFault(vma, realAddress, flags);
   if ((huge & VmFault.FALLBACK) === 0) return huge;
   const entry = yield* ensureEntry(mm, address);
-  if (entry === NO_ENTRY) return pageTable.findPmd(address) === NO_ENTRY ? VmFault.OOM : 0;
-  const fault: FaultContext = {
-    vma,
-    address,
-    realAddress,
-    flags,
-    pgoff: vma.pgoffOf(address),
-    entry,
-    origValue: pageTable.value(entry),
-    origFlags: pageTable.flags(entry),
-    page: NULL_PAGE as Page,
-    cowPage: NULL_PAGE as Page,
-  };
-  return yield* handlePteFault(fault);
-}
-
-/** Whether the entry still holds what the fault began with: others may have run. @see pte_same() */
-export function entrySame({ vma, entry, origValue, origFlags }: FaultContext): boolean {
-  const { pageTable } = vma.mm;
-  return pageTable.value(entry) === origValue && pageTable.flags(entry) === origFlags;
+  // Somebody may have mapped 2 MiB meanwhile.
+  if (entry === NO_ENTRY) return hugePmd(pageTable, address) === NO_ENTRY ? VmFault.OOM : 0;
+  return yield* handlePteFault(faultAt(vma, realAddress, flags, entry));
 }
 
 /** The entry for an address, with reclaim where memory for a table is short; NO_ENTRY when that doesn't help. @see pte_alloc() */
@@ -88,12 +72,14 @@ function* doAnonymousPage(fault: FaultContext): Sleeps<VmFault> {
   const { vm } = vma.mm;
   // A shared mapping without operations can't have pages of its own.
   if ((vma.flags & VmFlag.SHARED) !== 0) return VmFault.SIGBUS;
+  // The OOM killer may have taken what was written here: it must not be read as zeros. @see check_stable_address_space()
+  if (vma.mm.unstable) return VmFault.SIGBUS;
   if (fillAnonymous(vm, vma, address, entry, flags) === 0) return 0;
   const page = yield* allocAnonymous(vma, address);
   if (page === NULL_PAGE) return VmFault.OOM;
   if (!entrySame(fault) || vma.mm.unstable) {
     vm.memmap.putPage(page);
-    return 0;
+    return vma.mm.unstable ? VmFault.SIGBUS : 0;
   }
   mapNewAnonymous(vm, vma, address, entry, page);
   return 0;

@@ -11,7 +11,7 @@ import {
 } from "../page-table/pte.ts";
 import { removeDeviceExclusiveEntry } from "../rmap/device-exclusive.ts";
 import type { FaultContext } from "../vma/vma.ts";
-import { entrySame } from "./handle-mm-fault.ts";
+import { entrySame } from "./fault-context.ts";
 import { doSwapPage } from "./swap-in.ts";
 import { VmFault } from "./vm-fault.ts";
 

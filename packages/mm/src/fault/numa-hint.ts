@@ -7,7 +7,7 @@ import { migrateMisplacedPage, mpolMisplaced } from "../migrate/numa-balancing.t
 import { isOrdinaryPage } from "../migrate/queue-pages.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { FaultContext } from "../vma/vma.ts";
-import { entrySame } from "./handle-mm-fault.ts";
+import { entrySame } from "./fault-context.ts";
 import type { VmFault } from "./vm-fault.ts";
 
 /** mmap lock held for reading. @see do_numa_page() */

@@ -4,7 +4,7 @@ import type { Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import type { FaultContext } from "../vma/vma.ts";
 import { doPageMkwrite, faultDirtySharedPage } from "./file.ts";
-import { entrySame } from "./handle-mm-fault.ts";
+import { entrySame } from "./fault-context.ts";
 import { VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
 import { wpPageReuse } from "./write-protect.ts";
 

@@ -13,7 +13,7 @@ import { readSwapCache } from "../swap/read-swap-cache.ts";
 import { swapEntry } from "../swap/swap-entry.ts";
 import type { FaultContext, Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import { entrySame } from "./handle-mm-fault.ts";
+import { entrySame } from "./fault-context.ts";
 import { FaultFlag, VmFault } from "./vm-fault.ts";
 import { doWpPage } from "./write-protect.ts";
 

@@ -1,10 +1,9 @@
 // A process touched an address that its page table doesn't give it: it gets the page, or a signal. Kernel counterpart:
 // do_user_addr_fault() in arch/x86/mm/fault.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";
 import type { Signal, SignalCode } from "../process/signal.ts";
-import { expandStack } from "../vma/stack.ts";
+import { findExtendVma } from "../vma/stack.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { faultFast } from "./fault-fast.ts";
@@ -23,7 +22,7 @@ export function* userFault(process: Process, address: VirtAddr, flags: number): 
     return deliver(process, "SIGSEGV", "SEGV_MAPERR", address, "the process has no address space any more");
   if (faultFast(mm, address, flags | FaultFlag.USER) === 0) return undefined;
   yield* mm.mmapLock.downRead();
-  const vma = findVma(mm, address);
+  const vma = yield* findExtendVma(mm, address);
   const bad = badArea(vma, flags);
   if (!vma || bad) {
     mm.mmapLock.upRead();
@@ -34,13 +33,6 @@ export function* userFault(process: Process, address: VirtAddr, flags: number): 
   mm.mmapLock.upRead();
   if (process.killed) return process.signals.findLast((signal) => signal.signo === "SIGKILL");
   return (result & VM_FAULT_ERROR) === 0 ? undefined : yield* faultError(process, address, result);
-}
-
-/** The mapping of an address; a stack grows down to it. */
-function findVma(mm: MmStruct, address: VirtAddr): Vma | undefined {
-  const vma = mm.vmas.findFrom(address);
-  if (!vma || address >= vma.start) return vma;
-  return (vma.flags & VmFlag.GROWSDOWN) !== 0 && expandStack(vma, address) ? vma : undefined;
 }
 
 /** @see access_error() */

@@ -1,19 +1,19 @@
 // A write to a page that is mapped read-only: the process gets it back writable when nobody else has it, and a copy
 // otherwise. Kernel counterpart: do_wp_page(), wp_page_copy() in mm/memory.c.
-import { type Page, type Sleeps } from "@hetmem/kernel";
+import { type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
 import { trylockPage, unlockPage } from "../page-lock.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
+import { entryPage, Pte, specialPfn } from "../page-table/pte.ts";
 import { pageAnon, pageMoveAnonRmap, pageRemoveRmap } from "../rmap/map-counts.ts";
 import { rssKind } from "../unmap/zap.ts";
 import { munlockVmaPage } from "../vma/mlock-page.ts";
 import type { FaultContext } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { allocAnonymous, mapNewAnonymous } from "./anon.ts";
-import { entrySame } from "./handle-mm-fault.ts";
+import { entrySame } from "./fault-context.ts";
 import { wpPageShared, wpPfnShared } from "./shared-write.ts";
 import { FaultFlag, VmFault } from "./vm-fault.ts";
 
@@ -28,8 +28,12 @@ export function* doWpPage(fault: FaultContext): Sleeps<VmFault> {
   const page = (origFlags & (Pte.special | Pte.devmap)) !== 0 ? (NULL_PAGE as Page) : entryPage(origValue);
   if ((vma.flags & VmFlag.SHARED) !== 0 && (flags & FaultFlag.UNSHARE) === 0)
     return page === NULL_PAGE ? yield* wpPfnShared(fault) : yield* wpPageShared(fault, page);
-  if (page !== NULL_PAGE && pageAnon(vm, page) && becomeExclusive(fault, page)) {
-    if ((flags & FaultFlag.UNSHARE) === 0) wpPageReuse(fault);
+  const anon = page !== NULL_PAGE && pageAnon(vm, page);
+  const unshare = (flags & FaultFlag.UNSHARE) !== 0;
+  // What isn't anonymous is nobody's own, and needn't become so.
+  if (unshare && !anon) return 0;
+  if (anon && becomeExclusive(fault, page)) {
+    if (!unshare) wpPageReuse(fault);
     return 0;
   }
   return yield* wpPageCopy(fault, page);
@@ -71,7 +75,7 @@ function* wpPageCopy(fault: FaultContext, old: Page): Sleeps<VmFault> {
     if (old !== NULL_PAGE) memmap.putPage(oldHead);
     return VmFault.OOM;
   }
-  if (old !== NULL_PAGE) memmap.contents.copy(fresh, old);
+  copyContents(fault, fresh, old);
   const end = (address + 4096) as typeof address;
   const range: MmuNotifierRange = { mm, start: address, end, event: MmuNotifyEvent.Clear };
   yield* invalidateRangeStart(range);
@@ -81,6 +85,8 @@ function* wpPageCopy(fault: FaultContext, old: Page): Sleeps<VmFault> {
       mm.rss[kind] = (mm.rss[kind] as number) - 1;
     }
     mapNewAnonymous(vm, vma, address, entry, fresh);
+    // It was only to become the process's own: the first write is still to come, and is heard of.
+    if ((fault.flags & FaultFlag.UNSHARE) !== 0) mm.pageTable.setFlags(entry, unshared(fault));
     if (old !== NULL_PAGE) {
       pageRemoveRmap(vm, old);
       munlockVmaPage(old, vma);
@@ -92,4 +98,22 @@ function* wpPageCopy(fault: FaultContext, old: Page): Sleeps<VmFault> {
   yield* invalidateRangeEnd(range);
   if (old !== NULL_PAGE) vm.pages.put(oldHead);
   return 0;
+}
+
+function unshared({ origFlags }: FaultContext): number {
+  return Pte.present | Pte.accessed | (origFlags & Pte.softDirty);
+}
+
+/** What the process sees at the address: a page's contents, also of a device's, and ones where no memory answers. @see __wp_page_copy_user() */
+function copyContents(fault: FaultContext, fresh: Page, old: Page): void {
+  const { vma, origValue, origFlags } = fault;
+  const { memmap, zeroPfn } = vma.mm.vm;
+  if (old !== NULL_PAGE) return memmap.contents.copy(fresh, old);
+  // Nobody holds what isn't counted: it may have gone while memory was waited for, and then so has the entry.
+  if (!entrySame(fault)) return;
+  if ((origFlags & Pte.special) === 0) return memmap.contents.copy(fresh, entryPage(origValue));
+  const frame = specialPfn(origValue, origFlags);
+  if (frame === zeroPfn) return;
+  if (memmap.pfnValid(frame)) memmap.contents.copy(fresh, memmap.pfnToPage(frame));
+  else memmap.contents.write(fresh, 0, new Uint8Array(PAGE_SIZE).fill(0xff));
 }

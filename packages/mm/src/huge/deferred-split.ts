@@ -7,6 +7,9 @@ import { trylockPage, unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
 import { splitHugePage } from "./split-page.ts";
 
+/** Fewer than these aren't worth a look, as long as there is time. @see SHRINK_BATCH */
+const SHRINK_BATCH = 128;
+
 /** Heads, the one that has waited longest first. @see struct deferred_split */
 export class DeferredSplits {
   private readonly queue = new Set<Page>();
@@ -27,10 +30,6 @@ export class DeferredSplits {
     return this.queue.has(head);
   }
 
-  get size(): number {
-    return this.queue.size;
-  }
-
   [Symbol.iterator](): Iterator<Page> {
     return this.queue.values();
   }
@@ -39,6 +38,13 @@ export class DeferredSplits {
 /** @see deferred_split_huge_page() */
 export function deferSplit(vm: Vm, head: Page): void {
   if (vm.deferredSplits.add(head)) vm.memory.allocator.countEvent(VmEvent.thp_deferred_split_page, 1);
+}
+
+/** What a round of reclaim on a node does about them: nothing before it becomes urgent, unless there are many. @see do_shrink_slab() */
+export function* shrinkDeferredSplits(vm: Vm, node: NodeId, priority: number): Sleeps<void> {
+  const waiting = waitingOn(vm, node).length;
+  const share = (waiting >> priority) * 2;
+  if (waiting > 0 && (share >= waiting || share >= SHRINK_BATCH)) yield* deferredSplitScan(vm, node, share);
 }
 
 /**
@@ -50,9 +56,8 @@ export function deferSplit(vm: Vm, head: Page): void {
  */
 export function* deferredSplitScan(vm: Vm, node: NodeId, most: number): Sleeps<number> {
   const { memmap } = vm;
-  const waiting = [...vm.deferredSplits].filter((head) => memmap.nodeOf(head) === node).slice(0, most);
   let split = 0;
-  for (const head of waiting) {
+  for (const head of waitingOn(vm, node).slice(0, most)) {
     yield condResched;
     // It may be gone by now, or be somebody else's small page.
     if (!vm.deferredSplits.has(head) || !memmap.getPageUnlessZero(head)) continue;
@@ -63,4 +68,8 @@ export function* deferredSplitScan(vm: Vm, node: NodeId, most: number): Sleeps<n
     vm.pages.put(head);
   }
   return split;
+}
+
+function waitingOn({ deferredSplits, memmap }: Vm, node: NodeId): Page[] {
+  return [...deferredSplits].filter((head) => memmap.nodeOf(head) === node);
 }

@@ -8,7 +8,7 @@ import { allocUncharged, tryAllocUncharged } from "../migrate/policy-alloc.ts";
 import { Rss } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
-import { mlockVmaPage } from "../vma/mlock-page.ts";
+import { mlockVmaHuge } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { transhugeVmaSuitable } from "./eligibility.ts";
@@ -34,7 +34,8 @@ export function* doHugePmdAnonymousPage(vma: Vma, address: VirtAddr, flags: numb
   if (page === NULL_PAGE) return VmFault.FALLBACK;
   if (pageTable.flags(pmd) !== 0 || mm.unstable) {
     vm.memmap.putPage(page);
-    return 0;
+    // The OOM killer may have taken what was written here: it must not be read as zeros.
+    return mm.unstable ? VmFault.SIGBUS : 0;
   }
   if (!pageTable.deposit()) {
     vm.memmap.putPage(page);
@@ -54,7 +55,7 @@ export function mapNewHuge(vma: Vma, address: VirtAddr, pmd: number, page: Page)
   const { pageTable, vm } = vma.mm;
   hugeAddNewAnonRmap(vm, page, vma, address);
   vm.lru.add(page);
-  mlockVmaPage(page, vma);
+  mlockVmaHuge(page, vma);
   const written = Pte.dirty | Pte.softDirty | ((vma.flags & VmFlag.WRITE) !== 0 ? Pte.write : 0);
   pageTable.set(pmd, page, Pte.present | Pte.huge | Pte.accessed | written);
 }

@@ -2,14 +2,15 @@
 // Kernel counterpart: create_huge_pmd(), wp_huge_pmd() and their caller __handle_mm_fault() in mm/memory.c;
 // huge_pmd_set_accessed() and do_huge_pmd_numa_page() in mm/huge_memory.c. Not modelled: the huge zero page (a read maps
 // the small one, which takes as little memory) and 1 GiB entries.
-import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
-import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import type { Sleeps, VirtAddr } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
+import { faultAt } from "../fault/fault-context.ts";
 import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
 import { migrateMisplacedPage, mpolMisplaced } from "../migrate/numa-balancing.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
-import type { FaultContext, Vma } from "../vma/vma.ts";
+import type { Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
 import { hugepageVmaCheck } from "./eligibility.ts";
 import { doHugePmdAnonymousPage } from "./huge-anon.ts";
@@ -38,7 +39,9 @@ export function* hugeFault(vma: Vma, address: VirtAddr, flags: number): Sleeps<V
 /** @see create_huge_pmd() */
 function* createHugePmd(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault> {
   if (vma.ops?.hugeFault) return yield* faultOfDriver(vma, address, flags);
-  return hugepageVmaCheck(vma, "fault") ? yield* doHugePmdAnonymousPage(vma, address, flags) : VmFault.FALLBACK;
+  return hugepageVmaCheck(vma, "fault")
+    ? yield* doHugePmdAnonymousPage(vma, address, flags)
+    : VmFault.FALLBACK;
 }
 
 /** @see wp_huge_pmd() */
@@ -57,20 +60,7 @@ function* faultOfDriver(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<
   const { pageTable } = vma.mm;
   const entry = pageTable.ensurePmd(realAddress);
   if (entry === NO_ENTRY || !vma.ops?.hugeFault) return VmFault.FALLBACK;
-  const address = (realAddress - (realAddress % 4096)) as VirtAddr;
-  const fault: FaultContext = {
-    vma,
-    address,
-    realAddress,
-    flags,
-    pgoff: vma.pgoffOf(address),
-    entry,
-    origValue: pageTable.value(entry),
-    origFlags: pageTable.flags(entry),
-    page: NULL_PAGE as Page,
-    cowPage: NULL_PAGE as Page,
-  };
-  return yield* vma.ops.hugeFault(fault);
+  return yield* vma.ops.hugeFault(faultAt(vma, realAddress, flags, entry));
 }
 
 /** A hint of who uses the page: it goes where it is used, in parts, since huge pages are divided to be moved. @see do_huge_pmd_numa_page() */

@@ -8,7 +8,7 @@ import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
 import { NO_ENTRY, type PageTable, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
-import { munlockVmaPage } from "../vma/mlock-page.ts";
+import { munlockVmaHuge } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
 import { HPAGE_PMD_NR, hugeMapcountToParts } from "./huge-counts.ts";
@@ -57,7 +57,7 @@ function divide(vma: Vma, pmd: number): void {
   }
   // Nobody may take the parts for unmapped, so they are counted before the whole is.
   hugeMapcountToParts(vm, head);
-  munlockVmaPage(head, vma);
+  munlockVmaHuge(head, vma);
   pageTable.populateDeposited(pmd);
   const flags = flagsOfParts(vma, had);
   const first = pageTable.tableUnder(pmd);

@@ -4,7 +4,7 @@ import { Rss } from "../mm-struct.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage } from "../page-table/pte.ts";
 import type { ShouldZap } from "../unmap/zap.ts";
-import { munlockVmaPage } from "../vma/mlock-page.ts";
+import { munlockVmaHuge } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";
 import { HPAGE_PMD_NR, hugeRemoveRmap } from "./huge-counts.ts";
 import { hugePmd, splitHugePmd } from "./split-pmd.ts";
@@ -41,6 +41,6 @@ function zapAnonymous(vma: Vma, pmd: number): void {
   pageTable.freeDeposited();
   rss[Rss.anon] = (rss[Rss.anon] as number) - HPAGE_PMD_NR;
   hugeRemoveRmap(vm, head);
-  munlockVmaPage(head, vma);
+  munlockVmaHuge(head, vma);
   vm.memmap.putPage(head);
 }

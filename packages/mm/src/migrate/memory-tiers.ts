@@ -26,6 +26,11 @@ export class MemoryTiers {
     this.adistances.set(node, adistance);
   }
 
+  /** Forgets it: what the driver does when its memory has gone. @see clear_node_memory_type() */
+  clearAdistance(node: NodeId): void {
+    this.adistances.delete(node);
+  }
+
   /** The nodes with memory by tier, the fastest first. @see memory_tiers */
   get tiers(): readonly (readonly MemoryNode[])[] {
     const byChunk = new Map<number, MemoryNode[]>();

@@ -105,7 +105,7 @@ export class MigrateAtOnce {
     const { moved, targets, count } = this;
     const { contents } = this.memmap;
     this.count = 0;
-    for (let i = 0; i < count; i++) contents.copy(targets[i] as Page, moved[i] as Page);
+    contents.copyPages(targets, moved, count);
     for (let i = 0; i < count; i++) done(moved[i] as Page);
   }
 

@@ -12,7 +12,7 @@ import type { Vm } from "../vm.ts";
 /** Processes that a sentence names. */
 const NAMED_MAX = 4;
 
-/** The rest of a sentence: `, pinned (refcount 1025, mapcount 1) by process 12 (qemu)`. Empty when nobody is known. */
+/** The rest of a sentence: `, pinned by process 12 (qemu)`. Empty when nobody is known. */
 export function describeUsers(vm: Vm, page: Page): string {
   const { memmap } = vm;
   const head = memmap.compoundHead(page);
@@ -20,11 +20,10 @@ export function describeUsers(vm: Vm, page: Page): string {
   const names = users.slice(0, NAMED_MAX).map(({ pid, comm }) => `process ${pid} (${comm})`);
   if (users.length > NAMED_MAX) names.push(`${users.length - NAMED_MAX} more`);
   const by = names.length > 0 ? ` by ${names.join(", ")}` : "";
-  const counts = `(refcount ${memmap.refcount(head)}, mapcount ${memmap.mapcount(page)})`;
-  if (pageMaybeDmaPinned(vm, head)) return `, pinned ${counts}${by}`;
+  if (pageMaybeDmaPinned(vm, head)) return `, pinned${by}`;
   if (memmap.test(head, PageFlag.writeback)) return ", being written back";
-  if (memmap.test(head, PageFlag.locked)) return `, locked ${counts}${by}`;
-  return by === "" ? "" : `, used ${counts}${by}`;
+  if (memmap.test(head, PageFlag.locked)) return `, locked${by}`;
+  return by === "" ? "" : `, used${by}`;
 }
 
 /** The processes one of whose entries is the page, present or not. */

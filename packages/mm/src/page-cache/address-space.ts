@@ -40,6 +40,13 @@ export interface AddressSpaceOperations {
    * @returns false in that case @see AOP_WRITEPAGE_ACTIVATE
    */
   writepage(mapping: AddressSpace, page: Page): Sleeps<boolean>;
+  /**
+   * A page of which a part is about to go: referenced and locked, from wherever it is; NULL_PAGE when there is none.
+   * Absent: what isn't in memory need not be fetched for it.
+   *
+   * @see shmem_get_partial_folio()
+   */
+  partialPage?(mapping: AddressSpace, index: number): Sleeps<Page>;
   /** A page or a value left the file because a part of the file did, or all of it: what else stood for it goes too. */
   forget?(mapping: AddressSpace, entry: number): void;
   /** The file is no more. @see super_operations.evict_inode */

@@ -42,11 +42,12 @@ export function* fileRead(
     if (chunk > 0 && page !== NULL_PAGE)
       memmap.contents.read(page, at % PAGE_SIZE, parts.subarray(done, done + chunk));
     if (page !== NULL_PAGE) {
-      markPageAccessed(mapping.vm, page);
+      if (chunk > 0 && isNewUse(file, at)) markPageAccessed(mapping.vm, page);
       memmap.putPage(page);
     }
     if (chunk <= 0) break;
     done += chunk;
+    file.prevPosition = at + chunk;
   }
   return parts.subarray(0, done);
 }
@@ -84,6 +85,17 @@ export function* fileWrite(
   } finally {
     host.rwsem.upWrite();
   }
+}
+
+/**
+ * Whether a read at a byte counts as a use of its page: one that goes on in the page where the last one ended doesn't.
+ * shmem doesn't know where that was, and looks for the beginning of the page.
+ *
+ * @see filemap_read(), shmem_file_read_iter()
+ */
+function isNewUse({ mapping, prevPosition }: OpenFile, at: number): boolean {
+  if (!mapping.canWriteback) return at % PAGE_SIZE === 0;
+  return Math.floor(at / PAGE_SIZE) !== Math.floor((prevPosition - 1) / PAGE_SIZE);
 }
 
 /** One page of a read. A failure behind the first byte is the end of what could be read: undefined. */
@@ -128,7 +140,8 @@ function* writePart(
   vm.memmap.set(page, PageFlag.uptodate);
   if (host.size < at + part.length) host.size = at + part.length;
   setPageDirty(vm, page);
-  markPageAccessed(vm, page);
+  // A write to a disk says nothing about who will read the page; those of shmem have no other place. @see shmem_get_folio_gfp()
+  if (!mapping.canWriteback) markPageAccessed(vm, page);
   unlockAndPut(vm, page);
   return true;
 }

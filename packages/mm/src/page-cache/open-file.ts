@@ -19,6 +19,8 @@ export class OpenFile implements FileObject {
   readonly writable: boolean;
   readonly vmOps: VmOperations;
   readonly host: Inode;
+  /** Bytes of the file up to the end of the last read; -1 before the first. @see prev_pos of struct file_ra_state */
+  prevPosition = -1;
   private open = true;
 
   constructor(host: Inode, { path, writable, vmOps }: OpenFileOptions) {

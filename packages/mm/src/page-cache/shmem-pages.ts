@@ -30,6 +30,7 @@ export const shmemOps: AddressSpaceOperations = {
   readBegin,
   writeBegin,
   writepage: shmemWritepage,
+  partialPage,
   forget,
   evict,
 };
@@ -174,6 +175,16 @@ function* writeBegin(
   const page = yield* shmemGetPage(mapping, index, () => allocCachePage(mapping.vm, mm));
   refuseBad(mapping, page);
   return page;
+}
+
+/** What is in swap has to come back, to be zeroed there. Nobody is told when it can't, as in the kernel. @see shmem_get_partial_folio() */
+function* partialPage(mapping: AddressSpace, index: number): Sleeps<Page> {
+  try {
+    return yield* shmemLookup(mapping, index, () => allocCachePage(mapping.vm, undefined));
+  } catch (error) {
+    if (error instanceof KernelError) return NULL_PAGE as Page;
+    throw error;
+  }
 }
 
 /** A page whose memory has failed stays in its file, since nobody has another copy: zeros would be a lie. @see shmem_file_read_iter() */

@@ -99,11 +99,11 @@ export function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
   if (!invalidateLock.tryDownRead()) yield* invalidateLock.downRead();
   try {
     const major = isInSwap(mapping, pgoff) ? VmFault.MAJOR : 0;
+    if (major !== 0) vm.memory.allocator.countEvent(VmEvent.pgmajfault, 1);
     const fresh = mapping.pages.load(pgoff) === 0;
     fault.page = yield* shmemGetPage(mapping, pgoff, () =>
       allocWithPolicy(vm, vma, vma.mm, fault.address, GFP_HIGHUSER_MOVABLE, 0),
     );
-    if (major !== 0) vm.memory.allocator.countEvent(VmEvent.pgmajfault, 1);
     if (pgoff < host.pages) return major | VmFault.LOCKED;
     if (fresh && vm.memmap.mapcount(fault.page) === 0) shmemDiscard(mapping, fault.page);
     else unlockAndPut(vm, fault.page);

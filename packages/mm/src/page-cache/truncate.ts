@@ -128,12 +128,12 @@ export function* truncateInodePage(mapping: AddressSpace, page: Page): Sleeps<vo
   ops.forget?.(mapping, page);
 }
 
-/** Zeroes bytes within one page, if it is in memory. @see truncate_inode_partial_folio() */
+/** Zeroes bytes within one page, if the file has it. @see truncate_inode_partial_folio() */
 function* zeroPartial(mapping: AddressSpace, from: number, to: number): Sleeps<void> {
   if (from >= to) return;
   const { vm } = mapping;
   const index = Math.floor(from / PAGE_SIZE);
-  const page = yield* findLockPage(mapping, index);
+  const page = yield* mapping.ops.partialPage?.(mapping, index) ?? findLockPage(mapping, index);
   if (page === NULL_PAGE) return;
   yield* waitOnWriteback(vm, page);
   vm.memmap.contents.bytes(page)?.fill(0, from - index * PAGE_SIZE, to - index * PAGE_SIZE);

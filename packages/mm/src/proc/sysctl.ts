@@ -3,7 +3,9 @@
 // kernel/sysctl.c, hugepage_attr in mm/huge_memory.c, numa_attrs in mm/memory-tiers.c.
 import { KernelError, kstrtobool } from "@hetmem/kernel";
 import type { Attribute, AttributeTable } from "@hetmem/vfs";
-import { PMD_SIZE } from "../page-table/page-table.ts";
+import { VmEvent } from "@hetmem/zone";
+import { dropPagecache } from "../page-cache/invalidate.ts";
+import { ENTRIES, PMD_SIZE } from "../page-table/page-table.ts";
 import { swapsText } from "../swap/swaps-text.ts";
 import type { Tunables } from "../tunables.ts";
 import type { Vm } from "../vm.ts";
@@ -13,7 +15,8 @@ import { INT_MAX, INT_MIN, parseSysctl } from "./parse-int.ts";
 type NamesOf<T> = { [K in keyof Tunables]: T extends Tunables[K] ? K : never }[keyof Tunables];
 
 /** /proc/swaps, /proc/sys and /sys/kernel/mm. */
-export function sysctlTables({ tunables, swap }: Vm): AttributeTable[] {
+export function sysctlTables(vm: Vm): AttributeTable[] {
+  const { khugepaged, tunables, swap } = vm;
   return [
     {
       root: "/proc",
@@ -25,6 +28,7 @@ export function sysctlTables({ tunables, swap }: Vm): AttributeTable[] {
     {
       root: "/proc/sys/vm",
       files: {
+        drop_caches: dropCaches(vm),
         max_map_count: numeric(tunables, "maxMapCount", 0, INT_MAX),
         mmap_min_addr: numeric(tunables, "mmapMinAddr", 0, Number.MAX_SAFE_INTEGER),
         oom_kill_allocating_task: onOff(tunables, "oomKillAllocatingTask", INT_MAX, INT_MIN),
@@ -46,6 +50,18 @@ export function sysctlTables({ tunables, swap }: Vm): AttributeTable[] {
         "transparent_hugepage/hpage_pmd_size": { show: () => `${PMD_SIZE}\n` },
       },
     },
+    {
+      root: "/sys/kernel/mm/transparent_hugepage/khugepaged",
+      files: {
+        full_scans: { show: () => `${khugepaged.fullScans}\n` },
+        max_ptes_none: numeric(tunables, "khugepagedMaxPtesNone", 0, ENTRIES - 1),
+        max_ptes_shared: numeric(tunables, "khugepagedMaxPtesShared", 0, ENTRIES - 1),
+        max_ptes_swap: numeric(tunables, "khugepagedMaxPtesSwap", 0, ENTRIES - 1),
+        pages_collapsed: { show: () => `${khugepaged.pagesCollapsed}\n` },
+        pages_to_scan: numeric(tunables, "khugepagedPagesToScan", 1, INT_MAX),
+        scan_sleep_millisecs: numeric(tunables, "khugepagedScanSleepMillisecs", 0, INT_MAX),
+      },
+    },
   ];
 }
 
@@ -65,6 +81,17 @@ function onOff(tunables: Tunables, name: NamesOf<boolean>, most: number, least =
     show: () => `${Number(tunables[name])}\n`,
     store(_params, text) {
       tunables[name] = between(text, least, most) !== 0;
+    },
+  };
+}
+
+/** 1: pages of files; 2: the kernel's own objects, which take nothing here; 3: both. @see drop_caches_sysctl_handler() in fs/drop_caches.c */
+function dropCaches(vm: Vm): Attribute {
+  return {
+    *store(_params, text) {
+      const what = between(text, 1, 4);
+      if ((what & 1) !== 0) yield* dropPagecache(vm);
+      if ((what & 2) !== 0) vm.memory.allocator.countEvent(VmEvent.drop_slab, 1);
     },
   };
 }

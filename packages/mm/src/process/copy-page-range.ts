@@ -184,8 +184,6 @@ function copyNonPresent(to: MmStruct, from: MmStruct, source: number, target: nu
     pageDupRmap(vm, page);
     countRss(to, rssKind(to, page));
     if (cow) flags = (flags & ~KIND_MASK) | EntryKind.devicePrivateRead;
-  } else if (kind === EntryKind.marker) {
-    return;
   }
   if (flags !== pageTable.flags(source)) pageTable.setFlags(source, flags);
   to.pageTable.set(target, value, flags);

@@ -9,7 +9,7 @@ import { MapFlag } from "../vma/map-flags.ts";
 import { mmap } from "../vma/mmap.ts";
 import { Prot } from "../vma/vm-flags.ts";
 import { readUser, touchUser } from "./access.ts";
-import { exitProcess } from "./exit.ts";
+import { exitProcess, mmput } from "./exit.ts";
 import { allocKernelStack } from "./kernel-stack.ts";
 import type { Process } from "./process.ts";
 
@@ -61,6 +61,41 @@ export function* execProgram(
     throw error;
   }
   return process;
+}
+
+/**
+ * A process becomes another program: it gets a new address space, and what listens to its old one is told that it ends.
+ * What it is allowed to lock, and what it had locked, is forgotten; its policy and its oom_score_adj stay.
+ *
+ * @throws KernelError ESRCH when it has exited, EINTR when it was killed, ENOMEM when there is no memory for the program:
+ *   it is what it was then, unless its old address space had gone already, and then it has ended
+ * @see execve(2), begin_new_exec() in fs/exec.c
+ */
+export function* execve(process: Process, comm: string, image: ProgramImage): Sleeps<void> {
+  const old = process.mm;
+  if (!old) throw new KernelError("ESRCH", `process ${process.pid} has exited and can't start ${comm}`);
+  const mm = allocMm(old.vm, old.node);
+  if (!mm) noMemory(comm);
+  try {
+    mm.policy = old.policy;
+    mm.interleavePrev = old.interleavePrev;
+    yield* mapImage(mm, image);
+    if (process.killed) throw new KernelError("EINTR", `process ${process.pid} was killed`);
+  } catch (error) {
+    yield* mmput(mm);
+    throw error;
+  }
+  // From here on there is no way back.
+  process.mm = mm;
+  process.comm = comm.slice(0, 15);
+  process.argv = [comm];
+  yield* mmput(old);
+  try {
+    yield* touchImage(process, image);
+  } catch (error) {
+    yield* exitProcess(process);
+    throw error;
+  }
 }
 
 function* mapImage(mm: MmStruct, { file, segments, heap, stack }: ProgramImage): Sleeps<void> {

@@ -48,7 +48,10 @@ export function* exitMmap(mm: MmStruct): Sleeps<void> {
     if (vma.file?.unmapped) yield* vma.file.unmapped();
   }
   mm.mmapLock.upWrite();
-  bugOn(mm.rssPages !== 0, `mm ${mm.id} ends with pages counted: ${mm.rss.join(", ")}`);
+  bugOn(
+    mm.rss.some((pages) => pages !== 0),
+    `mm ${mm.id} ends with pages counted: ${mm.rss.join(", ")}`,
+  );
   mm.pageTable.destroy();
   mm.vm.addressSpaces.delete(mm);
 }

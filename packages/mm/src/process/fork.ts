@@ -15,8 +15,8 @@ import type { Process } from "./process.ts";
  * Makes a child of a process.
  *
  * @throws KernelError ENOMEM when there is no memory for its page tables, or promised to it, EBUSY when a device is
- *   just taking a page for itself: there is no child then; ESRCH
- *   when the process has exited
+ *   just taking a page for itself, EINTR when the process has been killed: there is no child then; ESRCH when it has
+ *   exited
  * @see kernel_clone() in kernel/fork.c
  */
 export function* forkProcess(parent: Process): Sleeps<Process> {
@@ -29,6 +29,11 @@ export function* forkProcess(parent: Process): Sleeps<Process> {
   let child: MmStruct;
   try {
     child = yield* dupMm(mm);
+    if (parent.killed) {
+      // What it had may have been taken from it before it was copied.
+      yield* exitMmap(child);
+      throw new KernelError("EINTR", `process ${parent.pid} was killed, and can't fork any more`);
+    }
   } catch (error) {
     freeKernelStack(mm.vm, stack);
     throw error;

@@ -2,6 +2,7 @@
 // Kernel counterpart: shrink_node() and shrink_lruvec() in mm/vmscan.c. Not modelled: shrinkers of kernel caches, the
 // protections of cgroups, reclaim for compaction.
 import { condResched, type NodeId, type Sleeps } from "@hetmem/kernel";
+import { shrinkDeferredSplits } from "../huge/deferred-split.ts";
 import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "./lruvec.ts";
 import { canReclaimAnon, getScanCount, inactiveIsLow, prepareScanCount } from "./scan-balance.ts";
 import { DEF_PRIORITY, type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
@@ -19,6 +20,7 @@ export function* shrinkNode(scan: ScanControl, node: NodeId): Sleeps<void> {
     yield condResched;
     yield* shrinkLruvec(scan, lruvec);
   }
+  if (!scan.forCgroup) yield* shrinkDeferredSplits(scan.vm, node, scan.priority);
   if (scan.byKswapd && scan.fileTaken > 0 && scan.unqueuedDirty === scan.fileTaken) state.dirty = true;
   if (scan.nrReclaimed > before) state.failures = 0;
 }

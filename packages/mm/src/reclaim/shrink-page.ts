@@ -137,7 +137,6 @@ function* writeOut(scan: ScanControl, page: Page, stat: ReclaimStat): Sleeps<Fat
   const mapping = vm.mappings.of(memmap, page);
   if (!inSwapCache && !mapping) return "keep";
   if (!(yield* clearPageDirtyForIo(vm, page))) return "clean";
-  addNodeStat(vm, page, NodeStat.nr_vmscan_write, 1);
   memmap.set(page, PageFlag.reclaim);
   if (inSwapCache) {
     yield* swapWritepage(vm, page);
@@ -145,6 +144,7 @@ function* writeOut(scan: ScanControl, page: Page, stat: ReclaimStat): Sleeps<Fat
     memmap.clear(page, PageFlag.reclaim);
     return "activate";
   }
+  addNodeStat(vm, page, NodeStat.nr_vmscan_write, 1);
   stat.pageout++;
   if (memmap.test(page, PageFlag.writeback | PageFlag.dirty) || !trylockPage(memmap, page)) return "kept";
   memmap.clear(page, PageFlag.reclaim);

@@ -3,7 +3,7 @@
 // Kernel counterparts: make_device_exclusive_range() in mm/rmap.c, restore_exclusive_pte() in mm/memory.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
-import { entrySame } from "../fault/handle-mm-fault.ts";
+import { entrySame } from "../fault/fault-context.ts";
 import type { VmFault } from "../fault/vm-fault.ts";
 import { getUserPagesRemote } from "../gup/gup.ts";
 import type { MmStruct } from "../mm-struct.ts";

@@ -20,7 +20,7 @@ export function pageAddNewAnonRmap(vm: Vm, page: Page, vma: Vma, address: VirtAd
   memmap.own(
     page,
     owner,
-    vma.pgoffOf(address) | 0,
+    (vma.pgoff + (address - vma.start) / 4096) | 0,
     PageFlag.uptodate | PageFlag.swapbacked | PageFlag.anonExclusive,
   );
   addNodeStat(vm, page, NR_ANON_MAPPED, 1);
@@ -32,8 +32,7 @@ export function pageAddAnonRmap(vm: Vm, page: Page, vma: Vma, address: VirtAddr)
   const count = memmap.mapcount(page) + 1;
   memmap.setMapcount(page, count);
   const part = memmap.test(page, PARTS);
-  // A part of a huge page isn't locked in memory unless the whole is.
-  if (!part) mlockVmaPage(page, vma);
+  mlockVmaPage(page, vma);
   if (count > 1) return;
   if ((memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) === 0)
     setAnonMapping(vm, page, vma, address);
@@ -80,9 +79,10 @@ export function pageAnon(vm: Vm, page: Page): boolean {
   return (memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) !== 0;
 }
 
-export function addNodeStat({ memmap, memory }: Vm, page: Page, item: number, by: number): void {
-  const stat = memory.nodes[memmap.nodeOf(page)]?.stat;
-  if (stat) stat[item] = (stat[item] as number) + by;
+/** Changes a counter of a page's node. @param item by NodeStat @see mod_node_page_state() */
+export function addNodeStat({ memmap, nodeStats }: Vm, page: Page, item: number, by: number): void {
+  const stat = nodeStats[memmap.nodeOf(page)] as Float64Array;
+  stat[item] = (stat[item] as number) + by;
 }
 
 function notMapped({ memmap }: Vm, page: Page): never {

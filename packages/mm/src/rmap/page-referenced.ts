@@ -7,7 +7,7 @@ import { trylockPage, unlockPage } from "../page-lock.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
 import type { Vm } from "../vm.ts";
-import { mlockVmaPage } from "../vma/mlock-page.ts";
+import { mlockVmaHuge, mlockVmaPage } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { MAPPING_ANON } from "./anon-vma.ts";
@@ -59,7 +59,8 @@ function lockedInMemory(vma: Vma, address: VirtAddr, head: Page): boolean {
   const entry = small ? presentEntry(pageTable, address, head) : hugeEntry(pageTable, address, head);
   if (entry === NO_ENTRY) return false;
   // It was missed when the mapping was locked, or it would not have come here.
-  mlockVmaPage(head, vma);
+  if (small) mlockVmaPage(head, vma);
+  else mlockVmaHuge(head, vma);
   return true;
 }
 

@@ -81,8 +81,7 @@ function migrateEntry(vma: Vma, entry: number, page: Page, head: Page): boolean 
     pageTable.set(entry, page, kind | (flags & CARRIED_BITS));
   }
   pageRemoveRmap(vm, page);
-  // A compound page that is mapped in parts isn't locked.
-  if (!memmap.test(head, PageFlag.head)) munlockVmaPage(page, vma);
+  munlockVmaPage(page, vma);
   memmap.putPage(head);
   return true;
 }

@@ -19,7 +19,8 @@ export class SwapDevice {
   readonly type: number;
   readonly path: string;
   readonly kind: "partition" | "file";
-  readonly priority: number;
+  /** The highest is filled first. Below zero it was not asked for, and rises when one before it goes. */
+  priority: number;
   /** Slots that can be used: the first one holds the header. */
   readonly pages: number;
   /** Slots in use. @see inuse_pages */

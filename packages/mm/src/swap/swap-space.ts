@@ -110,6 +110,10 @@ export class SwapSpace {
     if (device.used > 0)
       throw new KernelBug(`${device.path} goes while ${device.used} slots of it are in use`);
     this.byType[device.type] = undefined;
+    if (device.priority >= 0) return;
+    // Priorities that nobody asked for are handed out downwards; those behind it move up.
+    for (const other of this.devices) if (other.priority < device.priority) other.priority++;
+    this.leastPriority++;
   }
 
   /** The device of a swap entry. @throws KernelBug when there is none: entries keep their device */
@@ -141,7 +145,7 @@ export class SwapSpace {
       const slot = device.allocSlot();
       if (slot === 0) continue;
       this.requeue(device);
-      if (this.vm.charging.tryChargeSwap(page, 1)) return swapEntry(device.type, slot);
+      if (this.vm.charging.tryChargeSwap(page, device.type, slot)) return swapEntry(device.type, slot);
       device.clearHasCache(slot);
       device.releaseIfUnused(slot);
       break;

@@ -19,6 +19,7 @@ import {
 import { setPageDirty } from "../page-cache/dirty.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import { pageRemoveRmap } from "../rmap/map-counts.ts";
+import { munlockVmaPage } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 
@@ -56,6 +57,8 @@ export function* zapPageRange(vma: Vma, start: VirtAddr, end: VirtAddr, shouldZa
 export function zapEntries(vma: Vma, first: number, last: number, shouldZap: ShouldZap | undefined): void {
   const { mm } = vma;
   const { pageTable, vm } = mm;
+  // Not where the whole mapping goes: its pages have been unlocked by then.
+  const locked = (vma.flags & VmFlag.LOCKED) !== 0;
   let gathered = 0;
   for (let entry = first; entry < last; entry++) {
     const flags = pageTable.flags(entry);
@@ -72,6 +75,7 @@ export function zapEntries(vma: Vma, first: number, last: number, shouldZap: Sho
     if ((vm.memmap.mapping(head) & MAPPING_ANON) !== 0) countRss(mm, Rss.anon, -1);
     else zapFilePage(vma, head, flags);
     pageRemoveRmap(vm, page);
+    if (locked) munlockVmaPage(head, vma);
     GATHERED[gathered++] = head;
   }
   vm.pages.putBatch(GATHERED, gathered);
@@ -81,12 +85,12 @@ export function zapEntries(vma: Vma, first: number, last: number, shouldZap: Sho
 function zapFilePage(vma: Vma, head: Page, flags: number): void {
   const { mm } = vma;
   if ((flags & Pte.dirty) !== 0) setPageDirty(mm.vm, head);
-  if ((flags & Pte.accessed) !== 0 && (vma.flags & (VmFlag.SEQ_READ | VmFlag.RAND_READ)) === 0)
+  if ((flags & Pte.accessed) !== 0 && (vma.flags & VmFlag.SEQ_READ) === 0)
     markPageAccessed(mm.vm, head);
   countRss(mm, rssKind(mm, head), -1);
 }
 
-/** Entries that aren't present, or map no counted page. */
+/** Entries that aren't present, or map no counted page. Those are never copies; what was lost of a page may have been. @see should_zap_page() */
 function zapOther(
   vma: Vma,
   entry: number,
@@ -97,7 +101,9 @@ function zapOther(
   const { mm } = vma;
   const { pageTable, vm } = mm;
   const kind = entryKind(flags);
-  if ((flags & (Pte.special | Pte.devmap)) !== 0 || kind === EntryKind.marker) {
+  if ((flags & Pte.present) !== 0) {
+    pageTable.clear(entry);
+  } else if (kind === EntryKind.marker || kind === EntryKind.hwpoison) {
     if (shouldZap === undefined) pageTable.clear(entry);
   } else if (kind === EntryKind.swap) {
     if (shouldZap !== undefined) return;

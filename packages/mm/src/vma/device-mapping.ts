@@ -7,7 +7,7 @@ import { ZoneType } from "@hetmem/zone";
 import { VmFault } from "../fault/vm-fault.ts";
 import { Rss } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
-import { Pte, specialFlags, specialValue } from "../page-table/pte.ts";
+import { Pte, specialFlags, specialPfn, specialValue } from "../page-table/pte.ts";
 import { pageAddFileRmap, pageAnon } from "../rmap/map-counts.ts";
 import { vmaPageProt } from "./page-prot.ts";
 import { describeVma, type Vma } from "./vma.ts";
@@ -104,7 +104,7 @@ export function vmfInsertMixed(vma: Vma, address: VirtAddr, frame: Pfn, written:
   const flags = pageTable.flags(entry);
   const bits = written ? writtenBits(vma) : 0;
   if (flags !== 0) {
-    if (written) pageTable.setFlags(entry, flags | bits);
+    if (written && mapsFrame(vma, entry, frame)) pageTable.setFlags(entry, flags | Pte.accessed | bits);
   } else if (!vm.memmap.pfnValid(frame)) {
     mapFrame(vma, address, frame);
     pageTable.setFlags(entry, pageTable.flags(entry) | bits);
@@ -115,6 +115,14 @@ export function vmfInsertMixed(vma: Vma, address: VirtAddr, frame: Pfn, written:
     else mapCounted(vma, entry, page, bits);
   }
   return VmFault.NOPAGE;
+}
+
+/** Whether an entry maps a frame: another one, as the zero page of a hole, must not be written through it. @see insert_pfn() */
+function mapsFrame({ mm: { pageTable, vm } }: Vma, entry: number, frame: Pfn): boolean {
+  const [value, flags] = [pageTable.value(entry), pageTable.flags(entry)];
+  if ((flags & Pte.present) === 0) return false;
+  if ((flags & Pte.special) !== 0) return specialPfn(value, flags) === frame;
+  return vm.memmap.pfnValid(frame) && vm.memmap.pfnToPage(frame) === value;
 }
 
 /** @returns false when memory for a page table is missing */

@@ -4,8 +4,10 @@
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
+import { splitAdvised } from "../huge/split-advised.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
+import { pageMapcount } from "../proc/page-mapcount.ts";
 import { reclaimPages } from "../reclaim/reclaim-pages.ts";
 import type { Vm } from "../vm.ts";
 import { describeVma, type Vma } from "./vma.ts";
@@ -15,6 +17,7 @@ import { VmFlag } from "./vm-flags.ts";
 export function* madviseCold(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { vm } = vma.mm;
   for (const region of regions(vma, start, end)) {
+    yield* splitAdvised(vma, region, regionEnd(region, end));
     for (const page of coolDown(vma, region, end)) vm.lru.deactivate(page);
     yield condResched;
   }
@@ -24,6 +27,7 @@ export function* madviseCold(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<v
 export function* madvisePageout(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { vm } = vma.mm;
   for (const region of regions(vma, start, end)) {
+    yield* splitAdvised(vma, region, regionEnd(region, end));
     const pages = coolDown(vma, region, end).filter((page) => isolate(vm, page));
     if (pages.length > 0) yield* reclaimPages(vm, pages);
     yield condResched;
@@ -44,11 +48,11 @@ function* regions(vma: Vma, start: VirtAddr, end: VirtAddr): Generator<VirtAddr,
 /** Makes the entries of one 2 MiB old. @returns their pages: those that only this process maps */
 function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
   const { pageTable, vm } = vma.mm;
-  const end = Math.min(limit, start - (start % PMD_SIZE) + PMD_SIZE);
+  const end = regionEnd(start, limit);
   const pmd = pageTable.findPmd(start);
   const table = pageTable.tableUnder(pmd);
   const huge = table === NO_ENTRY;
-  // A part of a huge page isn't worth dividing it.
+  // A part of a huge page that could not be divided keeps the rest company.
   if (huge && end - start !== PMD_SIZE) return [];
   const first = huge ? pmd : table + (start % PMD_SIZE) / 4096;
   const last = huge ? pmd + 1 : first + (end - start) / 4096;
@@ -57,7 +61,8 @@ function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
     const flags = pageTable.flags(entry);
     if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) continue;
     const page = entryPage(pageTable.value(entry));
-    if (!isAlone(vm, page, huge)) continue;
+    if (!isAlone(vm, page)) continue;
+    if (!huge && vm.memmap.compoundOrder(page) !== 0) continue;
     if ((flags & Pte.accessed) !== 0) pageTable.setFlags(entry, flags & ~Pte.accessed);
     vm.memmap.clear(page, PageFlag.referenced | PageFlag.young);
     pages.push(page);
@@ -66,10 +71,14 @@ function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
 }
 
 /** Whether nobody else maps the page, and it is one that reclaim knows. */
-function isAlone({ memmap }: Vm, page: Page, huge: boolean): boolean {
+function isAlone({ memmap }: Vm, page: Page): boolean {
   if (memmap.zoneOf(page) === ZoneType.Device || !memmap.test(page, PageFlag.lru)) return false;
-  if (huge) return true;
-  return memmap.mapcount(page) === 1 && memmap.compoundOrder(page) === 0;
+  return pageMapcount(memmap, page) === 1;
+}
+
+/** Where the 2 MiB end that an address lies in, or the range does. */
+function regionEnd(start: VirtAddr, limit: VirtAddr): VirtAddr {
+  return Math.min(limit, start - (start % PMD_SIZE) + PMD_SIZE) as VirtAddr;
 }
 
 function isolate({ lru, memmap }: Vm, page: Page): boolean {

@@ -4,6 +4,8 @@
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { VmEvent, ZoneType } from "@hetmem/zone";
+import { totalMapcount } from "../huge/huge-counts.ts";
+import { splitAdvised } from "../huge/split-advised.ts";
 import { Rss } from "../mm-struct.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
@@ -54,6 +56,7 @@ export function* madviseFree(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<v
   yield* invalidateRangeStart(range);
   for (let at = pageTable.nextPopulated(start, end); at < end; at = pageTable.nextPopulated(at, end)) {
     const stop = Math.min(end, at - (at % PMD_SIZE) + PMD_SIZE) as VirtAddr;
+    yield* splitAdvised(vma, at, stop);
     freeRegion(vma, at, stop);
     at = stop;
     yield condResched;
@@ -84,13 +87,18 @@ function freeRegion(vma: Vma, start: VirtAddr, end: VirtAddr): void {
   const pmd = pageTable.findPmd(start);
   const table = pageTable.tableUnder(pmd);
   if (table === NO_ENTRY) {
-    // A part of a huge page isn't worth dividing it.
-    if (end - start === PMD_SIZE) freePresent(vma, pmd);
+    // A part of a huge page that could not be divided keeps the rest company.
+    if (end - start === PMD_SIZE && isMappedOnce(vma, pmd)) freePresent(vma, pmd);
     return;
   }
   const first = table + (start % PMD_SIZE) / 4096;
   const last = first + (end - start) / 4096;
   for (let entry = first; entry < last; entry++) freeEntry(vma, entry);
+}
+
+/** A huge page that others map, too, isn't theirs to lose. */
+function isMappedOnce({ mm: { pageTable, vm } }: Vma, pmd: number): boolean {
+  return totalMapcount(vm.memmap, entryPage(pageTable.value(pmd))) === 1;
 }
 
 function freeEntry(vma: Vma, entry: number): void {

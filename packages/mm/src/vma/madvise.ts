@@ -2,6 +2,7 @@
 // the pages at once. Kernel counterpart: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { faultinPageRange } from "../gup/populate.ts";
+import { madviseCollapse } from "../huge/madvise-collapse.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { madviseCold, madvisePageout } from "./madvise-cold.ts";
 import { madviseFlags } from "./madvise-flags.ts";
@@ -23,6 +24,7 @@ const PAGE_ADVICE: ReadonlyMap<number, Visit> = new Map<number, Visit>([
   [Madv.REMOVE, madviseRemove],
   [Madv.COLD, madviseCold],
   [Madv.PAGEOUT, madvisePageout],
+  [Madv.COLLAPSE, madviseCollapse],
   [Madv.POPULATE_READ, (vma, start, end) => faultinPageRange(vma.mm, start, end, false)],
   [Madv.POPULATE_WRITE, (vma, start, end) => faultinPageRange(vma.mm, start, end, true)],
 ]);

@@ -11,15 +11,26 @@ import { VM_SPECIAL, VmFlag } from "./vm-flags.ts";
 /** Mappings that lock a page, beyond the first. @see mlock_count */
 export type MlockCounts = Map<Page, number>;
 
-/** An entry of a mapping maps the page from now on. @see mlock_vma_page() */
-export function mlockVmaPage(page: Page, { flags, mm }: Vma): void {
-  // While mlock() walks over a mapping, that is marked special: what it finds is counted by the walk.
-  if ((flags & (VmFlag.LOCKED | VM_SPECIAL)) === VmFlag.LOCKED) mlockPage(mm.vm, page);
+const PARTS = PageFlag.head | PageFlag.tail;
+
+/** An entry of a mapping maps the page from now on. A part of a huge page isn't locked by itself. @see mlock_vma_page() */
+export function mlockVmaPage(page: Page, vma: Vma): void {
+  if (isLocked(vma) && !vma.mm.vm.memmap.test(page, PARTS)) mlockPage(vma.mm.vm, page);
+}
+
+/** The same for an entry that maps a huge page whole. */
+export function mlockVmaHuge(head: Page, vma: Vma): void {
+  if (isLocked(vma)) mlockPage(vma.mm.vm, head);
 }
 
 /** An entry of a mapping maps the page no longer. @see munlock_vma_page() */
 export function munlockVmaPage(page: Page, { flags, mm }: Vma): void {
-  if ((flags & VmFlag.LOCKED) !== 0) munlockPage(mm.vm, page);
+  if ((flags & VmFlag.LOCKED) !== 0 && !mm.vm.memmap.test(page, PARTS)) munlockPage(mm.vm, page);
+}
+
+/** The same for an entry that mapped a huge page whole. */
+export function munlockVmaHuge(head: Page, { flags, mm }: Vma): void {
+  if ((flags & VmFlag.LOCKED) !== 0) munlockPage(mm.vm, head);
 }
 
 /** A page or compound page is locked once more. @see mlock_folio() */
@@ -66,6 +77,11 @@ export function clearPageMlocked(vm: Vm, head: Page): void {
   if (!vm.memmap.test(head, PageFlag.mlocked)) return;
   forgetMlock(vm, head);
   count(vm, head, VmEvent.unevictable_pgs_cleared);
+}
+
+/** While mlock() walks over a mapping, that is marked special: what it finds is counted by the walk. */
+function isLocked({ flags }: Vma): boolean {
+  return (flags & (VmFlag.LOCKED | VM_SPECIAL)) === VmFlag.LOCKED;
 }
 
 function stillLocked({ mlockCounts }: Vm, head: Page): boolean {

@@ -1,0 +1,36 @@
+// A driver maps 2 MiB of its memory with one entry. The pages are a pagemap's: nobody counts the mapping, and it goes as
+// the driver's device does. Kernel counterpart: vmf_insert_pfn_pmd() and insert_pfn_pmd() in mm/huge_memory.c.
+import { bugOn, isAligned, type Pfn } from "@hetmem/kernel";
+import { ZoneType } from "@hetmem/zone";
+import { VmFault } from "../fault/vm-fault.ts";
+import { Pte } from "../page-table/pte.ts";
+import { vmaPageProt } from "../vma/page-prot.ts";
+import { describeVma, type FaultContext } from "../vma/vma.ts";
+import { VmFlag } from "../vma/vm-flags.ts";
+import { HPAGE_PMD_NR } from "./huge-counts.ts";
+
+/**
+ * Answers a huge fault with 2 MiB of a device. Atomic. The caller has looked that they lie in the mapping.
+ *
+ * @param fault of a hugeFault(): its entry is that of the directory
+ * @param frame the first of 512, all of ZONE_DEVICE
+ * @param written the access is a write: the entry is dirty and may be written
+ * @returns NOPAGE: it is mapped now, by this or by somebody else
+ */
+export function vmfInsertPfnPmd({ vma, entry }: FaultContext, frame: Pfn, written: boolean): VmFault {
+  const { pageTable, vm } = vma.mm;
+  bugOn(!isAligned(frame, HPAGE_PMD_NR), `frame 0x${frame.toString(16)} is not the beginning of 2 MiB`);
+  const page = vm.memmap.pfnToPage(frame);
+  bugOn(
+    vm.memmap.zoneOf(page) !== ZoneType.Device,
+    `frame 0x${frame.toString(16)} is no device's: ${describeVma(vma)}`,
+  );
+  const bits = written ? Pte.dirty | Pte.softDirty | ((vma.flags & VmFlag.WRITE) !== 0 ? Pte.write : 0) : 0;
+  const flags = pageTable.flags(entry);
+  if (flags === 0) {
+    pageTable.set(entry, page, Pte.present | Pte.huge | Pte.devmap | Pte.accessed | vmaPageProt(vma) | bits);
+  } else if (written && (flags & Pte.huge) !== 0 && pageTable.value(entry) === page) {
+    pageTable.setFlags(entry, flags | Pte.accessed | bits);
+  }
+  return VmFault.NOPAGE;
+}

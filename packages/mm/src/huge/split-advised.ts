@@ -1,0 +1,45 @@
+// Advice that is about a part of a huge page: the page is divided, so that what isn't meant is left alone. Where that
+// can't be, the advice is lost. Kernel counterparts: madvise_free_huge_pmd() in mm/huge_memory.c,
+// madvise_cold_or_pageout_pte_range() and madvise_free_pte_range() in mm/madvise.c.
+import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { PageFlag } from "@hetmem/page";
+import { trylockPage, unlockPage } from "../page-lock.ts";
+import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
+import { entryPage, Pte } from "../page-table/pte.ts";
+import { pageMapcount } from "../proc/page-mapcount.ts";
+import type { Vm } from "../vm.ts";
+import type { Vma } from "../vma/vma.ts";
+import { splitHugePage } from "./split-page.ts";
+
+/**
+ * Divides the huge pages behind [start, end), a range in one 2 MiB, that this mapping alone maps, and that it doesn't map
+ * whole in the range. The mmap lock is held for reading.
+ */
+export function* splitAdvised(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const { pageTable, vm } = vma.mm;
+  const pmd = pageTable.findPmd(start);
+  const table = pmd === NO_ENTRY ? NO_ENTRY : pageTable.tableUnder(pmd);
+  if (table === NO_ENTRY) {
+    if (pmd !== NO_ENTRY && end - start !== PMD_SIZE)
+      yield* splitBehind(vm, pageTable.value(pmd), pageTable.flags(pmd));
+    return;
+  }
+  const first = table + (start % PMD_SIZE) / 4096;
+  const last = first + (end - start) / 4096;
+  for (let entry = first; entry < last; entry++)
+    yield* splitBehind(vm, pageTable.value(entry), pageTable.flags(entry));
+}
+
+/** @param value of an entry, whose page may be a part of a huge one */
+function* splitBehind(vm: Vm, value: number, flags: number): Sleeps<void> {
+  const { memmap } = vm;
+  if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) return;
+  const page = entryPage(value);
+  if (!memmap.test(page, PageFlag.head | PageFlag.tail) || pageMapcount(memmap, page) !== 1) return;
+  const head: Page = memmap.compoundHead(page);
+  if (!trylockPage(memmap, head)) return;
+  memmap.getPage(head);
+  yield* splitHugePage(vm, head);
+  unlockPage(memmap, head);
+  vm.pages.put(head);
+}

@@ -1,0 +1,62 @@
+// Stacks grow while pages of them move: whoever looks for all mappings of a page finds those that change their place.
+//
+// HETMEM_SCHEDULES says how many seeds each case runs under (2,000 where it is absent), HETMEM_SEED where they begin.
+import { runRivals, type Scenario } from "@hetmem/explore";
+import { assertInvariants, KernelBug, MiB, nodeId, run, type Sleeps } from "@hetmem/kernel";
+import { expect, test } from "vitest";
+import { takeCensus } from "../src/census.ts";
+import { vmInvariants } from "../src/invariants.ts";
+import { movePages } from "../src/migrate/move-pages.ts";
+import { MbindFlag } from "../src/migrate/queue-pages.ts";
+import { mmuNotifierRegister } from "../src/notifier/register.ts";
+import { MmuNotifier } from "../src/notifier/subscriptions.ts";
+import { writeUser } from "../src/process/access.ts";
+import { exitProcess } from "../src/process/exit.ts";
+import { forkProcess } from "../src/process/fork.ts";
+import type { Process } from "../src/process/process.ts";
+import { MapFlag } from "../src/vma/map-flags.ts";
+import { bytes, read, RW, write } from "./files.ts";
+import { at, mapPages } from "./mappings.ts";
+import { mmOf, vmMachine } from "./vm-machine.ts";
+
+const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+
+function scenario(): Scenario {
+  const machine = vmMachine({ nodes: [8 * MiB, 8 * MiB] });
+  const { vm, kernel, freePages } = machine;
+  const free = freePages();
+  const parent = machine.spawn();
+  mapPages(parent, 1000, 1, RW, MapFlag.GROWSDOWN);
+  write(parent, at(1000), "stack");
+  // Somebody listens, so that the page doesn't move in one step.
+  run(mmuNotifierRegister(new MmuNotifier({}, undefined), mmOf(parent)));
+  const children = [run(forkProcess(parent)), run(forkProcess(parent))];
+  const grow = function* (child: Process | undefined): Sleeps<void> {
+    if (child) yield* writeUser(child, at(990), bytes("deep"));
+  };
+  return {
+    kernel,
+    tasks: {
+      move: () => movePages(parent, [at(1000)], [nodeId(1)], [], MbindFlag.MOVE_ALL),
+      first: () => grow(children[0]),
+      second: () => grow(children[1]),
+    },
+    afterStep() {},
+    afterwards() {
+      assertInvariants(vm, vmInvariants);
+      const left = takeCensus(vm).migrating.size;
+      if (left !== 0) throw new KernelBug(`${left} pages never arrive`);
+      for (const process of [parent, ...children])
+        if (read(process, at(1000), 5) !== "stack") throw new KernelBug(`lost by ${process.pid}`);
+      for (const process of vm.processes) run(exitProcess(process));
+      if (freePages() !== free) throw new KernelBug(`${free - freePages()} pages are lost`);
+    },
+  };
+}
+
+test("a stack that grows while a page of it moves gets the page where it is then", () => {
+  const { endings } = runRivals(scenario, SCHEDULES, FIRST_SEED);
+  expect(endings.get("move: done")).toBe(SCHEDULES);
+  expect(endings.get("first: done")).toBe(SCHEDULES);
+});
