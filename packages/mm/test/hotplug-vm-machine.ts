@@ -1,7 +1,17 @@
 // A small machine whose memory comes and goes under its processes: nodes as a case wants them, blocks that can be added to
 // any of them, and the process side plugged into hotplug and into the handling of bad memory. Its verbs take the locks that
 // a caller must hold.
-import { createKernel, GiB, MiB, nodeId, type Page, physAddr, run, type Sleeps } from "@hetmem/kernel";
+import {
+  createKernel,
+  KernelError,
+  GiB,
+  MiB,
+  nodeId,
+  type Page,
+  physAddr,
+  run,
+  type Sleeps,
+} from "@hetmem/kernel";
 import { createIomem, parseIomem } from "@hetmem/resource";
 import {
   anyOrderPlacement,
@@ -117,4 +127,15 @@ function* underLock<T>(hotplug: MemoryHotplug, body: () => Sleeps<T>): Sleeps<T>
   } finally {
     hotplug.locks.unlockDeviceHotplug();
   }
+}
+
+/** The sentence that a block's administrator is given when it can't go offline. @throws when it goes */
+export function refusal(machine: HotplugVmMachine, id: number): string {
+  try {
+    machine.offline(id);
+  } catch (error) {
+    if (error instanceof KernelError) return error.message;
+    throw error;
+  }
+  throw new Error(`memory${id} went offline`);
 }

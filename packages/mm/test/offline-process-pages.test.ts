@@ -1,6 +1,6 @@
 // Blocks that hold pages of processes go offline: the pages move and the processes read what they wrote. Or something
 // stays, the block stays online, and who asked is told what and whose.
-import { KernelError, MiB, nodeId, type Page, run } from "@hetmem/kernel";
+import { MiB, nodeId, type Page, run } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
 import { expect, test } from "vitest";
@@ -12,7 +12,7 @@ import { fileRead, fileWrite } from "../src/page-cache/file-io.ts";
 import { OpenFile } from "../src/page-cache/open-file.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import { hotplugVmMachine, type HotplugVmMachine } from "./hotplug-vm-machine.ts";
+import { hotplugVmMachine, type HotplugVmMachine, refusal } from "./hotplug-vm-machine.ts";
 import { check, fill, map, nodesOf, pageBehind } from "./placed-memory.ts";
 import { pageAt, mmOf } from "./vm-machine.ts";
 
@@ -26,16 +26,6 @@ function busyBlock(machine: HotplugVmMachine = hotplugVmMachine()) {
   fill(process, start, PAGES);
   expect(machine.inBlock(id, pageBehind(process, start))).toBe(true);
   return { machine, id, process, start };
-}
-
-function failure(machine: HotplugVmMachine, id: number): string {
-  try {
-    machine.offline(id);
-  } catch (error) {
-    if (error instanceof KernelError) return error.message;
-    throw error;
-  }
-  throw new Error(`memory${id} went offline`);
 }
 
 test("a block with pages of a process goes offline, and the process reads what it wrote", () => {
@@ -90,7 +80,7 @@ test("a pinned page keeps its block: EBUSY names the page, its counts and the pr
   const [pinned] = run(pinUserPages(mmOf(process), pageAt(start, 5), 1, { write: true }));
   if (pinned === undefined) throw new Error("nothing was pinned");
   const frame = machine.memory.memmap.pageToPfn(pinned);
-  const text = failure(machine, id);
+  const text = refusal(machine, id);
   expect(text).toMatch(/^EBUSY: /);
   expect(text).toContain(`page 0x${frame.toString(16)}`);
   expect(text).toContain(`, pinned by process ${process.pid} (qemu-system-x86)`);
@@ -102,7 +92,7 @@ test("a pinned page keeps its block: EBUSY names the page, its counts and the pr
 test("once it is unpinned, the block goes offline", () => {
   const { machine, id, process, start } = busyBlock();
   const pages = run(pinUserPages(mmOf(process), start, 2, { write: true }));
-  failure(machine, id);
+  refusal(machine, id);
   unpinUserPages(machine.vm, pages);
   machine.offline(id);
   check(process, start, PAGES);
@@ -112,7 +102,7 @@ test("the log says which pages stayed, as the kernel's does", () => {
   const { machine, id, process, start } = busyBlock();
   const [pinned] = run(pinUserPages(mmOf(process), start, 1, { write: true }));
   const frame = machine.memory.memmap.pageToPfn(pinned ?? pageBehind(process, start)).toString(16);
-  failure(machine, id);
+  refusal(machine, id);
   const log = machine.kernel.log.format();
   expect(log).toContain(`migrating pfn ${frame} failed ret:1`);
   expect(log).toContain("page dumped because: migration failure");
@@ -123,7 +113,7 @@ test("a page that somebody has taken off its list can't be isolated, and the log
   const page = pageBehind(process, start);
   machine.vm.lru.isolate(page);
   const frame = machine.memory.memmap.pageToPfn(page).toString(16);
-  expect(failure(machine, id)).toContain(`process ${process.pid}`);
+  expect(refusal(machine, id)).toContain(`process ${process.pid}`);
   expect(machine.kernel.log.format()).toContain(`failed to isolate pfn ${frame}`);
   machine.vm.lru.putback(page);
   machine.offline(id);
@@ -141,7 +131,7 @@ test("a machine without room for the pages keeps the block online: ENOMEM in the
     held.push(page);
     page = allocator.allocPages(GFP_HIGHUSER_MOVABLE & ~Gfp.MOVABLE, 0, nodeId(0));
   }
-  expect(failure(machine, id)).toMatch(/^EBUSY: memory32 .*page 0x[0-9a-f]+ .*by process/);
+  expect(refusal(machine, id)).toMatch(/^EBUSY: memory32 .*page 0x[0-9a-f]+ .*by process/);
   expect(machine.kernel.log.format()).toContain("failed ret:-12");
   for (const page of held) memmap.putPage(page);
   machine.offline(id);

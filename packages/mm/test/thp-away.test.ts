@@ -1,5 +1,5 @@
 // Huge pages whose memory is wanted or bad: their parts move, and what can't move says so.
-import { KernelError, MiB, nodeId, type Page, run, type VirtAddr } from "@hetmem/kernel";
+import { MiB, nodeId, type Page, run, type VirtAddr } from "@hetmem/kernel";
 import { ZoneType } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { pinUserPages } from "../src/gup/gup.ts";
@@ -7,7 +7,7 @@ import { unpinUserPages } from "../src/gup/unpin.ts";
 import { MbindFlag } from "../src/migrate/queue-pages.ts";
 import { movePages } from "../src/migrate/move-pages.ts";
 import { event } from "./counters.ts";
-import { hotplugVmMachine, type HotplugVmMachine } from "./hotplug-vm-machine.ts";
+import { hotplugVmMachine, refusal } from "./hotplug-vm-machine.ts";
 import { read } from "./files.ts";
 import { at as inRegion, expectSound, mapPages } from "./mappings.ts";
 import { check, fill, pageBehind } from "./placed-memory.ts";
@@ -30,16 +30,6 @@ function busyBlock() {
   const head = hugeAt(process, start);
   if (head === undefined || !machine.inBlock(id, head)) throw new Error("no huge page in the block");
   return { machine, id, process, start, head };
-}
-
-function refusal(machine: HotplugVmMachine, id: number): string {
-  try {
-    machine.offline(id);
-  } catch (error) {
-    if (error instanceof KernelError) return error.message;
-    throw error;
-  }
-  throw new Error(`memory${id} went offline`);
 }
 
 test("a block that holds huge pages goes offline: they are divided, and their parts move", () => {

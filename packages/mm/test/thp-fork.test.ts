@@ -11,40 +11,30 @@ import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { pageMapcount } from "../src/proc/page-mapcount.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import type { Process } from "../src/process/process.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { Madv } from "../src/vma/map-flags.ts";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { nodeId } from "@hetmem/kernel";
 import { event, nodeStat } from "./counters.ts";
 import { read, write } from "./files.ts";
-import { at, mapPages } from "./mappings.ts";
+import { at } from "./mappings.ts";
 import {
   differing,
   expectAllSound,
-  fill,
   hugeAt,
   hugeMachine,
   PARTS,
   smallAt,
   wholeMappings,
+  writtenHugePage,
 } from "./thp.ts";
-import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
+import { mmOf, PAGE } from "./vm-machine.ts";
 
 const HUGE = PARTS * PAGE;
 
-function parent(machine: VmMachine): { process: Process; head: Page } {
-  const process = machine.spawn();
-  mapPages(process, 0, PARTS);
-  fill(process, 0, PARTS, "both");
-  const head = hugeAt(process, at(0));
-  if (head === undefined) throw new Error("no huge page");
-  return { process, head };
-}
-
 test("a fork maps a huge page in the child too, and neither may write to it any more", () => {
   const machine = hugeMachine();
-  const { process, head } = parent(machine);
+  const { process, head } = writtenHugePage(machine, "both");
   const child = run(forkProcess(process));
   expect([hugeAt(process, at(0)), hugeAt(child, at(0))]).toEqual([head, head]);
   expect([machine.vm.memmap.refcount(head), wholeMappings(machine, head)]).toEqual([2, 2]);
@@ -60,7 +50,7 @@ test("a fork maps a huge page in the child too, and neither may write to it any 
 
 test("a write of one of them copies a small page, and the other keeps the huge one whole", () => {
   const machine = hugeMachine();
-  const { process, head } = parent(machine);
+  const { process, head } = writtenHugePage(machine, "both");
   const child = run(forkProcess(process));
   write(child, at(77), "child's");
   expect(hugeAt(process, at(0))).toBe(head);
@@ -75,7 +65,7 @@ test("a write of one of them copies a small page, and the other keeps the huge o
 
 test("the last one that maps a huge page writes to it without a copy", () => {
   const machine = hugeMachine();
-  const { process, head } = parent(machine);
+  const { process, head } = writtenHugePage(machine, "both");
   const child = run(forkProcess(process));
   run(exitProcess(child));
   write(process, at(5), "mine");
@@ -87,7 +77,7 @@ test("the last one that maps a huge page writes to it without a copy", () => {
 
 test("a child that was left alone with a huge page owns it, and its anonymous family is the child's", () => {
   const machine = hugeMachine();
-  const { process, head } = parent(machine);
+  const { process, head } = writtenHugePage(machine, "both");
   const child = run(forkProcess(process));
   run(exitProcess(process));
   write(child, at(5), "mine");
@@ -98,7 +88,7 @@ test("a child that was left alone with a huge page owns it, and its anonymous fa
 
 test("a pinned huge page stays the parent's, in parts, and the child gets copies", () => {
   const machine = hugeMachine();
-  const { process, head } = parent(machine);
+  const { process, head } = writtenHugePage(machine, "both");
   const pins = run(pinUserPages(mmOf(process), at(3), 1, { write: true }));
   const child = run(forkProcess(process));
   write(process, at(3), "pinned");
@@ -112,7 +102,7 @@ test("a pinned huge page stays the parent's, in parts, and the child gets copies
 test("dividing a huge page that several processes map, whole and in parts, loses nothing for any of them", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = parent(machine);
+  const { process, head } = writtenHugePage(machine, "both");
   const child = run(forkProcess(process));
   const grandchild = run(forkProcess(child));
   write(child, at(1), "child's");
@@ -135,7 +125,7 @@ test("dividing a huge page that several processes map, whole and in parts, loses
 test("a huge page that parent and child share moves to another node in parts, for both", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = parent(machine);
+  const { process, head } = writtenHugePage(machine, "both");
   const child = run(forkProcess(process));
   expect(vm.lru.isolate(head)).toBe(true);
   const target = migrationTarget(vm, { node: nodeId(1), gfp: GFP_HIGHUSER_MOVABLE });
@@ -155,7 +145,7 @@ test("a huge page that parent and child share moves to another node in parts, fo
 test("all memory is free again when parent, child and grandchild have gone, whoever wrote what", () => {
   const machine = hugeMachine();
   const before = machine.freePages();
-  const { process } = parent(machine);
+  const { process } = writtenHugePage(machine, "both");
   const child = run(forkProcess(process));
   write(process, at(9), "parent's");
   const grandchild = run(forkProcess(child));

@@ -27,20 +27,11 @@ import {
   PARTS,
   smallAt,
   wholeMappings,
+  writtenHugePage,
 } from "./thp.ts";
 import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
 
 const HUGE = PARTS * PAGE;
-
-/** A process with one huge page, all of whose parts are written. */
-function filled(machine: VmMachine, what = "part"): { process: ReturnType<VmMachine["spawn"]>; head: Page } {
-  const process = machine.spawn();
-  mapPages(process, 0, PARTS);
-  fill(process, 0, PARTS, what);
-  const head = hugeAt(process, at(0));
-  if (head === undefined) throw new Error("no huge page");
-  return { process, head };
-}
 
 /** Divides a huge page as somebody who comes from outside: with a reference and the lock. */
 function splitFromOutside({ vm }: VmMachine, head: Page): boolean {
@@ -55,7 +46,7 @@ function splitFromOutside({ vm }: VmMachine, head: Page): boolean {
 test("an entry that is divided leaves 512 that map the same pages, and the page is one still", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   const tables = nodeStat(vm, "nr_page_table_pages");
   run(splitHugePmd(vmaAt(process, 0), at(300)));
   expect(hugeAt(process, at(0))).toBeUndefined();
@@ -73,7 +64,7 @@ test("an entry that is divided leaves 512 that map the same pages, and the page 
 
 test("small entries of a divided one allow what it allowed, and their pages know that they are dirty", () => {
   const machine = hugeMachine();
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   run(splitHugePmd(vmaAt(process, 0), at(0)));
   const { memmap } = machine.vm;
   expect(entryFlags(process, at(9))).toBe(Pte.present | Pte.accessed | Pte.softDirty | Pte.write);
@@ -88,7 +79,7 @@ test("small entries of a divided one allow what it allowed, and their pages know
 test("a huge page that is divided is 512 small pages with what was written in them", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   expect(splitFromOutside(machine, head)).toBe(true);
   for (const part of [0, 1, 255, 511].map((i) => (head + i) as Page)) {
     expect(vm.memmap.test(part, PageFlag.head | PageFlag.tail | PageFlag.locked)).toBe(false);
@@ -105,7 +96,7 @@ test("a huge page that is divided is 512 small pages with what was written in th
 
 test("the parts of a divided huge page are freed one by one", () => {
   const machine = hugeMachine();
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   splitFromOutside(machine, head);
   const before = machine.freePages();
   run(madvise(mmOf(process), at(0), 100 * PAGE, Madv.DONTNEED));
@@ -116,7 +107,7 @@ test("the parts of a divided huge page are freed one by one", () => {
 test("a huge page that somebody has pinned isn't divided, and stays as it is mapped", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   const pins = run(pinUserPages(mmOf(process), at(3), 1, { write: true }));
   expect(splitFromOutside(machine, head)).toBe(false);
   expect(hugeAt(process, at(0))).toBe(head);
@@ -129,7 +120,7 @@ test("a huge page that somebody has pinned isn't divided, and stays as it is map
 test("an isolated huge page that is divided leaves isolated parts, each with a reference of who isolated it", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   expect(vm.lru.isolate(head)).toBe(true);
   trylockPage(vm.memmap, head);
   expect(run(splitHugePage(vm, head))).toBe(true);
@@ -147,7 +138,7 @@ test("an isolated huge page that is divided leaves isolated parts, each with a r
 test("a part that is unmapped is lost to everybody until memory is short: then the page is divided", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   const before = machine.freePages();
   run(munmap(mmOf(process), at(100), 50 * PAGE));
   expect(machine.freePages()).toBe(before);
@@ -164,7 +155,7 @@ test("a part that is unmapped is lost to everybody until memory is short: then t
 
 test("what DONTNEED drops of a huge page reads as zeros, and the rest as it was", () => {
   const machine = hugeMachine();
-  const { process } = filled(machine);
+  const { process } = writtenHugePage(machine, "part");
   run(madvise(mmOf(process), at(10), 2 * PAGE, Madv.DONTNEED));
   expect(read(process, at(10), 4)).toBe("\0\0\0\0");
   expect([...differing(process, 0, 10, "part"), ...differing(process, 12, 500, "part")]).toEqual([]);
@@ -175,7 +166,7 @@ test("a huge page whose parts are all unmapped one after the other is freed whol
   const machine = hugeMachine();
   const { vm } = machine;
   const empty = machine.freePages();
-  const { process } = filled(machine);
+  const { process } = writtenHugePage(machine, "part");
   for (let i = 0; i < PARTS; i += 64) run(munmap(mmOf(process), at(i), 64 * PAGE));
   expect([...vm.deferredSplits]).toEqual([]);
   expect(nodeStat(vm, "nr_anon_pages")).toBe(0);
@@ -185,7 +176,7 @@ test("a huge page whose parts are all unmapped one after the other is freed whol
 
 test("a huge page that moves as a whole stays one, and to another alignment is mapped in parts", () => {
   const machine = hugeMachine();
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   const move = (from: VirtAddr, target: VirtAddr): void => {
     const flags = MremapFlag.MAYMOVE | MremapFlag.FIXED;
     run(
@@ -208,7 +199,7 @@ test("a huge page that moves as a whole stays one, and to another alignment is m
 test("a locked huge page is off the lists that reclaim looks at, and its parts are when it is divided", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   run(mlock(mmOf(process), at(0), HUGE));
   expect([nodeStat(vm, "nr_unevictable"), nodeStat(vm, "nr_inactive_anon")]).toEqual([512, 0]);
   expect(splitFromOutside(machine, head)).toBe(true);
@@ -234,7 +225,7 @@ test("a machine short of memory divides huge pages and swaps their parts out, an
 test("what FREE is said of in a huge page is divided off, and reclaim drops only that", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   run(madvise(mmOf(process), at(0), 32 * PAGE, Madv.FREE));
   expect([smallAt(process, at(0)), vm.memmap.test(head, PageFlag.head)]).toEqual([head, false]);
   expect([event(vm, "pglazyfree"), nodeStat(vm, "nr_inactive_file")]).toEqual([32, 32]);
@@ -246,7 +237,7 @@ test("a huge page that FREE is said of stays huge, and keeps its contents if it 
   const machine = hugeMachine();
   const { vm } = machine;
   vm.swap.swapon({ path: "/dev/swap", size: 16 * MiB });
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   run(madvise(mmOf(process), at(0), HUGE, Madv.FREE));
   expect([hugeAt(process, at(0)), nodeStat(vm, "nr_inactive_file")]).toEqual([head, 512]);
   write(process, at(1), "again");
@@ -259,7 +250,7 @@ test("a part of a huge page is paged out, and the rest stays", () => {
   const machine = hugeMachine();
   const { vm } = machine;
   vm.swap.swapon({ path: "/dev/swap", size: 16 * MiB });
-  const { process } = filled(machine);
+  const { process } = writtenHugePage(machine, "part");
   run(madvise(mmOf(process), at(100), 10 * PAGE, Madv.PAGEOUT));
   expect(event(vm, "pswpout")).toBe(10);
   expect(mmOf(process).rssPages).toBe(502);
@@ -269,7 +260,7 @@ test("a part of a huge page is paged out, and the rest stays", () => {
 
 test("a huge page that others map too is not divided for one's advice", () => {
   const machine = hugeMachine();
-  const { process, head } = filled(machine);
+  const { process, head } = writtenHugePage(machine, "part");
   run(forkProcess(process));
   run(madvise(mmOf(process), at(0), 32 * PAGE, Madv.FREE));
   run(madvise(mmOf(process), at(0), HUGE, Madv.COLD));
@@ -280,7 +271,7 @@ test("a huge page that others map too is not divided for one's advice", () => {
 test("urgent reclaim divides the huge pages that wait for it", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  const { process } = filled(machine);
+  const { process } = writtenHugePage(machine, "part");
   run(madvise(mmOf(process), at(0), 500 * PAGE, Madv.DONTNEED));
   const free = machine.freePages();
   run(shrinkDeferredSplits(vm, nodeId(0), 12));

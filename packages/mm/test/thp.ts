@@ -68,3 +68,13 @@ export function expectAllSound({ vm }: VmMachine): void {
   expectSound(vm);
   expect(coverageInvariants.flatMap((invariant) => [...invariant.check(vm)])).toEqual([]);
 }
+
+/** A process with one huge page, all of whose parts are written. */
+export function writtenHugePage(machine: VmMachine, what: string): { process: Process; head: Page } {
+  const process = machine.spawn();
+  mapPages(process, 0, PARTS);
+  fill(process, 0, PARTS, what);
+  const head = hugeAt(process, at(0));
+  if (head === undefined) throw new Error("no huge page");
+  return { process, head };
+}

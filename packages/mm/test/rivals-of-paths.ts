@@ -1,0 +1,102 @@
+// Paths of a process's memory beside somebody who takes away what they work on. Each path runs under many schedules; the
+// seed also says who the rival is. After each step the counts of pages agree with the page tables and every notifier has
+// been told, and in the end nothing is left.
+//
+// HETMEM_SCHEDULES says how many seeds each path runs under (2,000 where it is absent), HETMEM_SEED where they begin.
+import { runRivals, type Scenario } from "@hetmem/explore";
+import { assertInvariants, nodeId, type Sleeps } from "@hetmem/kernel";
+import { expect, test } from "vitest";
+import { vmInvariants } from "../src/invariants.ts";
+import { movePages } from "../src/migrate/move-pages.ts";
+import { MbindFlag } from "../src/migrate/queue-pages.ts";
+import { coverageInvariants, watchCoverage } from "../src/notifier/coverage.ts";
+import { exitProcess } from "../src/process/exit.ts";
+import { forkProcess } from "../src/process/fork.ts";
+import { madvise } from "../src/vma/madvise.ts";
+import { Madv } from "../src/vma/map-flags.ts";
+import { mprotect } from "../src/vma/mprotect.ts";
+import { munmap } from "../src/vma/munmap.ts";
+import { Prot } from "../src/vma/vm-flags.ts";
+import {
+  ANON,
+  anyArea,
+  endOfWorld,
+  PAGES,
+  type RivalWorld,
+  rivalWorld,
+  SHMEM,
+  writeAndCheck,
+} from "./rival-world.ts";
+import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
+
+const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const STEP_INVARIANTS = [...vmInvariants, ...coverageInvariants];
+
+/** What one of the tasks does. */
+export type Body = (world: RivalWorld) => Sleeps<unknown>;
+
+/** Who takes what away. */
+const RIVALS: Readonly<Record<string, Body>> = {
+  *munmap(world) {
+    yield* munmap(mmOf(world.parent), pageAt(anyArea(world), 1), 2 * PAGE);
+  },
+  *mprotect(world) {
+    const area = anyArea(world);
+    yield* mprotect(mmOf(world.parent), pageAt(area, 1), 2 * PAGE, Prot.NONE);
+    yield* mprotect(mmOf(world.parent), pageAt(area, 1), 2 * PAGE, Prot.READ | Prot.WRITE);
+  },
+  *fork(world) {
+    const grandchild = yield* forkProcess(world.child);
+    yield* writeAndCheck(grandchild, anyArea(world), 77);
+    yield* exitProcess(grandchild);
+  },
+  *exit({ child }) {
+    yield* exitProcess(child);
+  },
+  *reclaim({ parent, random }) {
+    for (let round = 0; round < 2; round++)
+      yield* madvise(mmOf(parent), random.chance(1, 2) ? ANON : SHMEM, PAGES * PAGE, Madv.PAGEOUT);
+  },
+  *migration(world) {
+    const { child, random } = world;
+    const area = anyArea(world);
+    const addresses = Array.from({ length: PAGES }, (_, i) => pageAt(area, i));
+    const nodes = addresses.map(() => nodeId(random.below(2)));
+    yield* movePages(child, addresses, nodes, [], MbindFlag.MOVE_ALL);
+  },
+  *offline({ machine, block }) {
+    yield* machine.offlineTask(block);
+    yield* machine.onlineTask(block);
+  },
+};
+
+/** One test for each path, which the rivals take turns at. */
+export function testPaths(paths: Readonly<Record<string, Body>>): void {
+  for (const [name, body] of Object.entries(paths)) {
+    test(`${name} survives whoever takes its pages away`, { timeout: 36_000_000 }, () => {
+      expect(runRivals(scenario(body), SCHEDULES, FIRST_SEED).schedules).toBe(SCHEDULES);
+    });
+  }
+}
+
+function scenario(body: Body): (seed: number) => Scenario {
+  const rivals = Object.entries(RIVALS);
+  return (seed) => {
+    const world = rivalWorld(seed);
+    const { vm } = world.machine;
+    watchCoverage(vm);
+    const [name, rival] = rivals[seed % rivals.length] ?? ["nobody", body];
+    return {
+      kernel: world.machine.kernel,
+      tasks: { path: () => body(world), [name]: () => rival(world) },
+      afterStep: () => assertInvariants(vm, STEP_INVARIANTS),
+      afterwards: () => {
+        assertInvariants(vm, vmInvariants);
+        endOfWorld(world);
+        assertInvariants(vm, vmInvariants);
+        expect(world.machine.freePages()).toBe(world.freeAtStart);
+      },
+    };
+  };
+}
