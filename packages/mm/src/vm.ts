@@ -69,7 +69,10 @@ export class Vm {
   readonly notifierSrcu: Srcu = new Srcu();
   /** Checks that notifiers hear of every change; undefined as long as nobody asked. */
   coverage: NotifierCoverage | undefined = undefined;
-  /** Whether lockless walks may be preempted where the kernel's race: explorers say yes, run() alone has no use for it. */
+  /**
+   * Whether paths are preempted also where nothing makes them wait: in lockless walks, and where memory might have to be
+   * waited for. Explorers say yes; run() alone has no use for it.
+   */
   racing = false;
   readonly tableArenas: TableArenas = new TableArenas();
   /** How often pages are locked that more than one mapping locks. */

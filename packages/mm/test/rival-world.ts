@@ -1,8 +1,10 @@
 // What the rivals fight over: a process with written anonymous memory, a memfd and a file, a child that shares all of it,
 // swap, and a block of memory that may go offline, in which most of its pages lie.
-import { MiB, Random, run, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { condResched, MiB, Random, run, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { createDiskFile } from "../src/page-cache/disk-file.ts";
 import { fileVmOps } from "../src/page-cache/file-mmap.ts";
+import { mmuNotifierRegister } from "../src/notifier/register.ts";
+import { MmuNotifier } from "../src/notifier/subscriptions.ts";
 import { memfdCreate } from "../src/page-cache/memfd.ts";
 import { OpenFile } from "../src/page-cache/open-file.ts";
 import { truncate } from "../src/page-cache/truncate.ts";
@@ -68,7 +70,25 @@ export function rivalWorld(seed: number): RivalWorld {
   for (const area of AREAS)
     for (let i = 0; i < PAGES - 1; i++) run(writeUser(parent, pageAt(area, i), Uint8Array.of(i + 1)));
   const child = run(forkProcess(parent));
+  // Somebody mirrors both, and takes his time: every change of their page tables can be preempted.
+  for (const process of [parent, child])
+    run(
+      mmuNotifierRegister(
+        new MmuNotifier({ invalidateRangeStart: slowly, invalidateRangeEnd: slow }, undefined),
+        mmOf(process),
+      ),
+    );
+  vm.racing = true;
   return { machine, random: new Random(seed), parent, child, memfd, file, block, freeAtStart };
+}
+
+function* slow(): Sleeps<void> {
+  yield condResched;
+}
+
+function* slowly(): Sleeps<boolean> {
+  yield condResched;
+  return true;
 }
 
 /** Ends everything; what is not free again has leaked. */

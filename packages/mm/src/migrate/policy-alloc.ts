@@ -1,7 +1,7 @@
 // The allocation of a page of a process where its policy wants it: the node to begin with, the nodes that it must not
 // leave, and what is counted. Kernel counterpart: vma_alloc_folio() and its kin in mm/mempolicy.c. The zone allocator
 // knows one node or all; a set of nodes is tried node by node here, each down to its low reserves before the next.
-import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
+import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, NumaStat } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
@@ -47,6 +47,7 @@ export function* allocWithPolicy(
   order: number,
 ): Sleeps<Page> {
   const target = targetOf(vm, vma, mm, address, gfp, order);
+  if (vm.racing) yield condResched;
   const page = tryAllocAt(vm, mm, target, gfp, order);
   if (page !== NULL_PAGE) return page;
   return yield* vm.pages.alloc(gfp, order, target.near, mm, target.nodemask);

@@ -11,8 +11,8 @@ export function markPageAccessed(vm: Vm, page: Page): void {
   if (!memmap.test(page, PageFlag.referenced)) {
     memmap.set(page, PageFlag.referenced);
   } else if (!memmap.test(page, PageFlag.unevictable | PageFlag.active)) {
+    // Whoever has taken it off its list decides where it goes: a page without a list must not be freed as an active one.
     if (memmap.test(page, PageFlag.lru)) lru.activate(page);
-    else memmap.set(page, PageFlag.active);
     memmap.clear(page, PageFlag.referenced);
     workingsetActivation(vm, page);
   }
