@@ -30,6 +30,22 @@ describe("percpu-ref", () => {
     expect(() => ref.get()).toThrow(KernelBug);
   });
 
+  test("takes and gives many references as it does one", () => {
+    let releases = 0;
+    const ref = new PercpuRef("pgmap", () => void releases++);
+    ref.getMany(1000);
+    expect(() => ref.putMany(1001)).toThrow(KernelBug);
+    ref.kill();
+    ref.putMany(999);
+    expect([ref.count, releases]).toEqual([1, 0]);
+    expect(() => ref.putMany(2)).toThrow(KernelBug);
+    ref.putMany(1);
+    expect([ref.isZero, releases]).toEqual([true, 1]);
+    ref.putMany(0);
+    expect(releases).toBe(1);
+    expect(() => ref.getMany(5)).toThrow(KernelBug);
+  });
+
   test("releases once, with the last reference after the kill", () => {
     let releases = 0;
     const ref = new PercpuRef("pgmap", () => void releases++);

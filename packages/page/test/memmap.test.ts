@@ -193,6 +193,34 @@ describe("references", () => {
     expect(memmap.refcount(page)).toBe(0);
   });
 
+  test("of a zone whose pages may be idle with one give the port every put that leaves one or none", () => {
+    const memmap = smallMemMap();
+    const port = vi.fn<(page: Page) => void>();
+    const ram = vi.fn<(page: Page) => void>();
+    memmap.setFreePage(NORMAL, ram);
+    memmap.setFreePage(NORMAL + 2, port, 1);
+    const page = nth(memmap, 1);
+    memmap.initRange(page, 1, NORMAL + 2, 0, 3);
+    memmap.putPage(page);
+    expect(port).not.toHaveBeenCalled();
+    memmap.putPage(page);
+    memmap.putPage(page);
+    expect(port.mock.calls).toEqual([[page], [page]]);
+    expect(() => memmap.putPage(page)).toThrow(KernelBug);
+    memmap.getPage(nth(memmap, 2));
+    memmap.putPage(nth(memmap, 2));
+    expect(ram).not.toHaveBeenCalled();
+  });
+
+  test("are counted over a range by how many pages have more than so many", () => {
+    const memmap = smallMemMap();
+    for (const n of [0, 5, 9, 10]) memmap.getPage(nth(memmap, n));
+    memmap.getPage(nth(memmap, 5));
+    expect(memmap.countReferenced(nth(memmap, 0), 10, 1)).toBe(3);
+    expect(memmap.countReferenced(nth(memmap, 0), 11, 2)).toBe(1);
+    expect(memmap.countReferenced(nth(memmap, 0), PAGES_PER_SECTION, 0)).toBe(PAGES_PER_SECTION);
+  });
+
   test("can't be taken on a page that nobody holds: it may be somebody else's already", () => {
     const memmap = smallMemMap();
     memmap.setRefcount(nth(memmap, 1), 0);
@@ -290,5 +318,26 @@ describe("a compound page", () => {
     memmap.setPrivate(other, 77);
     expect([head, tail, other].map((page) => memmap.compoundHead(page))).toEqual([head, head, other]);
     expect([head, tail, other].map((page) => memmap.compoundOrder(page))).toEqual([2, 0, 0]);
+  });
+});
+
+describe("a page of ZONE_DEVICE", () => {
+  test("is reserved and knows its pagemap, where other pages are linked to lists", () => {
+    const memmap = smallMemMap();
+    const device = NORMAL + 2;
+    memmap.initDeviceRange(nth(memmap, 512), 1000, device, 77, 0);
+    for (const n of [512, 513, 1511]) {
+      const page = nth(memmap, n);
+      expect([memmap.zoneOf(page), memmap.pagemap(page), memmap.refcount(page)]).toEqual([device, 77, 0]);
+      expect(memmap.test(page, PageFlag.reserved)).toBe(true);
+      expect([memmap.mapcount(page), memmap.mapping(page), memmap.private(page)]).toEqual([0, 0, 0]);
+    }
+    expect([511, 1512].map((n) => memmap.zoneOf(nth(memmap, n)))).toEqual([NORMAL, NORMAL]);
+  });
+
+  test("can't be put on a list", () => {
+    const memmap = smallMemMap();
+    memmap.initDeviceRange(nth(memmap, 0), 1, NORMAL + 2, 77, 1);
+    expect(() => memmap.lists.addTail(memmap.lists.create(), nth(memmap, 0))).toThrow(KernelBug);
   });
 });

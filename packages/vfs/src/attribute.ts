@@ -10,8 +10,8 @@ export type Params = Readonly<Record<string, string>>;
 export interface Attribute {
   /** Permission bits; default 0o444 where it can only be read, 0o200 with store only, 0o644 with both. */
   readonly mode?: number;
-  /** A file of /dev: what `ls -l` prints in place of a size. */
-  readonly device?: DeviceNumber;
+  /** A file of /dev: what `ls -l` prints in place of a size. A function where the pattern stands for many. */
+  readonly device?: DeviceNumber | ((params: Params) => DeviceNumber);
   /** The whole text of the file, as the kernel formats it. */
   show?(params: Params): string | Sleeps<string>;
   /**

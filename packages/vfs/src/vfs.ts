@@ -230,10 +230,11 @@ export class Vfs {
           blocks: fileBlocks(node.file),
         };
       case "file": {
-        const { device } = node.attribute;
+        const { attribute, params } = node;
+        const device = typeof attribute.device === "function" ? attribute.device(params) : attribute.device;
         const stat: Stat = {
           kind: "file",
-          mode: attributeMode(node.attribute),
+          mode: attributeMode(attribute),
           size: fileSize,
           nlink: 1,
           blocks: 0,

@@ -105,4 +105,4 @@ export {
   strictPlacement,
 } from "./placement.ts";
 export { STRUCT_PAGE_BYTES, Vmemmap, vmemmapPages } from "./vmemmap.ts";
-export { movePfnRangeToZone, removePfnRangeFromZone } from "./zone-span.ts";
+export { movePfnRangeToZone, removePfnRangeFromZone, resizeZoneRange, sectionPieces } from "./zone-span.ts";

@@ -1,6 +1,6 @@
 // A memory block: what an administrator adds, onlines, offlines and removes, and what /sys/devices/system/memory lists.
 // Kernel counterpart: struct memory_block in drivers/base/memory.c.
-import { KernelError, type NodeId, type Pfn, type Sleeps } from "@hetmem/kernel";
+import { KernelError, type NodeId, PAGE_SIZE, type Pfn, type Sleeps } from "@hetmem/kernel";
 import { PAGES_PER_SECTION, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import type { MemoryGroup } from "./memory-group.ts";
 import type { MemoryHotplug } from "./memory-hotplug.ts";
@@ -89,6 +89,15 @@ export function* offlineBlock(hotplug: MemoryHotplug, block: MemoryBlock): Sleep
   return true;
 }
 
+/** @throws KernelError EBUSY for a block that can't be removed, which is logged @see check_memblock_offlined_cb() */
+export function checkOffline({ memory }: MemoryHotplug, { id, start, pages, state }: MemoryBlock): void {
+  if (state === "offline") return;
+  const first = start * PAGE_SIZE;
+  const range = `[${phys(first)}-${phys(first + pages * PAGE_SIZE - 1)}]`;
+  memory.kernel.log.printk(4, `removing memory fails, because memory ${range} is onlined`);
+  throw new KernelError("EBUSY", `memory${id} is ${state}: write offline to its state first`);
+}
+
 /** What valid_zones lists: the zone of an online block, else those it may go to. @see valid_zones_show() */
 export function validZones(hotplug: MemoryHotplug, block: MemoryBlock): readonly Zone[] {
   if (block.state === "online") return block.zone ? [block.zone] : [];
@@ -132,6 +141,11 @@ function* offlineFromZone(hotplug: MemoryHotplug, block: MemoryBlock, zone: Zone
 
 function placementRequest({ node, start, pages, group }: MemoryBlock): PlacementRequest {
   return { node, start, pages, group };
+}
+
+/** As `%pa` prints a physical address. */
+function phys(address: number): string {
+  return `0x${address.toString(16).padStart(16, "0")}`;
 }
 
 /** A KernelError's sentence without its errno. */

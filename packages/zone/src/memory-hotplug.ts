@@ -15,7 +15,7 @@ import {
   physToPfn,
   type Sleeps,
 } from "@hetmem/kernel";
-import { PAGES_PER_SECTION, PAGES_PER_SUBSECTION, sectionOfPfn } from "@hetmem/page";
+import { PAGES_PER_SUBSECTION } from "@hetmem/page";
 import {
   IORESOURCE_BUSY,
   IORESOURCE_SYSRAM_DRIVER_MANAGED,
@@ -29,7 +29,7 @@ import {
 } from "@hetmem/resource";
 import { Altmap } from "./altmap.ts";
 import { HotplugLocks } from "./hotplug-locks.ts";
-import { type MemoryBlock, offlineBlock, onlineBlock } from "./memory-block.ts";
+import { checkOffline, type MemoryBlock, offlineBlock, onlineBlock } from "./memory-block.ts";
 import { type MemoryGroup, MemoryGroups } from "./memory-group.ts";
 import { MemoryNotifiers } from "./memory-notifier.ts";
 import type { Memory } from "./memory.ts";
@@ -38,7 +38,7 @@ import { nothingMoves, type PageMigration } from "./page-migration.ts";
 import type { OnlineType, Placement } from "./placement.ts";
 import { Vmemmap, vmemmapPages } from "./vmemmap.ts";
 import { PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
-import { tieToNoZone } from "./zone-span.ts";
+import { sectionRanges, tieToNoZone } from "./zone-span.ts";
 import { buildAllZonelists } from "./zonelist.ts";
 
 export interface MemoryHotplugOptions {
@@ -162,12 +162,7 @@ export class MemoryHotplug {
     this.locks.assertDeviceHotplug("remove_memory");
     this.#checkAligned(start, size);
     const blocks = this.blocksIn(start, size);
-    const online = blocks.find((block) => block.state !== "offline");
-    if (online)
-      throw new KernelError(
-        "EBUSY",
-        `memory${online.id} is ${online.state}: write offline to its state first`,
-      );
+    for (const block of blocks) checkOffline(this, block);
     if (blocks.length * this.blockSize !== size) {
       throw new KernelError(
         "EINVAL",
@@ -209,13 +204,25 @@ export class MemoryHotplug {
   }
 
   /**
-   * Makes struct pages for a range: reserved, of no zone. Memory blocks are made for RAM alone.
+   * Adds a range that the kernel maps: struct pages as addPages() makes them, and memory blocks for RAM alone.
    *
-   * @throws KernelError EINVAL off subsections, E2BIG, EEXIST, ENOMEM; nothing is left behind
-   * @see arch_add_memory() and __add_pages()
+   * @throws KernelError E2BIG past the addressable end, and what addPages() throws; nothing is left behind
+   * @see arch_add_memory()
    */
   *archAddMemory(node: NodeId, start: PhysAddr, size: number, params: ArchAddMemoryParams): Sleeps<void> {
-    if (!this.locks.changing) throw new KernelBug("arch_add_memory without mem_hotplug_begin()");
+    this.#checkAddressable(start, size);
+    yield* this.addPages(node, start, size, params);
+  }
+
+  /**
+   * Makes struct pages for a range that the cpu may be unable to reach. Those of RAM are reserved and of no zone; those of
+   * ZONE_DEVICE aren't initialised, which is its pagemap's business.
+   *
+   * @throws KernelError EINVAL off subsections, EEXIST, ENOMEM; nothing is left behind
+   * @see __add_pages()
+   */
+  *addPages(node: NodeId, start: PhysAddr, size: number, params: ArchAddMemoryParams): Sleeps<void> {
+    if (!this.locks.changing) throw new KernelBug("add_pages without mem_hotplug_begin()");
     if (
       !isAligned(start, PAGES_PER_SUBSECTION * PAGE_SIZE) ||
       !isAligned(size, PAGES_PER_SUBSECTION * PAGE_SIZE) ||
@@ -226,19 +233,18 @@ export class MemoryHotplug {
         `0x${start.toString(16)}+0x${size.toString(16)} is not a whole number of 2 MiB subsections`,
       );
     }
-    this.#checkAddressable(start, size);
     const added: (readonly [Pfn, number])[] = [];
     try {
       for (const [frame, pages] of sectionRanges(start, size)) {
-        this.vmemmap.populate(frame, pages, node, params.altmap);
+        this.memory.memmap.sections.add(frame, pages, node, 0);
         try {
-          this.memory.memmap.sections.add(frame, pages, node, 0);
+          this.vmemmap.populate(frame, pages, node, params.altmap);
         } catch (error) {
-          this.vmemmap.depopulate(frame);
+          this.memory.memmap.sections.remove(frame, pages);
           throw error;
         }
         added.push([frame, pages]);
-        tieToNoZone(this.memory, frame, pages);
+        if (params.memoryBlocks) tieToNoZone(this.memory, frame, pages);
         yield condResched;
       }
       if (params.memoryBlocks) this.#createBlocks(node, start, size, params);
@@ -376,8 +382,13 @@ export class MemoryHotplug {
     );
   }
 
+  /** Whether the kernel can map a range. @see mhp_range_allowed() */
+  rangeAllowed(start: PhysAddr, size: number): boolean {
+    return start + size <= this.#addressableEnd;
+  }
+
   #checkAddressable(start: PhysAddr, size: number): void {
-    if (start + size <= this.#addressableEnd) return;
+    if (this.rangeAllowed(start, size)) return;
     throw new KernelError(
       "E2BIG",
       `0x${start.toString(16)}+0x${size.toString(16)} ends past 0x${this.#addressableEnd.toString(16)}, the last address that the kernel can map`,
@@ -428,18 +439,5 @@ export class MemoryHotplug {
     memmap.contents.clearChunks(page, pages);
     memmap.sections.remove(frame, pages);
     this.vmemmap.depopulate(frame);
-  }
-}
-
-/** A range of bytes as frames, cut at sections. */
-function* sectionRanges(
-  start: PhysAddr,
-  size: number,
-): Generator<readonly [frame: Pfn, pages: number], void, void> {
-  const end = (start + size) / PAGE_SIZE;
-  for (let frame = physToPfn(start); frame < end;) {
-    const next = Math.min(end, (sectionOfPfn(frame) + 1) * PAGES_PER_SECTION);
-    yield [frame, next - frame];
-    frame = next as Pfn;
   }
 }

@@ -1,6 +1,6 @@
 // Which frames a zone and its node span, as ranges join and leave. Kernel counterpart: move_pfn_range_to_zone() and
 // remove_pfn_range_from_zone() in mm/memory_hotplug.c.
-import type { Page, Pfn } from "@hetmem/kernel";
+import { type Page, PAGE_SIZE, type Pfn, type PhysAddr, physToPfn } from "@hetmem/kernel";
 import {
   NO_ZONE,
   PageFlag,
@@ -26,9 +26,7 @@ export function movePfnRangeToZone(
   pages: number,
   type: MigrateType,
 ): void {
-  const node = memory.nodes[zone.node] as MemoryNode;
-  extend(zone, start, pages);
-  extend(node, start, pages);
+  resizeZoneRange(memory, zone, start, pages);
   for (const [page, count] of sectionPieces(memory, start, pages)) {
     memory.memmap.initRange(page, count, zone.type, PageFlag.reserved, 1);
     memory.allocator.pageblocks.setRange(page, count, type);
@@ -36,11 +34,23 @@ export function movePfnRangeToZone(
   }
 }
 
+/**
+ * Lets a zone and its node span a range, and leaves its struct pages alone: those of ZONE_DEVICE are initialised by
+ * whoever maps them, once the locks of hotplug are given back.
+ *
+ * @see resize_zone_range() and resize_pgdat_range() in mm/memory_hotplug.c
+ */
+export function resizeZoneRange(memory: Memory, zone: Zone, start: Pfn, pages: number): void {
+  extend(zone, start, pages);
+  extend(memory.nodes[zone.node] as MemoryNode, start, pages);
+}
+
 /** Unties a range from its zone, which must not use its pages any more, and shrinks the spans. */
 export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, pages: number): void {
-  tieToNoZone(memory, start, pages);
-  // ZONE_DEVICE ranges have no sections that are online, so its span can't be found again by looking: it stays.
+  // ZONE_DEVICE ranges have no sections that are online, so its span can't be found again by looking: it stays. And
+  // their struct pages go at once.
   if (zone.type === ZoneType.Device) return;
+  tieToNoZone(memory, start, pages);
   shrinkZoneSpan(memory, zone, start, (start + pages) as Pfn);
   updateNodeSpan(memory.nodes[zone.node] as MemoryNode);
 }
@@ -62,6 +72,19 @@ export function* sectionPieces(
   for (let frame = start; frame < end;) {
     const next = Math.min(end, (sectionOfPfn(frame) + 1) * PAGES_PER_SECTION);
     yield [memmap.pfnToPage(frame), next - frame];
+    frame = next as Pfn;
+  }
+}
+
+/** A range of bytes as frames, cut at sections. */
+export function* sectionRanges(
+  start: PhysAddr,
+  size: number,
+): Generator<readonly [frame: Pfn, pages: number], void, void> {
+  const end = (start + size) / PAGE_SIZE;
+  for (let frame = physToPfn(start); frame < end;) {
+    const next = Math.min(end, (sectionOfPfn(frame) + 1) * PAGES_PER_SECTION);
+    yield [frame, next - frame];
     frame = next as Pfn;
   }
 }

@@ -1,10 +1,20 @@
 // Adding and removing memory: what is refused, and that what is refused leaves nothing behind.
-import { GiB, KernelBug, KernelError, MiB, nodeId, physAddr, run, type Uevent } from "@hetmem/kernel";
+import {
+  GiB,
+  KernelBug,
+  KernelError,
+  MiB,
+  nodeId,
+  physAddr,
+  physToPfn,
+  run,
+  type Uevent,
+} from "@hetmem/kernel";
 import { NO_ZONE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import { formatIomem } from "@hetmem/resource";
 import { expect, test } from "vitest";
-import { strictPlacement } from "../src/index.ts";
-import { addHotplugMachineMemory, hotplugMachine, outcome } from "./hotplug-machine.ts";
+import { resizeZoneRange, strictPlacement, type Zone, ZoneType } from "../src/index.ts";
+import { addHotplugMachineMemory, hotplugMachine, outcome, underLock } from "./hotplug-machine.ts";
 
 const BLOCK = 128 * MiB;
 const START = 4 * GiB;
@@ -261,6 +271,46 @@ test("memory added in one go for two blocks keeps its struct pages in the node e
   const free = machine.freePages();
   machine.add(START, { size: 2 * BLOCK });
   expect(free - machine.freePages()).toBe(1024);
+});
+
+test("struct pages that are refused because others are there leave those others' memory alone", () => {
+  const machine = hotplugMachine();
+  const free = machine.freePages();
+  run(addHotplugMachineMemory(machine, START, BLOCK));
+  const before = machine.fingerprint();
+  expect(outcome(() => machine.add(START))).toBe("EEXIST");
+  expect(machine.fingerprint()).toEqual(before);
+  expect(free - machine.freePages()).toBe(512);
+});
+
+test("memory that the kernel doesn't map may lie past what the direct map reaches", () => {
+  const machine = hotplugMachine({ addressableEnd: 64 * GiB });
+  const { locks } = machine.hotplug;
+  const add = (how: "addPages" | "archAddMemory") =>
+    run(
+      underLock(machine.hotplug, function* () {
+        yield* locks.memHotplugBegin();
+        try {
+          const params = { altmap: undefined, memoryBlocks: false };
+          yield* machine.hotplug[how](nodeId(0), physAddr(64 * GiB), BLOCK, params);
+        } finally {
+          locks.memHotplugDone();
+        }
+      }),
+    );
+  expect(outcome(() => add("archAddMemory"))).toBe("E2BIG");
+  expect(outcome(() => add("addPages"))).toBe("done");
+  expect(machine.hotplug.rangeAllowed(physAddr(64 * GiB - BLOCK), BLOCK)).toBe(true);
+});
+
+test("a zone can span memory whose struct pages somebody else initialises", () => {
+  const machine = hotplugMachine();
+  run(addHotplugMachineMemory(machine, START, BLOCK));
+  const { memory } = machine;
+  const frame = physToPfn(physAddr(START));
+  resizeZoneRange(memory, memory.nodes[0]?.zones[ZoneType.Device] as Zone, frame, 32_768);
+  expect(machine.spans()["Device"]).toEqual([frame, 32_768]);
+  expect(memory.memmap.initialised(memory.memmap.pfnToPage(frame))).toBe(false);
 });
 
 test("ZONE_DEVICE memory gets struct pages and no memory blocks", () => {

@@ -9,7 +9,11 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/resource": 1,
   "@hetmem/vfs": 1,
   "@hetmem/zone": 2,
+  "@hetmem/memremap": 3,
   "@hetmem/mm": 4,
+  "@hetmem/dax": 5,
+  "@hetmem/dax-kmem": 6,
+  "@hetmem/nvdimm": 6,
   hetmem: 7,
 };
 

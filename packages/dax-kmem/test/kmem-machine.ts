@@ -1,0 +1,199 @@
+// The captured machine as far as dax and kmem go: two nodes of 1 GiB with a cpu each, a third that persistent memory at
+// 4 GiB belongs to, and the files of /sys and /proc that the captures read.
+import {
+  DaxBus,
+  daxBusTables,
+  daxDeviceTables,
+  DeviceDax,
+  daxPmemProbe,
+  type DaxPmem,
+  type DaxPmemRequest,
+} from "@hetmem/dax";
+import { createKernel, GiB, type Kernel, MiB, nodeId, physAddr, run } from "@hetmem/kernel";
+import { defaultPagemapPolicies, Pagemaps, subsectionCollision } from "@hetmem/memremap";
+import { noDevicePages, Vm } from "@hetmem/mm";
+import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import { Vfs } from "@hetmem/vfs";
+import {
+  alwaysRemovable,
+  anyOrderPlacement,
+  autoOnlineAnyType,
+  bootMemory,
+  type Memory,
+  MemoryFailure,
+  MemoryHotplug,
+  memorySysfs,
+  nodeSysfs,
+} from "@hetmem/zone";
+import { Kmem, type KmemPolicy } from "../src/index.ts";
+
+export const BLOCK: number = 128 * MiB;
+export const NAMESPACE = "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00/ndbus0/region0/dax0.0";
+
+const IOMEM = `00000000-3fffffff : System RAM
+40000000-7fffffff : System RAM
+80000000-ffffffff : Soft Reserved
+100000000-13fffffff : Persistent Memory
+  100000000-1011fffff : namespace0.0
+1280000000-1a7fffffff : PCI Bus 0000:00
+fce0000000-fcefffffff : hmm_dmirror
+fcf0000000-fcffffffff : hmm_dmirror
+fd00000000-ffffffffff : Reserved
+`;
+
+const SMALL_IOMEM = `00000000-03ffffff : System RAM
+80000000-ffffffff : Soft Reserved
+`;
+
+export interface KmemMachine {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly iomem: ResourceTree;
+  readonly hotplug: MemoryHotplug;
+  readonly pagemaps: Pagemaps;
+  readonly vm: Vm;
+  readonly bus: DaxBus;
+  readonly deviceDax: DeviceDax;
+  readonly kmem: Kmem;
+  readonly vfs: Vfs;
+  read(path: string): string;
+  write(path: string, text: string): void;
+  dmesg(): string[];
+  iomemText(): string;
+}
+
+export interface KmemMachineOptions {
+  /** Bytes of each of the two nodes: 1 GiB when absent. */
+  readonly nodeSize?: number;
+  /** Bytes that devices may bring, 4 GiB when absent. */
+  readonly deviceSize?: number;
+  /** Many machines are made in a row: this one has two nodes, the second without cpus or memory, and no files. */
+  readonly small?: boolean;
+  readonly policy?: KmemPolicy;
+}
+
+export function kmemMachine({
+  nodeSize = GiB,
+  deviceSize = 4 * GiB,
+  small = false,
+  policy,
+}: KmemMachineOptions = {}): KmemMachine {
+  const kernel = createKernel();
+  const physicalBits = small ? 36 : 46;
+  const node = (id: number, cpus: number[]) => ({
+    id: nodeId(id),
+    memory: cpus.length > 0 ? [{ start: physAddr(id * GiB), end: physAddr(id * GiB + nodeSize) }] : [],
+    cpus,
+  });
+  const memory = bootMemory(kernel, {
+    nodes: small ? [node(0, [0]), node(1, [])] : [node(0, [0]), node(1, [1]), node(2, [])],
+    distances: [
+      [10, 21, 40],
+      [21, 10, 41],
+      [40, 41, 10],
+    ],
+    physicalBits,
+    maxPages: ((small ? BLOCK : 2 * nodeSize) + deviceSize) / 4096,
+    reserved: [],
+  });
+  const iomem = parseIomem(small ? SMALL_IOMEM : IOMEM, createIomem(physicalBits));
+  const hotplug = new MemoryHotplug({
+    memory,
+    iomem,
+    placement: () => anyOrderPlacement,
+    blockSize: BLOCK,
+    addressableEnd: 2 ** physicalBits,
+    memmapOnMemory: false,
+    autoOnline: "offline",
+  });
+  const pagemaps = new Pagemaps({
+    hotplug,
+    physicalBits,
+    policies: { ...defaultPagemapPolicies, collision: subsectionCollision },
+  });
+  const vm = new Vm(memory, {
+    devices: {
+      ...noDevicePages,
+      tryGetPagemap: (page) => pagemaps.tryGetPagemap(page),
+      putPagemap: (page) => pagemaps.putPagemap(page),
+    },
+  });
+  const bus = new DaxBus({ kernel, iomem });
+  const deviceDax = new DeviceDax({ vm, pagemaps });
+  const kmem = new Kmem({ hotplug, memoryTypes: vm.tiers, ...(policy && { policy }) });
+  run(bus.registerDriver(deviceDax));
+  run(bus.registerDriver(kmem));
+  const vfs = small ? new Vfs() : mountAll(memory, hotplug, bus);
+  return {
+    kernel,
+    memory,
+    iomem,
+    hotplug,
+    pagemaps,
+    vm,
+    bus,
+    deviceDax,
+    kmem,
+    vfs,
+    read: (path) => run(vfs.read(path)),
+    write: (path, text) => run(vfs.write(path, `${text}\n`)),
+    dmesg: () => kernel.log.records.map(({ text }) => text),
+    iomemText: () => formatIomem(iomem, { privileged: true }),
+  };
+}
+
+/** What the captured namespace asks for. */
+export function capturedNamespace(changes: Partial<DaxPmemRequest> = {}): DaxPmemRequest {
+  return {
+    parent: NAMESPACE,
+    regionId: 0,
+    id: 0,
+    range: { start: 0x1_0120_0000, end: 0x1_4000_0000 },
+    align: 2 * MiB,
+    numaNode: 0,
+    targetNode: 2,
+    pagemap: {
+      range: { start: 4 * GiB, end: 0x1_4000_0000 },
+      altmap: { reserve: 2, free: 0x1200 - 2 },
+    },
+    ...changes,
+  };
+}
+
+export function addNamespace({ bus }: KmemMachine, changes: Partial<DaxPmemRequest> = {}): DaxPmem {
+  return run(daxPmemProbe(bus, capturedNamespace(changes)));
+}
+
+/** "done", or the errno of what failed as the kernel lets it. */
+export function outcome(body: () => unknown): string {
+  try {
+    body();
+    return "done";
+  } catch (error) {
+    if (error instanceof Error && "errno" in error) return String(error.errno);
+    throw error;
+  }
+}
+
+function mountAll(memory: Memory, hotplug: MemoryHotplug, bus: DaxBus): Vfs {
+  const vfs = new Vfs();
+  const tables = [
+    ...daxBusTables(bus),
+    ...daxDeviceTables(bus),
+    memorySysfs({
+      hotplug,
+      failure: new MemoryFailure(memory, hotplug.locks),
+      nodeOfAddress: () => nodeId(0),
+      removable: alwaysRemovable,
+      autoOnlineTypes: autoOnlineAnyType,
+    }),
+    ...nodeSysfs(memory, {
+      blocksOfNode: (id) =>
+        [...hotplug.blocks.values()].filter((block) => block.node === id).map((block) => block.id),
+      isBlockOfNode: (id, owner) => hotplug.blocks.get(id)?.node === owner,
+    }),
+    { root: "/proc", files: { iomem: { show: () => formatIomem(hotplug.iomem, { privileged: true }) } } },
+  ];
+  for (const table of tables) vfs.mount(table);
+  return vfs;
+}

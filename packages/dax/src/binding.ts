@@ -1,0 +1,137 @@
+// Devices and drivers find each other: when one of them appears, or when an administrator says so. A device's lock is
+// held while a driver takes it or lets go of it, so that it never has two. Kernel counterpart: drivers/base/dd.c, the bind
+// and unbind files of drivers/base/bus.c, dax_bus_probe() in drivers/dax/bus.c.
+import { errnoNumber, KernelError, type Sleeps } from "@hetmem/kernel";
+import type { DaxBus } from "./dax-bus.ts";
+import type { DaxDriver } from "./dax-driver.ts";
+import type { DevDax } from "./dev-dax.ts";
+
+/** A driver tries every free device that it matches. What fails is logged, and is not the caller's business. @see driver_attach() */
+export function* driverAttach(bus: DaxBus, driver: DaxDriver): Sleeps<void> {
+  for (const device of bus.devices.values()) {
+    if (!bus.matches(driver, device)) continue;
+    yield* device.lock.lock();
+    try {
+      if (isFree(device) && bus.drivers.has(driver.name)) yield* probeQuietly(device, driver);
+    } finally {
+      device.lock.unlock();
+    }
+  }
+}
+
+/** A free device tries the drivers in order until one takes it. @see device_attach() */
+export function* deviceAttach(device: DevDax): Sleeps<void> {
+  const { bus } = device;
+  yield* device.lock.lock();
+  try {
+    for (const driver of bus.drivers.values()) {
+      if (!isFree(device)) return;
+      if (bus.drivers.has(driver.name) && bus.matches(driver, device)) yield* probeQuietly(device, driver);
+    }
+  } finally {
+    device.lock.unlock();
+  }
+}
+
+/**
+ * Binds a device to a driver that matches it.
+ *
+ * @throws KernelError ENODEV without such a device, or where the driver doesn't match it; EBUSY when it has a driver; what
+ *   the driver's probe() throws
+ * @see bind_store(), device_driver_attach()
+ */
+export function* driverBind(bus: DaxBus, driver: DaxDriver, name: string): Sleeps<void> {
+  const device = bus.devices.get(name);
+  if (!device) throw noDevice(name);
+  if (!bus.matches(driver, device)) {
+    throw new KernelError("ENODEV", `${driver.name} was not given ${name}: write its name to new_id instead`);
+  }
+  yield* device.lock.lock();
+  try {
+    if (!device.registered) throw noDevice(name);
+    if (device.driver)
+      throw new KernelError(
+        "EBUSY",
+        `${name} is bound to ${device.driver.name}: write it to its unbind first`,
+      );
+    yield* reallyProbe(device, driver);
+  } finally {
+    device.lock.unlock();
+  }
+}
+
+/** @throws KernelError ENODEV when the driver doesn't have such a device @see unbind_store() */
+export function* driverUnbind(bus: DaxBus, driver: DaxDriver, name: string): Sleeps<void> {
+  const device = bus.devices.get(name);
+  if (!device) throw noDevice(name);
+  if (device.driver !== driver)
+    throw new KernelError(
+      "ENODEV",
+      `${name} is not bound to ${driver.name} but to ${device.driver?.name ?? "nobody"}`,
+    );
+  yield* deviceReleaseDriver(device, driver);
+}
+
+/** Takes a device from its driver, or from this one if it still has it. @see device_release_driver_internal() */
+export function* deviceReleaseDriver(device: DevDax, driver?: DaxDriver): Sleeps<void> {
+  yield* device.lock.lock();
+  try {
+    if (device.driver && (driver === undefined || device.driver === driver))
+      yield* releaseDriver(device, device.driver);
+  } finally {
+    device.lock.unlock();
+  }
+}
+
+/** The device lock is held. */
+export function* releaseDriver(device: DevDax, driver: DaxDriver): Sleeps<void> {
+  yield* driver.remove(device);
+  device.driver = undefined;
+  device.bus.uevent("unbind", device);
+}
+
+/**
+ * The driver takes the device, or it has none. The device lock is held.
+ *
+ * @throws KernelError ENXIO for a device without memory or without a number; what probe() throws
+ * @see really_probe(), dax_bus_probe()
+ */
+export function* reallyProbe(device: DevDax, driver: DaxDriver): Sleeps<void> {
+  device.driver = driver;
+  try {
+    if (device.size === 0 || device.id === undefined)
+      throw new KernelError("ENXIO", `${device.name} has no memory: write its size first`);
+    yield* driver.probe(device);
+  } catch (error) {
+    device.driver = undefined;
+    if (error instanceof KernelError) logFailure(device, driver, error);
+    throw error;
+  }
+  if (device.region.seed === device) device.region.seed = undefined;
+  device.bus.uevent("bind", device);
+}
+
+function* probeQuietly(device: DevDax, driver: DaxDriver): Sleeps<void> {
+  try {
+    yield* reallyProbe(device, driver);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+  }
+}
+
+/** @see call_driver_probe() */
+function logFailure({ kernel, name }: DevDax, driver: DaxDriver, { errno }: KernelError): void {
+  if (errno === "ENODEV" || errno === "ENXIO") return;
+  kernel.log.printk(4, `${driver.name}: probe of ${name} failed with error ${-errnoNumber(errno)}`);
+}
+
+function isFree({ registered, driver }: DevDax): boolean {
+  return registered && driver === undefined;
+}
+
+function noDevice(name: string): KernelError {
+  return new KernelError(
+    "ENODEV",
+    `there is no ${name} on the dax bus: /sys/bus/dax/devices lists those that are`,
+  );
+}

@@ -1,0 +1,80 @@
+// Faults on mappings of a dax device. The place in the device says which frame it is, and the entry is as large as the
+// device's alignment: there are no small entries in a device of 2 MiB. Nothing here sleeps, so that a device which is
+// killed gets no entry afterwards. Kernel counterpart: dev_dax_huge_fault() in drivers/dax/device.c.
+import { MiB, PAGE_SIZE, type Pfn, type PhysAddr, physToPfn, type Sleeps } from "@hetmem/kernel";
+import { FaultFlag, type FaultContext, VmFault, vmfInsertMixed, vmfInsertPfnPmd, type Vma } from "@hetmem/mm";
+import { PageFlag } from "@hetmem/page";
+import { type DevDax, rangeSize } from "./dev-dax.ts";
+
+const PMD_SIZE = 2 * MiB;
+const PMD_PAGES = PMD_SIZE / PAGE_SIZE;
+
+/**
+ * A fault of 4 KiB.
+ *
+ * @returns SIGBUS when the device is dead, is not one of 4 KiB, or ends before the page; HWPOISON for bad memory
+ * @see __dev_dax_pte_fault()
+ */
+export function* daxFault(device: DevDax, fault: FaultContext): Sleeps<VmFault> {
+  const { vma, pgoff, address, flags } = fault;
+  if (!device.alive) return VmFault.SIGBUS;
+  const frame = frameOf(device, pgoff, 1);
+  if (frame === undefined) return VmFault.SIGBUS;
+  if (isBad(device, vma, frame, 1)) return VmFault.HWPOISON;
+  if (device.align > PAGE_SIZE && !hasBadNeighbour(device, vma, pgoff)) return VmFault.SIGBUS;
+  return vmfInsertMixed(vma, address, frame, (flags & FaultFlag.WRITE) !== 0);
+}
+
+/**
+ * A fault of 2 MiB. Devices of 1 GiB are mapped so, too: page tables here have no larger entries, where the kernel's have.
+ *
+ * @returns FALLBACK for a device of 4 KiB; SIGBUS where 2 MiB would leave the mapping or the device
+ * @see __dev_dax_pmd_fault(), __dev_dax_pud_fault()
+ */
+export function* daxHugeFault(device: DevDax, fault: FaultContext): Sleeps<VmFault> {
+  const { vma, address, flags } = fault;
+  if (!device.alive) return VmFault.SIGBUS;
+  if (device.align < PMD_SIZE) return VmFault.FALLBACK;
+  const start = address - (address % PMD_SIZE);
+  if (start < vma.start || start + PMD_SIZE > vma.end) return VmFault.SIGBUS;
+  const pgoff = vma.pgoff + (start - vma.start) / PAGE_SIZE;
+  const frame = frameOf(device, pgoff, PMD_PAGES);
+  if (frame === undefined || frame % PMD_PAGES !== 0) return VmFault.SIGBUS;
+  // A machine check tells of the one page that was touched. Here small entries around bad memory do.
+  if (isBad(device, vma, frame, PMD_PAGES)) return VmFault.FALLBACK;
+  return vmfInsertPfnPmd(fault, frame, (flags & FaultFlag.WRITE) !== 0);
+}
+
+/**
+ * The first frame of some pages of a device; undefined when they aren't all in one of its ranges.
+ *
+ * @see dax_pgoff_to_phys()
+ */
+export function frameOf({ ranges }: DevDax, pgoff: number, pages: number): Pfn | undefined {
+  const range = ranges.findLast((candidate) => candidate.pgoff <= pgoff);
+  if (!range || pgoff + pages > range.pgoff + rangeSize(range) / PAGE_SIZE) return undefined;
+  return physToPfn((range.start + (pgoff - range.pgoff) * PAGE_SIZE) as PhysAddr);
+}
+
+/** The page of a device that a frame is; undefined when it is none of its. */
+export function pgoffOf({ ranges }: DevDax, frame: Pfn): number | undefined {
+  const address = frame * PAGE_SIZE;
+  const range = ranges.find(({ start, end }) => start <= address && address <= end);
+  return range && range.pgoff + (address - range.start) / PAGE_SIZE;
+}
+
+/** Whether the 2 MiB of a page hold bad memory, for which they are mapped in small pieces. */
+function hasBadNeighbour(device: DevDax, vma: Vma, pgoff: number): boolean {
+  const first = frameOf(device, pgoff - (pgoff % PMD_PAGES), PMD_PAGES);
+  return first !== undefined && isBad(device, vma, first, PMD_PAGES);
+}
+
+/** Whether memory failed while it was in use, or was known to be bad before. */
+function isBad({ region }: DevDax, { mm: { vm } }: Vma, frame: Pfn, pages: number): boolean {
+  const { memmap } = vm;
+  for (let i = 0; i < pages && vm.memory.counters.poisonedPages > 0; i++)
+    if (memmap.test(memmap.pfnToPage((frame + i) as Pfn), PageFlag.hwpoison)) return true;
+  const known = region.parent.poison?.badRanges((frame * PAGE_SIZE) as PhysAddr, pages * PAGE_SIZE) ?? [];
+  for (const _ of known) return true;
+  return false;
+}

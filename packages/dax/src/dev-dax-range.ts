@@ -1,0 +1,74 @@
+// The ranges that a device has of its region, each with a `mapping` directory in /sys. The region's lock is held
+// throughout. Kernel counterpart: alloc_dev_dax_range(), trim_dev_dax_range() and struct dax_mapping in drivers/dax/bus.c.
+import { bugOn, KernelError, PAGE_SIZE, physAddr } from "@hetmem/kernel";
+import { adjustResource, releaseRegion, requestRegion, type Resource } from "@hetmem/resource";
+import { checkEnabled } from "./dax-region.ts";
+import { type DevDax, type DevDaxRange, formatRange, rangeSize } from "./dev-dax.ts";
+import { failAlloc } from "./fail-alloc.ts";
+
+/**
+ * Gives a device one more range, behind those that it has.
+ *
+ * @param size bytes; none for a device that gets its memory later
+ * @throws KernelError ENOMEM when the range isn't free; ENXIO when the provider is going
+ * @see alloc_dev_dax_range()
+ */
+export function allocDevDaxRange(device: DevDax, start: number, size: number): void {
+  const { region, name, ranges } = device;
+  if (size === 0) return bugOn(ranges.length > 0, `${name} has memory, and asks for none`);
+  failAlloc(device.kernel, `a range of ${name}`);
+  const taken = requestPart(device, start, size);
+  const pgoff = ranges.reduce((pages, range) => pages + rangeSize(range) / PAGE_SIZE, 0);
+  ranges.push({ pgoff, start: taken.start, end: taken.end, mapping: undefined });
+  if (!device.registered) return;
+  try {
+    checkEnabled(region);
+    registerDaxMapping(device, ranges.length - 1);
+  } catch (error) {
+    trimDevDaxRange(device);
+    throw error;
+  }
+}
+
+/** Makes the directory of a range. @throws KernelError ENOMEM @see devm_register_dax_mapping() */
+export function registerDaxMapping(device: DevDax, index: number): void {
+  failAlloc(device.kernel, `a mapping of ${device.name}`);
+  const range = device.ranges[index] as DevDaxRange;
+  range.mapping = device.mappingIds.alloc();
+}
+
+/** Gives the last range back. @see trim_dev_dax_range(), unregister_dax_mapping() */
+export function trimDevDaxRange({ ranges, region, mappingIds }: DevDax): void {
+  const range = ranges.pop();
+  if (!range) return;
+  if (range.mapping !== undefined) mappingIds.free(range.mapping);
+  releaseRegion(region.resource, range.start, rangeSize(range));
+}
+
+/** @see free_dev_dax_ranges() */
+export function freeDevDaxRanges(device: DevDax): void {
+  while (device.ranges.length > 0) trimDevDaxRange(device);
+}
+
+/** Moves the end of the last range. @throws KernelError EBUSY where something is behind it @see adjust_dev_dax_range() */
+export function adjustDevDaxRange(device: DevDax, size: number): void {
+  const last = device.ranges.at(-1) as DevDaxRange;
+  adjustResource(resourceOf(device, last), last.start, size);
+  last.end = physAddr(last.start + size - 1);
+}
+
+function requestPart({ region, name }: DevDax, start: number, size: number): Resource {
+  try {
+    return requestRegion(region.resource, start, size, name);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    const range = formatRange({ start, end: start + size - 1 });
+    throw new KernelError("ENOMEM", `${range} of dax_region ${region.id} is not free for ${name}`);
+  }
+}
+
+function resourceOf({ region, name }: DevDax, { start }: DevDaxRange): Resource {
+  const found = region.resource.children.find((part) => part.name === name && part.start === start);
+  bugOn(found === undefined, `a range of ${name} is not its own in dax_region ${region.id}`);
+  return found as Resource;
+}

@@ -1,0 +1,187 @@
+// The directory of a dax device: what it is, what it has of its region, and who drives it. Kernel counterpart:
+// dev_dax_attributes and dax_mapping_attributes in drivers/dax/bus.c.
+import { KernelError, kstrtoull } from "@hetmem/kernel";
+import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
+import { devicePowerFiles } from "@hetmem/zone";
+import { type DaxBus, deviceEnv, DAX_MODALIAS } from "./dax-bus.ts";
+import { checkEnabled } from "./dax-region.ts";
+import type { DaxSubsystem, DevDax, DevDaxRange } from "./dev-dax.ts";
+import { ProviderPaths } from "./provider-paths.ts";
+import { regionPart } from "./region-sysfs.ts";
+import { addMapping, alignDevice, resizeDevice } from "./resize.ts";
+
+/** How deep below /sys/devices a provider may stand. A namespace of persistent memory stands at 6. */
+const DEPTH_MAX = 10;
+
+type Part = Pick<AttributeTable, "files" | "links" | "instances">;
+type DeviceOf = (params: Params) => DevDax;
+/** Names of files in a device's directory, without it. */
+type Files = Readonly<Record<string, Attribute>>;
+
+/** The tables of all regions of a bus and of their devices, wherever their providers stand. */
+export function daxDeviceTables(bus: DaxBus): AttributeTable[] {
+  return Array.from({ length: DEPTH_MAX }, (_, i) => {
+    const paths = new ProviderPaths(bus, i + 1);
+    const parts: Part[] = [regionPart(paths), devicePart(paths, "bus"), devicePart(paths, "class")];
+    return {
+      root: "/sys/devices",
+      instances: Object.assign({}, paths.instances, ...parts.map(({ instances }) => instances)),
+      files: Object.assign({}, ...parts.map(({ files }) => files)),
+      links: Object.assign({}, ...parts.map(({ links }) => links)),
+    };
+  });
+}
+
+/** Devices of one subsystem: those of a class stand in a directory of their own. */
+function devicePart(paths: ProviderPaths, subsystem: DaxSubsystem): Part {
+  const isBus = subsystem === "bus";
+  const parameter = (kind: string): string => `${subsystem}_${kind}`;
+  const directory = (kind: string): string =>
+    `${paths.pattern}/${isBus ? "" : "{class}/"}{${parameter(kind)}}/`;
+  const named = (wanted: (device: DevDax) => boolean) => (params: Params) =>
+    (paths.find(params)?.devices ?? [])
+      .filter((device) => device.subsystem === subsystem && wanted(device))
+      .map(({ name }) => name);
+  const deviceOf: DeviceOf = (params) => {
+    const name = ["any", "fixed", "divided", "placed"].map((kind) => params[parameter(kind)]).find(Boolean);
+    return paths.device(params, name ?? "");
+  };
+  const mapping = `${directory("any")}mapping{${parameter("mapping")}}/`;
+  const root = "../".repeat(paths.depth + (isBus ? 2 : 3));
+  return {
+    instances: {
+      class: (params) =>
+        paths.find(params)?.devices.some((device) => device.subsystem === "class") ? ["dax"] : [],
+      [parameter("any")]: named(() => true),
+      [parameter("fixed")]: named(({ region }) => region.kind === "static"),
+      [parameter("divided")]: named(({ region }) => region.kind === "dynamic"),
+      [parameter("placed")]: named(({ targetNode }) => targetNode >= 0),
+      [parameter("driver")]: (params) => (deviceOf(params).driver ? ["driver"] : []),
+      [parameter("mapping")]: (params) =>
+        deviceOf(params).ranges.flatMap(({ mapping }) => (mapping === undefined ? [] : [`${mapping}`])),
+    },
+    links: {
+      ...(isBus && {
+        [`${directory("any")}{${parameter("driver")}}`]: (params: Params) =>
+          `${root}bus/dax/drivers/${deviceOf(params).driver?.name}`,
+      }),
+      [`${directory("any")}subsystem`]: () => `${root}${subsystem}/dax`,
+    },
+    files: {
+      ...within(directory("any"), commonFiles(deviceOf)),
+      ...within(directory("placed"), {
+        target_node: { show: (params) => `${deviceOf(params).targetNode}\n` },
+      }),
+      ...within(directory("fixed"), fixedFiles(deviceOf)),
+      ...within(directory("divided"), dividedFiles(deviceOf)),
+      ...within(mapping, mappingFiles(deviceOf, parameter("mapping"))),
+      ...devicePowerFiles(directory("any")),
+      ...devicePowerFiles(mapping),
+    },
+  };
+}
+
+function commonFiles(deviceOf: DeviceOf): Files {
+  return {
+    dev: {
+      show(params) {
+        const { bus, minor } = deviceOf(params);
+        return `${bus.major}:${minor}\n`;
+      },
+    },
+    modalias: { show: () => `${DAX_MODALIAS}\n` },
+    numa_node: { show: (params) => `${deviceOf(params).region.parent.numaNode}\n` },
+    resource: {
+      mode: 0o400,
+      show(params) {
+        const { ranges, region } = deviceOf(params);
+        return `0x${(ranges[0]?.start ?? region.resource.start).toString(16)}\n`;
+      },
+    },
+    uevent: {
+      show: (params) =>
+        Object.entries(deviceEnv(deviceOf(params)))
+          .map(([key, value]) => `${key}=${value}\n`)
+          .join(""),
+      store: () => {},
+    },
+  };
+}
+
+/** What the provider has decided. */
+function fixedFiles(deviceOf: DeviceOf): Files {
+  return {
+    size: { show: (params) => `${deviceOf(params).size}\n` },
+    align: { show: (params) => `${deviceOf(params).align}\n` },
+  };
+}
+
+/** What the administrator decides. */
+function dividedFiles(deviceOf: DeviceOf): Files {
+  return {
+    size: {
+      show: (params) => `${deviceOf(params).size}\n`,
+      *store(params, text) {
+        yield* resizeDevice(deviceOf(params), kstrtoull(text));
+      },
+    },
+    align: {
+      show: (params) => `${deviceOf(params).align}\n`,
+      *store(params, text) {
+        yield* alignDevice(deviceOf(params), parseAlign(text));
+      },
+    },
+    mapping: {
+      *store(params, text) {
+        const [start, end] = parseRange(text);
+        yield* addMapping(deviceOf(params), start, end);
+      },
+    },
+  };
+}
+
+/** Only root sees where memory is. @param parameter that names the mapping */
+function mappingFiles(deviceOf: DeviceOf, parameter: string): Files {
+  const range = (params: Params): DevDaxRange => {
+    const device = deviceOf(params);
+    checkEnabled(device.region);
+    const found = device.ranges.find(({ mapping }) => `${mapping}` === params[parameter]);
+    if (!found) throw new KernelError("ENXIO", `mapping${params[parameter]} of ${device.name} is gone`);
+    return found;
+  };
+  const file = (value: (range: DevDaxRange) => number): Attribute => ({
+    mode: 0o400,
+    show: (params) => `${hex(value(range(params)))}\n`,
+  });
+  return {
+    start: file(({ start }) => start),
+    end: file(({ end }) => end),
+    page_offset: file(({ pgoff }) => pgoff),
+    uevent: { show: () => "", store: () => {} },
+  };
+}
+
+/** As `%#llx` of the kernel prints it, which, other than the C library, gives zero a prefix too. */
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
+
+/** @throws KernelError ENXIO for what is not a number, as align_store() answers */
+function parseAlign(text: string): number {
+  try {
+    return kstrtoull(text);
+  } catch {
+    throw new KernelError("ENXIO", `"${text.trim()}" is not a number of bytes`);
+  }
+}
+
+/** Two addresses in hexadecimal with a dash between. @throws KernelError EINVAL @see range_parse() */
+function parseRange(text: string): readonly [start: number, end: number] {
+  const parts = /^(?:0x)?([0-9a-f]+)-(?:0x)?([0-9a-f]+)\n?$/i.exec(text);
+  if (!parts) throw new KernelError("EINVAL", `"${text.trim()}" is no range: write 140000000-14fffffff`);
+  return [Number(`0x${parts[1]}`), Number(`0x${parts[2]}`)];
+}
+
+function within(directory: string, files: Files): Record<string, Attribute> {
+  return Object.fromEntries(Object.entries(files).map(([name, file]) => [`${directory}${name}`, file]));
+}

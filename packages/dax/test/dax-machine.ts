@@ -1,0 +1,229 @@
+// A small machine with a dax bus: two nodes with a cpu, a third that is possible, persistent memory at 4 GiB as on the
+// captured host, and processes that can map it. Its /sys is the real one.
+import {
+  createKernel,
+  GiB,
+  type Kernel,
+  MiB,
+  nodeId,
+  physAddr,
+  run,
+  type Sleeps,
+  type VirtAddr,
+} from "@hetmem/kernel";
+import {
+  MemoryType,
+  Pagemaps,
+  type PagemapPolicies,
+  subsectionCollision,
+  defaultPagemapPolicies,
+} from "@hetmem/memremap";
+import { allocMm, MapFlag, mmap, noDevicePages, type Process, Prot, Vm } from "@hetmem/mm";
+import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import { Vfs } from "@hetmem/vfs";
+import { anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
+import {
+  allocDaxRegion,
+  createDevDax,
+  DaxBus,
+  daxBusTables,
+  daxDeviceTables,
+  type DaxDriver,
+  daxPmemProbe,
+  type DaxPmem,
+  type DaxPmemRequest,
+  type DaxRegion,
+  type DevDax,
+  DeviceDax,
+} from "../src/index.ts";
+
+const BLOCK = 128 * MiB;
+export const PMEM_START = 4 * GiB;
+/** Where the captured namespace is in the tree of devices. */
+export const NAMESPACE = "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00/ndbus0/region0/dax0.0";
+export const POLICIES: PagemapPolicies = { ...defaultPagemapPolicies, collision: subsectionCollision };
+
+const IOMEM = `00000000-03ffffff : System RAM
+08000000-0bffffff : System RAM
+100000000-13fffffff : Persistent Memory
+  100000000-1011fffff : namespace0.0
+140000000-17fffffff : Soft Reserved
+`;
+
+export interface DaxMachine {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly iomem: ResourceTree;
+  readonly hotplug: MemoryHotplug;
+  readonly vm: Vm;
+  readonly pagemaps: Pagemaps;
+  readonly bus: DaxBus;
+  readonly deviceDax: DeviceDax;
+  readonly vfs: Vfs;
+  read(path: string): string;
+  write(path: string, text: string): void;
+  /** The iomem tree as root reads it. */
+  iomemText(): string;
+  /** The log, without times. */
+  dmesg(): string[];
+  spawn(comm?: string): Process;
+}
+
+/** A driver that takes devices by name and does nothing with them. */
+export const idleDriver: DaxDriver = { name: "kmem", *probe() {}, *remove() {} };
+
+export interface DaxMachineOptions {
+  /** device_dax and idleDriver, when absent. */
+  readonly drivers?: "none" | "loaded";
+  /** Many machines are made in a row: this one has a node less, little room for devices, and no files. */
+  readonly small?: boolean;
+}
+
+export function daxMachine({ drivers = "loaded", small = false }: DaxMachineOptions = {}): DaxMachine {
+  const kernel = createKernel();
+  const physicalBits = small ? 36 : 46;
+  const memory = bootMemory(kernel, {
+    nodes: [
+      { id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(64 * MiB) }], cpus: [0] },
+      ...(small
+        ? []
+        : [
+            {
+              id: nodeId(1),
+              memory: [{ start: physAddr(BLOCK), end: physAddr(BLOCK + 64 * MiB) }],
+              cpus: [1],
+            },
+            { id: nodeId(2), memory: [], cpus: [] },
+          ]),
+    ],
+    distances: [
+      [10, 21, 40],
+      [21, 10, 41],
+      [40, 41, 10],
+    ],
+    physicalBits,
+    maxPages: (small ? 4 * BLOCK : 3 * GiB) / 4096,
+    reserved: [],
+  });
+  const iomem = parseIomem(IOMEM, createIomem(physicalBits));
+  const hotplug = new MemoryHotplug({
+    memory,
+    iomem,
+    placement: () => anyOrderPlacement,
+    blockSize: BLOCK,
+    addressableEnd: 2 ** physicalBits,
+    memmapOnMemory: false,
+    autoOnline: "offline",
+  });
+  const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: POLICIES });
+  const vm = new Vm(memory, {
+    devices: {
+      ...noDevicePages,
+      tryGetPagemap: (page) => pagemaps.tryGetPagemap(page),
+      putPagemap: (page) => pagemaps.putPagemap(page),
+      isFsdax: (page) => pagemaps.pagemapOf(page)?.type === MemoryType.DeviceFsDax,
+    },
+  });
+  const bus = new DaxBus({ kernel, iomem });
+  const deviceDax = new DeviceDax({ vm, pagemaps });
+  if (drivers === "loaded") {
+    run(bus.registerDriver(deviceDax));
+    run(bus.registerDriver(idleDriver));
+  }
+  const vfs = new Vfs();
+  if (!small) for (const table of [...daxBusTables(bus), ...daxDeviceTables(bus)]) vfs.mount(table);
+  return {
+    kernel,
+    memory,
+    iomem,
+    hotplug,
+    vm,
+    pagemaps,
+    bus,
+    deviceDax,
+    vfs,
+    read: (path) => run(vfs.read(path)),
+    write: (path, text) => run(vfs.write(path, `${text}\n`)),
+    iomemText: () => formatIomem(iomem, { privileged: true }),
+    dmesg: () => kernel.log.records.map(({ text }) => text),
+    spawn(comm = "test") {
+      const mm = allocMm(vm, nodeId(0));
+      if (!mm) throw new Error("the test machine is full");
+      return vm.processes.add(comm, mm, undefined);
+    },
+  };
+}
+
+/** What the captured namespace asks for: 1 GiB, of which 18 MiB are metadata and struct pages. */
+export function capturedNamespace(changes: Partial<DaxPmemRequest> = {}): DaxPmemRequest {
+  return {
+    parent: NAMESPACE,
+    regionId: 0,
+    id: 0,
+    range: { start: 0x1_0120_0000, end: 0x1_4000_0000 },
+    align: 2 * MiB,
+    numaNode: 0,
+    targetNode: 2,
+    pagemap: {
+      range: { start: PMEM_START, end: 0x1_4000_0000 },
+      altmap: { reserve: 2, free: 0x1200 - 2 },
+    },
+    ...changes,
+  };
+}
+
+/** A namespace whose struct pages lie in RAM: little of it, so that a case is quick. */
+export function smallNamespace(bytes: number, changes: Partial<DaxPmemRequest> = {}): DaxPmemRequest {
+  const range = { start: 0x1_0120_0000, end: 0x1_0120_0000 + bytes };
+  return capturedNamespace({ range, pagemap: { range, altmap: undefined }, ...changes });
+}
+
+export function addNamespace(
+  { bus }: DaxMachine,
+  request: DaxPmemRequest = smallNamespace(4 * MiB),
+): DaxPmem {
+  return run(daxPmemProbe(bus, request));
+}
+
+/** A dynamic region over soft-reserved memory, with its first device. */
+export function addHmem(
+  { bus }: DaxMachine,
+  options: { size?: number; idle?: boolean; id?: number; targetNode?: number } = {},
+): DaxRegion {
+  const { size = 16 * MiB, idle = false, id = 1, targetNode = 2 } = options;
+  const start = physAddr(0x1_4000_0000);
+  const region = allocDaxRegion(
+    bus,
+    { devpath: `devices/platform/hmem.${id}`, numaNode: 0 },
+    { id, start, size, targetNode, align: 2 * MiB, kind: "dynamic" },
+  );
+  run(createDevDax(region, { size: idle ? 0 : size }));
+  return region;
+}
+
+/** Maps a device from one page of it on. */
+export function mapDevice(
+  { deviceDax }: DaxMachine,
+  { mm }: Process,
+  device: DevDax,
+  request: { length: number; offset?: number; flags?: number; prot?: number; address?: number },
+): Sleeps<VirtAddr> {
+  if (!mm) throw new Error("the process has exited");
+  return mmap(mm, {
+    prot: Prot.READ | Prot.WRITE,
+    flags: MapFlag.SHARED,
+    ...request,
+    file: deviceDax.open(device, true),
+  });
+}
+
+/** "done", or the errno of what failed as the kernel lets it. */
+export function outcome(body: () => unknown): string {
+  try {
+    body();
+    return "done";
+  } catch (error) {
+    if (error instanceof Error && "errno" in error) return String(error.errno);
+    throw error;
+  }
+}

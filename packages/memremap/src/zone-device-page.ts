@@ -1,0 +1,218 @@
+// The life of a page of ZONE_DEVICE: what its struct page says from the start, how a driver hands it out, and what
+// happens when its last user is gone. Kernel counterparts: memmap_init_zone_device() in mm/mm_init.c,
+// zone_device_page_init() and free_zone_device_page() in mm/memremap.c.
+import {
+  condResched,
+  KernelBug,
+  KernelError,
+  type Page,
+  PAGE_SIZE,
+  type Pfn,
+  physAddr,
+  physToPfn,
+  type Sleeps,
+} from "@hetmem/kernel";
+import { describePage, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
+import { sectionPieces, ZoneType } from "@hetmem/zone";
+import type { DevPagemap } from "./dev-pagemap.ts";
+import { MEMORY_TYPES, MemoryType } from "./memory-type.ts";
+import type { Pagemaps } from "./pagemaps.ts";
+import type { ByteRange } from "./policies.ts";
+
+/** Pages that are initialised between two yields. */
+const INIT_BATCH = 1024;
+/** Pages after which a large mapping says how far it is: 16 GiB. */
+const PROGRESS_PAGES = 4 * 1024 * 1024;
+
+/** Emitted as struct pages are initialised, a section each. */
+export interface MemmapInitZoneDevice {
+  readonly name: string;
+  /** Pages of the range that are done, and all of them. */
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * Initialises the struct pages of a range that was just added: the device's own know their pagemap; those of the altmap,
+ * of what the driver keeps, and of the rest of the sections are reserved and nobody's.
+ *
+ * @see memmap_init_zone_device() in mm/mm_init.c
+ * @see 966cf44f637e: without the locks of hotplug, which others wait for
+ */
+export function* memmapInitZoneDevice(
+  pagemaps: Pagemaps,
+  pagemap: DevPagemap,
+  range: number,
+  aligned: ByteRange,
+): Sleeps<void> {
+  const start = physToPfn(physAddr(aligned.start));
+  const end = (start + aligned.size / PAGE_SIZE) as Pfn;
+  const [first, last] = [pagemap.firstPfn(range), pagemap.endPfn(range)];
+  yield* initReserved(pagemaps, start, first);
+  yield* initDevicePages(pagemaps, pagemap, first, last);
+  yield* initReserved(pagemaps, last, end);
+}
+
+/**
+ * Hands out an idle page: it has one user now, and is locked.
+ *
+ * @throws KernelBug when the pagemap is being torn down, or the page is in use
+ * @see zone_device_page_init(): the kernel warns
+ */
+export function zoneDevicePageInit(pagemaps: Pagemaps, page: Page): void {
+  const { memmap } = pagemaps;
+  const pagemap = expectPagemap(pagemaps, page);
+  if (memmap.refcount(page) !== pagemap.idleCount)
+    throw new KernelBug(`${pagemap.name} hands out a page in use: ${describePage(memmap, page)}`);
+  if (!pagemap.ref.trygetLive())
+    throw new KernelBug(
+      `${pagemap.name} hands out a page while it is being torn down: ${describePage(memmap, page)}`,
+    );
+  // Where idle pages have a reference, each has its part of the pagemap's already.
+  if (pagemap.idleCount === 1) pagemap.ref.put();
+  memmap.setRefcount(page, pagemap.idleCount + 1);
+  memmap.set(page, PageFlag.locked);
+}
+
+/**
+ * What putPage() does when a page of ZONE_DEVICE may be idle: its driver gets it back, once, and the last put of a page
+ * that outlived its pagemap's owner gives up its part of the pagemap.
+ *
+ * @throws KernelBug for a put too many, and for a page that is no device's
+ * @see free_zone_device_page()
+ * @see 71389703839e: one reference a page that is alive, instead of one for each that gup takes
+ */
+export function freeZoneDevicePage(pagemaps: Pagemaps, page: Page): void {
+  const { memmap } = pagemaps;
+  const pagemap = expectPagemap(pagemaps, page);
+  const references = memmap.refcount(page);
+  if (references > pagemap.idleCount) return;
+  if (references < pagemap.idleCount)
+    throw new KernelBug(`${pagemap.name} loses the reference of an idle page: ${describePage(memmap, page)}`);
+  if (MEMORY_TYPES[pagemap.type].allocatedByDriver) {
+    pagemaps.uncharge(page);
+    memmap.clear(page, PageFlag.active | PageFlag.anonExclusive);
+    memmap.setMapping(page, 0);
+  }
+  pagemap.ops.pageFree?.(page);
+  if (pagemap.idleCount === 0 || pagemap.pagesDropped) pagemap.ref.put();
+}
+
+/**
+ * Asks the driver of a private page to move it to where the cpu reaches it.
+ *
+ * @returns vm_fault_t bits
+ * @throws KernelBug for a page that isn't private
+ * @see do_swap_page() in mm/memory.c
+ */
+export function* migrateToRam(pagemaps: Pagemaps, fault: object, page: Page): Sleeps<number> {
+  const { ops, name } = expectPagemap(pagemaps, page);
+  if (!ops.migrateToRam)
+    throw new KernelBug(`the cpu can't reach ${name}, whose driver moves nothing to RAM`);
+  return yield* ops.migrateToRam(fault, page);
+}
+
+/**
+ * Tells the driver that frames went bad.
+ *
+ * @returns false when the caller has to deal with those who map them
+ * @throws KernelError ENXIO where no device hands the frame out, and what the driver throws
+ * @see memory_failure_dev_pagemap() in mm/memory-failure.c
+ */
+export function* memoryFailureDevPagemap(
+  pagemaps: Pagemaps,
+  frame: Pfn,
+  pages: number,
+  flags: number,
+): Sleeps<boolean> {
+  const pagemap = pagemaps.getDevPagemap(frame);
+  if (!pagemap) throw new KernelError("ENXIO", `frame 0x${frame.toString(16)} belongs to no device`);
+  try {
+    if (!pagemap.pfnValid(frame))
+      throw new KernelError("ENXIO", `${pagemap.name} keeps frame 0x${frame.toString(16)} for itself`);
+    if (!pagemap.ops.memoryFailure) return false;
+    yield* pagemap.ops.memoryFailure(pagemap, frame, pages, flags);
+    return true;
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === "EOPNOTSUPP") return false;
+    throw error;
+  } finally {
+    pagemaps.putDevPagemap(pagemap);
+  }
+}
+
+/** @see is_zone_device_page() in include/linux/mmzone.h */
+export function isZoneDevicePage({ memmap }: Pagemaps, page: Page): boolean {
+  return memmap.zoneOf(page) === ZoneType.Device;
+}
+
+/** @see is_device_private_page() in include/linux/memremap.h */
+export function isDevicePrivatePage(pagemaps: Pagemaps, page: Page): boolean {
+  return pagemaps.pagemapOf(page)?.type === MemoryType.DevicePrivate;
+}
+
+/** @see is_device_public_page() in include/linux/mm.h of 4.14 */
+export function isDevicePublicPage(pagemaps: Pagemaps, page: Page): boolean {
+  return pagemaps.pagemapOf(page)?.type === MemoryType.DevicePublic;
+}
+
+/** @see is_device_coherent_page() */
+export function isDeviceCoherentPage(pagemaps: Pagemaps, page: Page): boolean {
+  return pagemaps.pagemapOf(page)?.type === MemoryType.DeviceCoherent;
+}
+
+/** Whether a file on persistent memory has the page. @see vma_is_fsdax() in include/linux/fs.h */
+export function isFsdaxPage(pagemaps: Pagemaps, page: Page): boolean {
+  return pagemaps.pagemapOf(page)?.type === MemoryType.DeviceFsDax;
+}
+
+/** @see is_pci_p2pdma_page() */
+export function isPciP2pdmaPage(pagemaps: Pagemaps, page: Page): boolean {
+  return pagemaps.pagemapOf(page)?.type === MemoryType.DevicePciP2pdma;
+}
+
+function expectPagemap(pagemaps: Pagemaps, page: Page): DevPagemap {
+  const pagemap = pagemaps.pagemapOf(page);
+  if (!pagemap) throw new KernelBug(`${describePage(pagemaps.memmap, page)} is no device's`);
+  return pagemap;
+}
+
+function* initDevicePages(pagemaps: Pagemaps, pagemap: DevPagemap, start: Pfn, end: Pfn): Sleeps<void> {
+  const { memory, memmap, initialising } = pagemaps;
+  const { name, id, idleCount } = pagemap;
+  const total = end - start;
+  let done = 0;
+  for (const [first, pages] of sectionPieces(memory, start, total)) {
+    for (let i = 0; i < pages; i += INIT_BATCH) {
+      const batch = Math.min(INIT_BATCH, pages - i);
+      memmap.initDeviceRange((first + i) as Page, batch, ZoneType.Device, id, idleCount);
+      yield condResched;
+    }
+    markInitialised(pagemaps, first);
+    done += pages;
+    if (initialising.enabled) initialising.emit({ name, done, total });
+    if (done % PROGRESS_PAGES < pages && total > PROGRESS_PAGES)
+      memory.kernel.log.printk(6, `${name}: memmap_init_zone_device initialised ${done} of ${total} pages`);
+  }
+}
+
+function* initReserved(pagemaps: Pagemaps, start: Pfn, end: Pfn): Sleeps<void> {
+  const { memory, memmap } = pagemaps;
+  for (const [first, pages] of sectionPieces(memory, start, end - start)) {
+    for (let i = 0; i < pages; i += INIT_BATCH) {
+      memmap.initRange(
+        (first + i) as Page,
+        Math.min(INIT_BATCH, pages - i),
+        ZoneType.Device,
+        PageFlag.reserved,
+        1,
+      );
+      yield condResched;
+    }
+    markInitialised(pagemaps, first);
+  }
+}
+
+function markInitialised({ memmap }: Pagemaps, page: Page): void {
+  memmap.sections.set(sectionOfPfn(memmap.pageToPfn(page)), SectionFlag.initialised);
+}

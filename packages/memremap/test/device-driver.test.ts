@@ -1,0 +1,86 @@
+// What the machine asks of a driver: to move a page to where the cpu reaches it, and to tell who uses memory that fails.
+import { condResched, KernelBug, KernelError, type Page, type Pfn, pfn, run } from "@hetmem/kernel";
+import { expect, test } from "vitest";
+import { type DevPagemap, memoryFailureDevPagemap, MemoryType, migrateToRam } from "../src/index.ts";
+import { deviceMachine, devicePagemap, drivenPagemap, outcome, START } from "./device-machine.ts";
+
+test("a fault on a private page goes to its driver, with the machine's own fault, and his answer comes back", () => {
+  interface Fault {
+    readonly address: number;
+  }
+  const seen: (readonly [Fault, Page])[] = [];
+  const machine = deviceMachine();
+  const ops = {
+    pageFree() {},
+    *migrateToRam(fault: Fault, page: Page) {
+      yield condResched;
+      seen.push([fault, page]);
+      return 0x200;
+    },
+  };
+  const { pagemap } = drivenPagemap(MemoryType.DevicePrivate, { ops });
+  machine.map(pagemap);
+  expect(run(migrateToRam(machine.pagemaps, { address: 0x7000 }, machine.page(pagemap, 4)))).toBe(0x200);
+  expect(seen).toEqual([[{ address: 0x7000 }, machine.page(pagemap, 4)]]);
+});
+
+test("a fault on a page whose driver moves nothing is a bug", () => {
+  const machine = deviceMachine();
+  const pagemap = devicePagemap();
+  machine.map(pagemap);
+  expect(() => run(migrateToRam(machine.pagemaps, {}, machine.page(pagemap, 0)))).toThrow(KernelBug);
+  expect(() => run(migrateToRam(machine.pagemaps, {}, machine.memmap.pfnToPage(pfn(1))))).toThrow(KernelBug);
+});
+
+test("failed memory is the driver's to tell, which holds the pagemap meanwhile", () => {
+  const machine = deviceMachine();
+  const calls: unknown[] = [];
+  const pagemap: DevPagemap = devicePagemap({
+    ops: {
+      *memoryFailure(map, frame, pages, flags) {
+        calls.push([map.name, frame, pages, flags, map.ref.count]);
+      },
+    },
+  });
+  machine.map(pagemap);
+  const references = pagemap.ref.count;
+  const frame = (START / 4096 + 3) as Pfn;
+  expect(run(memoryFailureDevPagemap(machine.pagemaps, frame, 1, 2))).toBe(true);
+  expect(calls).toEqual([["dax0.0", frame, 1, 2, references + 1]]);
+  expect(pagemap.ref.count).toBe(references);
+});
+
+test("failed memory is the caller's business where the driver says nothing of it, or that it can't", () => {
+  const machine = deviceMachine();
+  const mute = devicePagemap();
+  machine.map(mute);
+  expect(run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), 1, 0))).toBe(false);
+  machine.unmap(mute);
+  const fails = (errno: "EOPNOTSUPP" | "EIO") =>
+    devicePagemap({
+      ops: {
+        *memoryFailure() {
+          throw new KernelError(errno, "the test says so");
+        },
+      },
+    });
+  const unable = fails("EOPNOTSUPP");
+  machine.map(unable);
+  expect(run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), 1, 0))).toBe(false);
+  machine.unmap(unable);
+  const broken = fails("EIO");
+  machine.map(broken);
+  expect(outcome(() => run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), 1, 0)))).toBe("EIO");
+  machine.unmap(broken);
+});
+
+test("failed memory of no device, or that a device keeps for struct pages, is ENXIO", () => {
+  const machine = deviceMachine();
+  const pagemap = devicePagemap({ altmap: { reserve: 0, free: 512 } });
+  machine.map(pagemap);
+  expect(outcome(() => run(memoryFailureDevPagemap(machine.pagemaps, pfn(1), 1, 0)))).toBe("ENXIO");
+  expect(outcome(() => run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), 1, 0)))).toBe(
+    "ENXIO",
+  );
+  machine.unmap(pagemap);
+});

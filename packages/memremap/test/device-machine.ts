@@ -1,0 +1,197 @@
+// A small machine for tests of device memory: a node with a cpu and a little RAM, a node without either, and room for
+// devices. Its verbs run a path to its end, so that a case is one line.
+import {
+  alignUp,
+  assertInvariants,
+  createKernel,
+  GiB,
+  type Kernel,
+  KernelError,
+  MiB,
+  type NodeId,
+  nodeId,
+  type Page,
+  type Pfn,
+  physAddr,
+  run,
+} from "@hetmem/kernel";
+import type { MemMap } from "@hetmem/page";
+import {
+  createIomem,
+  insertResource,
+  IORESOURCE_BUSY,
+  IORESOURCE_SYSTEM_RAM,
+  Resource,
+  type ResourceTree,
+} from "@hetmem/resource";
+import {
+  allZones,
+  anyOrderPlacement,
+  bootMemory,
+  type Memory,
+  memoryInvariants,
+  MemoryHotplug,
+} from "@hetmem/zone";
+import {
+  coherentDeviceMemory,
+  defaultPagemapPolicies,
+  DevPagemap,
+  type DevPagemapInit,
+  idleAtZero,
+  MemoryType,
+  pagemapInvariants,
+  type PagemapPolicies,
+  Pagemaps,
+  subsectionCollision,
+} from "../src/index.ts";
+
+export const NODE_0 = nodeId(0);
+export const NODE_1 = nodeId(1);
+export const SECTION = 128 * MiB;
+/** Where devices begin, unless a case says otherwise. */
+export const START = 4 * GiB;
+/** v6.1's. */
+export const LATER: PagemapPolicies = {
+  memoryTypes: coherentDeviceMemory,
+  collision: subsectionCollision,
+  idle: idleAtZero,
+};
+
+export interface DeviceMachineOptions {
+  /** Ranges of node 0's memory in bytes: the first 64 MiB when absent. */
+  readonly ram?: readonly (readonly [start: number, end: number])[];
+  /** Bytes that devices may have: 1 GiB when absent. */
+  readonly room?: number;
+  readonly addressableEnd?: number;
+  readonly policies?: PagemapPolicies;
+}
+
+export interface DeviceMachine {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly memmap: MemMap;
+  readonly iomem: ResourceTree;
+  readonly hotplug: MemoryHotplug;
+  readonly pagemaps: Pagemaps;
+  map(pagemap: DevPagemap, node?: NodeId): void;
+  unmap(pagemap: DevPagemap): void;
+  /** The n-th page of a pagemap's first range. */
+  page(pagemap: DevPagemap, n: number): Page;
+  /** Everything that an operation which fails must leave as it was. ZONE_DEVICE never shrinks, so its span isn't part of it. */
+  fingerprint(): unknown;
+  check(): void;
+}
+
+const PHYSICAL_BITS = 38;
+
+export function deviceMachine(options: DeviceMachineOptions = {}): DeviceMachine {
+  const kernel = createKernel();
+  const ram = options.ram ?? [[0, 64 * MiB]];
+  const bytes = ram.reduce((sum, [start, end]) => sum + end - start, 0);
+  const memory = bootMemory(kernel, {
+    nodes: [
+      {
+        id: NODE_0,
+        memory: ram.map(([start, end]) => ({ start: physAddr(start), end: physAddr(end) })),
+        cpus: [0],
+      },
+      { id: NODE_1, memory: [], cpus: [] },
+    ],
+    distances: [
+      [10, 20],
+      [20, 10],
+    ],
+    physicalBits: PHYSICAL_BITS,
+    maxPages: alignUp(bytes, SECTION) / 4096 + (options.room ?? GiB) / 4096,
+    reserved: [],
+  });
+  const iomem = createIomem(PHYSICAL_BITS);
+  for (const [start, end] of ram) {
+    const flags = IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY;
+    insertResource(iomem, new Resource({ name: "System RAM", start, end: end - 1, flags }));
+  }
+  const hotplug = new MemoryHotplug({
+    memory,
+    iomem,
+    placement: () => anyOrderPlacement,
+    blockSize: SECTION,
+    addressableEnd: options.addressableEnd ?? 2 ** PHYSICAL_BITS,
+    memmapOnMemory: false,
+    autoOnline: "offline",
+  });
+  const policies = options.policies ?? defaultPagemapPolicies;
+  const pagemaps = new Pagemaps({ hotplug, physicalBits: PHYSICAL_BITS, policies });
+  const { memmap } = memory;
+  return {
+    kernel,
+    memory,
+    memmap,
+    iomem,
+    hotplug,
+    pagemaps,
+    map: (pagemap, node = NODE_0) => run(pagemaps.memremapPages(pagemap, node)),
+    unmap: (pagemap) => run(pagemaps.memunmapPages(pagemap)),
+    page: (pagemap, n) => memmap.pfnToPage((pagemap.firstPfn(0) + n) as Pfn),
+    fingerprint: () => fingerprint(memory, pagemaps),
+    check() {
+      assertInvariants(memory, memoryInvariants);
+      assertInvariants(pagemaps, pagemapInvariants);
+    },
+  };
+}
+
+/** A pagemap of device-dax memory, unless said otherwise. */
+export function devicePagemap(init: Partial<DevPagemapInit> = {}): DevPagemap {
+  return new DevPagemap({
+    type: MemoryType.DeviceGeneric,
+    name: "dax0.0",
+    ranges: [{ start: START, size: SECTION }],
+    ...init,
+  });
+}
+
+/** A pagemap whose driver notes which pages came back. */
+export function drivenPagemap(
+  type: MemoryType,
+  init: Partial<DevPagemapInit> = {},
+): { readonly pagemap: DevPagemap; readonly freed: Page[] } {
+  const freed: Page[] = [];
+  const ops = {
+    pageFree: (page: Page) => void freed.push(page),
+    *migrateToRam() {
+      return 0;
+    },
+  };
+  return { pagemap: devicePagemap({ type, name: "gpu0", owner: freed, ops, ...init }), freed };
+}
+
+/** "done", or the errno of an operation that failed as the kernel lets it. */
+export function outcome(body: () => unknown): string {
+  try {
+    body();
+    return "done";
+  } catch (error) {
+    if (error instanceof KernelError) return error.errno;
+    throw error;
+  }
+}
+
+function fingerprint(memory: Memory, pagemaps: Pagemaps): unknown {
+  const zones = [...allZones(memory)].map((zone) => [
+    zone.node,
+    zone.name,
+    zone.presentPages,
+    zone.managedPages,
+    zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
+  ]);
+  return {
+    zones,
+    sections: memory.memmap.sections.present(),
+    contents: memory.memmap.contents.hostBytes,
+    vmemmap: pagemaps.hotplug.vmemmap.framesInUse,
+    memtypes: pagemaps.memtypes.count,
+    pagemaps: pagemaps.mapped().map(String),
+    empty: pagemaps.tree.empty,
+    locks: pagemaps.memory.kernel.lockdep.current.held,
+  };
+}

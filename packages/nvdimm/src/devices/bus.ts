@@ -1,0 +1,134 @@
+// The bus: its modules and regions, what is known to be bad, and the lock under which any of it is configured. Kernel
+// counterpart: struct nvdimm_bus in drivers/nvdimm/nd-core.h, drivers/nvdimm/bus.c and core.c.
+import { type Kernel, KernelError, Mutex, type Sleeps, WaitQueue } from "@hetmem/kernel";
+import type { ResourceTree } from "@hetmem/resource";
+import { RangeSet } from "../errors/range-set.ts";
+import { NfitWork } from "../errors/nfit-work.ts";
+import type { Claim } from "./claim.ts";
+import { Nvdimm } from "./dimm.ts";
+import type { Namespace } from "./namespace.ts";
+import type { NewUuid, NvdimmMappings, SecurityKeys } from "./ports.ts";
+import { Region } from "./region.ts";
+import type { Firmware, NvdimmBusSpec } from "./spec.ts";
+
+export class NvdimmBus {
+  readonly kernel: Kernel;
+  readonly iomem: ResourceTree;
+  readonly id: number;
+  readonly name: string;
+  /** Below /sys. */
+  readonly path: string;
+  readonly provider: string;
+  readonly firmware: Firmware;
+  readonly mappings: NvdimmMappings;
+  readonly newUuid: NewUuid;
+  readonly keys: SecurityKeys;
+  /** @see nvdimm_bus_lock() */
+  readonly reconfig: Mutex;
+  readonly dimms: readonly Nvdimm[];
+  readonly regions: readonly Region[];
+  /** Physical addresses that are known to be bad. @see struct badrange */
+  readonly badrange = new RangeSet();
+  /** Scrubs, and errors that were met. */
+  readonly work: NfitWork;
+  readonly #probeIdle: WaitQueue;
+  #probesActive = 0;
+
+  constructor(spec: NvdimmBusSpec) {
+    this.kernel = spec.kernel;
+    this.iomem = spec.iomem;
+    this.id = spec.id ?? 0;
+    this.name = `ndbus${this.id}`;
+    this.path = `${spec.parent}/${this.name}`;
+    this.provider = spec.provider;
+    this.firmware = spec.firmware;
+    this.mappings = spec.mappings;
+    this.newUuid = spec.newUuid;
+    this.keys = spec.keys ?? { request: () => undefined, lookup: () => undefined };
+    this.reconfig = new Mutex(this.kernel.lockdep, "nvdimm_bus reconfig_mutex");
+    this.#probeIdle = new WaitQueue(`the probes of ${this.name}`);
+    this.work = new NfitWork(this.kernel, spec.onWork);
+    this.dimms = spec.dimms.map((dimm, id) => new Nvdimm(this.kernel, this.path, id, dimm));
+    this.regions = spec.regions.map((region, id) => new Region(this.kernel, this, id, region));
+  }
+
+  /** Module by number. @throws KernelError ENODEV */
+  dimm(id: number): Nvdimm {
+    const dimm = this.dimms[id];
+    if (!dimm) throw new KernelError("ENODEV", `${this.name} has no module nmem${id}`);
+    return dimm;
+  }
+
+  /** Region by name. @throws KernelError ENODEV */
+  region(name: string): Region {
+    const region = this.regions.find((one) => one.name === name);
+    if (!region) throw new KernelError("ENODEV", `${this.name} has no ${name}`);
+    return region;
+  }
+
+  /** The region that a physical address lies in. */
+  regionAt(address: number): Region | undefined {
+    return this.regions.find(({ start, end }) => address >= start && address < end);
+  }
+
+  /** Namespace by name. @throws KernelError ENODEV */
+  namespace(name: string): Namespace {
+    const namespace = this.namespaces().find((one) => one.name === name);
+    if (!namespace) throw new KernelError("ENODEV", `${this.name} has no ${name}`);
+    return namespace;
+  }
+
+  namespaces(): Namespace[] {
+    return this.regions.flatMap(({ namespaces }) =>
+      [...namespaces.values()].sort((one, other) => one.id - other.id),
+    );
+  }
+
+  claims(): Claim[] {
+    return this.regions.flatMap(({ claims }) => [...claims.values()]);
+  }
+
+  /** Does something while nothing is configured. @see nvdimm_bus_lock() */
+  *locked<T>(action: () => T): Sleeps<T> {
+    yield* this.reconfig.lock();
+    try {
+      return action();
+    } finally {
+      this.reconfig.unlock();
+    }
+  }
+
+  /** The same for what sleeps. */
+  *lockedWhile<T>(action: () => Sleeps<T>): Sleeps<T> {
+    yield* this.reconfig.lock();
+    try {
+      return yield* action();
+    } finally {
+      this.reconfig.unlock();
+    }
+  }
+
+  /** A driver's probe: configuration through sysfs waits for it. @see nvdimm_bus_probe() */
+  *probing<T>(probe: () => Sleeps<T>): Sleeps<T> {
+    this.#probesActive++;
+    try {
+      return yield* probe();
+    } finally {
+      this.#probesActive--;
+    }
+  }
+
+  /** Waits for probes, who hold nothing but their own device. @see wait_nvdimm_bus_probe_idle() */
+  *waitProbeIdle(): Sleeps<void> {
+    yield* this.#probeIdle.waitEvent(() => this.#probesActive === 0);
+  }
+
+  get probesActive(): number {
+    return this.#probesActive;
+  }
+
+  /** Whether no namespace and no claim has the name. @see nd_is_uuid_unique() */
+  isUuidUnique(uuid: string): boolean {
+    return ![...this.namespaces(), ...this.claims()].some((device) => device.uuid === uuid);
+  }
+}

@@ -1,0 +1,73 @@
+// What this package asks of those who plug it in: somebody who maps memory, somebody who makes dax devices, and the user's
+// keyring. Kernel counterparts: devm_memremap(), devm_memremap_pages(), alloc_dax_region() with devm_create_dev_dax(), and
+// request_key().
+import type { PhysAddr, Sleeps } from "@hetmem/kernel";
+import type { Range } from "../errors/range-set.ts";
+import type { Uuid } from "../labels/uuid.ts";
+
+/** Struct pages that live in the namespace itself, in frames. @see struct vmem_altmap in include/linux/memremap.h */
+export interface PagemapAltmap {
+  readonly basePfn: number;
+  /** Frames at the start that are somebody else's: the info block. */
+  readonly reserve: number;
+  /** Frames behind those that struct pages may take. */
+  readonly free: number;
+}
+
+/** What is to get struct pages. @see struct dev_pagemap */
+export interface PagemapRequest {
+  /** Bytes, the info block and the struct pages among them. */
+  readonly range: Range;
+  /** `--map=dev`; undefined for `--map=mem`. */
+  readonly altmap: PagemapAltmap | undefined;
+}
+
+/** What is known of errors in a namespace's memory, for who makes something else of it. Physical addresses. */
+export interface DaxPoison {
+  /** Known bad ranges in start..start+size, both ends included. */
+  badRanges(start: PhysAddr, size: number): Iterable<{ readonly start: PhysAddr; readonly end: PhysAddr }>;
+  /** @returns whether the range can be read now @see nvdimm_clear_poison() */
+  clearPoison(start: PhysAddr, size: number): Sleeps<boolean>;
+}
+
+/** A devdax namespace for the dax bus. @see __dax_pmem_probe() in drivers/dax/pmem.c */
+export interface DaxRegionRequest {
+  /** Path of the parent device below /sys: `/devices/…/ndbus0/region0/dax0.0`. */
+  readonly parent: string;
+  readonly regionId: number;
+  /** The namespace's number, which the device bears too: `dax0.1`. */
+  readonly id: number;
+  /** Where data is. */
+  readonly range: Range;
+  /** Bytes. */
+  readonly align: number;
+  readonly numaNode: number;
+  readonly targetNode: number;
+  readonly pagemap: PagemapRequest;
+  readonly poison: DaxPoison;
+}
+
+/** Something mapped, until it is released. Releasing waits for whoever still uses its pages. */
+export interface NvdimmMapping {
+  release(): Sleeps<void>;
+}
+
+export interface NvdimmMappings {
+  /** Memory without struct pages. @see devm_memremap() */
+  memremap(range: Range): Sleeps<NvdimmMapping>;
+  /** Memory of type FS_DAX. @see devm_memremap_pages() */
+  memremapPages(request: PagemapRequest): Sleeps<NvdimmMapping>;
+  /** A static dax region with one device that covers it. @see alloc_dax_region(), devm_create_dev_dax() */
+  createDaxRegion(request: DaxRegionRequest): Sleeps<NvdimmMapping>;
+}
+
+/** Passphrases. @see nvdimm_request_key(), nvdimm_lookup_user_key() in drivers/nvdimm/security.c */
+export interface SecurityKeys {
+  /** What the keyring holds for a module when it is probed. */
+  request(dimmId: string): string | undefined;
+  /** A key by its serial number. */
+  lookup(serial: number): string | undefined;
+}
+
+/** New names for namespaces; from the machine's seed. */
+export type NewUuid = () => Uuid;

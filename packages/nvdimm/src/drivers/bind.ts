@@ -1,0 +1,131 @@
+// Binding drivers to the devices of a region and unbinding them, as writes to `bind` and `unbind` do, and making the next device that user
+// space may configure. Kernel counterpart: nvdimm_bus_probe() in drivers/nvdimm/bus.c, nd_region_advance_seeds() in region_devs.c.
+import { KernelError, type Sleeps } from "@hetmem/kernel";
+import { type Claim, createClaim } from "../devices/claim.ts";
+import { expectUnbound, type NdDevice, type NdDriverName, withDeviceLock } from "../devices/device.ts";
+import { Namespace } from "../devices/namespace.ts";
+import type { Region } from "../devices/region.ts";
+import { probeDax, removeDax } from "./dax-pmem.ts";
+import { expectUsable, probeClaimDisk, probeNamespace } from "./nd-pmem.ts";
+
+/**
+ * Enables a namespace: it becomes a disk, or what its info block says is found, claimed and enabled.
+ *
+ * @throws KernelError EBUSY when it is enabled already, ENXIO when it is claimed, EACCES when a module is locked, ENODEV when it has no
+ * size, EOPNOTSUPP for an info block that can't be used
+ */
+export function* bindNamespace(namespace: Namespace): Sleeps<void> {
+  const { region } = namespace;
+  const claim = yield* withDeviceLock(namespace, () =>
+    probeDevice(region, namespace, "nd_pmem", function* () {
+      const found = yield* probeNamespace(namespace);
+      return found;
+    }),
+  );
+  if (claim) yield* bindClaim(claim);
+}
+
+/** Disables a namespace that is a disk; one that is claimed stays as it is. Waits for requests that are under way. */
+export function* unbindNamespace(namespace: Namespace): Sleeps<void> {
+  yield* withDeviceLock(namespace, () => removeNamespaceDriver(namespace));
+}
+
+/**
+ * Enables a btt, pfn or dax.
+ *
+ * @throws KernelError EBUSY when it is enabled or its namespace is, ENODEV without a namespace, EACCES when a module is locked, and
+ * what the driver throws
+ */
+export function* bindClaim(claim: Claim): Sleeps<void> {
+  const driver = claim.kind === "dax" ? "dax_pmem" : "nd_pmem";
+  yield* withDeviceLock(claim, () =>
+    probeDevice(claim.region, claim, driver, function* () {
+      const { namespace } = claim;
+      if (!namespace) throw new KernelError("ENODEV", `${claim.name} has no namespace: give it one`);
+      yield* namespace.lock.lock(); // whoever is about to bind or unbind it comes to an end first
+      namespace.lock.unlock();
+      expectUnbound(namespace);
+      expectUsable(namespace);
+      if (claim.kind === "dax") yield* probeDax(claim, namespace);
+      else yield* probeClaimDisk(claim, namespace);
+      return undefined;
+    }),
+  );
+}
+
+/** Disables a btt, pfn or dax; it keeps its namespace. Waits for whoever still uses its pages. */
+export function* unbindClaim(claim: Claim): Sleeps<void> {
+  yield* withDeviceLock(claim, () => removeClaimDriver(claim));
+}
+
+/** The same for who has the device locked. @see nd_pmem_remove() */
+export function* removeNamespaceDriver(namespace: Namespace): Sleeps<void> {
+  if (!namespace.disk) return;
+  yield* namespace.disk.remove();
+  namespace.disk = undefined;
+  unbound(namespace);
+}
+
+/** The same for who has the device locked. */
+export function* removeClaimDriver(claim: Claim): Sleeps<void> {
+  if (claim.driver === undefined) return;
+  if (claim.disk) yield* claim.disk.remove();
+  claim.disk = undefined;
+  yield* removeDax(claim);
+  unbound(claim);
+}
+
+/** Claims of a region that user space may configure: one of each kind, from the moment it is enabled. */
+export function createClaimSeeds(region: Region): void {
+  for (const kind of ["btt", "pfn", "dax"] as const) region.claimSeeds[kind] = createClaim(region, kind);
+}
+
+/**
+ * Runs a driver's probe. What becomes active is no longer the one to be configured next.
+ *
+ * @see nvdimm_bus_probe()
+ */
+function* probeDevice(
+  region: Region,
+  device: Namespace | Claim,
+  driver: NdDriverName,
+  probe: () => Sleeps<Claim | undefined>,
+): Sleeps<Claim | undefined> {
+  expectUnbound(device);
+  return yield* region.bus.probing(function* () {
+    try {
+      const claim = yield* probe();
+      if (claim) return claim;
+      device.driver = driver;
+      device.uevent("bind");
+    } catch (error) {
+      if (error instanceof KernelError && error.errno === "EOPNOTSUPP") yield* advanceSeeds(region, device);
+      throw error;
+    }
+    yield* advanceSeeds(region, device);
+    return undefined;
+  });
+}
+
+/** @see nd_region_advance_seeds() */
+function* advanceSeeds(region: Region, device: Namespace | Claim): Sleeps<void> {
+  yield* region.bus.locked(() => {
+    const namespace = device instanceof Namespace ? device : device.namespace;
+    if (!(device instanceof Namespace) && device.isSeed)
+      region.claimSeeds[device.kind] = createClaim(region, device.kind);
+    if (namespace && region.namespaceSeed === namespace && region.isLabelled) createNamespaceSeed(region);
+  });
+}
+
+/** @see nd_region_create_ns_seed() */
+function createNamespaceSeed(region: Region): void {
+  const seed = new Namespace(region, "pmem", region.nextNamespaceId());
+  region.namespaces.set(seed.id, seed);
+  region.namespaceSeed = seed;
+  seed.uevent("add");
+}
+
+function unbound(device: NdDevice): void {
+  device.driver = undefined;
+  device.uevent("unbind");
+}

@@ -1,0 +1,116 @@
+// How the kernel reaches the bytes of a region: loads that survive a bad cell, stores that go past the caches, flushing, and the
+// firmware call that makes bad cells good. Kernel counterparts: copy_mc_to_kernel(), memcpy_flushcache(), nvdimm_flush() in
+// drivers/nvdimm/region_devs.c, nvdimm_clear_poison() in drivers/nvdimm/bus.c.
+import { alignDown, KernelError } from "@hetmem/kernel";
+import type { NvdimmBus } from "../devices/bus.ts";
+import type { MediaExtent, Region } from "../devices/region.ts";
+import { SECTOR_SIZE } from "../errors/badblocks.ts";
+import type { Range } from "../errors/range-set.ts";
+import { CLEAR_ERROR_UNIT } from "../media/dimm-media.ts";
+import { CACHE_LINE } from "../media/media-pages.ts";
+
+/**
+ * Reads bytes. A bad cell is a machine check: the load ends, and the error becomes known.
+ *
+ * @param spa physical address
+ * @throws KernelError EIO
+ * @see copy_mc_to_kernel()
+ */
+export function loadBytes(region: Region, spa: number, into: Uint8Array): void {
+  for (const { media, dpa, spa: at, size } of region.extents(spa, into.length)) {
+    const [bad] = media.poison.within(dpa, dpa + size);
+    if (bad) {
+      const address = alignDown(at + bad.start - dpa, CACHE_LINE);
+      region.bus.work.machineCheck(address);
+      throw new KernelError(
+        "EIO",
+        `the memory at 0x${address.toString(16)} can't be read: write to its sector, or clear the error`,
+      );
+    }
+    media.pages.read(dpa, into.subarray(at - spa, at - spa + size));
+  }
+}
+
+/** Writes bytes past the caches, as far as the memory controller's queue. @see memcpy_flushcache() */
+export function storeBytes(region: Region, spa: number, from: Uint8Array): void {
+  for (const { media, dpa, spa: at, size } of region.extents(spa, from.length)) {
+    media.pages.store(dpa, from.subarray(at - spa, at - spa + size));
+    media.pages.flush(dpa, size);
+  }
+}
+
+/** What a process does that has the memory mapped: the bytes stay in the caches. */
+export function storeCached(region: Region, spa: number, from: Uint8Array): void {
+  for (const { media, dpa, spa: at, size } of region.extents(spa, from.length))
+    media.pages.store(dpa, from.subarray(at - spa, at - spa + size));
+}
+
+/** Flushes cache lines to the memory controller's queue. @see arch_wb_cache_pmem() */
+export function writebackCache(region: Region, spa: number, size: number): void {
+  for (const extent of region.extents(spa, size)) extent.media.pages.flush(extent.dpa, extent.size);
+}
+
+/** Drains the write queues of those modules that have flush hints; the others are left to the platform. @see generic_nvdimm_flush() */
+export function nvdimmFlush(region: Region): void {
+  for (const { dimm } of region.mappings) if (dimm.flushHints > 0) dimm.media.pages.drain();
+}
+
+/** Physical addresses of a range that can't be read, whether anybody knows of it or not. */
+export function poisonOf(region: Region, spa: number, size: number): Range[] {
+  return badCells(region, spa, size, ({ media }) => media.poison);
+}
+
+/** Those of them that the firmware knows of. @see ND_ARS_RETURN_PREV_DATA */
+export function knownPoisonOf(region: Region, spa: number, size: number): Range[] {
+  return badCells(region, spa, size, ({ media }) => media.knownPoison);
+}
+
+/**
+ * Asks the firmware to make a range readable again.
+ *
+ * @returns bytes that were cleared: all of them
+ * @throws KernelError ENXIO when the range isn't made of whole units, ENOTTY when the firmware can't do it
+ * @see nvdimm_clear_poison()
+ */
+export function clearPoison(bus: NvdimmBus, region: Region, spa: number, size: number): number {
+  if (bus.firmware === "none") return size;
+  if (bus.firmware !== "ars")
+    throw new KernelError("ENOTTY", `the firmware of ${bus.name} can't clear errors`);
+  if (spa % CLEAR_ERROR_UNIT !== 0 || size % CLEAR_ERROR_UNIT !== 0)
+    throw new KernelError("ENXIO", `errors are cleared in units of ${CLEAR_ERROR_UNIT} bytes`);
+  for (const { media, dpa, size: length } of region.extents(spa, size)) media.repair(dpa, length);
+  accountClearedPoison(bus, spa, size);
+  return size;
+}
+
+/** What was cleared is no longer known to be bad. @see nvdimm_account_cleared_poison() */
+function accountClearedPoison(bus: NvdimmBus, spa: number, size: number): void {
+  bus.badrange.remove(spa, spa + size);
+  for (const region of bus.regions) {
+    if (spa < region.start || spa + size > region.end) continue;
+    const sector = Math.floor((spa - region.start) / SECTOR_SIZE);
+    region.badblocks.clear(sector, Math.floor(size / SECTOR_SIZE));
+  }
+}
+
+function badCells(
+  region: Region,
+  spa: number,
+  size: number,
+  cellsOf: (extent: MediaExtent) => { within(start: number, end: number): Range[] },
+): Range[] {
+  if (
+    region.media.every(
+      (media) => cellsOf({ media, dpa: 0, spa: 0, size: 0 }).within(0, media.capacity).length === 0,
+    )
+  )
+    return [];
+  return [...region.extents(spa, size)].flatMap((extent) =>
+    cellsOf(extent)
+      .within(extent.dpa, extent.dpa + extent.size)
+      .map(({ start, end }) => ({
+        start: extent.spa + start - extent.dpa,
+        end: extent.spa + end - extent.dpa,
+      })),
+  );
+}

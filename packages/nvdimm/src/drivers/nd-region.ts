@@ -1,0 +1,159 @@
+// The driver of regions and that of modules: enabling one finds what is on the media and enables that, disabling takes everything away
+// again, and the media keeps it. Kernel counterpart: drivers/nvdimm/region.c, dimm.c, nd_region_register_namespaces().
+import { KernelError, type Sleeps } from "@hetmem/kernel";
+import { type Claim, unregisterClaim } from "../devices/claim.ts";
+import { expectUnbound, withDeviceLock } from "../devices/device.ts";
+import { type Nvdimm, probeDimm, removeDimm } from "../devices/dimm.ts";
+import { Namespace } from "../devices/namespace.ts";
+import type { NvdimmBus } from "../devices/bus.ts";
+import type { Region } from "../devices/region.ts";
+import { Badblocks, populateBadblocks } from "../errors/badblocks.ts";
+import { scanLabels } from "../labels/scan-labels.ts";
+import { unlockDimm } from "../security/dimm-security.ts";
+import { bindNamespace, createClaimSeeds, removeClaimDriver, removeNamespaceDriver } from "./bind.ts";
+
+/**
+ * Enables a module: reads its labels. One that is locked is given its passphrase first, if the keyring has it.
+ *
+ * @throws KernelError EBUSY when it is enabled, or when labels contradict each other
+ */
+export function* enableDimm(bus: NvdimmBus, dimm: Nvdimm): Sleeps<void> {
+  yield* withDeviceLock(dimm, function* () {
+    expectUnbound(dimm);
+    yield* bus.probing(function* () {
+      yield* bus.locked(() => {
+        unlockDimm(bus, dimm);
+        probeDimm(dimm);
+      });
+    });
+    dimm.driver = "nvdimm";
+    dimm.uevent("bind");
+  });
+}
+
+/** Disables a module. Regions that are enabled go on with what they know, but no size can be changed any more. */
+export function* disableDimm(bus: NvdimmBus, dimm: Nvdimm): Sleeps<void> {
+  yield* withDeviceLock(dimm, function* () {
+    yield* bus.locked(() => removeDimm(dimm));
+    dimm.driver = undefined;
+    dimm.uevent("unbind");
+  });
+}
+
+/**
+ * Enables a region, then its namespaces. One that can't be enabled is left disabled, and the log says why.
+ *
+ * @throws KernelError EBUSY when it is enabled already or a module is being overwritten, ENXIO when a module is disabled, ENODEV when
+ * labels contradict each other
+ * @see nd_region_probe()
+ */
+export function* enableRegion(region: Region): Sleeps<void> {
+  const namespaces = yield* withDeviceLock(region, function* () {
+    expectUnbound(region);
+    return yield* region.bus.probing(() => probeRegion(region));
+  });
+  for (const namespace of namespaces) yield* bindOrLog(namespace);
+}
+
+/**
+ * Disables a region with everything in it. Waits for whoever still uses pages of it; if somebody keeps them, the region stays locked.
+ *
+ * @see nd_region_remove()
+ */
+export function* disableRegion(region: Region): Sleeps<void> {
+  yield* withDeviceLock(region, function* () {
+    if (region.driver === undefined) return;
+    // A probe that was under way may still add to either before it lets go of its device.
+    while (region.claims.size + region.namespaces.size > 0) {
+      for (const claim of region.claims.values()) yield* removeClaim(claim);
+      for (const namespace of region.namespaces.values()) yield* removeNamespace(namespace);
+    }
+    yield* region.bus.locked(() => {
+      region.namespaceSeed = undefined;
+      for (const kind of ["btt", "pfn", "dax"] as const) delete region.claimSeeds[kind];
+      region.initNamespaces = undefined;
+      deactivate(region);
+      region.driver = undefined;
+    });
+    region.uevent("unbind");
+  });
+}
+
+function* probeRegion(region: Region): Sleeps<Namespace[]> {
+  return yield* region.bus.locked(() => {
+    activate(region);
+    let namespaces: Namespace[];
+    try {
+      namespaces = region.isLabelled ? scanLabels(region) : [new Namespace(region, "io", 0)];
+    } catch (error) {
+      deactivate(region);
+      throw error;
+    }
+    region.badblocks = new Badblocks();
+    populateBadblocks(region.badblocks, region.bus.badrange, region);
+    for (const namespace of namespaces) {
+      region.namespaces.set(namespace.id, namespace);
+      namespace.uevent("add");
+    }
+    region.namespaceSeed = namespaces[0];
+    region.initNamespaces = { active: namespaces.length, found: namespaces.length };
+    createClaimSeeds(region);
+    region.driver = "nd_region";
+    region.uevent("bind");
+    return namespaces;
+  });
+}
+
+/** @see nd_region_activate(), init_active_labels() */
+function activate(region: Region): void {
+  for (const { dimm } of region.mappings) {
+    if (dimm.overwriting)
+      throw new KernelError("EBUSY", `${region.name} can't be used while ${dimm.name} is being overwritten`);
+    if (dimm.data || !(dimm.locked || dimm.labeling)) continue;
+    region.log(3, `${dimm.name}: is ${dimm.locked ? "locked" : "disabled"}, failing probe`);
+    throw new KernelError("ENXIO", `${dimm.name} is ${dimm.locked ? "locked" : "disabled"}: enable it first`);
+  }
+  const dimms = region.mappings.map(({ dimm }) => dimm).filter(({ data }) => data !== undefined);
+  for (const dimm of dimms) dimm.busy++;
+  region.activeDimms = dimms;
+  region.enabledWithLabels = region.isLabelled;
+}
+
+/** @see deactivate_labels() */
+function deactivate(region: Region): void {
+  for (const dimm of region.activeDimms) dimm.busy--;
+  region.activeDimms = [];
+  region.enabledWithLabels = undefined;
+}
+
+/** What a failed bind leaves is a disabled namespace, as when a driver's probe fails at boot. */
+function* bindOrLog(namespace: Namespace): Sleeps<void> {
+  try {
+    yield* bindNamespace(namespace);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    if (namespace.size > 0) namespace.log(4, `probe failed: ${error.message}`);
+  }
+}
+
+function* removeClaim(claim: Claim): Sleeps<void> {
+  yield* claim.lock.lock();
+  try {
+    yield* removeClaimDriver(claim);
+    yield* claim.region.bus.locked(() => unregisterClaim(claim));
+  } finally {
+    claim.lock.unlock();
+  }
+}
+
+function* removeNamespace(namespace: Namespace): Sleeps<void> {
+  yield* namespace.lock.lock();
+  try {
+    yield* removeNamespaceDriver(namespace);
+    namespace.gone = true;
+    namespace.region.namespaces.delete(namespace.id);
+    namespace.uevent("remove");
+  } finally {
+    namespace.lock.unlock();
+  }
+}

@@ -1,0 +1,53 @@
+// From what firmware tells to a bus that works, and what is left of one when the machine goes down. Kernel counterpart:
+// acpi_nfit_init() and acpi_nfit_register_regions() in drivers/acpi/nfit/core.c.
+import { KernelError, type Sleeps } from "@hetmem/kernel";
+import { NvdimmBus } from "../devices/bus.ts";
+import type { NdDevice } from "../devices/device.ts";
+import type { Region } from "../devices/region.ts";
+import type { NvdimmBusSpec } from "../devices/spec.ts";
+import { learnKnown, startScrub } from "../errors/scrub.ts";
+import type { PersistenceDomain } from "../media/media-pages.ts";
+import { disableDimm, disableRegion, enableDimm, enableRegion } from "./nd-region.ts";
+
+/**
+ * Makes a bus: reads labels, enables what they describe, and learns what the firmware knows of errors. A long scrub is asked for; it
+ * runs with `runNfitWork()`. What can't be enabled stays disabled, and the log says why.
+ */
+export function* registerNvdimmBus(spec: NvdimmBusSpec): Sleeps<NvdimmBus> {
+  const bus = new NvdimmBus(spec);
+  bus.kernel.uevents.send("add", bus.path, "nd");
+  for (const dimm of bus.dimms) yield* orLog(dimm, () => enableDimm(bus, dimm));
+  for (const region of bus.regions) {
+    // Each region is asked for before it is enabled, so that its first reads know of errors.
+    if (bus.firmware === "ars") learnKnown(region);
+    yield* orLog(region, () => enableRegion(region));
+  }
+  if (bus.firmware === "ars") yield* startScrub(bus, "long");
+  return bus;
+}
+
+/** Takes a bus down in order: nothing is lost. The media can be registered again. */
+export function* unregisterNvdimmBus(bus: NvdimmBus): Sleeps<void> {
+  for (const region of bus.regions) yield* disableRegion(region);
+  for (const dimm of bus.dimms) yield* disableDimm(bus, dimm);
+  bus.kernel.uevents.send("remove", bus.path, "nd");
+  for (const region of bus.regions) cyclePower(region, "cpu_cache");
+}
+
+/** The power fails: of what was not flushed, what the platform doesn't save is lost. The bus is not to be used again. */
+export function powerFailure(bus: NvdimmBus): void {
+  for (const region of bus.regions) cyclePower(region, region.survivingDomain);
+}
+
+function cyclePower(region: Region, domain: PersistenceDomain): void {
+  for (const media of region.media) media.powerCycle(domain);
+}
+
+function* orLog(device: NdDevice, enable: () => Sleeps<void>): Sleeps<void> {
+  try {
+    yield* enable();
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    device.log(3, `probe failed: ${error.message}`);
+  }
+}

@@ -1,0 +1,196 @@
+// From a namespace and what an administrator chose (alignment, where struct pages lie) to an info block and a range to map: read
+// the block that is there, or work out the layout and write one. Kernel counterpart: nd_pfn_validate(), nd_pfn_init() and
+// nvdimm_setup_pfn() in drivers/nvdimm/pfn_devs.c.
+import { alignDown, alignUp, isAligned, KernelError, KiB, MiB, PAGE_SIZE } from "@hetmem/kernel";
+import { type Claim, PFN_ALIGNMENTS, type PfnMode } from "../devices/claim.ts";
+import type { Namespace } from "../devices/namespace.ts";
+import type { PagemapRequest } from "../devices/ports.ts";
+import { NULL_UUID } from "../labels/uuid.ts";
+import { SECTOR_SIZE } from "../errors/badblocks.ts";
+import {
+  decodePfnBlock,
+  encodePfnBlock,
+  INFO_BLOCK_AT,
+  INFO_BLOCK_SIZE,
+  type PfnInfoBlock,
+} from "./info-block.ts";
+import { INFO_BLOCK_RESERVE, type NamespaceIo, withNamespaceIo } from "./namespace-io.ts";
+
+/** Bytes of a struct page for which room is set aside. @see MAX_STRUCT_PAGE_SIZE */
+const STRUCT_PAGE_SIZE = 64;
+/** Bytes that can be mapped on their own. @see memremap_compat_align() */
+const COMPAT_ALIGN = 2 * MiB;
+const SUBSECTION_SIZE = 2 * MiB;
+
+/**
+ * Reads the info block of a namespace and judges it.
+ *
+ * @param expected what the claim has been configured as; undefined when the block itself says what it is
+ * @throws KernelError ENODEV when there is none for this namespace, EOPNOTSUPP when there is one that can't be used, ENXIO when
+ * it can't be read
+ * @see nd_pfn_validate()
+ */
+export function validatePfnBlock(
+  io: NamespaceIo,
+  kind: "pfn" | "dax",
+  expected?: { readonly uuid: string; readonly align: number; readonly mode: PfnMode },
+): PfnInfoBlock {
+  const { namespace } = io;
+  const block = decodePfnBlock(readBlock(io));
+  if (block?.kind !== kind || block.parentUuid !== (namespace.uuid ?? NULL_UUID))
+    throw new KernelError("ENODEV", `${namespace.name} has no ${kind} info block of its own`);
+  if (expected && expected.uuid !== block.uuid)
+    throw new KernelError("ENODEV", `the info block of ${namespace.name} belongs to ${block.uuid}`);
+  const wrong =
+    (block.mode === "none" && "has no mode") ||
+    (block.mode === "pmem" && block.pageSize > PAGE_SIZE && `has pages of ${block.pageSize} bytes`) ||
+    (block.mode === "pmem" &&
+      block.pageStructSize < STRUCT_PAGE_SIZE &&
+      `has room for struct pages of ${block.pageStructSize} bytes`) ||
+    (!isSupported(block.align) && kind === "dax" && `has an alignment of ${block.align}`) ||
+    (expected && (expected.align !== block.align || expected.mode !== block.mode) && "has other settings") ||
+    (block.align > namespace.size && `has an alignment of ${block.align}, more than the namespace`) ||
+    (block.dataOffset >= namespace.size && "says that struct pages fill the whole namespace") ||
+    (!isAligned(namespace.range.start + block.dataOffset, block.align) &&
+      "says that data begins unaligned") ||
+    (!isAligned(namespace.range.start, COMPAT_ALIGN) && "begins misaligned") ||
+    (!isAligned(namespace.range.end - block.endTrunc, COMPAT_ALIGN) && "ends misaligned");
+  if (typeof wrong === "string")
+    throw new KernelError(
+      "EOPNOTSUPP",
+      `the info block of ${namespace.name} ${wrong}: reconfigure the namespace`,
+    );
+  return block;
+}
+
+/**
+ * Makes sure that a configured claim has its info block on the media, and says what to map.
+ *
+ * @throws KernelError ENODEV when it isn't configured, EINVAL when the namespace begins misaligned, ENXIO when nothing would be
+ * left for data, EOPNOTSUPP for a block of other settings, EIO when errors can't be cleared
+ */
+export function setupPfn(claim: Claim): { readonly block: PfnInfoBlock; readonly pagemap: PagemapRequest } {
+  const { namespace, uuid } = claim;
+  if (!namespace || uuid === undefined)
+    throw new KernelError("ENODEV", `${claim.name} is not configured: give it a uuid and a namespace`);
+  const kind = claim.kind === "dax" ? "dax" : "pfn";
+  const block = withNamespaceIo(namespace, INFO_BLOCK_RESERVE, (io) =>
+    existingBlock(io, kind, { uuid, align: claim.align, mode: claim.mode }),
+  );
+  const wanted = block ?? layoutOf(claim, namespace, uuid, kind);
+  clearStructPageErrors(namespace, wanted);
+  if (!block)
+    withNamespaceIo(namespace, INFO_BLOCK_RESERVE, (io) => io.write(INFO_BLOCK_AT, encodePfnBlock(wanted)));
+  return { block: wanted, pagemap: pagemapOf(namespace, wanted) };
+}
+
+/** Where data lies. */
+export function dataRange({ range }: Namespace, block: PfnInfoBlock): { start: number; end: number } {
+  return { start: range.start + block.dataOffset, end: range.end - block.endTrunc };
+}
+
+function readBlock(io: NamespaceIo): Uint8Array {
+  try {
+    return io.read(INFO_BLOCK_AT, INFO_BLOCK_SIZE);
+  } catch (error) {
+    if (error instanceof KernelError)
+      throw new KernelError(
+        "ENXIO",
+        `the info block of ${io.namespace.name} can't be read (${error.message})`,
+      );
+    throw error;
+  }
+}
+
+function existingBlock(
+  io: NamespaceIo,
+  kind: "pfn" | "dax",
+  expected: { readonly uuid: string; readonly align: number; readonly mode: PfnMode },
+): PfnInfoBlock | undefined {
+  try {
+    return validatePfnBlock(io, kind, expected);
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === "ENODEV") return undefined;
+    throw error;
+  }
+}
+
+/** Where struct pages and data come to lie. @see nd_pfn_init() */
+function layoutOf(claim: Claim, namespace: Namespace, uuid: string, kind: "pfn" | "dax"): PfnInfoBlock {
+  const { start, end } = namespace.range;
+  if (claim.region.readOnly)
+    throw new KernelError("ENXIO", `${claim.region.name} is read-only: no info block can be written`);
+  if (claim.mode === "none")
+    throw new KernelError("ENXIO", `${claim.name} has no mode: write ram or pmem to it`);
+  if (!isAligned(start, COMPAT_ALIGN)) {
+    claim.log(
+      3,
+      `${namespace.name}: start 0x${start.toString(16)} misaligned to 0x${COMPAT_ALIGN.toString(16)}`,
+    );
+    throw new KernelError(
+      "EINVAL",
+      `${namespace.name} begins at 0x${start.toString(16)}, not at a multiple of 2 MiB`,
+    );
+  }
+  const align = Math.max(claim.align, COMPAT_ALIGN);
+  const endTrunc = end - alignDown(end, align);
+  const pages = (namespace.size - 8 * KiB) / PAGE_SIZE;
+  const memmap = claim.mode === "pmem" ? STRUCT_PAGE_SIZE * pages : 0;
+  const dataOffset = alignUp(start + INFO_BLOCK_RESERVE + memmap, align) - start;
+  if (dataOffset >= namespace.size - endTrunc) {
+    claim.log(3, `${namespace.name} unable to satisfy requested alignment`);
+    throw new KernelError(
+      "ENXIO",
+      `nothing is left of ${namespace.name} with an alignment of ${align}: choose a smaller one`,
+    );
+  }
+  return {
+    kind,
+    uuid,
+    parentUuid: namespace.uuid ?? NULL_UUID,
+    mode: claim.mode,
+    dataOffset,
+    npfns: (namespace.size - dataOffset - endTrunc) / PAGE_SIZE,
+    endTrunc,
+    align: claim.align,
+    pageSize: PAGE_SIZE,
+    pageStructSize: STRUCT_PAGE_SIZE,
+  };
+}
+
+/** Struct pages are about to be written anyway: errors where they will lie are cleared first. @see nd_pfn_clear_memmap_errors() */
+function clearStructPageErrors(namespace: Namespace, { mode, dataOffset }: PfnInfoBlock): void {
+  if (mode !== "pmem") return;
+  const { region } = namespace;
+  const base = namespace.range.start - region.start;
+  const [first, last] = [base + INFO_BLOCK_RESERVE, base + dataOffset];
+  withNamespaceIo(namespace, dataOffset, (io) => {
+    for (;;) {
+      const bad = region.badblocks.check(first / SECTOR_SIZE, (last - first) / SECTOR_SIZE);
+      if (!bad) return;
+      const start = Math.max(first, alignDown(bad.firstBad * SECTOR_SIZE, PAGE_SIZE));
+      const end = Math.min(last, alignUp((bad.firstBad + bad.badSectors) * SECTOR_SIZE, PAGE_SIZE));
+      io.write(start - base, new Uint8Array(end - start));
+    }
+  });
+}
+
+/** @see __nvdimm_setup_pfn() */
+function pagemapOf({ range }: Namespace, { mode, dataOffset, endTrunc }: PfnInfoBlock): PagemapRequest {
+  const base = alignDown(range.start, SUBSECTION_SIZE);
+  return {
+    range: { start: range.start, end: range.end - endTrunc },
+    altmap:
+      mode === "pmem"
+        ? {
+            basePfn: base / PAGE_SIZE,
+            reserve: (INFO_BLOCK_RESERVE + range.start - base) / PAGE_SIZE,
+            free: (dataOffset - INFO_BLOCK_RESERVE) / PAGE_SIZE,
+          }
+        : undefined,
+  };
+}
+
+function isSupported(align: number): boolean {
+  return PFN_ALIGNMENTS.some((one) => one === align);
+}

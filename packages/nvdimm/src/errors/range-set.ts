@@ -1,0 +1,61 @@
+// A set of addresses as sorted, disjoint ranges: what is poisoned, what is known to be bad, what somebody injected.
+// Ranges that touch become one. Kernel counterpart: the list of struct badrange_entry in drivers/nvdimm/badrange.c, whose
+// entries may overlap; whoever reads it merges them.
+
+/** Addresses from `start` up to, not including, `end`. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+export class RangeSet {
+  #ranges: readonly Range[];
+
+  /** @param ranges sorted and disjoint: those of another set */
+  constructor(ranges: readonly Range[] = []) {
+    this.#ranges = ranges;
+  }
+
+  /** Lowest first. */
+  get ranges(): readonly Range[] {
+    return this.#ranges;
+  }
+
+  get isEmpty(): boolean {
+    return this.#ranges.length === 0;
+  }
+
+  /** @see badrange_add() */
+  add(start: number, end: number): void {
+    if (end <= start) return;
+    const touching = this.#ranges.filter((range) => range.start <= end && range.end >= start);
+    const merged = {
+      start: Math.min(start, ...touching.map((range) => range.start)),
+      end: Math.max(end, ...touching.map((range) => range.end)),
+    };
+    const apart = this.#ranges.filter((range) => range.start > end || range.end < start);
+    this.#ranges = [...apart, merged].sort((one, other) => one.start - other.start);
+  }
+
+  /** Takes addresses out; what lay on both sides of them becomes two ranges. @see badrange_forget() */
+  remove(start: number, end: number): void {
+    if (end <= start) return;
+    this.#ranges = this.#ranges.flatMap((range) => {
+      if (range.start >= end || range.end <= start) return [range];
+      const before = range.start < start ? [{ start: range.start, end: start }] : [];
+      const behind = range.end > end ? [{ start: end, end: range.end }] : [];
+      return [...before, ...behind];
+    });
+  }
+
+  overlaps(start: number, end: number): boolean {
+    return this.#ranges.some((range) => range.start < end && range.end > start);
+  }
+
+  /** The parts of its ranges that lie in start..end. */
+  within(start: number, end: number): Range[] {
+    return this.#ranges
+      .filter((range) => range.start < end && range.end > start)
+      .map((range) => ({ start: Math.max(range.start, start), end: Math.min(range.end, end) }));
+  }
+}

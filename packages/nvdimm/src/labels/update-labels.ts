@@ -1,0 +1,58 @@
+// Writing what a namespace is to the label areas of its modules: to each one with the flag that a set is being updated, then to each
+// without it. Power that fails in between leaves the old set, or a set that is the new one already. Kernel counterpart:
+// nd_pmem_namespace_label_update() in drivers/nvdimm/label.c.
+import { type Sleeps } from "@hetmem/kernel";
+import { dpaOf } from "../devices/dimm.ts";
+import type { Namespace } from "../devices/namespace.ts";
+import type { Mapping } from "../devices/region.ts";
+import { type Label, LABEL_UPDATING } from "./label-format.ts";
+import type { Uuid } from "./uuid.ts";
+
+/**
+ * Writes the labels of a namespace, or removes them when it has no size. Call it under the bus's lock.
+ *
+ * @param formerUuid of a namespace that is being renamed
+ * @throws KernelError ENXIO when a module is disabled or has no slot left, EACCES when it is locked
+ */
+export function* updateLabels(namespace: Namespace, formerUuid?: Uuid): Sleeps<void> {
+  const { region, uuid } = namespace;
+  if (uuid === undefined) return;
+  if (namespace.size === 0) {
+    for (const { dimm } of region.mappings)
+      yield* dimm.expectData().labels.remove((label) => label.uuid === uuid);
+    return;
+  }
+  for (const { dimm } of region.mappings) {
+    const { labels } = dimm.expectData();
+    if (!labels.valid) yield* labels.initialise();
+  }
+  for (const flags of [LABEL_UPDATING, 0]) {
+    for (const mapping of region.mappings) {
+      const label = labelOf(namespace, uuid, mapping, flags);
+      yield* mapping.dimm
+        .expectData()
+        .labels.replace(label, (old) => old.uuid === uuid || old.uuid === formerUuid);
+    }
+  }
+}
+
+function labelOf(
+  namespace: Namespace,
+  uuid: Uuid,
+  { dimm, position }: Mapping,
+  flags: number,
+): Omit<Label, "slot"> {
+  const taken = dpaOf(dimm.expectData(), uuid);
+  return {
+    uuid,
+    name: namespace.altName,
+    flags,
+    nlabel: namespace.region.mappings.length,
+    position,
+    isetCookie: namespace.region.setCookie,
+    lbaSize: namespace.lbaSize,
+    dpa: taken?.start ?? 0,
+    rawSize: taken?.size ?? 0,
+    claimClass: namespace.claimClass,
+  };
+}

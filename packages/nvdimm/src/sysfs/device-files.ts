@@ -1,0 +1,117 @@
+// Files that every device of the nd bus has, and how a table finds the device that a path names. Kernel counterpart: nd_device_attributes,
+// nd_numa_attributes and nvdimm_bus_uevent() in drivers/nvdimm/bus.c.
+import { KernelError } from "@hetmem/kernel";
+import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
+import type { NvdimmBus } from "../devices/bus.ts";
+import { Claim } from "../devices/claim.ts";
+import type { NdDevice } from "../devices/device.ts";
+import { Nvdimm } from "../devices/dimm.ts";
+import { Namespace } from "../devices/namespace.ts";
+import { Region } from "../devices/region.ts";
+
+/** What a part of the bus's tree is made of. */
+export type TablePart = Pick<AttributeTable, "files" | "instances" | "links" | "directories">;
+type DeviceOf = (params: Params) => NdDevice;
+
+/** A device's `devtype`, and its type in modaliases. */
+interface DeviceType {
+  readonly devtype: string;
+  readonly number: number;
+}
+
+/** A file that answers with one line. */
+export function line(show: (params: Params) => string | number | bigint): Attribute {
+  return { show: (params) => `${show(params)}\n` };
+}
+
+/** The same, for root alone. @see DEVICE_ATTR_ADMIN_RO() */
+export function adminLine(show: (params: Params) => string): Attribute {
+  return { mode: 0o400, show: (params) => `${show(params)}\n` };
+}
+
+/**
+ * `devtype`, `modalias`, `uevent` and the links of a device.
+ *
+ * @param at pattern of its directory, a slash behind it
+ * @param driver name of the parameter that is there while a driver is bound
+ */
+export function deviceFiles(at: string, driver: string, deviceOf: DeviceOf): TablePart {
+  return {
+    files: {
+      [`${at}devtype`]: line((params) => typeOf(deviceOf(params)).devtype),
+      [`${at}modalias`]: line((params) => `nd:t${typeOf(deviceOf(params)).number}`),
+      [`${at}uevent`]: { show: (params) => ueventText(deviceOf(params)), store: () => {} },
+    },
+    instances: { [driver]: (params) => (deviceOf(params).driver === undefined ? [] : ["driver"]) },
+    links: {
+      [`${at}subsystem`]: (params) => `${upFrom(deviceOf(params).path)}bus/nd`,
+      [`${at}{${driver}}`]: (params) => {
+        const device = deviceOf(params);
+        return `${upFrom(device.path)}bus/nd/drivers/${device.driver ?? ""}`;
+      },
+    },
+    directories: [],
+  };
+}
+
+/** `numa_node`, and `target_node` where firmware says it. */
+export function nodeFiles(at: string, regionOf: (params: Params) => Region): TablePart {
+  const target = `${at.replaceAll(/[{}/]/g, "_")}target`;
+  return {
+    files: {
+      [`${at}numa_node`]: line((params) => regionOf(params).numaNode),
+      [`${at}{${target}}`]: line((params) => regionOf(params).targetNode),
+    },
+    instances: { [target]: (params) => (regionOf(params).targetNode < 0 ? [] : ["target_node"]) },
+  };
+}
+
+/** Puts parts together. */
+export function joined(parts: readonly TablePart[]): TablePart {
+  return {
+    files: Object.assign({}, ...parts.map(({ files }) => files)),
+    instances: Object.assign({}, ...parts.map(({ instances }) => instances)),
+    links: Object.assign({}, ...parts.map(({ links }) => links)),
+    directories: parts.flatMap(({ directories = [] }) => directories),
+  };
+}
+
+export function dimmOf(bus: NvdimmBus, { dimm }: Params): Nvdimm {
+  const found = bus.dimms.find(({ name }) => name === dimm);
+  if (!found) throw new KernelError("ENODEV", `${dimm} is gone`);
+  return found;
+}
+
+export function regionOf(bus: NvdimmBus, { region = "" }: Params): Region {
+  return bus.region(region);
+}
+
+/** `../` for each directory that a path below /sys has. */
+export function upFrom(path: string): string {
+  return "../".repeat(path.split("/").length - 1);
+}
+
+/** The driver's words: what kind of device this is. @see to_nd_device_type() */
+export function typeOf(device: NdDevice): DeviceType {
+  if (device instanceof Nvdimm) return { devtype: "nvdimm", number: 1 };
+  if (device instanceof Region) return { devtype: "nd_pmem", number: 2 };
+  if (device instanceof Claim)
+    return { devtype: `nd_${device.kind}`, number: device.kind === "dax" ? 7 : device.region.nstype };
+  const { kind, region } = device as Namespace;
+  return { devtype: `nd_namespace_${kind}`, number: region.nstype };
+}
+
+function ueventText(device: NdDevice): string {
+  const { devtype, number } = typeOf(device);
+  const node =
+    device instanceof Nvdimm ? [`MAJOR=${DIMM_MAJOR}`, `MINOR=${device.id}`, `DEVNAME=${device.name}`] : [];
+  const driver = device.driver === undefined ? [] : [`DRIVER=${device.driver}`];
+  return [...node, `DEVTYPE=${devtype}`, ...driver, `MODALIAS=nd:t${number}`]
+    .map((text) => `${text}\n`)
+    .join("");
+}
+
+/** Major numbers are given at run time; these are those of the captured machine. */
+export const DIMM_MAJOR = 253;
+export const BUS_MAJOR = 254;
+export const BLOCK_EXT_MAJOR = 259;

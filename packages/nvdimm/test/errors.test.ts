@@ -1,0 +1,213 @@
+// Bad memory: where it is met, how it becomes known, what a scrub finds, and how it is made good.
+import { MiB, run } from "@hetmem/kernel";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  Badblocks,
+  clearErrors,
+  injectedErrors,
+  injectError,
+  listNamespace,
+  type Namespace,
+  RangeSet,
+  reconfigureNamespace,
+  runNfitWork,
+  scrubText,
+  startScrub,
+  uninjectError,
+  waitScrub,
+} from "../src/index.ts";
+import { errnoOf } from "./expect-errno.ts";
+import { machine, type NvdimmMachine, START } from "./nvdimm-machine.ts";
+
+const RUNS = Number(process.env["HETMEM_RUNS"] ?? 200);
+
+function quiet(options: Parameters<typeof machine>[0] = {}): NvdimmMachine {
+  const made = machine(options);
+  if (made.bus.firmware === "ars") run(waitScrub(made.bus));
+  return made;
+}
+
+const read = (namespace: Namespace, sector: number): string | undefined =>
+  errnoOf(() => run(namespace.disk?.read(sector, new Uint8Array(512)) ?? nothing()));
+const write = (namespace: Namespace, sector: number): string | undefined =>
+  errnoOf(() => run(namespace.disk?.write(sector, new Uint8Array(512).fill(1)) ?? nothing()));
+
+test("an injected error is known at once: it is in the bad blocks, and reading fails", () => {
+  const made = quiet();
+  const namespace = made.namespace("namespace0.0");
+  run(injectError(namespace, { block: 12, count: 2 }));
+  run(runNfitWork(made.bus));
+  expect(namespace.disk?.badblocks.show()).toBe("12 2\n");
+  expect(made.region.badblocks.show()).toBe("12 2\n");
+  expect([11, 12, 13, 14].map((sector) => read(namespace, sector))).toEqual([
+    undefined,
+    "EIO",
+    "EIO",
+    undefined,
+  ]);
+  expect(injectedErrors(namespace)).toEqual([{ block: 12, count: 2 }]);
+  expect(listNamespace(namespace, { mediaErrors: true })).toMatchObject({
+    badblock_count: 2,
+    badblocks: [{ offset: 12, length: 2 }],
+  });
+});
+
+test("writing to a bad sector clears it, for the namespace, the region and the media", () => {
+  const made = quiet();
+  const namespace = made.namespace("namespace0.0");
+  run(injectError(namespace, { block: 12 }));
+  run(runNfitWork(made.bus));
+  expect(write(namespace, 12)).toBeUndefined();
+  expect(read(namespace, 12)).toBeUndefined();
+  expect(made.region.badblocks.show() + (namespace.disk?.badblocks.show() ?? "")).toBe("");
+  expect(injectedErrors(namespace)).toEqual([]);
+  expect(made.media[0]?.poison.isEmpty).toBe(true);
+});
+
+test("an error injected without a notification is latent: the first read finds it, and then it is known", () => {
+  const made = quiet();
+  const namespace = made.namespace("namespace0.0");
+  run(injectError(namespace, { block: 20, notify: false }));
+  expect(made.region.badblocks.show()).toBe("");
+  expect(read(namespace, 20)).toBe("EIO");
+  run(runNfitWork(made.bus));
+  expect(made.region.badblocks.show()).toBe("20 1\n");
+});
+
+test("a read that meets an error starts a scrub of all memory only where that was asked for", () => {
+  for (const [asked, found] of [
+    [false, "20 1\n"],
+    [true, "20 1\n4000 1\n"],
+  ] as const) {
+    const made = quiet();
+    made.bus.work.scrubOnError = asked;
+    const namespace = made.namespace("namespace0.0");
+    for (const block of [20, 4000]) run(injectError(namespace, { block, notify: false }));
+    read(namespace, 20);
+    run(runNfitWork(made.bus));
+    expect(made.region.badblocks.show()).toBe(found);
+  }
+});
+
+test("a scrub on demand finds latent errors, and says so while it runs", () => {
+  const made = quiet();
+  run(injectError(made.namespace("namespace0.0"), { block: 77, notify: false }));
+  expect(scrubText(made.bus)).toBe("1");
+  run(startScrub(made.bus, "long"));
+  expect(scrubText(made.bus)).toBe("1+");
+  expect(errnoOf(() => run(startScrub(made.bus, "long")))).toBe("EBUSY");
+  run(waitScrub(made.bus));
+  expect(scrubText(made.bus)).toBe("2");
+  expect(made.region.badblocks.show()).toBe("77 1\n");
+});
+
+test("a short scrub tells what the firmware knows, and not what is latent", () => {
+  const made = quiet();
+  const namespace = made.namespace("namespace0.0");
+  run(injectError(namespace, { block: 5, notify: false }));
+  run(startScrub(made.bus, "short"));
+  run(waitScrub(made.bus));
+  expect(made.region.badblocks.show()).toBe("");
+});
+
+test("known errors are known again after a reboot, latent ones by the scrub that follows it", () => {
+  const made = quiet();
+  run(injectError(made.namespace("namespace0.0"), { block: 5 }));
+  run(injectError(made.namespace("namespace0.0"), { block: 900, notify: false }));
+  made.reboot();
+  expect(made.region.badblocks.show()).toBe("5 1\n");
+  run(waitScrub(made.bus));
+  expect(made.region.badblocks.show()).toBe("5 1\n900 1\n");
+});
+
+test("uninjecting makes the memory good, and the kernel goes on to think that it is bad", () => {
+  const made = quiet();
+  const namespace = made.namespace("namespace0.0");
+  run(injectError(namespace, { block: 12 }));
+  run(runNfitWork(made.bus));
+  run(uninjectError(namespace, { block: 12 }));
+  expect(injectedErrors(namespace)).toEqual([]);
+  expect(read(namespace, 12)).toBe("EIO");
+  expect(write(namespace, 12)).toBeUndefined();
+  expect(read(namespace, 12)).toBeUndefined();
+});
+
+test("sectors are counted from where data begins, and clear-errors leaves metadata alone", () => {
+  const made = quiet();
+  const namespace = run(
+    reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true }),
+  );
+  const data = made.daxRegions[0]?.range.start ?? 0;
+  run(injectError(namespace, { block: 0 }));
+  run(runNfitWork(made.bus));
+  expect(made.bus.badrange.ranges).toEqual([{ start: data, end: data + 256 }]);
+  made.media[0]?.damage(4096, 1);
+  expect(run(clearErrors(namespace, { scrub: true }))).toBe(1);
+  expect(made.bus.badrange.ranges).toEqual([{ start: START + 4096, end: START + 4096 + 256 }]);
+});
+
+test("firmware that can't scrub or clear says so, and writing to a bad sector fails", () => {
+  const made = quiet({ firmware: "labels" });
+  const namespace = made.namespace("namespace0.0");
+  expect(errnoOf(() => run(startScrub(made.bus, "long")))).toBe("EOPNOTSUPP");
+  expect(errnoOf(() => run(injectError(namespace, { block: 1 })))).toBe("EOPNOTSUPP");
+  made.media[0]?.damage(512, 256);
+  expect(read(namespace, 1)).toBe("EIO");
+  run(runNfitWork(made.bus));
+  expect(write(namespace, 1)).toBe("EIO");
+  expect(errnoOf(() => run(clearErrors(namespace)))).toBe("ENOTTY");
+});
+
+test("errors where struct pages are about to lie are cleared when a namespace is enabled", () => {
+  const made = quiet();
+  run(injectError(made.namespace("namespace0.0"), { block: (8 * MiB) / 512 }));
+  run(runNfitWork(made.bus));
+  run(reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true, map: "dev" }));
+  expect(made.region.badblocks.show()).toBe("");
+});
+
+test("an info block that can't be read leaves a namespace raw, and the error known", () => {
+  const made = quiet();
+  run(reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true }));
+  made.media[0]?.damage(4096, 1);
+  made.reboot();
+  expect(made.namespace("namespace0.0").mode).toBe("raw");
+  run(runNfitWork(made.bus));
+  expect(made.region.badblocks.check(8, 1)).toBeDefined();
+});
+
+test("the table of bad blocks splits long runs, and refuses more than it has room for", () => {
+  const badblocks = new Badblocks();
+  expect(badblocks.set(10, 1200)).toBe(true);
+  expect(badblocks.show()).toBe("10 512\n522 512\n1034 176\n");
+  for (let i = 0; i < 600; i++) badblocks.set(10_000 + 2 * i, 1);
+  expect(badblocks.count).toBe(512);
+  expect(badblocks.check(10_000 + 2 * 599, 1)).toBeUndefined();
+});
+
+test("a set of ranges is a set of addresses", () => {
+  const range = fc.record({ adds: fc.boolean(), start: fc.nat(60), size: fc.nat(12) });
+  fc.assert(
+    fc.property(fc.array(range, { maxLength: 25 }), (steps) => {
+      const ranges = new RangeSet();
+      const model = new Set<number>();
+      for (const { adds, start, size } of steps) {
+        if (adds) ranges.add(start, start + size);
+        else ranges.remove(start, start + size);
+        for (let at = start; at < start + size; at++) {
+          if (adds) model.add(at);
+          else model.delete(at);
+        }
+        const members = ranges.ranges.flatMap((one) =>
+          Array.from({ length: one.end - one.start }, (_none, i) => one.start + i),
+        );
+        expect(members).toEqual([...model].sort((one, other) => one - other));
+        expect(ranges.ranges.every((one, i) => one.start > (ranges.ranges[i - 1]?.end ?? -1))).toBe(true);
+      }
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+function* nothing(): Generator<never, void, void> {}

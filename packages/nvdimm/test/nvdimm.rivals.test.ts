@@ -1,0 +1,208 @@
+// Administrators, scrubs and readers who get in each other's way, under seeded random schedules; invariants are checked after each step.
+//
+// HETMEM_SCHEDULES says how many seeds each case runs under (2,000 where it is absent), HETMEM_SEED where they begin.
+import { assertInvariants, condResched, KernelBug, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
+import { type MakeScenario, runRivals } from "@hetmem/explore";
+import { expect, test } from "vitest";
+import {
+  clearErrors,
+  createNamespace,
+  destroyNamespace,
+  disableDimm,
+  disableNamespace,
+  disableRegionByName,
+  enableDimm,
+  enableNamespace,
+  enableRegionByName,
+  initLabels,
+  injectError,
+  type NamespaceMode,
+  nvdimmInvariants,
+  reconfigureNamespace,
+  runNfitWork,
+  startScrub,
+  waitScrub,
+} from "../src/index.ts";
+import { machine, type MachineOptions, type NvdimmMachine } from "./nvdimm-machine.ts";
+
+const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const MODES: readonly [NamespaceMode, ...NamespaceMode[]] = ["devdax", "fsdax", "raw", "sector"];
+const SMALL: MachineOptions = { size: 128 * MiB, labelAreaSize: 4096 };
+
+type Tasks = Record<string, () => Sleeps<unknown>>;
+
+function scenario(
+  tasks: (made: NvdimmMachine, random: Random) => Tasks,
+  options: MachineOptions & { readonly labelled?: boolean } = {},
+): MakeScenario {
+  return (seed) => {
+    const made = machine({ ...SMALL, ...options, seed });
+    if (options.labelled ?? true) giveLabels(made);
+    if (made.bus.firmware === "ars") run(waitScrub(made.bus));
+    const check = (): void => assertInvariants(made.bus, nvdimmInvariants);
+    return {
+      kernel: made.kernel,
+      tasks: tasks(made, new Random(seed)),
+      afterStep: check,
+      afterwards: () => settles(made),
+    };
+  };
+}
+
+function giveLabels(made: NvdimmMachine): void {
+  run(disableRegionByName(made.region));
+  for (const dimm of made.bus.dimms) run(initLabels(made.bus, dimm));
+  run(enableRegionByName(made.region));
+}
+
+/** Whatever happened, everything can be taken away, nothing leaks, and the media comes up again. */
+function settles(made: NvdimmMachine): void {
+  made.kernel.faults.disarmAll();
+  run(runNfitWork(made.bus));
+  const sizes = made.bus.namespaces().map(({ size, uuid }) => [uuid, size] as const);
+  for (const region of made.bus.regions) run(disableRegionByName(region));
+  if (made.mapped.length > 0) throw new KernelBug(`${made.mapped.join()} is still mapped`);
+  if (made.iomemText.includes("namespace"))
+    throw new KernelBug(`the resource tree still has a namespace:\n${made.iomemText}`);
+  if (made.bus.probesActive > 0) throw new KernelBug("a probe never ended");
+  made.boot();
+  for (const [uuid, size] of sizes) {
+    if (uuid === undefined || size === 0) continue;
+    const found = made.bus.namespaces().find((one) => one.uuid === uuid);
+    if (found?.size !== size) throw new KernelBug(`${uuid} of ${size} came back as ${found?.size}`);
+  }
+}
+
+function* lifeOfNamespace(made: NvdimmMachine, mode: NamespaceMode, size: number): Sleeps<void> {
+  const namespace = yield* createNamespace(made.bus, made.bus.regions, { mode, size });
+  yield condResched;
+  yield* destroyNamespace(namespace, { force: true });
+}
+
+/** Reads and writes sectors of whatever disk there is. */
+function* reader(made: NvdimmMachine, random: Random): Sleeps<void> {
+  for (let i = 0; i < 4; i++) {
+    const disk = [...made.bus.namespaces(), ...made.bus.claims()].find((one) => one.disk)?.disk;
+    const bytes = new Uint8Array(4096);
+    if (disk)
+      yield* random.chance(1, 2)
+        ? disk.read(8 * random.below(8), bytes)
+        : disk.write(8 * random.below(8), bytes);
+    else yield condResched;
+  }
+}
+
+/** @param delay steps that others may have first */
+function* toggleRegion(made: NvdimmMachine, delay = 0): Sleeps<void> {
+  for (let i = 0; i < delay; i++) yield condResched;
+  yield* disableRegionByName(made.region);
+  yield condResched;
+  yield* enableRegionByName(made.region);
+}
+
+const cases: Readonly<Record<string, readonly [MakeScenario, readonly string[]]>> = {
+  "two administrators make and destroy namespaces of one region": [
+    scenario((made, random) => ({
+      first: () => lifeOfNamespace(made, random.pick(MODES), 64 * MiB),
+      second: () => lifeOfNamespace(made, random.pick(MODES), 64 * MiB),
+    })),
+    ["first: done", "second: done", "second: EBUSY"],
+  ],
+  "memory for struct pages is short while two administrators make namespaces": [
+    scenario((made, random) => {
+      made.kernel.faults.point("memremap").arm({ probability: 40, seed: random.below(1000) });
+      return {
+        first: () => lifeOfNamespace(made, random.pick(MODES), 64 * MiB),
+        second: () => lifeOfNamespace(made, random.pick(MODES), 64 * MiB),
+      };
+    }),
+    ["first: done", "first: ENOMEM", "second: done", "second: ENOMEM"],
+  ],
+  "a region is disabled and enabled while a namespace is made in it": [
+    scenario(
+      (made, random) => ({
+        admin: () => lifeOfNamespace(made, random.pick(MODES), 64 * MiB),
+        other: () => toggleRegion(made, random.below(120)),
+      }),
+      { ways: 2 },
+    ),
+    ["admin: done", "admin: ENODEV", "other: done"],
+  ],
+  "a namespace is reconfigured beside another administrator, a module that comes and goes, and a reader": [
+    scenario(
+      (made, random) => ({
+        first: () =>
+          reconfigureNamespace(made.namespace("namespace0.0"), { mode: random.pick(MODES), force: true }),
+        second: () =>
+          reconfigureNamespace(made.namespace("namespace0.0"), { mode: random.pick(MODES), force: true }),
+        *module() {
+          yield* disableDimm(made.bus, made.bus.dimm(0));
+          yield* enableDimm(made.bus, made.bus.dimm(0));
+        },
+        reader: () => reader(made, random),
+      }),
+      { labelled: false },
+    ),
+    ["first: done", "first: ENODEV", "second: done", "module: done", "reader: done"],
+  ],
+  "errors are injected, met and cleared while a scrub runs and the namespace comes and goes": [
+    scenario(
+      (made, random) => {
+        const namespace = made.namespace("namespace0.0");
+        const inject = (notify: boolean): Sleeps<void> =>
+          injectError(namespace, { block: random.below(64), notify });
+        return {
+          *injector() {
+            for (let i = 0; i < 3; i++) yield* inject(random.chance(1, 2));
+          },
+          *scrubber() {
+            yield* startScrub(made.bus, "long");
+            yield* waitScrub(made.bus);
+          },
+          reader: () => reader(made, random),
+          *admin() {
+            yield* disableNamespace(namespace);
+            yield* enableNamespace(namespace);
+            yield* clearErrors(namespace, { scrub: true });
+          },
+        };
+      },
+      { labelled: false },
+    ),
+    [
+      "injector: done",
+      "scrubber: done",
+      "scrubber: EBUSY",
+      "reader: done",
+      "reader: EIO",
+      "reader: ENXIO",
+      "admin: done",
+    ],
+  ],
+  "the workqueue runs while a region is disabled under its scrub": [
+    scenario(
+      (made, random) => ({
+        *worker() {
+          yield* injectError(made.namespace("namespace0.0"), { block: random.below(64) });
+          yield* runNfitWork(made.bus);
+        },
+        admin: () => toggleRegion(made),
+        *other() {
+          yield* startScrub(made.bus, "long");
+          yield* runNfitWork(made.bus);
+        },
+      }),
+      { labelled: false },
+    ),
+    ["worker: done", "admin: done", "other: done"],
+  ],
+};
+
+for (const [name, [make, endings]] of Object.entries(cases)) {
+  test(name, { timeout: 3_600_000 }, () => {
+    const report = runRivals(make, SCHEDULES, FIRST_SEED);
+    // Each of these endings must have been met, or the rivals never got in each other's way.
+    if (SCHEDULES >= 500) expect([...report.endings.keys()]).toEqual(expect.arrayContaining([...endings]));
+  });
+}
