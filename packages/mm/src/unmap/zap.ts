@@ -85,8 +85,7 @@ export function zapEntries(vma: Vma, first: number, last: number, shouldZap: Sho
 function zapFilePage(vma: Vma, head: Page, flags: number): void {
   const { mm } = vma;
   if ((flags & Pte.dirty) !== 0) setPageDirty(mm.vm, head);
-  if ((flags & Pte.accessed) !== 0 && (vma.flags & VmFlag.SEQ_READ) === 0)
-    markPageAccessed(mm.vm, head);
+  if ((flags & Pte.accessed) !== 0 && (vma.flags & VmFlag.SEQ_READ) === 0) markPageAccessed(mm.vm, head);
   countRss(mm, rssKind(mm, head), -1);
 }
 
