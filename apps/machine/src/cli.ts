@@ -3,11 +3,11 @@
 import { readFileSync } from "node:fs";
 import { runProgram } from "./commands/program.ts";
 import { processTerminal } from "./commands/terminal.ts";
-import { createMachine } from "./machine.ts";
+import { createRebootable } from "./machine/rebootable.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 process.exitCode = await runProgram(process.argv.slice(2), {
-  createMachine,
+  createMachine: createRebootable,
   terminal: processTerminal(),
   version,
 });

@@ -12,6 +12,7 @@ import {
   run,
   TiB,
 } from "@hetmem/kernel";
+import { Pagemaps } from "@hetmem/memremap";
 import {
   gupTestTable,
   ProcessPageMigration,
@@ -40,11 +41,15 @@ import { registerBootBlocks } from "./machine/boot-blocks.ts";
 import { BootFootprint } from "./machine/boot-footprint.ts";
 import { cpuTables } from "./machine/cpu-sysfs.ts";
 import { spanDeviceMemory } from "./machine/device-spans.ts";
+import { PagemapPages } from "./machine/devices/device-pages.ts";
+import { createDevices, type Devices } from "./machine/devices/devices.ts";
+import { createHardware, type Hardware } from "./machine/devices/hardware.ts";
 import { MappedFiles } from "./machine/mapped-files.ts";
 import { memoryHotplugParameters } from "./machine/module-parameters.ts";
 import { PageMigrations, poisonedPageOwner } from "./machine/page-owners.ts";
 import { Processes } from "./machine/processes.ts";
 import { onlinePolicyParameters, placementOf, PROFILES } from "./machine/profile.ts";
+import { Udev } from "./machine/udev.ts";
 import type { ProcessPort } from "./shell/process-port.ts";
 import { writeIomem } from "./spec/iomem-entry.ts";
 import type { MachineSpec } from "./spec/machine-spec.ts";
@@ -58,9 +63,15 @@ export interface Machine {
   readonly failure: MemoryFailure;
   /** Address spaces, the page cache, swap. */
   readonly vm: Vm;
+  /** Device memory: pagemaps, the dax bus, persistent memory. */
+  readonly devices: Devices;
+  /** What a reboot leaves: createMachine() takes it again. */
+  readonly hardware: Hardware;
   readonly vfs: Vfs;
   /** Programs as processes. */
   readonly processes: ProcessPort;
+  /** What is to be done with devices that came. */
+  readonly udev: Udev;
 }
 
 /** Room for memory that is added later, where the specification doesn't say how much. */
@@ -71,10 +82,12 @@ const DIRECT_MAP_BITS = 46;
 /**
  * Boots a machine.
  *
+ * @param hardware that of an earlier boot, with what is on its persistent memory; new when absent
  * @throws KernelError with a sentence that names what the specification has wrong
  */
-export function createMachine(spec: MachineSpec): Machine {
+export function createMachine(spec: MachineSpec, hardware: Hardware = createHardware(spec)): Machine {
   const kernel = createKernel();
+  const udev = new Udev(kernel, spec.rules ?? []);
   const profile = PROFILES[spec.profile];
   const parameters = onlinePolicyParameters(spec.options);
   const iomem = parseIomem(writeIomem(spec.iomem), createIomem(spec.physicalBits));
@@ -99,7 +112,9 @@ export function createMachine(spec: MachineSpec): Machine {
   registerBootBlocks(hotplug);
   spanDeviceMemory(memory, spec.deviceSpans ?? []);
   const footprint = new BootFootprint(memory);
-  const vm = new Vm(memory);
+  const { physicalBits } = spec;
+  const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: profile.pagemaps });
+  const vm = new Vm(memory, { devices: new PagemapPages(pagemaps) });
   hotplug.migration = new PageMigrations(footprint, new ProcessPageMigration(vm));
   for (const usage of spec.bootUsage) footprint.occupy(usage);
   addOfflineBlocks(hotplug, spec);
@@ -107,12 +122,14 @@ export function createMachine(spec: MachineSpec): Machine {
   const failure = new MemoryFailure(memory, hotplug.locks);
   failure.owner = poisonedPageOwner(vm, new ProcessPoisonedPages(vm));
   vm.memoryErrors = failure;
+  const devices = createDevices({ spec, profile, vm, iomem, pagemaps, hardware });
   const tmpfs = new TmpfsPages(vm, Math.floor(managedPages(memory) / 2));
   const vfs = new Vfs(new MemoryFiles(tmpfs));
   const processes = new Processes(vm, {
     ...cpuNodes(spec),
-    files: new MappedFiles(vfs, tmpfs),
+    files: new MappedFiles(vfs, tmpfs, (path) => devices.open(path)),
     swapAreas: spec.swap ?? [],
+    settle: () => devices.settle(),
   });
   const nodeOfAddress = (address: number): NodeId => nodeOfBootMemory(spec, address);
   for (const table of [
@@ -144,6 +161,7 @@ export function createMachine(spec: MachineSpec): Machine {
     ...busTables(hotplug),
     ...(profile.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
     ...cpuTables(spec),
+    ...devices.tables,
   ]) {
     vfs.mount(table);
   }
@@ -159,8 +177,11 @@ export function createMachine(spec: MachineSpec): Machine {
     hotplug,
     failure,
     vm,
+    devices,
+    hardware,
     vfs,
     processes,
+    udev,
   };
 }
 

@@ -131,6 +131,12 @@ describe("masks", () => {
       "[    0.000000] Fallback order for Node 0: 0 1 \n[    0.000000] Policy zone: DMA32\n",
     ],
     [
+      "names of namespaces",
+      "ndctl list -Nv",
+      '  "uuid":"82155aaa-ced0-453e-95e5-dd726d7491cb",\n',
+      '  "uuid":"487981ab-db40-4c9d-a8bc-1b8fd83072e5",\n',
+    ],
+    [
       "times of files",
       "ls -la /sys/x",
       "-r--r--r--    1 0        0             4096 Nov 21 04:47 state\n",
@@ -208,6 +214,11 @@ describe("masks", () => {
       "cat /tmp/list",
       "-r--r--r--    1 0        0             4096 Nov 21 04:47 state\n",
       "-r--r--r--    1 0        0             4096 Jan  1 00:00 state\n",
+    ],
+    uuids: [
+      "cat /tmp/list",
+      '  "uuid":"82155aaa-ced0-453e-95e5-dd726d7491cb",\n',
+      '  "uuid":"487981ab-db40-4c9d-a8bc-1b8fd83072e5",\n',
     ],
     "test-hmm-device-zone": ["cat /tmp/zones", zones([131_072, 0]), zones([0, 131_072])],
   };

@@ -2,11 +2,12 @@
 // what the shell says; 1 when something in the world is not as it should be; 2 when hetmem was called wrongly.
 import { Command, CommanderError, Option } from "commander";
 import { KernelError } from "@hetmem/kernel";
-import type { ShellMachine } from "../shell/index.ts";
+import type { Machine } from "../machine.ts";
 import type { MachineSpec } from "../spec/machine-spec.ts";
 import { boot, type BootOptions } from "./boot.ts";
 import { reasonOf, withMachineOptions } from "./choose-machine.ts";
 import { exportTree, type ExportOptions } from "./export.ts";
+import { plan, type PlanOptions } from "./plan.ts";
 import { sh, type ShOptions } from "./sh.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -14,7 +15,7 @@ const FAILED = 1;
 const MISUSED = 2;
 
 /** Boots a machine. */
-export type CreateMachine = (spec: MachineSpec) => ShellMachine;
+export type CreateMachine = (spec: MachineSpec) => Machine;
 
 /** What the commands need of the world. */
 export interface Commands {
@@ -90,6 +91,15 @@ function buildProgram({ createMachine, terminal, version }: Commands, exit: (cod
     .description("write the machine's /proc and /sys below a folder")
     .option("--json", "print what was written for programs")
     .action((dir: string, options: ExportOptions) => exportTree(dir, options, createMachine, terminal));
+  withMachineOptions(program.command("plan <device>"))
+    .description("what would become of the machine if this dax device, or this namespace, became RAM")
+    .addOption(
+      new Option("--zone <zone>", "who may use it: processes alone, or the kernel too")
+        .choices(["movable", "kernel"])
+        .default("movable"),
+    )
+    .option("--json", "print it for programs")
+    .action((device: string, options: PlanOptions) => plan(device, options, createMachine, terminal));
   return program;
 }
 
@@ -101,4 +111,5 @@ Examples:
   hetmem boot --from tree.tar.gz --json    a captured /proc and /sys, for programs
   hetmem sh --machine server.yaml          a shell on a machine of your own
   hetmem sh --from tree.tar.gz --replay transcript.txt --profile v6.1
+  hetmem plan namespace0.0 --from tree.tar.gz --profile v6.1
   hetmem export --machine server.yaml DIR && lsmem --sysroot DIR`;

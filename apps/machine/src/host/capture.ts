@@ -9,6 +9,7 @@ import { deviceSpans } from "./device-spans.ts";
 import { type Host, readHost } from "./host.ts";
 import { systemRam, walkIomem } from "./iomem.ts";
 import { type NodeMemory, splitByNode } from "./node-memory.ts";
+import { readNvdimm } from "./nvdimm.ts";
 import { addOfflineAgain } from "./offline-memory.ts";
 import { readPassthrough } from "./passthrough.ts";
 import { fileLabel, type HostTree } from "./tree.ts";
@@ -46,10 +47,11 @@ export function captureHost(tree: HostTree, profile: ProfileName): Capture {
   const { usage } = usageOfHost(host);
   const blockSize = host.blocks?.blockSize ?? DEFAULT_BLOCK_SIZE;
   const offline = addOfflineAgain(host.iomem, memory.offline, blockSize, notices);
+  const nvdimm = readNvdimm(tree, offline.iomem, notices);
   const spec: MachineSpec = {
     name: host.name,
     profile,
-    iomem: offline.iomem,
+    iomem: nvdimm.iomem,
     nodes: ids.map((id) => nodeSpec(id, host, memory, notices)),
     distances: distances(ids, host, affinity),
     blockSize,
@@ -58,6 +60,8 @@ export function captureHost(tree: HostTree, profile: ProfileName): Capture {
     bootUsage: usage,
     deviceSpans: deviceSpans(host, notices),
     hidden: hiddenMemory(host, affinity),
+    affinity: affinity.memory.map(({ start, end, node }) => ({ start, end, node })),
+    ...(nvdimm.spec && { nvdimm: nvdimm.spec }),
     offline: offline.added,
     options: readOptions(tree, ramBytes, notices),
     release: host.release,

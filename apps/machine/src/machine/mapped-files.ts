@@ -15,15 +15,20 @@ interface MappedFile {
 export class MappedFiles {
   readonly #vfs: Vfs;
   readonly #pages: TmpfsPages;
+  readonly #openDevice: (path: string) => FileObject | undefined;
   readonly #mapped = new Map<MemoryFile, MappedFile>();
 
-  constructor(vfs: Vfs, pages: TmpfsPages) {
+  /** @param openDevice a device that can be mapped, by its path; undefined for any other file */
+  constructor(vfs: Vfs, pages: TmpfsPages, openDevice: (path: string) => FileObject | undefined) {
     this.#vfs = vfs;
     this.#pages = pages;
+    this.#openDevice = openDevice;
   }
 
   /** @throws KernelError ENOENT, ENOTDIR, EISDIR; ENODEV for a file that is rendered, EINVAL for an empty one; and what `use` throws */
   *withFile<T>(path: string, use: (file: FileObject) => Sleeps<T>): Sleeps<T> {
+    const device = this.#openDevice(path);
+    if (device) return yield* use(device);
     const file = this.#find(path);
     const inode = this.#pages.inode(file.inode);
     if (!inode)

@@ -25,6 +25,8 @@ export interface ProcessesOptions {
   readonly programNode: NodeId;
   readonly files: MappedFiles;
   readonly swapAreas: readonly SwaponRequest[];
+  /** What devices have still to do when a program has ended. */
+  readonly settle: () => Sleeps<void>;
 }
 
 export class Processes implements ProcessPort, UserSpace {
@@ -35,15 +37,17 @@ export class Processes implements ProcessPort, UserSpace {
   readonly #programNode: NodeId;
   readonly #files: MappedFiles;
   readonly #image: ProgramImage;
+  readonly #settle: () => Sleeps<void>;
   /** Programs that run, by the task that runs them, each the parent of the next. */
   readonly #running = new Map<LockHolder, Process[]>();
 
-  constructor(vm: Vm, { shellNode, programNode, files, swapAreas }: ProcessesOptions) {
+  constructor(vm: Vm, { shellNode, programNode, files, swapAreas, settle }: ProcessesOptions) {
     this.vm = vm;
     this.swapAreas = swapAreas;
     this.#shellNode = shellNode;
     this.#programNode = programNode;
     this.#files = files;
+    this.#settle = settle;
     this.#image = busyboxImage(vm);
   }
 
@@ -55,6 +59,8 @@ export class Processes implements ProcessPort, UserSpace {
     yield* this.#files.load();
     const process = yield* execProgram(this.vm, this.#shellNode, name, this.#image, this.#programNode);
     const { current } = this.vm.kernel.lockdep;
+    // What it is loaded to is taken before; a policy is inherited by what a program takes afterwards.
+    if (process.mm) process.mm.policy = this.current?.mm?.policy;
     this.#running.set(current, [...(this.#running.get(current) ?? []), process]);
     return { exit: () => this.#exit(current, process) };
   }
@@ -73,12 +79,12 @@ export class Processes implements ProcessPort, UserSpace {
   selfTable(): AttributeTable {
     return {
       root: "/proc",
-      instances: { self: () => (this.#current ? ["self"] : []) },
-      links: { "{self}": () => `${this.#current?.pid}` },
+      instances: { self: () => (this.current ? ["self"] : []) },
+      links: { "{self}": () => `${this.current?.pid}` },
     };
   }
 
-  get #current(): Process | undefined {
+  get current(): Process | undefined {
     return this.#running.get(this.vm.kernel.lockdep.current)?.at(-1);
   }
 
@@ -97,6 +103,7 @@ export class Processes implements ProcessPort, UserSpace {
   *#betweenPrograms(): Sleeps<void> {
     const { processes, reclaim } = this.vm;
     yield* reclaim.runKswapd();
+    yield* this.#settle();
     const running = new Set([...this.#running.values()].flat());
     for (const process of processes)
       if (process.signals.length > 0 && !running.has(process)) yield* exitProcess(process);

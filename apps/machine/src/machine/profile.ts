@@ -1,5 +1,13 @@
 // A kernel release as a choice of policies. Nothing asks for a version: each rule that changed is an object in the
 // package that owns it, and a profile names the ones that its release follows.
+import { kmemAddOnly, kmemGrouped } from "@hetmem/dax-kmem";
+import {
+  coherentDeviceMemory,
+  defaultPagemapPolicies,
+  idleAtZero,
+  type PagemapPolicies,
+  subsectionCollision,
+} from "@hetmem/memremap";
 import { gupBenchmark, gupTest, type GupTestPolicy } from "@hetmem/mm";
 import {
   alwaysRemovable,
@@ -16,6 +24,7 @@ import {
   strictPlacement,
 } from "@hetmem/zone";
 import type { KernelOptions, ProfileName } from "../spec/machine-spec.ts";
+import type { DaxPolicy } from "./devices/dax-bus.ts";
 
 export interface Profile {
   readonly name: ProfileName;
@@ -26,6 +35,11 @@ export interface Profile {
   readonly moduleParameters: boolean;
   /** The kernel's own test of pinning. It came with 4.15; the profile of 4.14 has it, for nothing else pins pages there. */
   readonly gupTest: GupTestPolicy;
+  /** How device memory gets its struct pages. */
+  readonly pagemaps: PagemapPolicies;
+  readonly dax: DaxPolicy;
+  /** Whether /sys shows memory tiers. @see 9832fb87834e */
+  readonly memoryTiering: boolean;
 }
 
 export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
@@ -38,6 +52,9 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     autoOnlineTypes: autoOnlineOrNot,
     moduleParameters: false,
     gupTest: gupBenchmark,
+    pagemaps: defaultPagemapPolicies,
+    dax: { subsystem: "class", kmem: undefined },
+    memoryTiering: false,
   },
   "v5.1": {
     name: "v5.1",
@@ -46,6 +63,9 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     autoOnlineTypes: autoOnlineOrNot,
     moduleParameters: false,
     gupTest: gupBenchmark,
+    pagemaps: defaultPagemapPolicies,
+    dax: { subsystem: "bus", kmem: kmemAddOnly },
+    memoryTiering: false,
   },
   "v6.1": {
     name: "v6.1",
@@ -54,6 +74,13 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     autoOnlineTypes: autoOnlineAnyType,
     moduleParameters: true,
     gupTest,
+    pagemaps: {
+      memoryTypes: coherentDeviceMemory,
+      collision: subsectionCollision,
+      idle: idleAtZero,
+    },
+    dax: { subsystem: "bus", kmem: kmemGrouped },
+    memoryTiering: true,
   },
 };
 

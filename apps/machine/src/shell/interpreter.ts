@@ -31,6 +31,8 @@ export interface Session {
   interrupted: boolean;
   /** Words for a refusal beyond strerror()'s, a line of their own behind it; nothing in a shell that answers to the letter. */
   explain(error: KernelError): string;
+  /** What happens when a program has ended, before the next begins. */
+  settle(): Sleeps<void>;
 }
 
 export class Interpreter {
@@ -170,6 +172,7 @@ export class Interpreter {
       err: (text) => outputOf(io, 2).write(text),
       path: (argument) => this.state.absolute(argument),
       environment: this.state.environment,
+      exec: (program, ...rest) => this.#invoke(program, rest, io),
     };
     const process = entry.builtin ? undefined : yield* this.fork(label);
     let status: number;
@@ -179,6 +182,7 @@ export class Interpreter {
     } finally {
       if (process) killed = yield* process.exit();
     }
+    if (process) yield* this.#session.settle();
     if (!killed) return status;
     outputOf(io, 2).write("Killed\n");
     return KILLED_STATUS;

@@ -101,10 +101,10 @@ export const MASKS: readonly Mask[] = [
   {
     name: "dmesg-others",
     reason:
-      "init's arguments and the stack depths of programs are printed by parts of the kernel that aren't modelled",
+      "how the kernel frees its own image, what it checks of its page tables, init's arguments and the stack depths of programs are printed by parts that aren't modelled",
     applies: readsLog,
     apply: dropLines(
-      / used greatest stack depth: |^\[[^\]]*\] (?:Run \S*init as init process| {2,}(?:with (?:arguments|environment):|\/init|\w+=\S*))$/,
+      / used greatest stack depth: |^\[[^\]]*\] (?:Freeing unused kernel image |x86\/mm: Checked W\+X mappings: )|^\[[^\]]*\] (?:Run \S*init as init process| {2,}(?:with (?:arguments|environment):|\/init|nokaslr|\w+=\S*))$/,
     ),
   },
   {
@@ -115,6 +115,12 @@ export const MASKS: readonly Mask[] = [
       expected,
       actual: actual.length > expected.length ? actual.slice(actual.length - expected.length) : actual,
     }),
+  },
+  {
+    name: "uuids",
+    reason: "ndctl draws the names of namespaces at random",
+    applies: (command) => /\bndctl\b/.test(command),
+    apply: eachLine(/^(\s*"(?:raw_)?uuid":")[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"/, '$1<uuid>"'),
   },
   {
     name: "file-times",

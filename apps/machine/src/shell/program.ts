@@ -1,6 +1,7 @@
 // What a program is to the shell: a generator from arguments to an exit status, which reads and writes through its
 // context alone. Later packages add theirs to the table that a Shell is made with.
 import { type Kernel, KernelError, type Sleeps, strerror } from "@hetmem/kernel";
+import type { NvdimmBus } from "@hetmem/nvdimm";
 import type { Vfs } from "@hetmem/vfs";
 import type { ProcessPort } from "./process-port.ts";
 import type { Input } from "./streams.ts";
@@ -13,6 +14,12 @@ export interface ShellMachine {
   /** `release` is what `uname -r` prints. */
   readonly spec: { readonly release: string };
   readonly processes?: ProcessPort;
+  /** What ndctl asks through ioctl: absent where there is no persistent memory. */
+  readonly devices?: { readonly nvdimm: NvdimmBus | undefined };
+  /** Commands that wait to be run, for devices that came: the shell runs them before it takes the next line. */
+  readonly udev?: { next(): { readonly device: string; readonly run: string } | undefined };
+  /** Boots anew: absent where nobody can. */
+  reboot?(): void;
 }
 
 export interface ProgramContext {
@@ -27,6 +34,8 @@ export interface ProgramContext {
   path(argument: string): string;
   /** Exported variables. */
   readonly environment: ReadonlyMap<string, string>;
+  /** Runs another program with the same files open. @returns its status */
+  exec(program: string, ...args: readonly string[]): Sleeps<number>;
 }
 
 /** A program; its value is the exit status. */

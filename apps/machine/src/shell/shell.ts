@@ -36,7 +36,11 @@ const STATUS_KINDS: ReadonlySet<ControlKind> = new Set(["exit", "return", "inter
 export class Shell {
   readonly machine: ShellMachine;
   readonly programs: Programs;
-  readonly #session: Session = { interrupted: false, explain: () => "" };
+  readonly #session: Session = {
+    interrupted: false,
+    explain: () => "",
+    settle: () => this.#runRules(),
+  };
   readonly #interpreter: Interpreter;
 
   constructor(machine: ShellMachine, programs: Programs) {
@@ -84,6 +88,7 @@ export class Shell {
       : this.#interpreter;
     if (args) interpreter.state.positional = args;
     this.#session.interrupted = false;
+    yield* this.#runRules();
     const result = (status: number, exited: boolean): ShellResult => {
       interpreter.state.status = status;
       return { output, stdout: stdout.text, stderr: stderr.text, status, exited };
@@ -99,6 +104,32 @@ export class Shell {
       return result(interpreter.report(problem, io), false);
     } finally {
       if (process) yield* process.exit();
+    }
+  }
+
+  /** Does for devices that came what their rules say. Nobody sees what it prints; that it failed is in the log. */
+  *#runRules(): Sleeps<void> {
+    const { udev } = this.machine;
+    for (let command = udev?.next(); command; command = udev?.next()) {
+      const unseen = new TextOutput();
+      const io = { 0: new Input(""), 1: unseen, 2: unseen };
+      const session: Session = { interrupted: false, explain: () => "", *settle() {} };
+      const interpreter = new Interpreter(this.machine, this.programs, new ShellState<Command>(), session);
+      const status = yield* this.#statusOf(interpreter, command.run, io);
+      if (status === 0) continue;
+      const { log } = this.machine.kernel;
+      log.printk(4, `udevd: ${command.device}: '${command.run}' failed with exit code ${status}.`);
+      for (const line of unseen.text.split("\n").filter(Boolean)) log.printk(4, `udevd: ${line}`);
+    }
+  }
+
+  *#statusOf(interpreter: Interpreter, text: string, io: Parameters<Interpreter["run"]>[1]): Sleeps<number> {
+    try {
+      return yield* interpreter.run(parse(text), io);
+    } catch (error) {
+      if (error instanceof ControlFlow) return error.value;
+      const problem = error instanceof SyntaxProblem ? new ShellProblem(error.message) : error;
+      return interpreter.report(problem, io);
     }
   }
 }

@@ -9,6 +9,8 @@ export interface UserSpace {
   readonly swapAreas: readonly SwaponRequest[];
   /** What drivers hold of processes: pages that were pinned, one for each pin. */
   readonly pins: Map<Process, readonly Page[]>;
+  /** The program that asks; undefined where none runs. What it starts has its memory policy. */
+  readonly current: Process | undefined;
   /**
    * Starts a program that stays until it exits or is killed.
    *

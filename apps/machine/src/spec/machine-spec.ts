@@ -44,6 +44,47 @@ export interface DeviceSpan extends MemoryRange {
   readonly node: NodeId;
 }
 
+/** A module of persistent memory, as the firmware's NFIT lists it. */
+export interface NvdimmModule {
+  readonly handle?: number;
+  readonly physId?: number;
+  /** As the bytes lie in the table, most significant first. */
+  readonly vendor?: number;
+  readonly device?: number;
+  readonly serial?: number;
+  /** Bytes. */
+  readonly capacity: number;
+  /** Whether its label area has an index from the first, so that namespaces come from labels. */
+  readonly labelled?: boolean;
+}
+
+/** A range of persistent memory, interleaved over modules; without any where the command line made it (`memmap=`). */
+export interface NvdimmRange extends MemoryRange {
+  /** Numbers of the modules, in the order of interleaving, with the first byte of each. */
+  readonly mappings: readonly { readonly dimm: number; readonly start: number }[];
+  /** The node of the cpus next to it, and the one that its memory becomes when it is made RAM; -1 for none. */
+  readonly numaNode: number;
+  readonly targetNode: number;
+  /** What the platform says it saves when the power fails. */
+  readonly persistenceDomain?: "cpu_cache" | "memory_controller";
+}
+
+export interface NvdimmSpec {
+  readonly provider: "ACPI.NFIT" | "e820";
+  /** Whether the firmware scrubs, injects and clears errors. */
+  readonly firmware: "ars" | "labels" | "none";
+  readonly modules: readonly NvdimmModule[];
+  readonly ranges: readonly NvdimmRange[];
+}
+
+/** What udev does when a dax device comes: the first rule that fits runs its command. */
+export interface DeviceRule {
+  /** Name of the device: `dax0.0`, or `dax*` for several. */
+  readonly device: string;
+  /** A line of the shell. */
+  readonly run: string;
+}
+
 /** Files of /proc and /sys that no package models: absolute path to contents. */
 export type Passthrough = ReadonlyMap<string, string>;
 
@@ -118,6 +159,12 @@ export interface MachineSpec {
   /** Memory blocks of a captured host that were there and not online: added after boot, to stay offline. Not in `nodes`. */
   readonly offline?: readonly HiddenMemory[];
   readonly options: KernelOptions;
+  /** Which node the firmware puts device memory in, where it says so. @see phys_to_target_node() */
+  readonly affinity?: readonly (MemoryRange & { readonly node: NodeId })[];
+  /** Persistent memory; none where absent. */
+  readonly nvdimm?: NvdimmSpec;
+  /** What is done with devices as they come, also after a reboot. */
+  readonly rules?: readonly DeviceRule[];
   /** None where absent. */
   readonly swap?: readonly SwapArea[];
   /** What is written to files of /proc/sys once the machine is up: `vm.swappiness` to 10. */

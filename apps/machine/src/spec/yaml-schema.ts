@@ -62,6 +62,21 @@ const options = object({
   kconfig: v.optional(list(text, "CONFIG_ names")),
 });
 
+/** A device with memory: persistent memory and what is soft-reserved have more to say than where they are. */
+const device = object({
+  ...range.entries,
+  name: text,
+  /** The node that its memory would be as RAM. */
+  node: v.optional(count),
+  /** Modules of persistent memory that it is interleaved over; 0 is memory that the command line set aside. */
+  modules: v.optional(count),
+  /** What survives a power failure without being flushed. */
+  persistence_domain: v.optional(oneOf(["cpu_cache", "memory_controller"])),
+});
+
+/** What udev does with a device that comes. */
+const rule = object({ device: text, run: text });
+
 const swapArea = object({ path: text, size, priority: v.optional(count) });
 
 export const machineFile = object({
@@ -78,7 +93,8 @@ export const machineFile = object({
   nodes: list(node, "nodes"),
   distances: v.optional(list(list(distance, "distances"), "rows of distances")),
   hidden: v.optional(list(object({ ...range.entries, node: v.optional(count) }), "ranges")),
-  devices: v.optional(list(object({ ...range.entries, name: text }), "devices")),
+  devices: v.optional(list(device, "devices")),
+  rules: v.optional(list(rule, "rules")),
   options: v.optional(options),
   /** What the machine swaps to from the first. */
   swap: v.optional(list(swapArea, "swap areas")),

@@ -5,6 +5,7 @@ import { GiB, isAligned, KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physA
 import { isMap, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { bootUsageOf } from "./boot-reserve.ts";
 import { deviceProblems } from "./devices.ts";
+import { nvdimmOfDevices, nvdimmProblems } from "./nvdimm.ts";
 import { defaultPciHole, layoutIomem, type MemoryWish, placeMemory, usableRam } from "./layout.ts";
 import { checkBlockSize, checkLimits } from "./limits.ts";
 import type {
@@ -111,14 +112,20 @@ function specOf(
   problems.push(...holeProblems(ram, hole));
   problems.push(...deviceProblems(devices, layoutIomem(ram, hole, []), physicalBits));
   const options = optionsOf(file);
-  problems.push(...swapProblems(file));
+  const distances =
+    file.distances ?? nodes.map((a) => nodes.map((b) => (a === b ? LOCAL_DISTANCE : REMOTE_DISTANCE)));
+  problems.push(...swapProblems(file), ...nvdimmProblems(file, nodes));
+  const affinity = devices.flatMap(({ start, end }, index) => {
+    const node = file.devices?.[index]?.node;
+    return node === undefined ? [] : [{ start, end: physAddr(end + 1), node: nodeId(node) }];
+  });
+  const nvdimm = nvdimmOfDevices(file, devices, { affinity, nodes, distances });
   const spec: MachineSpec = {
     name: file.name ?? name,
     profile: profile ?? file.profile ?? DEFAULT_PROFILE,
     iomem: layoutIomem(ram, hole, devices),
     nodes,
-    distances:
-      file.distances ?? nodes.map((a) => nodes.map((b) => (a === b ? LOCAL_DISTANCE : REMOTE_DISTANCE))),
+    distances,
     blockSize,
     physicalBits,
     ...(file.direct_map_bits !== undefined && { directMapBits: file.direct_map_bits }),
@@ -126,6 +133,9 @@ function specOf(
     bootUsage: bootUsageOf(nodes, options),
     hidden,
     options,
+    ...(affinity.length > 0 && { affinity }),
+    ...(nvdimm && { nvdimm }),
+    ...(file.rules && { rules: file.rules }),
     ...(file.swap && { swap: file.swap.map(swapArea) }),
     ...(file.sysctl && { sysctl: file.sysctl }),
     release: file.release ?? `${(profile ?? file.profile ?? DEFAULT_PROFILE).slice(1)}.0-hetmem`,

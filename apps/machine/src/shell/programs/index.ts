@@ -1,6 +1,7 @@
 // The programs that every machine has. Later packages add theirs beside them: `{ ...PROGRAMS, ndctl }`.
 import type { Programs } from "../program.ts";
 import { cat } from "./cat.ts";
+import { daxctl } from "./daxctl/daxctl.ts";
 import { dd } from "./dd.ts";
 import { echo, printf } from "./echo.ts";
 import { basename, dirname, mkdir, readlink, rm, rmdir, touch } from "./files.ts";
@@ -13,6 +14,7 @@ import { ls } from "./ls.ts";
 import { lsmem } from "./lsmem.ts";
 import { md5sum } from "./md5sum.ts";
 import { migratepages } from "./migratepages.ts";
+import { ndctl } from "./ndctl/ndctl.ts";
 import { numactl } from "./numactl.ts";
 import { od } from "./od.ts";
 import { pidof } from "./pidof.ts";
@@ -20,7 +22,7 @@ import { proc } from "./proc/proc.ts";
 import { ps } from "./ps.ts";
 import { sed } from "./sed.ts";
 import { swapoff, swapon } from "./swap.ts";
-import { dmesg, env, no, sleep, uname, yes } from "./system.ts";
+import { dmesg, env, no, reboot, sleep, uname, yes } from "./system.ts";
 import { test } from "./test.ts";
 import { cut, seq, sort, tee, tr, uniq, wc } from "./text-filters.ts";
 
@@ -29,6 +31,7 @@ export const PROGRAMS: Programs = {
   basename: { run: basename, summary: "the last part of a path" },
   cat: { run: cat, summary: "print files" },
   cut: { run: cut, summary: "fields or characters of each line" },
+  daxctl: { run: daxctl, summary: "dax devices, and RAM made of them: daxctl list, reconfigure-device" },
   dd: { run: dd, summary: "copy blocks: dd if=/dev/zero of=FILE bs=1M count=4 skip=1" },
   dirname: { run: dirname, summary: "a path without its last part" },
   dmesg: { run: dmesg, summary: "print the kernel log" },
@@ -45,12 +48,14 @@ export const PROGRAMS: Programs = {
   md5sum: { run: md5sum, summary: "checksums, and -c to check them" },
   migratepages: { run: migratepages, summary: "move the pages of a process to other nodes" },
   mkdir: { run: mkdir, summary: "make a directory" },
+  ndctl: { run: ndctl, summary: "persistent memory: ndctl list, create-namespace, destroy-namespace" },
   numactl: { run: numactl, summary: "numactl -H: nodes, sizes and distances" },
   od: { run: od, summary: "bytes as numbers: -A d|x|o|n -t x8 -j SKIP -N COUNT" },
   printf: { run: printf, summary: "print by a format", builtin: true },
   pidof: { run: pidof, summary: "the pids of a name; -s one of them" },
   proc: { run: proc, summary: "start processes and have them map, touch, read, write: proc help" },
   ps: { run: ps, summary: "the processes: -o pid,ppid,vsz,rss,anon,swap,stat,comm" },
+  reboot: { run: reboot, summary: "boot anew: persistent memory keeps what it holds" },
   readlink: { run: readlink, summary: "where a link points; -f all the way" },
   rm: { run: rm, summary: "remove files; -r directories too" },
   rmdir: { run: rmdir, summary: "remove an empty directory" },

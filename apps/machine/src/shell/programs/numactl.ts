@@ -1,13 +1,72 @@
-// numactl -H: the nodes, their processors and memory, and the distances between them, from /sys alone.
-// User space counterpart: numactl(8).
-import { parseIdList, type Sleeps } from "@hetmem/kernel";
-import { parseOptions, type Program, type ProgramContext, UsageProblem } from "../program.ts";
+// numactl: with -H the nodes, their processors and memory, and the distances between them, from /sys alone; else a program
+// under a memory policy. User space counterpart: numactl(8).
+import { KernelError, nodeId, parseIdList, type Sleeps } from "@hetmem/kernel";
+import { type MempolicyRequest, setMempolicy } from "@hetmem/mm";
+import { parseOptions, type Program, type ProgramContext, UsageProblem, userSpaceOf } from "../program.ts";
 
 const NODES = "/sys/devices/system/node";
 
 export const numactl: Program = function* (io, args) {
-  const { flags } = parseOptions(args, "H", { long: { hardware: "H" } });
-  if (!flags.has("H")) throw new UsageProblem("only numactl -H is here: it shows the nodes");
+  const own = ownArguments(args);
+  const { flags, values } = parseOptions(own, "Hlm:i:p:", { long: LONG });
+  if (flags.has("H")) return yield* showHardware(io);
+  const [program, ...rest] = args.slice(own.length);
+  const policy = yield* policyOf(io, values, flags);
+  if (program === undefined || policy === undefined)
+    throw new UsageProblem("numactl -H shows the nodes; numactl -m NODES PROGRAM runs it on their memory");
+  const { current } = userSpaceOf(io);
+  if (current?.mm) setMempolicy(current.mm, policy);
+  return yield* io.exec(program, ...rest);
+};
+
+const LONG = { hardware: "H", localalloc: "l", membind: "m", interleave: "i", preferred: "p" };
+
+/** Everything before the program: options, and their values. */
+function ownArguments(args: readonly string[]): string[] {
+  const own: string[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const argument = args[at] ?? "";
+    if (!argument.startsWith("-")) break;
+    own.push(argument);
+    if (argument === "--") break;
+    const separate = /^(?:-[mip]|--(?:membind|interleave|preferred))$/.test(argument);
+    if (separate && at + 1 < args.length) own.push(args[++at] ?? "");
+  }
+  return own;
+}
+
+function* policyOf(
+  io: ProgramContext,
+  values: ReadonlyMap<string, string>,
+  flags: ReadonlySet<string>,
+): Sleeps<MempolicyRequest | undefined> {
+  for (const [letter, mode] of [
+    ["m", "bind"],
+    ["i", "interleave"],
+    ["p", "preferred"],
+  ] as const) {
+    const text = values.get(letter);
+    if (text !== undefined) return { mode, nodes: (yield* nodesOf(io, text)).map(nodeId) };
+  }
+  return flags.has("l") ? { mode: "local" } : undefined;
+}
+
+/** @throws UsageProblem for what is no list, and for nodes that are not online @see numa_parse_nodestring() */
+function* nodesOf(io: ProgramContext, text: string): Sleeps<number[]> {
+  const online = parseIdList((yield* io.vfs.read(`${NODES}/online`)).trim());
+  if (text === "all") return online;
+  try {
+    const nodes = parseIdList(text);
+    const missing = nodes.find((node) => !online.includes(node));
+    if (missing === undefined && nodes.length > 0) return nodes;
+    io.err(`libnuma: Warning: node argument ${missing ?? text} is out of range\n\n`);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+  }
+  throw new UsageProblem(`<${text}> is invalid`);
+}
+
+function* showHardware(io: ProgramContext): Sleeps<number> {
   const online = (yield* io.vfs.read(`${NODES}/online`)).trim();
   const nodes = parseIdList(online);
   io.out(`available: ${nodes.length} nodes (${online})\n`);
@@ -19,7 +78,7 @@ export const numactl: Program = function* (io, args) {
   }
   yield* printDistances(io, nodes);
   return 0;
-};
+}
 
 function* megabytes(io: ProgramContext, node: number, field: string): Sleeps<number> {
   const meminfo = yield* io.vfs.read(`${NODES}/node${node}/meminfo`);

@@ -1,4 +1,4 @@
-// dmesg, uname, sleep, env, true and false: what the machine itself answers.
+// dmesg, uname, sleep, env, reboot, true and false: what the machine itself answers.
 import { parseOptions, type Program, UsageProblem } from "../program.ts";
 
 export const dmesg: Program = function* (io, args) {
@@ -38,6 +38,13 @@ export const sleep: Program = function* (io, args) {
 
 export const env: Program = function* (io) {
   for (const [name, value] of io.environment) io.out(`${name}=${value}\n`);
+  return 0;
+};
+
+/** What lies on persistent memory is there afterwards; the rules of the machine file are followed anew. */
+export const reboot: Program = function* (io) {
+  if (!io.machine.reboot) throw new UsageProblem("this machine was built to be booted once");
+  io.machine.reboot();
   return 0;
 };
 

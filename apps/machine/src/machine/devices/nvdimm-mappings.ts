@@ -1,0 +1,62 @@
+// What persistent memory asks of the rest of the machine: mappings, and a dax region for a namespace in devdax mode. Kernel
+// counterparts: pmem_attach_disk() in drivers/nvdimm/pmem.c, __dax_pmem_probe() in drivers/dax/pmem.c.
+import { daxPmemCompatProbe, daxPmemProbe } from "@hetmem/dax";
+import { KernelError, type NodeId, nodeId, physAddr, type Sleeps } from "@hetmem/kernel";
+import { DevPagemap, IoMappings, Memremap, MemoryType, type Pagemaps } from "@hetmem/memremap";
+import type { DaxRegionRequest, NvdimmMapping, NvdimmMappings, PagemapRequest } from "@hetmem/nvdimm";
+import type { NvdimmRange } from "../../spec/machine-spec.ts";
+import type { MachineDax } from "./dax-bus.ts";
+
+export class MachineMappings implements NvdimmMappings {
+  readonly #pagemaps: Pagemaps;
+  readonly #dax: MachineDax;
+  readonly #ranges: readonly NvdimmRange[];
+  readonly #mappings: IoMappings;
+
+  constructor(pagemaps: Pagemaps, dax: MachineDax, ranges: readonly NvdimmRange[]) {
+    this.#pagemaps = pagemaps;
+    this.#dax = dax;
+    this.#ranges = ranges;
+    this.#mappings = new IoMappings(pagemaps.hotplug, pagemaps.memtypes);
+  }
+
+  *memremap({ start, end }: { start: number; end: number }): Sleeps<NvdimmMapping> {
+    const mappings = this.#mappings;
+    const mapping = mappings.memremap(physAddr(start), end - start, Memremap.WB);
+    if (!mapping)
+      throw new KernelError(
+        "ENXIO",
+        `0x${start.toString(16)}-0x${end.toString(16)} can't be mapped: dmesg says why`,
+      );
+    return {
+      *release() {
+        mappings.memunmap(mapping);
+      },
+    };
+  }
+
+  *memremapPages({ range, altmap }: PagemapRequest): Sleeps<NvdimmMapping> {
+    const pagemaps = this.#pagemaps;
+    const pagemap = new DevPagemap({
+      type: MemoryType.DeviceFsDax,
+      name: "pmem",
+      ranges: [{ start: range.start, size: range.end - range.start }],
+      ...(altmap && { altmap: { reserve: altmap.reserve, free: altmap.free } }),
+    });
+    yield* pagemaps.memremapPages(pagemap, this.#nodeOf(range.start));
+    return { release: () => pagemaps.memunmapPages(pagemap) };
+  }
+
+  *createDaxRegion(request: DaxRegionRequest): Sleeps<NvdimmMapping> {
+    const { bus, compatDriver } = this.#dax;
+    return compatDriver
+      ? yield* daxPmemCompatProbe(bus, compatDriver, request)
+      : yield* daxPmemProbe(bus, request);
+  }
+
+  /** The node next to the range. */
+  #nodeOf(address: number): NodeId | undefined {
+    const range = this.#ranges.find(({ start, end }) => start <= address && address < end);
+    return range === undefined || range.numaNode < 0 ? undefined : nodeId(range.numaNode);
+  }
+}

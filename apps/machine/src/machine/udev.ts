@@ -1,0 +1,36 @@
+// What user space does with dax devices as they come: the rules of the machine file, each a command. They wait until somebody
+// can run a command, which is the shell. User space counterpart: systemd-udevd(8), 90-daxctl-device.rules of ndctl.
+import type { Kernel } from "@hetmem/kernel";
+import { globToRegExp } from "@hetmem/vfs";
+import type { DeviceRule } from "../spec/machine-spec.ts";
+
+/** A command that waits to be run. */
+export interface DeviceCommand {
+  /** Name of the device that came. */
+  readonly device: string;
+  /** A line of the shell. */
+  readonly run: string;
+}
+
+export class Udev {
+  readonly #rules: readonly DeviceRule[];
+  readonly #waiting: DeviceCommand[] = [];
+
+  constructor(kernel: Kernel, rules: readonly DeviceRule[]) {
+    this.#rules = rules;
+    kernel.uevents.subscribe(({ action, devpath, subsystem }) => {
+      if (action === "add" && subsystem === "dax")
+        this.#deviceCame(devpath.slice(devpath.lastIndexOf("/") + 1));
+    });
+  }
+
+  /** The command that has waited longest, which waits no more. */
+  next(): DeviceCommand | undefined {
+    return this.#waiting.shift();
+  }
+
+  #deviceCame(device: string): void {
+    const rule = this.#rules.find((each) => globToRegExp(each.device).test(device));
+    if (rule) this.#waiting.push({ device, run: rule.run });
+  }
+}

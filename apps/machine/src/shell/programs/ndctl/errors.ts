@@ -1,0 +1,148 @@
+// ndctl inject-error, clear-errors, start-scrub and wait-scrub: bad memory on purpose, and getting rid of it. User space
+// counterparts: ndctl/inject-error.c, namespace.c and bus.c.
+import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
+import {
+  clearErrors as clear,
+  injectedErrors,
+  injectError as inject,
+  listBus,
+  type Namespace,
+  type NvdimmBus,
+  startScrub as start,
+  uninjectError,
+  waitScrub as wait,
+} from "@hetmem/nvdimm";
+import type { ProgramContext } from "../../program.ts";
+import { formatJson, formatJsonArray, type Json } from "../tool/json.ts";
+import { parseSize, parseToolOptions, ToolUsageProblem, type ToolUsage } from "../tool/options.ts";
+import { counted, statusOf, type ToolCommand } from "../tool/run.ts";
+import { namespaceJson } from "./list.ts";
+import { busesOf, FILTER_OPTIONS, filterOf, forEach, namespacesOf } from "./select.ts";
+
+const INJECT: ToolUsage = {
+  line: "ndctl inject-error <namespace> [<options>]",
+  options: [
+    ...FILTER_OPTIONS,
+    {
+      short: "B",
+      long: "block",
+      value: "namespace block offset (512B)",
+      help: "specify the block at which to (un)inject the error",
+    },
+    {
+      short: "n",
+      long: "count",
+      value: "count",
+      help: "specify the number of blocks of errors to (un)inject",
+    },
+    { short: "d", long: "uninject", help: "un-inject a previously injected error" },
+    { short: "t", long: "status", help: "get error injection status" },
+    { short: "N", long: "no-notify", help: "firmware should not notify OS" },
+    { short: "S", long: "saturate", help: "inject full sector, not just 'ars_unit' bytes" },
+    { short: "u", long: "human", help: "use human friendly number formats " },
+  ],
+};
+const CLEAR: ToolUsage = {
+  line: "ndctl clear_errors <namespace> [<options>]",
+  options: [...FILTER_OPTIONS, { short: "s", long: "scrub", help: "run a scrub to find latent errors" }],
+};
+
+export function* injectErrors(io: ProgramContext, args: readonly string[]): Sleeps<number> {
+  const given = parseToolOptions(args, INJECT);
+  const { flags, values } = given;
+  const [block, count] = [parseSize(values.get("block") ?? ""), parseSize(values.get("count") ?? "")];
+  const status = flags.has("status");
+  if (!status && (block === undefined || count === undefined)) {
+    io.err("  Error: block and count required for inject/uninject\n\n");
+    return statusOf(new KernelError("EINVAL", "block and count are required"));
+  }
+  const [name = ""] = given.operands;
+  const [namespace] = namespacesOf(io, { ...filterOf(given), namespace: name });
+  if (!namespace) {
+    io.err(`  Error: ${name}: no such namespace\n\n`);
+    return statusOf(new KernelError("ENXIO", `there is no ${name}`));
+  }
+  const human = flags.has("human");
+  try {
+    if (status) {
+      const badblocks = injectedErrors(namespace).map(({ block: at, count: length }) => ({
+        block: at,
+        count: length,
+      }));
+      io.out(`${formatJson({ badblocks })}\n`);
+      return 0;
+    }
+    const request = {
+      block: block ?? 0,
+      count: count ?? 1,
+      notify: !flags.has("no-notify"),
+      saturate: flags.has("saturate"),
+    };
+    if (flags.has("uninject")) {
+      yield* uninjectError(namespace, request);
+      io.out("Warning: Un-injecting previously injected errors here will\n");
+      io.out("not cause the kernel to 'forget' its badblock entries. Those\n");
+      io.out("have to be cleared through the normal process of writing\n");
+      io.out("the affected blocks\n\n");
+    } else {
+      yield* inject(namespace, request);
+      if (request.notify) yield* wait(namespace.region.bus);
+    }
+    yield* printWithErrors(io, namespace, human);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    const verb = status ? "get status of" : flags.has("uninject") ? "uninject" : "inject";
+    io.err(`  Error: ${name}: failed to ${verb} error: ${strerror(error.errno)}\n\n`);
+    return statusOf(error);
+  }
+}
+
+export function* clearErrors(io: ProgramContext, args: readonly string[]): Sleeps<number> {
+  const given = parseToolOptions(args, CLEAR);
+  const [name] = given.operands;
+  if (name === undefined)
+    throw new ToolUsageProblem(CLEAR, `  Error: specify a namespace to clear errors for, or "all"\n\n`);
+  const namespaces = namespacesOf(io, { ...filterOf(given), namespace: name });
+  const shown: Json[] = [];
+  const result = yield* forEach(io, namespaces, "error clearing namespaces", "ENXIO", function* (namespace) {
+    if (namespace.size === 0) return "skipped";
+    yield* clear(namespace, { scrub: given.flags.has("scrub") });
+    shown.push(
+      yield* namespaceJson(io, namespace, { options: { mediaErrors: true }, human: false, dax: false }),
+    );
+    return "done";
+  });
+  io.err(`cleared ${counted(result.done, "namespace")}\n`);
+  io.out(formatJsonArray(shown, false));
+  return result.status;
+}
+
+export const startScrub: ToolCommand = scrubCommand("start-scrub", "error starting scrub", (bus) =>
+  start(bus, "long"),
+);
+export const waitScrub: ToolCommand = scrubCommand("wait-scrub", "error waiting for scrub completion", wait);
+
+function scrubCommand(name: string, failed: string, step: (bus: NvdimmBus) => Sleeps<void>): ToolCommand {
+  const usage: ToolUsage = {
+    line: `ndctl ${name} [<bus-id> <bus-id2> ... <bus-idN>] [<options>]`,
+    options: [{ short: "v", long: "verbose", help: "turn on debug" }],
+  };
+  return function* (io, args) {
+    const { operands } = parseToolOptions(args, usage);
+    const buses = busesOf(io, operands.length > 0 ? operands.join(" ") : undefined);
+    const shown: Json[] = [];
+    const { status } = yield* forEach(io, buses, failed, "ENXIO", function* (bus) {
+      yield* step(bus);
+      shown.push(listBus(bus) as Json);
+      return "done";
+    });
+    io.out(formatJsonArray(shown, false));
+    return status;
+  };
+}
+
+function* printWithErrors(io: ProgramContext, namespace: Namespace, human: boolean): Sleeps<void> {
+  const json = yield* namespaceJson(io, namespace, { options: { mediaErrors: true }, human, dax: false });
+  io.out(`${formatJson(json)}\n`);
+}

@@ -1,0 +1,150 @@
+// ndctl read-labels, zero-labels, init-labels and check-labels: the label areas of modules. User space counterpart:
+// ndctl/dimm.c.
+import { KernelError, type Sleeps } from "@hetmem/kernel";
+import {
+  hasLabelIndex,
+  initLabels,
+  listLabels,
+  type Nvdimm,
+  type NvdimmBus,
+  readLabels,
+  zeroLabels,
+} from "@hetmem/nvdimm";
+import type { ProgramContext } from "../../program.ts";
+import { formatJsonArray, type Json } from "../tool/json.ts";
+import {
+  parseSize,
+  parseToolOptions,
+  type ToolArguments,
+  type ToolOption,
+  ToolUsageProblem,
+  type ToolUsage,
+} from "../tool/options.ts";
+import type { ToolCommand } from "../tool/run.ts";
+import { busesOf, dimmsOf, forEach } from "./select.ts";
+
+const BASE: readonly ToolOption[] = [
+  {
+    short: "b",
+    long: "bus",
+    value: "bus-id",
+    help: "<nmem> must be on a bus with an id/provider of <bus-id>",
+  },
+  { short: "v", long: "verbose", help: "turn on debug" },
+];
+const SPAN: readonly ToolOption[] = [
+  { short: "s", long: "size", value: "n", help: "number of label bytes to operate" },
+  { short: "O", long: "offset", value: "n", help: "offset into the label area to start operation" },
+];
+const READ: ToolUsage = {
+  line: "ndctl read-labels <nmem0> [<nmem1>..<nmemN>] [-o <filename>]",
+  options: [
+    ...BASE,
+    ...SPAN,
+    { short: "o", long: "output", value: "output-file", help: "filename to write label area contents" },
+    { short: "j", long: "json", help: "parse label data into json" },
+    { short: "u", long: "human", help: "use human friendly number formats (implies --json)" },
+    { short: "I", long: "index", help: "limit read to the index block area" },
+  ],
+};
+
+export function* readLabelAreas(io: ProgramContext, args: readonly string[]): Sleeps<number> {
+  const given = parseToolOptions(args, READ);
+  const { flags, values } = given;
+  const json = flags.has("json") || flags.has("human");
+  if (json && (values.has("size") || values.has("offset")))
+    throw new ToolUsageProblem(READ, "  Error: --size and --offset are incompatible with --json\n\n");
+  const listings: Json[] = [];
+  let bytes = "";
+  const status = yield* overDimms(io, given, READ, "read", function* (dimm) {
+    if (json) listings.push(listLabels(dimm) as unknown as Json);
+    else bytes += Buffer.from(readLabels(dimm, spanOf(given))).toString("latin1");
+  });
+  const text = json ? formatJsonArray(listings, flags.has("human")) : bytes;
+  const output = values.get("output");
+  if (output === undefined) io.out(text);
+  else yield* io.vfs.write(io.path(output), text);
+  return status;
+}
+
+export const zeroLabelAreas: ToolCommand = dimmCommand(
+  "zero-labels",
+  SPAN,
+  "zeroed",
+  function* (bus, dimm, given) {
+    yield* zeroLabels(bus, dimm, spanOf(given));
+  },
+);
+
+export const initLabelAreas: ToolCommand = dimmCommand(
+  "init-labels",
+  [
+    {
+      short: "V",
+      long: "label-version",
+      value: "version-number",
+      help: "namespace label specification version (default: 1.1)",
+    },
+    { short: "f", long: "force", help: "force initialization even if existing index-block present" },
+  ],
+  "initialized",
+  function* (bus, dimm, { flags, values }) {
+    if (hasLabelIndex(dimm) && !flags.has("force"))
+      throw new KernelError("EBUSY", `the labels of ${dimm.name} are initialised: say --force`);
+    yield* initLabels(bus, dimm, (values.get("label-version") ?? "1.1") === "1.1" ? 128 : 256);
+  },
+);
+
+export const checkLabelAreas: ToolCommand = dimmCommand(
+  "check-labels",
+  [],
+  "successfully verified",
+  function* (_bus, dimm) {
+    if (!hasLabelIndex(dimm)) throw new KernelError("EINVAL", `${dimm.name} has no index block`);
+  },
+);
+
+function dimmCommand(
+  name: string,
+  options: readonly ToolOption[],
+  done: string,
+  step: (bus: NvdimmBus, dimm: Nvdimm, given: ToolArguments) => Sleeps<void>,
+): ToolCommand {
+  const usage: ToolUsage = {
+    line: `ndctl ${name} <nmem0> [<nmem1>..<nmemN>] [<options>]`,
+    options: [...BASE, ...options],
+  };
+  return function* (io, args) {
+    const given = parseToolOptions(args, usage);
+    return yield* overDimms(io, given, usage, done, function* (dimm, bus) {
+      yield* step(bus, dimm, given);
+    });
+  };
+}
+
+/** Does a step to each module that is named, and says to how many. */
+function* overDimms(
+  io: ProgramContext,
+  given: ToolArguments,
+  usage: ToolUsage,
+  done: string,
+  step: (dimm: Nvdimm, bus: NvdimmBus) => Sleeps<void>,
+): Sleeps<number> {
+  const { operands, values } = given;
+  if (operands.length === 0) throw new ToolUsageProblem(usage);
+  const filter = { bus: values.get("bus"), dimm: operands.join(" ") };
+  const pairs = busesOf(io, filter.bus).flatMap((bus) => dimmsOf(io, filter).map((dimm) => ({ bus, dimm })));
+  const result = yield* forEach(io, pairs, `error: labels not ${done}`, "nothing", function* ({ bus, dimm }) {
+    yield* step(dimm, bus);
+    return "done";
+  });
+  io.err(`${done} ${result.done} nmem${result.done > 1 ? "s" : ""}\n`);
+  return result.status;
+}
+
+function spanOf({ values }: ToolArguments): { offset: number; size: number } {
+  return {
+    offset: parseSize(values.get("offset") ?? "0") ?? 0,
+    size: parseSize(values.get("size") ?? "0") ?? 0,
+  };
+}

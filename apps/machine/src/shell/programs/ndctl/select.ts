@@ -1,0 +1,130 @@
+// What the commands of ndctl are about: the machine's bus, and the devices that names and filters choose. User space
+// counterpart: util/filter.c of ndctl.
+import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
+import type { Namespace, Nvdimm, NvdimmBus, Region } from "@hetmem/nvdimm";
+import type { ProgramContext } from "../../program.ts";
+import type { ToolArguments, ToolOption } from "../tool/options.ts";
+import { statusOf } from "../tool/run.ts";
+
+/** Names on the command line and values of filter options. */
+export interface NdFilter {
+  readonly bus?: string | undefined;
+  readonly region?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly dimm?: string | undefined;
+  readonly mode?: string | undefined;
+  readonly type?: string | undefined;
+  readonly numaNode?: string | undefined;
+}
+
+export const FILTER_OPTIONS: readonly ToolOption[] = [
+  {
+    short: "b",
+    long: "bus",
+    value: "bus-id",
+    help: "limit namespace to a bus with an id or provider of <bus-id>",
+  },
+  {
+    short: "r",
+    long: "region",
+    value: "region-id",
+    help: "limit namespace to a region with an id or name of <region-id>",
+  },
+  { short: "v", long: "verbose", help: "emit extra debug messages to stderr" },
+];
+
+/** The buses of the machine that fit: one at most. @see util_bus_filter() */
+export function busesOf({ machine }: ProgramContext, wanted?: string): NvdimmBus[] {
+  const bus = machine.devices?.nvdimm;
+  return bus && fits(wanted, [bus.name, bus.provider, `${bus.id}`]) ? [bus] : [];
+}
+
+export function regionsOf(io: ProgramContext, filter: NdFilter): Region[] {
+  return busesOf(io, filter.bus)
+    .flatMap(({ regions }) => regions)
+    .filter((region) => fits(filter.region, [region.name, `${region.id}`]))
+    .filter(({ mappings }) => {
+      const { dimm: wanted } = filter;
+      return wanted === undefined || mappings.some(({ dimm }) => isDimm(dimm, wanted));
+    })
+    .filter(({ numaNode }) => fits(filter.numaNode, [`${numaNode}`]))
+    .filter(() => fits(filter.type, ["pmem"]))
+    .filter(({ namespaces }) => {
+      const { namespace: wanted } = filter;
+      return wanted === undefined || [...namespaces.values()].some((each) => isNamespace(each, wanted));
+    });
+}
+
+export function namespacesOf(io: ProgramContext, filter: NdFilter): Namespace[] {
+  return regionsOf(io, filter)
+    .flatMap(({ namespaces }) => [...namespaces.values()].sort((one, other) => one.id - other.id))
+    .filter((namespace) => filter.namespace === undefined || isNamespace(namespace, filter.namespace))
+    .filter((namespace) =>
+      fits(filter.mode, [modeOf(namespace), ...(LEGACY_MODES[modeOf(namespace)] ?? [])]),
+    );
+}
+
+export function dimmsOf(io: ProgramContext, filter: NdFilter): Nvdimm[] {
+  return busesOf(io, filter.bus)
+    .flatMap(({ dimms }) => dimms)
+    .filter((dimm) => filter.dimm === undefined || isDimm(dimm, filter.dimm));
+}
+
+export function filterOf({ values }: ToolArguments): NdFilter {
+  return { bus: values.get("bus"), region: values.get("region") };
+}
+
+/** What a step found: counted, or passed over. */
+export type NdStep = "done" | "skipped";
+
+/**
+ * Does a step to each device.
+ *
+ * @param failed "error destroying namespaces": said when the last of them failed
+ * @param missing what the status is when there is no device to do it to
+ * @returns how many were done, and the status
+ */
+export function* forEach<T>(
+  io: ProgramContext,
+  devices: readonly T[],
+  failed: string,
+  missing: "ENXIO" | "nothing",
+  step: (device: T) => Sleeps<NdStep>,
+): Sleeps<{ done: number; status: number }> {
+  let done = 0;
+  let error = missing === "ENXIO" ? new KernelError("ENXIO", "no device of that name is there") : undefined;
+  for (const device of devices) {
+    try {
+      if ((yield* step(device)) === "done") done++;
+      error = undefined;
+    } catch (refusal) {
+      if (!(refusal instanceof KernelError)) throw refusal;
+      error = refusal;
+    }
+  }
+  if (error) io.err(`${failed}: ${strerror(error.errno)}\n`);
+  return { done, status: error ? statusOf(error) : 0 };
+}
+
+const LEGACY_MODES: Readonly<Record<string, readonly string[]>> = {
+  fsdax: ["memory"],
+  devdax: ["dax"],
+  sector: ["safe"],
+};
+
+function modeOf({ claim }: Namespace): string {
+  return claim ? { btt: "sector", pfn: "fsdax", dax: "devdax" }[claim.kind] : "raw";
+}
+
+function isNamespace({ name, id, region }: Namespace, wanted: string): boolean {
+  return fits(wanted, [name, `${region.id}.${id}`]);
+}
+
+function isDimm({ name, id }: Nvdimm, wanted: string): boolean {
+  return fits(wanted, [name, `${id}`]);
+}
+
+/** A filter is a list of names with spaces between, or all. */
+function fits(wanted: string | undefined, names: readonly string[]): boolean {
+  return wanted === undefined || wanted === "all" || wanted.split(" ").some((name) => names.includes(name));
+}

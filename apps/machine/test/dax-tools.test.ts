@@ -1,0 +1,144 @@
+// ndctl and daxctl as they are called wrongly, and in the wrong moment: the words and statuses of version 76, which the real
+// programs were asked for.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { run } from "@hetmem/kernel";
+import { beforeEach, expect, test } from "vitest";
+import { createMachine } from "../src/machine.ts";
+import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
+import { formatJson, jsonSize } from "../src/shell/programs/tool/json.ts";
+import { machineOfYaml } from "../src/spec/yaml.ts";
+import { testShell } from "./shell-machine.ts";
+
+const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));
+const spec = machineOfYaml(readFileSync(PMEM, "utf8").replace(/^rules:\n.*\n/m, ""), PMEM);
+
+let sh: (line: string) => ShellResult;
+beforeEach(() => {
+  const shell = new Shell(createMachine(spec), PROGRAMS);
+  sh = (line) => run(shell.execute(line));
+});
+
+test.each([
+  ["daxctl list", "", 0],
+  ["ndctl list", "", 0],
+  [
+    "daxctl reconfigure-device -m devdax dax0.0",
+    "error reconfiguring devices: No such device or address\nreconfigured 0 devices\n",
+    250,
+  ],
+  [
+    "daxctl online-memory dax9.9",
+    "error onlining memory: No such device or address\nonlined memory for 0 devices\n",
+    250,
+  ],
+  ["daxctl create-device", "error creating devices: No such device or address\ncreated 0 devices\n", 250],
+  ["ndctl destroy-namespace -f all", "destroyed 0 namespaces\n", 0],
+  [
+    "ndctl destroy-namespace namespace0.0",
+    "error destroying namespaces: No such device or address\ndestroyed 0 namespaces\n",
+    250,
+  ],
+  ["ndctl create-namespace", "failed to create namespace: No such device\n", 237],
+  [
+    "ndctl create-namespace -e namespace9.9",
+    "failed to reconfigure namespace: No such device or address\n",
+    250,
+  ],
+  ["ndctl inject-error namespace0.0", "  Error: block and count required for inject/uninject\n\n", 234],
+  ["ndctl inject-error -B 1 -n 1 namespace0.0", "  Error: namespace0.0: no such namespace\n\n", 250],
+  ["ndctl start-scrub", "error starting scrub: No such device or address\n", 250],
+  ["ndctl disable-region all", "disabled 0 regions\n", 0],
+  ["ndctl zero-labels nmem0", "zeroed 0 nmem\n", 0],
+  ["ndctl frob", "Unknown command: 'frob'\n", 1],
+  ["daxctl --version", "76.1\n", 0],
+])("without any device, `%s` answers as the real program does", (line, output, status) => {
+  expect(testShell().sh(line)).toMatchObject({ output, status });
+});
+
+test.each([
+  [
+    "daxctl list --foo",
+    /^ {2}Error: unknown option `foo'\n\n usage: daxctl list \[<options>\]\n\n {4}-r, --region <region-id>\n {26}filter by region\n/,
+  ],
+  ["daxctl list -Z", /^ {2}Error: unknown switch `Z'\n/],
+  ["daxctl list -r", /^ {2}Error: switch `r' requires a value\n/],
+  ["ndctl list --reg", /^ {2}Error: Ambiguous option: reg \(could be --region or --regions\)\n/],
+  ["daxctl reconfigure-device", /^specify a device to reconfigure, or "all"\n/],
+  ["daxctl reconfigure-device dax0.0", /^error: a 'align', 'mode' or 'size' option is required\n/],
+  ["daxctl reconfigure-device -m devdax -N dax0.0", /^--no-online is incompatible with --mode=devdax\n/],
+  ["ndctl create-namespace -m foo", /^ {2}Error: invalid mode 'foo'\n\n\n usage: ndctl create-namespace/],
+  ["ndctl create-namespace foo", /^ {2}Error: unknown extra parameter "foo"\n\n\n usage/],
+  ["ndctl destroy-namespace", /^ {2}Error: specify a namespace to destroy, or "all"\n\n\n usage/],
+])("`%s` is answered with the usage and status 129", (line, words) => {
+  const { output, status } = sh(line);
+  expect(output).toMatch(words);
+  expect(status).toBe(129);
+});
+
+test("an active namespace is destroyed only with -f, and its capacity is free again", () => {
+  sh("ndctl create-namespace -m devdax -s 1G");
+  expect(sh("ndctl destroy-namespace namespace0.0")).toMatchObject({
+    output:
+      "  Error: namespace0.0 is active, specify --force for re-configuration\n\nerror destroying namespaces: Device or resource busy\ndestroyed 0 namespaces\n",
+    status: 240,
+  });
+  sh("ndctl destroy-namespace -f namespace0.0");
+  expect(sh("ndctl list -R").output).toContain('"available_size":4294967296');
+});
+
+test("a device that is RAM goes back to devdax when its blocks are offline, or with -f", () => {
+  sh("daxctl reconfigure-device -m system-ram dax1.0");
+  expect(sh("daxctl reconfigure-device -v -m devdax dax1.0").output).toBe(
+    "dax1.0: found 16 memory sections online\ndax1.0: refusing to change modes\nerror reconfiguring devices: Device or resource busy\nreconfigured 0 devices\n",
+  );
+  expect(sh("daxctl reconfigure-device -v -f -m devdax dax1.0").output).toContain(
+    "dax1.0: 16 memory sections offlined\n",
+  );
+});
+
+test("memory that the kernel takes online by itself is not reconfigured unless with -f", () => {
+  sh("echo online > /sys/devices/system/memory/auto_online_blocks");
+  expect(sh("daxctl reconfigure-device -m system-ram dax1.0")).toMatchObject({
+    output:
+      "dax1.0: error: kernel policy will auto-online memory, aborting\nerror reconfiguring devices: Device or resource busy\nreconfigured 0 devices\n",
+    status: 240,
+  });
+});
+
+test("online-memory of a device in devdax mode doesn't apply", () => {
+  expect(sh("daxctl online-memory dax1.0")).toMatchObject({
+    output:
+      "dax1.0: memory operations are not applicable in devdax mode\nerror onlining memory: No such device or address\nonlined memory for 0 devices\n",
+    status: 250,
+  });
+});
+
+test("a region that was set aside is divided, and its parts are given back", () => {
+  sh("daxctl reconfigure-device -s 512M dax1.0");
+  expect(sh("daxctl create-device -r 1 -u").output).toContain('"size":"1536.00 MiB (1610.61 MB)"');
+  expect(sh("daxctl destroy-device dax1.1").output).toMatch(
+    /^dax1\.1 is active, specify --force for deletion\n/,
+  );
+  expect(sh("daxctl destroy-device -f dax1.1").output).toBe("destroyed 1 device\n");
+  expect(sh("daxctl list -r 1").output).toContain('"available_size":1610612736');
+});
+
+test("errors that were injected are listed, and cleared", () => {
+  sh("ndctl create-namespace -m devdax");
+  expect(sh("ndctl inject-error -B 4 -n 2 namespace0.0").output).toContain('"badblock_count":2');
+  expect(sh("ndctl clear-errors namespace0.0").output).not.toContain("badblock");
+});
+
+test("numactl -m runs a program whose memory comes from those nodes, and refuses others", () => {
+  expect(sh("numactl -m 1 echo here")).toMatchObject({ output: "here\n", status: 0 });
+  expect(sh("numactl -m 3 echo here").output).toContain("<3> is invalid");
+});
+
+test("JSON has no space behind a colon, escaped slashes, and sizes for people", () => {
+  expect(formatJson({ path: "/a", list: [1], none: undefined })).toBe(
+    '{\n  "path":"\\/a",\n  "list":[\n    1\n  ]\n}',
+  );
+  expect(jsonSize(1054867456, true)).toBe("1006.00 MiB (1054.87 MB)");
+  expect(jsonSize(4096, true)).toBe(4096);
+});

@@ -1,0 +1,41 @@
+// The captures of dax devices and kmem, typed into the machine that their host is made of: every answer of every tool, as
+// text.
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { nodeId } from "@hetmem/kernel";
+import { expect, test } from "vitest";
+import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
+import { captureHost } from "../src/host/capture.ts";
+import { openTree } from "../src/host/tree.ts";
+import { createMachine } from "../src/machine.ts";
+import { MASKS, PROGRAMS, replayTranscript, type ReplayResult, Shell } from "../src/shell/index.ts";
+import type { MachineSpec } from "../src/spec/machine-spec.ts";
+
+const DAX = fileURLToPath(new URL("../fixtures/transcripts/dax", import.meta.url));
+const { spec } = captureHost(openTree(BUNDLED_CAPTURES["nvdimm"]), "v6.1");
+/** test_hmm's memory is of the node of the processor that loads it. That was another one when the host's tree was captured. */
+const machine: MachineSpec = {
+  ...spec,
+  deviceSpans: (spec.deviceSpans ?? []).map((span) => ({ ...span, node: nodeId(0) })),
+};
+
+function replay(file: string, change: (text: string) => string = (text) => text): ReplayResult {
+  const text = change(readFileSync(`${DAX}/${file}`, "utf8"));
+  return replayTranscript(new Shell(createMachine(machine), PROGRAMS), text, { name: file, masks: MASKS });
+}
+
+test.each(readdirSync(DAX))("the machine answers %s as the captured kernel did", (file) => {
+  expect(replay(file).diff).toBe("");
+});
+
+test.each([
+  ["a size", /"size":1054867456/, '"size":1054867457'],
+  ["a mode", /"mode":"system-ram"/, '"mode":"devdax"'],
+  ["blocks online", /"online_memblocks":7/, '"online_memblocks":6'],
+  ["a zone", /memory34\/valid_zones:Movable/, "memory34/valid_zones:Normal"],
+  ["a resource", /108000000-13fffffff : dax0.0/, "101200000-13fffffff : dax0.0"],
+  ["a tier", /memory_tier22\/nodelist:2/, "memory_tier4/nodelist:2"],
+  ["an exit status", /\[exit 240\]/, "[exit 1]"],
+])("a capture of dax with %s changed by hand is found to differ", (_what, pattern, replacement) => {
+  expect(replay("devdax-to-system-ram.txt", (text) => text.replace(pattern, replacement)).equal).toBe(false);
+});
