@@ -24,7 +24,8 @@ import type { Vma } from "../src/vma/vma.ts";
 import { BASE, pageOf, withMemory, write } from "./moving.ts";
 import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+/** The cases are about few paths, which share its schedules. */
+const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 2);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 const PAGES = 6;
 const at = (index: number) => virtAddr(BASE + index * 4096);
