@@ -142,8 +142,7 @@ export class Kmem implements DaxDriver {
   }
 
   #makeData(device: DevDax, node: NodeId, pages: number): KmemData {
-    if (device.kernel.faults.point("failslab").shouldFail())
-      throw new KernelError("ENOMEM", `no memory for the data of ${device.name} (injected)`);
+    device.kernel.faults.point("failslab").alloc(`the data of ${device.name}`);
     const { memoryGroup } = this.#policy;
     const group = memoryGroup
       ? this.#hotplug.groups.register(node, { type: "static", maxPages: pages })

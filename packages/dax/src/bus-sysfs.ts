@@ -6,7 +6,6 @@ import { deviceAttach, driverAttach, driverBind, driverUnbind } from "./binding.
 import type { DaxBus } from "./dax-bus.ts";
 import type { DaxDriver } from "./dax-driver.ts";
 import type { DevDax } from "./dev-dax.ts";
-import { failAlloc } from "./fail-alloc.ts";
 
 /** The tables of the bus itself; daxDeviceTables() has those of the devices. */
 export function daxBusTables(bus: DaxBus): AttributeTable[] {
@@ -64,7 +63,7 @@ function busTable(bus: DaxBus): AttributeTable {
 function* addId(bus: DaxBus, driver: DaxDriver, text: string): Sleeps<void> {
   const name = parseId(text);
   const ids = bus.idsOf(driver);
-  if (!ids.has(name)) failAlloc(bus.kernel, `the id ${name}`);
+  if (!ids.has(name)) bus.kernel.faults.point("failslab").alloc(`the id ${name}`);
   ids.add(name);
   yield* driverAttach(bus, driver);
 }

@@ -6,7 +6,6 @@ import { killDax, putInode } from "./dax-inode.ts";
 import { checkEnabled, type DaxRegion } from "./dax-region.ts";
 import { DevDax, type DaxPagemap, type DaxSubsystem } from "./dev-dax.ts";
 import { allocDevDaxRange, freeDevDaxRanges, registerDaxMapping } from "./dev-dax-range.ts";
-import { failAlloc } from "./fail-alloc.ts";
 
 export interface DevDaxData {
   /** Bytes; 0 for a device of a dynamic region that gets its size later. */
@@ -114,7 +113,7 @@ function makeDevDax(region: DaxRegion, { size, id, pagemap, subsystem = "bus" }:
     );
   if (pagemap && !isStatic)
     throw new KernelBug("a pagemap of the provider's own requires a static dax_region");
-  failAlloc(bus.kernel, "a dax device");
+  bus.kernel.faults.point("failslab").alloc("a dax device");
   const device = new DevDax(region, id ?? region.ids.alloc(), {
     subsystem,
     minor: bus.minors.alloc(),
@@ -122,7 +121,7 @@ function makeDevDax(region: DaxRegion, { size, id, pagemap, subsystem = "bus" }:
   });
   try {
     allocDevDaxRange(device, region.resource.start, size);
-    failAlloc(bus.kernel, `the inode of ${device.name}`);
+    bus.kernel.faults.point("failslab").alloc(`the inode of ${device.name}`);
   } catch (error) {
     freeDevDaxRanges(device);
     release(device);

@@ -6,7 +6,6 @@ import { IORESOURCE_MEM, Resource } from "@hetmem/resource";
 import type { DaxBus } from "./dax-bus.ts";
 import { deviceDel } from "./create-dev-dax.ts";
 import { type DevDax, formatRange } from "./dev-dax.ts";
-import { failAlloc } from "./fail-alloc.ts";
 import { Ida } from "./ida.ts";
 
 /** The device that provides a region: a namespace, a platform device. A port. */
@@ -102,7 +101,7 @@ export function allocDaxRegion(bus: DaxBus, parent: DaxParent, options: DaxRegio
       `${formatRange({ start, end: start + size - 1 })} can't be a dax region: both ends must be multiples of 0x${align.toString(16)}`,
     );
   }
-  failAlloc(bus.kernel, "a dax region");
+  bus.kernel.faults.point("failslab").alloc("a dax region");
   const region = new DaxRegion(bus, parent, options);
   bus.regions.add(region);
   return region;

@@ -4,7 +4,6 @@ import { bugOn, KernelError, PAGE_SIZE, physAddr } from "@hetmem/kernel";
 import { adjustResource, releaseRegion, requestRegion, type Resource } from "@hetmem/resource";
 import { checkEnabled } from "./dax-region.ts";
 import { type DevDax, type DevDaxRange, formatRange, rangeSize } from "./dev-dax.ts";
-import { failAlloc } from "./fail-alloc.ts";
 
 /**
  * Gives a device one more range, behind those that it has.
@@ -16,7 +15,7 @@ import { failAlloc } from "./fail-alloc.ts";
 export function allocDevDaxRange(device: DevDax, start: number, size: number): void {
   const { region, name, ranges } = device;
   if (size === 0) return bugOn(ranges.length > 0, `${name} has memory, and asks for none`);
-  failAlloc(device.kernel, `a range of ${name}`);
+  device.kernel.faults.point("failslab").alloc(`a range of ${name}`);
   const taken = requestPart(device, start, size);
   const pgoff = ranges.reduce((pages, range) => pages + rangeSize(range) / PAGE_SIZE, 0);
   ranges.push({ pgoff, start: taken.start, end: taken.end, mapping: undefined });
@@ -32,7 +31,7 @@ export function allocDevDaxRange(device: DevDax, start: number, size: number): v
 
 /** Makes the directory of a range. @throws KernelError ENOMEM @see devm_register_dax_mapping() */
 export function registerDaxMapping(device: DevDax, index: number): void {
-  failAlloc(device.kernel, `a mapping of ${device.name}`);
+  device.kernel.faults.point("failslab").alloc(`a mapping of ${device.name}`);
   const range = device.ranges[index] as DevDaxRange;
   range.mapping = device.mappingIds.alloc();
 }

@@ -10,7 +10,6 @@ import { getInode, killDax } from "./dax-inode.ts";
 import { daxMemoryFailure } from "./dax-memory-failure.ts";
 import type { DaxDriver } from "./dax-driver.ts";
 import { type DevDax, formatRange, rangeSize } from "./dev-dax.ts";
-import { failAlloc } from "./fail-alloc.ts";
 
 export interface DeviceDaxOptions {
   readonly vm: Vm;
@@ -38,7 +37,7 @@ export class DeviceDax implements DaxDriver {
     checkRanges(device);
     reserveRanges(device);
     try {
-      failAlloc(device.kernel, `the pagemap of ${device.name}`);
+      device.kernel.faults.point("failslab").alloc(`the pagemap of ${device.name}`);
       getInode(device, this.#vm);
       const pagemap = this.#describe(device);
       yield* this.#pagemaps.memremapPages(pagemap, homeNode(device));

@@ -1,5 +1,6 @@
 // Failures on purpose. Each place that can fail for want of memory or luck has a named point; armed, it fails as
 // often as it is told, from a seed. Kernel counterpart: lib/fault-inject.c, whose attribute names are kept.
+import { KernelError } from "./error.ts";
 import { Random } from "./random.ts";
 
 /** How an armed point fails. */
@@ -50,6 +51,17 @@ export class FaultPoint {
     if (!this.#random.chance(probability, 100)) return false;
     this.#failures++;
     return true;
+  }
+
+  /**
+   * A small allocation of the kernel, which fails only on purpose.
+   *
+   * @param what "a dax region"
+   * @throws KernelError ENOMEM when this call is to fail
+   * @see should_failslab() in mm/failslab.c
+   */
+  alloc(what: string): void {
+    if (this.shouldFail()) throw new KernelError("ENOMEM", `no memory for ${what} (${this.name} is armed)`);
   }
 
   /** Calls asked since it was armed: what a test that tries every one of them counts to. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type FaultAttributes, FaultInjection, FaultPoint } from "../src/index.ts";
+import { type FaultAttributes, FaultInjection, FaultPoint, KernelError } from "../src/index.ts";
 
 /** Which of the first calls fail, "x" for each that does. */
 function pattern(attributes: FaultAttributes, calls: number): string {
@@ -49,6 +49,16 @@ describe("fault points", () => {
       for (let i = 0; i < 5; i++) point.shouldFail();
       expect([point.calls, point.failures]).toEqual([5, 2]);
     }
+  });
+
+  test("stand for small allocations, which fail with ENOMEM when it is their turn and never otherwise", () => {
+    const point = new FaultPoint("failslab");
+    point.alloc("a dax region");
+    point.arm({ probability: 100, space: 1 });
+    point.alloc("a dax region");
+    const refused = expect(() => point.alloc("a dax region"));
+    refused.toThrow(KernelError);
+    refused.toThrow("ENOMEM: no memory for a dax region (failslab is armed)");
   });
 
   test("are found by name, made at first use, and disarmed together", () => {

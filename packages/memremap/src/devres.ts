@@ -3,7 +3,6 @@
 // kernel/iomem.c and mm/memremap.c.
 import { KernelBug, KernelError, type NodeId, type PhysAddr, type Sleeps } from "@hetmem/kernel";
 import type { DevPagemap } from "./dev-pagemap.ts";
-import { failIfInjected } from "./fault-points.ts";
 import type { IoMapping, IoMappings } from "./io-mappings.ts";
 import type { Pagemaps } from "./pagemaps.ts";
 
@@ -56,7 +55,7 @@ export interface Device {
 export function* devmMemremapPages(pagemaps: Pagemaps, device: Device, pagemap: DevPagemap): Sleeps<void> {
   yield* pagemaps.memremapPages(pagemap, device.node);
   try {
-    failIfInjected(pagemaps.memory.kernel, "devres_alloc", device.name);
+    pagemaps.memory.kernel.faults.point("devres_alloc").alloc(device.name);
   } catch (error) {
     yield* pagemaps.memunmapPages(pagemap);
     throw error;

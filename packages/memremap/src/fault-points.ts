@@ -1,7 +1,5 @@
 // Where mapping device memory can be made to fail: each place where the kernel allocates. Kernel counterpart:
 // lib/fault-inject.c, failslab.
-import { type Kernel, KernelError } from "@hetmem/kernel";
-
 /** The points of this package, for whoever tries every one of them. */
 export const MEMREMAP_FAULT_POINTS = [
   "percpu_ref_init",
@@ -10,10 +8,3 @@ export const MEMREMAP_FAULT_POINTS = [
   "arch_add_memory",
   "devres_alloc",
 ] as const;
-export type MemremapFaultPoint = (typeof MEMREMAP_FAULT_POINTS)[number];
-
-/** @throws KernelError ENOMEM when a test armed the point, and it is its turn */
-export function failIfInjected({ faults }: Kernel, name: MemremapFaultPoint, whose: string): void {
-  const point = faults.point(name);
-  if (point.armed && point.shouldFail()) throw new KernelError("ENOMEM", `${name} of ${whose} (injected)`);
-}

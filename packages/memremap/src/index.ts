@@ -8,7 +8,7 @@ export {
   devmMemunmapPages,
   Devres,
 } from "./devres.ts";
-export { MEMREMAP_FAULT_POINTS, type MemremapFaultPoint } from "./fault-points.ts";
+export { MEMREMAP_FAULT_POINTS } from "./fault-points.ts";
 export { pagemapInvariants, quickPagemapInvariants } from "./invariants.ts";
 export { type IoMapping, IoMappings } from "./io-mappings.ts";
 export {

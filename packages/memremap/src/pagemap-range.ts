@@ -14,7 +14,6 @@ import { PAGES_PER_SECTION, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import { iomemMatches, IORESOURCE_SYSTEM_RAM, REGION_DISJOINT, regionIntersects } from "@hetmem/resource";
 import { type MemoryNode, removePfnRangeFromZone, resizeZoneRange, type Zone, ZoneType } from "@hetmem/zone";
 import type { DevPagemap } from "./dev-pagemap.ts";
-import { failIfInjected } from "./fault-points.ts";
 import { MEMORY_TYPES } from "./memory-type.ts";
 import type { Pagemaps } from "./pagemaps.ts";
 import type { ByteRange } from "./policies.ts";
@@ -39,10 +38,10 @@ export function* mapRange(
   const { tree, memtypes, memory } = pagemaps;
   const { cacheMode } = MEMORY_TYPES[pagemap.type];
   const { start, end } = spanOf(pagemap, range);
-  failIfInjected(memory.kernel, "pgmap_array_store", pagemap.name);
+  memory.kernel.faults.point("pgmap_array_store").alloc(pagemap.name);
   tree.store(start, end - start, pagemap.id);
   try {
-    failIfInjected(memory.kernel, "memtype_reserve", pagemap.name);
+    memory.kernel.faults.point("memtype_reserve").alloc(pagemap.name);
     memtypes.trackPfnRemap(aligned, cacheMode);
     try {
       yield* addStructPages(pagemaps, pagemap, aligned, node);
@@ -94,7 +93,7 @@ function* addStructPages(
   }
   yield* begin(pagemaps);
   try {
-    failIfInjected(memory.kernel, "arch_add_memory", pagemap.name);
+    memory.kernel.faults.point("arch_add_memory").alloc(pagemap.name);
     const params = { altmap: pagemap.altmap, memoryBlocks: false };
     if (addressable) yield* hotplug.archAddMemory(node, address, size, params);
     else yield* hotplug.addPages(node, address, size, params);

@@ -17,7 +17,6 @@ import {
 import { type MemMap, NULL_PAGE } from "@hetmem/page";
 import { type Altmap, type Memory, type MemoryHotplug, sectionPieces, ZoneType } from "@hetmem/zone";
 import { DevPagemap } from "./dev-pagemap.ts";
-import { failIfInjected } from "./fault-points.ts";
 import { checkMemoryType } from "./memory-type.ts";
 import { Memtypes } from "./memtype.ts";
 import { mapRange, unmapRange } from "./pagemap-range.ts";
@@ -76,7 +75,7 @@ export class Pagemaps {
   *memremapPages(pagemap: DevPagemap, node: NodeId | undefined): Sleeps<void> {
     this.#expectMappable(pagemap);
     const home = this.#nodeFor(node);
-    failIfInjected(this.memory.kernel, "percpu_ref_init", pagemap.name);
+    this.memory.kernel.faults.point("percpu_ref_init").alloc(pagemap.name);
     const aligned = this.policies.collision.align(pagemap.ranges[0] as ByteRange);
     pagemap.renew(physToPfn(physAddr(aligned.start)));
     pagemap.idleCount = this.policies.idle(pagemap.type);

@@ -289,6 +289,6 @@ test("who looked a pagemap up while it was being mapped is waited for when the m
   expect(held).toBe(pagemap);
   expect(!step.done && step.value.why).toBe("the last lookup of dax0.0");
   machine.pagemaps.putDevPagemap(held);
-  expect(() => run(task)).toThrow("arch_add_memory of dax0.0 (injected)");
+  expect(() => run(task)).toThrow("no memory for dax0.0 (arch_add_memory is armed)");
   expect(machine.pagemaps.tree.empty).toBe(true);
 });
