@@ -27,7 +27,7 @@ export const IORESOURCE_UNSET = 0x2000_0000;
 export const IORESOURCE_BUSY = 0x8000_0000 | 0;
 export const IORESOURCE_SYSTEM_RAM = IORESOURCE_MEM | IORESOURCE_SYSRAM;
 
-/** As a search argument: any descriptor. */
+/** No descriptor; a search for it finds every one. */
 export const IORES_DESC_NONE = 0;
 export const IORES_DESC_CRASH_KERNEL = 1;
 export const IORES_DESC_ACPI_TABLES = 2;

@@ -63,6 +63,23 @@ export class Vmemmap {
     return frames;
   }
 
+  /**
+   * Where the struct pages of added memory are kept, in frames by node; those in the memory itself don't count.
+   *
+   * @param start first frame that they describe, `end` the first behind
+   */
+  framesByNode(start: Pfn, end: Pfn): Map<NodeId, number> {
+    const frames = new Map<NodeId, number>();
+    for (const [described, { blocks }] of this.#backing) {
+      if (described < start || described >= end) continue;
+      for (const [page, order] of blocks) {
+        const node = this.#allocator.memmap.nodeOf(page);
+        frames.set(node, (frames.get(node) ?? 0) + (1 << order));
+      }
+    }
+    return frames;
+  }
+
   /** Huge pages as long as there are any, then single ones. */
   #allocBlocks(frames: number, node: NodeId): (readonly [Page, number])[] {
     const blocks: (readonly [Page, number])[] = [];

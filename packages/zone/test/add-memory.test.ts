@@ -5,6 +5,7 @@ import {
   KernelError,
   MiB,
   nodeId,
+  type Pfn,
   physAddr,
   physToPfn,
   run,
@@ -247,6 +248,8 @@ test("with memmap_on_memory the struct pages live in the block, and cost the nod
   const free = machine.freePages();
   machine.add(START);
   expect(machine.freePages()).toBe(free);
+  const { start } = machine.hotplug.block(32);
+  expect(machine.hotplug.vmemmap.framesByNode(start, (start + 32_768) as Pfn).size).toBe(0);
   machine.online(32, "online_movable");
   const zone = machine.hotplug.block(32).zone;
   expect([zone?.presentPages, zone?.managedPages]).toEqual([32_768, 32_768 - 512]);
@@ -271,6 +274,17 @@ test("memory added in one go for two blocks keeps its struct pages in the node e
   const free = machine.freePages();
   machine.add(START, { size: 2 * BLOCK });
   expect(free - machine.freePages()).toBe(1024);
+});
+
+test("the frames that struct pages of a range fill are known by their node, and none of other ranges' counts", () => {
+  const { hotplug, add } = hotplugMachine();
+  add(START);
+  add(START + BLOCK);
+  const pfn = (address: number): Pfn => physToPfn(physAddr(address));
+  const first = hotplug.vmemmap.framesByNode(pfn(START), pfn(START + BLOCK));
+  expect([...first]).toEqual([[nodeId(0), 512]]);
+  expect([...hotplug.vmemmap.framesByNode(pfn(START), pfn(START + 2 * BLOCK))]).toEqual([[nodeId(0), 1024]]);
+  expect(hotplug.vmemmap.framesByNode(pfn(START + 2 * BLOCK), pfn(START + 3 * BLOCK)).size).toBe(0);
 });
 
 test("struct pages that are refused because others are there leave those others' memory alone", () => {

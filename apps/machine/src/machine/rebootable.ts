@@ -12,45 +12,15 @@ export interface RebootableMachine extends Machine {
 /** @throws KernelError as createMachine() does */
 export function createRebootable(spec: MachineSpec): RebootableMachine {
   let running = createMachine(spec);
-  return {
-    spec,
-    get kernel() {
-      return running.kernel;
-    },
-    get iomem() {
-      return running.iomem;
-    },
-    get memory() {
-      return running.memory;
-    },
-    get hotplug() {
-      return running.hotplug;
-    },
-    get failure() {
-      return running.failure;
-    },
-    get vm() {
-      return running.vm;
-    },
-    get devices() {
-      return running.devices;
-    },
-    get hardware() {
-      return running.hardware;
-    },
-    get vfs() {
-      return running.vfs;
-    },
-    get processes() {
-      return running.processes;
-    },
-    get udev() {
-      return running.udev;
-    },
+  const view = {
     reboot() {
       const { hardware } = running;
       shutDown(hardware);
       running = createMachine(spec, hardware);
     },
   };
+  // Whoever holds the view sees the machine that runs now.
+  for (const part of Object.keys(running) as (keyof Machine)[])
+    Object.defineProperty(view, part, { enumerable: true, get: () => running[part] });
+  return view as RebootableMachine;
 }

@@ -2,7 +2,7 @@
 // plan. Kernel counterparts: drivers/dax/kmem.c, mm/memory_hotplug.c, Documentation/admin-guide/mm/memory-hotplug.rst.
 import { kmemCaveats, kmemRanges } from "@hetmem/dax-kmem";
 import type { DevDax } from "@hetmem/dax";
-import { KernelError, PAGE_SIZE, run } from "@hetmem/kernel";
+import { KernelError, PAGE_SIZE, physAddr, physToPfn, run } from "@hetmem/kernel";
 import { reconfigureNamespace } from "@hetmem/nvdimm";
 import { type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
 import type { Machine } from "../machine.ts";
@@ -76,10 +76,9 @@ export function planSystemRam(machine: Machine, { device: name, zone }: PlanRequ
   const added = usable.reduce((bytes, { start, end }) => bytes + end - start + 1, 0);
   const blocksBefore = new Set(hotplug.blocks.keys());
   const zonesBefore = zoneBytes(memory);
-  const free = freePages(memory);
   bindToKmem(machine, device);
   const bytes = (added / PAGE_SIZE) * STRUCT_PAGE_BYTES;
-  const structPages = { bytes, lands: landing(machine, device, free, bytes) };
+  const structPages = { bytes, lands: landing(machine, usable) };
   const ids = [...hotplug.blocks.keys()].filter((id) => !blocksBefore.has(id)).sort((a, b) => a - b);
   for (const id of ids) write(machine, `/sys/devices/system/memory/memory${id}/state`, `online_${zone}`);
   const zones = changedZones(zonesBefore, zoneBytes(memory));
@@ -176,30 +175,19 @@ function changedZones(before: ZoneTable, after: ZoneTable): PlannedZone[] {
   });
 }
 
-function freePages(memory: Memory): Map<number, number> {
-  const free = new Map<number, number>();
-  for (const { node, type } of zonesOf(memory))
-    free.set(node.id, (free.get(node.id) ?? 0) + (node.zones[type]?.freePages ?? 0));
-  return free;
-}
-
-/** Whose free memory became less when the memory was added; where none was needed, whose would. */
-function landing(
-  machine: Machine,
-  { targetNode }: DevDax,
-  before: ReadonlyMap<number, number>,
-  bytes: number,
-): string {
-  const { spec, memory } = machine;
-  if (spec.options.memmap_on_memory) return "in the added memory itself (memmap_on_memory)";
-  const after = freePages(memory);
-  const taken = [...before].map(([node, pages]) => ({ node, pages: pages - (after.get(node) ?? 0) }));
-  const [most] = taken.sort((a, b) => b.pages - a.pages);
-  if (most && most.pages * PAGE_SIZE >= bytes / 2) return `in RAM of node ${most.node}`;
-  const distance = ([node]: readonly [number, number]): number =>
-    memory.distance(targetNode as MemoryNode["id"], node as MemoryNode["id"]);
-  const [nearest] = [...before].filter(([, pages]) => pages > 0).sort((a, b) => distance(a) - distance(b));
-  return `in RAM of node ${nearest?.[0] ?? 0}, the nearest to node ${targetNode} that has some`;
+/** Which nodes' RAM the struct pages of the new memory fill. */
+function landing({ hotplug }: Machine, ranges: ReturnType<typeof kmemRanges>["usable"]): string {
+  const frames = new Map<number, number>();
+  for (const { start, end } of ranges) {
+    const [first, behind] = [physToPfn(physAddr(start)), physToPfn(physAddr(end + 1))];
+    for (const [node, count] of hotplug.vmemmap.framesByNode(first, behind))
+      frames.set(node, (frames.get(node) ?? 0) + count);
+  }
+  if (frames.size === 0) return "in the added memory itself";
+  const parts = [...frames].map(
+    ([node, count]) => `node ${node}${frames.size > 1 ? ` (${count} pages)` : ""}`,
+  );
+  return `in RAM of ${parts.join(" and ")}`;
 }
 
 /** @see "Considerations (Sizing)" in the kernel's guide to memory hotplug */

@@ -17,7 +17,7 @@ export interface MigrationTarget {
 export interface MigrationTargetControl {
   /** Go there, or as near as possible; absent: near where the page is. */
   readonly node?: NodeId;
-  /** The only nodes that will do; absent: any. @see nmask */
+  /** The only nodes that will do; every node where absent. @see nmask */
   readonly allowed?: readonly NodeId[];
   readonly gfp: number;
 }
