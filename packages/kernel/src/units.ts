@@ -25,6 +25,9 @@ export const MiB = 1024 * KiB;
 export const GiB = 1024 * MiB;
 export const TiB = 1024 * GiB;
 
+export const INT_MIN: number = -(2 ** 31);
+export const INT_MAX: number = 2 ** 31 - 1;
+
 export function pfn(value: number): Pfn {
   return value as Pfn;
 }
@@ -96,6 +99,27 @@ export function kstrtoull(text: string): number {
   else throw new KernelError("EINVAL", `"${digits}" is not an unsigned number`);
   if (value >= 1n << 64n) throw new KernelError("ERANGE", `"${digits}" does not fit in 64 bits`);
   return Number(value);
+}
+
+/**
+ * Reads a signed 32-bit number that is all of the text but for one newline behind it: decimal, and with `0x` or a leading
+ * zero too where any base will do.
+ *
+ * @throws KernelError EINVAL for anything else, ERANGE outside of 32 bits
+ * @see kstrtoint() in lib/kstrtox.c
+ */
+export function kstrtoint(text: string, base: 10 | "any" = 10): number {
+  const [, sign, digits = ""] = /^([+-]?)(\w+)\n?$/.exec(text) ?? [];
+  const decimal = base === 10 || /^(0|[1-9]\d*)$/.test(digits);
+  const hexadecimal = base === "any" && /^0x[0-9a-f]+$/i.test(digits);
+  const octal = base === "any" && /^0[0-7]+$/.test(digits);
+  if (!hexadecimal && !octal && !(decimal && /^\d+$/.test(digits)))
+    throw new KernelError("EINVAL", `"${text.trimEnd()}" is not a number`);
+  const magnitude = octal ? Number.parseInt(digits, 8) : Number(digits);
+  const value = sign === "-" ? -magnitude : magnitude;
+  if (value < INT_MIN || value > INT_MAX)
+    throw new KernelError("ERANGE", `${text.trimEnd()} does not fit in 32 bits`);
+  return value;
 }
 
 /**

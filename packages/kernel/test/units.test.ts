@@ -7,6 +7,7 @@ import {
   GiB,
   isAligned,
   kstrtobool,
+  kstrtoint,
   kstrtoull,
   KiB,
   memparse,
@@ -107,6 +108,39 @@ describe("kstrtoull", () => {
   test("2^64 is ERANGE, and one less is not", () => {
     expect(() => kstrtoull("0x10000000000000000")).toThrow(errno("ERANGE"));
     expect(kstrtoull("18446744073709551615")).toBe(2 ** 64);
+  });
+});
+
+describe("kstrtoint()", () => {
+  test.each([
+    ["0", "any", 0],
+    ["-7\n", 10, -7],
+    ["+010", 10, 10],
+    ["+010", "any", 8],
+    ["-0x1F", "any", -31],
+    ["2147483647", "any", 2147483647],
+    ["-2147483648", 10, -2147483648],
+  ] as const)("%j in base %s is %d", (text, base, value) => {
+    expect(kstrtoint(text, base)).toBe(value);
+  });
+
+  test.each([
+    ["", "any"],
+    [" 1", "any"],
+    ["1 ", "any"],
+    ["1\n\n", "any"],
+    ["08", "any"],
+    ["0x", "any"],
+    ["0x1", 10],
+    ["--1", 10],
+    ["max", 10],
+  ] as const)("%j in base %s is EINVAL", (text, base) => {
+    expect(() => kstrtoint(text, base)).toThrow(errno("EINVAL"));
+  });
+
+  test("what doesn't fit in 32 bits is ERANGE", () => {
+    expect(() => kstrtoint("2147483648")).toThrow(errno("ERANGE"));
+    expect(() => kstrtoint("-0x80000001", "any")).toThrow(errno("ERANGE"));
   });
 });
 

@@ -2,6 +2,7 @@
 // of a file is made when it is read and the machine changes when it is written; nothing is stored here.
 // Kernel counterparts: struct attribute and struct attribute_group in include/linux/sysfs.h, proc_create_single().
 import type { Sleeps } from "@hetmem/kernel";
+import type { TreeDirectory } from "./tree-directory.ts";
 
 /** The values that the braces of a pattern stand for: `{ block: "32" }`. */
 export type Params = Readonly<Record<string, string>>;
@@ -45,6 +46,8 @@ export interface AttributeTable {
   readonly links?: Readonly<Record<string, (params: Params) => string>>;
   /** Directories with nothing in them: `memory{block}/power`. */
   readonly directories?: readonly string[];
+  /** Directories below which user space makes and removes others: `{ cgroup: top }` under `/sys/fs`. */
+  readonly trees?: Readonly<Record<string, TreeDirectory>>;
 }
 
 /** The permission bits of an attribute. */

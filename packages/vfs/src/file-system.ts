@@ -13,6 +13,8 @@ export interface FileSystem {
   readonly createErrno?: Errno;
   /** Where a root user's open() for writing passes although nothing can be written, write() answers this. */
   readonly writeErrno?: Errno;
+  /** The same for reading. */
+  readonly readErrno?: Errno;
   /** The order in which readdir() gives the names. */
   order(names: readonly string[]): string[];
 }
@@ -42,6 +44,9 @@ const FILE_SYSTEMS: readonly FileSystem[] = [
     fileSize: 0,
     directoryMode: 0o755,
     createErrno: "EACCES",
+    // Unlike those of sysfs, its files are opened whatever they can do. @see KERNFS_ROOT_EXTRA_OPEN_PERM_CHECK
+    writeErrno: "EINVAL",
+    readErrno: "EINVAL",
     order: byKernfsHash,
   },
   {

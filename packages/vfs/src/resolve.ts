@@ -4,16 +4,21 @@ import { KernelError } from "@hetmem/kernel";
 import type { Attribute, Params } from "./attribute.ts";
 import type { MemoryDirectory, MemoryFile, MemoryFiles } from "./memory-files.ts";
 import { type PatternTree, type Place, segmentsOf } from "./tree.ts";
+import type { TreeDirectory } from "./tree-directory.ts";
 
 /** @see MAXSYMLINKS in include/linux/namei.h */
 const LINKS_MAX = 40;
 
-/** A directory on the way: its places in the tables and, where there is one, the directory in memory under them. */
+/**
+ * A directory on the way: its places in the tables and, where there is one, the directory in memory under them. Or one of
+ * a tree, which has nothing but that.
+ */
 export interface Directory {
   readonly kind: "directory";
   readonly path: string;
   readonly places: readonly Place[];
   readonly memory: MemoryDirectory | undefined;
+  readonly tree?: TreeDirectory;
 }
 
 /** What a path names. */
@@ -48,6 +53,7 @@ export class PathWalk {
 
   child(directory: Directory, name: string): Node | undefined {
     const path = directory.path === "/" ? `/${name}` : `${directory.path}/${name}`;
+    if (directory.tree) return treeChild(directory.tree, name, path);
     const mounted = this.#tree.lookup(directory.places, name);
     const kept = directory.memory?.children.get(name);
     if (mounted?.kind === "directory") {
@@ -56,6 +62,7 @@ export class PathWalk {
         path,
         places: mounted.places,
         memory: kept?.kind === "directory" ? kept : undefined,
+        ...(mounted.tree && { tree: mounted.tree }),
       };
     }
     if (mounted) return { ...mounted, path };
@@ -104,6 +111,13 @@ export class PathWalk {
       }
     }
   }
+}
+
+function treeChild(tree: TreeDirectory, name: string, path: string): Node | undefined {
+  const below = tree.directory(name);
+  if (below) return { kind: "directory", path, places: [], memory: undefined, tree: below };
+  const attribute = tree.file(name);
+  return attribute && { kind: "file", path, attribute, params: {} };
 }
 
 /** A slash at the end asks for a directory, as a dot behind it would. */

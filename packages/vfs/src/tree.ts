@@ -3,12 +3,14 @@
 // Kernel counterpart: fs/kernfs/dir.c.
 import { KernelBug, KernelError } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "./attribute.ts";
+import type { TreeDirectory } from "./tree-directory.ts";
 import { SegmentPattern } from "./pattern.ts";
 
 /** What the end of a pattern is. */
 export type Leaf =
   | { readonly kind: "file"; readonly attribute: Attribute }
-  | { readonly kind: "link"; readonly target: (params: Params) => string };
+  | { readonly kind: "link"; readonly target: (params: Params) => string }
+  | { readonly kind: "tree"; readonly top: TreeDirectory };
 
 interface PatternNode {
   readonly pattern: SegmentPattern;
@@ -26,7 +28,7 @@ export interface Place {
 
 /** What a name in a directory leads to. */
 export type TableEntry =
-  | { readonly kind: "directory"; readonly places: readonly Place[] }
+  | { readonly kind: "directory"; readonly places: readonly Place[]; readonly tree?: TreeDirectory }
   | { readonly kind: "file"; readonly attribute: Attribute; readonly params: Params }
   | { readonly kind: "link"; readonly target: string };
 
@@ -128,12 +130,13 @@ function entryOf(found: readonly Place[]): TableEntry | undefined {
   const { leaf } = first.node;
   if (!leaf) return { kind: "directory", places: found.filter(({ node }) => !node.leaf) };
   if (leaf.kind === "file") return { kind: "file", attribute: leaf.attribute, params: first.params };
+  if (leaf.kind === "tree") return { kind: "directory", places: [], tree: leaf.top };
   return { kind: "link", target: leaf.target(first.params) };
 }
 
 /** Everything a table mounts, as full paths; directories have no leaf. */
 function patternsOf(table: AttributeTable): [path: string, leaf: Leaf | undefined][] {
-  const { root, files = {}, links = {}, directories = [] } = table;
+  const { root, files = {}, links = {}, directories = [], trees = {} } = table;
   return [
     [joinPattern(root, ""), undefined],
     ...directories.map((path): [string, undefined] => [joinPattern(root, path), undefined]),
@@ -145,6 +148,10 @@ function patternsOf(table: AttributeTable): [path: string, leaf: Leaf | undefine
       joinPattern(root, path),
       { kind: "link", target },
     ]),
+    ...Object.entries(trees).map(([path, top]): [string, Leaf] => [
+      joinPattern(root, path),
+      { kind: "tree", top },
+    ]),
   ];
 }
 
@@ -153,7 +160,7 @@ function claim(kinds: Map<string, "leaf" | "directory">, path: string, kind: "le
   if (known === "leaf" || (known && kind === "leaf")) {
     throw new KernelError(
       "EEXIST",
-      `${path} is mounted already, as a ${known === "leaf" ? "file or link" : "directory"}`,
+      `${path} is mounted already, as a ${known === "leaf" ? "file, link or tree" : "directory"}`,
     );
   }
   kinds.set(path, kind);

@@ -8,6 +8,7 @@ import { globToRegExp, hasGlob, unescapeGlob } from "./glob.ts";
 import { type MemoryFile, MemoryFiles } from "./memory-files.ts";
 import { type Directory, type Node, PathWalk } from "./resolve.ts";
 import { PatternTree, segmentsOf } from "./tree.ts";
+import type { TreeDirectory } from "./tree-directory.ts";
 
 export type FileKind = "file" | "directory" | "link";
 
@@ -171,12 +172,13 @@ export class Vfs {
     }
   }
 
-  /** @throws KernelError EEXIST, ENOENT, ENOTDIR, and EACCES or ENOENT where directories can't be made */
+  /** @throws KernelError EEXIST, ENOENT, ENOTDIR, EACCES or ENOENT where directories can't be made, and what a tree throws */
   mkdir(path: string): void {
     const { parent, name } = this.#walk.resolveParent(path.replace(/(?<=.)\/+$/, ""));
     if (name === undefined || this.#walk.child(parent, name))
       throw new KernelError("EEXIST", `${path} is there already`);
-    this.memory.mkdir(writableDirectory(parent, path), name);
+    if (parent.tree) parent.tree.mkdir(name);
+    else this.memory.mkdir(writableDirectory(parent, path), name);
   }
 
   /** Removes a plain file. @throws KernelError EISDIR, ENOENT, ENOTDIR, EPERM for a file that is rendered */
@@ -186,12 +188,17 @@ export class Vfs {
     this.#remove(path);
   }
 
-  /** Removes an empty directory. @throws KernelError ENOTDIR, ENOTEMPTY, ENOENT, EPERM for a directory of a table */
+  /**
+   * Removes an empty directory, or one of a tree with all its files.
+   *
+   * @throws KernelError ENOTDIR, ENOTEMPTY, ENOENT, EPERM for a directory of a table, and what a tree throws
+   */
   rmdir(path: string): void {
     const node = this.#walk.resolve(path, false);
     if (node.kind !== "directory") throw new KernelError("ENOTDIR", `${path} is not a directory`);
     if (node.places.length > 0) throw new KernelError("EPERM", `${path} belongs to a mounted table`);
-    this.#remove(node.path);
+    if (node.tree) this.#removeFromTree(node.path);
+    else this.#remove(node.path);
   }
 
   #directory(path: string): Directory {
@@ -201,6 +208,7 @@ export class Vfs {
   }
 
   #entries(directory: Directory): DirectoryEntry[] {
+    if (directory.tree) return treeEntries(directory.tree);
     const entries = new Map<string, DirectoryEntry>();
     for (const [name, { kind }] of directory.memory?.children ?? []) entries.set(name, { name, kind });
     for (const [name, entry] of this.#tree.entries(directory.places)) {
@@ -297,15 +305,33 @@ export class Vfs {
     }
   }
 
+  #removeFromTree(path: string): void {
+    const { parent, name } = this.#parentOf(path);
+    if (!parent.tree) throw new KernelError("EBUSY", `${path} is where a file system is mounted`);
+    parent.tree.rmdir(name);
+  }
+
   #remove(path: string): void {
-    const segments = segmentsOf(path);
-    const name = segments.at(-1);
-    const parent = this.#directory(`/${segments.slice(0, -1).join("/")}`);
-    if (name === undefined || !parent.memory?.children.has(name)) {
+    const { parent, name } = this.#parentOf(path);
+    if (!parent.memory?.children.has(name)) {
       throw new KernelError("EPERM", `${path} is rendered from the machine: it can't be removed`);
     }
     this.memory.remove(parent.memory, name);
   }
+
+  /** Of an absolute path without links. */
+  #parentOf(path: string): { parent: Directory; name: string } {
+    const segments = segmentsOf(path);
+    const name = segments.at(-1) ?? "";
+    return { parent: this.#directory(`/${segments.slice(0, -1).join("/")}`), name };
+  }
+}
+
+function treeEntries(tree: TreeDirectory): DirectoryEntry[] {
+  return [
+    ...Array.from(tree.directoryNames(), (name): DirectoryEntry => ({ name, kind: "directory" })),
+    ...Array.from(tree.fileNames(), (name): DirectoryEntry => ({ name, kind: "file" })),
+  ];
 }
 
 function fileBlocks({ text }: MemoryFile): number {
@@ -323,14 +349,15 @@ function writableDirectory(parent: Directory, path: string): NonNullable<Directo
 function openAttribute(node: Extract<Node, { kind: "file" }>, mode: OpenMode): OpenFile {
   const { attribute, params, path } = node;
   const bits = attributeMode(attribute);
-  const { writeErrno } = fileSystemOf(path);
-  if (mode === "read" && (!isReadable(attribute) || (bits & 0o444) === 0)) {
+  const { readErrno, writeErrno } = fileSystemOf(path);
+  const readable = isReadable(attribute) && (bits & 0o444) !== 0;
+  if (mode === "read" && !readable && !readErrno)
     throw new KernelError("EACCES", `${path} can only be written`);
-  }
   const writable = attribute.store !== undefined && (bits & 0o222) !== 0;
   if (mode !== "read" && !writable && !writeErrno)
     throw new KernelError("EACCES", `${path} can only be read`);
   function* read(): Sleeps<string> {
+    if (!readable && readErrno) throw new KernelError(readErrno, `${path} can only be written`);
     if (attribute.readAt)
       throw new KernelError("EINVAL", `${path} holds bytes without an end in sight: read it at an offset`);
     const shown = attribute.show?.(params) ?? "";
