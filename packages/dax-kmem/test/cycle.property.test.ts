@@ -97,7 +97,7 @@ function fingerprint(machine: KmemMachine): unknown {
     iomem: machine.iomemText(),
     sections: memory.memmap.sections.present(),
     vmemmap: hotplug.vmemmap.framesInUse,
-    groups: hotplug.groups.dynamic().length,
+    groups: hotplug.groups.count,
     tiers: vm.tiers.tiers.map((nodes) => nodes.map(({ id }) => id)),
     pagemaps: pagemaps.mapped().map(({ name, ref }) => [name, ref.count]),
     devices: [...bus.devices.values()].map(({ alive, lock }) => [alive, lock.locked]),

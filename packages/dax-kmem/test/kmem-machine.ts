@@ -25,10 +25,10 @@ import {
   memorySysfs,
   nodeSysfs,
 } from "@hetmem/zone";
+import { capturedNamespace } from "../../dax/test/dax-machine.ts";
 import { Kmem, type KmemPolicy } from "../src/index.ts";
 
 export const BLOCK: number = 128 * MiB;
-export const NAMESPACE = "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00/ndbus0/region0/dax0.0";
 
 const IOMEM = `00000000-3fffffff : System RAM
 40000000-7fffffff : System RAM
@@ -142,37 +142,8 @@ export function kmemMachine({
   };
 }
 
-/** What the captured namespace asks for. */
-export function capturedNamespace(changes: Partial<DaxPmemRequest> = {}): DaxPmemRequest {
-  return {
-    parent: NAMESPACE,
-    regionId: 0,
-    id: 0,
-    range: { start: 0x1_0120_0000, end: 0x1_4000_0000 },
-    align: 2 * MiB,
-    numaNode: 0,
-    targetNode: 2,
-    pagemap: {
-      range: { start: 4 * GiB, end: 0x1_4000_0000 },
-      altmap: { reserve: 2, free: 0x1200 - 2 },
-    },
-    ...changes,
-  };
-}
-
 export function addNamespace({ bus }: KmemMachine, changes: Partial<DaxPmemRequest> = {}): DaxPmem {
   return run(daxPmemProbe(bus, capturedNamespace(changes)));
-}
-
-/** "done", or the errno of what failed as the kernel lets it. */
-export function outcome(body: () => unknown): string {
-  try {
-    body();
-    return "done";
-  } catch (error) {
-    if (error instanceof Error && "errno" in error) return String(error.errno);
-    throw error;
-  }
 }
 
 function mountAll(memory: Memory, hotplug: MemoryHotplug, bus: DaxBus): Vfs {

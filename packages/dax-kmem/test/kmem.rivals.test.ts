@@ -116,14 +116,17 @@ function scenario(rivals: (world: World) => Scenario["tasks"]): (seed: number) =
       { id: 0, start: physAddr(START), size: BLOCK, targetNode: 1, align: 2 * MiB, kind: "dynamic" },
     );
     run(createDevDax(region, { size: BLOCK }));
+    let steps = seed;
     return {
       kernel: machine.kernel,
       tasks: rivals({ machine, region, random: new Random(seed) }),
       afterStep() {
         assertInvariants(machine.bus, daxInvariants);
-        assertInvariants(machine.memory, quickInvariants);
+        // Those of zones, which hotplug has rivals for, take most of the time: each schedule looks at other steps.
+        if (++steps % 8 === 0) assertInvariants(machine.memory, quickInvariants);
       },
       afterwards() {
+        assertInvariants(machine.memory, quickInvariants);
         assertInvariants(machine.iomem, resourceInvariants);
         assertInvariants(machine.pagemaps, quickPagemapInvariants);
         checkOwner(machine);
@@ -132,14 +135,19 @@ function scenario(rivals: (world: World) => Scenario["tasks"]): (seed: number) =
   };
 }
 
-/** The memory is RAM, or a device's, or nobody's; RAM that no driver has is stuck. */
-function checkOwner({ bus, kmem, hotplug, pagemaps }: KmemMachine): void {
+/** The memory is RAM, or a device's, or nobody's; RAM that no driver has is stuck. Whoever has it has its range. */
+function checkOwner({ bus, kmem, hotplug, pagemaps, iomemText }: KmemMachine): void {
   const driver = bus.devices.get("dax0.0")?.driver?.name;
   const stuck = kmem.stuck.length > 0;
-  const expected = { isRam: driver === "kmem" || stuck, isMapped: driver === "device_dax" };
-  const found = { isRam: hotplug.blocks.has(FIRST_BLOCK), isMapped: pagemaps.mapped().length > 0 };
-  if (expected.isRam !== found.isRam || expected.isMapped !== found.isMapped)
-    throw new KernelBug(`driver ${driver}, stuck ${stuck}: ${JSON.stringify(found)}`);
+  const isOwned = driver !== undefined || stuck;
+  const expected = [driver === "kmem" || stuck, driver === "device_dax", isOwned];
+  const found = [
+    hotplug.blocks.has(FIRST_BLOCK),
+    pagemaps.mapped().length > 0,
+    iomemText().includes("dax0.0"),
+  ];
+  if (expected.join() !== found.join())
+    throw new KernelBug(`driver ${driver}, stuck ${stuck}, but RAM, mapped, reserved: ${found.join()}`);
 }
 
 const cases: Readonly<

@@ -10,7 +10,8 @@ import {
 } from "@hetmem/resource";
 import { expect, test } from "vitest";
 import { kmemAddOnly, kmemCaveats, kmemHotremove, kmemRanges } from "../src/index.ts";
-import { addNamespace, BLOCK, kmemMachine, type KmemMachine, outcome } from "./kmem-machine.ts";
+import { outcome } from "../../dax/test/dax-machine.ts";
+import { addNamespace, BLOCK, kmemMachine, type KmemMachine } from "./kmem-machine.ts";
 
 const DRIVERS = "/sys/bus/dax/drivers";
 const START = 0x1_0800_0000;
@@ -173,6 +174,8 @@ test("known bad memory is cleared before it becomes RAM, and what can't be clear
     *clearPoison(start) {
       return start === START + 4096;
     },
+    isReadable: () => true,
+    machineCheck() {},
   };
   const machine = kmemMachine();
   const { device } = addNamespace(machine, { poison });

@@ -20,7 +20,10 @@ export function* daxFault(device: DevDax, fault: FaultContext): Sleeps<VmFault> 
   if (!device.alive) return VmFault.SIGBUS;
   const frame = frameOf(device, pgoff, 1);
   if (frame === undefined) return VmFault.SIGBUS;
-  if (isBad(device, vma, frame, 1)) return VmFault.HWPOISON;
+  if (isBad(device, vma, frame, 1)) {
+    device.region.parent.poison?.machineCheck((frame * PAGE_SIZE) as PhysAddr, PAGE_SIZE);
+    return VmFault.HWPOISON;
+  }
   if (device.align > PAGE_SIZE && !hasBadNeighbour(device, vma, pgoff)) return VmFault.SIGBUS;
   return vmfInsertMixed(vma, address, frame, (flags & FaultFlag.WRITE) !== 0);
 }
@@ -69,12 +72,12 @@ function hasBadNeighbour(device: DevDax, vma: Vma, pgoff: number): boolean {
   return first !== undefined && isBad(device, vma, first, PMD_PAGES);
 }
 
-/** Whether memory failed while it was in use, or was known to be bad before. */
+/** Whether a cpu can't read the memory: the media says so, and where nobody can be asked what failed before. */
 function isBad({ region }: DevDax, { mm: { vm } }: Vma, frame: Pfn, pages: number): boolean {
+  const { poison } = region.parent;
+  if (poison) return !poison.isReadable((frame * PAGE_SIZE) as PhysAddr, pages * PAGE_SIZE);
   const { memmap } = vm;
   for (let i = 0; i < pages && vm.memory.counters.poisonedPages > 0; i++)
     if (memmap.test(memmap.pfnToPage((frame + i) as Pfn), PageFlag.hwpoison)) return true;
-  const known = region.parent.poison?.badRanges((frame * PAGE_SIZE) as PhysAddr, pages * PAGE_SIZE) ?? [];
-  for (const _ of known) return true;
   return false;
 }

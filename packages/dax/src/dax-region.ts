@@ -24,6 +24,10 @@ export interface DaxPoison {
   badRanges(start: PhysAddr, size: number): Iterable<{ readonly start: PhysAddr; readonly end: PhysAddr }>;
   /** Writes over a bad range so that it can be read again. @returns whether it can @see nvdimm_clear_poison() */
   clearPoison(start: PhysAddr, size: number): Sleeps<boolean>;
+  /** Whether a cpu can read a range, whatever is known of it. */
+  isReadable(start: PhysAddr, size: number): boolean;
+  /** A cpu met bad memory in a range: it is known from here on. @see nfit_handle_mce() */
+  machineCheck(start: PhysAddr, size: number): void;
 }
 
 export interface DaxRegionOptions {

@@ -77,7 +77,10 @@ export class DeviceDax implements DaxDriver {
       name,
       ranges: (pagemap ? [pagemap] : ranges).map((range) => ({ start: range.start, size: rangeSize(range) })),
       ops: {
-        memoryFailure: (_pagemap, frame, pages) => daxMemoryFailure(this.#vm, device, { frame, pages }),
+        memoryFailure: (_pagemap, frame, pages, current) => {
+          const accessing = [...this.#vm.processes].find((process) => process === current);
+          return daxMemoryFailure(this.#vm, device, { frame, pages, ...(accessing && { accessing }) });
+        },
       },
       ...(pagemap?.altmap && { altmap: pagemap.altmap }),
     });

@@ -9,13 +9,15 @@ import {
   KernelBug,
   KernelError,
   MiB,
+  pfn,
   Random,
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
 import { runRivals, type Scenario } from "@hetmem/explore";
-import { quickPagemapInvariants } from "@hetmem/memremap";
+import { memoryFailureDevPagemap, quickPagemapInvariants } from "@hetmem/memremap";
 import { getUserPagesFast, munmap, type Process, putUserPages, touchUser, vmInvariants } from "@hetmem/mm";
+import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { daxInvariants, type DaxPmem } from "../src/index.ts";
 import { deviceReleaseDriver, driverAttach, driverBind, driverUnbind } from "../src/binding.ts";
@@ -32,6 +34,8 @@ import {
 } from "./dax-machine.ts";
 
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+/** Where the data of smallNamespace() begins. */
+const FIRST_FRAME = 0x1_0120_0000 / 4096;
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 
 /** Does things that may be refused, and goes on. */
@@ -110,6 +114,13 @@ function scenario(rivals: (world: World) => Scenario["tasks"], align = 2 * MiB):
         if (seed % 8 === 0) assertInvariants(machine.vm, vmInvariants);
         const mapped = machine.pagemaps.mapped().length;
         const alive = [...machine.bus.devices.values()].filter((device) => device.alive).length;
+        const { counters, memmap } = machine.memory;
+        const pages = mapped > 0 ? 512 : 0;
+        let bad = 0;
+        for (let i = 0; i < pages; i++)
+          if (memmap.test(memmap.pfnToPage(pfn(FIRST_FRAME + i)), PageFlag.hwpoison)) bad++;
+        if (bad !== counters.poisonedPages)
+          throw new KernelBug(`${counters.poisonedPages} bad pages are counted, and there are ${bad}`);
         if (mapped !== alive) throw new KernelBug(`${mapped} pagemaps of ${alive} devices that are alive`);
         for (const { name, ref } of machine.pagemaps.mapped())
           if (ref.count !== 1 + 512) throw new KernelBug(`${name} has ${ref.count} references`);
@@ -148,6 +159,21 @@ const cases: Readonly<
       4096,
     ),
     ["admin: done", "reader: done", "reader: ENXIO"],
+  ],
+  "memory of a device fails while its driver comes and goes and a process reads it": [
+    scenario(({ machine, random }) => ({
+      *memory() {
+        for (let i = 0; i < 3; i++) {
+          const frame = pfn(FIRST_FRAME + random.below(512));
+          const told = yield* memoryFailureDevPagemap(machine.pagemaps, frame, undefined);
+          yield condResched;
+          if (!told) throw new KernelError("ENXIO", "no device has the frame now");
+        }
+      },
+      admin: () => swapper(machine),
+      reader: () => user(machine, machine.spawn("reader"), random),
+    })),
+    ["memory: done", "memory: ENXIO", "admin: done", "reader: done"],
   ],
   "the provider goes while an administrator binds and a process maps": [
     scenario(({ machine, random, namespace }) => ({

@@ -32,9 +32,10 @@ export interface DevPagemapOps {
   /**
    * Frames went bad: the driver tells who uses them.
    *
-   * @throws KernelError EOPNOTSUPP when the caller shall do it
+   * @param current the process that runs when it shows up; undefined when it has nothing to do with it
+   * @throws KernelError EOPNOTSUPP when it can tell nobody
    */
-  memoryFailure?(pagemap: DevPagemap, frame: Pfn, pages: number, flags: number): Sleeps<void>;
+  memoryFailure?(pagemap: DevPagemap, frame: Pfn, pages: number, current: object | undefined): Sleeps<void>;
 }
 
 /** What a driver says of its memory. */

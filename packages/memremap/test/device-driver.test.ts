@@ -2,7 +2,14 @@
 import { condResched, KernelBug, KernelError, type Page, type Pfn, pfn, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { type DevPagemap, memoryFailureDevPagemap, MemoryType, migrateToRam } from "../src/index.ts";
-import { deviceMachine, devicePagemap, drivenPagemap, outcome, START } from "./device-machine.ts";
+import {
+  type DeviceMachine,
+  deviceMachine,
+  devicePagemap,
+  drivenPagemap,
+  outcome,
+  START,
+} from "./device-machine.ts";
 
 test("a fault on a private page goes to its driver, with the machine's own fault, and his answer comes back", () => {
   interface Fault {
@@ -37,50 +44,58 @@ test("failed memory is the driver's to tell, which holds the pagemap meanwhile",
   const calls: unknown[] = [];
   const pagemap: DevPagemap = devicePagemap({
     ops: {
-      *memoryFailure(map, frame, pages, flags) {
-        calls.push([map.name, frame, pages, flags, map.ref.count]);
+      *memoryFailure(map, frame, pages, current) {
+        calls.push([map.name, frame, pages, current, map.ref.count]);
       },
     },
   });
   machine.map(pagemap);
   const references = pagemap.ref.count;
   const frame = (START / 4096 + 3) as Pfn;
-  expect(run(memoryFailureDevPagemap(machine.pagemaps, frame, 1, 2))).toBe(true);
-  expect(calls).toEqual([["dax0.0", frame, 1, 2, references + 1]]);
+  const reader = {};
+  expect(run(memoryFailureDevPagemap(machine.pagemaps, frame, reader))).toBe(true);
+  expect(calls).toEqual([["dax0.0", frame, 1, reader, references + 1]]);
+  expect(lastLine(machine)).toMatch(/^Memory failure: 0x\w+: recovery action for dax page: Recovered$/);
   expect(pagemap.ref.count).toBe(references);
 });
 
-test("failed memory is the caller's business where the driver says nothing of it, or that it can't", () => {
+test("failed memory can't be recovered where the driver says nothing of it, or that it can't, and the log says so", () => {
   const machine = deviceMachine();
   const mute = devicePagemap();
   machine.map(mute);
-  expect(run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), 1, 0))).toBe(false);
+  expect(failedMemory(machine)).toBe("EBUSY");
   machine.unmap(mute);
-  const fails = (errno: "EOPNOTSUPP" | "EIO") =>
-    devicePagemap({
+  for (const [errno, answer] of [
+    ["EOPNOTSUPP", "EBUSY"],
+    ["EIO", "EIO"],
+  ] as const) {
+    const pagemap = devicePagemap({
       ops: {
         *memoryFailure() {
           throw new KernelError(errno, "the test says so");
         },
       },
     });
-  const unable = fails("EOPNOTSUPP");
-  machine.map(unable);
-  expect(run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), 1, 0))).toBe(false);
-  machine.unmap(unable);
-  const broken = fails("EIO");
-  machine.map(broken);
-  expect(outcome(() => run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), 1, 0)))).toBe("EIO");
-  machine.unmap(broken);
+    machine.map(pagemap);
+    expect(failedMemory(machine)).toBe(answer);
+    expect(lastLine(machine)).toMatch(/recovery action for dax page: Failed$/);
+    machine.unmap(pagemap);
+  }
 });
 
-test("failed memory of no device, or that a device keeps for struct pages, is ENXIO", () => {
+test("failed memory that a device keeps for struct pages is ENXIO, and that of no device is somebody else's", () => {
   const machine = deviceMachine();
   const pagemap = devicePagemap({ altmap: { reserve: 0, free: 512 } });
   machine.map(pagemap);
-  expect(outcome(() => run(memoryFailureDevPagemap(machine.pagemaps, pfn(1), 1, 0)))).toBe("ENXIO");
-  expect(outcome(() => run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), 1, 0)))).toBe(
-    "ENXIO",
-  );
+  expect(run(memoryFailureDevPagemap(machine.pagemaps, pfn(1), undefined))).toBe(false);
+  expect(failedMemory(machine)).toBe("ENXIO");
   machine.unmap(pagemap);
 });
+
+function failedMemory({ pagemaps }: DeviceMachine): string {
+  return outcome(() => run(memoryFailureDevPagemap(pagemaps, pfn(START / 4096), undefined)));
+}
+
+function lastLine({ pagemaps }: DeviceMachine): string | undefined {
+  return pagemaps.memory.kernel.log.records.at(-1)?.text;
+}

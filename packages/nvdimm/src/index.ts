@@ -13,6 +13,7 @@ export { type DimmData, Nvdimm } from "./devices/dimm.ts";
 export { Namespace, type NamespaceKind } from "./devices/namespace.ts";
 export type {
   DaxPoison,
+  DaxRegionMapping,
   DaxRegionRequest,
   NewUuid,
   NvdimmMapping,
@@ -81,6 +82,7 @@ export {
   type NamespaceMode,
   reconfigureNamespace,
 } from "./ndctl/create-namespace.ts";
+export { type ClaimRecord, type NamespaceRecord, restoreNamespace } from "./ndctl/restore-namespace.ts";
 export { formatNdctlJson } from "./ndctl/json.ts";
 export { destroyNamespace } from "./ndctl/destroy-namespace.ts";
 export {

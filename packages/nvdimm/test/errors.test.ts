@@ -1,10 +1,11 @@
 // Bad memory: where it is met, how it becomes known, what a scrub finds, and how it is made good.
-import { MiB, run } from "@hetmem/kernel";
+import { MiB, physAddr, run } from "@hetmem/kernel";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   Badblocks,
   clearErrors,
+  destroyNamespace,
   injectedErrors,
   injectError,
   listNamespace,
@@ -147,6 +148,52 @@ test("sectors are counted from where data begins, and clear-errors leaves metada
   expect(made.bus.badrange.ranges).toEqual([{ start: START + 4096, end: START + 4096 + 256 }]);
 });
 
+test("who has a devdax namespace is told of errors that are new, each once, whoever finds them", () => {
+  const made = quiet();
+  const namespace = run(
+    reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true }),
+  );
+  const { range, poison } = made.daxRegions[0] ?? raise("no dax region");
+  run(injectError(namespace, { block: 0 }));
+  run(runNfitWork(made.bus));
+  expect(made.failures.splice(0)).toEqual([{ start: range.start, end: range.start + 256 }]);
+
+  run(injectError(namespace, { block: 8, notify: false }));
+  expect(poison.isReadable(physAddr(range.start + 4096), 4096)).toBe(false);
+  run(startScrub(made.bus, "long"));
+  run(waitScrub(made.bus));
+  expect(made.failures.splice(0)).toEqual([{ start: range.start + 4096, end: range.start + 4352 }]);
+
+  run(injectError(namespace, { block: 16, notify: false }));
+  poison.machineCheck(physAddr(range.start + 8192), 4096);
+  run(runNfitWork(made.bus));
+  expect(made.failures.splice(0)).toEqual([{ start: range.start + 8192, end: range.start + 8256 }]);
+});
+
+test("errors that were known before are nobody's news when a namespace becomes a dax device", () => {
+  const made = quiet();
+  run(injectError(made.namespace("namespace0.0"), { block: (512 * MiB) / 512 }));
+  run(runNfitWork(made.bus));
+  run(reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true }));
+  run(startScrub(made.bus, "long"));
+  run(waitScrub(made.bus));
+  expect(made.failures).toEqual([]);
+});
+
+test("a cache line that a cpu met is cleared with its sector, from all lists", () => {
+  const made = quiet();
+  run(reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true }));
+  const { range, poison } = made.daxRegions[0] ?? raise("no dax region");
+  made.media[0]?.damage(range.start - START + 8192 + 256, 1);
+  poison.machineCheck(physAddr(range.start + 8192), 4096);
+  run(runNfitWork(made.bus));
+  const [known] = poison.badRanges(physAddr(range.start), range.end - range.start);
+  expect(known).toEqual({ start: range.start + 8448, end: range.start + 8511 });
+  expect(run(poison.clearPoison(physAddr(range.start + 8448), 64))).toBe(true);
+  expect(poison.isReadable(physAddr(range.start + 8192), 4096)).toBe(true);
+  expect(made.bus.badrange.isEmpty && made.region.badblocks.show()).toBe("");
+});
+
 test("firmware that can't scrub or clear says so, and writing to a bad sector fails", () => {
   const made = quiet({ firmware: "labels" });
   const namespace = made.namespace("namespace0.0");
@@ -157,6 +204,21 @@ test("firmware that can't scrub or clear says so, and writing to a bad sector fa
   run(runNfitWork(made.bus));
   expect(write(namespace, 1)).toBe("EIO");
   expect(errnoOf(() => run(clearErrors(namespace)))).toBe("ENOTTY");
+});
+
+test("a namespace whose first bytes can't be wiped is left disabled", () => {
+  const made = quiet({ firmware: "labels" });
+  const namespace = made.namespace("namespace0.0");
+  made.media[0]?.damage(512, 256);
+  expect(read(namespace, 1)).toBe("EIO");
+  run(runNfitWork(made.bus));
+  expect(errnoOf(() => run(destroyNamespace(namespace, { force: true })))).toBe("EIO");
+  expect([namespace.driver, namespace.disk, namespace.forceRaw, made.mapped]).toEqual([
+    undefined,
+    undefined,
+    false,
+    [],
+  ]);
 });
 
 test("errors where struct pages are about to lie are cleared when a namespace is enabled", () => {
@@ -209,5 +271,9 @@ test("a set of ranges is a set of addresses", () => {
     { numRuns: RUNS },
   );
 });
+
+function raise(message: string): never {
+  throw new Error(message);
+}
 
 function* nothing(): Generator<never, void, void> {}

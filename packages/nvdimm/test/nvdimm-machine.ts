@@ -2,6 +2,7 @@
 import { createKernel, GiB, type Kernel, KernelError, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
 import { createIomem, formatIomem, insertResource, Resource, type ResourceTree } from "@hetmem/resource";
 import {
+  type DaxRegionMapping,
   type DaxRegionRequest,
   DimmMedia,
   type Firmware,
@@ -45,6 +46,8 @@ export class NvdimmMachine {
   mapped: string[] = [];
   daxRegions: DaxRegionRequest[] = [];
   pagemaps: PagemapRequest[] = [];
+  /** Bad memory of dax regions that their users are to be told of. */
+  failures: { readonly start: number; readonly end: number }[] = [];
   #bus: NvdimmBus | undefined;
 
   constructor(options: MachineOptions = {}) {
@@ -85,6 +88,7 @@ export class NvdimmMachine {
     this.mapped = [];
     this.daxRegions = [];
     this.pagemaps = [];
+    this.failures = [];
     const spec = this.spec();
     for (const { start, size } of spec.regions)
       insertResource(this.iomem, new Resource({ name: "Persistent Memory", start, end: start + size - 1 }));
@@ -144,14 +148,17 @@ export class NvdimmMachine {
           this.pagemaps.push(request);
           return this.#map(`pages ${hex(request.range.start)}`);
         },
-        createDaxRegion: (request) => {
-          this.daxRegions.push(request);
-          return this.#map(`dax${request.regionId}.${request.id} ${hex(request.range.start)}`);
-        },
+        createDaxRegion: (request) => this.#createDaxRegion(request),
       },
       newUuid: () => randomUuid(this.random),
       ...(keys && { keys }),
     };
+  }
+
+  *#createDaxRegion(request: DaxRegionRequest): Sleeps<DaxRegionMapping> {
+    this.daxRegions.push(request);
+    const mapping = yield* this.#map(`dax${request.regionId}.${request.id} ${hex(request.range.start)}`);
+    return { ...mapping, memoryFailureQueue: (bad) => this.failures.push(bad) };
   }
 
   *#map(what: string): Sleeps<NvdimmMapping> {

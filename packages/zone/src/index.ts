@@ -71,7 +71,12 @@ export { Altmap } from "./altmap.ts";
 export { HotplugLocks } from "./hotplug-locks.ts";
 export { type IsMovable } from "./isolation.ts";
 export { type BlockState, type MemoryBlock, offlineBlock, onlineBlock, validZones } from "./memory-block.ts";
-export { MemoryFailure, nobodyUsesPages, type PoisonedPageOwner } from "./memory-failure.ts";
+export {
+  MemoryFailure,
+  nobodyUsesPages,
+  type PoisonedDeviceMemory,
+  type PoisonedPageOwner,
+} from "./memory-failure.ts";
 export { type MemoryGroup, MemoryGroups } from "./memory-group.ts";
 export {
   type AddMemoryOptions,

@@ -30,9 +30,30 @@ export const nobodyUsesPages: PoisonedPageOwner = {
   },
 };
 
+/** Port: bad memory that is no RAM, and has struct pages because a driver asked for them. */
+export interface PoisonedDeviceMemory {
+  /**
+   * Tells who uses the frame, and logs how that went.
+   *
+   * @param current who runs when the error shows up
+   * @returns false for a frame that is no device's
+   * @throws KernelError ENXIO for one that can't be recovered, EBUSY when nobody can be told
+   * @see memory_failure_dev_pagemap()
+   */
+  memoryFailure(frame: Pfn, current: object | undefined): Sleeps<boolean>;
+}
+
+export const noDeviceMemory: PoisonedDeviceMemory = {
+  *memoryFailure() {
+    return false;
+  },
+};
+
 export class MemoryFailure {
   /** Who deals with pages in use. Plugged in by the machine. */
   owner: PoisonedPageOwner = nobodyUsesPages;
+  /** Who deals with pages of devices. Plugged in by the machine. */
+  devices: PoisonedDeviceMemory = noDeviceMemory;
   readonly #memory: Memory;
   readonly #locks: HotplugLocks;
   /** One failure at a time. @see mf_mutex */
@@ -47,14 +68,15 @@ export class MemoryFailure {
   /**
    * Handles an uncorrected error in a frame.
    *
-   * @throws KernelError ENXIO for a frame outside of online memory, EHWPOISON for one that is known to be bad, EBUSY
+   * @param current the process that runs when it shows up, where it has to do with it
+   * @throws KernelError ENXIO for a frame that is neither online nor a device's, EHWPOISON for one that is known to be bad, EBUSY
    *   when it can't be recovered
    * @see memory_failure()
    */
-  *hardOffline(frame: Pfn): Sleeps<void> {
+  *hardOffline(frame: Pfn, current?: object): Sleeps<void> {
     yield* this.#mutex.lock();
     try {
-      yield* this.#fail(frame);
+      yield* this.#fail(frame, current);
     } finally {
       this.#mutex.unlock();
     }
@@ -78,9 +100,10 @@ export class MemoryFailure {
     }
   }
 
-  *#fail(frame: Pfn): Sleeps<void> {
+  *#fail(frame: Pfn, current: object | undefined): Sleeps<void> {
     const page = this.#onlinePage(frame);
     if (page === undefined) {
+      if (this.#memory.memmap.pfnValid(frame) && (yield* this.devices.memoryFailure(frame, current))) return;
       this.#log(3, `${hex(frame)}: memory outside kernel control`);
       throw new KernelError("ENXIO", `frame ${hex(frame)} is not online memory of this machine`);
     }

@@ -47,6 +47,11 @@ export class MemoryGroups {
     this.#groups.delete(group.id);
   }
 
+  /** Groups that are registered. */
+  get count(): number {
+    return this.#groups.size;
+  }
+
   dynamic(): MemoryGroup[] {
     return [...this.#groups.values()].filter((group) => group.kind.type === "dynamic");
   }

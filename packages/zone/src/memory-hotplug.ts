@@ -38,7 +38,7 @@ import { nothingMoves, type PageMigration } from "./page-migration.ts";
 import type { OnlineType, Placement } from "./placement.ts";
 import { Vmemmap, vmemmapPages } from "./vmemmap.ts";
 import { PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
-import { sectionRanges, tieToNoZone } from "./zone-span.ts";
+import { clearHwpoisonedPages, sectionRanges, tieToNoZone } from "./zone-span.ts";
 import { buildAllZonelists } from "./zonelist.ts";
 
 export interface MemoryHotplugOptions {
@@ -434,6 +434,7 @@ export class MemoryHotplug {
   #removeSection(frame: Pfn, pages: number): void {
     const { memmap } = this.memory;
     const page = memmap.pfnToPage(frame);
+    clearHwpoisonedPages(this.memory, page, pages);
     memmap.poisonRange(page, pages);
     // A page that failed kept its contents: whoever gets these struct pages next must not read them.
     memmap.contents.clearChunks(page, pages);

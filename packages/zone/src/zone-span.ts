@@ -50,6 +50,7 @@ export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, p
   // ZONE_DEVICE ranges have no sections that are online, so its span can't be found again by looking: it stays. And
   // their struct pages go at once.
   if (zone.type === ZoneType.Device) return;
+  for (const [page, count] of sectionPieces(memory, start, pages)) clearHwpoisonedPages(memory, page, count);
   tieToNoZone(memory, start, pages);
   shrinkZoneSpan(memory, zone, start, (start + pages) as Pfn);
   updateNodeSpan(memory.nodes[zone.node] as MemoryNode);
@@ -59,6 +60,16 @@ export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, p
 export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
   for (const [page, count] of sectionPieces(memory, start, pages)) {
     memory.memmap.initRange(page, count, NO_ZONE, PageFlag.reserved, 1);
+  }
+}
+
+/** Struct pages are about to be made anew, or to go, and forget what they know of bad memory. @see clear_hwpoisoned_pages() */
+export function clearHwpoisonedPages({ counters, memmap }: Memory, first: Page, pages: number): void {
+  for (let i = 0; i < pages && counters.poisonedPages > 0; i++) {
+    const page = (first + i) as Page;
+    if (!memmap.initialised(page) || !memmap.test(page, PageFlag.hwpoison)) continue;
+    memmap.clear(page, PageFlag.hwpoison);
+    counters.poisonedPages--;
   }
 }
 

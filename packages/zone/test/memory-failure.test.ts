@@ -55,6 +55,23 @@ test("a frame that is not online is outside of the kernel's control, and the log
   expect(failureLog(machine)).toEqual(["Memory failure: 0x100003: memory outside kernel control"]);
 });
 
+test("a frame that isn't online may be a device's, who is told with the process that runs; without a struct page nobody is asked", () => {
+  const machine = hotplugMachine();
+  machine.add(4 * GiB);
+  const told: unknown[] = [];
+  machine.failure.devices = {
+    *memoryFailure(frame, current) {
+      told.push(frame, current);
+      return true;
+    },
+  };
+  const reader = {};
+  run(machine.failure.hardOffline(FRAME, reader));
+  expect(told).toEqual([FRAME, reader]);
+  expect(outcome(() => run(machine.failure.hardOffline(0x900000000 as Pfn)))).toBe("ENXIO");
+  expect(told).toHaveLength(2);
+});
+
 test("a page of the kernel that fails hard is EBUSY, poisoned all the same, and the log calls it unhandlable", () => {
   const machine = hotplugMachine();
   const { allocator, memmap } = machine.memory;
@@ -121,6 +138,14 @@ test("a poisoned page does not keep its block from going offline", () => {
   run(machine.failure.hardOffline(FRAME));
   machine.offline(32);
   expect(machine.hotplug.block(32).state).toBe("offline");
+});
+
+test("memory that is removed takes its bad pages along", () => {
+  const machine = machineWithMovableBlock();
+  run(machine.failure.hardOffline(FRAME));
+  machine.offline(32);
+  machine.remove(4 * GiB);
+  expect(machine.memory.counters.poisonedPages).toBe(0);
 });
 
 test("a page of the kernel can't be soft-offlined: EIO", () => {

@@ -7,7 +7,7 @@ import type { Uuid } from "../labels/uuid.ts";
 import type { PfnInfoBlock } from "../drivers/info-block.ts";
 import { NdDevice } from "./device.ts";
 import type { Namespace } from "./namespace.ts";
-import type { NvdimmMapping } from "./ports.ts";
+import type { DaxRegionMapping } from "./ports.ts";
 import type { Region } from "./region.ts";
 
 export type ClaimKind = "btt" | "pfn" | "dax";
@@ -23,7 +23,7 @@ const DEFAULT_ALIGN = 2 * MiB;
 /** What a dax device is made from while it exists. */
 export interface DaxAttachment {
   readonly block: PfnInfoBlock;
-  readonly mapping: NvdimmMapping;
+  readonly mapping: DaxRegionMapping;
 }
 
 export class Claim extends NdDevice {

@@ -28,6 +28,10 @@ export interface DaxPoison {
   badRanges(start: PhysAddr, size: number): Iterable<{ readonly start: PhysAddr; readonly end: PhysAddr }>;
   /** @returns whether the range can be read now @see nvdimm_clear_poison() */
   clearPoison(start: PhysAddr, size: number): Sleeps<boolean>;
+  /** Whether a cpu can read a range, whatever is known of it. */
+  isReadable(start: PhysAddr, size: number): boolean;
+  /** A cpu met bad memory in a range: it is known from here on. @see nfit_handle_mce() */
+  machineCheck(start: PhysAddr, size: number): void;
 }
 
 /** A devdax namespace for the dax bus. @see __dax_pmem_probe() in drivers/dax/pmem.c */
@@ -52,13 +56,19 @@ export interface NvdimmMapping {
   release(): Sleeps<void>;
 }
 
+/** A dax region, whatever the bus has made of it: RAM, too. */
+export interface DaxRegionMapping extends NvdimmMapping {
+  /** A part of it has turned out to be bad. Told once, and while locks are held: who uses it is told later. @see memory_failure_queue() */
+  memoryFailureQueue(bad: Range): void;
+}
+
 export interface NvdimmMappings {
   /** Memory without struct pages. @see devm_memremap() */
   memremap(range: Range): Sleeps<NvdimmMapping>;
   /** Memory of type FS_DAX. @see devm_memremap_pages() */
   memremapPages(request: PagemapRequest): Sleeps<NvdimmMapping>;
   /** A static dax region with one device that covers it. @see alloc_dax_region(), devm_create_dev_dax() */
-  createDaxRegion(request: DaxRegionRequest): Sleeps<NvdimmMapping>;
+  createDaxRegion(request: DaxRegionRequest): Sleeps<DaxRegionMapping>;
 }
 
 /** Passphrases. @see nvdimm_request_key(), nvdimm_lookup_user_key() in drivers/nvdimm/security.c */

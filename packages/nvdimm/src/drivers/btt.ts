@@ -60,12 +60,12 @@ export function setupBtt(claim: Claim): number {
       "ENODEV",
       `${claim.name} is not configured: give it a uuid, a sector size and a namespace`,
     );
-  const at = infoBlockAt(namespace);
+  const { at, bytes } = bttInfoBlock(namespace, uuid, sectorSize);
   const size = bttSize(namespace.size - at, sectorSize);
   if (namespace.size - at < ARENA_SIZE_MIN || size <= 0)
     throw new KernelError("ENXIO", `${namespace.name} is too small for a btt: it needs 16 MiB`);
   withNamespaceIo(namespace, INFO_BLOCK_RESERVE, (io) => {
-    if (!hasBlock(io, uuid)) io.write(at, encodeBttBlock(namespace, uuid, sectorSize));
+    if (!hasBlock(io, uuid)) io.write(at, bytes);
   });
   return size;
 }
@@ -84,6 +84,15 @@ export function bttSize(rawSize: number, sectorSize: number): number {
     sectors += Math.floor((available - BLOCK_SIZE) / internal) - FREE_BLOCKS;
   }
   return sectors * (sectorSize >= 4096 ? 4096 : 512);
+}
+
+/** An info block, and where in the namespace it stands. */
+export function bttInfoBlock(
+  namespace: Namespace,
+  uuid: Uuid,
+  sectorSize: number,
+): { readonly at: number; readonly bytes: Uint8Array } {
+  return { at: infoBlockAt(namespace), bytes: encodeBttBlock(namespace, uuid, sectorSize) };
 }
 
 function hasBlock(io: NamespaceIo, uuid: Uuid): boolean {

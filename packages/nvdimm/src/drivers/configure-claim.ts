@@ -18,10 +18,12 @@ import { parseUuid } from "../labels/uuid.ts";
 /** Smaller namespaces can't have a personality. */
 const CLAIMABLE_SIZE_MIN = 16 * MiB;
 
-/** @throws KernelError EBUSY while enabled, EINVAL when it isn't a UUID */
+/** @throws KernelError EBUSY while enabled, EINVAL when it isn't a UUID, ENOMEM */
 export function* storeClaimUuid(claim: Claim, text: string): Sleeps<void> {
   yield* changing(claim, () => {
-    claim.uuid = parseUuid(text);
+    const uuid = parseUuid(text);
+    claim.kernel.faults.point("failslab").alloc(`the uuid of ${claim.name}`);
+    claim.uuid = uuid;
   });
 }
 

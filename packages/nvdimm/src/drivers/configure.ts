@@ -40,7 +40,7 @@ export function* configuring<T>(region: Region, device: NdDevice, action: () => 
  * Gives a namespace a size, or takes all of it away, which deletes it.
  *
  * @param size bytes
- * @throws KernelError EBUSY while in use, ENXIO without labels or a uuid, EINVAL when not aligned, ENOSPC
+ * @throws KernelError EBUSY while in use, ENXIO without labels or a uuid, EINVAL when not aligned, ENOSPC, ENOMEM
  * @see size_store()
  */
 export function* storeSize(namespace: Namespace, size: number): Sleeps<void> {
@@ -66,7 +66,7 @@ export function* storeSize(namespace: Namespace, size: number): Sleeps<void> {
   });
 }
 
-/** @throws KernelError EBUSY while in use, EINVAL when it isn't a UUID or somebody has it, ENXIO without labels @see uuid_store() */
+/** @throws KernelError EBUSY while in use, EINVAL when it isn't a UUID or somebody has it, ENXIO without labels, ENOMEM @see uuid_store() */
 export function* storeUuid(namespace: Namespace, text: string): Sleeps<void> {
   const { region } = namespace;
   yield* configuring(region, namespace, function* () {
@@ -76,6 +76,7 @@ export function* storeUuid(namespace: Namespace, text: string): Sleeps<void> {
     if (uuid === former) return;
     if (!region.bus.isUuidUnique(uuid))
       throw new KernelError("EINVAL", `${uuid} is the name of another namespace`);
+    namespace.kernel.faults.point("failslab").alloc(`the uuid of ${namespace.name}`);
     rename(namespace, uuid);
     yield* orUndo(
       () => relabel(namespace, former),
@@ -84,7 +85,7 @@ export function* storeUuid(namespace: Namespace, text: string): Sleeps<void> {
   });
 }
 
-/** @throws KernelError EINVAL when it is too long @see alt_name_store() */
+/** @throws KernelError EINVAL when it is too long, ENOMEM @see alt_name_store() */
 export function* storeAltName(namespace: Namespace, text: string): Sleeps<void> {
   const name = text.trim();
   yield* configuring(namespace.region, namespace, function* () {
@@ -92,6 +93,7 @@ export function* storeAltName(namespace: Namespace, text: string): Sleeps<void> 
     expectIdle(namespace);
     if (name.length > NAME_LENGTH_MAX)
       throw new KernelError("EINVAL", `a name has ${NAME_LENGTH_MAX} characters at most`);
+    namespace.kernel.faults.point("failslab").alloc(`the name of ${namespace.name}`);
     yield* relabelWith(namespace, "altName", name);
   });
 }

@@ -1,12 +1,21 @@
 // The driver of dax claims: it reserves the metadata, and gives the rest to the dax bus as a region with one device. Kernel counterpart:
 // __dax_pmem_probe() in drivers/dax/pmem.c.
-import { condResched, KernelError, type PhysAddr, physAddr, type Sleeps } from "@hetmem/kernel";
+import {
+  alignDown,
+  alignUp,
+  condResched,
+  KernelError,
+  type PhysAddr,
+  physAddr,
+  type Sleeps,
+} from "@hetmem/kernel";
 import { releaseRegion, requestRegion } from "@hetmem/resource";
 import type { Claim } from "../devices/claim.ts";
 import type { Namespace } from "../devices/namespace.ts";
-import type { DaxPoison, NvdimmMapping } from "../devices/ports.ts";
+import type { DaxPoison, DaxRegionMapping } from "../devices/ports.ts";
 import type { Region } from "../devices/region.ts";
-import { clearPoison } from "./media-io.ts";
+import { SECTOR_SIZE } from "../errors/badblocks.ts";
+import { clearPoison, poisonOf } from "./media-io.ts";
 import { dataRange, setupPfn } from "./setup-pfn.ts";
 
 /** @throws KernelError as setupPfn() does, EBUSY when somebody has the range, and what the dax bus throws */
@@ -16,7 +25,7 @@ export function* probeDax(claim: Claim, namespace: Namespace): Sleeps<void> {
   const { iomem, mappings } = region.bus;
   requestRegion(iomem, namespace.range.start, block.dataOffset, namespace.name);
   const release = (): void => releaseRegion(iomem, namespace.range.start, block.dataOffset);
-  let mapping: NvdimmMapping;
+  let mapping: DaxRegionMapping;
   try {
     mapping = yield* mappings.createDaxRegion({
       parent: claim.path,
@@ -45,7 +54,7 @@ export function* removeDax(claim: Claim): Sleeps<void> {
   claim.dax = undefined;
 }
 
-/** What is known of errors, for who makes RAM of the device. */
+/** What is known of errors, and what is to be met, for who has the device. */
 function poisonOfRegion(region: Region): DaxPoison {
   const { bus } = region;
   return {
@@ -56,12 +65,19 @@ function poisonOfRegion(region: Region): DaxPoison {
       })),
     *clearPoison(start, size) {
       yield condResched;
+      // What a cpu met is one cache line, and less than a sector stays in the lists of bad blocks.
+      const first = alignDown(start, SECTOR_SIZE);
+      const length = alignUp(start + size, SECTOR_SIZE) - first;
       try {
-        return clearPoison(bus, region, start, size) === size;
+        return clearPoison(bus, region, first, length) === length;
       } catch (error) {
         if (error instanceof KernelError) return false;
         throw error;
       }
+    },
+    isReadable: (start, size) => poisonOf(region, start, size).length === 0,
+    machineCheck(start, size) {
+      for (const bad of poisonOf(region, start, size)) bus.work.machineCheck(bad.start);
     },
   };
 }

@@ -17,7 +17,7 @@ import {
 import { INFO_BLOCK_RESERVE, type NamespaceIo, withNamespaceIo } from "./namespace-io.ts";
 
 /** Bytes of a struct page for which room is set aside. @see MAX_STRUCT_PAGE_SIZE */
-const STRUCT_PAGE_SIZE = 64;
+export const STRUCT_PAGE_SIZE = 64;
 /** Bytes that can be mapped on their own. @see memremap_compat_align() */
 const COMPAT_ALIGN = 2 * MiB;
 const SUBSECTION_SIZE = 2 * MiB;
@@ -67,13 +67,14 @@ export function validatePfnBlock(
  * Makes sure that a configured claim has its info block on the media, and says what to map.
  *
  * @throws KernelError ENODEV when it isn't configured, EINVAL when the namespace begins misaligned, ENXIO when nothing would be
- * left for data, EOPNOTSUPP for a block of other settings, EIO when errors can't be cleared
+ * left for data, EOPNOTSUPP for a block of other settings, EIO when errors can't be cleared, ENOMEM
  */
 export function setupPfn(claim: Claim): { readonly block: PfnInfoBlock; readonly pagemap: PagemapRequest } {
   const { namespace, uuid } = claim;
   if (!namespace || uuid === undefined)
     throw new KernelError("ENODEV", `${claim.name} is not configured: give it a uuid and a namespace`);
   const kind = claim.kind === "dax" ? "dax" : "pfn";
+  claim.kernel.faults.point("failslab").alloc(`the info block of ${claim.name}`);
   const block = withNamespaceIo(namespace, INFO_BLOCK_RESERVE, (io) =>
     existingBlock(io, kind, { uuid, align: claim.align, mode: claim.mode }),
   );

@@ -25,9 +25,11 @@ export class RangeSet {
     return this.#ranges.length === 0;
   }
 
-  /** @see badrange_add() */
-  add(start: number, end: number): void {
-    if (end <= start) return;
+  /** @returns the parts that were not in it @see badrange_add() */
+  add(start: number, end: number): Range[] {
+    if (end <= start) return [];
+    const added = new RangeSet([{ start, end }]);
+    for (const known of this.within(start, end)) added.remove(known.start, known.end);
     const touching = this.#ranges.filter((range) => range.start <= end && range.end >= start);
     const merged = {
       start: Math.min(start, ...touching.map((range) => range.start)),
@@ -35,6 +37,7 @@ export class RangeSet {
     };
     const apart = this.#ranges.filter((range) => range.start > end || range.end < start);
     this.#ranges = [...apart, merged].sort((one, other) => one.start - other.start);
+    return [...added.ranges];
   }
 
   /** Takes addresses out; what lay on both sides of them becomes two ranges. @see badrange_forget() */

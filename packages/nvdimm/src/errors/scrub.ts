@@ -10,6 +10,7 @@ import { finishOverwrite } from "../security/dimm-security.ts";
 import { CACHE_LINE } from "../media/media-pages.ts";
 import { populateBadblocks } from "./badblocks.ts";
 import type { ScrubKind } from "./nfit-work.ts";
+import { type Range, RangeSet } from "./range-set.ts";
 
 /** Pieces in which a region is read; others may run in between. */
 const SCRUB_STEPS = 4;
@@ -76,9 +77,8 @@ function* scrubOnce(bus: NvdimmBus): Sleeps<void> {
       // Short ones first: they cost nothing.
       for (const kind of ["short", "long"] as const) {
         if (!work.requested.delete(`${region.name} ${kind}`)) continue;
-        if (kind === "short") learnKnown(region);
-        else yield* readAll(region);
-        yield* notifyPoison(region);
+        const found = kind === "short" ? learnKnown(region) : yield* readAll(region);
+        yield* notifyPoison(region, found);
       }
     }
     if (work.requested.size > 0) return;
@@ -89,23 +89,26 @@ function* scrubOnce(bus: NvdimmBus): Sleeps<void> {
   }
 }
 
-/** What the firmware knows becomes known here. @see ND_ARS_RETURN_PREV_DATA */
-export function learnKnown(region: Region): void {
-  for (const { start, end } of knownPoisonOf(region, region.start, region.size))
-    region.bus.badrange.add(start, end);
+/** What the firmware knows becomes known here. @returns what is new of it @see ND_ARS_RETURN_PREV_DATA */
+export function learnKnown(region: Region): Range[] {
+  return knownPoisonOf(region, region.start, region.size).flatMap(({ start, end }) =>
+    region.bus.badrange.add(start, end),
+  );
 }
 
-/** Poison that arrives behind the scrub's back is found by the next one. */
-function* readAll(region: Region): Sleeps<void> {
+/** Poison that arrives behind the scrub's back is found by the next one. @returns what was not known */
+function* readAll(region: Region): Sleeps<Range[]> {
+  const found: Range[] = [];
   const step = alignUp(region.size / SCRUB_STEPS, PAGE);
   for (let at = region.start; at < region.end; at += step) {
     yield condResched;
     for (const { start, end } of poisonOf(region, at, Math.min(step, region.end - at))) {
-      region.bus.badrange.add(start, end);
+      found.push(...region.bus.badrange.add(start, end));
       for (const { media, dpa, size } of region.extents(start, end - start))
         media.knownPoison.add(dpa, dpa + size);
     }
   }
+  return found;
 }
 
 /** What a cpu met becomes known; where that was asked for, all memory is scrubbed. @see nfit_handle_mce() */
@@ -113,8 +116,7 @@ function* reportErrors(bus: NvdimmBus): Sleeps<void> {
   for (let address = bus.work.errors.shift(); address !== undefined; address = bus.work.errors.shift()) {
     const region = bus.regionAt(address);
     if (!region) continue;
-    bus.badrange.add(address, address + CACHE_LINE);
-    yield* notifyPoison(region);
+    yield* notifyPoison(region, bus.badrange.add(address, address + CACHE_LINE));
     if (bus.work.scrubOnError && bus.firmware === "ars") yield* startScrubUnlessBusy(bus);
   }
 }
@@ -128,20 +130,29 @@ function* startScrubUnlessBusy(bus: NvdimmBus): Sleeps<void> {
 }
 
 /**
- * Tells a region and what is in it of errors that have become known.
+ * Tells a region and what is in it of errors that have become known. Who has memory of it mapped, or as RAM, hears of those
+ * that are new: the platform reports what it finds to all of the kernel, and not to this driver alone.
  *
- * @see nvdimm_region_notify(), nd_region_notify(), pmem_revalidate_poison()
+ * @param found ranges that were not known to be bad
+ * @see nvdimm_region_notify(), nd_region_notify(), pmem_revalidate_poison(), ghes_handle_memory_failure()
  */
-export function* notifyPoison(region: Region): Sleeps<void> {
+export function* notifyPoison(region: Region, found: readonly Range[]): Sleeps<void> {
   yield* region.lock.lock();
   try {
     if (region.driver === undefined) return;
     yield* region.bus.locked(() => populateBadblocks(region.badblocks, region.bus.badrange, region));
     for (const device of [...region.claims.values(), ...region.namespaces.values()])
       yield* notifyDisk(device);
+    for (const claim of region.claims.values()) notifyDax(claim, new RangeSet(found));
   } finally {
     region.lock.unlock();
   }
+}
+
+function notifyDax({ dax, namespace }: Claim, found: RangeSet): void {
+  if (!dax || !namespace) return;
+  for (const bad of found.within(namespace.range.start, namespace.range.end))
+    dax.mapping.memoryFailureQueue(bad);
 }
 
 function* notifyDisk(device: Claim | Namespace): Sleeps<void> {

@@ -2,7 +2,7 @@
 // without it. Power that fails in between leaves the old set, or a set that is the new one already. Kernel counterpart:
 // nd_pmem_namespace_label_update() in drivers/nvdimm/label.c.
 import { type Sleeps } from "@hetmem/kernel";
-import { dpaOf } from "../devices/dimm.ts";
+import { dpaOf, type Nvdimm } from "../devices/dimm.ts";
 import type { Namespace } from "../devices/namespace.ts";
 import type { Mapping } from "../devices/region.ts";
 import { type Label, LABEL_UPDATING } from "./label-format.ts";
@@ -12,7 +12,7 @@ import type { Uuid } from "./uuid.ts";
  * Writes the labels of a namespace, or removes them when it has no size. Call it under the bus's lock.
  *
  * @param formerUuid of a namespace that is being renamed
- * @throws KernelError ENXIO when a module is disabled or has no slot left, EACCES when it is locked
+ * @throws KernelError ENXIO when a module is disabled or has no slot left, EACCES when it is locked, ENOMEM
  */
 export function* updateLabels(namespace: Namespace, formerUuid?: Uuid): Sleeps<void> {
   const { region, uuid } = namespace;
@@ -22,6 +22,7 @@ export function* updateLabels(namespace: Namespace, formerUuid?: Uuid): Sleeps<v
       yield* dimm.expectData().labels.remove((label) => label.uuid === uuid);
     return;
   }
+  for (const { dimm } of region.mappings) makeEntry(dimm, uuid);
   for (const { dimm } of region.mappings) {
     const { labels } = dimm.expectData();
     if (!labels.valid) yield* labels.initialise();
@@ -34,6 +35,18 @@ export function* updateLabels(namespace: Namespace, formerUuid?: Uuid): Sleeps<v
         .labels.replace(label, (old) => old.uuid === uuid || old.uuid === formerUuid);
     }
   }
+}
+
+/** A label that is new needs an entry in memory: all of them are made before the first is written. @see init_labels() */
+function makeEntry(dimm: Nvdimm, uuid: Uuid): void {
+  if (
+    dimm
+      .expectData()
+      .labels.labels()
+      .some((label) => label.uuid === uuid)
+  )
+    return;
+  dimm.kernel.faults.point("failslab").alloc(`a label of ${dimm.name}`);
 }
 
 function labelOf(

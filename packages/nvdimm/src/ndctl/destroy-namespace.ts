@@ -40,8 +40,11 @@ export function* destroyContents(namespace: Namespace): Sleeps<void> {
   namespace.forceRaw = true;
   try {
     yield* bindNamespace(namespace);
-    yield* namespace.disk?.write(0, new Uint8Array(INFO_BLOCK_RESERVE)) ?? nothing();
-    yield* unbindNamespace(namespace);
+    try {
+      yield* namespace.disk?.write(0, new Uint8Array(INFO_BLOCK_RESERVE)) ?? nothing();
+    } finally {
+      yield* unbindNamespace(namespace);
+    }
   } finally {
     namespace.forceRaw = false;
   }
