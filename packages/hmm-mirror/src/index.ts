@@ -1,0 +1,20 @@
+export {
+  allocHmmPfns,
+  HmmPfn,
+  hmmPfnFlags,
+  hmmPfnToMapOrder,
+  hmmPfnToPage,
+  requestHmmPfn,
+} from "./hmm-pfn.ts";
+export { type HmmRange, hmmRangeFault, type HmmRangeResult } from "./hmm-range-fault.ts";
+
+export { type Hmm, HMM_FAULT_POINT, hmmOf } from "./v4.14/hmm.ts";
+export {
+  HmmMirror,
+  type HmmMirrorOps,
+  hmmMirrorRegister,
+  hmmMirrorUnregister,
+  type HmmUpdateType,
+} from "./v4.14/hmm-mirror.ts";
+export { HmmVmaPfn } from "./v4.14/hmm-vma-pfn.ts";
+export { hmmVmaFault, hmmVmaGetPfns, HmmVmaRange, hmmVmaRangeDone } from "./v4.14/hmm-vma-range.ts";

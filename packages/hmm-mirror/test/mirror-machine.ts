@@ -1,0 +1,296 @@
+// A small machine for tests of mirrors: a node with a cpu and 32 MiB unless a case says otherwise, processes with memory at one place, and a device's
+// view of it. Its verbs are what a case is written in.
+import {
+  createKernel,
+  type Kernel,
+  KernelError,
+  MiB,
+  nodeId,
+  type Page,
+  type Pfn,
+  physAddr,
+  run,
+  type Sleeps,
+  type VirtAddr,
+  virtAddr,
+} from "@hetmem/kernel";
+import {
+  allocMm,
+  type FaultContext,
+  type FileObject,
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  lockPage,
+  MapFlag,
+  type MmStruct,
+  mmap,
+  MmuIntervalNotifier,
+  mmuIntervalNotifierInsert,
+  mmuIntervalReadBegin,
+  mmuIntervalSetSeq,
+  MmuNotifyEvent,
+  noDevicePages,
+  type Process,
+  Prot,
+  Pte,
+  readUser,
+  removeMigrationPtes,
+  tryToMigrate,
+  type Tunables,
+  unlockPage,
+  Vm,
+  type Vma,
+  writeUser,
+} from "@hetmem/mm";
+import { allZones, bootMemory, type Memory } from "@hetmem/zone";
+import {
+  allocHmmPfns,
+  HmmPfn,
+  hmmPfnFlags,
+  hmmPfnToMapOrder,
+  hmmPfnToPage,
+  type HmmRange,
+  hmmRangeFault,
+  type HmmRangeResult,
+} from "../src/index.ts";
+
+export const PAGE = 4096;
+export const BASE = 0x4000_0000;
+/** A frame where no memory is. */
+export const NO_RAM = 0x10_0000 as Pfn;
+const SECTION = 128 * MiB;
+export const RW: number = Prot.READ | Prot.WRITE;
+
+export interface MirrorMachine {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly vm: Vm;
+  /** Whose device memory a page is in. Pages of RAM stand for it: what counts is what entries say. */
+  readonly owners: Map<Page, string>;
+  /** Pages that were moved back to RAM, in order. */
+  readonly movedBack: Page[];
+  spawn(comm?: string): Process;
+  freePages(): number;
+}
+
+/** @param nodes bytes of memory of each */
+export function mirrorMachine(
+  tunables: Partial<Tunables> = {},
+  nodes: readonly number[] = [32 * MiB],
+): MirrorMachine {
+  const kernel = createKernel();
+  const memory = bootMemory(kernel, {
+    nodes: nodes.map((bytes, id) => ({
+      id: nodeId(id),
+      memory: [{ start: physAddr(id * SECTION), end: physAddr(id * SECTION + bytes) }],
+      cpus: [id],
+    })),
+    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
+    physicalBits: 33,
+    maxPages: (nodes.length * SECTION) / PAGE,
+    reserved: [],
+  });
+  const owners = new Map<Page, string>();
+  const movedBack: Page[] = [];
+  const devices = {
+    ...noDevicePages,
+    pgmapOwner: (page: Page) => owners.get(page),
+    migrateToRam: (fault: FaultContext, page: Page) => migrateToRam(movedBack, fault, page),
+  };
+  const vm = new Vm(memory, { devices, tunables: { transparentHugepage: "never", ...tunables } });
+  return {
+    kernel,
+    memory,
+    vm,
+    owners,
+    movedBack,
+    spawn(comm = "test") {
+      const mm = allocMm(vm, nodeId(0));
+      if (!mm) throw new Error("the test machine is full");
+      return vm.processes.add(comm, mm, undefined);
+    },
+    freePages: () =>
+      [...allZones(memory)].reduce(
+        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
+        0,
+      ),
+  };
+}
+
+/** What a driver does for a page that the cpu has touched: all who mirror it are told, and the entry maps RAM. */
+function* migrateToRam(movedBack: Page[], { vma, address, entry }: FaultContext, page: Page): Sleeps<number> {
+  const { mm } = vma;
+  const { pageTable } = mm;
+  const had = pageTable.flags(entry);
+  const end = (address + PAGE) as VirtAddr;
+  const range = { mm, start: address, end, event: MmuNotifyEvent.Migrate };
+  yield* invalidateRangeStart(range);
+  if (pageTable.value(entry) === page && pageTable.flags(entry) === had) {
+    pageTable.set(entry, page, Pte.present | Pte.write | Pte.accessed | Pte.dirty);
+    movedBack.push(page);
+  }
+  yield* invalidateRangeEnd(range);
+  return 0;
+}
+
+export function mmOf({ mm, pid }: Process): MmStruct {
+  if (!mm) throw new Error(`process ${pid} has exited`);
+  return mm;
+}
+
+/** The address of the n-th page of where the memory is. */
+export function at(page: number): VirtAddr {
+  return virtAddr(BASE + page * PAGE);
+}
+
+/** Maps private anonymous memory, from a page on. */
+export function mapPages(process: Process, first: number, count: number, prot: number = RW): void {
+  const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.NORESERVE;
+  run(mmap(mmOf(process), { address: at(first), length: count * PAGE, prot, flags }));
+}
+
+/** Maps a device's file, whose driver fills the mapping. */
+export function mapDevice(process: Process, first: number, count: number, fill: (vma: Vma) => void): void {
+  const file: FileObject = {
+    path: "/dev/registers",
+    inode: 1,
+    device: { major: 1, minor: 1 },
+    writable: true,
+    mapping: undefined,
+    vmOps: {},
+    mmap: fill,
+  };
+  const flags = MapFlag.SHARED | MapFlag.FIXED;
+  run(mmap(mmOf(process), { address: at(first), length: count * PAGE, prot: RW, flags, file }));
+}
+
+/** Writes a byte to the beginning of a page. */
+export function write(process: Process, page: number, byte: number): void {
+  const signal = run(writeUser(process, at(page), Uint8Array.of(byte)));
+  if (signal) throw new Error(`page ${page} can't be written: ${signal.reason}`);
+}
+
+export function read(process: Process, page: number): number {
+  const into = new Uint8Array(1);
+  const signal = run(readUser(process, at(page), into));
+  if (signal) throw new Error(`page ${page} can't be read: ${signal.reason}`);
+  return into[0] as number;
+}
+
+/** The entry for a page, as [value, flags]. */
+export function entryOf(process: Process, page: number): [value: Page, flags: number] {
+  const { pageTable } = mmOf(process);
+  const entry = pageTable.find(at(page));
+  return entry < 0 ? [0 as Page, 0] : [pageTable.value(entry) as Page, pageTable.flags(entry)];
+}
+
+/** Changes the flags of an entry, as a case needs them. */
+export function setEntryFlags(process: Process, page: number, flags: number): void {
+  const { pageTable } = mmOf(process);
+  pageTable.setFlags(pageTable.find(at(page)), flags);
+}
+
+/** Maps two pages, of which the first is on its way elsewhere until what this gives is called. */
+export function withMovingPage({ vm }: MirrorMachine, process: Process): () => void {
+  const { memmap } = vm;
+  mapPages(process, 0, 2);
+  write(process, 0, 3);
+  const [page] = entryOf(process, 0);
+  memmap.getPage(page);
+  run(lockPage(memmap, page));
+  if (!run(tryToMigrate(vm, page))) throw new Error("the page stays mapped");
+  return () => {
+    run(removeMigrationPtes(vm, page, page));
+    unlockPage(memmap, page);
+    memmap.putPage(page);
+  };
+}
+
+/** A notifier of pages, which notes the sequence and does nothing else. */
+export function listener(mm: MmStruct, first: number, count: number): MmuIntervalNotifier {
+  const notifier = new MmuIntervalNotifier(
+    {
+      *invalidate(self, _range, sequence) {
+        mmuIntervalSetSeq(self, sequence);
+        return true;
+      },
+    },
+    undefined,
+  );
+  run(mmuIntervalNotifierInsert(notifier, mm, at(first), count * PAGE));
+  return notifier;
+}
+
+export interface LookOptions {
+  readonly defaultFlags?: number;
+  readonly pfnFlagsMask?: number;
+  readonly devPrivateOwner?: string;
+  /** What single pages ask for, by page of the range. */
+  readonly requests?: Readonly<Record<number, number>>;
+}
+
+/** A range of pages that has just been begun. */
+export function rangeOf(process: Process, first: number, count: number, options: LookOptions = {}): HmmRange {
+  const notifier = listener(mmOf(process), first, count);
+  const hmmPfns = allocHmmPfns(count);
+  for (const [page, flags] of Object.entries(options.requests ?? {})) hmmPfns[Number(page) * 2 + 1] = flags;
+  return {
+    notifier,
+    notifierSeq: run(mmuIntervalReadBegin(notifier)),
+    start: at(first),
+    end: at(first + count),
+    hmmPfns,
+    defaultFlags: options.defaultFlags ?? 0,
+    pfnFlagsMask: options.pfnFlagsMask ?? 0,
+    devPrivateOwner: options.devPrivateOwner,
+  };
+}
+
+/** Looks at a range under the mmap lock, once. */
+export function* lookOnce(mm: MmStruct, range: HmmRange): Sleeps<HmmRangeResult> {
+  yield* mm.mmapLock.downRead();
+  try {
+    return yield* hmmRangeFault(range);
+  } finally {
+    mm.mmapLock.upRead();
+  }
+}
+
+/** The same as often as it is busy. */
+export function* look(mm: MmStruct, range: HmmRange): Sleeps<void> {
+  while ((yield* lookOnce(mm, range)) === "busy")
+    range.notifierSeq = yield* mmuIntervalReadBegin(range.notifier);
+}
+
+/** What a device may do with each page: `rw`, `r`, `-` where nothing is, `error`; `rw9` for one of a mapping of order 9. */
+export function answersOf({ hmmPfns }: HmmRange): string[] {
+  return Array.from({ length: hmmPfns.length / 2 }, (_, i) => {
+    const flags = hmmPfnFlags(hmmPfns, i);
+    if ((flags & HmmPfn.error) !== 0) return "error";
+    if ((flags & HmmPfn.valid) === 0) return "-";
+    const order = hmmPfnToMapOrder(hmmPfns, i);
+    return `r${(flags & HmmPfn.write) !== 0 ? "w" : ""}${order === 0 ? "" : order}`;
+  });
+}
+
+export function pagesOf({ hmmPfns }: HmmRange): Page[] {
+  return Array.from({ length: hmmPfns.length / 2 }, (_, i) => hmmPfnToPage(hmmPfns, i));
+}
+
+/** What a device may do with each page of a range. */
+export function answers(process: Process, first: number, count: number, options: LookOptions = {}): string[] {
+  const range = rangeOf(process, first, count, options);
+  run(look(mmOf(process), range));
+  return answersOf(range);
+}
+
+/** The errno that something fails with, as the kernel lets it; "success" when it doesn't. */
+export function errnoOf(what: () => unknown): string {
+  try {
+    what();
+  } catch (error) {
+    if (error instanceof KernelError) return error.errno;
+    throw error;
+  }
+  return "success";
+}
