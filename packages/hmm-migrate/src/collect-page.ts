@@ -1,0 +1,78 @@
+// One page that is not as nearly all are: shared, of a file, locked in memory, or held by somebody. Whatever is in its
+// way, the page stays as it was, and its entry says why. Kernel counterpart: the second half of the loop of
+// migrate_vma_collect_pmd() in mm/migrate_device.c.
+import type { Page } from "@hetmem/kernel";
+import {
+  CARRIED_BITS,
+  EntryKind,
+  entryKind,
+  MAPPING_ANON,
+  munlockVmaPage,
+  pageRemoveRmap,
+  pageTryShareAnonRmap,
+  Pte,
+  removeMigrationPte,
+  setPageDirty,
+  trylockPage,
+  unlockPage,
+} from "@hetmem/mm";
+import { PageFlag } from "@hetmem/page";
+import { type Collector, migrationKind } from "./collect.ts";
+import { DeviceKind } from "./device-kinds.ts";
+import { Found, MigratePfn } from "./migrate-pfn.ts";
+import { MigrateSkip } from "./migrate-skip.ts";
+
+/** Takes a page away from its entry, if that can be. @param at where its source entry begins */
+export function collectPage(collector: Collector, entry: number, page: Page, at: number): void {
+  const { vma, vm } = collector;
+  const { memmap } = vm;
+  const { pageTable } = vma.mm;
+  const obstacle = inTheWay(collector, page);
+  if (obstacle !== MigrateSkip.none) return collector.skip(at, obstacle, page);
+  const flags = pageTable.flags(entry);
+  memmap.getPage(page);
+  trylockPage(memmap, page);
+  const exclusive = isAnon(collector, page) && memmap.test(page, PageFlag.anonExclusive);
+  if (exclusive && !pageTryShareAnonRmap(vm, page)) return giveUp(collector, page, at, MigrateSkip.pinned);
+  if ((flags & (Pte.present | Pte.dirty)) === (Pte.present | Pte.dirty)) setPageDirty(vm, page);
+  const writes = (flags & Pte.present) !== 0 ? (flags & Pte.write) !== 0 : isWritablePrivate(flags);
+  pageTable.set(entry, page, migrationKind(writes, exclusive) | (flags & CARRIED_BITS));
+  pageRemoveRmap(vm, page);
+  munlockVmaPage(page, vma);
+  memmap.putPage(page);
+  if (collector.kinds.of(page) === DeviceKind.none) {
+    if (!vm.lru.isolate(page)) {
+      removeMigrationPte(vma, pageTable.addressOf(entry), entry, page);
+      return giveUp(collector, page, at, MigrateSkip.notOnLru);
+    }
+    // The isolation holds the page from now on.
+    memmap.putPage(page);
+  }
+  const alone = memmap.mapcount(page) === 0 ? Found.alone : 0;
+  collector.taken(at, page, alone | (writes ? MigratePfn.write : 0));
+}
+
+function inTheWay({ vm: { memmap } }: Collector, page: Page): MigrateSkip {
+  const state = memmap.flags(page);
+  if ((state & (PageFlag.head | PageFlag.tail)) !== 0) return MigrateSkip.huge;
+  if (memmap.mapping(page) === 0) return MigrateSkip.noMapping;
+  if ((state & PageFlag.locked) !== 0) return MigrateSkip.locked;
+  // The kernel finds out when it is too late, and stops. @see the BUG_ON in migrate_folio_extra()
+  return (state & PageFlag.writeback) !== 0 ? MigrateSkip.writeback : MigrateSkip.none;
+}
+
+/** The page is mapped as it was. */
+function giveUp(collector: Collector, page: Page, at: number, reason: MigrateSkip): void {
+  const { memmap } = collector.vm;
+  unlockPage(memmap, page);
+  memmap.putPage(page);
+  collector.skip(at, reason, page);
+}
+
+function isAnon({ vm: { memmap } }: Collector, page: Page): boolean {
+  return (memmap.mapping(page) & MAPPING_ANON) !== 0;
+}
+
+function isWritablePrivate(flags: number): boolean {
+  return entryKind(flags) === EntryKind.devicePrivateWrite;
+}

@@ -1,0 +1,145 @@
+// The step behind the driver's copying: each page that it offers takes over what the old one was: whose it is, its flags,
+// its place in its file, its charge. Holes are filled. What can't be done leaves the old page as it is. Kernel
+// counterpart: __migrate_device_pages() in mm/migrate_device.c.
+import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  MAPPING_ANON,
+  migrateAnonymousNoCopy,
+  migratePageNoCopy,
+  MmuNotifyEvent,
+  type MmuNotifierRange,
+  type Vm,
+} from "@hetmem/mm";
+import { describePage, type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
+import { DeviceKind, DeviceKinds } from "./device-kinds.ts";
+import { fillHole, fillHoleSleeping, MUST_SLEEP } from "./fill-hole.ts";
+import { MigratePfn } from "./migrate-pfn.ts";
+import { MigrateSkip } from "./migrate-skip.ts";
+import { addressOf, inRuns, leave, type PageSet } from "./page-set.ts";
+
+/** What the last user of a device's page may have left on it: nobody strips those as the allocator does. */
+const STALE =
+  PageFlag.referenced |
+  PageFlag.uptodate |
+  PageFlag.active |
+  PageFlag.workingset |
+  PageFlag.dirty |
+  PageFlag.reclaim |
+  PageFlag.young |
+  PageFlag.idle |
+  PageFlag.swapbacked;
+
+/** @throws KernelBug for a destination that isn't locked */
+export function* movePages(set: PageSet): Sleeps<void> {
+  const mover = new PageMover(set);
+  yield* inRuns(
+    set.npages,
+    (from) => mover.run(from),
+    (i) => mover.fill(i),
+  );
+  yield* mover.end();
+}
+
+class PageMover {
+  private readonly set: PageSet;
+  private readonly vm: Vm;
+  private readonly memmap: MemMap;
+  private readonly faultPage: Page;
+  private readonly from: DeviceKinds;
+  private readonly to: DeviceKinds;
+  /** What is announced as soon as there is a hole to fill: from there to the end. */
+  private range: MmuNotifierRange | undefined = undefined;
+
+  constructor(set: PageSet) {
+    this.set = set;
+    this.vm = set.vm;
+    this.memmap = set.vm.memmap;
+    this.faultPage = set.faultPage;
+    this.from = new DeviceKinds(set.vm);
+    this.to = new DeviceKinds(set.vm);
+  }
+
+  /** @returns the first hole from `from` on that has to be announced or slept for */
+  run(from: number): number {
+    const { vm, memmap, faultPage } = this;
+    const { src, dst, npages } = this.set;
+    // What the last pages said of where they are, and what that means.
+    let fromWord = 0;
+    let references = 0;
+    let toWord = 0;
+    let goesThere = false;
+    for (let i = from; i < npages; i++) {
+      const at = i << 1;
+      if (((src[at | 1] as number) & MigratePfn.migrate) === 0) continue;
+      const page = src[at] as Page;
+      const to = dst[at] as Page;
+      if (page !== NULL_PAGE && to !== NULL_PAGE && page !== faultPage) {
+        if (memmap.pagemap(page) !== fromWord) {
+          fromWord = memmap.pagemap(page);
+          references = this.from.referencesOf(page);
+        }
+        if (memmap.pagemap(to) !== toWord) {
+          toWord = memmap.pagemap(to);
+          goesThere = this.to.of(to) !== DeviceKind.fixed;
+        }
+        if (goesThere && migrateAnonymousNoCopy(vm, page, to, references)) continue;
+      }
+      if (!this.other(i, page, to)) return i;
+    }
+    return npages;
+  }
+
+  *fill(i: number): Sleeps<void> {
+    const { set } = this;
+    const { vma } = set;
+    if (!vma) throw new KernelBug("only pages that have been found are moved without a mapping");
+    if (!this.range) {
+      const { end, pgmapOwner: owner } = set;
+      this.range = { mm: vma.mm, start: addressOf(set, i), end, event: MmuNotifyEvent.Migrate, owner };
+      yield* invalidateRangeStart(this.range);
+    }
+    const reason = yield* fillHoleSleeping(set, i, this.to.of(set.dst[i << 1] as Page));
+    if (reason !== MigrateSkip.none) leave(set, i, reason);
+  }
+
+  *end(): Sleeps<void> {
+    if (this.range) yield* invalidateRangeEnd(this.range);
+  }
+
+  /** @returns false for a hole that has to be announced or slept for */
+  private other(i: number, page: Page, to: Page): boolean {
+    const { set } = this;
+    let reason: MigrateSkip | typeof MUST_SLEEP = MigrateSkip.noDestination;
+    if (to !== NULL_PAGE) {
+      const kind = this.expectLocked(to);
+      if (page !== NULL_PAGE) reason = this.move(page, to, kind);
+      else reason = this.range === undefined ? MUST_SLEEP : fillHole(set, i, kind);
+    }
+    if (reason === MUST_SLEEP) return false;
+    if (reason !== MigrateSkip.none) leave(set, i, reason);
+    return true;
+  }
+
+  /** @returns why the page stays what it is */
+  private move(page: Page, to: Page, kind: DeviceKind): MigrateSkip {
+    const { vm, memmap } = this;
+    if (kind !== DeviceKind.none) {
+      if (kind === DeviceKind.fixed) return MigrateSkip.badDestination;
+      if ((memmap.mapping(page) & MAPPING_ANON) === 0) return MigrateSkip.file;
+      if (memmap.test(page, PageFlag.swapcache)) return MigrateSkip.swapCache;
+      memmap.clear(to, STALE);
+    }
+    const held = this.from.referencesOf(page) - 1;
+    const extra = page === this.faultPage ? held + 1 : held;
+    return migratePageNoCopy(vm, page, to, extra) ? MigrateSkip.none : MigrateSkip.referenced;
+  }
+
+  private expectLocked(page: Page): DeviceKind {
+    const { memmap } = this;
+    if (!memmap.test(page, PageFlag.locked))
+      throw new KernelBug(`the destination of a migration isn't locked: ${describePage(memmap, page)}`);
+    return this.to.of(page);
+  }
+}

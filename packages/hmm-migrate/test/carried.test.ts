@@ -1,0 +1,96 @@
+import { run } from "@hetmem/kernel";
+import {
+  ClearRefs,
+  clearRefs,
+  EntryKind,
+  entryKind,
+  forkProcess,
+  exitProcess,
+  mprotect,
+  Prot,
+  Pte,
+} from "@hetmem/mm";
+import { PageFlag } from "@hetmem/page";
+import { expect, test } from "vitest";
+import { BASE, entryAt, mmOf, PAGE, pageAt, read, write } from "./migrate-machine.ts";
+import { createMemory } from "./situations.ts";
+
+test("soft-dirty goes along to the device and back, and so does its absence", () => {
+  const { machine, device, process } = createMemory(2);
+  write(process, 0, 1);
+  write(process, 1, 2);
+  run(clearRefs(mmOf(process), ClearRefs.softDirty));
+  write(process, 1, 3);
+  const soft = (n: number): boolean => (entryAt(process, n).flags & Pte.softDirty) !== 0;
+  expect([soft(0), soft(1)]).toEqual([false, true]);
+  run(device.migrateTo(mmOf(process), BASE, 2));
+  expect([soft(0), soft(1)]).toEqual([false, true]);
+  run(device.migrateBack(mmOf(process), BASE, 2));
+  expect([soft(0), soft(1)]).toEqual([false, true]);
+  machine.check();
+});
+
+test("that a page was written is known of the device's page, and of the one that takes its place", () => {
+  const { machine, device, process } = createMemory(1);
+  write(process, 0, 1);
+  const dirty = (): boolean => machine.memmap.test(entryAt(process, 0).value as never, PageFlag.dirty);
+  expect(dirty()).toBe(false);
+  run(device.migrateTo(mmOf(process), BASE, 1));
+  expect(dirty()).toBe(true);
+  run(device.migrateBack(mmOf(process), BASE, 1));
+  expect(dirty()).toBe(true);
+});
+
+test("the cpu's note that it used a page is kept when the page stays in RAM", () => {
+  const { machine, device, process } = createMemory(1, { devicePages: 0 });
+  write(process, 0, 1);
+  const before = entryAt(process, 0);
+  expect(run(device.migrateTo(mmOf(process), BASE, 1))).toBe(0);
+  expect(entryAt(process, 0)).toEqual(before);
+  machine.check();
+});
+
+test("a page that was one process's alone is so on the device and after, and one that was shared isn't", () => {
+  const { machine, device, process } = createMemory(2);
+  write(process, 0, 1);
+  write(process, 1, 2);
+  const child = run(forkProcess(process));
+  write(process, 0, 5);
+  const alone = (n: number): boolean =>
+    machine.memmap.test(entryAt(process, n).value as never, PageFlag.anonExclusive);
+  expect([alone(0), alone(1)]).toEqual([true, false]);
+  run(device.migrateTo(mmOf(process), BASE, 2));
+  expect([alone(0), alone(1)]).toEqual([true, false]);
+  expect(entryKind(entryAt(process, 1).flags)).toBe(EntryKind.devicePrivateRead);
+  expect(entryAt(child, 1).value).toBe(entryAt(process, 1).value);
+  machine.check();
+  expect([read(process, 0), read(child, 0), read(process, 1), read(child, 1)]).toEqual([5, 1, 2, 2]);
+  expect([alone(0), alone(1)]).toEqual([true, false]);
+  run(exitProcess(child));
+  machine.check();
+});
+
+test("a page that its mapping doesn't allow to be reached comes back out of reach", () => {
+  const { machine, device, process } = createMemory(1);
+  write(process, 0, 4);
+  run(device.migrateTo(mmOf(process), BASE, 1));
+  run(mprotect(mmOf(process), BASE, PAGE, Prot.NONE));
+  expect(run(device.migrateBack(mmOf(process), BASE, 1))).toBe(1);
+  expect(entryAt(process, 0).flags & Pte.protnone).not.toBe(0);
+  run(mprotect(mmOf(process), BASE, PAGE, Prot.READ));
+  expect(read(process, 0)).toBe(4);
+  machine.check();
+});
+
+test("the next user of a device's page finds nothing of the last one's", () => {
+  const { machine, device, process } = createMemory(2, { devicePages: 1 });
+  write(process, 0, 9);
+  run(device.migrateTo(mmOf(process), BASE, 1));
+  const page = entryAt(process, 0).value as never;
+  machine.memmap.set(page, PageFlag.referenced);
+  expect(read(process, 0)).toBe(9);
+  expect(run(device.migrateTo(mmOf(process), pageAt(1), 1))).toBe(1);
+  expect(entryAt(process, 1).value).toBe(page);
+  expect(machine.memmap.test(page, PageFlag.referenced)).toBe(false);
+  expect(read(process, 1)).toBe(0);
+});

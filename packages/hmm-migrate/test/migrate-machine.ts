@@ -1,0 +1,358 @@
+// A small machine for tests of migration: a node with RAM, a device with memory of its own and the smallest driver that
+// can use it, and processes. What a case changes of the driver, it overrides.
+import {
+  alignUp,
+  assertInvariants,
+  createKernel,
+  type Kernel,
+  MiB,
+  nodeId,
+  type Page,
+  type Pfn,
+  physAddr,
+  run,
+  type Sleeps,
+  type VirtAddr,
+  virtAddr,
+} from "@hetmem/kernel";
+import {
+  DevPagemap,
+  MemoryType,
+  type PagemapPolicies,
+  Pagemaps,
+  quickPagemapInvariants,
+  zoneDevicePageInit,
+} from "@hetmem/memremap";
+import {
+  allocMm,
+  type FaultContext,
+  MapFlag,
+  mmap,
+  type MmStruct,
+  type PageCharging,
+  type Process,
+  Prot,
+  readUser,
+  Vm,
+  VmFault,
+  vmInvariants,
+  writeUser,
+} from "@hetmem/mm";
+import type { MemMap } from "@hetmem/page";
+import { createIomem, type ResourceTree } from "@hetmem/resource";
+import {
+  allZones,
+  anyOrderPlacement,
+  bootMemory,
+  GFP_HIGHUSER_MOVABLE,
+  type Memory,
+  MemoryHotplug,
+} from "@hetmem/zone";
+import { LATER } from "../../memremap/test/device-machine.ts";
+import {
+  connectPagemaps,
+  createMigrateVma,
+  migrateDeviceFinalize,
+  migrateDevicePages,
+  migrateDeviceRange,
+  createMigratePfns,
+  migratePfnToPage,
+  migrates,
+  type MigrateVma,
+  migrateVmaFinalize,
+  migrateVmaPages,
+  MigrateVmaSelect,
+  migrateVmaSetup,
+  PagemapPages,
+  setMigrateDst,
+} from "../src/index.ts";
+
+export const PAGE = 4096;
+export const BASE: VirtAddr = virtAddr(0x7f00_0000_0000);
+const PHYSICAL_BITS = 36;
+const SECTION = 128 * MiB;
+
+export interface MigrateMachineOptions {
+  /** Bytes of RAM. */
+  readonly ram?: number;
+  readonly policies?: PagemapPolicies;
+  /** Who is charged, given the memory. */
+  readonly charging?: (memory: Memory) => PageCharging;
+}
+
+export interface MigrateMachine {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly memmap: MemMap;
+  readonly iomem: ResourceTree;
+  readonly pagemaps: Pagemaps;
+  readonly vm: Vm;
+  /** A process with `pages` of private anonymous memory at BASE. */
+  spawn(pages?: number): Process;
+  freePages(): number;
+  check(): void;
+}
+
+export function migrateMachine(options: MigrateMachineOptions = {}): MigrateMachine {
+  const { ram = 16 * MiB, policies = LATER, charging } = options;
+  const kernel = createKernel();
+  const memory = bootMemory(kernel, {
+    nodes: [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(ram) }], cpus: [0] }],
+    distances: [[10]],
+    physicalBits: PHYSICAL_BITS,
+    maxPages: (alignUp(ram, SECTION) + 2 * SECTION) / PAGE,
+    reserved: [],
+  });
+  const iomem = createIomem(PHYSICAL_BITS);
+  const hotplug = new MemoryHotplug({
+    memory,
+    iomem,
+    placement: () => anyOrderPlacement,
+    blockSize: SECTION,
+    addressableEnd: 2 ** PHYSICAL_BITS,
+    memmapOnMemory: false,
+    autoOnline: "offline",
+  });
+  const pagemaps = new Pagemaps({ hotplug, physicalBits: PHYSICAL_BITS, policies });
+  const vm = new Vm(memory, {
+    devices: new PagemapPages(pagemaps),
+    ...(charging && { charging: charging(memory) }),
+  });
+  connectPagemaps(vm, pagemaps);
+  return {
+    kernel,
+    memory,
+    memmap: memory.memmap,
+    iomem,
+    pagemaps,
+    vm,
+    spawn: (pages = 8) => spawn(vm, pages),
+    freePages: () =>
+      [...allZones(memory)].reduce(
+        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
+        0,
+      ),
+    check() {
+      assertInvariants(vm, vmInvariants);
+      assertInvariants(pagemaps, quickPagemapInvariants);
+    },
+  };
+}
+
+export interface TestDeviceOptions {
+  readonly type?: MemoryType;
+  /** Pages that the driver hands out. */
+  readonly pages?: number;
+  /** First byte: 32 GiB when absent. */
+  readonly start?: number;
+}
+
+/** A device with memory and the driver of it. */
+export class TestDevice {
+  readonly machine: MigrateMachine;
+  readonly pagemap: DevPagemap;
+  readonly kind: MemoryType;
+  /** Idle pages, and how often each came back. */
+  readonly idle: Page[] = [];
+  readonly freed = new Map<Page, number>();
+  /** Every touch by a cpu that the driver was asked about. */
+  faults = 0;
+  /** What the driver does about a touch. */
+  onFault: (fault: FaultContext, page: Page) => Sleeps<VmFault> = (fault, page) => this.moveBack(fault, page);
+  /** Told of bad memory. */
+  readonly bad: Pfn[] = [];
+  /** Steps at which a driver sleeps: none unless a case says so. */
+  pause: () => Sleeps<void> = function* () {};
+
+  constructor(machine: MigrateMachine, options: TestDeviceOptions = {}) {
+    const { type = MemoryType.DevicePrivate, pages = 64, start = 32 * 1024 * MiB } = options;
+    this.machine = machine;
+    this.kind = type;
+    this.pagemap = new DevPagemap({
+      type,
+      name: "gpu0",
+      ranges: [{ start, size: 2 * MiB }],
+      owner: this,
+      ops: {
+        pageFree: (page) => this.takeBack(page),
+        migrateToRam: (fault, page) => this.asked(fault as FaultContext, page),
+        memoryFailure: (_pagemap, frame) => this.failed(frame),
+      },
+    });
+    run(machine.pagemaps.memremapPages(this.pagemap, nodeId(0)));
+    for (let i = pages - 1; i >= 0; i--) this.idle.push(this.page(i));
+  }
+
+  page(n: number): Page {
+    return this.machine.memmap.pfnToPage((this.pagemap.firstPfn(0) + n) as Pfn);
+  }
+
+  /** Selection of this device's pages. */
+  get select(): number {
+    return this.kind === MemoryType.DevicePrivate
+      ? MigrateVmaSelect.devicePrivate
+      : MigrateVmaSelect.deviceCoherent;
+  }
+
+  /** A page of the device, locked and with a reference; undefined when it is full. */
+  alloc(): Page | undefined {
+    const page = this.idle.pop();
+    if (page === undefined) return undefined;
+    zoneDevicePageInit(this.machine.pagemaps, page);
+    return page;
+  }
+
+  /** @returns pages that are on the device now and weren't */
+  *migrateTo(mm: MmStruct, start: VirtAddr, pages: number): Sleeps<number> {
+    yield* mm.mmapLock.downRead();
+    try {
+      const vma = mm.vmas.at(start);
+      if (!vma) return 0;
+      const end = Math.min(vma.end, start + pages * PAGE) as VirtAddr;
+      const args = createMigrateVma({ vma, start, end, pgmapOwner: this, flags: MigrateVmaSelect.system });
+      yield* migrateVmaSetup(args);
+      yield* this.pause();
+      this.copyOver(args, () => this.alloc());
+      yield* migrateVmaPages(args);
+      yield* this.pause();
+      const moved = count(args.src, args.npages);
+      yield* migrateVmaFinalize(args);
+      return moved;
+    } finally {
+      mm.mmapLock.upRead();
+    }
+  }
+
+  /** The same back to RAM. The mmap lock is held. @returns pages that moved */
+  *moveRange(
+    request: Pick<MigrateVma, "vma" | "start" | "end"> & { readonly faultPage?: Page },
+  ): Sleeps<number> {
+    const args = createMigrateVma({ ...request, pgmapOwner: this, flags: this.select });
+    yield* migrateVmaSetup(args);
+    yield* this.pause();
+    this.copyOver(args, () => this.allocRam());
+    yield* migrateVmaPages(args);
+    yield* this.pause();
+    const moved = count(args.src, args.npages);
+    yield* migrateVmaFinalize(args);
+    return moved;
+  }
+
+  *migrateBack(mm: MmStruct, start: VirtAddr, pages: number): Sleeps<number> {
+    yield* mm.mmapLock.downRead();
+    try {
+      const vma = mm.vmas.at(start);
+      if (!vma) return 0;
+      const end = Math.min(vma.end, start + pages * PAGE) as VirtAddr;
+      return yield* this.moveRange({ vma, start, end });
+    } finally {
+      mm.mmapLock.upRead();
+    }
+  }
+
+  /** What migrateToRam() does unless a case says otherwise. */
+  *moveBack(fault: FaultContext, page: Page): Sleeps<VmFault> {
+    const { vma, address } = fault;
+    const end = (address + PAGE) as VirtAddr;
+    yield* this.moveRange({ vma, start: address, end, faultPage: page });
+    return 0;
+  }
+
+  /** Empties the device, wherever its pages are mapped. @returns pages that moved */
+  *evict(first = 0, pages = 64): Sleeps<number> {
+    const { vm } = this.machine;
+    const [src, dst] = [createMigratePfns(pages), createMigratePfns(pages)];
+    yield* migrateDeviceRange(vm, src, (this.pagemap.firstPfn(0) + first) as Pfn, pages);
+    yield* this.pause();
+    this.copyOver({ src, dst, npages: pages }, () => this.allocRam());
+    yield* migrateDevicePages(vm, src, dst, pages);
+    yield* this.pause();
+    const moved = count(src, pages);
+    yield* migrateDeviceFinalize(vm, src, dst, pages);
+    return moved;
+  }
+
+  allocRam(): Page | undefined {
+    const { memory, memmap } = this.machine;
+    const page = memory.allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, nodeId(0));
+    if (page === 0) return undefined;
+    memmap.set(page, 1);
+    return page;
+  }
+
+  copyOver(
+    { src, dst, npages }: Pick<MigrateVma, "src" | "dst" | "npages">,
+    alloc: () => Page | undefined,
+  ): void {
+    const { contents } = this.machine.memmap;
+    for (let i = 0; i < npages; i++) {
+      if (!migrates(src, i)) continue;
+      const to = alloc();
+      if (to === undefined) continue;
+      const from = migratePfnToPage(src, i);
+      if (from === 0) contents.clear(to);
+      else contents.copy(to, from);
+      setMigrateDst(dst, i, to);
+    }
+  }
+
+  private takeBack(page: Page): void {
+    this.freed.set(page, (this.freed.get(page) ?? 0) + 1);
+    this.idle.push(page);
+  }
+
+  private *asked(fault: FaultContext, page: Page): Sleeps<VmFault> {
+    this.faults++;
+    return yield* this.onFault(fault, page);
+  }
+
+  private *failed(frame: Pfn): Sleeps<void> {
+    this.bad.push(frame);
+  }
+}
+
+export function count(src: Int32Array, npages: number): number {
+  let moved = 0;
+  for (let i = 0; i < npages; i++) if (migrates(src, i)) moved++;
+  return moved;
+}
+
+/** A driver whose device is dead. */
+export function* dead(): Sleeps<VmFault> {
+  return VmFault.SIGBUS;
+}
+
+export function mmOf({ mm, pid }: Process): MmStruct {
+  if (!mm) throw new Error(`process ${pid} has exited`);
+  return mm;
+}
+
+export function pageAt(n: number): VirtAddr {
+  return (BASE + n * PAGE) as VirtAddr;
+}
+
+/** The entry of the n-th page behind BASE. */
+export function entryAt(process: Process, n: number): { readonly value: number; readonly flags: number } {
+  const { pageTable } = mmOf(process);
+  const entry = pageTable.find(pageAt(n));
+  return { value: pageTable.value(entry), flags: pageTable.flags(entry) };
+}
+
+export function write(process: Process, n: number, byte: number): void {
+  run(writeUser(process, pageAt(n), Uint8Array.of(byte)));
+}
+
+export function read(process: Process, n: number): number {
+  const into = new Uint8Array(1);
+  run(readUser(process, pageAt(n), into));
+  return into[0] as number;
+}
+
+function spawn(vm: Vm, pages: number): Process {
+  const mm = allocMm(vm, nodeId(0));
+  if (!mm) throw new Error("the test machine is full");
+  const process = vm.processes.add("test", mm, undefined);
+  const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.NORESERVE;
+  run(mmap(mm, { address: BASE, length: pages * PAGE, prot: Prot.READ | Prot.WRITE, flags }));
+  return process;
+}
