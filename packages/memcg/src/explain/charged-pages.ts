@@ -1,0 +1,120 @@
+// One look at every page that somebody pays for: what it holds, on which node, of which device.
+import type { NodeId, Page } from "@hetmem/kernel";
+import { type AddressSpace, MAPPING_ANON, pageMapcount, ShmemInode, type Vm } from "@hetmem/mm";
+import { PageFlag } from "@hetmem/page";
+import { ZoneType } from "@hetmem/zone";
+import type { MemoryCgroup } from "../memory-cgroup.ts";
+import type { MemoryCgroups } from "../memory-cgroups.ts";
+import type { CgroupScope } from "./scope.ts";
+
+/** Pages of one kind: "anonymous memory", "page tables", a file. */
+export interface NamedPart {
+  readonly name: string;
+  readonly pages: number;
+}
+
+export interface NodePart {
+  readonly node: NodeId;
+  readonly pages: number;
+}
+
+export interface DevicePart {
+  readonly device: string;
+  readonly memory: "private" | "coherent" | "public" | "fsdax";
+  readonly pages: number;
+}
+
+export interface ChargedPages {
+  readonly pages: number;
+  readonly unmapped: number;
+  readonly byCgroup: ReadonlyMap<MemoryCgroup, number>;
+  /** The largest first. */
+  readonly holdings: readonly NamedPart[];
+  readonly nodes: readonly NodePart[];
+  readonly devices: readonly DevicePart[];
+}
+
+/**
+ * Counts the pages of a scope.
+ *
+ * @param fileNames what processes that map a file call it
+ * @param deviceName what to call the device that has a page
+ */
+export function countChargedPages(
+  memcgs: MemoryCgroups,
+  scope: CgroupScope,
+  fileNames: ReadonlyMap<AddressSpace, string>,
+  deviceName: (pfn: number) => string | undefined = () => undefined,
+): ChargedPages {
+  const { vm, ids, owners } = memcgs;
+  const { memmap } = vm;
+  const byCgroup = new Map<MemoryCgroup, number>();
+  const holdings = new Map<string, number>();
+  const nodes = new Map<NodeId, number>();
+  const devices = new Map<string, DevicePart>();
+  let pages = 0;
+  let unmapped = 0;
+  for (let at = 0; at < owners.length; at++) {
+    const id = owners[at] as number;
+    if (id === 0 || !scope.pays(id)) continue;
+    const page = at as Page;
+    pages++;
+    if (memmap.test(page, PageFlag.table) || pageMapcount(memmap, page) === 0) unmapped++;
+    add(byCgroup, ids.cgroup(id));
+    add(nodes, memmap.nodeOf(page));
+    add(holdings, holdingOf(vm, page, ids.kernel[id] === 1, fileNames));
+    if (memmap.zoneOf(page) === ZoneType.Device) addDevice(devices, vm, page, deviceName);
+  }
+  const bySize = (a: NamedPart, b: NamedPart): number => b.pages - a.pages;
+  return {
+    pages,
+    unmapped,
+    byCgroup,
+    holdings: [...holdings].map(([name, count]) => ({ name, pages: count })).sort(bySize),
+    nodes: [...nodes].map(([node, count]) => ({ node, pages: count })).sort((a, b) => a.node - b.node),
+    devices: [...devices.values()],
+  };
+}
+
+function holdingOf(
+  vm: Vm,
+  page: Page,
+  ofKernel: boolean,
+  fileNames: ReadonlyMap<AddressSpace, string>,
+): string {
+  const { memmap } = vm;
+  if (memmap.test(page, PageFlag.table)) return "page tables";
+  if (ofKernel) return "kernel stacks";
+  const mapping = vm.mappings.of(memmap, page);
+  if (mapping) return fileNames.get(mapping) ?? inodeName(mapping);
+  if ((memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) === 0) return "pages on their way";
+  return pageMapcount(memmap, page) === 0 ? "anonymous memory that nobody maps" : "anonymous memory";
+}
+
+/** A file that nobody maps has its number only. */
+function inodeName({ host }: AddressSpace): string {
+  const { number, device } = host;
+  return `${host instanceof ShmemInode ? "shared memory" : "file"} ${device.major}:${device.minor} inode ${number}`;
+}
+
+function addDevice(
+  devices: Map<string, DevicePart>,
+  vm: Vm,
+  page: Page,
+  deviceName: (pfn: number) => string | undefined,
+): void {
+  const memory = typeOf(vm, page);
+  const device = deviceName(vm.memmap.pageToPfn(page)) ?? `${memory} memory of a device`;
+  const key = `${memory} ${device}`;
+  devices.set(key, { device, memory, pages: (devices.get(key)?.pages ?? 0) + 1 });
+}
+
+function typeOf({ devices }: Vm, page: Page): DevicePart["memory"] {
+  if (devices.isPrivate(page)) return "private";
+  if (devices.isCoherent(page)) return "coherent";
+  return devices.isPublic(page) ? "public" : "fsdax";
+}
+
+function add<K>(counts: Map<K, number>, key: K): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}

@@ -1,0 +1,113 @@
+// The files memory.* of the older hierarchy, as a kernel without accounting of swap has them. Kernel counterpart:
+// mem_cgroup_legacy_files[] in mm/memcontrol.c.
+import { KernelError, kstrtoull, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
+import type { MemoryCgroup } from "../memory-cgroup.ts";
+import type { MemoryCgroups } from "../memory-cgroups.ts";
+import type { PageCounter } from "../page-counter.ts";
+import { byteLine, parseCounter } from "./counter-text.ts";
+import { forceEmpty, type LegacyWriter, resizeMax } from "./legacy-limits.ts";
+import { legacyNumaStatText, legacyStatText } from "./legacy-stat.ts";
+import type { SwappinessBelow } from "./memory-controller.ts";
+import type { MemoryFile } from "./memory-files.ts";
+
+/** By name without `memory.`. @see mem_cgroup_legacy_files[] */
+export function legacyMemoryFiles(by: LegacyWriter): Readonly<Record<string, MemoryFile>> {
+  const { memcgs } = by;
+  return {
+    failcnt: failcntFile(({ memory }) => memory),
+    force_empty: { store: (cgroup) => forceEmpty(by, cgroup) },
+    "kmem.failcnt": failcntFile(({ kmem }) => kmem),
+    "kmem.limit_in_bytes": {
+      show: ({ kmem }) => byteLine(kmem.max),
+      // It has had no effect since 58056f77502f.
+      store: (cgroup, text) => void limitIn(cgroup, text),
+    },
+    "kmem.max_usage_in_bytes": watermarkFile(({ kmem }) => kmem),
+    "kmem.usage_in_bytes": { show: ({ kmem }) => byteLine(kmem.usage) },
+    limit_in_bytes: {
+      show: ({ memory }) => byteLine(memory.max),
+      store: (cgroup, text): Sleeps<void> => resizeMax(by, cgroup, limitIn(cgroup, text)),
+    },
+    max_usage_in_bytes: watermarkFile(({ memory }) => memory),
+    numa_stat: { show: (cgroup) => legacyNumaStatText(memcgs, cgroup) },
+    oom_control: {
+      show: (cgroup) => `oom_kill_disable 0\nunder_oom 0\noom_kill ${cgroup.localEvents("oom_kill")}\n`,
+      store: (cgroup, text) => setOomControl(cgroup, kstrtoull(text)),
+    },
+    stat: { show: (cgroup) => legacyStatText(memcgs, cgroup) },
+    swappiness: {
+      show: (cgroup) => `${swappinessOf(memcgs, cgroup)}\n`,
+      store: (cgroup, text) => setSwappiness(memcgs, cgroup, kstrtoull(text)),
+    },
+    usage_in_bytes: { show: (cgroup) => byteLine(usage(memcgs, cgroup)) },
+    use_hierarchy: {
+      show: () => "1\n",
+      store(_cgroup, text) {
+        if (kstrtoull(text) !== 1)
+          throw new KernelError("EINVAL", "memory cgroups are always charged for those below them: write 1");
+      },
+    },
+  };
+}
+
+/** What a new cgroup has of the one above it; it is its own from then on. @see mem_cgroup_css_alloc() */
+export function inheritedSwappiness(memcgs: MemoryCgroups): SwappinessBelow {
+  return (parent) => swappinessOf(memcgs, parent);
+}
+
+/** @see mem_cgroup_swappiness() */
+function swappinessOf({ vm }: MemoryCgroups, { swappiness }: MemoryCgroup): number {
+  return swappiness ?? vm.tunables.swappiness;
+}
+
+/** That of the root is the machine's. @throws KernelError EINVAL @see mem_cgroup_swappiness_write() */
+function setSwappiness({ vm }: MemoryCgroups, cgroup: MemoryCgroup, value: number): void {
+  if (value > 200) throw new KernelError("EINVAL", "swappiness goes from 0 to 200");
+  if (cgroup.isRoot) vm.tunables.swappiness = value;
+  else cgroup.swappiness = value;
+}
+
+/** The root is charged for nothing: what it has is counted. @see mem_cgroup_usage() */
+function usage({ stats }: MemoryCgroups, cgroup: MemoryCgroup): number {
+  if (!cgroup.isRoot) return cgroup.memory.usage;
+  return stats.allNodes(cgroup, "nr_file_pages") + stats.allNodes(cgroup, "nr_anon_pages");
+}
+
+/** @throws KernelError EINVAL for what is no limit, and for the root @see mem_cgroup_write() */
+function limitIn({ isRoot }: MemoryCgroup, text: string): number {
+  const pages = parseCounter(text, "-1");
+  if (isRoot) throw new KernelError("EINVAL", "the root of the memory cgroups has no limit");
+  return pages;
+}
+
+/** Any write begins it anew. @see mem_cgroup_reset() */
+function failcntFile(counterOf: (cgroup: MemoryCgroup) => PageCounter): MemoryFile {
+  return {
+    show: (cgroup) => `${counterOf(cgroup).failcnt}\n`,
+    store(cgroup) {
+      counterOf(cgroup).failcnt = 0;
+    },
+  };
+}
+
+/** @see page_counter_reset_watermark() */
+function watermarkFile(counterOf: (cgroup: MemoryCgroup) => PageCounter): MemoryFile {
+  return {
+    show: (cgroup) => `${counterOf(cgroup).watermark * PAGE_SIZE}\n`,
+    store(cgroup) {
+      const counter = counterOf(cgroup);
+      counter.watermark = counter.usage;
+    },
+  };
+}
+
+/** @throws KernelError EINVAL, and EOPNOTSUPP for what isn't modelled @see mem_cgroup_oom_control_write() */
+function setOomControl({ isRoot, path }: MemoryCgroup, value: number): void {
+  if (isRoot || (value !== 0 && value !== 1))
+    throw new KernelError("EINVAL", "write 0 or 1, and not for the root");
+  if (value === 1)
+    throw new KernelError(
+      "EOPNOTSUPP",
+      `${path} can't do without the OOM killer: nobody here waits for its end`,
+    );
+}

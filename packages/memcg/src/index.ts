@@ -1,0 +1,28 @@
+export { CgroupIds } from "./cgroup-ids.ts";
+export { MEMORY_EVENTS, MemoryCgroup, type MemoryEvent } from "./memory-cgroup.ts";
+export { MemoryCgroups } from "./memory-cgroups.ts";
+export { type OverLimit, type OverMax, noRemedy, type RefusedCharge } from "./over-limit.ts";
+export { memcgInvariants } from "./invariants.ts";
+export {
+  chargeKernel,
+  chargeSocket,
+  type KernelObject,
+  unchargeKernel,
+  unchargeSocket,
+} from "./kernel-memory.ts";
+export { PAGE_COUNTER_MAX, PageCounter } from "./page-counter.ts";
+export { memoryStatText, memoryNumaStatText } from "./stat/memory-stat.ts";
+export { type CgroupStats } from "./stat/cgroup-stats.ts";
+export { CGROUP_ITEMS, type CgroupItem, NODE_ITEMS, type NodeItem } from "./stat/items.ts";
+export { CHARGE_BATCH } from "./stock.ts";
+export { inheritedSwappiness, legacyMemoryFiles } from "./files/legacy-files.ts";
+export { type LegacyWriter } from "./files/legacy-limits.ts";
+export { MemoryController, type MemoryTask, type SwappinessBelow } from "./files/memory-controller.ts";
+export { type MemoryFile, memoryFiles, type MemoryFilesOptions } from "./files/memory-files.ts";
+export { Limits, type LimitsOptions } from "./limits/limits.ts";
+export { type Attribution, attributeMemory, type CgroupPart } from "./explain/attribution.ts";
+export { type DevicePart, type NamedPart, type NodePart } from "./explain/charged-pages.ts";
+export { type MappingPart, type ProcessPart } from "./explain/mapped-pages.ts";
+export { type LimitStep, type OomCandidate, type OomKill, type OomReport } from "./explain/oom-history.ts";
+export { explainText } from "./explain/report.ts";
+export { type UnclaimedProtection } from "./limits/protection.ts";

@@ -1,0 +1,147 @@
+// What must hold of memory cgroups after every step of every task: each counter is the sum of what is charged to its cgroup
+// and those below, every page that is paid for is somebody's and on its payer's lists, and what nobody uses is paid for by
+// nobody.
+import type { Invariant, NodeId } from "@hetmem/kernel";
+import { LruList, type Lruvec } from "@hetmem/mm";
+import { describePage, type ListId } from "@hetmem/page";
+import { onlineNodes, ZoneType } from "@hetmem/zone";
+import type { MemoryCgroup } from "./memory-cgroup.ts";
+import type { MemoryCgroups } from "./memory-cgroups.ts";
+import type { NodeItem } from "./stat/items.ts";
+import { ownedPages, type OwnTally, takeTally, type Tally } from "./tally.ts";
+
+export const memcgInvariants: readonly Invariant<MemoryCgroups>[] = [
+  {
+    name: "counters are the sums of what is charged",
+    *check(cgroups) {
+      const tally = takeTally(cgroups);
+      for (const cgroup of cgroups.root.subtree()) {
+        yield* counterIs(cgroup, "memory", sumBelow(tally, cgroup, memoryOf));
+        yield* counterIs(cgroup, "swap", sumBelow(tally, cgroup, slotsOf));
+        yield* counterIs(
+          cgroup,
+          "kmem",
+          sumBelow(tally, cgroup, ({ kernelPages }) => kernelPages),
+        );
+        yield* statIs(cgroups, tally, cgroup);
+      }
+      yield* idsAgree(cgroups, tally);
+    },
+  },
+  {
+    name: "what is paid for is in use",
+    *check(cgroups) {
+      const { memmap } = cgroups.memory;
+      for (const page of ownedPages(cgroups)) {
+        const head = memmap.compoundHead(page);
+        if (memmap.zoneOf(head) !== ZoneType.Device && memmap.refcount(head) <= 0)
+          yield `${cgroups.ofPage(page)?.path} pays for ${describePage(memmap, page)}`;
+      }
+    },
+  },
+  {
+    name: "pages are on the lists of whoever pays",
+    *check(cgroups) {
+      for (const { id } of onlineNodes(cgroups.memory))
+        for (const lruvec of cgroups.vm.lru.lruvecsOfNode(id)) yield* listsOf(cgroups, lruvec);
+    },
+  },
+  {
+    name: "a removed cgroup is there as long as it pays for something",
+    *check(cgroups) {
+      for (const cgroup of cgroups.root.subtree())
+        if (!cgroup.online && cgroup.firstChild === undefined && !cgroups.ids.isInUse(cgroup.id))
+          yield `${cgroup.path} has nothing left`;
+    },
+  },
+];
+
+/** Counters that a tally has. */
+const TALLIED = [
+  "nr_anon_pages",
+  "nr_mapped",
+  "nr_file_pages",
+  "nr_shmem",
+  "nr_dirty",
+  "nr_swapcached",
+  "nr_page_table_pages",
+] as const satisfies readonly NodeItem[];
+
+/** What the root itself pays for isn't counted by its counters, but for what cgroups below it have left it. */
+function memoryOf(own: OwnTally, { isRoot }: MemoryCgroup): number {
+  return own.kernelPages + (isRoot ? 0 : own.pages + own.sockets + own.stocked);
+}
+
+function slotsOf({ slots }: OwnTally, { isRoot }: MemoryCgroup): number {
+  return isRoot ? 0 : slots;
+}
+
+function sumBelow(
+  { own }: Tally,
+  cgroup: MemoryCgroup,
+  value: (own: OwnTally, cgroup: MemoryCgroup) => number,
+): number {
+  let sum = 0;
+  for (const member of cgroup.subtree()) {
+    const tally = own.get(member);
+    if (tally) sum += value(tally, member);
+  }
+  return sum;
+}
+
+function* counterIs(
+  cgroup: MemoryCgroup,
+  name: "memory" | "swap" | "kmem",
+  pages: number,
+): Generator<string, void, void> {
+  const { usage } = cgroup[name];
+  if (usage !== pages) yield `${name} of ${cgroup.path} counts ${usage} pages, and ${pages} are charged`;
+}
+
+function* statIs(cgroups: MemoryCgroups, tally: Tally, cgroup: MemoryCgroup): Generator<string, void, void> {
+  for (const { id } of onlineNodes(cgroups.memory)) {
+    for (const item of TALLIED) {
+      const pages = sumBelow(tally, cgroup, ({ items }) => items.get(`${id} ${item}`) ?? 0);
+      yield* isCounted(cgroups, cgroup, id, item, pages);
+    }
+  }
+}
+
+function* isCounted(
+  cgroups: MemoryCgroups,
+  cgroup: MemoryCgroup,
+  node: NodeId,
+  item: NodeItem,
+  pages: number,
+): Generator<string, void, void> {
+  const counted = cgroups.stats.node(cgroup, node, item);
+  if (counted !== pages)
+    yield `${item} of ${cgroup.path} on node ${node} is ${counted}, and ${pages} pages are there`;
+}
+
+/** Ids count what carries them. */
+function* idsAgree(
+  { ids }: MemoryCgroups,
+  { pagesOf: pages, slotsOf: slots }: Tally,
+): Generator<string, void, void> {
+  for (let id = 1; id < ids.end; id++) {
+    if (ids.pages[id] !== (pages.get(id) ?? 0))
+      yield `id ${id} counts ${ids.pages[id]} pages, and ${pages.get(id) ?? 0} carry it`;
+    if (ids.slots[id] !== (slots.get(id) ?? 0))
+      yield `id ${id} counts ${ids.slots[id]} swap slots, and ${slots.get(id) ?? 0} carry it`;
+  }
+}
+
+function* listsOf({ vm }: MemoryCgroups, lruvec: Lruvec): Generator<string, void, void> {
+  const { memmap, lru } = vm;
+  for (const [name, list] of Object.entries(LruList)) {
+    let pages = 0;
+    for (const page of memmap.lists.pages((lruvec.firstList + list) as ListId)) {
+      pages += 1 << memmap.compoundOrder(page);
+      if (lru.lruvecOf(page) !== lruvec || lru.listOf(page) !== list)
+        yield `${describePage(memmap, page)} is on ${name} of lists ${lruvec.id}`;
+    }
+    const counted = lru.size(lruvec, list, ZoneType.Movable);
+    if (counted !== pages) yield `${name} of lists ${lruvec.id} holds ${pages} pages and counts ${counted}`;
+  }
+}

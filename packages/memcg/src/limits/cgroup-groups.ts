@@ -1,0 +1,149 @@
+// What mm's reclaim and OOM killer ask about cgroups, answered from the memory cgroups. Kernel counterparts:
+// mem_cgroup_iter(), mem_cgroup_get_nr_swap_pages() and mem_cgroup_get_oom_group() in mm/memcontrol.c.
+import type { NodeId } from "@hetmem/kernel";
+import type { Lruvec, MmStruct, OomGroup, Process, ReclaimGroup, ReclaimGroups } from "@hetmem/mm";
+import type { OomHistory } from "../explain/oom-history.ts";
+import type { MemoryCgroup } from "../memory-cgroup.ts";
+import type { MemoryCgroups } from "../memory-cgroups.ts";
+import { calculateProtection, type UnclaimedProtection } from "./protection.ts";
+
+/** A memory cgroup as reclaim sees it. */
+export class CgroupGroup implements ReclaimGroup {
+  readonly cgroup: MemoryCgroup;
+  private readonly memcgs: MemoryCgroups;
+
+  constructor(memcgs: MemoryCgroups, cgroup: MemoryCgroup) {
+    this.memcgs = memcgs;
+    this.cgroup = cgroup;
+  }
+
+  lruvec(node: NodeId): Lruvec | undefined {
+    return this.memcgs.lruvecs.find(this.cgroup, node);
+  }
+
+  get online(): boolean {
+    return this.cgroup.online;
+  }
+
+  get size(): number {
+    return this.cgroup.memory.usage;
+  }
+
+  get effectiveMin(): number {
+    return this.cgroup.memory.emin;
+  }
+
+  get effectiveLow(): number {
+    return this.cgroup.memory.elow;
+  }
+
+  get swapPagesLeft(): number {
+    let left = this.memcgs.vm.swap.freePages;
+    for (let at = this.cgroup; at.parent !== undefined; at = at.parent)
+      left = Math.min(left, at.swap.max - at.swap.usage);
+    return left;
+  }
+
+  get swappiness(): number {
+    return this.cgroup.swappiness ?? this.memcgs.vm.tunables.swappiness;
+  }
+}
+
+export class CgroupGroups implements ReclaimGroups {
+  private readonly memcgs: MemoryCgroups;
+  private readonly history: OomHistory;
+  private readonly unclaimed: UnclaimedProtection;
+  private readonly known = new WeakMap<MemoryCgroup, CgroupGroup>();
+
+  constructor(memcgs: MemoryCgroups, history: OomHistory, unclaimed: UnclaimedProtection) {
+    this.memcgs = memcgs;
+    this.history = history;
+    this.unclaimed = unclaimed;
+  }
+
+  /** A cgroup as reclaim sees it: always the same object. */
+  of(cgroup: MemoryCgroup): CgroupGroup {
+    const known = this.known.get(cgroup);
+    if (known) return known;
+    const group = new CgroupGroup(this.memcgs, cgroup);
+    this.known.set(cgroup, group);
+    return group;
+  }
+
+  *hierarchy(target: ReclaimGroup | undefined): Generator<ReclaimGroup, void, void> {
+    const top = cgroupOf(target) ?? this.memcgs.root;
+    const { charging } = this.memcgs;
+    let at: MemoryCgroup | undefined = top;
+    charging.pin(top, 1);
+    try {
+      while (at !== undefined) {
+        yield this.of(at);
+        const next = following(at, top);
+        if (next) charging.pin(next, 1);
+        charging.pin(at, -1);
+        at = next;
+      }
+    } finally {
+      if (at) charging.pin(at, -1);
+    }
+  }
+
+  calculateProtection(target: ReclaimGroup | undefined, group: ReclaimGroup): void {
+    const cgroup = cgroupOf(group);
+    if (cgroup) calculateProtection(cgroupOf(target), cgroup, this.unclaimed);
+  }
+
+  noteLow(group: ReclaimGroup): void {
+    cgroupOf(group)?.noteEvent("low");
+  }
+
+  pathOf({ mm }: Process): string {
+    return mm ? this.memcgs.ofMm(mm).path : this.memcgs.root.path;
+  }
+
+  noteOomKill(victim: Process, mm: MmStruct): void {
+    const cgroup = this.memcgs.ofMm(mm);
+    cgroup.noteEvent("oom_kill");
+    this.history.noteKill(victim, cgroup);
+  }
+
+  oomGroupOf({ mm }: Process, domain: ReclaimGroup | undefined): OomGroup | undefined {
+    const own = mm && this.memcgs.ofMm(mm);
+    const top = cgroupOf(domain) ?? this.memcgs.root;
+    // Somebody has moved the victim out of what is short: nobody else dies with it.
+    if (!own?.isBelowOrSame(top)) return undefined;
+    let group: MemoryCgroup | undefined;
+    for (const at of own.upwards()) {
+      if (at.oomGroup) group = at;
+      if (at === top) break;
+    }
+    return group && this.killedTogether(group);
+  }
+
+  /** Processes of a cgroup and those below it. */
+  *processesOf(cgroup: MemoryCgroup): Generator<Process, void, void> {
+    const { memcgs } = this;
+    for (const process of memcgs.vm.processes)
+      if (process.mm && memcgs.ofMm(process.mm).isBelowOrSame(cgroup)) yield process;
+  }
+
+  private killedTogether(cgroup: MemoryCgroup): OomGroup {
+    return {
+      path: cgroup.path,
+      processes: () => [...this.processesOf(cgroup)],
+      noteKill: () => cgroup.noteEvent("oom_group_kill"),
+    };
+  }
+}
+
+function cgroupOf(group: ReclaimGroup | undefined): MemoryCgroup | undefined {
+  return group instanceof CgroupGroup ? group.cgroup : undefined;
+}
+
+/** The next cgroup below `top`, parents before their children; a cgroup's own come before its siblings. */
+function following(cgroup: MemoryCgroup, top: MemoryCgroup): MemoryCgroup | undefined {
+  if (cgroup.firstChild) return cgroup.firstChild;
+  for (let at: MemoryCgroup | undefined = cgroup; at !== undefined && at !== top; at = at.parent)
+    if (at.nextSibling) return at.nextSibling;
+  return undefined;
+}

@@ -1,0 +1,103 @@
+// Nothing of a cgroup could be reclaimed: somebody of it is killed. Kernel counterparts: mem_cgroup_out_of_memory(),
+// mem_cgroup_get_max() and mem_cgroup_print_oom_meminfo() in mm/memcontrol.c.
+import { pagesToKiB, type Sleeps } from "@hetmem/kernel";
+import { type OomControl, outOfMemory, type Process } from "@hetmem/mm";
+import { PAGE_ALLOC_COSTLY_ORDER } from "@hetmem/zone";
+import type { MemoryCgroup } from "../memory-cgroup.ts";
+import type { MemoryCgroups } from "../memory-cgroups.ts";
+import { memoryStatText } from "../stat/memory-stat.ts";
+import type { OomHistory } from "../explain/oom-history.ts";
+import type { CgroupGroups } from "./cgroup-groups.ts";
+import type { Stalls } from "./stalls.ts";
+
+/** What the policies of limits work with. */
+export interface LimitTools {
+  readonly memcgs: MemoryCgroups;
+  readonly groups: CgroupGroups;
+  readonly stalls: Stalls;
+  readonly history: OomHistory;
+}
+
+/** A shortage in a cgroup. */
+export interface CgroupShortage {
+  readonly over: MemoryCgroup;
+  /** Who asks; undefined: nobody whom it would be a loss for. */
+  readonly current: Process | undefined;
+  readonly gfp: number;
+  readonly pages: number;
+}
+
+/** Pages that a cgroup and those above it may still charge. @see mem_cgroup_margin() */
+export function margin({ memory }: MemoryCgroup): number {
+  return Math.max(0, memory.max - memory.usage);
+}
+
+/**
+ * Kills somebody of a cgroup.
+ *
+ * @returns whether trying again may help @see mem_cgroup_oom()
+ */
+export function* memCgroupOom(tools: LimitTools, shortage: CgroupShortage): Sleeps<boolean> {
+  const { over, pages } = shortage;
+  // For large blocks nobody is killed: small ones will do.
+  if (pages > 1 << PAGE_ALLOC_COSTLY_ORDER) return false;
+  over.noteEvent("oom");
+  return yield* memCgroupOutOfMemory(tools, shortage);
+}
+
+/** @see mem_cgroup_out_of_memory() */
+export function* memCgroupOutOfMemory(tools: LimitTools, shortage: CgroupShortage): Sleeps<boolean> {
+  const { memcgs, groups, history } = tools;
+  const { over, current, pages } = shortage;
+  const { oomLock } = memcgs.vm.reclaim;
+  yield* oomLock.lock();
+  try {
+    // Somebody may have been killed for another's sake meanwhile, or the one who asks.
+    if (margin(over) >= pages || current?.killed === true) return true;
+    const control = controlOf(tools, shortage);
+    history.begin(over, groups.processesOf(over), control.totalPages);
+    return yield* outOfMemory(memcgs.vm, control);
+  } finally {
+    history.end();
+    oomLock.unlock();
+  }
+}
+
+function controlOf(
+  { memcgs, groups }: LimitTools,
+  { over, current, gfp, pages }: CgroupShortage,
+): OomControl {
+  return {
+    current,
+    gfp,
+    order: Math.ceil(Math.log2(pages)),
+    constraint: "CONSTRAINT_MEMCG",
+    group: groups.of(over),
+    scope: `oom_memcg=${over.path}`,
+    message: "Memory cgroup out of memory",
+    details: meminfo(memcgs, over),
+    totalPages: Math.max(1, mostPages(memcgs, over)),
+    candidates: () => groups.processesOf(over),
+  };
+}
+
+/** Pages of memory and swap that a cgroup may have. @see mem_cgroup_get_max() */
+function mostPages({ vm }: MemoryCgroups, { memory, swap }: MemoryCgroup): number {
+  return vm.tunables.swappiness === 0 ? memory.max : memory.max + Math.min(swap.max, vm.swap.totalPages);
+}
+
+/** @see mem_cgroup_print_oom_meminfo() */
+function meminfo(memcgs: MemoryCgroups, cgroup: MemoryCgroup): string[] {
+  const counters = [
+    ["memory", cgroup.memory],
+    ["swap", cgroup.swap],
+  ] as const;
+  return [
+    ...counters.map(
+      ([name, { usage, max, failcnt }]) =>
+        `${name}: usage ${pagesToKiB(usage)}kB, limit ${pagesToKiB(max)}kB, failcnt ${failcnt}`,
+    ),
+    `Memory cgroup stats for ${cgroup.path}:`,
+    ...memoryStatText(memcgs, cgroup).trimEnd().split("\n"),
+  ];
+}

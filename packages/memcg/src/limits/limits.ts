@@ -1,0 +1,83 @@
+// What is done about the limits of memory cgroups, plugged into charging and into mm: reclaim, slowing down, killing, and
+// how much is protected. Kernel counterpart: mm/memcontrol.c.
+import type { Sleeps } from "@hetmem/kernel";
+import type { MmStruct, Process } from "@hetmem/mm";
+import { OomHistory } from "../explain/oom-history.ts";
+import type { MemoryCgroup } from "../memory-cgroup.ts";
+import type { MemoryCgroups } from "../memory-cgroups.ts";
+import type { OverLimit, OverMax, RefusedCharge } from "../over-limit.ts";
+import { CgroupGroups } from "./cgroup-groups.ts";
+import type { LimitTools } from "./cgroup-oom.ts";
+import { OverHigh } from "./over-high.ts";
+import { makeRoom } from "./over-max.ts";
+import type { UnclaimedProtection } from "./protection.ts";
+import { reclaimMemory, setHigh, setMax } from "./set-limits.ts";
+import { Stalls } from "./stalls.ts";
+
+export interface LimitsOptions {
+  /** As the hierarchy is mounted; "lost" without memory_recursiveprot. */
+  readonly unclaimedProtection?: UnclaimedProtection;
+}
+
+export class Limits implements OverLimit, LimitTools {
+  readonly memcgs: MemoryCgroups;
+  readonly groups: CgroupGroups;
+  /** How long processes have waited for memory. */
+  readonly stalls: Stalls;
+  /** What led to kills. */
+  readonly history: OomHistory;
+  private readonly overHigh: OverHigh;
+
+  constructor(memcgs: MemoryCgroups, { unclaimedProtection = "lost" }: LimitsOptions = {}) {
+    this.memcgs = memcgs;
+    this.history = new OomHistory(memcgs);
+    this.groups = new CgroupGroups(memcgs, this.history, unclaimedProtection);
+    this.stalls = new Stalls(memcgs, (cgroup) => [...this.groups.processesOf(cgroup)].length);
+    this.overHigh = new OverHigh(this);
+    memcgs.overLimit = this;
+    memcgs.charging.groups = this.groups;
+    memcgs.charging.handleOverHigh = (process) => this.overHigh.ofProcess(process);
+  }
+
+  overMax(refused: RefusedCharge): Sleeps<OverMax> {
+    return makeRoom(this, refused);
+  }
+
+  mayForce(_payer: MemoryCgroup, over: MemoryCgroup): boolean {
+    if (!this.memcgs.vm.reclaim.isReclaiming) return false;
+    over.noteEvent("max");
+    return true;
+  }
+
+  aboveHigh(_payer: MemoryCgroup, pages: number, mm: MmStruct | undefined): void {
+    if (mm) this.overHigh.note(mm, pages);
+  }
+
+  owesMuch(mm: MmStruct): boolean {
+    return this.overHigh.owesMuch(mm);
+  }
+
+  handleOverHigh(mm: MmStruct, gfp: number): Sleeps<void> {
+    return this.overHigh.handle(mm, gfp);
+  }
+
+  swapRefused(payer: MemoryCgroup, over: MemoryCgroup | undefined): void {
+    if (over) payer.noteEvent("swap_max");
+    payer.noteEvent("swap_fail");
+  }
+
+  /** Writes memory.max, in pages. @see memory_max_write() */
+  setMax(cgroup: MemoryCgroup, max: number, writer: Process | undefined): Sleeps<void> {
+    return setMax(this, cgroup, max, writer);
+  }
+
+  /** Writes memory.high, in pages. @see memory_high_write() */
+  setHigh(cgroup: MemoryCgroup, high: number, writer: Process | undefined): Sleeps<void> {
+    return setHigh(this, cgroup, high, writer);
+  }
+
+  /** Writes memory.reclaim. @throws KernelError EAGAIN when fewer pages could be reclaimed, EINTR @see memory_reclaim() */
+  reclaim(cgroup: MemoryCgroup, pages: number, writer: Process | undefined): Sleeps<void> {
+    return reclaimMemory(this, cgroup, pages, writer);
+  }
+}

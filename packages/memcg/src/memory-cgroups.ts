@@ -1,0 +1,186 @@
+// The memory cgroups of one machine: how they are made, what is found of them, and how they go. One that was removed is
+// offline; it goes for good with the last that is charged to it. Kernel counterpart: mem_cgroup_css_alloc() and its kin
+// in mm/memcontrol.c.
+import { bugOn, KernelBug, type NodeId, type Page } from "@hetmem/kernel";
+import type { Lruvec, MmStruct, Vm } from "@hetmem/mm";
+import { PAGES_PER_SECTION } from "@hetmem/page";
+import type { Memory } from "@hetmem/zone";
+import { CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
+import { CgroupLruvecs } from "./cgroup-lruvecs.ts";
+import { MemoryCgroup } from "./memory-cgroup.ts";
+import { noRemedy, type OverLimit } from "./over-limit.ts";
+import { PageAccounting } from "./page-accounting.ts";
+import { CgroupStats } from "./stat/cgroup-stats.ts";
+import { Stocks } from "./stock.ts";
+import { SwapOwners } from "./swap-cgroup.ts";
+
+export class MemoryCgroups {
+  readonly memory: Memory;
+  readonly root: MemoryCgroup;
+  /** What a Vm is made with. */
+  readonly charging: PageAccounting;
+  readonly ids: CgroupIds = new CgroupIds();
+  readonly stats: CgroupStats;
+  readonly lruvecs: CgroupLruvecs;
+  readonly stocks: Stocks;
+  readonly swapOwners: SwapOwners = new SwapOwners();
+  /** By page: the id of who pays for it. @see folio->memcg_data */
+  readonly owners: Uint16Array;
+  /** What is done about limits. */
+  overLimit: OverLimit = noRemedy;
+  /** Hears of each cgroup of which nothing is left. @see mem_cgroup_css_free() */
+  freed: (cgroup: MemoryCgroup) => void = () => {};
+  private machine: Vm | undefined = undefined;
+
+  constructor(memory: Memory) {
+    this.memory = memory;
+    const nodes = memory.nodes.length;
+    this.owners = new Uint16Array(memory.memmap.sections.slots * PAGES_PER_SECTION);
+    this.lruvecs = new CgroupLruvecs(this.ids, this.owners, nodes);
+    this.stats = new CgroupStats(this.ids, this.owners, this.lruvecs, nodes);
+    const cpus = memory.nodes.reduce(
+      (max, node) => Math.max(max, ...(node?.cpus ?? []).map((cpu) => cpu + 1)),
+      1,
+    );
+    this.stocks = new Stocks(this.ids, cpus);
+    this.root = this.make("", undefined);
+    this.charging = new PageAccounting(this);
+  }
+
+  /** The machine whose pages are charged. @throws KernelBug before one was made with `charging` */
+  get vm(): Vm {
+    return this.machine ?? noMachine();
+  }
+
+  /** A Vm was made with `charging`. */
+  start(vm: Vm): void {
+    bugOn(this.machine !== undefined, "memory cgroups are of one machine");
+    this.machine = vm;
+    this.lruvecs.start(vm.lru);
+  }
+
+  /**
+   * A new cgroup below another.
+   *
+   * @throws KernelError ENOSPC when there are 65,535 already, those among them that are gone but for what they pay for
+   * @see mem_cgroup_css_alloc(), mem_cgroup_css_online()
+   */
+  create(parent: MemoryCgroup, name: string): MemoryCgroup {
+    bugOn(!parent.online, `a memory cgroup is made below ${parent.path}, which is removed`);
+    const cgroup = this.make(name, parent);
+    cgroup.nextSibling = parent.firstChild;
+    if (parent.firstChild) parent.firstChild.previousSibling = cgroup;
+    parent.firstChild = cgroup;
+    return cgroup;
+  }
+
+  /**
+   * A cgroup is removed: nobody is in it, and none below it is online. What it pays for it goes on paying for, but for the
+   * kernel's memory, which is its parent's from now on.
+   *
+   * @see mem_cgroup_css_offline()
+   */
+  offline(cgroup: MemoryCgroup): void {
+    const { parent, memory } = cgroup;
+    if (parent === undefined) throw new KernelBug("the root of the memory cgroups can't be removed");
+    for (const child of cgroup.children())
+      bugOn(child.online, `${cgroup.path} is removed while ${child.path} is below it`);
+    cgroup.online = false;
+    memory.setMin(0);
+    memory.setLow(0);
+    this.reparentKernel(cgroup, parent);
+    this.stocks.drainAll(cgroup);
+    for (const mm of this.machine?.addressSpaces ?? []) if (mm.payer === cgroup.id) mm.payer = NOBODY;
+    this.freeIfUnused(cgroup);
+  }
+
+  /** An address space's further pages are charged to a cgroup; what is charged stays where it is. @see mem_cgroup_attach() */
+  attach(mm: MmStruct, cgroup: MemoryCgroup): void {
+    bugOn(!cgroup.online, `mm ${mm.id} moves to ${cgroup.path}, which is removed`);
+    mm.payer = cgroup.id;
+  }
+
+  /** Who pays for what an address space uses. @see get_mem_cgroup_from_mm() */
+  ofMm({ payer }: MmStruct): MemoryCgroup {
+    return this.ids.cgroup(payer === NOBODY ? ROOT_ID : payer);
+  }
+
+  /** Who pays for a page, of RAM or of a device; undefined: nobody. @see page_memcg() */
+  ofPage(page: Page): MemoryCgroup | undefined {
+    return this.ids.find(this.owners[page] as number);
+  }
+
+  /** Who pays for a swap slot; undefined: nobody. */
+  ofSlot(device: number, slot: number): MemoryCgroup | undefined {
+    return this.ids.find(this.swapOwners.owner(device, slot));
+  }
+
+  /** Whose LRU lists these are. @see lruvec_memcg() */
+  ofLruvec({ id }: Lruvec): MemoryCgroup {
+    return this.ids.cgroup(this.lruvecs.owner(id));
+  }
+
+  /** The LRU lists of a cgroup on a node and of those below it that have any, its own first. @see mem_cgroup_iter() */
+  lruvecsBelow(cgroup: MemoryCgroup, node: NodeId): Lruvec[] {
+    const found: Lruvec[] = [];
+    for (const member of cgroup.subtree()) {
+      const lruvec = this.lruvecs.find(member, node);
+      if (lruvec) found.push(lruvec);
+    }
+    return found;
+  }
+
+  /** Something that kept a cgroup has gone: if it was the last, and the cgroup is removed, it goes for good. @see mem_cgroup_css_free() */
+  freeIfUnused(cgroup: MemoryCgroup): void {
+    const { parent, id } = cgroup;
+    if (cgroup.online || cgroup.firstChild !== undefined || parent === undefined || this.ids.isInUse(id))
+      return;
+    this.stocks.drainAll(cgroup);
+    for (const counter of [cgroup.memory, cgroup.swap, cgroup.kmem])
+      bugOn(counter.usage !== 0, `${cgroup.path} goes with ${counter.usage} pages charged to it`);
+    this.unlink(cgroup, parent);
+    this.lruvecs.release(cgroup);
+    this.stats.release(cgroup);
+    this.ids.release(id);
+    this.freed(cgroup);
+    this.freeIfUnused(parent);
+  }
+
+  /** The last page with an id of kernel charges has gone: unless it is the cgroup's own, nobody will carry it again. */
+  releaseKernelId(id: number, cgroup: MemoryCgroup): void {
+    if (cgroup.kernelId === id || this.ids.isInUse(id)) return;
+    this.stats.forget(id);
+    this.ids.release(id);
+  }
+
+  private make(name: string, parent: MemoryCgroup | undefined): MemoryCgroup {
+    const id = this.ids.create(false, (own) => new MemoryCgroup(own, name, parent));
+    return this.ids.cgroup(id);
+  }
+
+  /** @see memcg_reparent_objcgs() */
+  private reparentKernel(cgroup: MemoryCgroup, parent: MemoryCgroup): void {
+    if (cgroup.kernelId === NOBODY && cgroup.kmem.usage === 0) return;
+    for (const id of this.ids.kernelIdsOf(cgroup)) {
+      this.stats.forget(id);
+      this.ids.handOver(id, parent);
+      if (!this.ids.isInUse(id)) this.ids.release(id);
+    }
+    cgroup.kernelId = NOBODY;
+    const { usage } = cgroup.kmem;
+    cgroup.kmem.cancel(usage);
+    cgroup.memory.cancel(usage);
+    this.stats.surrenderKernel(cgroup);
+  }
+
+  private unlink(cgroup: MemoryCgroup, parent: MemoryCgroup): void {
+    const { previousSibling, nextSibling } = cgroup;
+    if (previousSibling) previousSibling.nextSibling = nextSibling;
+    else parent.firstChild = nextSibling;
+    if (nextSibling) nextSibling.previousSibling = previousSibling;
+  }
+}
+
+function noMachine(): never {
+  throw new KernelBug("memory cgroups without a machine: make the Vm with their `charging` first");
+}

@@ -1,0 +1,301 @@
+// Who pays for each page: charged when it is allocated, carried along when it moves, and given back when it is freed. Two
+// bytes a page say who it is; no page needs to be on a list for that, so pages of devices are charged as those of RAM are.
+// Kernel counterpart: charge_memcg(), uncharge_batch() and mem_cgroup_migrate() in mm/memcontrol.c.
+import { bugOn, KernelBug, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
+import type { MmStruct, PageCharging, Process, ReclaimGroups, Vm } from "@hetmem/mm";
+import type { PageAllocator } from "@hetmem/zone";
+import { type CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
+import type { CgroupLruvecs } from "./cgroup-lruvecs.ts";
+import type { MemoryCgroup } from "./memory-cgroup.ts";
+import type { MemoryCgroups } from "./memory-cgroups.ts";
+import type { CgroupStats } from "./stat/cgroup-stats.ts";
+import { CgroupItem } from "./stat/items.ts";
+import { CHARGE_BATCH, type Stocks } from "./stock.ts";
+import { recordSwapCharge, recordSwapUncharge } from "./swap-charge.ts";
+
+export class PageAccounting implements PageCharging {
+  readonly counts: CgroupStats;
+  /** What reclaim asks about cgroups; plugged in with the policies of limits. */
+  groups: ReclaimGroups | undefined = undefined;
+  handleOverHigh: ((process: Process) => Sleeps<void> | undefined) | undefined = undefined;
+  private readonly cgroups: MemoryCgroups;
+  private readonly ids: CgroupIds;
+  private readonly owners: Uint16Array;
+  private readonly stocks: Stocks;
+  private readonly lists: CgroupLruvecs;
+  private readonly allocator: PageAllocator;
+
+  constructor(cgroups: MemoryCgroups) {
+    this.cgroups = cgroups;
+    this.ids = cgroups.ids;
+    this.owners = cgroups.owners;
+    this.stocks = cgroups.stocks;
+    this.counts = cgroups.stats;
+    this.lists = cgroups.lruvecs;
+    this.allocator = cgroups.memory.allocator;
+  }
+
+  start(vm: Vm): void {
+    this.cgroups.start(vm);
+  }
+
+  lruvec(page: Page, node: NodeId): number {
+    return this.lists.ofPage(page, node);
+  }
+
+  tryCharge(mm: MmStruct | undefined, page: Page, pages: number): boolean {
+    if (mm === undefined) return true;
+    const id = mm.payer === NOBODY ? ROOT_ID : mm.payer;
+    // The root has no limit, and doesn't count what is charged to nobody else.
+    if (
+      id !== ROOT_ID &&
+      !this.stocks.consume(this.allocator.cpu, id, pages) &&
+      !this.tryRefill(id, pages, mm)
+    )
+      return false;
+    this.commit(id, page, pages);
+    this.counts.arrive(id, 1);
+    return true;
+  }
+
+  *charge(mm: MmStruct | undefined, page: Page, pages: number, gfp: number): Sleeps<boolean> {
+    if (mm === undefined) return true;
+    return yield* this.chargePage(this.cgroups.ofMm(mm), mm, page, pages, gfp);
+  }
+
+  chargeRoot(page: Page): void {
+    this.commit(ROOT_ID, page, 1);
+    this.counts.arrive(ROOT_ID, 1);
+  }
+
+  tryChargeKernel(payer: number, page: Page, pages: number): boolean {
+    if (payer === NOBODY || payer === ROOT_ID) return true;
+    const cgroup = this.ids.cgroup(payer);
+    if (!this.stocks.consume(this.allocator.cpu, payer, pages) && !this.tryRefill(payer, pages, undefined))
+      return false;
+    this.commit(this.kernelId(cgroup), page, pages);
+    this.countKernel(cgroup, pages);
+    return true;
+  }
+
+  *chargeSwapIn(
+    mm: MmStruct | undefined,
+    page: Page,
+    device: number,
+    slot: number,
+    gfp: number,
+  ): Sleeps<boolean> {
+    const owner = this.cgroups.ofSlot(device, slot);
+    const payer = owner?.online === true ? owner : mm ? this.cgroups.ofMm(mm) : this.cgroups.root;
+    return yield* this.chargePage(payer, mm, page, 1, gfp);
+  }
+
+  uncharge(page: Page, pages: number): void {
+    const id = this.owners[page] as number;
+    if (id === NOBODY) return;
+    this.disown(page, pages);
+    this.giveBack(id, pages, 1);
+  }
+
+  unchargeBatch(pages: Int32Array, count: number): void {
+    const { owners } = this;
+    let owner = NOBODY;
+    let gathered = 0;
+    for (let i = 0; i < count; i++) {
+      const page = pages[i] as number;
+      const id = owners[page] as number;
+      if (id !== owner) {
+        if (gathered > 0) this.giveBack(owner, gathered, gathered);
+        owner = id;
+        gathered = 0;
+      }
+      if (id === NOBODY) continue;
+      owners[page] = NOBODY;
+      gathered++;
+    }
+    if (gathered > 0) this.giveBack(owner, gathered, gathered);
+  }
+
+  /** Parts have their owner from the beginning. */
+  split(head: Page, pages: number): void {
+    const id = this.owners[head] as number;
+    if (id !== NOBODY) this.counts.arrive(id, pages - 1);
+  }
+
+  migrate(old: Page, fresh: Page): void {
+    const { owners } = this;
+    bugOn(owners[fresh] !== NOBODY, `page ${fresh} takes over a charge and has one`);
+    owners[fresh] = owners[old] as number;
+    owners[old] = NOBODY;
+  }
+
+  tryChargeSwap(page: Page, device: number, slot: number): boolean {
+    return recordSwapCharge(this.cgroups, page, device, slot);
+  }
+
+  swapIsFull(page: Page): void {
+    const payer = this.cgroups.ofPage(page);
+    if (payer) this.cgroups.overLimit.swapRefused(payer, undefined);
+  }
+
+  unchargeSwap(device: number, slot: number, pages: number): void {
+    for (let i = 0; i < pages; i++) recordSwapUncharge(this.cgroups, device, slot + i);
+  }
+
+  /**
+   * Charges pages to a cgroup without waiting. They belong to nothing yet.
+   *
+   * @returns false over a limit
+   */
+  tryChargePages(cgroup: MemoryCgroup, pages: number, mm: MmStruct | undefined): boolean {
+    const { id } = cgroup;
+    if (id === ROOT_ID) return true;
+    return this.stocks.consume(this.allocator.cpu, id, pages) || this.tryRefill(id, pages, mm);
+  }
+
+  /**
+   * The same with whatever is done at a limit. Somebody may remove the cgroup meanwhile; it is charged all the same.
+   *
+   * @param charged notes what the pages are
+   * @see try_charge_memcg()
+   */
+  *chargePages(
+    payer: MemoryCgroup,
+    mm: MmStruct | undefined,
+    pages: number,
+    gfp: number,
+    charged: () => void,
+  ): Sleeps<boolean> {
+    this.pin(payer, 1);
+    try {
+      for (let attempts = 0; !this.tryChargePages(payer, pages, mm); attempts++) {
+        if (mm && this.cgroups.overLimit.owesMuch(mm)) {
+          yield* this.cgroups.overLimit.handleOverHigh(mm, gfp);
+          continue;
+        }
+        const over = this.refusing(payer, pages);
+        if (over === undefined) continue;
+        const refused = { payer, over, pages, gfp, mm, attempts };
+        const verdict = yield* this.cgroups.overLimit.overMax(refused);
+        if (verdict === "fail") return false;
+        if (verdict === "retry") continue;
+        payer.memory.charge(pages);
+        break;
+      }
+      charged();
+      return true;
+    } finally {
+      this.pin(payer, -1);
+    }
+  }
+
+  /** Keeps a cgroup, though not from being removed; the last pin of a removed one frees it. @see css_get(), css_put() */
+  pin(cgroup: MemoryCgroup, by: number): void {
+    const { pins } = this.ids;
+    pins[cgroup.id] = (pins[cgroup.id] as number) + by;
+    if (by < 0) this.cgroups.freeIfUnused(cgroup);
+  }
+
+  /** The id that kernel charges of a cgroup carry. @see get_obj_cgroup_from_memcg() */
+  kernelId(cgroup: MemoryCgroup): number {
+    if (cgroup.kernelId === NOBODY) cgroup.kernelId = this.ids.create(true, () => cgroup);
+    return cgroup.kernelId;
+  }
+
+  /** Pages of a cgroup have become the kernel's, or are no longer. @see memcg_account_kmem() */
+  countKernel(cgroup: MemoryCgroup, pages: number): void {
+    this.counts.add(cgroup.id, CgroupItem.kmem, pages);
+    if (pages > 0) cgroup.kmem.charge(pages);
+    else cgroup.kmem.uncharge(-pages);
+  }
+
+  private *chargePage(
+    payer: MemoryCgroup,
+    mm: MmStruct | undefined,
+    page: Page,
+    pages: number,
+    gfp: number,
+  ): Sleeps<boolean> {
+    return yield* this.chargePages(payer, mm, pages, gfp, () => {
+      this.commit(payer.id, page, pages);
+      this.counts.arrive(payer.id, 1);
+    });
+  }
+
+  /** @see commit_charge() */
+  private commit(id: number, page: Page, pages: number): void {
+    const { owners } = this;
+    const carried = this.ids.pages;
+    if (owners[page] !== NOBODY) this.chargedTwice(page);
+    if (pages === 1) owners[page] = id;
+    else owners.fill(id, page, page + pages);
+    carried[id] = (carried[id] as number) + pages;
+  }
+
+  private disown(page: Page, pages: number): void {
+    if (pages === 1) this.owners[page] = NOBODY;
+    else this.owners.fill(NOBODY, page, page + pages);
+  }
+
+  /** Pages that carried an id don't any more. @param units compound pages count once @see uncharge_batch() */
+  private giveBack(id: number, pages: number, units: number): void {
+    const { ids } = this;
+    const left = ((ids.pages[id] as number) - pages) | 0;
+    ids.pages[id] = left;
+    const cgroup = ids.cgroup(id);
+    const ofKernel = ids.kernel[id] === 1;
+    if (ofKernel) this.countKernel(cgroup, -pages);
+    else this.counts.add(id, CgroupItem.pgpgout, units);
+    if (id !== ROOT_ID) cgroup.memory.uncharge(pages);
+    if (left === 0) this.lastCharge(id, cgroup, ofKernel);
+  }
+
+  /** An id that nobody can give any more, and that nobody carries, is free. */
+  private lastCharge(id: number, cgroup: MemoryCgroup, ofKernel: boolean): void {
+    if (!ofKernel) this.cgroups.freeIfUnused(cgroup);
+    else this.cgroups.releaseKernelId(id, cgroup);
+  }
+
+  /** Charges more than is wanted, so that the next ones find it in stock; at a limit, what is wanted. */
+  private tryRefill(id: number, pages: number, mm: MmStruct | undefined): boolean {
+    if (mm !== undefined && this.cgroups.overLimit.owesMuch(mm)) return false;
+    const cgroup = this.ids.cgroup(id);
+    const { memory } = cgroup;
+    const batch = Math.max(CHARGE_BATCH, pages);
+    let charged = batch;
+    if (memory.tryCharge(batch) !== undefined) {
+      charged = pages;
+      const over = batch > pages ? memory.tryCharge(pages) : memory;
+      if (over !== undefined && !this.tryAfterDraining(cgroup, pages)) return false;
+    }
+    if (charged > pages) this.stocks.refill(this.allocator.cpu, id, charged - pages);
+    for (let at: MemoryCgroup | undefined = cgroup; at !== undefined; at = at.parent) {
+      if (at.memory.usage <= at.memory.high && at.swap.usage <= at.swap.high) continue;
+      this.cgroups.overLimit.aboveHigh(cgroup, charged, mm);
+      break;
+    }
+    return true;
+  }
+
+  /** What the cpus have in stock counts, and nobody has it yet. */
+  private tryAfterDraining(cgroup: MemoryCgroup, pages: number): boolean {
+    const over = this.refusing(cgroup, pages);
+    if (over === undefined) return cgroup.memory.tryCharge(pages) === undefined;
+    this.stocks.drainAll(over);
+    if (cgroup.memory.tryCharge(pages) === undefined) return true;
+    if (!this.cgroups.overLimit.mayForce(cgroup, over)) return false;
+    cgroup.memory.charge(pages);
+    return true;
+  }
+
+  /** Whose limit is in the way of a charge, the lowest first; undefined: nobody's any more. */
+  private refusing(cgroup: MemoryCgroup, pages: number): MemoryCgroup | undefined {
+    for (let at: MemoryCgroup | undefined = cgroup; at !== undefined; at = at.parent)
+      if (at.memory.usage + pages > at.memory.max) return at;
+    return undefined;
+  }
+
+  private chargedTwice(page: Page): never {
+    throw new KernelBug(`page ${page} is charged twice: to ${this.cgroups.ofPage(page)?.path}`);
+  }
+}

@@ -1,0 +1,52 @@
+// A swap slot is paid for by the cgroup of the page that went there, or by the first one above it that still is there:
+// a removed cgroup takes no further charges. Kernel counterpart: __mem_cgroup_try_charge_swap() in mm/memcontrol.c.
+import type { Page } from "@hetmem/kernel";
+import { NOBODY } from "./cgroup-ids.ts";
+import type { MemoryCgroup } from "./memory-cgroup.ts";
+import type { MemoryCgroups } from "./memory-cgroups.ts";
+import { CgroupItem } from "./stat/items.ts";
+
+/**
+ * Charges a slot for a page.
+ *
+ * @returns false when a cgroup may have no more swap
+ * @see __mem_cgroup_try_charge_swap()
+ */
+export function recordSwapCharge(cgroups: MemoryCgroups, page: Page, device: number, slot: number): boolean {
+  const owner = cgroups.ofPage(page);
+  if (!owner) return true;
+  const payer = onlineAncestor(owner);
+  if (!payer.isRoot && payer.swap.tryCharge(1) !== undefined) {
+    cgroups.overLimit.swapRefused(payer, refusing(payer));
+    return false;
+  }
+  const { slots } = cgroups.ids;
+  cgroups.swapOwners.record(device, slot, payer.id, cgroups.vm.swap.device(device).pages + 1);
+  slots[payer.id] = (slots[payer.id] as number) + 1;
+  cgroups.stats.add(payer.id, CgroupItem.swap, 1);
+  return true;
+}
+
+/** A slot is free again. @see __mem_cgroup_uncharge_swap() */
+export function recordSwapUncharge(cgroups: MemoryCgroups, device: number, slot: number): void {
+  const id = cgroups.swapOwners.release(device, slot);
+  if (id === NOBODY) return;
+  const { ids } = cgroups;
+  const payer = ids.cgroup(id);
+  ids.slots[id] = (ids.slots[id] as number) - 1;
+  cgroups.stats.add(id, CgroupItem.swap, -1);
+  if (!payer.isRoot) payer.swap.uncharge(1);
+  cgroups.freeIfUnused(payer);
+}
+
+/** @see mem_cgroup_id_get_online() */
+function onlineAncestor(cgroup: MemoryCgroup): MemoryCgroup {
+  let at = cgroup;
+  while (!at.online && at.parent !== undefined) at = at.parent;
+  return at;
+}
+
+function refusing(cgroup: MemoryCgroup): MemoryCgroup | undefined {
+  for (const at of cgroup.upwards()) if (at.swap.usage >= at.swap.max) return at;
+  return undefined;
+}

@@ -1,0 +1,132 @@
+// A machine with memory cgroups and their limits, for tests: one node unless a case says otherwise, and the verbs that a
+// case is written in.
+import { createKernel, MiB, nodeId, physAddr, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  allocMm,
+  createDiskFile,
+  fileRead,
+  fileVmOps,
+  MapFlag,
+  type MmStruct,
+  mmap,
+  OpenFile,
+  type Process,
+  Prot,
+  type Signal,
+  type Tunables,
+  touchUser,
+  Vm,
+} from "@hetmem/mm";
+import { bootMemory, type Memory } from "@hetmem/zone";
+import { Limits, type LimitsOptions } from "../src/limits/limits.ts";
+import type { MemoryCgroup } from "../src/memory-cgroup.ts";
+import { MemoryCgroups } from "../src/memory-cgroups.ts";
+
+export const PAGE = 4096;
+
+export interface LimitsMachineOptions extends LimitsOptions {
+  /** Bytes of each node. */
+  readonly nodes?: readonly number[];
+  /** Bytes of swap; none when absent. */
+  readonly swap?: number;
+  readonly tunables?: Partial<Tunables>;
+}
+
+export interface LimitsMachine {
+  readonly memory: Memory;
+  readonly vm: Vm;
+  readonly memcgs: MemoryCgroups;
+  readonly limits: Limits;
+  run<T>(task: Sleeps<T>): T;
+  /** A process in a cgroup. */
+  spawn(cgroup: MemoryCgroup, comm?: string): Process;
+  /** Maps anonymous memory of so many pages. */
+  map(process: Process, pages: number): VirtAddr;
+  /** Writes to each page. @returns the signal that stopped it */
+  touch(process: Process, start: VirtAddr, pages: number): Signal | undefined;
+  /** Maps and touches. */
+  fill(process: Process, pages: number): Signal | undefined;
+  /** A file on a disk, of so many pages that hold nothing. */
+  file(pages: number): OpenFile;
+  /** Reads pages of a file. */
+  read(process: Process, file: OpenFile, first: number, pages: number): void;
+  log(): string;
+}
+
+export function limitsMachine({
+  nodes = [64 * MiB],
+  swap,
+  tunables,
+  ...options
+}: LimitsMachineOptions = {}): LimitsMachine {
+  const kernel = createKernel();
+  let at = 0;
+  const memory = bootMemory(kernel, {
+    nodes: nodes.map((size, id) => {
+      const start = at;
+      at += Math.ceil(size / (128 * MiB)) * 128 * MiB;
+      return {
+        id: nodeId(id),
+        memory: [{ start: physAddr(start), end: physAddr(start + size) }],
+        cpus: [id],
+      };
+    }),
+    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
+    physicalBits: 46,
+    maxPages: at / PAGE,
+    reserved: [],
+  });
+  const memcgs = new MemoryCgroups(memory);
+  const vm = new Vm(memory, { charging: memcgs.charging, tunables: { overcommitMemory: 1, ...tunables } });
+  const limits = new Limits(memcgs, options);
+  if (swap !== undefined) vm.swap.swapon({ path: "/dev/sdb1", size: swap + PAGE });
+  let inode = 100;
+  const machine: LimitsMachine = {
+    memory,
+    vm,
+    memcgs,
+    limits,
+    run,
+    spawn(cgroup, comm = "test") {
+      const mm = allocMm(vm, nodeId(0));
+      if (!mm) throw new Error("the test machine is full");
+      memcgs.attach(mm, cgroup);
+      return vm.processes.add(comm, mm, undefined);
+    },
+    map: (process, pages) =>
+      run(
+        mmap(mmOf(process), {
+          length: pages * PAGE,
+          prot: Prot.READ | Prot.WRITE,
+          flags: MapFlag.PRIVATE | MapFlag.ANONYMOUS,
+        }),
+      ),
+    touch: (process, start, pages) => run(touchPages(process, start, pages)),
+    fill: (process, pages) => machine.touch(process, machine.map(process, pages), pages),
+    file(pages) {
+      const node = createDiskFile(vm, inode++, new Uint8Array(0));
+      node.size = pages * PAGE;
+      return new OpenFile(node, { path: `/data/${node.number}`, writable: true, vmOps: fileVmOps });
+    },
+    read(process, file, first, pages) {
+      for (let i = first; i < first + pages; i++) run(fileRead(file, i * PAGE, PAGE, process.mm));
+    },
+    log: () => kernel.log.records.map(({ text }) => text).join("\n"),
+  };
+  return machine;
+}
+
+/** Writes to each of some pages. @returns the signal that stopped it */
+export function* touchPages(process: Process, start: VirtAddr, pages: number): Sleeps<Signal | undefined> {
+  for (let i = 0; i < pages; i++) {
+    const signal = yield* touchUser(process, (start + i * PAGE) as VirtAddr);
+    if (signal) return signal;
+  }
+  return undefined;
+}
+
+/** The address space of a process that is alive. */
+export function mmOf({ mm, pid }: Process): MmStruct {
+  if (!mm) throw new Error(`process ${pid} has exited`);
+  return mm;
+}
