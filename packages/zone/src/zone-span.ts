@@ -50,27 +50,35 @@ export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, p
   // ZONE_DEVICE ranges have no sections that are online, so its span can't be found again by looking: it stays. And
   // their struct pages go at once.
   if (zone.type === ZoneType.Device) return;
-  for (const [page, count] of sectionPieces(memory, start, pages)) clearHwpoisonedPages(memory, page, count);
   tieToNoZone(memory, start, pages);
   shrinkZoneSpan(memory, zone, start, (start + pages) as Pfn);
   updateNodeSpan(memory.nodes[zone.node] as MemoryNode);
 }
 
-/** What the struct pages of memory are that isn't online: reserved, of no zone. */
+/** What the struct pages of memory are that isn't online: reserved, of no zone, and bad where the memory is. */
 export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
   for (const [page, count] of sectionPieces(memory, start, pages)) {
+    const poisoned = hwpoisonedPages(memory, page, count);
     memory.memmap.initRange(page, count, NO_ZONE, PageFlag.reserved, 1);
+    for (const bad of poisoned) memory.memmap.set(bad, PageFlag.hwpoison);
   }
 }
 
-/** Struct pages are about to be made anew, or to go, and forget what they know of bad memory. @see clear_hwpoisoned_pages() */
-export function clearHwpoisonedPages({ counters, memmap }: Memory, first: Page, pages: number): void {
-  for (let i = 0; i < pages && counters.poisonedPages > 0; i++) {
-    const page = (first + i) as Page;
-    if (!memmap.initialised(page) || !memmap.test(page, PageFlag.hwpoison)) continue;
-    memmap.clear(page, PageFlag.hwpoison);
-    counters.poisonedPages--;
+/** Struct pages are about to go, and take with them what they know of bad memory. @see clear_hwpoisoned_pages() */
+export function clearHwpoisonedPages(memory: Memory, first: Page, pages: number): void {
+  for (const page of hwpoisonedPages(memory, first, pages)) {
+    memory.memmap.clear(page, PageFlag.hwpoison);
+    memory.counters.poisonedPages--;
   }
+}
+
+function hwpoisonedPages({ counters, memmap }: Memory, first: Page, pages: number): Page[] {
+  const poisoned: Page[] = [];
+  for (let i = 0; i < pages && poisoned.length < counters.poisonedPages; i++) {
+    const page = (first + i) as Page;
+    if (memmap.initialised(page) && memmap.test(page, PageFlag.hwpoison)) poisoned.push(page);
+  }
+  return poisoned;
 }
 
 /** A range cut at sections, each piece as its first page and its length: struct pages are consecutive within one. */
