@@ -12,7 +12,8 @@ import {
   run,
   TiB,
 } from "@hetmem/kernel";
-import { Pagemaps } from "@hetmem/memremap";
+import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
+import { memoryFailureDevPagemap, Pagemaps } from "@hetmem/memremap";
 import {
   gupTestTable,
   ProcessPageMigration,
@@ -23,7 +24,14 @@ import {
   Vm,
 } from "@hetmem/mm";
 import { MAX_PAGES } from "@hetmem/page";
-import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import {
+  createIomem,
+  descendants,
+  formatIomem,
+  parseIomem,
+  type Resource,
+  type ResourceTree,
+} from "@hetmem/resource";
 import { MemoryFiles, Vfs } from "@hetmem/vfs";
 import {
   allZones,
@@ -39,9 +47,9 @@ import {
 } from "@hetmem/zone";
 import { registerBootBlocks } from "./machine/boot-blocks.ts";
 import { BootFootprint } from "./machine/boot-footprint.ts";
+import { Cgroups, memoryCharging } from "./machine/cgroups.ts";
 import { cpuTables } from "./machine/cpu-sysfs.ts";
 import { spanDeviceMemory } from "./machine/device-spans.ts";
-import { PagemapPages } from "./machine/devices/device-pages.ts";
 import { createDevices, type Devices } from "./machine/devices/devices.ts";
 import { createHardware, type Hardware } from "./machine/devices/hardware.ts";
 import { MappedFiles } from "./machine/mapped-files.ts";
@@ -68,6 +76,8 @@ export interface Machine {
   /** What a reboot leaves: createMachine() takes it again. */
   readonly hardware: Hardware;
   readonly vfs: Vfs;
+  /** Who is in which cgroup. */
+  readonly cgroups: Cgroups;
   /** Programs as processes. */
   readonly processes: ProcessPort;
   /** What is to be done with devices that came. */
@@ -114,22 +124,35 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
   const footprint = new BootFootprint(memory);
   const { physicalBits } = spec;
   const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: profile.pagemaps });
-  const vm = new Vm(memory, { devices: new PagemapPages(pagemaps) });
+  const { charging, memory: charged } = memoryCharging(memory, spec.options);
+  const vm = new Vm(memory, { charging, devices: new PagemapPages(pagemaps) });
   hotplug.migration = new PageMigrations(footprint, new ProcessPageMigration(vm));
   for (const usage of spec.bootUsage) footprint.occupy(usage);
   addOfflineBlocks(hotplug, spec);
 
   const failure = new MemoryFailure(memory, hotplug.locks);
   failure.owner = poisonedPageOwner(vm, new ProcessPoisonedPages(vm));
+  connectPagemaps(vm, pagemaps);
+  failure.devices = {
+    memoryFailure: (frame, current) => memoryFailureDevPagemap(pagemaps, frame, current),
+  };
   vm.memoryErrors = failure;
-  const devices = createDevices({ spec, profile, vm, iomem, pagemaps, hardware });
-  const tmpfs = new TmpfsPages(vm, Math.floor(managedPages(memory) / 2));
+  const devices = createDevices({ spec, profile, vm, iomem, pagemaps, failure, hardware });
+  const tmpfs = new TmpfsPages(vm, Math.floor(managedPages(memory) / 2), () => processes.current?.mm);
   const vfs = new Vfs(new MemoryFiles(tmpfs));
-  const processes = new Processes(vm, {
+  const processes: Processes = new Processes(vm, {
     ...cpuNodes(spec),
     files: new MappedFiles(vfs, tmpfs, (path) => devices.open(path)),
     swapAreas: spec.swap ?? [],
     settle: () => devices.settle(),
+    payer: (parent) => cgroups.payer(parent),
+  });
+  const cgroups = new Cgroups({
+    spec,
+    vm,
+    memory: charged,
+    programs: processes,
+    deviceName: (pfn) => innermostAt(iomem, pfn * PAGE_SIZE)?.name,
   });
   const nodeOfAddress = (address: number): NodeId => nodeOfBootMemory(spec, address);
   for (const table of [
@@ -162,6 +185,7 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
     ...(profile.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
     ...cpuTables(spec),
     ...devices.tables,
+    ...cgroups.tables,
   ]) {
     vfs.mount(table);
   }
@@ -180,6 +204,7 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
     devices,
     hardware,
     vfs,
+    cgroups,
     processes,
     udev,
   };
@@ -187,8 +212,25 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
 
 function maxPages(spec: MachineSpec): number {
   const boot = [...spec.nodes.flatMap((node) => node.memory), ...spec.hidden, ...(spec.offline ?? [])];
-  const bytes = boot.reduce((sum, range) => sum + range.end - range.start, 0);
+  const bytes = boot.reduce((sum, range) => sum + range.end - range.start, deviceBytes(spec.iomem));
   return Math.min(MAX_PAGES, Math.ceil((spec.maxMemory ?? bytes + HOTPLUG_ROOM) / PAGE_SIZE));
+}
+
+/** The smallest part of the physical space that an address lies in. */
+function innermostAt(iomem: ResourceTree, address: number): Resource | undefined {
+  let found: Resource | undefined;
+  for (const resource of descendants(iomem))
+    if (resource.start <= address && address <= resource.end) found = resource;
+  return found;
+}
+
+/** Memory of devices that may get struct pages. */
+function deviceBytes(iomem: MachineSpec["iomem"]): number {
+  return iomem.reduce(
+    (sum, { name, start, end, children }) =>
+      sum + (/^(Persistent Memory|Soft Reserved)/.test(name) ? end + 1 - start : deviceBytes(children)),
+    0,
+  );
 }
 
 /** The vmalloc area grows with the page tables. @see VMALLOC_SIZE_TB in arch/x86/include/asm/pgtable_64_types.h */

@@ -4,40 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { runProgram } from "../src/commands/program.ts";
 import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
-import { createMachine } from "../src/machine.ts";
 import type { Comparison } from "../src/report/host-comparison.ts";
+import { hetmem, hetmemWithInput } from "./hetmem-program.ts";
 
 const CAPTURE = BUNDLED_CAPTURES["hidden-ram"];
-
-interface Ran {
-  readonly status: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs hetmem as a user does. */
-async function hetmem(...args: string[]): Promise<Ran> {
-  return hetmemWithInput("", ...args);
-}
-
-async function hetmemWithInput(input: string, ...args: string[]): Promise<Ran> {
-  let out = "";
-  let err = "";
-  const { stdin, stdout, stderr } = process;
-  const terminal = {
-    write: (text: string) => void (out += text),
-    writeError: (text: string) => void (err += text),
-    columns: 100,
-    colours: false,
-    self: "hetmem",
-    streams: { input: stdin, output: stdout, error: stderr, terminal: false },
-    readInput: () => input,
-  };
-  const status = await runProgram(args, { createMachine, terminal, version: "1.2.3" });
-  return { status, out, err };
-}
 
 let folder = "";
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "hetmem-cli-"))));

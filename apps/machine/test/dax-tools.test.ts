@@ -39,7 +39,16 @@ test.each([
     "error destroying namespaces: No such device or address\ndestroyed 0 namespaces\n",
     250,
   ],
-  ["ndctl create-namespace", "failed to create namespace: No such device\n", 237],
+  ["ndctl create-namespace", "failed to create namespace: No such device or address\n", 237],
+  [
+    "ndctl create-namespace -c",
+    "created 0 namespaces\nfailed to create namespace: No such device or address\n",
+    237,
+  ],
+  ["ndctl clear-errors all", "cleared 0 namespaces\n", 0],
+  ["ndctl check-labels all", "successfully verified 0 nmem label\n", 0],
+  ["ndctl inject-error -t -B 1 namespace0.0", "  Error: status is invalid with inject or uninject\n\n", 234],
+  ["ndctl inject-error -B x -n 1 namespace0.0", "  Error: Invalid block: x\n\n", 234],
   [
     "ndctl create-namespace -e namespace9.9",
     "failed to reconfigure namespace: No such device or address\n",
@@ -74,6 +83,39 @@ test.each([
   const { output, status } = sh(line);
   expect(output).toMatch(words);
   expect(status).toBe(129);
+});
+
+test.each([
+  ["ndctl create-namespace -s 64G", "failed to create namespace: No space left on device\n", 237],
+  ["ndctl inject-error -B 1 -n 1", /Error: specify a namespace to inject error to\n/, 129],
+  ["ndctl init-labels nmem0", "nmem0: regions active, abort label write\ninitialized 0 nmem\n", 1],
+  ["ndctl disable-dimm nmem0", "nmem0 is active, skipping...\ndisabled 0 nmem\n", 1],
+  [
+    "ndctl disable-region all >/dev/null; ndctl init-labels nmem0",
+    "disabled 1 region\nnmem0: error: labels already initialized\ninitialized 0 nmem\n",
+    1,
+  ],
+  ["ndctl check-labels all", "successfully verified 2 nmem labels\n", 0],
+  ["ndctl enable-region region0", /region0|0 regions|1 region/, 0],
+])(
+  "where there is persistent memory, `%s` says so and ends as the real program does",
+  (line, words, status) => {
+    const result = sh(line);
+    if (typeof words === "string") expect(result.output).toBe(words);
+    else expect(result.output).toMatch(words);
+    expect(result.status).toBe(status);
+  },
+);
+
+test("where the firmware can't inject errors, that is said, with EOPNOTSUPP's status", () => {
+  const { nvdimm } = spec;
+  if (!nvdimm) throw new Error("the fixture has persistent memory");
+  const shell = new Shell(createMachine({ ...spec, nvdimm: { ...nvdimm, firmware: "labels" } }), PROGRAMS);
+  run(shell.execute("ndctl create-namespace -s 1G"));
+  expect(run(shell.execute("ndctl inject-error -B 1 -n 1 namespace0.0"))).toMatchObject({
+    output: "namespace0.0: error injection not supported\n",
+    status: 161,
+  });
 });
 
 test("an active namespace is destroyed only with -f, and its capacity is free again", () => {

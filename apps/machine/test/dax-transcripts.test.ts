@@ -19,13 +19,28 @@ const machine: MachineSpec = {
   deviceSpans: (spec.deviceSpans ?? []).map((span) => ({ ...span, node: nodeId(0) })),
 };
 
-function replay(file: string, change: (text: string) => string = (text) => text): ReplayResult {
+function replay(file: string, change: (text: string) => string = (text) => text, on = machine): ReplayResult {
   const text = change(readFileSync(`${DAX}/${file}`, "utf8"));
-  return replayTranscript(new Shell(createMachine(machine), PROGRAMS), text, { name: file, masks: MASKS });
+  return replayTranscript(new Shell(createMachine(on), PROGRAMS), text, { name: file, masks: MASKS });
 }
 
 test.each(readdirSync(DAX))("the machine answers %s as the captured kernel did", (file) => {
   expect(replay(file).diff).toBe("");
+});
+
+test.each(readdirSync(DAX))(
+  "%s is answered alike by the machine of the tree, whose test_hmm is elsewhere",
+  (file) => {
+    expect(replay(file, undefined, spec).diff).toBe("");
+  },
+);
+
+test.each([
+  ["0", "too little"],
+  ["393215", "less than both pieces"],
+])("a span of device memory of %s pages, which is %s, is found to differ", (pages) => {
+  const change = (text: string): string => text.replace("spanned  264241152", `spanned  ${pages}`);
+  expect(replay("devdax-to-system-ram.txt", change, spec).equal).toBe(false);
 });
 
 test.each([

@@ -81,7 +81,9 @@ test("memory that is set aside is a dax region of its own, next to the node that
   expect(sh("cat /sys/bus/dax/devices/dax1.0/target_node /sys/bus/dax/devices/dax1.0/numa_node")).toBe(
     "3\n1\n",
   );
-  expect(sh("grep -A1 Soft /proc/iomem")).toMatch(/Soft Reserved\n.*dax1\.0/);
+  expect(sh("grep -A2 hmem /proc/iomem")).toBe(
+    "400000000-47fffffff : hmem.1\n  400000000-47fffffff : Soft Reserved\n    400000000-47fffffff : dax1.0\n",
+  );
 });
 
 test("processes map a dax device, in whole units of its alignment", () => {

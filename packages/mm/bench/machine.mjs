@@ -1,7 +1,7 @@
 // What the benchmarks run on: a machine of two nodes, processes with anonymous memory, and a charge through a hierarchy of
 // three, as a process in a cgroup of a slice would pay.
 import { createKernel, GiB, nodeId, physAddr, run, virtAddr } from "@hetmem/kernel";
-import { allocMm, faultFast, FaultFlag, MapFlag, mmap, Prot, touchUser, Vm } from "@hetmem/mm";
+import { allocMm, faultFast, FaultFlag, MapFlag, mmap, Prot, touchUser, uncharged, Vm } from "@hetmem/mm";
 import { bootMemory } from "@hetmem/zone";
 
 export const PAGE = 4096;
@@ -66,7 +66,15 @@ function threeLevels(pages) {
   const limit = Float64Array.of(pages, pages, pages);
   const owners = new Uint16Array(pages);
   let stock = 0;
+  const uncharge = (page, count) => {
+    owners[page] = 0;
+    stock += count;
+    if (stock <= 2 * BATCH) return;
+    for (let level = 0; level < 3; level++) usage[level] -= BATCH;
+    stock -= BATCH;
+  };
   return {
+    ...uncharged,
     tryCharge(_mm, page, count) {
       if (stock < count) {
         for (let level = 0; level < 3; level++) {
@@ -79,22 +87,13 @@ function threeLevels(pages) {
       owners[page] = 1;
       return true;
     },
-    *charge() {
-      return false;
-    },
-    uncharge(page, count) {
-      owners[page] = 0;
-      stock += count;
-      if (stock <= 2 * BATCH) return;
-      for (let level = 0; level < 3; level++) usage[level] -= BATCH;
-      stock -= BATCH;
+    uncharge,
+    unchargeBatch(pages, count) {
+      for (let i = 0; i < count; i++) uncharge(pages[i], 1);
     },
     migrate(old, fresh) {
       owners[fresh] = owners[old];
       owners[old] = 0;
     },
-    tryChargeSwap: () => true,
-    unchargeSwap() {},
-    lruvec: undefined,
   };
 }

@@ -1,4 +1,4 @@
-export { type PageCharging, uncharged } from "./charging.ts";
+export { type CgroupCounts, type PageCharging, uncharged } from "./charging.ts";
 export { type DevicePages, noDevicePages } from "./device-pages.ts";
 export { allocMm, MmStruct, Rss } from "./mm-struct.ts";
 export { type Tunables } from "./tunables.ts";
@@ -6,7 +6,8 @@ export { Vm, type VmOptions } from "./vm.ts";
 export { vmInvariants } from "./invariants.ts";
 
 export { faultFast } from "./fault/fault-fast.ts";
-export { handleMmFault } from "./fault/handle-mm-fault.ts";
+export { ensureEntry, handleMmFault } from "./fault/handle-mm-fault.ts";
+export { migrationEntryWait } from "./fault/non-present.ts";
 export { userFault } from "./fault/user-fault.ts";
 export { FaultFlag, VM_FAULT_ERROR, VmFault } from "./fault/vm-fault.ts";
 
@@ -29,6 +30,7 @@ export { HPAGE_PMD_NR } from "./huge/huge-counts.ts";
 export { khugepaged } from "./huge/khugepaged.ts";
 export { type CollapseAsker, type ScanResult } from "./huge/pmd-scan.ts";
 export { splitHugePage } from "./huge/split-page.ts";
+export { splitHugePmd } from "./huge/split-pmd.ts";
 
 export { ProcessPoisonedPages } from "./memory-failure/poisoned-pages.ts";
 export { unpoisonMemory } from "./memory-failure/unpoison.ts";
@@ -37,6 +39,7 @@ export { ProcessPageMigration } from "./migrate/hotplug-migration.ts";
 export { mbind } from "./migrate/mbind.ts";
 export { MpolFlag, type MempolicyRequest, type MpolMode, mpolToString } from "./migrate/mempolicy.ts";
 export { MemoryTiers } from "./migrate/memory-tiers.ts";
+export { cacheReferences, migrateAnonymousNoCopy, migratePageNoCopy } from "./migrate/migrate-page.ts";
 export { MigrateMode, MigrateReason, type MigrateResult } from "./migrate/migrate-mode.ts";
 export { migratePages, putbackMovablePages } from "./migrate/migrate-pages.ts";
 export { type MigrationTarget, migrationTarget } from "./migrate/migration-target.ts";
@@ -62,9 +65,11 @@ export {
   mmuIntervalSetSeq,
 } from "./notifier/interval-notifier.ts";
 export {
+  invalidateRange,
   invalidateRangeEnd,
   invalidateRangeStart,
   invalidateRangeStartNonblock,
+  notifyChangePte,
 } from "./notifier/invalidate.ts";
 export {
   isOwnDoing,
@@ -74,6 +79,7 @@ export {
 } from "./notifier/range.ts";
 export {
   mmuNotifierGet,
+  mmuNotifierGetLocked,
   mmuNotifierPut,
   mmuNotifierRegister,
   mmuNotifierSynchronize,
@@ -94,6 +100,7 @@ export { type FileObject } from "./page-cache/file-object.ts";
 export { Inode } from "./page-cache/inode.ts";
 export { dropPagecache } from "./page-cache/invalidate.ts";
 export { memfdAddSeals, memfdCreate, MemfdFlag } from "./page-cache/memfd.ts";
+export { setPageDirty } from "./page-cache/dirty.ts";
 export { msync, MsyncFlag } from "./page-cache/msync.ts";
 export { OpenFile, unlinkInode } from "./page-cache/open-file.ts";
 export { createShmemInode, shmemFallocate, shmemVmOps } from "./page-cache/shmem.ts";
@@ -112,29 +119,62 @@ export {
   walkPageRangeSleeping,
   walkPageVma,
 } from "./page-table/pagewalk.ts";
-export { PageTable } from "./page-table/page-table.ts";
-export { EntryKind, entryKind, isDevicePrivate, Pte } from "./page-table/pte.ts";
+export { NO_ENTRY, PageTable } from "./page-table/page-table.ts";
+export { lockPage, trylockPage, unlockPage } from "./page-lock.ts";
+export {
+  CARRIED_BITS,
+  EntryKind,
+  entryKind,
+  entryPage,
+  holdsPage,
+  isDeviceExclusive,
+  isDevicePrivate,
+  isMigration,
+  KIND_MASK,
+  Pte,
+  specialFlags,
+  specialPfn,
+  specialValue,
+  swapDevice,
+} from "./page-table/pte.ts";
 
 export { ClearRefs, clearRefs } from "./proc/clear-refs.ts";
+export { mappingName } from "./proc/maps.ts";
+export { pageMapcount } from "./proc/page-mapcount.ts";
 export { pagemap, PageMapBit, type PagemapOptions } from "./proc/pagemap.ts";
 export { type ProcPidOptions, procPidTable } from "./proc/proc-pid.ts";
 export { sysctlTables } from "./proc/sysctl.ts";
 
-export { readUser, touchUser, writeUser } from "./process/access.ts";
+export { exitToUserMode, readUser, touchUser, writeUser } from "./process/access.ts";
 export { execProgram, execve, type ProgramImage, type ProgramSegment } from "./process/exec.ts";
-export { exitProcess } from "./process/exit.ts";
+export { exitProcess, mmgetNotZero, mmput } from "./process/exit.ts";
 export { forkProcess } from "./process/fork.ts";
 export { Process } from "./process/process.ts";
+export { type ProcessListener } from "./process/processes.ts";
+export { hearsEarly, killProcs, type ToKill } from "./memory-failure/collect-procs.ts";
 export { type Signal, type SignalCode } from "./process/signal.ts";
 
+export { tryToFreeMemCgroupPages } from "./reclaim/direct-reclaim.ts";
+export { Lru } from "./reclaim/lru.ts";
 export { LruList, Lruvec } from "./reclaim/lruvec.ts";
-export { outOfMemory } from "./reclaim/oom.ts";
+export { MAX_RECLAIM_RETRIES } from "./reclaim/node-reclaim.ts";
+export { type OomControl, outOfMemory } from "./reclaim/oom.ts";
 export { oomBadness } from "./reclaim/oom-badness.ts";
+export { type OomGroup, type ReclaimGroup, type ReclaimGroups } from "./reclaim/reclaim-groups.ts";
 export { reclaimPages } from "./reclaim/reclaim-pages.ts";
+export { SWAP_CLUSTER_MAX } from "./reclaim/scan-control.ts";
 
 export { makeDeviceExclusiveRange } from "./rmap/device-exclusive.ts";
 export { IntervalTree } from "./rmap/interval-tree.ts";
-export { removeMigrationPtes } from "./rmap/remove-migration-ptes.ts";
+export { pageTryShareAnonRmap } from "./rmap/anon-exclusive.ts";
+export { type AnonVma, MAPPING_ANON } from "./rmap/anon-vma.ts";
+export { addNodeStats, pageAddNewAnonRmap, pageRemoveRmap } from "./rmap/map-counts.ts";
+export { pageMapped } from "./rmap/mapped-entry.ts";
+export {
+  presentAfterMigration,
+  removeMigrationPte,
+  removeMigrationPtes,
+} from "./rmap/remove-migration-ptes.ts";
 export { tryToMigrate } from "./rmap/try-to-migrate.ts";
 
 export { swapInvariants } from "./swap/invariants.ts";
@@ -147,11 +187,13 @@ export { madvise } from "./vma/madvise.ts";
 export { type MemoryErrors } from "./vma/madvise-inject.ts";
 export { Madv, MapFlag, Mcl, MLOCK_ONFAULT, MremapFlag } from "./vma/map-flags.ts";
 export { mincore } from "./vma/mincore.ts";
+export { clearPageMlocked, mlockVmaPage, munlockVmaPage } from "./vma/mlock-page.ts";
 export { mlock, mlockall, munlock, munlockall } from "./vma/mlock.ts";
 export { mmap, type MmapRequest } from "./vma/mmap.ts";
 export { mprotect } from "./vma/mprotect.ts";
 export { mremap, type MremapRequest } from "./vma/mremap.ts";
 export { munmap } from "./vma/munmap.ts";
 export { installSpecialMapping, type SpecialMapping } from "./vma/special-mapping.ts";
-export { Prot, VmFlag } from "./vma/vm-flags.ts";
+export { vmaPageProt } from "./vma/page-prot.ts";
+export { Prot, VM_SPECIAL, VmFlag } from "./vma/vm-flags.ts";
 export { type FaultContext, Vma, type VmOperations } from "./vma/vma.ts";

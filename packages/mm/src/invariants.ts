@@ -86,7 +86,7 @@ const RULES: readonly Invariant<Look>[] = [
     *check({ vm, census }) {
       if (vm.charging.lruvec) return;
       for (const node of onlineNodes(vm.memory)) {
-        const first = vm.lru.lruvecOfNode(node.id);
+        const first = vm.lru.lruvecOfNode(node.id).firstList;
         for (const [name, list] of Object.entries(LruList))
           yield* countList(vm, census, node, name, first, list);
       }

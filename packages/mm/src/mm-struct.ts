@@ -43,6 +43,8 @@ export class MmStruct {
   endCode: VirtAddr = virtAddr(0);
   /** VmFlag bits that every new mapping gets: mlockall(MCL_FUTURE). */
   defFlags = 0;
+  /** Whom its pages are charged to, a number that PageCharging gives; 0: whoever pays for what is nobody else's. @see mm->owner */
+  payer: number;
   /** Where its task runs: pages come from near there. */
   node: NodeId;
   /** Task policy. @see set_mempolicy() */
@@ -64,10 +66,11 @@ export class MmStruct {
   /** Its last user has gone. */
   dead = false;
 
-  constructor(vm: Vm, id: number, node: NodeId, pageTable: PageTable) {
+  constructor(vm: Vm, id: number, node: NodeId, pageTable: PageTable, payer: number) {
     this.vm = vm;
     this.id = id;
     this.node = node;
+    this.payer = payer;
     this.pageTable = pageTable;
     this.mmapLock = new RwSemaphore(vm.kernel.lockdep, `mmap_lock of mm ${id}`);
   }
@@ -87,25 +90,22 @@ export class MmStruct {
 /**
  * An empty address space, or undefined when there is no memory for its first page table, or nobody to pay for it.
  *
+ * @param payer whom it is charged to, as the address space says of who makes it; 0 where nobody does
  * @see mm_alloc() in kernel/fork.c
  */
-export function allocMm(vm: Vm, node: NodeId, expectedTables = 0): MmStruct | undefined {
+export function allocMm(vm: Vm, node: NodeId, expectedTables = 0, payer = 0): MmStruct | undefined {
   // Its tables are charged to the address space, which doesn't exist before its first table does.
   const source: TablePages & { mm: MmStruct | undefined } = {
     mm: undefined,
     arenas: vm.tableArenas,
     alloc() {
-      return vm.pages.allocTable(this.mm, node);
+      return vm.pages.allocTable(this.mm?.payer ?? payer, node);
     },
     free: (page) => vm.pages.freeTable(page),
   };
   const root = source.alloc(Level.pgd);
   if (root === NULL_PAGE) return undefined;
-  const mm = new MmStruct(vm, vm.nextMmId(), node, new PageTable(source, root, expectedTables));
-  if (!vm.charging.tryCharge(mm, root, 1)) {
-    vm.pages.freeTable(root);
-    return undefined;
-  }
+  const mm = new MmStruct(vm, vm.nextMmId(), node, new PageTable(source, root, expectedTables), payer);
   source.mm = mm;
   vm.addressSpaces.add(mm);
   vm.coverage?.watch(mm);

@@ -3,17 +3,11 @@
 // mm/swap.c, pte_alloc_one() in arch/x86/mm/pgtable.c.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
-import {
-  Gfp,
-  GFP_KERNEL_ACCOUNT,
-  type MemoryNode,
-  NodeStat,
-  type PageAllocator,
-  ZoneType,
-} from "@hetmem/zone";
+import { Gfp, GFP_KERNEL_ACCOUNT, NodeStat, type PageAllocator, ZoneType } from "@hetmem/zone";
 import type { PageCharging } from "./charging.ts";
 import type { MmStruct } from "./mm-struct.ts";
 import type { Lru } from "./reclaim/lru.ts";
+import { addNodeStat } from "./rmap/map-counts.ts";
 import type { Vm } from "./vm.ts";
 import { clearPageMlocked } from "./vma/mlock-page.ts";
 
@@ -28,7 +22,6 @@ export class UserPages {
   private readonly allocator: PageAllocator;
   private readonly charging: PageCharging;
   private readonly lru: Lru;
-  private readonly nodes: readonly (MemoryNode | undefined)[];
 
   constructor(vm: Vm) {
     this.vm = vm;
@@ -36,7 +29,6 @@ export class UserPages {
     this.allocator = vm.memory.allocator;
     this.charging = vm.charging;
     this.lru = vm.lru;
-    this.nodes = vm.memory.nodes;
     for (const zone of RAM_ZONES) this.memmap.setFreePage(zone, (page) => this.free(page));
   }
 
@@ -54,6 +46,20 @@ export class UserPages {
   }
 
   /**
+   * A page that the kernel has for a process, if that works without waiting.
+   *
+   * @param payer as an address space has it
+   * @returns NULL_PAGE when memory or the charge has to be waited for
+   * @see __GFP_ACCOUNT
+   */
+  tryAllocKernel(gfp: number, near: NodeId, payer: number): Page {
+    const page = this.allocator.allocPages(gfp, 0, near);
+    if (page === NULL_PAGE || this.charging.tryChargeKernel(payer, page, 1)) return page;
+    this.allocator.freePages(page, 0);
+    return NULL_PAGE as Page;
+  }
+
+  /**
    * The same, with reclaim and the OOM killer.
    *
    * @param nodemask the only nodes for it, which tryAlloc() found empty; absent: all
@@ -66,15 +72,31 @@ export class UserPages {
     mm: MmStruct | undefined,
     nodemask?: readonly NodeId[],
   ): Sleeps<Page> {
-    let page = nodemask === undefined ? this.allocator.allocPages(gfp, order, near) : (NULL_PAGE as Page);
-    if (page === NULL_PAGE) page = yield* this.vm.reclaim.allocSlowly(gfp, order, near, mm, nodemask);
-    return page === NULL_PAGE ? page : yield* this.charge(mm, page, order);
+    const page = yield* this.allocUncharged(gfp, order, near, mm, nodemask);
+    return page === NULL_PAGE ? page : yield* this.charge(mm, page, order, gfp);
+  }
+
+  /**
+   * The same for pages that take over another's charge, or that somebody else than their user pays for.
+   *
+   * @param mm whose request it is; undefined: the kernel's own
+   */
+  *allocUncharged(
+    gfp: number,
+    order: number,
+    near: NodeId,
+    mm: MmStruct | undefined,
+    nodemask?: readonly NodeId[],
+  ): Sleeps<Page> {
+    const page = nodemask === undefined ? this.allocator.allocPages(gfp, order, near) : (NULL_PAGE as Page);
+    return page === NULL_PAGE ? yield* this.vm.reclaim.allocSlowly(gfp, order, near, mm, nodemask) : page;
   }
 
   /** Charges new pages that were allocated for nobody. @returns NULL_PAGE when that fails, and they are freed */
-  *charge(mm: MmStruct | undefined, page: Page, order: number): Sleeps<Page> {
-    if (this.charging.tryCharge(mm, page, 1 << order) || (yield* this.charging.charge(mm, page, 1 << order)))
-      return page;
+  *charge(mm: MmStruct | undefined, page: Page, order: number, gfp: number): Sleeps<Page> {
+    const { charging } = this;
+    const pages = 1 << order;
+    if (charging.tryCharge(mm, page, pages) || (yield* charging.charge(mm, page, pages, gfp))) return page;
     this.allocator.freePages(page, order);
     return NULL_PAGE as Page;
   }
@@ -121,8 +143,16 @@ export class UserPages {
       memmap.clear(page, PageFlag.active);
       pages[last++] = page;
     }
-    for (let i = 0; i < last; i++) charging.uncharge(pages[i] as Page, 1);
+    charging.unchargeBatch(pages, last);
     for (let i = 0; i < last; i++) allocator.freePages(pages[i] as Page, 0);
+  }
+
+  /** putMigrated() for the first so many pages of an array that are isolated and locked until now, each with nothing but that reference. */
+  putMigratedBatch(pages: Int32Array, count: number): void {
+    const { allocator, charging, lru } = this;
+    lru.forgetMoved(pages, count);
+    charging.unchargeBatch(pages, count);
+    for (let i = 0; i < count; i++) allocator.freePages(pages[i] as Page, 0);
   }
 
   /** A page of RAM has lost its last reference. The memmap calls this; nobody else does. @see __put_page() */
@@ -141,8 +171,8 @@ export class UserPages {
   }
 
   /** @see pte_alloc_one() */
-  allocTable(mm: MmStruct | undefined, near: NodeId): Page {
-    const page = this.tryAlloc(GFP_TABLE, 0, near, mm);
+  allocTable(payer: number, near: NodeId): Page {
+    const page = this.tryAllocKernel(GFP_TABLE, near, payer);
     if (page === NULL_PAGE) return page;
     this.memmap.set(page, PageFlag.table);
     this.countTable(page, 1);
@@ -156,7 +186,6 @@ export class UserPages {
   }
 
   private countTable(page: Page, by: number): void {
-    const stat = (this.nodes[this.memmap.nodeOf(page)] as MemoryNode).stat;
-    stat[NodeStat.nr_page_table_pages] = (stat[NodeStat.nr_page_table_pages] as number) + by;
+    addNodeStat(this.vm, page, NodeStat.nr_page_table_pages, by);
   }
 }

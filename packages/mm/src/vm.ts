@@ -107,6 +107,7 @@ export class Vm {
     this.swap = new SwapSpace(this);
     this.reclaim = new Reclaim(this);
     this.pages = new UserPages(this);
+    charging.start(this);
   }
 
   /** Numbers of address spaces, never used twice. */

@@ -6,6 +6,9 @@ import type { MmStruct } from "../src/mm-struct.ts";
 
 export class CountingCharging implements PageCharging {
   readonly lruvec = undefined;
+  readonly counts = undefined;
+  readonly groups = undefined;
+  readonly handleOverHigh = undefined;
   readonly wrong: string[] = [];
   /** Small pages that were charged together, by the first of them. */
   private readonly charges = new Map<Page, number>();
@@ -27,6 +30,25 @@ export class CountingCharging implements PageCharging {
     return true;
   }
 
+  start(): void {}
+
+  chargeRoot(page: Page): void {
+    if (this.charges.has(page)) this.wrong.push(`page ${page} is charged twice`);
+    this.charges.set(page, 1);
+  }
+
+  tryChargeKernel(_payer: number, page: Page, pages: number): boolean {
+    if (this.charges.has(page)) this.wrong.push(`page ${page} is charged twice`);
+    this.charges.set(page, pages);
+    return true;
+  }
+
+  *chargeSwapIn(_mm: MmStruct | undefined, page: Page): Sleeps<boolean> {
+    if (this.charges.has(page)) this.wrong.push(`page ${page} is charged twice`);
+    this.charges.set(page, 1);
+    return true;
+  }
+
   *charge(mm: MmStruct | undefined, page: Page, pages: number): Sleeps<boolean> {
     return this.tryCharge(mm, page, pages);
   }
@@ -36,6 +58,12 @@ export class CountingCharging implements PageCharging {
     if (charged !== pages) this.wrong.push(`${pages} of ${charged} pages at ${page} are given back`);
     this.charges.delete(page);
   }
+
+  unchargeBatch(pages: Int32Array, count: number): void {
+    for (let i = 0; i < count; i++) this.uncharge(pages[i] as Page, 1);
+  }
+
+  swapIsFull(): void {}
 
   split(head: Page, pages: number): void {
     if (this.charges.delete(head)) for (let i = 0; i < pages; i++) this.charges.set((head + i) as Page, 1);

@@ -49,8 +49,9 @@ export function deviceMachine(): DeviceMachine {
         device.held--;
       },
       isFsdax: () => device.fsdax,
+      isPrivate: () => !device.coherent && !device.fsdax,
       isCoherent: () => device.coherent,
-      migrateCoherent: (page) => device.migrateCoherent(page),
+      migrateCoherent: (vm, page) => device.migrateCoherent(vm, page),
     },
   });
   const { hotplug, memory, vm } = machine;

@@ -117,7 +117,7 @@ describe("a device's page", () => {
     device.coherent = true;
     const moved: Page[] = [];
     const ram = vm.pages.tryAlloc(0, 0, mm.node, undefined);
-    device.migrateCoherent = function* (page) {
+    device.migrateCoherent = function* (_vm, page) {
       moved.push(page);
       putGrabbedPage(vm, page, 1, Foll.GET);
       mm.pageTable.set(entryAt(mm, at(0)), ram, DEVICE & ~Pte.devmap);
@@ -132,7 +132,7 @@ describe("a device's page", () => {
   test("that is coherent and can't move makes a long pin fail with EBUSY", () => {
     const { mm, vm, device } = withDevice();
     device.coherent = true;
-    device.migrateCoherent = function* (page) {
+    device.migrateCoherent = function* (_vm, page) {
       putGrabbedPage(vm, page, 1, Foll.GET);
       return false;
     };

@@ -14,4 +14,5 @@ export {
 } from "./layout.ts";
 export { type FreePage, MemMap, type MemMapOptions } from "./memmap.ts";
 export { type ListId, PageLists } from "./page-lists.ts";
+export { PageMoves } from "./page-moves.ts";
 export { SectionFlag, sectionOfPfn, SectionTable, sectionToPfn } from "./section.ts";

@@ -15,6 +15,7 @@ import {
   ZONE_SHIFT,
 } from "./layout.ts";
 import { LIST_POISON_NEXT, LIST_POISON_PREV, PageLists } from "./page-lists.ts";
+import { PageMoves } from "./page-moves.ts";
 import { SectionTable } from "./section.ts";
 
 /** Port: who takes a page back whose last reference has gone. The buddy takes RAM, a pagemap its device pages. */
@@ -39,6 +40,7 @@ const FREE_BLOCK_MASK = BUDDY | ZONE_MASK;
 export class MemMap {
   readonly sections: SectionTable;
   readonly lists: PageLists;
+  readonly moves: PageMoves;
   readonly contents: PageContents;
   /** Who takes back the idle pages of each zone. */
   private readonly freePagePorts: (FreePage | undefined)[] = [];
@@ -61,6 +63,7 @@ export class MemMap {
     this.words = new Int32Array(pages * PAGE_WORDS);
     this.contents = new PageContents(pages);
     this.lists = new PageLists(this.words);
+    this.moves = new PageMoves(this.words);
   }
 
   /**

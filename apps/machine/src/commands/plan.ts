@@ -24,5 +24,5 @@ export function plan(
     return;
   }
   for (const notice of notices) terminal.writeError(`hetmem: ${notice}\n`);
-  terminal.write(`${planLines(planned, source).join("\n")}\n`);
+  terminal.write(`${planLines(planned, source, terminal.columns).join("\n")}\n`);
 }

@@ -6,6 +6,7 @@ import type { Machine } from "../machine.ts";
 import type { MachineSpec } from "../spec/machine-spec.ts";
 import { boot, type BootOptions } from "./boot.ts";
 import { reasonOf, withMachineOptions } from "./choose-machine.ts";
+import { explain, type ExplainOptions } from "./explain.ts";
 import { exportTree, type ExportOptions } from "./export.ts";
 import { plan, type PlanOptions } from "./plan.ts";
 import { sh, type ShOptions } from "./sh.ts";
@@ -100,6 +101,13 @@ function buildProgram({ createMachine, terminal, version }: Commands, exit: (cod
     )
     .option("--json", "print it for programs")
     .action((device: string, options: PlanOptions) => plan(device, options, createMachine, terminal));
+  withMachineOptions(program.command("explain <cgroup> [script] [args...]"))
+    .description("who uses the memory that a cgroup pays for once a script has run, and why it was killed")
+    .option("-c, --command <commands>", "run these commands instead of a script")
+    .option("--json", "print it for programs")
+    .action((cgroup: string, script: string | undefined, args: string[], options: ExplainOptions) =>
+      explain(cgroup, script === undefined ? [] : [script, ...args], options, createMachine, terminal),
+    );
   return program;
 }
 
@@ -112,4 +120,5 @@ Examples:
   hetmem sh --machine server.yaml          a shell on a machine of your own
   hetmem sh --from tree.tar.gz --replay transcript.txt --profile v6.1
   hetmem plan namespace0.0 --from tree.tar.gz --profile v6.1
+  hetmem explain /web load.sh --machine server.yaml
   hetmem export --machine server.yaml DIR && lsmem --sysroot DIR`;

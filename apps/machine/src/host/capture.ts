@@ -1,13 +1,22 @@
 // A host becomes a machine: from what a running kernel says of its memory to the MachineSpec that boots into the same
 // nodes, zones and totals. What can't be carried over is said in a notice, never dropped.
 import { KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
-import type { HiddenMemory, MachineSpec, MemoryRange, NodeSpec, ProfileName } from "../spec/machine-spec.ts";
+import type {
+  DeviceAffinity,
+  HiddenMemory,
+  MachineSpec,
+  MemoryRange,
+  NodeSpec,
+  ProfileName,
+} from "../spec/machine-spec.ts";
 import { type Affinity, readAffinity } from "./acpi.ts";
 import { usageOfHost } from "./boot-usage.ts";
 import { readOptions } from "./command-line.ts";
+import { type HostDaxDevice, readDaxDevices } from "./dax-devices.ts";
 import { deviceSpans } from "./device-spans.ts";
 import { type Host, readHost } from "./host.ts";
 import { systemRam, walkIomem } from "./iomem.ts";
+import { rulesOf, withoutKmem } from "./kmem-memory.ts";
 import { type NodeMemory, splitByNode } from "./node-memory.ts";
 import { readNvdimm } from "./nvdimm.ts";
 import { addOfflineAgain } from "./offline-memory.ts";
@@ -35,8 +44,11 @@ export interface Capture {
  * EOPNOTSUPP for a host whose pages are not 4 KiB
  */
 export function captureHost(tree: HostTree, profile: ProfileName): Capture {
-  const host = readHost(tree);
+  const running = readHost(tree);
   const notices: string[] = [];
+  const daxDevices = readDaxDevices(tree);
+  const rules = rulesOf(running, daxDevices, notices);
+  const host = withoutKmem(running, daxDevices);
   const affinity = readAffinity(tree);
   const memory = splitByNode(host, affinity);
   const ramBytes = systemRam(host.iomem).reduce((bytes, range) => bytes + range.end - range.start, 0);
@@ -58,9 +70,13 @@ export function captureHost(tree: HostTree, profile: ProfileName): Capture {
     physicalBits: physicalBits(tree),
     directMapBits: directMapBits(tree),
     bootUsage: usage,
-    deviceSpans: deviceSpans(host, notices),
+    deviceSpans: deviceSpans(running, nvdimm.spec?.ranges ?? [], notices),
     hidden: hiddenMemory(host, affinity),
-    affinity: affinity.memory.map(({ start, end, node }) => ({ start, end, node })),
+    affinity: [
+      ...daxAffinity(daxDevices),
+      ...affinity.memory.map(({ start, end, node }) => ({ start, end, node })),
+    ],
+    rules,
     ...(nvdimm.spec && { nvdimm: nvdimm.spec }),
     offline: offline.added,
     options: readOptions(tree, ramBytes, notices),
@@ -72,6 +88,15 @@ export function captureHost(tree: HostTree, profile: ProfileName): Capture {
       "The host's kernel has no memory blocks (CONFIG_MEMORY_HOTPLUG is off): hetmem gives it blocks of 128 MiB.",
     );
   return { spec, host, notices };
+}
+
+/** What the firmware says of memory that it set aside, as the devices that were made of it know it. */
+function daxAffinity(devices: readonly HostDaxDevice[]): DeviceAffinity[] {
+  return devices
+    .filter(({ isSoftReserved, targetNode }) => isSoftReserved && targetNode >= 0)
+    .flatMap(({ ranges, numaNode, targetNode }) =>
+      ranges.map(({ start, end }) => ({ start, end, node: nodeId(targetNode), numaNode })),
+    );
 }
 
 /** A kernel with 16 or 64 KiB pages reports a quarter or a sixteenth of the pages that its RAM has. */

@@ -5,6 +5,7 @@ import type { KernelOptions } from "../spec/machine-spec.ts";
 import type { HostTree } from "./tree.ts";
 
 const PARAMETERS = "/sys/module/memory_hotplug/parameters";
+const CGROUP_FEATURES = ["memory", "pressure"] as const;
 const DEFAULT_STATES = ["offline", "online", "online_kernel", "online_movable"] as const;
 
 /**
@@ -28,6 +29,8 @@ export function readOptions(tree: HostTree, ramBytes: number, notices: string[])
   const defaultState = DEFAULT_STATES.find((known) => known === state);
   const parameter = (name: string): string | undefined =>
     (tree.read(`${PARAMETERS}/${name}`) ?? last(`memory_hotplug.${name}`))?.trim();
+  const disabled = last("cgroup_disable")?.split(",") ?? [];
+  const cgroupDisable = CGROUP_FEATURES.filter((feature) => disabled.includes(feature));
   const memmap = parameter("memmap_on_memory");
   const ratio = parameter("auto_movable_ratio");
   const numaAware = parameter("auto_movable_numa_aware");
@@ -39,6 +42,7 @@ export function readOptions(tree: HostTree, ramBytes: number, notices: string[])
     ...(parameter("online_policy") === "auto-movable" && { placement: "auto-movable" as const }),
     ...(ratio !== undefined && { auto_movable_ratio: Number(ratio) }),
     ...(numaAware !== undefined && { auto_movable_numa_aware: isYes(numaAware) }),
+    ...(cgroupDisable.length > 0 && { cgroup_disable: cgroupDisable }),
     ...(defaultState && { memhp_default_state: defaultState }),
   };
 }

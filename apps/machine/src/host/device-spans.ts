@@ -2,13 +2,21 @@
 // the resources, one behind the other, that are as long as the span. Kernel counterpart: the zone_device branch of
 // move_pfn_range_to_zone() in mm/memory_hotplug.c.
 import { PAGE_SIZE, physAddr } from "@hetmem/kernel";
-import type { DeviceSpan, IomemEntry } from "../spec/machine-spec.ts";
+import type { DeviceSpan, IomemEntry, NvdimmRange } from "../spec/machine-spec.ts";
 import type { Host } from "./host.ts";
 
-export function deviceSpans({ iomem, zoneinfo }: Host, notices: string[]): DeviceSpan[] {
+/** @param nvdimm persistent memory, which the machine has and spans itself */
+export function deviceSpans(
+  { iomem, zoneinfo }: Host,
+  nvdimm: readonly Pick<NvdimmRange, "start" | "end" | "numaNode">[],
+  notices: string[],
+): DeviceSpan[] {
   const spans: DeviceSpan[] = [];
   for (const { node, name, spanned } of zoneinfo.zones) {
     if (name !== "Device" || spanned === 0) continue;
+    const own = nvdimm.filter(({ numaNode }) => numaNode === node);
+    const reach = Math.max(0, ...own.map(({ end }) => end)) - Math.min(...own.map(({ start }) => start));
+    if (own.length > 0 && spanned * PAGE_SIZE <= reach) continue;
     const run = findRun(iomem, spanned * PAGE_SIZE, spans);
     if (run) spans.push({ node, start: run.start, end: physAddr(run.end + 1) });
     else

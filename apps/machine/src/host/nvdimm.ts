@@ -1,8 +1,9 @@
-// The persistent memory of a host, as /sys/bus/nd shows it: modules, and the regions that they make up. Namespaces come
-// from labels, which no file of /sys shows: the machine has the same regions, empty. Kernel counterparts: nd_region_attributes
+// The persistent memory of a host, as /sys/bus/nd shows it: modules, the regions that they make up, and the namespaces in
+// these. Kernel counterparts: nd_region_attributes
 // in drivers/nvdimm/region_devs.c, acpi_nfit_dimm_attributes in drivers/acpi/nfit/core.c.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry, NvdimmModule, NvdimmRange, NvdimmSpec } from "../spec/machine-spec.ts";
+import { readNamespaces } from "./namespaces.ts";
 import type { HostTree } from "./tree.ts";
 
 export interface HostNvdimm {
@@ -11,11 +12,23 @@ export interface HostNvdimm {
   readonly iomem: readonly IomemEntry[];
 }
 
+/** What `nstype` says of a region whose namespaces come from labels. @see ND_DEVICE_NAMESPACE_PMEM */
+const ND_DEVICE_NAMESPACE_PMEM = 5;
 /** Where buses stand. */
 const PROVIDERS = {
   "ACPI.NFIT": "/sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00",
   e820: "/sys/devices/platform/e820_pmem",
 } as const;
+
+/** The directories of its regions, by their numbers. */
+export function nvdimmRegions(tree: HostTree): string[] {
+  return Object.values(PROVIDERS).flatMap((provider) =>
+    tree
+      .list(provider)
+      .filter((name) => /^ndbus\d+$/.test(name))
+      .flatMap((bus) => numbered(tree, `${provider}/${bus}`, "region")),
+  );
+}
 
 export function readNvdimm(tree: HostTree, iomem: readonly IomemEntry[], notices: string[]): HostNvdimm {
   for (const provider of ["ACPI.NFIT", "e820"] as const) {
@@ -33,19 +46,31 @@ function readBus(
   provider: NvdimmSpec["provider"],
   notices: string[],
 ): NvdimmSpec {
-  const names = tree.list(bus);
-  const numbered = (prefix: string): string[] =>
-    names
-      .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
-      .sort((a, b) => Number(a.slice(prefix.length)) - Number(b.slice(prefix.length)));
-  const ranges = numbered("region").flatMap((region) => readRegion(tree, `${bus}/${region}`, notices));
+  const regions = numbered(tree, bus, "region");
+  const ranges = regions.flatMap((region) => readRegion(tree, region, notices));
+  // Only modules with labels make up regions whose namespaces come from them.
+  const labelled = regions
+    .filter((region) => tree.read(`${region}/nstype`)?.trim() === `${ND_DEVICE_NAMESPACE_PMEM}`)
+    .flatMap((region) => readMappings(tree, region).map(({ dimm }) => dimm));
   const commands = tree.read(`${bus}/commands`) ?? "";
   return {
     provider,
     firmware: /\bars_start\b/.test(commands) ? "ars" : provider === "e820" ? "none" : "labels",
-    modules: numbered("nmem").map((module, id) => readModule(tree, `${bus}/${module}`, id, ranges)),
+    modules: numbered(tree, bus, "nmem").map((module, id) => ({
+      ...readModule(tree, module, id, ranges),
+      ...(labelled.includes(id) && { labelled: true }),
+    })),
     ranges,
   };
+}
+
+/** Paths of devices called so, by their numbers. */
+function numbered(tree: HostTree, bus: string, prefix: string): string[] {
+  return tree
+    .list(bus)
+    .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
+    .sort((a, b) => Number(a.slice(prefix.length)) - Number(b.slice(prefix.length)))
+    .map((name) => `${bus}/${name}`);
 }
 
 function readRegion(tree: HostTree, region: string, notices: string[]): NvdimmRange[] {
@@ -59,11 +84,8 @@ function readRegion(tree: HostTree, region: string, notices: string[]): NvdimmRa
     return [];
   }
   const domain = (tree.read(`${region}/persistence_domain`) ?? "").trim();
-  const mappings = tree
-    .list(region)
-    .filter((name) => /^mapping\d+$/.test(name))
-    .map((name) => /^nmem(\d+),(\d+),/.exec(tree.read(`${region}/${name}`) ?? ""))
-    .flatMap((found) => (found ? [{ dimm: Number(found[1]), start: Number(found[2]) }] : []));
+  const mappings = readMappings(tree, region);
+  const namespaces = readNamespaces(tree, region, notices);
   const node = (file: string): number => (Number.isNaN(number(file)) ? -1 : number(file));
   return [
     {
@@ -73,8 +95,19 @@ function readRegion(tree: HostTree, region: string, notices: string[]): NvdimmRa
       numaNode: node("numa_node"),
       targetNode: node("target_node"),
       ...((domain === "cpu_cache" || domain === "memory_controller") && { persistenceDomain: domain }),
+      ...(namespaces.length > 0 && { namespaces }),
     },
   ];
+}
+
+/** Modules in the order of interleaving, and where their parts begin. */
+function readMappings(tree: HostTree, region: string): { readonly dimm: number; readonly start: number }[] {
+  return tree
+    .list(region)
+    .filter((name) => /^mapping\d+$/.test(name))
+    .sort((a, b) => Number(a.slice("mapping".length)) - Number(b.slice("mapping".length)))
+    .map((name) => /^nmem(\d+),(\d+),/.exec(tree.read(`${region}/${name}`) ?? ""))
+    .flatMap((found) => (found ? [{ dimm: Number(found[1]), start: Number(found[2]) }] : []));
 }
 
 function readModule(

@@ -27,6 +27,8 @@ export interface ProcessesOptions {
   readonly swapAreas: readonly SwaponRequest[];
   /** What devices have still to do when a program has ended. */
   readonly settle: () => Sleeps<void>;
+  /** Whom a program is charged to before it has begun: as who starts it, or as the shell where nobody does. */
+  readonly payer: (parent: Process | undefined) => number;
 }
 
 export class Processes implements ProcessPort, UserSpace {
@@ -38,16 +40,18 @@ export class Processes implements ProcessPort, UserSpace {
   readonly #files: MappedFiles;
   readonly #image: ProgramImage;
   readonly #settle: () => Sleeps<void>;
+  readonly #payer: ProcessesOptions["payer"];
   /** Programs that run, by the task that runs them, each the parent of the next. */
   readonly #running = new Map<LockHolder, Process[]>();
 
-  constructor(vm: Vm, { shellNode, programNode, files, swapAreas, settle }: ProcessesOptions) {
+  constructor(vm: Vm, { shellNode, programNode, files, swapAreas, settle, payer }: ProcessesOptions) {
     this.vm = vm;
     this.swapAreas = swapAreas;
     this.#shellNode = shellNode;
     this.#programNode = programNode;
     this.#files = files;
     this.#settle = settle;
+    this.#payer = payer;
     this.#image = busyboxImage(vm);
   }
 
@@ -57,7 +61,8 @@ export class Processes implements ProcessPort, UserSpace {
 
   *fork(name: string): Sleeps<RunningProcess> {
     yield* this.#files.load();
-    const process = yield* execProgram(this.vm, this.#shellNode, name, this.#image, this.#programNode);
+    const payer = this.#payer(this.current);
+    const process = yield* execProgram(this.vm, this.#shellNode, name, this.#image, this.#programNode, payer);
     const { current } = this.vm.kernel.lockdep;
     // What it is loaded to is taken before; a policy is inherited by what a program takes afterwards.
     if (process.mm) process.mm.policy = this.current?.mm?.policy;
@@ -68,7 +73,7 @@ export class Processes implements ProcessPort, UserSpace {
   *start(name: string, node: NodeId = this.#programNode): Sleeps<Process> {
     const owner = this.vm.memory.nodes[node];
     if (!owner) throw new KernelError("EINVAL", `there is no node ${node} on this machine`);
-    return yield* execProgram(this.vm, node, name, this.#image);
+    return yield* execProgram(this.vm, node, name, this.#image, node, this.#payer(this.current));
   }
 
   *withFile<T>(path: string, use: (file: FileObject) => Sleeps<T>): Sleeps<T> {
@@ -101,9 +106,14 @@ export class Processes implements ProcessPort, UserSpace {
 
   /** What happens while nobody types: kswapd has its turn, who was sent a deadly signal dies of it, and drivers let go of what the dead had. */
   *#betweenPrograms(): Sleeps<void> {
-    const { processes, reclaim } = this.vm;
-    yield* reclaim.runKswapd();
+    yield* this.vm.reclaim.runKswapd();
     yield* this.#settle();
+    yield* this.reap();
+  }
+
+  /** Who was sent a deadly signal dies of it, unless it is a program that runs: that sees it on its way back to user mode. */
+  *reap(): Sleeps<void> {
+    const { processes } = this.vm;
     const running = new Set([...this.#running.values()].flat());
     for (const process of processes)
       if (process.signals.length > 0 && !running.has(process)) yield* exitProcess(process);

@@ -2,43 +2,99 @@
 import { formatIdList } from "@hetmem/kernel";
 import { formatAddress, formatBytes, formatShare } from "../report/size.ts";
 import { tableLines } from "../report/table.ts";
+import { wrap } from "../report/wrap.ts";
 import type { Plan, PlannedBlock } from "./plan.ts";
 
-export function planLines(plan: Plan, source: string): string[] {
-  const { device, node, size, added, zone, structPages, ratio, distances, tiers, warnings } = plan;
+/** @param columns of the terminal */
+export function planLines(plan: Plan, source: string, columns: number): string[] {
+  const { node, nodeIsNew, distances, tiers, warnings, commands } = plan;
+  const where = nodeIsNew
+    ? `Node ${node} is new: it has no cpus, and no other memory.`
+    : `Node ${node} has memory or cpus already.`;
   return [
-    `${device} of ${source}: ${formatBytes(added)} of its ${formatBytes(size)} become RAM of node ${node}, online as ${zone} memory.`,
+    ...wrap(headline(plan, source), columns, ""),
     "",
-    ...zoneLines(plan),
+    "Typed",
+    ...commands.map((command) => `  ${command}`),
     "",
-    `struct pages  ${formatBytes(structPages.bytes)} (${formatShare(structPages.bytes / added)} of what is added), ${structPages.lands}`,
-    `kernel : movable  ${formatBytes(ratio.kernel)} : ${formatBytes(ratio.movable)} = 1 : ${(ratio.movable / ratio.kernel).toFixed(2)}; ${ratio.advice}`,
-    `distances from node ${node}  ${distances.map((each) => `node ${each.node}: ${each.distance}`).join(", ")}`,
-    `tiers, the fastest first  ${tiers.map(({ tier, nodes }) => `memory_tier${tier}: node ${formatIdList(nodes)}`).join("; ")}`,
+    "Zones",
+    ...zoneLines(plan).map((line) => `  ${line}`),
     "",
-    "Going offline later:",
-    ...runsOf(plan.blocks).map(blockLine),
-    ...(warnings.length > 0 ? ["", ...warnings.map((warning) => `Warning: ${warning}.`)] : []),
+    "Struct pages",
+    ...indented(structPagesText(plan), columns),
+    "",
+    "Kernel and movable memory of the whole machine",
+    ...indented(ratioText(plan), columns),
+    "",
+    "Place",
+    ...indented(where, columns),
+    `  distances   ${distances.map((each) => `node ${each.node}: ${each.distance}`).join(", ")}`,
+    `  tiers       ${tiersText(tiers)}`,
+    "",
+    "Can the new memory go offline again?",
+    ...runsOf(plan.blocks).flatMap((run) => indented(blockText(run), columns)),
+    "",
+    "Warnings",
+    ...warnings.flatMap((warning) => bullet(`${capital(warning)}.`, columns)),
   ];
+}
+
+function headline({ device, namespace, size, added, node, blocks }: Plan, source: string): string {
+  const zones = [...new Set(blocks.map(({ zone }) => zone))].join(" and ");
+  const metadata = namespace && namespace.size > size ? namespace.size - size : 0;
+  const from =
+    namespace === undefined
+      ? device
+      : `${device} (${namespace.name}, ${formatBytes(namespace.size)}${metadata > 0 ? ` with ${formatBytes(metadata)} for metadata` : ""})`;
+  const part =
+    added === size ? `All ${formatBytes(size)}` : `${formatBytes(added)} of the ${formatBytes(size)}`;
+  return `${part} of ${from} on ${source} become RAM of node ${node}, in zone ${zones}.`;
 }
 
 function zoneLines({ zones }: Plan): string[] {
   const columns = [
     { title: "node" },
     { title: "zone" },
-    { title: "present before", align: "right" as const },
-    { title: "after", align: "right" as const },
-    { title: "managed before", align: "right" as const },
-    { title: "after", align: "right" as const },
+    { title: "present", align: "right" as const },
+    { title: "then", align: "right" as const },
+    { title: "managed", align: "right" as const },
+    { title: "then", align: "right" as const },
+    { title: "free", align: "right" as const },
+    { title: "then", align: "right" as const },
   ];
   return tableLines(
     columns,
     zones.map(({ node, zone, before, after }) => [
       `${node}`,
       zone,
-      ...[before.present, after.present, before.managed, after.managed].map(formatBytes),
+      ...[before.present, after.present, before.managed, after.managed, before.free, after.free].map(
+        formatBytes,
+      ),
     ]),
   );
+}
+
+function structPagesText({ structPages: { bytes, nodes }, structPagesBefore, added }: Plan): string {
+  const price = `${formatBytes(bytes)}, ${formatShare(bytes / added)} of what is added`;
+  const places = nodes.map(({ node, bytes: part }) =>
+    nodes.length > 1 ? `${formatBytes(part)} of node ${node}` : `node ${node}`,
+  );
+  if (structPagesBefore.bytes > 0)
+    return `${price}: RAM of ${places.join(" and ")}. As a dax device it takes ${formatBytes(structPagesBefore.bytes)} of RAM already, and gives them back.`;
+  return `${price}: RAM of ${places.join(" and ")} that nobody else can use then.`;
+}
+
+function ratioText({ ratio: { kernel, movable, advice } }: Plan): string {
+  const share =
+    movable > 0
+      ? `${formatBytes(kernel)} : ${formatBytes(movable)} = 1 : ${(movable / kernel).toFixed(2)}`
+      : `${formatBytes(kernel)}, all of it the kernel's`;
+  return `${share}. ${capital(advice)}.`;
+}
+
+function tiersText(tiers: Plan["tiers"]): string {
+  if (tiers.length === 0) return "this release has none";
+  return `${tiers.map(({ tier, nodes }) => `memory_tier${tier}: node ${formatIdList([...nodes])}`).join("; ")} (the fastest first)`;
 }
 
 /** Neighbouring blocks that are alike. */
@@ -51,14 +107,32 @@ function runsOf(blocks: readonly PlannedBlock[]): BlockRun[] {
   const runs: BlockRun[] = [];
   for (const block of blocks) {
     const run = runs.at(-1);
-    if (run && run.last.block === block.block - 1 && run.first.why === block.why) run.last = block;
+    if (
+      run &&
+      run.last.block === block.block - 1 &&
+      run.first.why === block.why &&
+      run.first.zone === block.zone
+    )
+      run.last = block;
     else runs.push({ first: block, last: block });
   }
   return runs;
 }
 
-function blockLine({ first, last }: BlockRun): string {
+function blockText({ first, last }: BlockRun): string {
   const names = first === last ? `memory${first.block}` : `memory${first.block} to memory${last.block}`;
-  const can = first.canGoOffline ? "can" : "can't be relied on to";
-  return `  ${names} (from ${formatAddress(first.start)}, ${first.zone}) ${can}: ${first.why}`;
+  const can = first.canGoOffline ? "yes" : "nobody can promise";
+  return `${names} (from ${formatAddress(first.start)}, ${first.zone}): ${can}, ${first.why}.`;
+}
+
+function capital(sentence: string): string {
+  return `${sentence[0]?.toUpperCase() ?? ""}${sentence.slice(1)}`;
+}
+
+function indented(text: string, columns: number): string[] {
+  return wrap(text, columns - 2, "").map((line) => `  ${line}`);
+}
+
+function bullet(text: string, columns: number): string[] {
+  return wrap(text, columns - 4, "").map((line, i) => `${i === 0 ? "  - " : "    "}${line}`);
 }

@@ -3,13 +3,16 @@
 import { kmemCaveats, kmemRanges } from "@hetmem/dax-kmem";
 import type { DevDax } from "@hetmem/dax";
 import { KernelError, PAGE_SIZE, physAddr, physToPfn, run } from "@hetmem/kernel";
-import { reconfigureNamespace } from "@hetmem/nvdimm";
-import { type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
+import { type Memory, type MemoryNode, STRUCT_PAGE_BYTES, ZoneType } from "@hetmem/zone";
 import type { Machine } from "../machine.ts";
+import { namedTiers } from "../machine/devices/memory-tiering.ts";
+import { PROFILES } from "../machine/profile.ts";
+import { formatBytes } from "../report/size.ts";
+import { planDevice } from "./plan-device.ts";
 import { planWarnings } from "./plan-warnings.ts";
 
 export interface PlanRequest {
-  /** `dax0.0`, or a namespace that becomes a dax device first: `namespace0.0`. */
+  /** `dax0.0`, a namespace that becomes a dax device first (`namespace0.0`), or what is free of a region (`region0`). */
   readonly device: string;
   readonly zone: "movable" | "kernel";
 }
@@ -18,6 +21,7 @@ export interface PlanRequest {
 export interface ZoneBytes {
   readonly present: number;
   readonly managed: number;
+  readonly free: number;
 }
 
 export interface PlannedZone {
@@ -37,17 +41,32 @@ export interface PlannedBlock {
   readonly why: string;
 }
 
+/** RAM that the struct pages of memory take. */
+export interface StructPages {
+  readonly bytes: number;
+  readonly nodes: readonly { readonly node: number; readonly bytes: number }[];
+}
+
 export interface Plan {
   readonly device: string;
+  /** The namespace that the device is, with the bytes that its metadata takes among its own. */
+  readonly namespace?: { readonly name: string; readonly size: number };
   readonly zone: PlanRequest["zone"];
   readonly node: number;
-  /** Bytes of the device, of it that become RAM, and that don't fill a memory block. */
+  /** Whether the node had no memory and no cpus before. */
+  readonly nodeIsNew: boolean;
+  /** What an administrator types. */
+  readonly commands: readonly string[];
+  /** Bytes of the device, of it that become RAM, that don't fill a memory block, and that have bad memory in their block. */
   readonly size: number;
   readonly added: number;
   readonly trimmed: number;
+  readonly bad: number;
   /** Zones of which something changes. */
   readonly zones: readonly PlannedZone[];
-  readonly structPages: { readonly bytes: number; readonly lands: string };
+  readonly structPages: StructPages;
+  /** What the device's struct pages took before, and give back. */
+  readonly structPagesBefore: StructPages;
   readonly ratio: { readonly kernel: number; readonly movable: number; readonly advice: string };
   readonly blocks: readonly PlannedBlock[];
   readonly distances: readonly { readonly node: number; readonly distance: number }[];
@@ -56,7 +75,6 @@ export interface Plan {
   readonly warnings: readonly string[];
 }
 
-const STRUCT_PAGE_BYTES = 64;
 const ZONE_NAMES: Readonly<Record<number, string>> = {
   [ZoneType.DMA]: "DMA",
   [ZoneType.DMA32]: "DMA32",
@@ -67,79 +85,90 @@ const ZONE_NAMES: Readonly<Record<number, string>> = {
 /**
  * Makes RAM of a device of a machine, which is changed by it.
  *
- * @throws KernelError ENODEV without such a device, and what the kernel refuses the change with
+ * @throws KernelError ENODEV without such a device, EOPNOTSUPP on a release that can't do it, and what the kernel refuses the
+ *   change with
  */
 export function planSystemRam(machine: Machine, { device: name, zone }: PlanRequest): Plan {
-  const device = findDevice(machine, name);
-  const { memory, hotplug, devices } = machine;
-  const { usable, trimmedBytes } = kmemRanges(device, hotplug.blockSize);
-  const added = usable.reduce((bytes, { start, end }) => bytes + end - start + 1, 0);
-  const blocksBefore = new Set(hotplug.blocks.keys());
-  const zonesBefore = zoneBytes(memory);
-  bindToKmem(machine, device);
-  const bytes = (added / PAGE_SIZE) * STRUCT_PAGE_BYTES;
-  const structPages = { bytes, lands: landing(machine, usable) };
-  const ids = [...hotplug.blocks.keys()].filter((id) => !blocksBefore.has(id)).sort((a, b) => a - b);
-  for (const id of ids) write(machine, `/sys/devices/system/memory/memory${id}/state`, `online_${zone}`);
-  const zones = changedZones(zonesBefore, zoneBytes(memory));
-  const ratio = kernelToMovable(memory);
-  const { targetNode } = device;
-  return {
-    device: device.name,
-    zone,
-    node: targetNode,
-    size: device.size,
-    added,
-    trimmed: trimmedBytes,
-    zones,
-    structPages,
-    ratio,
-    blocks: ids.map((block) => plannedBlock(machine, block, zone)),
-    distances: memory.nodes.flatMap((node) =>
-      node?.online
-        ? [{ node: node.id, distance: memory.distance(targetNode as MemoryNode["id"], node.id) }]
-        : [],
-    ),
-    tiers: devices.memoryTypes.tiers().map(({ id, nodes }) => ({ tier: id, nodes })),
-    warnings: [
-      ...planWarnings(machine, { zone, trimmed: trimmedBytes, ratio, zones }),
-      ...kmemCaveats(device),
-    ],
-  };
-}
-
-/** The device of that name; a namespace becomes one first. */
-function findDevice({ devices }: Machine, name: string): DevDax {
-  const { dax, nvdimm } = devices;
-  const namespace = nvdimm?.namespaces().find((each) => each.name === name);
-  if (namespace && namespace.claim?.kind !== "dax")
-    run(reconfigureNamespace(namespace, { mode: "devdax", force: true }));
-  const claim = nvdimm?.namespaces().find((each) => each.name === name)?.claim;
-  const device = [...dax.bus.devices.values(), ...dax.bus.classDevices.values()].find(
-    (each) => each.name === name || (claim && `/${each.region.parent.devpath}` === claim.path),
-  );
-  if (device) return device;
-  const known = [...dax.bus.devices.keys(), ...(nvdimm?.namespaces() ?? []).map((each) => each.name)];
-  throw new KernelError(
-    "ENODEV",
-    `there is no ${name} on this machine: ${known.length > 0 ? `name one of ${known.join(", ")}` : "it has no dax device and no persistent memory"}`,
-  );
-}
-
-/** As daxctl does it. */
-function bindToKmem(machine: Machine, { name, driver }: DevDax): void {
-  if (!machine.devices.dax.kmem)
+  const { memory, hotplug, devices, spec } = machine;
+  if (!devices.dax.kmem)
     throw new KernelError(
       "EOPNOTSUPP",
       "this release can't make RAM of a dax device: choose --profile v5.1 or v6.1",
     );
+  const { device, namespace, commands } = planDevice(machine, name);
+  const { trimmedBytes } = kmemRanges(device, hotplug.blockSize);
+  const blocksBefore = new Set(hotplug.blocks.keys());
+  const zonesBefore = zoneBytes(memory);
+  const node = memory.nodes[device.targetNode];
+  const nodeIsNew = node?.online !== true;
+  const structPagesBefore = landing(machine, device);
+  orShortOfMemory(machine, device, () => bindToKmem(machine, device));
+  const structPages = landing(machine, device);
+  const ids = [...hotplug.blocks.keys()].filter((id) => !blocksBefore.has(id)).sort((a, b) => a - b);
+  // What the kernel took online by itself stays where it put it.
+  for (const id of ids)
+    if (hotplug.block(id).state === "offline")
+      write(machine, `/sys/devices/system/memory/memory${id}/state`, `online_${zone}`);
+  const added = ids.length * hotplug.blockSize;
+  const { targetNode } = device;
+  const facts = {
+    device: device.name,
+    ...(namespace && { namespace }),
+    zone,
+    node: targetNode,
+    nodeIsNew,
+    commands: [
+      ...commands,
+      ["daxctl reconfigure-device --mode=system-ram", ...daxctlOptions(hotplug, zone), device.name].join(" "),
+    ],
+    size: device.size,
+    added,
+    trimmed: trimmedBytes,
+    bad: device.size - trimmedBytes - added,
+    zones: changedZones(zonesBefore, zoneBytes(memory), structPages),
+    structPages,
+    structPagesBefore,
+    ratio: kernelToMovable(memory),
+    blocks: ids.map((block) => plannedBlock(machine, block)),
+    distances: memory.nodes.flatMap((each) =>
+      each?.online
+        ? [{ node: each.id, distance: memory.distance(targetNode as MemoryNode["id"], each.id) }]
+        : [],
+    ),
+    tiers: PROFILES[spec.profile].memoryTiering
+      ? namedTiers(machine.vm.tiers).map(({ id, nodes }) => ({ tier: id, nodes }))
+      : [],
+  };
+  return { ...facts, warnings: [...planWarnings(machine, facts), ...kmemCaveats(device)] };
+}
+
+/** As daxctl does it. */
+function bindToKmem(machine: Machine, { name, driver }: DevDax): void {
   if (driver?.name === "kmem") throw new KernelError("EBUSY", `${name} is RAM already`);
   if (driver) write(machine, `/sys/bus/dax/drivers/${driver.name}/unbind`, name);
   write(machine, "/sys/bus/dax/drivers/kmem/new_id", name);
   if (machine.devices.dax.bus.devices.get(name)?.driver?.name === "kmem") return;
-  const { records } = machine.kernel.log;
-  const said = records.findLast(({ text }) => text.includes(name))?.text ?? "";
-  throw new KernelError("EINVAL", `kmem does not take ${name}: ${said}`);
+  // The log has the number of the error; who binds by hand is told why.
+  write(machine, "/sys/bus/dax/drivers/kmem/bind", name);
+}
+
+/** @throws KernelError ENOMEM that says how much there is */
+function orShortOfMemory({ memory }: Machine, { name, size }: DevDax, change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (!(error instanceof KernelError && error.errno === "ENOMEM")) throw error;
+    const free = [...zoneBytes(memory).values()].reduce((sum, zone) => sum + zone.free, 0);
+    throw new KernelError(
+      "ENOMEM",
+      `${name} can't become RAM here: its struct pages need ${formatBytes((size / PAGE_SIZE) * STRUCT_PAGE_BYTES)}, and ${formatBytes(free)} of the machine's RAM are free`,
+    );
+  }
+}
+
+/** Where the kernel takes memory online by itself, daxctl wants to be forced. */
+function daxctlOptions({ autoOnline }: Machine["hotplug"], zone: PlanRequest["zone"]): string[] {
+  return [...(zone === "kernel" ? ["--no-movable"] : []), ...(autoOnline === "offline" ? [] : ["-f"])];
 }
 
 function write(machine: Machine, path: string, text: string): void {
@@ -158,36 +187,46 @@ function zoneBytes(memory: Memory): ZoneTable {
   for (const { node, type, name } of zonesOf(memory)) {
     const zone = node.zones[type];
     if (!zone) continue;
-    const bytes = { present: zone.presentPages * PAGE_SIZE, managed: zone.managedPages * PAGE_SIZE };
-    table.set(`${node.id} ${name}`, { ...bytes, node: node.id, zone: name });
+    table.set(`${node.id} ${name}`, {
+      present: zone.presentPages * PAGE_SIZE,
+      managed: zone.managedPages * PAGE_SIZE,
+      free: zone.freePages * PAGE_SIZE,
+      node: node.id,
+      zone: name,
+    });
   }
   return table;
 }
 
-function changedZones(before: ZoneTable, after: ZoneTable): PlannedZone[] {
-  const none = { present: 0, managed: 0 };
-  return [...after].flatMap(([key, { node, zone, present, managed }]) => {
+/** Zones that get memory, and those whose memory the struct pages take. */
+function changedZones(before: ZoneTable, after: ZoneTable, { nodes }: StructPages): PlannedZone[] {
+  const none = { present: 0, managed: 0, free: 0 };
+  return [...after].flatMap(([key, { node, zone, present, managed, free }]) => {
     const was = before.get(key) ?? none;
-    if (was.present === present && was.managed === managed) return [];
+    const grew = was.present !== present || was.managed !== managed;
+    const pays = was.free !== free && nodes.some((each) => each.node === node);
+    if (!grew && !pays) return [];
     return [
-      { node, zone, before: { present: was.present, managed: was.managed }, after: { present, managed } },
+      {
+        node,
+        zone,
+        before: { present: was.present, managed: was.managed, free: was.free },
+        after: { present, managed, free },
+      },
     ];
   });
 }
 
-/** Which nodes' RAM the struct pages of the new memory fill. */
-function landing({ hotplug }: Machine, ranges: ReturnType<typeof kmemRanges>["usable"]): string {
+/** Which nodes' RAM the struct pages of a device's memory fill now. */
+function landing({ hotplug }: Machine, { ranges }: DevDax): StructPages {
   const frames = new Map<number, number>();
   for (const { start, end } of ranges) {
     const [first, behind] = [physToPfn(physAddr(start)), physToPfn(physAddr(end + 1))];
     for (const [node, count] of hotplug.vmemmap.framesByNode(first, behind))
       frames.set(node, (frames.get(node) ?? 0) + count);
   }
-  if (frames.size === 0) return "in the added memory itself";
-  const parts = [...frames].map(
-    ([node, count]) => `node ${node}${frames.size > 1 ? ` (${count} pages)` : ""}`,
-  );
-  return `in RAM of ${parts.join(" and ")}`;
+  const nodes = [...frames].map(([node, count]) => ({ node, bytes: count * PAGE_SIZE }));
+  return { bytes: nodes.reduce((sum, { bytes }) => sum + bytes, 0), nodes };
 }
 
 /** @see "Considerations (Sizing)" in the kernel's guide to memory hotplug */
@@ -211,10 +250,10 @@ function adviceFor(ratio: number): string {
   return "impossible: the struct pages alone would fill the kernel's memory";
 }
 
-function plannedBlock(machine: Machine, block: number, zone: PlanRequest["zone"]): PlannedBlock {
+function plannedBlock(machine: Machine, block: number): PlannedBlock {
   const start = block * machine.hotplug.blockSize;
   const text = run(machine.vfs.read(`/sys/devices/system/memory/memory${block}/valid_zones`)).trim();
-  const canRemove = zone === "movable" && text === "Movable";
+  const canRemove = text === "Movable";
   return {
     block,
     start,

@@ -185,14 +185,15 @@ function* legend(view: MachineView, width: number, paint: Paint): Generator<stri
 /** What lies above the picture, so that nothing of /proc/iomem goes unseen. */
 function* beyond(view: MachineView, end: number, width: number, paint: Paint): Generator<string> {
   const tops = view.stretches.filter((stretch) => stretch.start >= end && stretch.start >= ZOOM_END);
+  // Of lines as long as each other, one inside the other, the first stands for all.
   const outermost = tops.filter(
-    (stretch) =>
+    (stretch, at) =>
       !tops.some(
-        (other) =>
+        (other, before) =>
           other !== stretch &&
           other.start <= stretch.start &&
           stretch.end <= other.end &&
-          other.end - other.start > stretch.end - stretch.start,
+          (before < at || other.end - other.start > stretch.end - stretch.start),
       ),
   );
   if (outermost.length === 0) return;

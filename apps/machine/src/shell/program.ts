@@ -3,6 +3,7 @@
 import { type Kernel, KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { NvdimmBus } from "@hetmem/nvdimm";
 import type { Vfs } from "@hetmem/vfs";
+import type { CgroupExplanation } from "../machine/cgroups.ts";
 import type { ProcessPort } from "./process-port.ts";
 import type { Input } from "./streams.ts";
 import type { UserSpace } from "./user-space.ts";
@@ -14,6 +15,8 @@ export interface ShellMachine {
   /** `release` is what `uname -r` prints. */
   readonly spec: { readonly release: string };
   readonly processes?: ProcessPort;
+  /** Who pays for memory: absent where there are no cgroups. @throws KernelError ENOENT, EOPNOTSUPP */
+  readonly cgroups?: { explain(path: string): CgroupExplanation };
   /** What ndctl asks through ioctl: absent where there is no persistent memory. */
   readonly devices?: { readonly nvdimm: NvdimmBus | undefined };
   /** Commands that wait to be run, for devices that came: the shell runs them before it takes the next line. */

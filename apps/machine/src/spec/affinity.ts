@@ -16,7 +16,7 @@ export function nodesOfDevice(
 ): NodesOfDevice {
   const known = (spec.affinity ?? []).find(({ start, end }) => start <= range.start && range.start < end);
   const targetNode = known?.node ?? -1;
-  return { targetNode, numaNode: nearestOnlineNode(spec, targetNode) };
+  return { targetNode, numaNode: known?.numaNode ?? nearestOnlineNode(spec, targetNode) };
 }
 
 /**

@@ -1,6 +1,7 @@
 // What a machine is made of before it boots: what the firmware says of its memory, its nodes, and the options of its
 // kernel. Captured hosts and YAML files are turned into one; createMachine() takes nothing else.
 import type { NodeId, PhysAddr } from "@hetmem/kernel";
+import type { NamespaceRecord } from "@hetmem/nvdimm";
 
 /** The kernel release whose rules apply. */
 export type ProfileName = "v4.14" | "v5.1" | "v6.1";
@@ -39,6 +40,13 @@ export interface HiddenMemory extends MemoryRange {
   readonly node?: NodeId;
 }
 
+/** Memory that isn't RAM at boot, and the node that it would be. */
+export interface DeviceAffinity extends MemoryRange {
+  readonly node: NodeId;
+  /** The node that is next to it, -1 where nobody knows; worked out from distances where absent. */
+  readonly numaNode?: number;
+}
+
 /** Device memory that ZONE_DEVICE of a node spans at boot. */
 export interface DeviceSpan extends MemoryRange {
   readonly node: NodeId;
@@ -67,6 +75,8 @@ export interface NvdimmRange extends MemoryRange {
   readonly targetNode: number;
   /** What the platform says it saves when the power fails. */
   readonly persistenceDomain?: "cpu_cache" | "memory_controller";
+  /** What has been made of it, the lowest first; none where absent. */
+  readonly namespaces?: readonly NamespaceRecord[];
 }
 
 export interface NvdimmSpec {
@@ -102,6 +112,9 @@ export interface BootUsage {
   readonly movablePages: number;
 }
 
+/** What cgroup_disable= takes. @see cgroup_disable() in kernel/cgroup/cgroup.c */
+export type CgroupFeature = "memory" | "pressure";
+
 /** Boot options, named as on the kernel command line and in Kconfig. */
 export interface KernelOptions {
   /** Bytes that stay out of ZONE_MOVABLE, for the whole machine. */
@@ -120,6 +133,8 @@ export interface KernelOptions {
   readonly auto_movable_ratio?: number;
   /** Whether that ratio must hold on each node, too. */
   readonly auto_movable_numa_aware?: boolean;
+  /** Controllers, and features of cgroups, that the kernel does without: nobody is charged then, or no time of waiting counted. */
+  readonly cgroup_disable?: readonly CgroupFeature[];
   /** CONFIG_ names that are set; what they forbid together is refused. */
   readonly kconfig?: readonly string[];
 }
@@ -149,7 +164,7 @@ export interface MachineSpec {
   readonly physicalBits: number;
   /** Bits that the kernel's direct map reaches: 46 with four levels of page tables, 52 with five. 46 where absent. */
   readonly directMapBits?: number;
-  /** Bytes of memory and device memory that the machine may come to have; 64 GiB more than it boots with where absent. */
+  /** Bytes of memory and device memory that the machine may come to have; 64 GiB more than it boots with and its devices have, where absent. */
   readonly maxMemory?: number;
   readonly bootUsage: readonly BootUsage[];
   /** Device memory of drivers that are up before anybody types. */
@@ -160,13 +175,15 @@ export interface MachineSpec {
   readonly offline?: readonly HiddenMemory[];
   readonly options: KernelOptions;
   /** Which node the firmware puts device memory in, where it says so. @see phys_to_target_node() */
-  readonly affinity?: readonly (MemoryRange & { readonly node: NodeId })[];
+  readonly affinity?: readonly DeviceAffinity[];
   /** Persistent memory; none where absent. */
   readonly nvdimm?: NvdimmSpec;
   /** What is done with devices as they come, also after a reboot. */
   readonly rules?: readonly DeviceRule[];
   /** None where absent. */
   readonly swap?: readonly SwapArea[];
+  /** How cgroups are mounted: one hierarchy for all controllers where absent, or the older one with memory alone. */
+  readonly cgroup?: "v1" | "v2";
   /** What is written to files of /proc/sys once the machine is up: `vm.swappiness` to 10. */
   readonly sysctl?: Readonly<Record<string, number>>;
   /** `uname -r`. */

@@ -7,6 +7,7 @@ import type { SpecPath, SpecProblem } from "./problem.ts";
 const SIZE_FIX = "write a number, then K, M, G or T";
 const PROFILES = ["v4.14", "v5.1", "v6.1"] as const;
 const PLACEMENTS = ["strict", "any-order", "auto-movable"] as const;
+const CGROUP_FEATURES = ["memory", "pressure"] as const;
 const DEFAULT_STATES = ["offline", "online", "online_kernel", "online_movable"] as const;
 
 /** A number of bytes: 4096, "128M", 0x100000000. */
@@ -36,6 +37,15 @@ const text = parsed(
   (input) => (typeof input === "string" || typeof input === "number" ? String(input) : undefined),
   "is not a text",
 );
+/** What cgroup_disable= takes: "memory", "memory,pressure". */
+const cgroupFeatures = parsed(
+  (input) => {
+    const words = String(input).split(",");
+    const known = CGROUP_FEATURES.filter((feature) => words.includes(feature));
+    return known.length === words.length ? known : undefined;
+  },
+  `is not a list of what cgroups can do without; write ${CGROUP_FEATURES.join(" or ")}`,
+);
 const flag = parsed((input) => (typeof input === "boolean" ? input : undefined), "is neither true nor false");
 
 /** A place: from `start` up to `end`, which is the first byte behind it, or for `size` bytes. */
@@ -59,6 +69,7 @@ const options = object({
   placement: v.optional(oneOf(PLACEMENTS)),
   auto_movable_ratio: v.optional(count),
   auto_movable_numa_aware: v.optional(flag),
+  cgroup_disable: v.optional(cgroupFeatures),
   kconfig: v.optional(list(text, "CONFIG_ names")),
 });
 
@@ -96,6 +107,8 @@ export const machineFile = object({
   devices: v.optional(list(device, "devices")),
   rules: v.optional(list(rule, "rules")),
   options: v.optional(options),
+  /** Which version of cgroups is mounted. */
+  cgroup: v.optional(oneOf(["v1", "v2"])),
   /** What the machine swaps to from the first. */
   swap: v.optional(list(swapArea, "swap areas")),
   /** Names of /proc/sys with dots, as in /etc/sysctl.conf. */

@@ -138,6 +138,7 @@ function specOf(
     ...(file.rules && { rules: file.rules }),
     ...(file.swap && { swap: file.swap.map(swapArea) }),
     ...(file.sysctl && { sysctl: file.sysctl }),
+    ...(file.cgroup && { cgroup: file.cgroup }),
     release: file.release ?? `${(profile ?? file.profile ?? DEFAULT_PROFILE).slice(1)}.0-hetmem`,
   };
   return { spec, problems };

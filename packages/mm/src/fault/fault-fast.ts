@@ -5,6 +5,7 @@ import type { VirtAddr } from "@hetmem/kernel";
 import { VmEvent } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
+import { countMmEvent } from "../vm-events.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { fillAnonymous } from "./anon.ts";
 import { FaultFlag, VmFault } from "./vm-fault.ts";
@@ -25,6 +26,6 @@ export function faultFast(mm: MmStruct, address: VirtAddr, flags: number): VmFau
   // Where there is no table yet, huge pages may be wanted.
   if (entry === NO_ENTRY || pageTable.flags(entry) !== 0) return VmFault.RETRY;
   if (fillAnonymous(vm, vma, address, entry, flags) !== 0) return VmFault.RETRY;
-  vm.memory.allocator.countEvent(VmEvent.pgfault, 1);
+  countMmEvent(mm, VmEvent.pgfault);
   return 0;
 }

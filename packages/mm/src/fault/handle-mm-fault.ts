@@ -9,6 +9,7 @@ import { hugePmd } from "../huge/split-pmd.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { isNonPresent, Pte } from "../page-table/pte.ts";
+import { countMmEvent } from "../vm-events.ts";
 import type { FaultContext, Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
 import { allocAnonymous, fillAnonymous, mapNewAnonymous } from "./anon.ts";
@@ -28,9 +29,9 @@ import { doWpPage } from "./write-protect.ts";
  */
 export function* handleMmFault(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<VmFault> {
   const { mm } = vma;
-  const { pageTable, vm } = mm;
+  const { pageTable } = mm;
   const address = (realAddress - (realAddress % 4096)) as VirtAddr;
-  vm.memory.allocator.countEvent(VmEvent.pgfault, 1);
+  countMmEvent(mm, VmEvent.pgfault);
   const huge = yield* hugeFault(vma, realAddress, flags);
   if ((huge & VmFault.FALLBACK) === 0) return huge;
   const entry = yield* ensureEntry(mm, address);

@@ -2,8 +2,8 @@
 // Kernel counterpart: do_swap_page() in mm/memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
-import { GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
-import { allocWithPolicy } from "../migrate/policy-alloc.ts";
+import { VmEvent } from "@hetmem/zone";
+import { pageSourceAt } from "../migrate/policy-alloc.ts";
 import { Rss } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { Pte, swapDevice } from "../page-table/pte.ts";
@@ -11,6 +11,7 @@ import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import { pageAddAnonRmap, pageAnon } from "../rmap/map-counts.ts";
 import { readSwapCache } from "../swap/read-swap-cache.ts";
 import { swapEntry } from "../swap/swap-entry.ts";
+import { countMmEvent } from "../vm-events.ts";
 import type { FaultContext, Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { entrySame } from "./fault-context.ts";
@@ -32,12 +33,10 @@ export function* doSwapPage(fault: FaultContext): Sleeps<VmFault> {
   let result: VmFault = 0;
   let page = vm.swap.cache.lookup(device, slot);
   if (page === NULL_PAGE) {
-    page = yield* readSwapCache(vm, device, slot, () =>
-      allocWithPolicy(vm, vma, vma.mm, fault.address, GFP_HIGHUSER_MOVABLE, 0),
-    );
+    page = yield* readSwapCache(vm, device, slot, pageSourceAt(vma, fault.address));
     if (page === NULL_PAGE) return entrySame(fault) ? VmFault.OOM : 0;
     result = VmFault.MAJOR;
-    vm.memory.allocator.countEvent(VmEvent.pgmajfault, 1);
+    countMmEvent(vma.mm, VmEvent.pgmajfault);
   } else {
     memmap.getPage(page);
   }

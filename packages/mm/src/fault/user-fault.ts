@@ -1,6 +1,6 @@
 // A process touched an address that its page table doesn't give it: it gets the page, or a signal. Kernel counterpart:
 // do_user_addr_fault() in arch/x86/mm/fault.c.
-import type { Sleeps, VirtAddr } from "@hetmem/kernel";
+import { PAGE_SHIFT, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Process } from "../process/process.ts";
 import type { Signal, SignalCode } from "../process/signal.ts";
 import { findExtendVma } from "../vma/stack.ts";
@@ -51,7 +51,7 @@ function* faultError(process: Process, address: VirtAddr, result: VmFault): Slee
   }
   const page = (address - (address % 4096)) as VirtAddr;
   if ((result & VmFault.HWPOISON) !== 0)
-    return deliver(process, "SIGBUS", "BUS_MCEERR_AR", page, "the page's memory is bad");
+    return deliver(process, "SIGBUS", "BUS_MCEERR_AR", page, "the page's memory is bad", PAGE_SHIFT);
   if ((result & VmFault.SIGBUS) !== 0)
     return deliver(process, "SIGBUS", "BUS_ADRERR", address, "nothing stands behind the address any more");
   return deliver(process, "SIGSEGV", "SEGV_MAPERR", address, "the mapping's driver refused it");
@@ -63,8 +63,15 @@ function deliver(
   code: SignalCode,
   address: VirtAddr,
   reason: string,
+  addressLsb?: number,
 ): Signal {
-  const signal: Signal = { signo, code, address, reason };
+  const signal: Signal = {
+    signo,
+    code,
+    address,
+    reason,
+    ...(addressLsb !== undefined && { addressLsb }),
+  };
   process.deliver(signal);
   return signal;
 }

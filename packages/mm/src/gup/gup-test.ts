@@ -162,8 +162,9 @@ function* takeOnce(
   gupFlags: number,
   kind: number,
 ): Sleeps<readonly Page[]> {
-  // What kind of reference it takes is the operation's to say. @see is_valid_gup_flags()
-  if ((gupFlags & (Foll.PIN | Foll.GET | Foll.LONGTERM)) !== 0) return [];
+  // What kind of reference it takes is the operation's to say; only pins may be long. @see is_valid_gup_flags()
+  const refused = kind === Foll.GET ? Foll.PIN | Foll.LONGTERM : Foll.GET;
+  if ((gupFlags & refused) !== 0) return [];
   const foll = gupFlags | kind | (longterm === true ? Foll.LONGTERM : 0);
   try {
     if (fast !== true) return yield* gup(mm, at, count, kind === Foll.GET ? foll | Foll.TOUCH : foll);

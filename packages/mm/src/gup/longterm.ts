@@ -67,7 +67,7 @@ function* moveStrays(vm: Vm, strays: ReadonlySet<Page>, pages: readonly Page[]):
 /** Each comes with a reference in place of its pin. @throws KernelError EBUSY @see migrate_device_coherent_page() */
 function* moveCoherent(vm: Vm, pages: readonly Page[], isolated: readonly Page[]): Sleeps<void> {
   for (const [i, page] of pages.entries()) {
-    if (yield* vm.devices.migrateCoherent(page)) continue;
+    if (yield* vm.devices.migrateCoherent(vm, page)) continue;
     for (const rest of pages.slice(i + 1)) putGrabbedPage(vm, rest, 1, Foll.GET);
     putbackMovablePages(vm, isolated);
     throw new KernelError("EBUSY", "a device's page can't move to RAM, where it may be pinned for long");

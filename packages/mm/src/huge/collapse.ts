@@ -85,9 +85,10 @@ function* allocHugePage(mm: MmStruct, nodes: readonly NodeId[]): Sleeps<Page | S
   }
   allocator.countEvent(VmEvent.thp_collapse_alloc, 1);
   prepTranshugePage(mm.vm.memmap, page);
-  return (yield* mm.vm.pages.charge(mm, page, HPAGE_PMD_ORDER)) === NULL_PAGE
-    ? "ccgroup_charge_failed"
-    : page;
+  if ((yield* mm.vm.pages.charge(mm, page, HPAGE_PMD_ORDER, GFP_TRANSHUGE)) === NULL_PAGE)
+    return "ccgroup_charge_failed";
+  mm.vm.charging.counts?.pageEvent(page, VmEvent.thp_collapse_alloc, 1);
+  return page;
 }
 
 function* allocOn({ vm, node: home }: MmStruct, nodes: readonly NodeId[]): Sleeps<Page> {

@@ -14,6 +14,7 @@ import { VmFlag } from "../vma/vm-flags.ts";
 import { transhugeVmaSuitable } from "./eligibility.ts";
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, hugeAddNewAnonRmap, prepTranshugePage } from "./huge-counts.ts";
 import { hugeAddress } from "./split-pmd.ts";
+import { countPageEvent } from "../vm-events.ts";
 
 /** Memory for a huge page, without reclaim; processes that ask for huge pages wait for it. @see GFP_TRANSHUGE_LIGHT */
 const GFP_TRANSHUGE_LIGHT: number = GFP_TRANSHUGE & ~Gfp.DIRECT_RECLAIM;
@@ -43,7 +44,7 @@ export function* doHugePmdAnonymousPage(vma: Vma, address: VirtAddr, flags: numb
   }
   mapNewHuge(vma, hugeAddress(address), pmd, page);
   mm.rss[Rss.anon] = (mm.rss[Rss.anon] as number) + HPAGE_PMD_NR;
-  vm.memory.allocator.countEvent(VmEvent.thp_fault_alloc, 1);
+  countPageEvent(vm, page, VmEvent.thp_fault_alloc, 1);
   return 0;
 }
 
@@ -70,7 +71,7 @@ function* allocHugePage(vma: Vma, address: VirtAddr): Sleeps<Page> {
     (gfp & Gfp.DIRECT_RECLAIM) === 0
       ? tryAllocUncharged(vma, mm, address, gfp, HPAGE_PMD_ORDER)
       : yield* allocUncharged(vma, mm, address, gfp, HPAGE_PMD_ORDER);
-  const page = found === NULL_PAGE ? found : yield* vm.pages.charge(mm, found, HPAGE_PMD_ORDER);
+  const page = found === NULL_PAGE ? found : yield* vm.pages.charge(mm, found, HPAGE_PMD_ORDER, gfp);
   if (page === NULL_PAGE) allocator.countEvent(VmEvent.thp_fault_fallback, 1);
   else prepTranshugePage(vm.memmap, page);
   if (page !== found) allocator.countEvent(VmEvent.thp_fault_fallback_charge, 1);

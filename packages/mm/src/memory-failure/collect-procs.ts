@@ -1,7 +1,7 @@
 // Whom bad memory concerns: the processes that map a page, found before it is unmapped, and what they are told. One that
 // asked to hear early gets SIGBUS at once, the one that was just reading the page always; the others hear when they touch
 // it. Kernel counterpart: collect_procs() and kill_procs() in mm/memory-failure.c.
-import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { type Page, PAGE_SHIFT, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import type { Process } from "../process/process.ts";
 import { pageAnon } from "../rmap/map-counts.ts";
@@ -15,6 +15,8 @@ export interface ToKill {
   readonly process: Process;
   /** First byte of the page, where the process has it. */
   readonly address: VirtAddr;
+  /** The mapping that is lost with it is 2 to this power bytes long: 12 where absent. @see dev_pagemap_mapping_shift() */
+  readonly sizeShift?: number;
 }
 
 /**
@@ -44,7 +46,7 @@ export function killProcs(
   frame: number,
   accessing: Process | undefined,
 ): void {
-  for (const { process, address } of toKill) {
+  for (const { process, address, sizeShift = PAGE_SHIFT } of toKill) {
     kernel.log.printk(
       3,
       `Memory failure: 0x${frame.toString(16)}: Sending SIGBUS to ${process.comm}:${process.pid} due to hardware memory corruption`,
@@ -53,6 +55,7 @@ export function killProcs(
       signo: "SIGBUS",
       code: process === accessing ? "BUS_MCEERR_AR" : "BUS_MCEERR_AO",
       address,
+      addressLsb: sizeShift,
       reason: `the memory of page 0x${frame.toString(16)}, which is mapped there, is bad`,
     });
   }
@@ -74,7 +77,7 @@ export function killForcibly({ kernel }: Vm, toKill: readonly ToKill[], frame: n
   }
 }
 
-/** @see task_early_kill() */
-function hearsEarly({ tunables }: Vm, process: Process, accessing: Process | undefined): boolean {
+/** Whether a process is told before it touches what is bad. @see task_early_kill() */
+export function hearsEarly({ tunables }: Vm, process: Process, accessing: Process | undefined): boolean {
   return process === accessing || process.mceKillEarly || tunables.memoryFailureEarlyKill;
 }

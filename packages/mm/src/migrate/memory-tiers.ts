@@ -36,12 +36,17 @@ export class MemoryTiers {
     const byChunk = new Map<number, MemoryNode[]>();
     for (const node of this.memory.nodes) {
       if (node === undefined || node.presentPages === 0) continue;
-      const chunk = Math.floor(this.adistance(node) / MEMTIER_CHUNK_SIZE);
+      const chunk = this.tierId(node);
       const tier = byChunk.get(chunk);
       if (tier) tier.push(node);
       else byChunk.set(chunk, [node]);
     }
     return [...byChunk].sort(([a], [b]) => a - b).map(([, nodes]) => nodes);
+  }
+
+  /** The number in the name of a node's tier: memory_tier4 is DRAM's. */
+  tierId(node: MemoryNode): number {
+    return Math.floor(this.adistance(node) / MEMTIER_CHUNK_SIZE);
   }
 
   /** Whether pages of a node have nowhere to be promoted to: its tier, or a slower one, has cpus. @see node_is_toptier() */

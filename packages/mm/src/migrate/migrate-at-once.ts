@@ -11,12 +11,13 @@ import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
 import { MAPPING_ANON, PGOFF_WINDOW } from "../rmap/anon-vma.ts";
 import type { IntervalTree } from "../rmap/interval-tree.ts";
+import { moveNodeStat } from "../rmap/map-counts.ts";
 import { presentEntry } from "../rmap/mapped-entry.ts";
 import { presentAfterMigration } from "../rmap/remove-migration-ptes.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import { cacheReferences, moveIdentity, moveNodeStat } from "./migrate-page.ts";
+import { cacheReferences, moveIdentity } from "./migrate-page.ts";
 
 /** Pages that somebody works on, that are more than one, or that need more than is done here. */
 const NOT_AT_ONCE =

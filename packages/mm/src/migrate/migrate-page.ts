@@ -6,7 +6,7 @@ import { describePage, PageFlag } from "@hetmem/page";
 import { NodeStat, VmEvent, ZoneStat } from "@hetmem/zone";
 import type { AddressSpace } from "../page-cache/address-space.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
-import { addNodeStat } from "../rmap/map-counts.ts";
+import { moveNodeStat } from "../rmap/map-counts.ts";
 import type { Vm } from "../vm.ts";
 
 /** What goes along whatever the page is of. */
@@ -21,6 +21,7 @@ const COPIED =
   PageFlag.idle |
   PageFlag.swapbacked;
 const UNMOVABLE = PageFlag.writeback | PageFlag.head | PageFlag.tail;
+const NOT_SIMPLE = UNMOVABLE | PageFlag.swapcache | PageFlag.unevictable | PageFlag.private;
 /** What the old page must not have any more when it is freed. */
 const TAKEN = PageFlag.active | PageFlag.unevictable | PageFlag.dirty | PageFlag.private;
 
@@ -33,11 +34,29 @@ const TAKEN = PageFlag.active | PageFlag.unevictable | PageFlag.dirty | PageFlag
  * @see migrate_folio_extra()
  */
 export function migratePage(vm: Vm, from: Page, to: Page, extra: number): boolean {
+  if (!migratePageNoCopy(vm, from, to, extra)) return false;
+  vm.memmap.contents.copy(to, from);
+  return true;
+}
+
+/** The same but for what is written in the page: a device has copied that. @see MIGRATE_SYNC_NO_COPY */
+export function migratePageNoCopy(vm: Vm, from: Page, to: Page, extra: number): boolean {
   const { memmap } = vm;
   const held = 1 + extra + cacheReferences(memmap.flags(from), memmap.mapping(from));
   if (memmap.refcount(from) !== held) return false;
-  memmap.contents.copy(to, from);
   moveIdentity(vm, from, to);
+  return true;
+}
+
+/**
+ * The same for the page that nearly every page is: anonymous, in no cache, not locked in memory.
+ *
+ * @param references that it must have in all
+ * @returns false when it is something else, or held by somebody else, and nothing has changed
+ */
+export function migrateAnonymousNoCopy(vm: Vm, from: Page, to: Page, references: number): boolean {
+  if (!vm.memmap.moves.inherit(from, to, NOT_SIMPLE, references, COPIED, TAKEN)) return false;
+  vm.charging.migrate(from, to);
   return true;
 }
 
@@ -55,6 +74,7 @@ export function moveIdentity(vm: Vm, from: Page, to: Page): void {
   if ((flags & UNMOVABLE) !== 0)
     throw new KernelBug(`migrated while it can't be: ${describePage(memmap, from)}`);
   const mapping = memmap.mapping(from);
+  vm.charging.migrate(from, to);
   memmap.setMapping(to, mapping);
   memmap.setIndex(to, memmap.index(from));
   memmap.set(to, flags & COPIED);
@@ -64,7 +84,6 @@ export function moveIdentity(vm: Vm, from: Page, to: Page): void {
   // Whatever locks it in memory will say so of the new page, when that is mapped.
   if ((flags & PageFlag.unevictable) !== 0)
     vm.memory.allocator.countEvent(VmEvent.unevictable_pgs_rescued, 1);
-  vm.charging.migrate(from, to);
 }
 
 /** @see folio_migrate_mapping() */
@@ -95,10 +114,4 @@ function moveCounts(vm: Vm, file: AddressSpace, from: Page, to: Page): void {
   const item = ZoneStat.nr_zone_write_pending;
   oldZone.stat[item] = (oldZone.stat[item] as number) - 1;
   newZone.stat[item] = (newZone.stat[item] as number) + 1;
-}
-
-/** The page was counted by its node. */
-export function moveNodeStat(vm: Vm, from: Page, to: Page, item: number): void {
-  addNodeStat(vm, from, item, -1);
-  addNodeStat(vm, to, item, 1);
 }

@@ -3,8 +3,9 @@
 // knows one node or all; a set of nodes is tried node by node here, each down to its low reserves before the next.
 import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
-import { Gfp, NumaStat } from "@hetmem/zone";
+import { Gfp, GFP_HIGHUSER_MOVABLE, NumaStat } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
+import type { PageSource } from "../swap/read-swap-cache.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { type MemPolicy, policyNode, policyNodemask, policyOf } from "./mempolicy.ts";
@@ -53,7 +54,7 @@ export function* allocWithPolicy(
   return yield* vm.pages.alloc(gfp, order, target.near, mm, target.nodemask);
 }
 
-/** The same for a page that takes over another's contents, and its charge. @see new_page() */
+/** The same for a page that takes over another's charge, or that is charged later. @see new_page() */
 export function tryAllocUncharged(
   vma: Vma | undefined,
   mm: MmStruct,
@@ -73,9 +74,16 @@ export function* allocUncharged(
   order: number,
 ): Sleeps<Page> {
   const target = targetOf(mm.vm, vma, mm, address, gfp, order);
+  if (mm.vm.racing) yield condResched;
   const page = tryAllocAt(mm.vm, undefined, target, gfp, order);
   if (page !== NULL_PAGE) return page;
-  return yield* mm.vm.pages.alloc(gfp, order, target.near, undefined, target.nodemask);
+  return yield* mm.vm.pages.allocUncharged(gfp, order, target.near, mm, target.nodemask);
+}
+
+/** Where a mapping wants the page of an address, for whoever finds out later who pays for it. */
+export function pageSourceAt(vma: Vma, address: number): PageSource {
+  const { mm } = vma;
+  return { mm, alloc: () => allocUncharged(vma, mm, address, GFP_HIGHUSER_MOVABLE, 0) };
 }
 
 /**

@@ -46,7 +46,7 @@ export interface AddressSpaceOperations {
    *
    * @see shmem_get_partial_folio()
    */
-  partialPage?(mapping: AddressSpace, index: number): Sleeps<Page>;
+  partialPage?(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page>;
   /** A page or a value left the file because a part of the file did, or all of it: what else stood for it goes too. */
   forget?(mapping: AddressSpace, entry: number): void;
   /** The file is no more. @see super_operations.evict_inode */

@@ -8,6 +8,7 @@ import { setFilePte } from "../fault/file.ts";
 import { VmFault } from "../fault/vm-fault.ts";
 import type { FaultContext, Vma, VmOperations } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import { countMmEvent } from "../vm-events.ts";
 import type { AddressSpace } from "./address-space.ts";
 import { setPageDirty } from "./dirty.ts";
 import { findGetPage, lockPageOf, unlockAndPut } from "./filemap.ts";
@@ -42,7 +43,7 @@ export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
   let page = findGetPage(mapping, pgoff);
   for (;;) {
     if (page === NULL_PAGE) {
-      if (major === 0) vm.memory.allocator.countEvent(VmEvent.pgmajfault, 1);
+      if (major === 0) countMmEvent(vma.mm, VmEvent.pgmajfault);
       major = VmFault.MAJOR;
       page = yield* bringIn(mapping, fault);
       if (page === NULL_PAGE) return VmFault.OOM;

@@ -4,11 +4,12 @@
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat } from "@hetmem/zone";
-import { allocWithPolicy, tryAllocWithPolicy } from "../migrate/policy-alloc.ts";
+import { allocUncharged, tryAllocWithPolicy } from "../migrate/policy-alloc.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { workingsetRefault } from "../reclaim/workingset.ts";
 import { addNodeStat } from "../rmap/map-counts.ts";
+import type { PageSource } from "../swap/read-swap-cache.ts";
 import type { Vm } from "../vm.ts";
 import type { AddressSpace } from "./address-space.ts";
 import { cancelDirty } from "./dirty.ts";
@@ -116,14 +117,35 @@ export function unlockAndPut({ memmap }: Vm, page: Page): void {
  * @returns NULL_PAGE when reclaim could not make room @see filemap_alloc_folio()
  */
 export function* allocCachePage(vm: Vm, mm: MmStruct | undefined): Sleeps<Page> {
-  if (mm) return yield* allocWithPolicy(vm, undefined, mm, 0, GFP_HIGHUSER_MOVABLE, 0);
-  return yield* vm.pages.alloc(GFP_HIGHUSER_MOVABLE, 0, vm.memmap.nodeOf(vm.zeroPage), undefined);
+  const page = yield* cachePageSource(vm, mm).alloc();
+  return page === NULL_PAGE ? page : yield* chargeCachePage(vm, mm, page);
+}
+
+/** The same, charged to nobody yet. */
+export function cachePageSource(vm: Vm, mm: MmStruct | undefined): PageSource {
+  const near = vm.memmap.nodeOf(vm.zeroPage);
+  return {
+    mm,
+    alloc: () =>
+      mm
+        ? allocUncharged(undefined, mm, 0, GFP_HIGHUSER_MOVABLE, 0)
+        : vm.pages.allocUncharged(GFP_HIGHUSER_MOVABLE, 0, near, undefined),
+  };
+}
+
+/** Charges a new page for a file to whoever needs it. @returns NULL_PAGE when that fails, and it is freed @see filemap_add_folio() */
+export function* chargeCachePage(vm: Vm, mm: MmStruct | undefined, page: Page): Sleeps<Page> {
+  if (mm) return yield* vm.pages.charge(mm, page, 0, GFP_HIGHUSER_MOVABLE);
+  vm.charging.chargeRoot(page);
+  return page;
 }
 
 /** The same without waiting, for pages that nobody waits for. */
 export function tryAllocCachePage(vm: Vm, mm: MmStruct | undefined): Page {
   if (mm) return tryAllocWithPolicy(vm, undefined, mm, 0, GFP_READAHEAD, 0);
-  return vm.pages.tryAlloc(GFP_READAHEAD, 0, vm.memmap.nodeOf(vm.zeroPage), undefined);
+  const page = vm.pages.tryAlloc(GFP_READAHEAD, 0, vm.memmap.nodeOf(vm.zeroPage), undefined);
+  if (page !== NULL_PAGE) vm.charging.chargeRoot(page);
+  return page;
 }
 
 function countFilePage(vm: Vm, page: Page, by: number): void {

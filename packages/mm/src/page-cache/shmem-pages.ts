@@ -5,7 +5,7 @@ import { KernelError, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
-import { readSwapCache } from "../swap/read-swap-cache.ts";
+import { type PageSource, readSwapCache } from "../swap/read-swap-cache.ts";
 import { deviceOfEntry, NO_SWAP_ENTRY, slotOfEntry } from "../swap/swap-entry.ts";
 import { swapWritepage } from "../swap/swap-io.ts";
 import type { Vm } from "../vm.ts";
@@ -13,7 +13,8 @@ import type { AddressSpace, AddressSpaceOperations } from "./address-space.ts";
 import { setPageDirty, waitOnWriteback } from "./dirty.ts";
 import {
   addToPageCache,
-  allocCachePage,
+  cachePageSource,
+  chargeCachePage,
   deleteFromPageCache,
   enterPageCache,
   findLockPage,
@@ -21,9 +22,6 @@ import {
 } from "./filemap.ts";
 import { ShmemInode, shmemInode } from "./shmem-inode.ts";
 import { entryValue, isValue, MAX_INDEX, NO_INDEX, valueEntry } from "./xarray.ts";
-
-/** Gives a page where whoever needs it wants it, charged to him; NULL_PAGE when there is none. */
-export type PageSource = () => Sleeps<Page>;
 
 export const shmemOps: AddressSpaceOperations = {
   canWriteback: false,
@@ -67,7 +65,7 @@ export function* shmemGetPage(mapping: AddressSpace, index: number, source: Page
     const found = yield* shmemLookup(mapping, index, source);
     if (found !== NULL_PAGE) return found;
     inode.reserve();
-    const page = yield* source();
+    const page = yield* allocCharged(mapping.vm, source);
     if (page === NULL_PAGE) {
       inode.unreserve();
       throw new KernelError("ENOMEM", `no memory for page ${index} of file ${inode.number}`);
@@ -101,10 +99,16 @@ export function* shmemUnuse(vm: Vm, device: number): Sleeps<void> {
     for (let index = pages.find(0, MAX_INDEX); index !== NO_INDEX; index = pages.find(index + 1, MAX_INDEX)) {
       const entry = pages.load(index);
       if (!isValue(entry) || deviceOfEntry(entryValue(entry)) !== device) continue;
-      const page = yield* shmemLookup(mapping, index, () => allocCachePage(vm, undefined));
+      const page = yield* shmemLookup(mapping, index, cachePageSource(vm, undefined));
       if (page !== NULL_PAGE) unlockAndPut(vm, page);
     }
   }
+}
+
+/** A page that is charged to whoever needs it. */
+function* allocCharged(vm: Vm, source: PageSource): Sleeps<Page> {
+  const page = yield* source.alloc();
+  return page === NULL_PAGE ? page : yield* chargeCachePage(vm, source.mm, page);
 }
 
 function enterNew(mapping: AddressSpace, page: Page, index: number): boolean {
@@ -157,7 +161,7 @@ function* shmemWritepage(mapping: AddressSpace, page: Page): Sleeps<boolean> {
 
 function* readBegin(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page> {
   const { vm } = mapping;
-  const page = yield* shmemLookup(mapping, index, () => allocCachePage(vm, mm));
+  const page = yield* shmemLookup(mapping, index, cachePageSource(vm, mm));
   if (page === NULL_PAGE) return page;
   refuseBad(mapping, page);
   unlockPage(vm.memmap, page);
@@ -172,15 +176,15 @@ function* writeBegin(
   mm: MmStruct | undefined,
 ): Sleeps<Page> {
   shmemInode(mapping).checkWrite(index * 4096 + to);
-  const page = yield* shmemGetPage(mapping, index, () => allocCachePage(mapping.vm, mm));
+  const page = yield* shmemGetPage(mapping, index, cachePageSource(mapping.vm, mm));
   refuseBad(mapping, page);
   return page;
 }
 
 /** What is in swap has to come back, to be zeroed there. Nobody is told when it can't, as in the kernel. @see shmem_get_partial_folio() */
-function* partialPage(mapping: AddressSpace, index: number): Sleeps<Page> {
+function* partialPage(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page> {
   try {
-    return yield* shmemLookup(mapping, index, () => allocCachePage(mapping.vm, undefined));
+    return yield* shmemLookup(mapping, index, cachePageSource(mapping.vm, mm));
   } catch (error) {
     if (error instanceof KernelError) return NULL_PAGE as Page;
     throw error;

@@ -3,17 +3,19 @@
 // is the mapping's), counting single pages of tmpfs files in Committed_AS.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
-import { GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
+import { VmEvent } from "@hetmem/zone";
 import { VmFault } from "../fault/vm-fault.ts";
-import { allocWithPolicy } from "../migrate/policy-alloc.ts";
+import { pageSourceAt } from "../migrate/policy-alloc.ts";
+import type { MmStruct } from "../mm-struct.ts";
 import { deviceOfEntry, slotOfEntry } from "../swap/swap-entry.ts";
 import type { FaultContext, Vma, VmOperations } from "../vma/vma.ts";
 import type { Vm } from "../vm.ts";
+import { countMmEvent } from "../vm-events.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import type { AddressSpace } from "./address-space.ts";
 import { setPageDirty } from "./dirty.ts";
 import { filemapMapPages, mappingOf } from "./file-mmap.ts";
-import { allocCachePage, unlockAndPut } from "./filemap.ts";
+import { cachePageSource, unlockAndPut } from "./filemap.ts";
 import { OpenFile } from "./open-file.ts";
 import { ShmemInode, type ShmemMount } from "./shmem-inode.ts";
 import { shmemDiscard, shmemGetPage, shmemOps } from "./shmem-pages.ts";
@@ -56,10 +58,11 @@ export function createShmemInode(vm: Vm, mount: ShmemMount): ShmemInode {
 /**
  * fallocate(2): gives a file pages for the bytes [from, to), and makes it reach there.
  *
+ * @param mm who pays for them; undefined: the kernel does it for itself
  * @throws KernelError ENOSPC, ENOMEM: nothing is added then; EPERM where a seal forbids it
  * @see shmem_fallocate()
  */
-export function* shmemFallocate(inode: ShmemInode, from: number, to: number): Sleeps<void> {
+export function* shmemFallocate(inode: ShmemInode, from: number, to: number, mm?: MmStruct): Sleeps<void> {
   const { mapping } = inode;
   const { vm } = mapping;
   yield* inode.rwsem.downWrite();
@@ -68,7 +71,7 @@ export function* shmemFallocate(inode: ShmemInode, from: number, to: number): Sl
     if (to > inode.size) inode.checkResize(to);
     for (let index = Math.floor(from / PAGE_SIZE); index * PAGE_SIZE < to; index++) {
       const fresh = mapping.pages.load(index) === 0;
-      const page = yield* shmemGetPage(mapping, index, () => allocCachePage(vm, undefined));
+      const page = yield* shmemGetPage(mapping, index, cachePageSource(vm, mm));
       if (fresh) added.push(index);
       // So that reclaim swaps it instead of dropping it.
       setPageDirty(vm, page);
@@ -99,11 +102,9 @@ export function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
   if (!invalidateLock.tryDownRead()) yield* invalidateLock.downRead();
   try {
     const major = isInSwap(mapping, pgoff) ? VmFault.MAJOR : 0;
-    if (major !== 0) vm.memory.allocator.countEvent(VmEvent.pgmajfault, 1);
+    if (major !== 0) countMmEvent(vma.mm, VmEvent.pgmajfault);
     const fresh = mapping.pages.load(pgoff) === 0;
-    fault.page = yield* shmemGetPage(mapping, pgoff, () =>
-      allocWithPolicy(vm, vma, vma.mm, fault.address, GFP_HIGHUSER_MOVABLE, 0),
-    );
+    fault.page = yield* shmemGetPage(mapping, pgoff, pageSourceAt(vma, fault.address));
     if (pgoff < host.pages) return major | VmFault.LOCKED;
     if (fresh && vm.memmap.mapcount(fault.page) === 0) shmemDiscard(mapping, fault.page);
     else unlockAndPut(vm, fault.page);

@@ -3,6 +3,7 @@
 // mm/shmem.c.
 import { run } from "@hetmem/kernel";
 import type { FilePages } from "@hetmem/vfs";
+import type { MmStruct } from "../mm-struct.ts";
 import type { Vm } from "../vm.ts";
 import { unlinkInode } from "./open-file.ts";
 import { createShmemInode, shmemFallocate } from "./shmem.ts";
@@ -17,11 +18,16 @@ import { truncate } from "./truncate.ts";
 export class TmpfsPages implements FilePages {
   readonly mount: ShmemMount;
   private readonly vm: Vm;
+  private readonly writer: () => MmStruct | undefined;
   private readonly inodes = new Map<number, ShmemInode>();
 
-  /** @param maxPages that its files may have together */
-  constructor(vm: Vm, maxPages: number) {
+  /**
+   * @param maxPages that its files may have together
+   * @param writer who writes, and pays for the pages; nobody where absent
+   */
+  constructor(vm: Vm, maxPages: number, writer: () => MmStruct | undefined = () => undefined) {
     this.vm = vm;
+    this.writer = writer;
     this.mount = new ShmemMount({ major: 0, minor: 25 }, maxPages);
   }
 
@@ -39,7 +45,7 @@ export class TmpfsPages implements FilePages {
       return;
     }
     const known = file ?? createShmemInode(this.vm, this.mount);
-    if (bytes > known.size) run(shmemFallocate(known, known.size, bytes));
+    if (bytes > known.size) run(shmemFallocate(known, known.size, bytes, this.writer()));
     else run(truncate(known, bytes));
     this.inodes.set(inode, known);
   }

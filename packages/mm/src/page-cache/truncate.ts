@@ -3,6 +3,7 @@
 // counterpart: mm/truncate.c.
 import { condResched, KernelBug, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
+import type { MmStruct } from "../mm-struct.ts";
 import type { AddressSpace } from "./address-space.ts";
 import { cancelDirty, setPageDirty, waitOnWriteback } from "./dirty.ts";
 import { deleteFromPageCache, findLockPage, lockPageOf, unlockAndPut } from "./filemap.ts";
@@ -15,9 +16,10 @@ import { isValue, MAX_INDEX, NO_INDEX } from "./xarray.ts";
  * what is before it and was behind the old end reads as zeros.
  *
  * @param size bytes
+ * @param mm who does it
  * @see truncate_setsize()
  */
-export function* truncateSetsize(inode: Inode, size: number): Sleeps<void> {
+export function* truncateSetsize(inode: Inode, size: number, mm?: MmStruct): Sleeps<void> {
   const { mapping } = inode;
   const shorter = size < inode.size;
   inode.size = size;
@@ -26,7 +28,7 @@ export function* truncateSetsize(inode: Inode, size: number): Sleeps<void> {
   try {
     const firstGone = Math.ceil(size / PAGE_SIZE);
     yield* unmapMappingRange(mapping, firstGone, MAX_INDEX - firstGone + 1, true);
-    yield* truncateInodePages(mapping, size, Number.POSITIVE_INFINITY);
+    yield* truncateInodePages(mapping, size, Number.POSITIVE_INFINITY, mm);
     // A private mapping may have copied a page between the two.
     yield* unmapMappingRange(mapping, firstGone, MAX_INDEX - firstGone + 1, true);
     inode.store?.zero(size, Number.POSITIVE_INFINITY);
@@ -35,12 +37,18 @@ export function* truncateSetsize(inode: Inode, size: number): Sleeps<void> {
   }
 }
 
-/** ftruncate(2). @param size bytes @throws KernelError EPERM where a seal forbids it */
-export function* truncate(inode: Inode, size: number): Sleeps<void> {
+/**
+ * ftruncate(2).
+ *
+ * @param size bytes
+ * @param mm who pays for what has to come back from swap; undefined: the kernel does it for itself
+ * @throws KernelError EPERM where a seal forbids it
+ */
+export function* truncate(inode: Inode, size: number, mm?: MmStruct): Sleeps<void> {
   yield* inode.rwsem.downWrite();
   try {
     inode.checkResize(size);
-    yield* truncateSetsize(inode, size);
+    yield* truncateSetsize(inode, size, mm);
   } finally {
     inode.rwsem.upWrite();
   }
@@ -50,10 +58,11 @@ export function* truncate(inode: Inode, size: number): Sleeps<void> {
  * fallocate(FALLOC_FL_PUNCH_HOLE): the bytes [from, to) read as zeros, and take no memory as far as they are whole pages.
  * Private copies stay. The size doesn't change.
  *
+ * @param mm who does it
  * @throws KernelError EPERM where a seal forbids it
  * @see truncate_pagecache_range()
  */
-export function* punchHole(inode: Inode, from: number, to: number): Sleeps<void> {
+export function* punchHole(inode: Inode, from: number, to: number, mm?: MmStruct): Sleeps<void> {
   const { mapping } = inode;
   yield* inode.rwsem.downWrite();
   try {
@@ -65,7 +74,7 @@ export function* punchHole(inode: Inode, from: number, to: number): Sleeps<void>
   }
   try {
     yield* unmapHole(mapping, from, to);
-    yield* truncateInodePages(mapping, from, to);
+    yield* truncateInodePages(mapping, from, to, mm);
     inode.store?.zero(from, to);
   } finally {
     mapping.invalidateLock.upWrite();
@@ -85,11 +94,16 @@ export function* unmapHole(mapping: AddressSpace, from: number, to: number): Sle
  *
  * @see truncate_inode_pages_range()
  */
-export function* truncateInodePages(mapping: AddressSpace, from: number, to: number): Sleeps<void> {
+export function* truncateInodePages(
+  mapping: AddressSpace,
+  from: number,
+  to: number,
+  mm?: MmStruct,
+): Sleeps<void> {
   const first = Math.ceil(from / PAGE_SIZE);
   const end = Math.min(Math.floor(to / PAGE_SIZE), MAX_INDEX + 1);
-  yield* zeroPartial(mapping, from, Math.min(to, first * PAGE_SIZE));
-  if (to > end * PAGE_SIZE && end >= first) yield* zeroPartial(mapping, end * PAGE_SIZE, to);
+  yield* zeroPartial(mapping, from, Math.min(to, first * PAGE_SIZE), mm);
+  if (to > end * PAGE_SIZE && end >= first) yield* zeroPartial(mapping, end * PAGE_SIZE, to, mm);
   // Pages may come while this sleeps, though not behind the end of the file: until a round finds none.
   for (;;) {
     let index = mapping.pages.find(first, end - 1);
@@ -129,11 +143,16 @@ export function* truncateInodePage(mapping: AddressSpace, page: Page): Sleeps<vo
 }
 
 /** Zeroes bytes within one page, if the file has it. @see truncate_inode_partial_folio() */
-function* zeroPartial(mapping: AddressSpace, from: number, to: number): Sleeps<void> {
+function* zeroPartial(
+  mapping: AddressSpace,
+  from: number,
+  to: number,
+  mm: MmStruct | undefined,
+): Sleeps<void> {
   if (from >= to) return;
   const { vm } = mapping;
   const index = Math.floor(from / PAGE_SIZE);
-  const page = yield* mapping.ops.partialPage?.(mapping, index) ?? findLockPage(mapping, index);
+  const page = yield* mapping.ops.partialPage?.(mapping, index, mm) ?? findLockPage(mapping, index);
   if (page === NULL_PAGE) return;
   yield* waitOnWriteback(vm, page);
   vm.memmap.contents.bytes(page)?.fill(0, from - index * PAGE_SIZE, to - index * PAGE_SIZE);

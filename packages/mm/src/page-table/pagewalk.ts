@@ -57,6 +57,12 @@ export interface MmWalkOps<R extends number | Sleeps<number> = number> {
   postVma?(walk: MmWalk): void;
 }
 
+/** What a callback says, at once or after a sleep. */
+type Said = number | Sleeps<number>;
+
+const REGIONS_PER_BYTE = 2 ** -21;
+const SLOT_MASK = ENTRIES - 1;
+
 /** Ops whose callbacks may be generators. */
 export type SleepingWalkOps = MmWalkOps<number | Sleeps<number>>;
 
@@ -92,7 +98,8 @@ export function* walkPageRangeSleeping(
     const inside = vma !== undefined && vma.start <= at;
     next = smaller(end, inside ? vma.end : (vma?.start ?? end));
     const walk: MmWalk = { mm, vma: inside ? vma : undefined, action: WalkAction.subtree };
-    const result = yield* inside ? walkVma(walk, vma, at, next, ops) : settle(ops.pteHole?.(at, next, walk));
+    const said = inside ? walkVma(walk, vma, at, next, ops) : hole(ops, at, next, walk);
+    const result = typeof said === "number" ? said : yield* said;
     if (result !== 0) return result;
   }
   return 0;
@@ -110,10 +117,12 @@ function* walkVma(
   end: VirtAddr,
   ops: SleepingWalkOps,
 ): Sleeps<number> {
-  const test = yield* testWalk(walk, vma, start, end, ops);
+  const said = testWalk(walk, vma, start, end, ops);
+  const test = typeof said === "number" ? said : yield* said;
   // Positive answers are between the test and the walk, and nobody else's.
   if (test !== 0) return Math.min(test, 0);
-  const before = yield* settle(ops.preVma?.(start, end, walk));
+  let before = ops.preVma ? ops.preVma(start, end, walk) : 0;
+  if (typeof before !== "number") before = yield* before;
   if (before !== 0) return before;
   const result = yield* walkPgdRange(walk, start, end, ops);
   ops.postVma?.(walk);
@@ -121,17 +130,9 @@ function* walkVma(
 }
 
 /** Frames without struct pages aren't walked, unless the caller wants to decide: holes are all that they are to most. @see walk_page_test() */
-function* testWalk(
-  walk: MmWalk,
-  vma: Vma,
-  start: VirtAddr,
-  end: VirtAddr,
-  ops: SleepingWalkOps,
-): Sleeps<number> {
-  if (ops.testWalk) return yield* settle(ops.testWalk(start, end, walk));
-  if ((vma.flags & VmFlag.PFNMAP) === 0) return 0;
-  const hole = yield* settle(ops.pteHole?.(start, end, walk));
-  return hole === 0 ? 1 : hole;
+function testWalk(walk: MmWalk, vma: Vma, start: VirtAddr, end: VirtAddr, ops: SleepingWalkOps): Said {
+  if (ops.testWalk) return ops.testWalk(start, end, walk);
+  return (vma.flags & VmFlag.PFNMAP) === 0 ? 0 : leftOut(hole(ops, start, end, walk));
 }
 
 function* walkPgdRange(walk: MmWalk, start: VirtAddr, end: VirtAddr, ops: SleepingWalkOps): Sleeps<number> {
@@ -140,11 +141,13 @@ function* walkPgdRange(walk: MmWalk, start: VirtAddr, end: VirtAddr, ops: Sleepi
     const entry = Math.floor(at / PGDIR_SIZE);
     next = smaller(end, ((entry + 1) * PGDIR_SIZE) as VirtAddr);
     const table = pageTable.tableUnder(entry);
-    let result: number;
+    let result: Said;
     if (table === NO_ENTRY) {
-      result = yield* settle(ops.pteHole?.(at, next, walk));
+      result = hole(ops, at, next, walk);
+      if (typeof result !== "number") result = yield* result;
     } else {
-      result = yield* settle(ops.pgdEntry?.(entry, at, next, walk));
+      result = ops.pgdEntry ? ops.pgdEntry(entry, at, next, walk) : 0;
+      if (typeof result !== "number") result = yield* result;
       if (result === 0) result = yield* walkPudRange(walk, table, at, next, ops);
     }
     if (result !== 0) return result;
@@ -165,12 +168,14 @@ function* walkPudRange(
     next = smaller(end, (at - (at % PUD_SIZE) + PUD_SIZE) as VirtAddr);
     const entry = table + (Math.floor(at / PUD_SIZE) % ENTRIES);
     const under = pageTable.tableUnder(entry);
-    let result: number;
+    let result: Said;
     if (under === NO_ENTRY) {
-      result = yield* settle(ops.pteHole?.(at, next, walk));
+      result = hole(ops, at, next, walk);
+      if (typeof result !== "number") result = yield* result;
     } else {
       goDown(walk);
-      result = yield* settle(ops.pudEntry?.(entry, at, next, walk));
+      result = ops.pudEntry ? ops.pudEntry(entry, at, next, walk) : 0;
+      if (typeof result !== "number") result = yield* result;
       if (result === 0 && walk.action === WalkAction.again) next = at;
       else if (result === 0 && walk.action === WalkAction.subtree)
         result = yield* walkPmdRange(walk, under, at, next, ops);
@@ -180,6 +185,7 @@ function* walkPudRange(
   return 0;
 }
 
+/** Where 2 MiB are mapped, this is the innermost loop: no generator is made for an entry, unless its callback is one. */
 function* walkPmdRange(
   walk: MmWalk,
   table: number,
@@ -189,17 +195,23 @@ function* walkPmdRange(
 ): Sleeps<number> {
   const { pageTable } = walk.mm;
   for (let at = start, next = end; at < end; at = next) {
-    next = smaller(end, (at - (at % PMD_SIZE) + PMD_SIZE) as VirtAddr);
-    const entry = table + (Math.floor(at / PMD_SIZE) % ENTRIES);
-    let result: number;
+    // Multiplied rather than divided: addresses are past 2^31.
+    const region = (at * REGIONS_PER_BYTE) | 0;
+    next = smaller(end, ((region + 1) * PMD_SIZE) as VirtAddr);
+    const entry = table + (region & SLOT_MASK);
+    let result: Said;
     if (pageTable.flags(entry) === 0) {
-      result = yield* settle(ops.pteHole?.(at, next, walk));
+      result = hole(ops, at, next, walk);
+      if (typeof result !== "number") result = yield* result;
     } else {
       goDown(walk);
-      result = yield* settle(ops.pmdEntry?.(entry, at, next, walk));
+      result = ops.pmdEntry ? ops.pmdEntry(entry, at, next, walk) : 0;
+      if (typeof result !== "number") result = yield* result;
       if (result === 0 && walk.action === WalkAction.again) next = at;
-      else if (result === 0 && walk.action === WalkAction.subtree)
-        result = yield* walkPteRange(walk, entry, at, next, ops);
+      else if (result === 0 && walk.action === WalkAction.subtree) {
+        result = walkPteRange(walk, entry, at, next, ops);
+        if (typeof result !== "number") result = yield* result;
+      }
     }
     if (result !== 0) return result;
   }
@@ -207,19 +219,25 @@ function* walkPmdRange(
 }
 
 /** @param pmd the directory entry above, which isn't empty when this begins */
-function* walkPteRange(
-  walk: MmWalk,
-  pmd: number,
-  start: VirtAddr,
-  end: VirtAddr,
-  ops: SleepingWalkOps,
-): Sleeps<number> {
+function walkPteRange(walk: MmWalk, pmd: number, start: VirtAddr, end: VirtAddr, ops: SleepingWalkOps): Said {
   const { pageTable } = walk.mm;
   if (ops.pteEntry && (pageTable.flags(pmd) & Pte.table) === 0) notSmall(start);
   const table = pageTable.tableUnder(pmd);
   if (table === NO_ENTRY) return 0;
   const first = table + (start % PMD_SIZE) / 4096;
-  const range = yield* settle(ops.pteRange?.(first, start, end, walk));
+  if (ops.pteEntry) return walkEachEntry(walk, first, start, end, ops);
+  return ops.pteRange ? ops.pteRange(first, start, end, walk) : 0;
+}
+
+function* walkEachEntry(
+  walk: MmWalk,
+  first: number,
+  start: VirtAddr,
+  end: VirtAddr,
+  ops: SleepingWalkOps,
+): Sleeps<number> {
+  let range = ops.pteRange ? ops.pteRange(first, start, end, walk) : 0;
+  if (typeof range !== "number") range = yield* range;
   if (range !== 0 || !ops.pteEntry) return range;
   for (let at = start, entry = first; at < end; at = (at + 4096) as VirtAddr, entry++) {
     const said = ops.pteEntry(entry, at, walk);
@@ -227,6 +245,20 @@ function* walkPteRange(
     if (result !== 0) return result;
   }
   return 0;
+}
+
+function hole(ops: SleepingWalkOps, start: VirtAddr, end: VirtAddr, walk: MmWalk): Said {
+  return ops.pteHole ? ops.pteHole(start, end, walk) : 0;
+}
+
+/** A mapping whose place in the range has been told as a hole isn't walked. */
+function leftOut(said: Said): Said {
+  if (typeof said === "number") return said === 0 ? 1 : said;
+  return leftOutLater(said);
+}
+
+function* leftOutLater(said: Sleeps<number>): Sleeps<number> {
+  return leftOut(yield* said) as number;
 }
 
 /** What is done below an entry unless its callback decides otherwise. */
@@ -238,12 +270,6 @@ function notSmall(address: VirtAddr): never {
   throw new KernelBug(
     `a walk of small entries met 2 MiB at 0x${address.toString(16)}: take them in pmdEntry`,
   );
-}
-
-/** What a callback says, at once or after a sleep; a callback that is absent has nothing against going on. */
-function* settle(said: number | Sleeps<number> | undefined): Sleeps<number> {
-  if (said === undefined) return 0;
-  return typeof said === "number" ? said : yield* said;
 }
 
 function smaller(a: VirtAddr, b: VirtAddr): VirtAddr {

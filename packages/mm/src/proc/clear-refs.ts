@@ -1,6 +1,6 @@
 // Writing to /proc/PID/clear_refs: forgets which pages were used, or written, so that a later look tells what was since.
 // Kernel counterpart: clear_refs_write() in fs/proc/task_mmu.c, Documentation/admin-guide/mm/soft-dirty.rst.
-import { condResched, KernelError, type Sleeps, virtAddr } from "@hetmem/kernel";
+import { condResched, KernelError, kstrtoint, type Sleeps, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
 import type { MmStruct } from "../mm-struct.ts";
@@ -11,7 +11,6 @@ import { type SleepingWalkOps, walkPageRangeSleeping } from "../page-table/pagew
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
 import { isCowMapping, VmFlag } from "../vma/vm-flags.ts";
-import { parseInt32 } from "./parse-int.ts";
 
 /** What can be written. @see enum clear_refs_types */
 export const ClearRefs = {
@@ -33,7 +32,7 @@ const NUMBER_CHARACTERS = 12;
 
 /** @throws KernelError EINVAL for anything but 1 to 5, ERANGE for what isn't an int */
 export function parseClearRefs(text: string): ClearRefs {
-  const type = parseInt32(text.slice(0, NUMBER_CHARACTERS).trim());
+  const type = kstrtoint(text.slice(0, NUMBER_CHARACTERS).trim());
   const known = Object.values(ClearRefs).find((value) => value === type);
   if (known === undefined)
     throw new KernelError(

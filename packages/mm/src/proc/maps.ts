@@ -26,8 +26,12 @@ export function* mapsText(mm: MmStruct): Sleeps<string> {
 /** @see show_map_vma() */
 export function mapLine(vma: Vma): string {
   const { start, end, flags, file, pgoff } = vma;
-  const name = file ? filePath(file) : vmaName(vma);
-  return line(vmaHeader(start, end, flags, file, file ? pgoff * 4096 : 0), name);
+  return line(vmaHeader(start, end, flags, file, file ? pgoff * 4096 : 0), mappingName(vma));
+}
+
+/** What a line calls a mapping: its file, or what it is for; undefined for anonymous memory of no known use. */
+export function mappingName(vma: Vma): string | undefined {
+  return vma.file ? filePath(vma.file) : vmaName(vma);
 }
 
 /** The line that stands for all mappings in smaps_rollup. */

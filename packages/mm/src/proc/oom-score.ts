@@ -1,11 +1,10 @@
 // How likely the OOM killer is to choose a process, and how an administrator makes it more or less so. Kernel
 // counterpart: proc_oom_score() and oom_score_adj_write() in fs/proc/base.c.
-import { KernelError } from "@hetmem/kernel";
+import { KernelError, kstrtoint } from "@hetmem/kernel";
 import type { Process } from "../process/process.ts";
 import { totalPages } from "../reclaim/oom.ts";
 import { OOM_SCORE_ADJ_MIN, oomBadness } from "../reclaim/oom-badness.ts";
 import type { Vm } from "../vm.ts";
-import { parseInt32 } from "./parse-int.ts";
 
 /** Killed before anybody else. @see OOM_SCORE_ADJ_MAX in include/uapi/linux/oom.h */
 const OOM_SCORE_ADJ_MAX = 1000;
@@ -28,7 +27,7 @@ export function oomScoreText(vm: Vm, process: Process): string {
  * @see __set_oom_adj()
  */
 export function storeOomScoreAdj(process: Process, text: string): void {
-  const value = parseInt32(text.slice(0, NUMBER_CHARACTERS).trim(), "any");
+  const value = kstrtoint(text.slice(0, NUMBER_CHARACTERS).trim(), "any");
   if (value < OOM_SCORE_ADJ_MIN || value > OOM_SCORE_ADJ_MAX) {
     throw new KernelError(
       "EINVAL",

@@ -1,7 +1,7 @@
 // What an administrator sets: /proc/sys/vm, /proc/sys/kernel/numa_balancing and /sys/kernel/mm, over the tunables of the
 // machine. A bad write changes nothing and is told as the kernel tells it. Kernel counterparts: vm_table in
 // kernel/sysctl.c, hugepage_attr in mm/huge_memory.c, numa_attrs in mm/memory-tiers.c.
-import { KernelError, kstrtobool } from "@hetmem/kernel";
+import { INT_MAX, INT_MIN, KernelError, kstrtobool } from "@hetmem/kernel";
 import type { Attribute, AttributeTable } from "@hetmem/vfs";
 import { VmEvent } from "@hetmem/zone";
 import { dropPagecache } from "../page-cache/invalidate.ts";
@@ -9,7 +9,7 @@ import { ENTRIES, PMD_SIZE } from "../page-table/page-table.ts";
 import { swapsText } from "../swap/swaps-text.ts";
 import type { Tunables } from "../tunables.ts";
 import type { Vm } from "../vm.ts";
-import { INT_MAX, INT_MIN, parseSysctl } from "./parse-int.ts";
+import { parseSysctl } from "./parse-sysctl.ts";
 
 /** The tunables of one kind: those that are numbers, or those that are switches. */
 type NamesOf<T> = { [K in keyof Tunables]: T extends Tunables[K] ? K : never }[keyof Tunables];

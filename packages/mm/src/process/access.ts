@@ -22,6 +22,7 @@ const NO_MEMORY = -2;
  * @returns the signal that the access raised, and then `into` holds what was read before it; undefined: all was read
  */
 export function* readUser(process: Process, address: VirtAddr, into: Uint8Array): Sleeps<Signal | undefined> {
+  let faulted = false;
   for (let done = 0; done < into.length;) {
     const at = (address + done) as VirtAddr;
     const length = Math.min(into.length - done, PAGE_SIZE - (at % PAGE_SIZE));
@@ -30,12 +31,14 @@ export function* readUser(process: Process, address: VirtAddr, into: Uint8Array)
     if (page === FAULT) {
       const signal = yield* fault(process, at, 0);
       if (signal) return signal;
+      faulted = true;
       continue;
     }
     if (page === NO_MEMORY) part.fill(0xff);
     else (process.mm as MmStruct).vm.memmap.contents.read(page as Page, at % PAGE_SIZE, part);
     done += length;
   }
+  if (faulted) yield* exitToUserMode(process);
   return undefined;
 }
 
@@ -45,6 +48,7 @@ export function* writeUser(
   address: VirtAddr,
   from: Uint8Array,
 ): Sleeps<Signal | undefined> {
+  let faulted = false;
   for (let done = 0; done < from.length;) {
     const at = (address + done) as VirtAddr;
     const length = Math.min(from.length - done, PAGE_SIZE - (at % PAGE_SIZE));
@@ -52,6 +56,7 @@ export function* writeUser(
     if (page === FAULT) {
       const signal = yield* fault(process, at, FaultFlag.WRITE);
       if (signal) return signal;
+      faulted = true;
       continue;
     }
     if (page !== NO_MEMORY) {
@@ -60,16 +65,33 @@ export function* writeUser(
     }
     done += length;
   }
+  if (faulted) yield* exitToUserMode(process);
   return undefined;
 }
 
 /** Touches one byte for writing and leaves it as it is: what a program does that fills memory with nothing. */
 export function* touchUser(process: Process, address: VirtAddr): Sleeps<Signal | undefined> {
+  let faulted = false;
   while (!process.mm || translate(process.mm, address, WRITABLE, WRITTEN) === FAULT) {
     const signal = yield* fault(process, address, FaultFlag.WRITE);
     if (signal) return signal;
+    faulted = true;
   }
+  if (faulted) yield* exitToUserMode(process);
   return undefined;
+}
+
+/**
+ * A process goes back to what it was doing: slower when its cgroup has too much memory, and no further if it was killed
+ * meanwhile. Whoever makes a system call for it ends with this. An access comes first, so that what it needed isn't
+ * reclaimed over and over before it.
+ *
+ * @see exit_to_user_mode_loop() in kernel/entry/common.c
+ */
+export function* exitToUserMode(process: Process): Sleeps<void> {
+  const work = process.mm?.vm.charging.handleOverHigh?.(process);
+  if (work) yield* work;
+  if (process.killed && process.mm) yield* exitProcess(process);
 }
 
 const WRITABLE = Pte.present | Pte.write;
@@ -94,7 +116,7 @@ function translate(mm: MmStruct, address: VirtAddr, needed: number, noted: numbe
   return vm.memmap.pfnValid(frame) ? vm.memmap.pfnToPage(frame) : NO_MEMORY;
 }
 
-/** A process that was killed meanwhile goes no further. @see exit_to_user_mode_loop() */
+/** A process that was killed meanwhile goes no further. */
 function* fault(process: Process, address: VirtAddr, flags: number): Sleeps<Signal | undefined> {
   const signal = yield* userFault(process, address, flags);
   if (process.killed && process.mm) yield* exitProcess(process);

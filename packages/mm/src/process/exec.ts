@@ -38,6 +38,7 @@ export interface ProgramImage {
  *
  * @param node where its page tables and its kernel stack come from: its parent makes them
  * @param cpuNode where its own cpu stands, and its pages come from
+ * @param payer whom it is charged to until somebody says otherwise: its parent's; 0 where it has none
  * @throws KernelError ENOMEM when there is no memory for it: nothing is left of it then
  * @see kernel_clone(), execve(2)
  */
@@ -47,8 +48,9 @@ export function* execProgram(
   comm: string,
   image: ProgramImage,
   cpuNode: NodeId = node,
+  payer = 0,
 ): Sleeps<Process> {
-  const mm = allocMm(vm, node);
+  const mm = allocMm(vm, node, 0, payer);
   if (!mm) throw new KernelError("ENOMEM", `no memory for the page table of ${comm}`);
   const process = vm.processes.add(comm, mm, undefined);
   try {
@@ -74,7 +76,7 @@ export function* execProgram(
 export function* execve(process: Process, comm: string, image: ProgramImage): Sleeps<void> {
   const old = process.mm;
   if (!old) throw new KernelError("ESRCH", `process ${process.pid} has exited and can't start ${comm}`);
-  const mm = allocMm(old.vm, old.node);
+  const mm = allocMm(old.vm, old.node, 0, old.payer);
   if (!mm) noMemory(comm);
   try {
     mm.policy = old.policy;

@@ -24,6 +24,13 @@ export function* exitProcess(process: Process): Sleeps<void> {
   yield* mmput(mm);
 }
 
+/** Keeps an address space from ending until mmput(), unless it is about to: then it says false. @see mmget_not_zero() */
+export function mmgetNotZero(mm: MmStruct): boolean {
+  if (mm.users === 0) return false;
+  mm.users++;
+  return true;
+}
+
 /** Somebody no longer uses an address space. @see mmput() */
 export function* mmput(mm: MmStruct): Sleeps<void> {
   if (--mm.users === 0) yield* exitMmap(mm);

@@ -50,7 +50,7 @@ export function* forkProcess(parent: Process): Sleeps<Process> {
 
 /** @see dup_mm() */
 function* dupMm(from: MmStruct): Sleeps<MmStruct> {
-  const to = allocMm(from.vm, from.node, from.pageTable.tables);
+  const to = allocMm(from.vm, from.node, from.pageTable.tables, from.payer);
   if (!to) throw new KernelError("ENOMEM", "no memory for a page table: the process can't fork");
   yield* from.mmapLock.downWrite();
   try {

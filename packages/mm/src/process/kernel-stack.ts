@@ -15,12 +15,13 @@ const KIB_OF_PAGE = 4;
 export function allocKernelStack(vm: Vm, mm: MmStruct | undefined, near: NodeId): Page[] | undefined {
   const pages: Page[] = [];
   while (pages.length < STACK_PAGES) {
-    const page = vm.pages.tryAlloc(GFP_KERNEL_ACCOUNT | Gfp.ZERO, 0, near, mm);
+    const page = vm.pages.tryAllocKernel(GFP_KERNEL_ACCOUNT | Gfp.ZERO, near, mm?.payer ?? 0);
     if (page === NULL_PAGE) {
       freeKernelStack(vm, pages);
       return undefined;
     }
     addNodeStat(vm, page, NodeStat.nr_kernel_stack, KIB_OF_PAGE);
+    vm.charging.counts?.vmallocPage(page, 1);
     pages.push(page);
   }
   return pages;
@@ -29,6 +30,7 @@ export function allocKernelStack(vm: Vm, mm: MmStruct | undefined, near: NodeId)
 export function freeKernelStack(vm: Vm, pages: readonly Page[]): void {
   for (const page of pages) {
     addNodeStat(vm, page, NodeStat.nr_kernel_stack, -KIB_OF_PAGE);
+    vm.charging.counts?.vmallocPage(page, -1);
     vm.memmap.putPage(page);
   }
 }

@@ -5,7 +5,16 @@ import { Process } from "./process.ts";
 
 const FIRST_PID = 2;
 
+/** A port: who hears of processes as they begin and end, as cgroups must. @see cgroup_post_fork(), cgroup_exit() */
+export interface ProcessListener {
+  /** @param parent undefined: nobody forked it */
+  began(process: Process, parent: Process | undefined): void;
+  ended(process: Process): void;
+}
+
 export class Processes {
+  /** Undefined as long as nobody asked. */
+  listener: ProcessListener | undefined = undefined;
   private readonly byPid = new Map<number, Process>();
   private nextPid = FIRST_PID;
 
@@ -13,11 +22,12 @@ export class Processes {
   add(comm: string, mm: MmStruct, parent: Process | undefined): Process {
     const process = new Process(this.nextPid++, comm, mm, parent);
     this.byPid.set(process.pid, process);
+    this.listener?.began(process, parent);
     return process;
   }
 
   remove(process: Process): void {
-    this.byPid.delete(process.pid);
+    if (this.byPid.delete(process.pid)) this.listener?.ended(process);
   }
 
   /** @throws KernelError ESRCH */

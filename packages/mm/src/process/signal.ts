@@ -8,6 +8,8 @@ export interface Signal {
   readonly code: SignalCode;
   /** The byte that was touched; the page's first one for memory that is bad. */
   readonly address: VirtAddr;
+  /** Of bad memory: 2 to this power bytes around the address are lost. @see si_addr_lsb */
+  readonly addressLsb?: number;
   /** For people: why. */
   readonly reason: string;
 }

@@ -3,7 +3,7 @@
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import { Gfp, GFP_HIGHUSER_MOVABLE, onlineNodes, VmEvent, ZONE_NAMES, ZoneType } from "@hetmem/zone";
 import type { Vm } from "../vm.ts";
-import type { Lruvec } from "./lruvec.ts";
+import type { ReclaimGroup } from "./reclaim-groups.ts";
 import { DEF_PRIORITY, type ReclaimRequest, ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkNode } from "./shrink-node.ts";
 import { snapshotRefaults } from "./workingset.ts";
@@ -40,28 +40,28 @@ export function* tryToFreePages(
 /**
  * Frees pages of a cgroup and those below it.
  *
- * @param lruvecs its lists on a node, then those of the cgroups below
  * @param maySwap whether anonymous pages may go
  * @returns pages that it has less now
  * @see try_to_free_mem_cgroup_pages()
  */
 export function* tryToFreeMemCgroupPages(
   vm: Vm,
+  target: ReclaimGroup,
   nrPages: number,
   gfp: number,
-  lruvecs: (node: NodeId) => readonly Lruvec[],
   maySwap: boolean,
 ): Sleeps<number> {
   const nodes = onlineNodes(vm.memory).map((node) => node.id);
-  return yield* doTryToFreePages(vm, nodes, {
+  const request: ReclaimRequest = {
     reclaimer: "direct",
     nrToReclaim: Math.max(nrPages, SWAP_CLUSTER_MAX),
     gfp: (gfp & RECLAIM_MASK) | (GFP_HIGHUSER_MOVABLE & ~RECLAIM_MASK),
     highest: ZoneType.Movable,
-    lruvecs,
+    target,
     maySwap,
     mayDemote: true,
-  });
+  };
+  return yield* vm.reclaim.asReclaimer(doTryToFreePages(vm, nodes, request));
 }
 
 /** Looks at ever larger parts of the lists, until enough is free or all has been looked at. @see do_try_to_free_pages() */
@@ -73,11 +73,24 @@ function* doTryToFreePages(vm: Vm, nodes: readonly NodeId[], request: ReclaimReq
       scan.nrScanned = 0;
       for (const node of nodes) yield* shrinkNode(scan, node);
     }
-    for (const node of nodes) for (const lruvec of scan.lruvecsOf(node)) snapshotRefaults(lruvec);
-    if (scan.nrReclaimed > 0 || !scan.skippedDeactivate) return scan.nrReclaimed;
-    // What is active was spared for what is on the lists of the node, not of the zones that count: once more without.
+    for (const node of nodes) snapshotRefaults(scan.targetLruvec(node));
+    if (scan.nrReclaimed > 0 || !sparesLess(scan)) return scan.nrReclaimed;
     scan.priority = DEF_PRIORITY;
+  }
+}
+
+/** Nothing was freed. @returns whether something was spared that the next attempt need not spare */
+function sparesLess(scan: ScanControl): boolean {
+  if (scan.skippedDeactivate) {
+    // What is active was spared for what is on the lists of the node, not of the zones that count: once more without.
     scan.forceDeactivate = true;
     scan.skippedDeactivate = false;
+    return true;
   }
+  if (!scan.lowSkipped) return false;
+  // Before somebody is killed, what memory.low protects goes.
+  scan.forceDeactivate = false;
+  scan.lowReclaim = true;
+  scan.lowSkipped = false;
+  return true;
 }

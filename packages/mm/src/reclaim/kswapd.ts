@@ -4,10 +4,10 @@
 import { condResched, type NodeId, type Preempt, type Sleeps } from "@hetmem/kernel";
 import { allZones, GFP_KERNEL, type MemoryNode, VmEvent, ZoneType } from "@hetmem/zone";
 import type { Vm } from "../vm.ts";
-import { LruList } from "./lruvec.ts";
+import { LruList, type Lruvec } from "./lruvec.ts";
 import { MAX_RECLAIM_RETRIES, type NodeReclaim } from "./node-reclaim.ts";
 import { isAboveMark, isBalanced } from "./node-watermarks.ts";
-import { canReclaimAnon, inactiveIsLow } from "./scan-balance.ts";
+import { canReclaimAnon, targetInactiveIsLow } from "./scan-balance.ts";
 import { ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";
 import { shrinkNode } from "./shrink-node.ts";
@@ -85,7 +85,7 @@ function* balancePgdat(vm: Vm, node: MemoryNode, order: number, highest: number)
   const reached = yield* vm.reclaim.asReclaimer(balance(scan, node, order));
   if (isBalanced(node, reached, highest)) state.dirty = false;
   else if (scan.nrReclaimed === 0) state.failures++;
-  for (const lruvec of scan.lruvecsOf(node.id)) snapshotRefaults(lruvec);
+  snapshotRefaults(scan.targetLruvec(node.id));
   return reached;
 }
 
@@ -116,9 +116,20 @@ function pagesWanted({ zones }: MemoryNode, highest: number): number {
 
 /** Pages of processes are made inactive in time, so that they can be used again before they are reclaimed. @see kswapd_age_node() */
 function* ageNode(scan: ScanControl, node: NodeId): Sleeps<void> {
-  const [top] = scan.lruvecsOf(node);
-  if (!top || (scan.vm.swap.totalPages === 0 && !canReclaimAnon(scan, node))) return;
-  if (!inactiveIsLow(scan, top, LruList.inactiveAnon)) return;
-  for (const lruvec of scan.lruvecsOf(node))
-    yield* shrinkActiveList(scan, lruvec, LruList.activeAnon, SWAP_CLUSTER_MAX);
+  const { vm } = scan;
+  if (vm.swap.totalPages === 0 && !canReclaimAnon(scan, node, undefined)) return;
+  if (!targetInactiveIsLow(scan, node, LruList.inactiveAnon)) return;
+  const { groups } = vm.charging;
+  if (groups === undefined) {
+    for (const lruvec of vm.lru.lruvecsOfNode(node)) yield* ageLruvec(scan, lruvec);
+    return;
+  }
+  for (const group of groups.hierarchy(undefined)) {
+    const lruvec = group.lruvec(node);
+    if (lruvec) yield* ageLruvec(scan, lruvec);
+  }
+}
+
+function* ageLruvec(scan: ScanControl, lruvec: Lruvec): Sleeps<void> {
+  yield* shrinkActiveList(scan, lruvec, LruList.activeAnon, SWAP_CLUSTER_MAX);
 }

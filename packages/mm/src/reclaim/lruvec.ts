@@ -1,7 +1,6 @@
 // The LRU lists of one node, or of a cgroup's part of it, and what reclaim has learned about them. Kernel counterpart:
 // struct lruvec in include/linux/mmzone.h.
 import type { NodeId } from "@hetmem/kernel";
-import { MAX_NR_ZONES } from "@hetmem/zone";
 
 /** @see enum lru_list */
 export const LruList = {
@@ -34,15 +33,13 @@ export class Lruvec {
   /** The same node's lists of the cgroup above; undefined at the top. @see parent_lruvec() */
   readonly parent: Lruvec | undefined;
   /** What reclaim of each kind has cost lately: pages written, and pages that were wanted again. @see lru_note_cost() */
-  readonly cost: Float64Array = new Float64Array(2);
+  readonly cost: number[] = [0, 0];
   /** Pages that were evicted or activated: the clock that refault distances are measured with. */
   nonresidentAge = 0;
   /** Pages that came back so soon that they were active at once. */
-  readonly activations: Float64Array = new Float64Array(2);
+  readonly activations: number[] = [0, 0];
   /** What `activations` was when reclaim last ended. @see snapshot_refaults() */
-  readonly refaults: Float64Array = new Float64Array(2);
-  /** By list and zone. Kept while there are cgroups; the zones know otherwise. */
-  readonly pages: Int32Array = new Int32Array(NR_LRU_LISTS * MAX_NR_ZONES);
+  readonly refaults: number[] = [0, 0];
 
   constructor(id: number, node: NodeId, firstList: number, parent: Lruvec | undefined) {
     this.id = id;

@@ -17,6 +17,7 @@ import type { Process } from "../process/process.ts";
 import type { Vm } from "../vm.ts";
 import type { AllocRequest } from "./alloc-request.ts";
 import type { OomControl } from "./oom.ts";
+import type { OomGroup } from "./reclaim-groups.ts";
 
 /** Who asks when no process does. */
 const KERNEL_COMM = "swapper/0";
@@ -57,12 +58,13 @@ const GFP_NAMES: readonly (readonly [bits: number, name: string])[] = [
 ];
 
 /** Who is short of memory, and of what. @see dump_header() */
-export function logInvocation({ kernel }: Vm, { current, gfp, order }: OomControl): void {
+export function logInvocation({ kernel }: Vm, { current, gfp, order, details = [] }: OomControl): void {
   kernel.log.printk(
     4,
     `${current?.comm ?? KERNEL_COMM} invoked oom-killer: gfp_mask=${gfpText(gfp)}, order=${order}, ` +
       `oom_score_adj=${current?.oomScoreAdj ?? 0}`,
   );
+  for (const line of details) kernel.log.printk(6, line);
 }
 
 /** A request has failed, and its caller didn't say that it wouldn't mind. @see warn_alloc() in mm/page_alloc.c */
@@ -91,12 +93,18 @@ export function logTasks({ kernel }: Vm, candidates: Iterable<Process>): void {
 }
 
 /** The one line that says it all. @see dump_oom_summary() */
-export function logSummary(vm: Vm, { constraint, scope }: OomControl, { comm, pid }: Process): void {
+export function logSummary(vm: Vm, { constraint, scope }: OomControl, victim: Process): void {
+  const path = vm.charging.groups?.pathOf(victim) ?? "/";
   vm.kernel.log.printk(
     6,
     `oom-kill:constraint=${constraint},nodemask=(null),cpuset=/,mems_allowed=${memsAllowed(vm)},${scope},` +
-      `task=${comm},pid=${pid},uid=0`,
+      `task_memcg=${path},task=${victim.comm},pid=${victim.pid},uid=0`,
   );
+}
+
+/** @see mem_cgroup_print_oom_group() */
+export function logGroup({ kernel }: Vm, { path }: OomGroup): void {
+  kernel.log.printk(6, `Tasks in ${path} are going to be killed due to memory.oom.group set`);
 }
 
 /** @see __oom_kill_process() */

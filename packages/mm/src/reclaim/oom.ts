@@ -5,8 +5,9 @@ import { allZones, Gfp, VmEvent } from "@hetmem/zone";
 import type { Process } from "../process/process.ts";
 import type { Vm } from "../vm.ts";
 import { isUnkillable, OOM_SCORE_ADJ_MIN, oomBadness } from "./oom-badness.ts";
-import { logInvocation, logKill, logSummary, logTasks } from "./oom-log.ts";
+import { logGroup, logInvocation, logKill, logSummary, logTasks } from "./oom-log.ts";
 import { reapVictim } from "./oom-reaper.ts";
+import type { ReclaimGroup } from "./reclaim-groups.ts";
 
 /** A shortage that somebody has to die for. @see struct oom_control in include/linux/oom.h */
 export interface OomControl {
@@ -16,8 +17,12 @@ export interface OomControl {
   readonly gfp: number;
   readonly order: number;
   readonly constraint: "CONSTRAINT_NONE" | "CONSTRAINT_MEMORY_POLICY" | "CONSTRAINT_MEMCG";
-  /** For the log: `global_oom,task_memcg=/`. */
+  /** The cgroup that is short; absent: the machine, or nodes of it. @see oom_control.memcg */
+  readonly group?: ReclaimGroup;
+  /** For the log: `global_oom`, `oom_memcg=/web`. */
   readonly scope: string;
+  /** For the log: how the group that is short stands. @see mem_cgroup_print_oom_meminfo() */
+  readonly details?: readonly string[];
   /** For the log: what a line about a victim begins with. */
   readonly message: string;
   /** Pages of memory and swap that the shortage is about. */
@@ -33,7 +38,7 @@ export function globalOom(vm: Vm, current: Process | undefined, gfp: number, ord
     gfp,
     order,
     constraint: "CONSTRAINT_NONE",
-    scope: "global_oom,task_memcg=/",
+    scope: "global_oom",
     message: "Out of memory",
     totalPages: totalPages(vm),
     candidates: () => vm.processes,
@@ -126,9 +131,24 @@ function* killProcess(vm: Vm, control: OomControl, victim: Process, message: str
   logInvocation(vm, control);
   logTasks(vm, control.candidates());
   logSummary(vm, control, victim);
+  // Asked before the victim has gone from it.
+  const together = vm.charging.groups?.oomGroupOf(victim, control.group);
+  yield* killOne(vm, victim, message);
+  if (!together) return;
+  together.noteKill();
+  logGroup(vm, together);
+  // The victim is among them, and is counted a second time, as the kernel does.
+  for (const process of together.processes())
+    if (process.oomScoreAdj !== OOM_SCORE_ADJ_MIN && !isUnkillable(process))
+      yield* killOne(vm, process, message);
+}
+
+/** @see __oom_kill_process() */
+function* killOne(vm: Vm, victim: Process, message: string): Sleeps<void> {
   const { mm } = victim;
   if (!mm) return;
   vm.memory.allocator.countEvent(VmEvent.oom_kill, 1);
+  vm.charging.groups?.noteOomKill(victim, mm);
   kill(victim, message);
   logKill(vm, message, victim, mm);
   // The memory stays for as long as one of those who share it lives.

@@ -4,7 +4,8 @@
 import { type NodeId, PAGE_SHIFT } from "@hetmem/kernel";
 import { NodeStat, ZoneType } from "@hetmem/zone";
 import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "./lruvec.ts";
-import type { ScanControl } from "./scan-control.ts";
+import type { ReclaimGroup } from "./reclaim-groups.ts";
+import { type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { mayDemote } from "./shrink-page-list.ts";
 
 /** Swappiness is from 0 to 200: at 100, a page in swap and one of a file cost the same to read back. */
@@ -13,25 +14,38 @@ const GIGABYTE_SHIFT: number = 30 - PAGE_SHIFT;
 
 /** Looks at a node before its lists are shrunk. @see prepare_scan_count() */
 export function prepareScanCount(scan: ScanControl, node: NodeId): void {
-  const [target] = scan.lruvecsOf(node);
+  const target = scan.targetLruvec(node);
   if (!target) return;
   scan.cost.set(target.cost);
   for (const [kind, inactive] of [LruList.inactiveAnon, LruList.inactiveFile].entries()) {
     // Pages come back: what is active by now may be stale.
     const refaults = target.activations[kind] !== target.refaults[kind];
-    scan.mayDeactivate[kind] = scan.forceDeactivate || refaults || inactiveIsLow(scan, target, inactive);
+    scan.mayDeactivate[kind] = scan.forceDeactivate || refaults || targetInactiveIsLow(scan, node, inactive);
   }
-  const inactiveFile = sizeOf(scan, node, LruList.inactiveFile);
+  const inactiveFile = targetSize(scan, node, LruList.inactiveFile);
   scan.cacheTrimMode = inactiveFile >> scan.priority > 0 && !scan.mayDeactivate[FILE];
   scan.fileIsTiny = !scan.forCgroup && isFileTiny(scan, node);
 }
 
-/** Pages to look at in each list, by LruList. @see get_scan_count() */
-export function getScanCount(scan: ScanControl, lruvec: Lruvec): number[] {
-  const shares = sharesOf(scan, lruvec.node);
+/**
+ * Pages to look at in each list, by LruList.
+ *
+ * @param group whose lists they are; undefined where nobody divides memory
+ * @see get_scan_count()
+ */
+export function getScanCount(scan: ScanControl, lruvec: Lruvec, group: ReclaimGroup | undefined): number[] {
+  const shares = sharesOf(scan, lruvec.node, group);
+  const spared = group === undefined ? 0 : sparedPart(scan, group);
+  const online = group === undefined || group.online;
   return EVICTABLE_LISTS.map((list) => {
     const pages = scan.vm.lru.size(lruvec, list, scan.request.highest);
-    return Math.floor((pages >> scan.priority) * (shares[isFileList(list) ? FILE : ANON] as number));
+    // So few that the priority isn't lowered for them in vain.
+    const exposed = spared === 0 ? pages : Math.max(pages - Math.floor(pages * spared), SWAP_CLUSTER_MAX);
+    let count = exposed >> scan.priority;
+    // Nobody uses a removed cgroup's pages as its own any more, however few they are.
+    if (count === 0 && !online) count = Math.min(pages, SWAP_CLUSTER_MAX);
+    const share = count * (shares[isFileList(list) ? FILE : ANON] as number);
+    return online ? Math.floor(share) : Math.ceil(share);
   });
 }
 
@@ -41,24 +55,54 @@ export function getScanCount(scan: ScanControl, lruvec: Lruvec): number[] {
  *
  * @see inactive_is_low()
  */
-export function inactiveIsLow(scan: ScanControl, lruvec: Lruvec, inactive: LruList): boolean {
-  const { lru } = scan.vm;
+export function inactiveIsLow({ vm: { lru } }: ScanControl, lruvec: Lruvec, inactive: LruList): boolean {
   const idle = lru.size(lruvec, inactive, ZoneType.Movable);
-  const active = lru.size(lruvec, (inactive + 1) as LruList, ZoneType.Movable);
+  return isLow(idle, lru.size(lruvec, (inactive + 1) as LruList, ZoneType.Movable));
+}
+
+/** The same of all that is reclaimed on a node. */
+export function targetInactiveIsLow(scan: ScanControl, node: NodeId, inactive: LruList): boolean {
+  const idle = targetSize(scan, node, inactive);
+  return isLow(idle, targetSize(scan, node, (inactive + 1) as LruList));
+}
+
+/** Whether anonymous pages on a node, a group's where memory is divided, can go anywhere. @see can_reclaim_anon_pages() */
+export function canReclaimAnon(scan: ScanControl, node: NodeId, group: ReclaimGroup | undefined): boolean {
+  const left = group === undefined ? scan.vm.swap.freePages : group.swapPagesLeft;
+  return left > 0 || mayDemote(scan, node);
+}
+
+/** @param idle inactive pages */
+function isLow(idle: number, active: number): boolean {
   const gigabytes = (idle + active) >> GIGABYTE_SHIFT;
   const ratio = gigabytes > 0 ? Math.floor(Math.sqrt(10 * gigabytes)) : 1;
   return idle * ratio < active;
 }
 
-/** Whether anonymous pages of a node can go anywhere. @see can_reclaim_anon_pages() */
-export function canReclaimAnon(scan: ScanControl, node: NodeId): boolean {
-  return scan.vm.swap.freePages > 0 || mayDemote(scan, node);
+/**
+ * Which part of a group's pages is left alone: what memory.min and memory.low protect, of what it has.
+ *
+ * @see mem_cgroup_protection() in include/linux/memcontrol.h; 22f7496f0b90
+ */
+function sparedPart(scan: ScanControl, group: ReclaimGroup): number {
+  if (group === scan.request.target) return 0;
+  const { effectiveMin: min, effectiveLow: low } = group;
+  let spared = min;
+  if (!scan.lowReclaim && low > min) {
+    spared = low;
+    scan.lowSkipped = true;
+  }
+  return spared / (Math.max(group.size, spared) + 1);
 }
 
 /** Which part of each kind's lists is looked at. */
-function sharesOf(scan: ScanControl, node: NodeId): readonly [anon: number, file: number] {
-  const { swappiness } = scan.vm.tunables;
-  if (!scan.request.maySwap || !canReclaimAnon(scan, node)) return [0, 1];
+function sharesOf(
+  scan: ScanControl,
+  node: NodeId,
+  group: ReclaimGroup | undefined,
+): readonly [anon: number, file: number] {
+  const { swappiness } = group ?? scan.vm.tunables;
+  if (!scan.request.maySwap || !canReclaimAnon(scan, node, group)) return [0, 1];
   if (scan.forCgroup && swappiness === 0) return [0, 1];
   // So near to the end there is nothing to be clever about.
   if (scan.priority === 0 && swappiness > 0) return [1, 1];
@@ -86,13 +130,19 @@ function isFileTiny(scan: ScanControl, node: NodeId): boolean {
     free += zone.freePages;
     if (zone.managedPages > 0) high += zone.watermark.high + zone.watermark.boost;
   }
-  const anon = sizeOf(scan, node, LruList.inactiveAnon);
+  const anon = stat[NodeStat.nr_inactive_anon] as number;
   return file + free <= high && !scan.mayDeactivate[ANON] && anon >> scan.priority > 0;
 }
 
 /** Pages of a list that the reclaim is about, in all zones of a node. */
-function sizeOf(scan: ScanControl, node: NodeId, list: LruList): number {
-  return scan
-    .lruvecsOf(node)
-    .reduce((sum, lruvec) => sum + scan.vm.lru.size(lruvec, list, ZoneType.Movable), 0);
+function targetSize({ vm, request }: ScanControl, node: NodeId, list: LruList): number {
+  const { groups } = vm.charging;
+  // The lists come first among a node's counters.
+  if (groups === undefined || request.target === undefined) return vm.nodeStats[node]?.[list] ?? 0;
+  let pages = 0;
+  for (const group of groups.hierarchy(request.target)) {
+    const lruvec = group.lruvec(node);
+    if (lruvec) pages += vm.lru.size(lruvec, list, ZoneType.Movable);
+  }
+  return pages;
 }

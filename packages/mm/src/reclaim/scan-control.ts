@@ -3,6 +3,7 @@
 import type { NodeId } from "@hetmem/kernel";
 import type { Vm } from "../vm.ts";
 import type { Lruvec } from "./lruvec.ts";
+import type { ReclaimGroup } from "./reclaim-groups.ts";
 
 /** Of each list, 1/2^12 is looked at first; each round that doesn't help looks at twice as much. */
 export const DEF_PRIORITY = 12;
@@ -19,8 +20,8 @@ export interface ReclaimRequest {
   readonly gfp: number;
   /** The highest zone that pages are wanted of. @see reclaim_idx */
   readonly highest: number;
-  /** Of a cgroup that is over its limit: its lists on a node, with those of the cgroups below. Absent: all. @see target_mem_cgroup */
-  readonly lruvecs?: (node: NodeId) => readonly Lruvec[];
+  /** The cgroup that is over its limit, with those below it. Absent: the machine. @see target_mem_cgroup */
+  readonly target?: ReclaimGroup;
   /** Whether anonymous pages may go to swap. */
   readonly maySwap: boolean;
   /** Whether cold pages may go to a slower node. */
@@ -39,6 +40,10 @@ export class ScanControl {
   forceDeactivate = false;
   /** There were active pages that were left alone. */
   skippedDeactivate = false;
+  /** Cgroups below their memory.low are reclaimed too. */
+  lowReclaim = false;
+  /** There were some that were left alone. */
+  lowSkipped = false;
   /** There are so many inactive pages of files that no others are looked at. */
   cacheTrimMode = false;
   /** There are so few pages of files that they are left alone. */
@@ -64,12 +69,13 @@ export class ScanControl {
 
   /** Whether it is for a cgroup rather than for the machine. @see cgroup_reclaim() */
   get forCgroup(): boolean {
-    return this.request.lruvecs !== undefined;
+    return this.request.target !== undefined;
   }
 
-  /** The lists of a node that it is about. @see mem_cgroup_iter() */
-  lruvecsOf(node: NodeId): readonly Lruvec[] {
-    return this.request.lruvecs?.(node) ?? this.vm.lru.lruvecsOfNode(node);
+  /** The lists at the top of what is reclaimed on a node; undefined for a cgroup that has none there. @see mem_cgroup_lruvec() */
+  targetLruvec(node: NodeId): Lruvec | undefined {
+    const { target } = this.request;
+    return target ? target.lruvec(node) : this.vm.lru.lruvecsOfNode(node)[0];
   }
 }
 

@@ -4,6 +4,7 @@ import { condResched, type Page, type Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
 import { pageReferenced } from "../rmap/page-referenced.ts";
+import { countLruvecEvent } from "../vm-events.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { isolateLruPages } from "./isolate-lru.ts";
 import { isFileList, type LruList, type Lruvec } from "./lruvec.ts";
@@ -16,9 +17,10 @@ export function* shrinkActiveList(
   list: LruList,
   nrToScan: number,
 ): Sleeps<void> {
-  const { memmap, lru, memory } = scan.vm;
+  const { memmap, lru, memory, charging } = scan.vm;
   const { pages, scanned } = isolateLruPages(scan, lruvec, list, nrToScan);
   if (!scan.forCgroup) memory.allocator.countEvent(VmEvent.pgrefill, scanned);
+  charging.counts?.lruvecEvent(lruvec, VmEvent.pgrefill, scanned);
   let deactivated = 0;
   for (const page of pages) {
     if (!(yield* staysActive(scan, page, list))) {
@@ -28,7 +30,7 @@ export function* shrinkActiveList(
     }
     lru.putback(page);
   }
-  memory.allocator.countEvent(VmEvent.pgdeactivate, deactivated);
+  countLruvecEvent(scan.vm, lruvec, VmEvent.pgdeactivate, deactivated);
   yield condResched;
 }
 

@@ -28,11 +28,11 @@ export function* shrinkInactiveList(
     if (tooManyIsolated(scan, lruvec, file)) return 0;
   }
   const { pages, taken, scanned } = isolateLruPages(scan, lruvec, list, nrToScan);
-  count(scan, file, "pgscan", scanned);
+  count(scan, lruvec, file, "pgscan", scanned);
   if (taken === 0) return 0;
   const stat = reclaimStat();
   const reclaimed = yield* shrinkPageList(scan, lruvec.node, pages, stat);
-  count(scan, file, "pgsteal", reclaimed);
+  count(scan, lruvec, file, "pgsteal", reclaimed);
   noteCost(vm, lruvec, file ? FILE : ANON, stat.pageout);
   scan.unqueuedDirty += stat.unqueuedDirty;
   if (file) scan.fileTaken += taken;
@@ -55,8 +55,11 @@ function tooManyIsolated(scan: ScanControl, { node }: Lruvec, file: boolean): bo
 }
 
 /** @see count_vm_events() */
-function count(scan: ScanControl, file: boolean, what: "pgscan" | "pgsteal", pages: number): void {
-  const { allocator } = scan.vm.memory;
-  if (!scan.forCgroup) allocator.countEvent(VmEvent[`${what}_${scan.request.reclaimer}`], pages);
+function count(scan: ScanControl, lruvec: Lruvec, file: boolean, what: "pgscan" | "pgsteal", pages: number): void {
+  const { charging, memory } = scan.vm;
+  const { allocator } = memory;
+  const event = VmEvent[`${what}_${scan.request.reclaimer}`];
+  if (!scan.forCgroup) allocator.countEvent(event, pages);
+  charging.counts?.lruvecEvent(lruvec, event, pages);
   allocator.countEvent(VmEvent[`${what}_${file ? "file" : "anon"}`], pages);
 }

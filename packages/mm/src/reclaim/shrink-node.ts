@@ -1,9 +1,10 @@
 // One round of reclaim on a node: each of its lists is looked at for as long as its share lasts and pages are wanted.
-// Kernel counterpart: shrink_node() and shrink_lruvec() in mm/vmscan.c. Not modelled: shrinkers of kernel caches, the
-// protections of cgroups, reclaim for compaction.
+// Kernel counterpart: shrink_node(), shrink_node_memcgs() and shrink_lruvec() in mm/vmscan.c. Not modelled: shrinkers of
+// kernel caches, reclaim for compaction.
 import { condResched, type NodeId, type Sleeps } from "@hetmem/kernel";
 import { shrinkDeferredSplits } from "../huge/deferred-split.ts";
 import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "./lruvec.ts";
+import type { ReclaimGroup, ReclaimGroups } from "./reclaim-groups.ts";
 import { canReclaimAnon, getScanCount, inactiveIsLow, prepareScanCount } from "./scan-balance.ts";
 import { DEF_PRIORITY, type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";
@@ -16,18 +17,55 @@ export function* shrinkNode(scan: ScanControl, node: NodeId): Sleeps<void> {
   scan.unqueuedDirty = 0;
   scan.fileTaken = 0;
   prepareScanCount(scan, node);
-  for (const lruvec of scan.lruvecsOf(node)) {
-    yield condResched;
-    yield* shrinkLruvec(scan, lruvec);
-  }
+  yield* shrinkGroups(scan, node);
   if (!scan.forCgroup) yield* shrinkDeferredSplits(scan.vm, node, scan.priority);
   if (scan.byKswapd && scan.fileTaken > 0 && scan.unqueuedDirty === scan.fileTaken) state.dirty = true;
   if (scan.nrReclaimed > before) state.failures = 0;
 }
 
+/** Each group gives in proportion to its size, but for what is protected. @see shrink_node_memcgs() */
+function* shrinkGroups(scan: ScanControl, node: NodeId): Sleeps<void> {
+  const { vm } = scan;
+  const { groups } = vm.charging;
+  if (groups === undefined) {
+    for (const lruvec of vm.lru.lruvecsOfNode(node)) {
+      yield condResched;
+      yield* shrinkLruvec(scan, lruvec, undefined);
+    }
+    return;
+  }
+  const { target } = scan.request;
+  for (const group of groups.hierarchy(target)) {
+    yield condResched;
+    groups.calculateProtection(target, group);
+    if (group !== target && isProtected(scan, groups, group)) continue;
+    const lruvec = group.lruvec(node);
+    if (lruvec) yield* shrinkLruvec(scan, lruvec, group);
+  }
+}
+
+/**
+ * Whether all of a group's pages are protected, from need as well or until there is need. Nobody is protected from
+ * himself.
+ *
+ * @see mem_cgroup_below_min(), mem_cgroup_below_low()
+ */
+function isProtected(scan: ScanControl, groups: ReclaimGroups, group: ReclaimGroup): boolean {
+  const { size, effectiveMin, effectiveLow } = group;
+  if (effectiveMin === 0 && effectiveLow === 0) return false;
+  if (size <= effectiveMin) return true;
+  if (size > effectiveLow) return false;
+  if (!scan.lowReclaim) {
+    scan.lowSkipped = true;
+    return true;
+  }
+  groups.noteLow(group);
+  return false;
+}
+
 /** @see shrink_lruvec() */
-function* shrinkLruvec(scan: ScanControl, lruvec: Lruvec): Sleeps<void> {
-  const targets = getScanCount(scan, lruvec);
+function* shrinkLruvec(scan: ScanControl, lruvec: Lruvec, group: ReclaimGroup | undefined): Sleeps<void> {
+  const targets = getScanCount(scan, lruvec, group);
   const left = [...targets];
   // The first round of direct reclaim is nothing unusual: it does its whole batch at once. Others stop when they have enough.
   const whole = !scan.forCgroup && !scan.byKswapd && scan.priority === DEF_PRIORITY;
@@ -47,7 +85,7 @@ function* shrinkLruvec(scan: ScanControl, lruvec: Lruvec): Sleeps<void> {
   }
   scan.nrReclaimed += reclaimed;
   // Even where nothing of it is evicted, anonymous memory is kept in order.
-  const ages = scan.vm.swap.totalPages > 0 || canReclaimAnon(scan, lruvec.node);
+  const ages = scan.vm.swap.totalPages > 0 || canReclaimAnon(scan, lruvec.node, undefined);
   if (ages && inactiveIsLow(scan, lruvec, LruList.inactiveAnon))
     yield* shrinkActiveList(scan, lruvec, LruList.activeAnon, SWAP_CLUSTER_MAX);
 }

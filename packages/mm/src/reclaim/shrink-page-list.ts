@@ -92,6 +92,7 @@ function* shrinkParts(scan: ScanControl, head: Page, stat: ReclaimStat, small: n
   if (!(yield* splitForMigration(vm, head))) {
     vm.memmap.set(head, PageFlag.active);
     stat.activated += small;
+    vm.charging.counts?.pageEvent(head, VmEvent.pgactivate, small);
     vm.lru.putback(head);
     return 0;
   }
@@ -108,6 +109,7 @@ function activate({ vm }: ScanControl, page: Page, stat: ReclaimStat, small: num
   if (mlocked) return;
   memmap.set(page, PageFlag.active);
   stat.activated += small;
+  vm.charging.counts?.pageEvent(page, VmEvent.pgactivate, small);
 }
 
 function smallPages({ vm }: ScanControl, pages: readonly Page[]): number {

@@ -16,6 +16,7 @@ import { swapWritepage } from "../swap/swap-io.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import type { ReclaimStat, ScanControl } from "./scan-control.ts";
 import { workingsetEviction } from "./workingset.ts";
+import { countPageEvent } from "../vm-events.ts";
 
 /** How it ends. The page is locked still, but for `kept`. */
 export type Fate =
@@ -164,7 +165,7 @@ function removeMapping(scan: ScanControl, page: Page): boolean {
   const small = 1 << memmap.compoundOrder(page);
   if (isLazyfree(scan, page)) {
     if (memmap.refcount(page) !== 1) return false;
-    vm.memory.allocator.countEvent(VmEvent.pglazyfreed, small);
+    countPageEvent(vm, page, VmEvent.pglazyfreed, small);
     return true;
   }
   if (memmap.refcount(page) !== FREEABLE_REFERENCES || memmap.test(page, PageFlag.dirty)) return false;
@@ -178,7 +179,7 @@ function removeMapping(scan: ScanControl, page: Page): boolean {
 }
 
 function evictionShadow(scan: ScanControl, page: Page): number {
-  const [evictor] = scan.lruvecsOf(scan.vm.memmap.nodeOf(page));
+  const evictor = scan.targetLruvec(scan.vm.memmap.nodeOf(page));
   return evictor ? workingsetEviction(scan.vm, page, evictor) : 0;
 }
 

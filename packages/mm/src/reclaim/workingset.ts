@@ -38,7 +38,9 @@ export function workingsetRefault(vm: Vm, page: Page, shadow: number): void {
   const { memmap, lru } = vm;
   const word = ~shadow;
   const wasActive = (word & 1) === 1;
-  const evictor = lru.lruvecById((word >> 1) & (2 ** LRUVEC_BITS - 1));
+  const evictor = lru.findLruvec((word >> 1) & (2 ** LRUVEC_BITS - 1));
+  // Whose lists it was on may be gone, or may be another's by now; then the distance says nothing, as in the kernel.
+  if (!evictor) return;
   const order = bucketOrder(vm);
   const evicted = word >>> (1 + LRUVEC_BITS);
   const distance = ((Math.floor(evictor.nonresidentAge / 2 ** order) - evicted) & EVICTION_MASK) * 2 ** order;
@@ -78,8 +80,8 @@ export function noteCost(vm: Vm, lruvec: Lruvec, kind: number, pages: number): v
 }
 
 /** Remembers how many pages have come back by now: reclaim sees by it whether further ones do. @see snapshot_refaults() in mm/vmscan.c */
-export function snapshotRefaults(lruvec: Lruvec): void {
-  lruvec.refaults.set(lruvec.activations);
+export function snapshotRefaults(lruvec: Lruvec | undefined): void {
+  if (lruvec) [lruvec.refaults[ANON], lruvec.refaults[FILE]] = lruvec.activations as [number, number];
 }
 
 /** Pages that stay in memory by right: with swap those of the other kind compete too. */

@@ -15,8 +15,12 @@ import type { Vm } from "../vm.ts";
  */
 export function pageTryShareAnonRmap(vm: Vm, page: Page): boolean {
   const { memmap } = vm;
-  // Nobody can pin a page of a device.
-  if (memmap.zoneOf(page) !== ZoneType.Device && pageMaybeDmaPinned(vm, page)) return false;
+  // Nobody can pin a page that only its device reaches.
+  if (pageMaybeDmaPinned(vm, page) && !isUnreachable(vm, page)) return false;
   memmap.clear(page, PageFlag.anonExclusive);
   return true;
+}
+
+function isUnreachable({ memmap, devices }: Vm, page: Page): boolean {
+  return memmap.zoneOf(page) === ZoneType.Device && devices.isPrivate(page);
 }

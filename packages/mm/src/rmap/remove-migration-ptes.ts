@@ -51,7 +51,7 @@ export function removeMigrationPte(vma: Vma, address: VirtAddr, entry: number, p
 /** Flags of the entry for the page, which may have come to a device that alone can reach it. */
 function flagsOnArrival(vm: Vm, vma: Vma, flags: number, page: Page, head: Page): number {
   const writable = entryKind(flags) === EntryKind.migrationWrite && (vma.flags & VmFlag.WRITE) !== 0;
-  if (vm.memmap.zoneOf(page) === ZoneType.Device && !vm.devices.isCoherent(page))
+  if (vm.memmap.zoneOf(page) === ZoneType.Device && vm.devices.isPrivate(page))
     return (flags & Pte.softDirty) | (writable ? EntryKind.devicePrivateWrite : EntryKind.devicePrivateRead);
   return presentAfterMigration(
     vma,

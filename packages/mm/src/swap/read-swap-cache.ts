@@ -2,25 +2,30 @@
 // counterpart: read_swap_cache_async() in mm/swap_state.c. Not modelled: reading ahead.
 import { bugOn, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
+import type { MmStruct } from "../mm-struct.ts";
 import { trylockPage } from "../page-lock.ts";
 import { workingsetRefault } from "../reclaim/workingset.ts";
 import type { Vm } from "../vm.ts";
 import { swapEntry } from "./swap-entry.ts";
 import { swapReadpage } from "./swap-io.ts";
 
+/** Gives pages where whoever needs them wants them. */
+export interface PageSource {
+  /** Who it is; undefined: the kernel, for itself. */
+  readonly mm: MmStruct | undefined;
+  /** A page that is charged to nobody yet; NULL_PAGE when there is none. */
+  alloc(): Sleeps<Page>;
+}
+
 /**
  * The page of a slot, with a reference; whoever wants its bytes locks it, and looks whether it is in the swap cache still.
  *
- * @param alloc gives a page for it, charged to whoever reads, or NULL_PAGE
+ * @param source whoever reads; the page is charged to whoever pays for the slot
  * @returns NULL_PAGE when there is no memory for it, or when nobody uses the slot any more
  * @see __read_swap_cache_async()
  */
-export function* readSwapCache(
-  vm: Vm,
-  device: number,
-  slot: number,
-  alloc: () => Sleeps<Page>,
-): Sleeps<Page> {
+export function* readSwapCache(vm: Vm, device: number, slot: number, source: PageSource): Sleeps<Page> {
   const { memmap, swap } = vm;
   for (;;) {
     if (!swap.isInUse(device, slot)) return NULL_PAGE as Page;
@@ -29,8 +34,12 @@ export function* readSwapCache(
       memmap.getPage(found);
       return found;
     }
-    const page = yield* alloc();
+    const page = yield* source.alloc();
     if (page === NULL_PAGE) return page;
+    if (!(yield* vm.charging.chargeSwapIn(source.mm, page, device, slot, GFP_HIGHUSER_MOVABLE))) {
+      memmap.putPage(page);
+      return NULL_PAGE as Page;
+    }
     // Somebody may have read it meanwhile, or freed the slot.
     if (swap.isInUse(device, slot) && swap.cache.lookup(device, slot) === NULL_PAGE) {
       enter(vm, page, device, slot);

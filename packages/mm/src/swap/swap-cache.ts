@@ -4,7 +4,7 @@
 import { bugOn, type Page } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
-import { addNodeStat } from "../rmap/map-counts.ts";
+import { addNodeOnlyStat, addNodeStat, moveNodeStat } from "../rmap/map-counts.ts";
 import type { Vm } from "../vm.ts";
 import { deviceOfEntry, NO_SWAP_ENTRY, slotOfEntry } from "./swap-entry.ts";
 import type { SwapSpace } from "./swap-space.ts";
@@ -45,13 +45,7 @@ export class SwapCache {
 
   /** Enters a locked page for a slot that is marked as having one. The cache holds a reference. @see add_to_swap_cache() */
   add(page: Page, entry: number): void {
-    const { memmap } = this.vm;
-    bugOn(!memmap.test(page, PageFlag.locked), `page ${page} enters the swap cache without its lock`);
-    bugOn(memmap.test(page, PageFlag.swapcache), `page ${page} is in the swap cache already`);
-    memmap.getPage(page);
-    memmap.set(page, PageFlag.swapcache);
-    memmap.setPrivate(page, entry);
-    this.swap.device(deviceOfEntry(entry)).setCached(slotOfEntry(entry), page);
+    this.enter(page, entry);
     this.count(page, 1);
   }
 
@@ -63,6 +57,7 @@ export class SwapCache {
    */
   remove(page: Page, shadow: number): void {
     const entry = this.forget(page, shadow);
+    this.count(page, -1);
     const device = this.swap.device(deviceOfEntry(entry));
     this.vm.memmap.putPage(page);
     device.clearHasCache(slotOfEntry(entry));
@@ -72,9 +67,21 @@ export class SwapCache {
   /** Another page takes the place of one that is being migrated. Both are locked; the cache's reference goes along. @see folio_migrate_mapping() */
   replace(old: Page, fresh: Page): void {
     const { memmap } = this.vm;
-    const entry = this.forget(old, 0);
-    this.add(fresh, entry);
+    this.enter(fresh, this.forget(old, 0));
+    addNodeOnlyStat(this.vm, old, NodeStat.nr_file_pages, -1);
+    addNodeOnlyStat(this.vm, fresh, NodeStat.nr_file_pages, 1);
+    moveNodeStat(this.vm, old, fresh, NodeStat.nr_swapcached);
     memmap.putPage(old);
+  }
+
+  private enter(page: Page, entry: number): void {
+    const { memmap } = this.vm;
+    bugOn(!memmap.test(page, PageFlag.locked), `page ${page} enters the swap cache without its lock`);
+    bugOn(memmap.test(page, PageFlag.swapcache), `page ${page} is in the swap cache already`);
+    memmap.getPage(page);
+    memmap.set(page, PageFlag.swapcache);
+    memmap.setPrivate(page, entry);
+    this.swap.device(deviceOfEntry(entry)).setCached(slotOfEntry(entry), page);
   }
 
   private forget(page: Page, shadow: number): number {
@@ -85,12 +92,12 @@ export class SwapCache {
     this.swap.device(deviceOfEntry(entry)).setCached(slotOfEntry(entry), shadow);
     memmap.setPrivate(page, 0);
     memmap.clear(page, PageFlag.swapcache);
-    this.count(page, -1);
     return entry;
   }
 
+  /** To a cgroup these aren't pages of files. */
   private count(page: Page, by: number): void {
-    addNodeStat(this.vm, page, NodeStat.nr_file_pages, by);
+    addNodeOnlyStat(this.vm, page, NodeStat.nr_file_pages, by);
     addNodeStat(this.vm, page, NodeStat.nr_swapcached, by);
   }
 }

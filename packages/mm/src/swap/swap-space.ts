@@ -141,15 +141,17 @@ export class SwapSpace {
    * @see folio_alloc_swap() in mm/swap_slots.c
    */
   allocSlot(page: Page): number {
+    const { charging } = this.vm;
     for (const device of this.available) {
       const slot = device.allocSlot();
       if (slot === 0) continue;
       this.requeue(device);
-      if (this.vm.charging.tryChargeSwap(page, device.type, slot)) return swapEntry(device.type, slot);
+      if (charging.tryChargeSwap(page, device.type, slot)) return swapEntry(device.type, slot);
       device.clearHasCache(slot);
       device.releaseIfUnused(slot);
-      break;
+      return NO_SWAP_ENTRY;
     }
+    charging.swapIsFull(page);
     return NO_SWAP_ENTRY;
   }
 

@@ -88,7 +88,10 @@ function* unuseEntry(vma: Vma, address: VirtAddr, entry: number, device: SwapDev
   const slot = pageTable.value(entry);
   if (entryKind(flags) !== EntryKind.swap || swapDevice(flags) !== device.type) return;
   const isSame = (): boolean => pageTable.flags(entry) === flags && pageTable.value(entry) === slot;
-  const page = yield* readSwapCache(vm, device.type, slot, () => vm.pages.alloc(GFP_UNUSE, 0, mm.node, mm));
+  const page = yield* readSwapCache(vm, device.type, slot, {
+    mm,
+    alloc: () => vm.pages.allocUncharged(GFP_UNUSE, 0, mm.node, mm),
+  });
   if (page === NULL_PAGE) {
     if (!isSame()) return;
     throw new KernelError("ENOMEM", `memory has no room for the ${device.used} pages on ${device.path}`);

@@ -117,7 +117,10 @@ function zapOther(
       countRss(mm, rssKind(mm, page), -1);
     } else if (isDevicePrivate(flags) || isDeviceExclusive(flags)) {
       countRss(mm, rssKind(mm, page), -1);
-      if (isDevicePrivate(flags)) pageRemoveRmap(vm, page);
+      if (isDevicePrivate(flags)) {
+        pageRemoveRmap(vm, page);
+        munlockVmaPage(page, vma);
+      }
       vm.memmap.putPage(page);
     }
   }

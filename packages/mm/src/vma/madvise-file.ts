@@ -2,13 +2,12 @@
 // swapped out. Kernel counterpart: madvise_remove() and madvise_willneed() in mm/madvise.c.
 import { KernelError, PAGE_SIZE, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
-import { allocWithPolicy } from "../migrate/policy-alloc.ts";
+import { pageSourceAt } from "../migrate/policy-alloc.ts";
 import { readAhead } from "../page-cache/read-page.ts";
 import { punchHole } from "../page-cache/truncate.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { EntryKind, entryKind, swapDevice } from "../page-table/pte.ts";
 import { readSwapCache } from "../swap/read-swap-cache.ts";
-import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { describeVma, type Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
 
@@ -33,7 +32,7 @@ export function* madviseRemove(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps
   host.opens++;
   mm.mmapLock.upRead();
   try {
-    yield* punchHole(host, from, from + (end - start));
+    yield* punchHole(host, from, from + (end - start), mm);
   } finally {
     host.opens--;
     if (file.unmapped) yield* file.unmapped();
@@ -59,7 +58,7 @@ function* swapIn(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
       vm,
       swapDevice(pageTable.flags(entry)),
       pageTable.value(entry),
-      () => allocWithPolicy(vm, vma, mm, at, GFP_HIGHUSER_MOVABLE, 0),
+      pageSourceAt(vma, at),
     );
     if (page !== NULL_PAGE) vm.memmap.putPage(page);
   }

@@ -17,6 +17,7 @@ import { zapPageRange } from "../unmap/zap.ts";
 import type { Vm } from "../vm.ts";
 import { describeVma, type Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
+import { countPageEvent } from "../vm-events.ts";
 
 /**
  * Drops the pages of a part of a mapping; private memory reads as zeros then. The mmap lock is held for reading.
@@ -65,14 +66,15 @@ export function* madviseFree(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<v
 }
 
 /** A clean anonymous page goes to the inactive list of files: reclaim drops it without writing it anywhere. @see mark_page_lazyfree() */
-export function markPageLazyfree({ memmap, lru, memory }: Vm, page: Page): void {
+export function markPageLazyfree(vm: Vm, page: Page): void {
+  const { memmap, lru } = vm;
   const flags = memmap.flags(page);
   const wanted = PageFlag.lru | PageFlag.swapbacked;
   if ((flags & (wanted | PageFlag.swapcache | PageFlag.unevictable)) !== wanted) return;
   lru.remove(page);
   memmap.clear(page, PageFlag.active | PageFlag.referenced | PageFlag.swapbacked);
   lru.add(page);
-  memory.allocator.countEvent(VmEvent.pglazyfree, 1 << memmap.compoundOrder(page));
+  countPageEvent(vm, page, VmEvent.pglazyfree, 1 << memmap.compoundOrder(page));
 }
 
 function refuse(vma: Vma, forbidden: number): void {

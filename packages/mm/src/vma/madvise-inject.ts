@@ -6,8 +6,8 @@ import type { MmStruct } from "../mm-struct.ts";
 
 /** Port: who deals with bad memory. The zone package's MemoryFailure is one. */
 export interface MemoryErrors {
-  /** @see memory_failure() */
-  hardOffline(frame: Pfn): Sleeps<void>;
+  /** @param current the process that has it happen @see memory_failure() */
+  hardOffline(frame: Pfn, current?: object): Sleeps<void>;
   /** @see soft_offline_page() */
   softOffline(frame: Pfn): Sleeps<void>;
 }
@@ -27,6 +27,7 @@ export function* madviseInjectError(
 ): Sleeps<void> {
   const { memmap, memoryErrors } = mm.vm;
   if (!memoryErrors) throw new KernelError("EINVAL", "the machine is made without memory failure handling");
+  const current = [...mm.vm.processes].find((process) => process.mm === mm);
   for (let at: number = start; at < end;) {
     yield* mm.mmapLock.downRead();
     let frame: Pfn;
@@ -41,7 +42,7 @@ export function* madviseInjectError(
     } finally {
       mm.mmapLock.upRead();
     }
-    if (kind === "hard") yield* memoryErrors.hardOffline(frame);
+    if (kind === "hard") yield* memoryErrors.hardOffline(frame, current);
     else yield* memoryErrors.softOffline(frame);
     at += size;
   }

@@ -1,7 +1,7 @@
 // The dax bus of a machine with its two drivers, and what a release has of them: no bus before 5.1, no kmem then. Kernel
 // counterparts: drivers/dax/bus.c, device.c, kmem.c.
 import { DaxBus, daxBusTables, daxDeviceTables, type DaxDriver, DeviceDax } from "@hetmem/dax";
-import { Kmem, type KmemPolicy, type NodeMemoryTypes } from "@hetmem/dax-kmem";
+import { Kmem, type KmemPolicy } from "@hetmem/dax-kmem";
 import { run } from "@hetmem/kernel";
 import type { Pagemaps } from "@hetmem/memremap";
 import type { Vm } from "@hetmem/mm";
@@ -29,14 +29,14 @@ export interface MachineDaxOptions {
   readonly vm: Vm;
   readonly iomem: ResourceTree;
   readonly pagemaps: Pagemaps;
-  readonly memoryTypes: NodeMemoryTypes;
   readonly policy: DaxPolicy;
 }
 
-export function createDax({ vm, iomem, pagemaps, memoryTypes, policy }: MachineDaxOptions): MachineDax {
+export function createDax({ vm, iomem, pagemaps, policy }: MachineDaxOptions): MachineDax {
   const bus = new DaxBus({ kernel: vm.kernel, iomem });
   const deviceDax = new DeviceDax({ vm, pagemaps });
-  const kmem = policy.kmem && new Kmem({ hotplug: pagemaps.hotplug, memoryTypes, policy: policy.kmem });
+  const kmem =
+    policy.kmem && new Kmem({ hotplug: pagemaps.hotplug, memoryTypes: vm.tiers, policy: policy.kmem });
   const hasBus = policy.subsystem === "bus" || kmem !== undefined;
   if (hasBus) for (const driver of [deviceDax, kmem]) if (driver) run(bus.registerDriver(driver));
   const tables = daxBusTables(bus).filter(({ root }) => hasBus || root !== "/sys/bus/dax");

@@ -6,20 +6,21 @@ import type { FileObject, Vm } from "@hetmem/mm";
 import { type NvdimmBus, nvdimmTables, runNfitWork } from "@hetmem/nvdimm";
 import type { ResourceTree } from "@hetmem/resource";
 import type { AttributeTable } from "@hetmem/vfs";
+import type { MemoryFailure } from "@hetmem/zone";
 import { nodesOfDevice } from "../../spec/affinity.ts";
 import type { MachineSpec } from "../../spec/machine-spec.ts";
 import type { Profile } from "../profile.ts";
 import { createDax, type MachineDax } from "./dax-bus.ts";
 import type { Hardware } from "./hardware.ts";
 import { createHmemRegions } from "./hmem.ts";
-import { memoryTieringTable, MemoryTypes } from "./memory-tiering.ts";
+import { MemoryFailureQueue } from "./memory-failure-queue.ts";
+import { memoryTieringTable } from "./memory-tiering.ts";
 import { createNvdimm } from "./nvdimm.ts";
 import { MachineMappings } from "./nvdimm-mappings.ts";
 
 export interface Devices {
   readonly pagemaps: Pagemaps;
   readonly dax: MachineDax;
-  readonly memoryTypes: MemoryTypes;
   /** undefined where there is no persistent memory. */
   readonly nvdimm: NvdimmBus | undefined;
   /**
@@ -39,12 +40,15 @@ export interface DevicesOptions {
   readonly vm: Vm;
   readonly iomem: ResourceTree;
   readonly pagemaps: Pagemaps;
+  /** Hears of device memory that turns out to be bad. */
+  readonly failure: MemoryFailure;
   readonly hardware: Hardware;
 }
 
-export function createDevices({ spec, profile, vm, iomem, pagemaps, hardware }: DevicesOptions): Devices {
-  const memoryTypes = new MemoryTypes(vm.tiers);
-  const dax = createDax({ vm, iomem, pagemaps, memoryTypes, policy: profile.dax });
+export function createDevices(options: DevicesOptions): Devices {
+  const { spec, profile, vm, iomem, pagemaps, failure, hardware } = options;
+  const dax = createDax({ vm, iomem, pagemaps, policy: profile.dax });
+  const failures = new MemoryFailureQueue(failure);
   let hasWork = false;
   const nvdimm =
     spec.nvdimm &&
@@ -53,7 +57,7 @@ export function createDevices({ spec, profile, vm, iomem, pagemaps, hardware }: 
       iomem,
       spec: spec.nvdimm,
       hardware,
-      mappings: new MachineMappings(pagemaps, dax, spec.nvdimm.ranges),
+      mappings: new MachineMappings({ pagemaps, dax, ranges: spec.nvdimm.ranges, failures }),
       onWork: () => {
         hasWork = true;
       },
@@ -66,7 +70,6 @@ export function createDevices({ spec, profile, vm, iomem, pagemaps, hardware }: 
   return {
     pagemaps,
     dax,
-    memoryTypes,
     nvdimm,
     open(path) {
       const name = path.replace(/^\/dev\//, "");
@@ -74,14 +77,16 @@ export function createDevices({ spec, profile, vm, iomem, pagemaps, hardware }: 
       return device && path === `/dev/${name}` ? dax.deviceDax.open(device, true) : undefined;
     },
     *settle() {
-      if (!nvdimm || !hasWork) return;
-      hasWork = false;
-      yield* runNfitWork(nvdimm);
+      if (nvdimm && hasWork) {
+        hasWork = false;
+        yield* runNfitWork(nvdimm);
+      }
+      yield* failures.work();
     },
     tables: [
       ...(nvdimm ? nvdimmTables(nvdimm) : []),
       ...dax.tables,
-      ...(profile.memoryTiering ? [memoryTieringTable(memoryTypes)] : []),
+      ...(profile.memoryTiering ? [memoryTieringTable(vm.tiers)] : []),
     ],
   };
 }

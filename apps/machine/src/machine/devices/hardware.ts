@@ -3,6 +3,7 @@
 import { run } from "@hetmem/kernel";
 import { DimmMedia, LabelArea, type NewUuid } from "@hetmem/nvdimm";
 import type { MachineSpec, NvdimmModule } from "../../spec/machine-spec.ts";
+import { writeNamespaces } from "./nvdimm.ts";
 
 export interface Hardware {
   /** By number of the module. */
@@ -18,13 +19,15 @@ const LABEL_AREA = 128 * 1024;
 
 export function createHardware({ nvdimm }: MachineSpec): Hardware {
   const { modules = [], ranges = [] } = nvdimm ?? {};
-  return {
+  const hardware: Hardware = {
     modules: modules.map(newModule),
     ranges: ranges.map(({ start, end, mappings }) =>
       mappings.length > 0 ? undefined : new DimmMedia({ capacity: end - start, labelAreaSize: 0 }),
     ),
     newUuid: uuids(),
   };
+  if (nvdimm) writeNamespaces(nvdimm, hardware);
+  return hardware;
 }
 
 /** An orderly shutdown flushes everything; then the power goes and comes back. */

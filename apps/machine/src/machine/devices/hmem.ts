@@ -1,10 +1,11 @@
 // Memory that the firmware sets aside for a purpose ("Soft Reserved"): each range becomes a dynamic dax region with one
 // device that has all of it, which the administrator may divide. Kernel counterparts: drivers/dax/hmem/device.c and hmem.c.
 import { allocDaxRegion, createDevDax, type DaxBus } from "@hetmem/dax";
-import { alignDown, alignUp, KernelError, MiB, physAddr, run } from "@hetmem/kernel";
+import { KernelError, MiB, physAddr, run } from "@hetmem/kernel";
+import { insertResource, IORES_DESC_SOFT_RESERVED, IORESOURCE_MEM, Resource } from "@hetmem/resource";
 import type { IomemEntry, MemoryRange } from "../../spec/machine-spec.ts";
 
-/** What the driver asks for where nobody chose. @see PMD_SIZE in dax_hmem_probe() */
+/** What a range must be aligned to; no device is made of any other. @see PMD_SIZE in dax_hmem_probe() */
 const ALIGN = 2 * MiB;
 
 /** What the firmware's tables say of a range. */
@@ -17,14 +18,18 @@ export function createHmemRegions(
   nodeOf: NodeOfRange,
   firstId: number,
 ): void {
-  iomem
-    .filter(({ name }) => name === "Soft Reserved")
-    .forEach((entry, index) => {
-      const start = physAddr(alignUp(entry.start, ALIGN));
-      const end = physAddr(alignDown(entry.end + 1, ALIGN));
-      if (start >= end) return;
-      createHmemRegion(bus, { start, end }, nodeOf({ start, end }), { index, id: firstId + index });
-    });
+  [...softReserved(iomem)].forEach(({ start, end }, index) => {
+    const range = { start, end: physAddr(end + 1) };
+    createHmemRegion(bus, range, nodeOf(range), firstId + index);
+  });
+}
+
+/** Ranges that the firmware set aside, wherever they stand in the map. */
+function* softReserved(iomem: readonly IomemEntry[]): Generator<IomemEntry> {
+  for (const entry of iomem) {
+    if (entry.name === "Soft Reserved") yield entry;
+    else yield* softReserved(entry.children);
+  }
 }
 
 /** A device that can't be made leaves its memory unused, and the log says so. @see hmem_register_device() */
@@ -32,18 +37,24 @@ function createHmemRegion(
   bus: DaxBus,
   { start, end }: MemoryRange,
   { numaNode, targetNode }: ReturnType<NodeOfRange>,
-  { index, id }: { readonly index: number; readonly id: number },
+  id: number,
 ): void {
   const size = end - start;
+  const name = `hmem.${id}`;
+  // As long as what it is made of: so it comes to hold it.
+  insertResource(
+    bus.iomem,
+    new Resource({ name, start, end: end - 1, flags: IORESOURCE_MEM, desc: IORES_DESC_SOFT_RESERVED }),
+  );
   try {
     const region = allocDaxRegion(
       bus,
-      { devpath: `devices/platform/hmem.${index}`, numaNode },
+      { devpath: `devices/platform/${name}`, numaNode },
       { id, start, size, targetNode, align: ALIGN, kind: "dynamic" },
     );
     run(createDevDax(region, { size }));
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    bus.kernel.log.printk(3, `hmem hmem.${index}: ${error.message}`);
+    bus.kernel.log.printk(3, `hmem ${name}: ${error.message}`);
   }
 }

@@ -3,20 +3,37 @@
 import { daxPmemCompatProbe, daxPmemProbe } from "@hetmem/dax";
 import { KernelError, type NodeId, nodeId, physAddr, type Sleeps } from "@hetmem/kernel";
 import { DevPagemap, IoMappings, Memremap, MemoryType, type Pagemaps } from "@hetmem/memremap";
-import type { DaxRegionRequest, NvdimmMapping, NvdimmMappings, PagemapRequest } from "@hetmem/nvdimm";
+import type {
+  DaxRegionMapping,
+  DaxRegionRequest,
+  NvdimmMapping,
+  NvdimmMappings,
+  PagemapRequest,
+} from "@hetmem/nvdimm";
 import type { NvdimmRange } from "../../spec/machine-spec.ts";
 import type { MachineDax } from "./dax-bus.ts";
+import type { MemoryFailureQueue } from "./memory-failure-queue.ts";
+
+export interface MachineMappingsOptions {
+  readonly pagemaps: Pagemaps;
+  readonly dax: MachineDax;
+  readonly ranges: readonly NvdimmRange[];
+  /** Told of bad memory that nobody was reading. */
+  readonly failures: MemoryFailureQueue;
+}
 
 export class MachineMappings implements NvdimmMappings {
   readonly #pagemaps: Pagemaps;
   readonly #dax: MachineDax;
   readonly #ranges: readonly NvdimmRange[];
+  readonly #failures: MemoryFailureQueue;
   readonly #mappings: IoMappings;
 
-  constructor(pagemaps: Pagemaps, dax: MachineDax, ranges: readonly NvdimmRange[]) {
+  constructor({ pagemaps, dax, ranges, failures }: MachineMappingsOptions) {
     this.#pagemaps = pagemaps;
     this.#dax = dax;
     this.#ranges = ranges;
+    this.#failures = failures;
     this.#mappings = new IoMappings(pagemaps.hotplug, pagemaps.memtypes);
   }
 
@@ -47,11 +64,12 @@ export class MachineMappings implements NvdimmMappings {
     return { release: () => pagemaps.memunmapPages(pagemap) };
   }
 
-  *createDaxRegion(request: DaxRegionRequest): Sleeps<NvdimmMapping> {
+  *createDaxRegion(request: DaxRegionRequest): Sleeps<DaxRegionMapping> {
     const { bus, compatDriver } = this.#dax;
-    return compatDriver
+    const { release } = compatDriver
       ? yield* daxPmemCompatProbe(bus, compatDriver, request)
       : yield* daxPmemProbe(bus, request);
+    return { release, memoryFailureQueue: ({ start, end }) => this.#failures.add(start, end) };
   }
 
   /** The node next to the range. */

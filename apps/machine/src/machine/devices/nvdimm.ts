@@ -1,14 +1,18 @@
 // The bus of a machine's persistent memory, from what its specification says and what lies on its modules. Kernel
 // counterparts: drivers/acpi/nfit/core.c, drivers/nvdimm/e820.c.
-import { type Kernel, run } from "@hetmem/kernel";
+import { createKernel, type Kernel, run, type Sleeps } from "@hetmem/kernel";
 import {
+  type DaxRegionMapping,
   type DimmSpec,
   type NvdimmBus,
+  type NvdimmBusSpec,
   type NvdimmMappings,
   type RegionSpec,
   registerNvdimmBus,
+  restoreNamespace,
+  unregisterNvdimmBus,
 } from "@hetmem/nvdimm";
-import type { ResourceTree } from "@hetmem/resource";
+import { createIomem, type ResourceTree } from "@hetmem/resource";
 import type { NvdimmModule, NvdimmRange, NvdimmSpec } from "../../spec/machine-spec.ts";
 import type { Hardware } from "./hardware.ts";
 
@@ -29,21 +33,57 @@ const PARENTS = {
 } as const;
 
 export function createNvdimm({ kernel, iomem, spec, hardware, mappings, onWork }: NvdimmOptions): NvdimmBus {
-  const { provider, firmware, modules, ranges } = spec;
   return run(
     registerNvdimmBus({
+      ...firmwareTables(spec, hardware),
       kernel,
       iomem,
-      provider,
-      firmware,
-      parent: PARENTS[provider],
-      dimms: modules.flatMap((module, id) => dimmSpec(module, hardware.modules[id])),
-      regions: ranges.map((range, id) => regionSpec(range, hardware.ranges[id])),
       mappings,
       newUuid: hardware.newUuid,
       onWork,
     }),
   );
+}
+
+/** Writes the namespaces of a captured host to modules that are new: a machine that boots with them has the same. */
+export function writeNamespaces(spec: NvdimmSpec, hardware: Hardware): void {
+  if (spec.ranges.every(({ namespaces = [] }) => namespaces.length === 0)) return;
+  // What stands on the media is written through a bus that nobody sees, and that maps nothing.
+  const bus = run(
+    registerNvdimmBus({
+      ...firmwareTables(spec, hardware),
+      kernel: createKernel(),
+      iomem: createIomem(52),
+      mappings: MAPS_NOTHING,
+      newUuid: hardware.newUuid,
+    }),
+  );
+  spec.ranges.forEach(({ namespaces = [] }, id) => {
+    for (const record of namespaces) run(restoreNamespace(bus.region(`region${id}`), record));
+  });
+  run(unregisterNvdimmBus(bus));
+}
+
+function* nothingMapped(): Sleeps<DaxRegionMapping> {
+  return { *release() {}, memoryFailureQueue() {} };
+}
+const MAPS_NOTHING: NvdimmMappings = {
+  memremap: nothingMapped,
+  memremapPages: nothingMapped,
+  createDaxRegion: nothingMapped,
+};
+
+function firmwareTables(
+  { provider, firmware, modules, ranges }: NvdimmSpec,
+  hardware: Hardware,
+): Pick<NvdimmBusSpec, "provider" | "firmware" | "parent" | "dimms" | "regions"> {
+  return {
+    provider,
+    firmware,
+    parent: PARENTS[provider],
+    dimms: modules.flatMap((module, id) => dimmSpec(module, hardware.modules[id])),
+    regions: ranges.map((range, id) => regionSpec(range, hardware.ranges[id])),
+  };
 }
 
 function dimmSpec(

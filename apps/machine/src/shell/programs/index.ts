@@ -5,6 +5,7 @@ import { daxctl } from "./daxctl/daxctl.ts";
 import { dd } from "./dd.ts";
 import { echo, printf } from "./echo.ts";
 import { basename, dirname, mkdir, readlink, rm, rmdir, touch } from "./files.ts";
+import { explain } from "./explain.ts";
 import { find } from "./find.ts";
 import { free } from "./free.ts";
 import { grep } from "./grep.ts";
@@ -37,6 +38,10 @@ export const PROGRAMS: Programs = {
   dmesg: { run: dmesg, summary: "print the kernel log" },
   echo: { run: echo, summary: "print the arguments", builtin: true },
   env: { run: env, summary: "print the environment" },
+  explain: {
+    run: explain,
+    summary: "who uses what a cgroup pays for, and why it was killed: explain CGROUP, -j",
+  },
   false: { run: no, summary: "nothing, with status 1", builtin: true },
   find: { run: find, summary: "paths below a directory: -name -path -type -maxdepth" },
   free: { run: free, summary: "memory and swap in one table: -b -k -m -g" },

@@ -20,9 +20,9 @@ import {
   type ToolUsage,
   USAGE_STATUS,
 } from "../tool/options.ts";
-import { statusOf } from "../tool/run.ts";
+import { counted, statusOf } from "../tool/run.ts";
 import { namespaceJson } from "./list.ts";
-import { busesOf, FILTER_OPTIONS, filterOf, namespacesOf, regionsOf } from "./select.ts";
+import { FILTER_OPTIONS, filterOf, namespacesOf, regionsOf } from "./select.ts";
 
 const USAGE: ToolUsage = {
   line: "ndctl create-namespace [<options>]",
@@ -104,9 +104,8 @@ export function* createNamespace(io: ProgramContext, args: readonly string[]): S
   const options = readOptions(io, given, noLabels);
   if (options === undefined) return USAGE_STATUS;
   const victimName = given.values.get("reconfig");
-  const verb = victimName === undefined ? "create" : "reconfigure";
+  if (victimName === undefined) return yield* createAll(io, args, given, options);
   try {
-    if (victimName === undefined) return yield* createAll(io, given, options);
     const [victim] = namespacesOf(io, { ...filterOf(given), namespace: victimName });
     if (!victim) throw new KernelError("ENXIO", `there is no ${victimName}`);
     expectIdle(io, victim, given);
@@ -114,35 +113,43 @@ export function* createNamespace(io: ProgramContext, args: readonly string[]): S
     return 0;
   } catch (error) {
     const status = statusOf(error);
-    if (error instanceof KernelError) io.err(`failed to ${verb} namespace: ${strerror(error.errno)}\n`);
+    if (error instanceof KernelError) io.err(`failed to reconfigure namespace: ${strerror(error.errno)}\n`);
     return status;
   }
 }
 
-/** One, or with -c as many as there is room for. */
+/** One, or with -c as many as there is room for. Whatever goes wrong, the status is ENODEV's. @see cmd_create_namespace() */
 function* createAll(
   io: ProgramContext,
+  args: readonly string[],
   given: ToolArguments,
   options: CreateNamespaceOptions,
 ): Sleeps<number> {
-  const [bus] = busesOf(io, given.values.get("bus"));
-  if (!bus) throw new KernelError("ENODEV", "this machine has no persistent memory");
+  const greedy = given.flags.has("continue");
+  const regions = regionsOf(io, filterOf(given));
   let created = 0;
-  for (;;) {
+  let failure = new KernelError("ENXIO", "no region is there to make a namespace in");
+  for (const region of regions) {
     try {
-      yield* print(io, yield* create(bus, regionsOf(io, filterOf(given)), options));
-      created++;
+      for (;;) {
+        yield* print(io, yield* create(region.bus, [region], options));
+        created++;
+        if (!greedy) break;
+      }
     } catch (error) {
-      if (created > 0 && error instanceof KernelError && error.errno === "ENOSPC") break;
-      // Where no region has room, the program has tried none.
-      if (error instanceof KernelError && error.errno === "ENOSPC")
-        throw new KernelError("EAGAIN", error.message);
-      throw error;
+      if (!(error instanceof KernelError)) throw error;
+      failure = error;
+      // The next region may have room.
+      if (error.errno === "ENOSPC") continue;
     }
-    if (!given.flags.has("continue")) return 0;
+    break;
   }
-  io.err(`created ${created} namespace${created === 1 ? "" : "s"}\n`);
-  return 0;
+  if (greedy) io.err(`created ${counted(created, "namespace")}\n`);
+  if (created > 0) return 0;
+  // Without any option the program tries block windows next, of which there are none.
+  const { errno } = args.length === 0 ? new KernelError("ENXIO", "no region has block windows") : failure;
+  io.err(`failed to create namespace: ${strerror(errno)}\n`);
+  return statusOf(new KernelError("ENODEV", "nothing was created"));
 }
 
 function* print(io: ProgramContext, namespace: Namespace): Sleeps<void> {

@@ -23,6 +23,7 @@ import {
   FILTER_OPTIONS,
   filterOf,
   forEach,
+  forEachSilently,
   namespacesOf,
   type NdStep,
   regionsOf,
@@ -97,9 +98,12 @@ export const enableDimms: ToolCommand = dimmCommand("enable", function* (bus, id
   yield* enableDimm(bus, bus.dimm(id));
 });
 
-export const disableDimms: ToolCommand = dimmCommand("disable", function* (bus, id) {
+export const disableDimms: ToolCommand = dimmCommand("disable", function* (bus, id, io) {
   const dimm = bus.dimm(id);
-  if (dimm.busy > 0) throw new KernelError("EBUSY", `${dimm.name} is in use: disable its regions first`);
+  if (dimm.busy > 0) {
+    io.err(`${dimm.name} is active, skipping...\n`);
+    throw new KernelError("EBUSY", `${dimm.name} is in use: disable its regions first`);
+  }
   yield* disableDimm(bus, dimm);
 });
 
@@ -139,19 +143,16 @@ function regionCommand(verb: "enable" | "disable", step: (region: Region) => Sle
       type: given.values.get("type"),
       region: name,
     });
-    const failed = `error ${verb === "enable" ? "enabling" : "disabling"} regions`;
-    const result = yield* forEach(io, regions, failed, "nothing", function* (region) {
-      yield* step(region);
-      return "done";
-    });
-    io.err(`${verb}d ${counted(result.done, "region")}\n`);
-    return result.status;
+    // Those that refuse aren't counted, and that is all that is said of them.
+    const { done } = yield* forEachSilently(regions, step);
+    io.err(`${verb}d ${counted(done, "region")}\n`);
+    return 0;
   };
 }
 
 function dimmCommand(
   verb: "enable" | "disable",
-  step: (bus: NvdimmBus, dimm: number) => Sleeps<void>,
+  step: (bus: NvdimmBus, dimm: number, io: ProgramContext) => Sleeps<void>,
 ): ToolCommand {
   const usage: ToolUsage = {
     line: `ndctl ${verb}-dimm <nmem0> [<nmem1>..<nmemN>] [<options>]`,
@@ -163,16 +164,9 @@ function dimmCommand(
     const filter = { bus: given.values.get("bus"), dimm: given.operands.join(" ") };
     const [bus] = busesOf(io, filter.bus);
     const dimms = bus ? dimmsOf(io, filter) : [];
-    const result = yield* forEach(
-      io,
-      dimms,
-      `error ${verb.slice(0, -1)}ing dimms`,
-      "nothing",
-      function* ({ id }) {
-        if (bus) yield* step(bus, id);
-        return "done";
-      },
-    );
+    const result = yield* forEachSilently(dimms, function* ({ id }) {
+      if (bus) yield* step(bus, id, io);
+    });
     io.err(`${verb}d ${result.done} nmem${result.done > 1 ? "s" : ""}\n`);
     return result.status;
   };

@@ -1,6 +1,6 @@
 // ndctl inject-error, clear-errors, start-scrub and wait-scrub: bad memory on purpose, and getting rid of it. User space
 // counterparts: ndctl/inject-error.c, namespace.c and bus.c.
-import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
+import { errnoNumber, KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import {
   clearErrors as clear,
   injectedErrors,
@@ -14,7 +14,13 @@ import {
 } from "@hetmem/nvdimm";
 import type { ProgramContext } from "../../program.ts";
 import { formatJson, formatJsonArray, type Json } from "../tool/json.ts";
-import { parseSize, parseToolOptions, ToolUsageProblem, type ToolUsage } from "../tool/options.ts";
+import {
+  parseSize,
+  parseToolOptions,
+  type ToolArguments,
+  ToolUsageProblem,
+  type ToolUsage,
+} from "../tool/options.ts";
 import { counted, statusOf, type ToolCommand } from "../tool/run.ts";
 import { namespaceJson } from "./list.ts";
 import { busesOf, FILTER_OPTIONS, filterOf, forEach, namespacesOf } from "./select.ts";
@@ -52,15 +58,25 @@ export function* injectErrors(io: ProgramContext, args: readonly string[]): Slee
   const { flags, values } = given;
   const [block, count] = [parseSize(values.get("block") ?? ""), parseSize(values.get("count") ?? "")];
   const status = flags.has("status");
-  if (!status && (block === undefined || count === undefined)) {
-    io.err("  Error: block and count required for inject/uninject\n\n");
-    return statusOf(new KernelError("EINVAL", "block and count are required"));
+  const wrong = wrongOptions(given);
+  if (wrong !== undefined) {
+    io.err(`  Error: ${wrong}\n\n`);
+    return statusOf(new KernelError("EINVAL", wrong));
   }
-  const [name = ""] = given.operands;
+  const [name, ...extra] = given.operands;
+  if (name === undefined || extra.length > 0) {
+    const problems = extra.map((word) => `  Error: unknown extra parameter "${word}"\n\n`);
+    if (name === undefined) problems.push("  Error: specify a namespace to inject error to\n\n");
+    throw new ToolUsageProblem(INJECT, problems.join(""));
+  }
   const [namespace] = namespacesOf(io, { ...filterOf(given), namespace: name });
   if (!namespace) {
     io.err(`  Error: ${name}: no such namespace\n\n`);
     return statusOf(new KernelError("ENXIO", `there is no ${name}`));
+  }
+  if (namespace.region.bus.firmware !== "ars") {
+    io.err(`${name}: error injection not supported\n`);
+    return statusOf(new KernelError("EOPNOTSUPP", `the firmware can't inject errors into ${name}`));
   }
   const human = flags.has("human");
   try {
@@ -69,7 +85,7 @@ export function* injectErrors(io: ProgramContext, args: readonly string[]): Slee
         block: at,
         count: length,
       }));
-      io.out(`${formatJson({ badblocks })}\n`);
+      if (badblocks.length > 0) io.out(`${formatJson({ badblocks })}\n`);
       return 0;
     }
     const request = {
@@ -92,10 +108,23 @@ export function* injectErrors(io: ProgramContext, args: readonly string[]): Slee
     return 0;
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    const verb = status ? "get status of" : flags.has("uninject") ? "uninject" : "inject";
-    io.err(`  Error: ${name}: failed to ${verb} error: ${strerror(error.errno)}\n\n`);
+    const verb = flags.has("uninject") ? "uninject" : "inject";
+    io.err(`Unable to ${verb} error: ${strerror(error.errno)} (-${errnoNumber(error.errno)})\n`);
     return statusOf(error);
   }
+}
+
+/** What can't be asked for. @see inject_init() */
+function wrongOptions({ flags, values }: ToolArguments): string | undefined {
+  const [block, count] = [values.get("block"), values.get("count")];
+  const changes = block !== undefined || count !== undefined || flags.has("saturate");
+  if (flags.has("status"))
+    return changes || flags.has("uninject") ? "status is invalid with inject or uninject" : undefined;
+  if (block !== undefined && parseSize(block) === undefined) return `Invalid block: ${block}`;
+  if (count !== undefined && parseSize(count) === undefined) return `Invalid count: ${count}`;
+  return block === undefined || count === undefined
+    ? "block and count required for inject/uninject"
+    : undefined;
 }
 
 export function* clearErrors(io: ProgramContext, args: readonly string[]): Sleeps<number> {
@@ -104,17 +133,14 @@ export function* clearErrors(io: ProgramContext, args: readonly string[]): Sleep
   if (name === undefined)
     throw new ToolUsageProblem(CLEAR, `  Error: specify a namespace to clear errors for, or "all"\n\n`);
   const namespaces = namespacesOf(io, { ...filterOf(given), namespace: name });
-  const shown: Json[] = [];
-  const result = yield* forEach(io, namespaces, "error clearing namespaces", "ENXIO", function* (namespace) {
+  const missing = name === "all" ? "nothing" : "ENXIO";
+  const result = yield* forEach(io, namespaces, "error clearing namespaces", missing, function* (namespace) {
     if (namespace.size === 0) return "skipped";
     yield* clear(namespace, { scrub: given.flags.has("scrub") });
-    shown.push(
-      yield* namespaceJson(io, namespace, { options: { mediaErrors: true }, human: false, dax: false }),
-    );
+    yield* printWithErrors(io, namespace, false);
     return "done";
   });
   io.err(`cleared ${counted(result.done, "namespace")}\n`);
-  io.out(formatJsonArray(shown, false));
   return result.status;
 }
 

@@ -21,7 +21,10 @@ import {
   type ToolUsage,
 } from "../tool/options.ts";
 import type { ToolCommand } from "../tool/run.ts";
-import { busesOf, dimmsOf, forEach } from "./select.ts";
+import { busesOf, dimmsOf, forEachSilently } from "./select.ts";
+
+/** What is said in the end: that something was done, to so many of what. */
+type Done = readonly [verb: string, what: string];
 
 const BASE: readonly ToolOption[] = [
   {
@@ -56,7 +59,7 @@ export function* readLabelAreas(io: ProgramContext, args: readonly string[]): Sl
     throw new ToolUsageProblem(READ, "  Error: --size and --offset are incompatible with --json\n\n");
   const listings: Json[] = [];
   let bytes = "";
-  const status = yield* overDimms(io, given, READ, "read", function* (dimm) {
+  const status = yield* overDimms(io, given, READ, ["read", "nmem"], function* (dimm) {
     if (json) listings.push(listLabels(dimm) as unknown as Json);
     else bytes += Buffer.from(readLabels(dimm, spanOf(given))).toString("latin1");
   });
@@ -70,8 +73,9 @@ export function* readLabelAreas(io: ProgramContext, args: readonly string[]): Sl
 export const zeroLabelAreas: ToolCommand = dimmCommand(
   "zero-labels",
   SPAN,
-  "zeroed",
-  function* (bus, dimm, given) {
+  ["zeroed", "nmem"],
+  function* (bus, dimm, given, io) {
+    expectIdle(dimm, io);
     yield* zeroLabels(bus, dimm, spanOf(given));
   },
 );
@@ -87,10 +91,13 @@ export const initLabelAreas: ToolCommand = dimmCommand(
     },
     { short: "f", long: "force", help: "force initialization even if existing index-block present" },
   ],
-  "initialized",
-  function* (bus, dimm, { flags, values }) {
-    if (hasLabelIndex(dimm) && !flags.has("force"))
+  ["initialized", "nmem"],
+  function* (bus, dimm, { flags, values }, io) {
+    expectIdle(dimm, io);
+    if (hasLabelIndex(dimm) && !flags.has("force")) {
+      io.err(`${dimm.name}: error: labels already initialized\n`);
       throw new KernelError("EBUSY", `the labels of ${dimm.name} are initialised: say --force`);
+    }
     yield* initLabels(bus, dimm, (values.get("label-version") ?? "1.1") === "1.1" ? 128 : 256);
   },
 );
@@ -98,7 +105,7 @@ export const initLabelAreas: ToolCommand = dimmCommand(
 export const checkLabelAreas: ToolCommand = dimmCommand(
   "check-labels",
   [],
-  "successfully verified",
+  ["successfully verified", "nmem label"],
   function* (_bus, dimm) {
     if (!hasLabelIndex(dimm)) throw new KernelError("EINVAL", `${dimm.name} has no index block`);
   },
@@ -107,8 +114,8 @@ export const checkLabelAreas: ToolCommand = dimmCommand(
 function dimmCommand(
   name: string,
   options: readonly ToolOption[],
-  done: string,
-  step: (bus: NvdimmBus, dimm: Nvdimm, given: ToolArguments) => Sleeps<void>,
+  done: Done,
+  step: (bus: NvdimmBus, dimm: Nvdimm, given: ToolArguments, io: ProgramContext) => Sleeps<void>,
 ): ToolCommand {
   const usage: ToolUsage = {
     line: `ndctl ${name} <nmem0> [<nmem1>..<nmemN>] [<options>]`,
@@ -117,7 +124,7 @@ function dimmCommand(
   return function* (io, args) {
     const given = parseToolOptions(args, usage);
     return yield* overDimms(io, given, usage, done, function* (dimm, bus) {
-      yield* step(bus, dimm, given);
+      yield* step(bus, dimm, given, io);
     });
   };
 }
@@ -127,19 +134,23 @@ function* overDimms(
   io: ProgramContext,
   given: ToolArguments,
   usage: ToolUsage,
-  done: string,
+  [verb, what]: Done,
   step: (dimm: Nvdimm, bus: NvdimmBus) => Sleeps<void>,
 ): Sleeps<number> {
   const { operands, values } = given;
   if (operands.length === 0) throw new ToolUsageProblem(usage);
   const filter = { bus: values.get("bus"), dimm: operands.join(" ") };
   const pairs = busesOf(io, filter.bus).flatMap((bus) => dimmsOf(io, filter).map((dimm) => ({ bus, dimm })));
-  const result = yield* forEach(io, pairs, `error: labels not ${done}`, "nothing", function* ({ bus, dimm }) {
-    yield* step(dimm, bus);
-    return "done";
-  });
-  io.err(`${done} ${result.done} nmem${result.done > 1 ? "s" : ""}\n`);
+  const result = yield* forEachSilently(pairs, ({ bus, dimm }) => step(dimm, bus));
+  io.err(`${verb} ${result.done} ${what}${result.done > 1 ? "s" : ""}\n`);
   return result.status;
+}
+
+/** @throws KernelError EBUSY for a module whose regions are enabled, which is said */
+function expectIdle({ busy, name }: Nvdimm, io: ProgramContext): void {
+  if (busy === 0) return;
+  io.err(`${name}: regions active, abort label write\n`);
+  throw new KernelError("EBUSY", `${name} is in use: disable its regions first`);
 }
 
 function spanOf({ values }: ToolArguments): { offset: number; size: number } {

@@ -106,6 +106,30 @@ export function* forEach<T>(
   return { done, status: error ? statusOf(error) : 0 };
 }
 
+/**
+ * Does a step to each device, and says nothing of those that refuse: their step does.
+ *
+ * @returns how many were done, and a status: 1 when there were some, and all of them refused
+ * @see dimm_action() in ndctl/dimm.c
+ */
+export function* forEachSilently<T>(
+  devices: readonly T[],
+  step: (device: T) => Sleeps<void>,
+): Sleeps<{ done: number; status: number }> {
+  let done = 0;
+  let refused = 0;
+  for (const device of devices) {
+    try {
+      yield* step(device);
+      done++;
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      refused++;
+    }
+  }
+  return { done, status: done === 0 && refused > 0 ? 1 : 0 };
+}
+
 const LEGACY_MODES: Readonly<Record<string, readonly string[]>> = {
   fsdax: ["memory"],
   devdax: ["dax"],

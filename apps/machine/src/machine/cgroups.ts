@@ -1,0 +1,187 @@
+// The cgroups of a machine: who is charged for memory, the hierarchy at /sys/fs/cgroup, and processes in it from their first
+// moment to their last. The shell is process 1, and begins at the root.
+import {
+  CgroupDirectory,
+  CgroupHierarchy,
+  cgroupProcTable,
+  legacy,
+  legacyFiles,
+  unified,
+  unifiedFiles,
+} from "@hetmem/cgroup";
+import { KernelError, type Sleeps, virtAddr } from "@hetmem/kernel";
+import {
+  type Attribution,
+  attributeMemory,
+  inheritedSwappiness,
+  legacyMemoryFiles,
+  Limits,
+  MemoryCgroup,
+  MemoryCgroups,
+  MemoryController,
+  memoryFiles,
+  type MemoryTask,
+  type OomReport,
+} from "@hetmem/memcg";
+import { type PageCharging, type Process, type ProcessListener, uncharged, type Vm } from "@hetmem/mm";
+import type { AttributeTable } from "@hetmem/vfs";
+import type { Memory } from "@hetmem/zone";
+import type { CgroupFeature, KernelOptions, MachineSpec } from "../spec/machine-spec.ts";
+
+/** Who is charged for memory. */
+export interface MemoryCharging {
+  /** What a Vm is made with. */
+  readonly charging: PageCharging;
+  /** Undefined where nobody is. */
+  readonly memory?: { readonly memcgs: MemoryCgroups; readonly limits: Limits };
+}
+
+/** Nobody with cgroup_disable=memory. */
+export function memoryCharging(memory: Memory, { cgroup_disable = [] }: KernelOptions): MemoryCharging {
+  if (cgroup_disable.includes("memory")) return { charging: uncharged };
+  const memcgs = new MemoryCgroups(memory);
+  return { charging: memcgs.charging, memory: { memcgs, limits: new Limits(memcgs) } };
+}
+
+/** The programs of the machine. */
+export interface CgroupPrograms {
+  /** The one that asks; undefined where it is the shell itself. */
+  readonly current: Process | undefined;
+  /** Who was killed dies. */
+  reap(): Sleeps<void>;
+}
+
+export interface CgroupsOptions {
+  readonly spec: Pick<MachineSpec, "cgroup" | "options">;
+  readonly vm: Vm;
+  readonly memory: MemoryCharging["memory"];
+  readonly programs: CgroupPrograms;
+  /** What the device is called that has a page. */
+  readonly deviceName: (pfn: number) => string | undefined;
+}
+
+/** What a cgroup pays for, and why processes of it were killed. */
+export interface CgroupExplanation {
+  readonly attribution: Attribution;
+  readonly ooms: readonly OomReport[];
+}
+
+/** `$$`. Its memory is charged to nobody, for it has none here. */
+const SHELL: MemoryTask = { pid: 1, mm: undefined };
+
+const DISABLING: Readonly<Record<CgroupFeature, string>> = {
+  memory: "Disabling memory control group subsystem",
+  pressure: "Disabling pressure control group feature",
+};
+
+export class Cgroups implements ProcessListener {
+  readonly hierarchy: CgroupHierarchy<MemoryTask>;
+  readonly tables: readonly AttributeTable[];
+  readonly #vm: Vm;
+  readonly #programs: CgroupPrograms;
+  readonly #memory: MemoryCharging["memory"];
+  readonly #deviceName: (pfn: number) => string | undefined;
+
+  constructor({ spec, vm, memory, programs, deviceName }: CgroupsOptions) {
+    this.#vm = vm;
+    this.#programs = programs;
+    this.#memory = memory;
+    this.#deviceName = deviceName;
+    const { cgroup_disable: disabled = [] } = spec.options;
+    const older = spec.cgroup === "v1";
+    const writer = (): Process | undefined => programs.current;
+    const files =
+      memory &&
+      (older
+        ? legacyMemoryFiles({ ...memory, writer })
+        : memoryFiles({ ...memory, writer, psi: !disabled.includes("pressure") }));
+    this.hierarchy = new CgroupHierarchy<MemoryTask>({
+      subsystems:
+        memory && files
+          ? [
+              new MemoryController(
+                memory.memcgs,
+                files,
+                older ? inheritedSwappiness(memory.memcgs) : undefined,
+              ),
+            ]
+          : [],
+      tasks: this.#tasks(),
+      rules: older ? legacy : unified,
+    });
+    this.hierarchy.fork(SHELL, undefined);
+    for (const feature of disabled) vm.kernel.log.printk(6, DISABLING[feature]);
+    vm.processes.listener = this;
+    const top = new CgroupDirectory(
+      this.hierarchy,
+      older ? legacyFiles(this.hierarchy) : unifiedFiles(this.hierarchy),
+    );
+    this.tables = [
+      older
+        ? { root: "/sys/fs/cgroup", trees: { memory: top } }
+        : { root: "/sys/fs", trees: { cgroup: top } },
+      cgroupProcTable(this.hierarchy, {
+        pids: () => [SHELL.pid, ...Array.from(vm.processes, ({ pid }) => pid)],
+        find: (pid) => this.#find(pid),
+        disabled: memory ? [] : ["memory"],
+      }),
+    ];
+  }
+
+  began(process: Process, parent: Process | undefined): void {
+    this.hierarchy.fork(process, parent ?? this.#programs.current ?? SHELL);
+  }
+
+  ended(process: Process): void {
+    this.hierarchy.exit(process);
+  }
+
+  /** Whom a child of a process is charged to, as an address space has it; of the shell where nobody is given. */
+  payer(parent: Process | undefined): number {
+    if (this.hierarchy.subsystems.length === 0) return 0;
+    const css = this.hierarchy.effectiveCss(this.hierarchy.cgroupOf(parent ?? SHELL), 0);
+    return css instanceof MemoryCgroup ? css.id : 0;
+  }
+
+  /**
+   * Finds out what a cgroup pays for.
+   *
+   * @param path from the root of the hierarchy: "/web"
+   * @throws KernelError ENOENT when there is no such cgroup, EOPNOTSUPP where nobody is charged for memory
+   */
+  explain(path: string): CgroupExplanation {
+    const cgroup = this.hierarchy.find(path);
+    if (!cgroup) throw new KernelError("ENOENT", `there is no cgroup ${path}`);
+    if (!this.#memory)
+      throw new KernelError("EOPNOTSUPP", "cgroup_disable=memory: nobody is charged for memory");
+    const css = this.hierarchy.effectiveCss(cgroup, 0);
+    const { memcgs, limits } = this.#memory;
+    const payer = css instanceof MemoryCgroup ? css : memcgs.root;
+    return {
+      attribution: attributeMemory(memcgs, payer, this.#deviceName),
+      ooms: limits.history.of(payer),
+    };
+  }
+
+  #find(pid: number): MemoryTask | undefined {
+    return pid === SHELL.pid ? SHELL : this.#vm.processes.find(pid);
+  }
+
+  #tasks(): CgroupHierarchy<MemoryTask>["tasks"] {
+    const programs = this.#programs;
+    const { processes } = this.#vm;
+    return {
+      find: (pid) => this.#find(pid),
+      get current() {
+        return programs.current ?? SHELL;
+      },
+      // Nobody kills the first process.
+      *kill(tasks) {
+        const reason = "somebody wrote to cgroup.kill";
+        for (const { pid } of tasks)
+          processes.find(pid)?.deliver({ signo: "SIGKILL", code: "SI_KERNEL", address: virtAddr(0), reason });
+        yield* programs.reap();
+      },
+    };
+  }
+}

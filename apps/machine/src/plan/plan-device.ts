@@ -1,0 +1,78 @@
+// The device that a plan is about: one that is there, a namespace that becomes one first, or what is free of a region.
+// User space counterparts: ndctl-create-namespace(1), daxctl-reconfigure-device(1).
+import type { DevDax } from "@hetmem/dax";
+import { KernelError, run } from "@hetmem/kernel";
+import { createNamespace, maxAvailableExtent, type Namespace, reconfigureNamespace } from "@hetmem/nvdimm";
+import type { Machine } from "../machine.ts";
+import { formatBytes } from "../report/size.ts";
+
+export interface PlannedDevice {
+  readonly device: DevDax;
+  /** The namespace that it is, and its bytes: metadata and struct pages of the device are among them. */
+  readonly namespace: { readonly name: string; readonly size: number } | undefined;
+  /** What an administrator types to have it; none when it is there. */
+  readonly commands: readonly string[];
+}
+
+/**
+ * Finds the device, or makes it as an administrator would.
+ *
+ * @param name `dax0.0`, `namespace0.0`, or `region0` for all that is free of it in one piece
+ * @throws KernelError ENODEV for a name that nothing has, ENOSPC for a region or a namespace without capacity, and what the
+ *   namespace is refused with
+ */
+export function planDevice(machine: Machine, name: string): PlannedDevice {
+  const { dax, nvdimm } = machine.devices;
+  const device = dax.bus.devices.get(name) ?? dax.bus.classDevices.get(name);
+  if (device) return { device, namespace: namespaceOf(machine, device), commands: [] };
+  const region = nvdimm?.regions.find((each) => each.name === name);
+  if (nvdimm && region) {
+    if (!region.isLabelled || maxAvailableExtent(region) === 0)
+      throw new KernelError("ENOSPC", `${name} has no capacity that is free: ${choices(machine)}`);
+    const namespace = run(createNamespace(nvdimm, [region], { mode: "devdax" }));
+    return deviceOf(machine, namespace, [`ndctl create-namespace -r ${name} -m devdax`]);
+  }
+  const namespace = nvdimm?.namespaces().find((each) => each.name === name);
+  if (!namespace) throw new KernelError("ENODEV", `there is no ${name} on this machine: ${choices(machine)}`);
+  if (namespace.size === 0)
+    throw new KernelError(
+      "ENOSPC",
+      `${name} is there to be made, and has no capacity yet: ${choices(machine)}`,
+    );
+  if (namespace.claim?.kind === "dax") return deviceOf(machine, namespace, []);
+  const made = run(reconfigureNamespace(namespace, { mode: "devdax", force: true }));
+  return deviceOf(machine, made, [`ndctl create-namespace -f -e ${name} -m devdax`]);
+}
+
+function deviceOf(machine: Machine, namespace: Namespace, commands: readonly string[]): PlannedDevice {
+  const { name, size, claim } = namespace;
+  const { bus } = machine.devices.dax;
+  const device = [...bus.devices.values(), ...bus.classDevices.values()].find(
+    ({ region }) => `/${region.parent.devpath}` === claim?.path,
+  );
+  if (!device) throw new KernelError("ENODEV", `${name} is disabled: enable it with ndctl first`);
+  return { device, namespace: { name, size }, commands };
+}
+
+function namespaceOf({ devices }: Machine, { region }: DevDax): PlannedDevice["namespace"] {
+  const namespace = devices.nvdimm
+    ?.namespaces()
+    .find(({ claim }) => claim && `/${region.parent.devpath}` === claim.path);
+  return namespace && { name: namespace.name, size: namespace.size };
+}
+
+/** What could have been named. */
+function choices({ devices }: Machine): string {
+  const { dax, nvdimm } = devices;
+  const regions = (nvdimm?.regions ?? []).filter(
+    (region) => region.isLabelled && maxAvailableExtent(region) > 0,
+  );
+  const known = [
+    ...dax.bus.devices.keys(),
+    ...(nvdimm?.namespaces() ?? []).filter(({ size }) => size > 0).map(({ name }) => name),
+    ...regions.map((region) => `${region.name} (${formatBytes(maxAvailableExtent(region))} free)`),
+  ];
+  return known.length > 0
+    ? `name one of ${known.join(", ")}`
+    : "it has no dax device and no persistent memory";
+}

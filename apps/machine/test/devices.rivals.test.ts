@@ -1,0 +1,152 @@
+// Whole machines whose device memory changes what it is while others use it, under seeded random schedules: what packages/memremap,
+// dax, dax-kmem and nvdimm try alone, here through all floors, from files of /sys and programs down to struct pages.
+// A machine takes longer to boot than a schedule to run, so that one machine has many: after each it is brought back to
+// where it was, and nothing may be left.
+//
+// HETMEM_SCHEDULES says how many seeds each case runs under (2,000 where it is absent), HETMEM_SEED where they begin: to see one failure
+// again, set it to the seed that was printed and HETMEM_SCHEDULES to 1.
+import { daxInvariants } from "@hetmem/dax";
+import { runRivals, type Scenario } from "@hetmem/explore";
+import { assertInvariants, Random, run } from "@hetmem/kernel";
+import { quickPagemapInvariants } from "@hetmem/memremap";
+import { exitProcess } from "@hetmem/mm";
+import { quickInvariants } from "@hetmem/zone";
+import { expect, test } from "vitest";
+import { createMachine, type Machine } from "../src/machine.ts";
+import type { MachineSpec } from "../src/spec/machine-spec.ts";
+import { countersOf, DAX, specWith } from "./device-machine.ts";
+import {
+  backAndToRam,
+  backToDevice,
+  backToRam,
+  holder,
+  namespaceForAWhile,
+  rebinding,
+  toRamAndBack,
+  type,
+  typing,
+  withoutNamespaces,
+  type World,
+  worker,
+} from "./device-rivals.ts";
+import { spawn } from "./device-users.ts";
+
+/** Each path has as many in the tests of its package; here the five cases share them. */
+const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 5);
+const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const SET_ASIDE = "name: Soft Reserved, start: 4G, node: 1";
+
+interface Case {
+  readonly spec: MachineSpec;
+  /** What is typed before the first of them. */
+  readonly prepare?: readonly string[];
+  /** Brings the machine to where the rivals begin, from wherever they left it. */
+  settle(machine: Machine): void;
+  tasks(world: World): Scenario["tasks"];
+  /** What each of them must have met, or they never got in each other's way. */
+  readonly met: readonly string[];
+}
+
+const cases: Readonly<Record<string, Case>> = {
+  "processes hold pages of a dax device while it becomes RAM and a device again": {
+    spec: specWith(`${SET_ASIDE}, size: 128M`),
+    settle: (machine) => backToDevice(machine, DAX),
+    tasks: (world) => ({
+      admin: () => toRamAndBack(world, DAX, 32),
+      reader: () => holder(world, DAX),
+      other: () => holder(world, DAX),
+    }),
+    met: ["admin: done", "admin: online", "reader: held", "reader: ENXIO"],
+  },
+  "a process works in memory of a device that goes offline and is unbound": {
+    spec: specWith(`${SET_ASIDE}, size: 128M`),
+    settle: (machine) => backToRam(machine, DAX, 32),
+    tasks: (world) => ({
+      admin: () => backAndToRam(world, DAX, 32),
+      worker: () => worker(world),
+    }),
+    met: ["admin: offline", "worker: on node 0", "worker: on node 1"],
+  },
+  "a device is unbound and bound while its neighbour becomes RAM and a device again": {
+    spec: specWith(`${SET_ASIDE}, size: 256M`),
+    prepare: ["daxctl reconfigure-device -s 128M dax0.0", "daxctl create-device -r 0"],
+    settle(machine) {
+      backToDevice(machine, DAX);
+      backToDevice(machine, "dax0.1");
+    },
+    tasks: (world) => ({
+      driver: () => rebinding(world, DAX),
+      admin: () => toRamAndBack(world, "dax0.1", 33),
+      reader: () => holder(world, DAX),
+    }),
+    met: ["driver: done", "admin: done", "reader: held"],
+  },
+  "two administrators create devices in one region, and destroy them": {
+    spec: specWith(`${SET_ASIDE}, size: 128M`),
+    prepare: ["daxctl reconfigure-device -s 64M dax0.0"],
+    settle(machine) {
+      for (const name of machine.devices.dax.bus.devices.keys())
+        if (name !== DAX) type(machine, `daxctl destroy-device -f ${name}`);
+    },
+    tasks: (world) => ({
+      first: () => typing(world, ["daxctl create-device -r 0 -s 32M", "daxctl destroy-device -f dax0.1"]),
+      second: () => typing(world, ["daxctl create-device -r 0 -s 64M", "daxctl destroy-device -f dax0.1"]),
+    }),
+    met: [
+      "daxctl create-device -r 0 -s 32M: 0",
+      "daxctl create-device -r 0 -s 32M: 228",
+      "daxctl create-device -r 0 -s 64M: 0",
+      "daxctl destroy-device -f dax0.1: 0",
+      "daxctl destroy-device -f dax0.1: 240",
+    ],
+  },
+  "two administrators make namespaces in one section, where it takes one pagemap only": {
+    spec: specWith("name: Persistent Memory, start: 4G, size: 128M, node: 1, modules: 1", "v5.1"),
+    // ZONE_DEVICE never shrinks: it is to span from here on all that it will.
+    prepare: ["ndctl create-namespace -m devdax -M mem -s 64M"],
+    settle: withoutNamespaces,
+    tasks: (world) => ({
+      first: () => namespaceForAWhile(world, "first", "devdax"),
+      second: () => namespaceForAWhile(world, "second", "fsdax"),
+    }),
+    met: ["first: done", "first: EBUSY", "second: done", "second: ENOMEM"],
+  },
+};
+
+test.each(Object.entries(cases))(
+  "%s",
+  { timeout: 3_600_000 },
+  (_name, { spec, prepare = [], settle, tasks, met }) => {
+    const machine = createMachine(spec);
+    machine.vm.racing = true;
+    type(machine, ...prepare);
+    settle(machine);
+    // What is loaded at first use stays.
+    run(exitProcess(run(spawn(machine, "first"))));
+    const before = countersOf(machine);
+    const outcomes = new Map<string, number>();
+    const make = (seed: number): Scenario => {
+      const random = new Random(seed);
+      const world: World = {
+        machine,
+        random,
+        note: (what) => void outcomes.set(what, (outcomes.get(what) ?? 0) + 1),
+      };
+      return {
+        kernel: machine.kernel,
+        tasks: tasks(world),
+        afterStep() {
+          assertInvariants(machine.devices.dax.bus, daxInvariants);
+          assertInvariants(machine.devices.pagemaps, quickPagemapInvariants);
+        },
+        afterwards() {
+          assertInvariants(machine.memory, quickInvariants);
+          settle(machine);
+          expect(countersOf(machine)).toEqual(before);
+        },
+      };
+    };
+    runRivals(make, SCHEDULES, FIRST_SEED);
+    if (SCHEDULES >= 200) expect([...outcomes.keys()]).toEqual(expect.arrayContaining([...met]));
+  },
+);

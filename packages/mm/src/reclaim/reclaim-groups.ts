@@ -1,0 +1,63 @@
+// The port to whoever divides memory among groups of processes: what reclaim and the OOM killer ask about cgroups. An mm
+// without it has one group, the machine, and asks nobody. Kernel counterparts: mem_cgroup_iter(),
+// mem_cgroup_calculate_protection(), mem_cgroup_get_oom_group() in mm/memcontrol.c.
+import type { NodeId } from "@hetmem/kernel";
+import type { MmStruct } from "../mm-struct.ts";
+import type { Process } from "../process/process.ts";
+import type { Lruvec } from "./lruvec.ts";
+
+/** A group whose pages are on lists of their own. @see struct mem_cgroup */
+export interface ReclaimGroup {
+  /** Its lists on a node; undefined: it never had a page there, nor had a group below it. @see mem_cgroup_lruvec() */
+  lruvec(node: NodeId): Lruvec | undefined;
+  /** False for one that was removed while pages of it were left: they are scraped out. @see mem_cgroup_online() */
+  readonly online: boolean;
+  /** Pages that it and those below it pay for. @see mem_cgroup_size() */
+  readonly size: number;
+  /** Pages of it that are never taken, by what calculateProtection() found last. @see emin of struct page_counter */
+  readonly effectiveMin: number;
+  /** Pages of it that are taken only when nothing else is left. @see elow */
+  readonly effectiveLow: number;
+  /** Slots of swap that it may still fill. @see mem_cgroup_get_nr_swap_pages() */
+  readonly swapPagesLeft: number;
+  /** @see mem_cgroup_swappiness() */
+  readonly swappiness: number;
+}
+
+/** Processes that end together. @see mem_cgroup_get_oom_group() */
+export interface OomGroup {
+  /** Where it stands below the root: "/web/worker". */
+  readonly path: string;
+  /** Those that are in it now, or below it. */
+  processes(): readonly Process[];
+  /** It is about to be killed as a whole. @see MEMCG_OOM_GROUP_KILL */
+  noteKill(): void;
+}
+
+/** All groups of a machine. @see include/linux/memcontrol.h */
+export interface ReclaimGroups {
+  /**
+   * A group and all below it, each after the one above it. The one that was given last stays what it is until the next
+   * is asked for, whoever removes it meanwhile.
+   *
+   * @param target undefined: all groups of the machine
+   * @see mem_cgroup_iter()
+   */
+  hierarchy(target: ReclaimGroup | undefined): Iterable<ReclaimGroup>;
+  /** Finds out how much of a group is protected from a reclaim of `target`. Those above it have been asked about. @see mem_cgroup_calculate_protection() */
+  calculateProtection(target: ReclaimGroup | undefined, group: ReclaimGroup): void;
+  /** A group is reclaimed although it is below its memory.low. @see MEMCG_LOW */
+  noteLow(group: ReclaimGroup): void;
+  /** Where the group of a process stands: "/web/worker". */
+  pathOf(process: Process): string;
+  /** A process is killed for lack of memory. @see MEMCG_OOM_KILL */
+  noteOomKill(victim: Process, mm: MmStruct): void;
+  /**
+   * Whom else to kill with a victim.
+   *
+   * @param domain the group that is short; undefined: the machine
+   * @returns undefined: nobody
+   * @see mem_cgroup_get_oom_group()
+   */
+  oomGroupOf(victim: Process, domain: ReclaimGroup | undefined): OomGroup | undefined;
+}

@@ -1,0 +1,54 @@
+// What an application gets with a package: what stands below it, and nothing of what stands beside it. The kernel keeps HMM
+// behind Kconfig for the same reason.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { build } from "vite";
+import { expect, test } from "vitest";
+import { ROOT } from "../src/workspace.ts";
+
+interface Bundle {
+  /** Folders under packages/ that something is in the bundle of. */
+  readonly packages: readonly string[];
+  readonly code: string;
+}
+
+/** An application that uses everything that a package exports. */
+async function bundleOf(name: string): Promise<Bundle> {
+  const folder = mkdtempSync(join(ROOT, "tools/house/bundle-"));
+  try {
+    const entry = join(folder, "app.ts");
+    writeFileSync(entry, `import * as all from "${name}";\nconsole.log(all);\n`);
+    const built = await build({
+      configFile: false,
+      logLevel: "silent",
+      root: folder,
+      resolve: { conditions: ["@hetmem/source"] },
+      build: { write: false, minify: false, lib: { entry, formats: ["es"], fileName: "app" } },
+    });
+    const [result] = Array.isArray(built) ? built : [built];
+    if (result === undefined || !("output" in result)) throw new Error("nothing was built");
+    const chunks = result.output.filter((output) => output.type === "chunk");
+    const paths = chunks.flatMap(({ moduleIds }) => moduleIds).map((id) => relative(ROOT, id).split("/"));
+    return {
+      packages: [...new Set(paths.flatMap(([group, at]) => (group === "packages" && at ? [at] : [])))].sort(),
+      code: chunks.map(({ code }) => code).join("\n"),
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test("who mirrors address spaces gets nothing that migrates them, and no memory of devices", async () => {
+  const { packages, code } = await bundleOf("@hetmem/hmm-mirror");
+  expect(packages).toEqual(expect.arrayContaining(["hmm-mirror", "mm"]));
+  for (const name of ["hmm-migrate", "memremap"]) expect(packages).not.toContain(name);
+  expect(code).toContain("hmmRangeFault");
+  expect(code).not.toMatch(/migrateVma/);
+});
+
+test("who maps memory of devices gets no HMM", async () => {
+  const { packages, code } = await bundleOf("@hetmem/memremap");
+  expect(packages).not.toContain("mm");
+  expect(packages.filter((name) => name.startsWith("hmm"))).toEqual([]);
+  expect(code).not.toMatch(/hmmRangeFault|migrateVma/);
+});
