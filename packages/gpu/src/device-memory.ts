@@ -1,0 +1,249 @@
+// The device's own memory, and who has which page of it. Its frames get struct pages when the memory is plugged in; the
+// driver hands them out one by one and gets each back when its last user is gone. Pages that the engine has used since
+// somebody looked are marked, as are those whose contents are lost. Kernel counterpart: struct dmirror_chunk and the free
+// list of struct dmirror_device in lib/test_hmm.c.
+import {
+  alignUp,
+  type FaultPoint,
+  KernelBug,
+  KernelError,
+  type NodeId,
+  type Page,
+  PAGE_SIZE,
+  type Pfn,
+  type PhysAddr,
+  type Sleeps,
+} from "@hetmem/kernel";
+import {
+  DevPagemap,
+  type DevPagemapOps,
+  MemoryType,
+  type Pagemaps,
+  zoneDevicePageInit,
+} from "@hetmem/memremap";
+import { NULL_PAGE } from "@hetmem/page";
+import { releaseResource, requestFreeMemRegion, type Resource } from "@hetmem/resource";
+import type { GpuStats } from "./stats.ts";
+
+/** What the struct pages of a device come in. @see SUBSECTION_SIZE */
+const SUBSECTION = 2 * 1024 * 1024;
+
+/** The point at which handing out a page can be made to fail. */
+export const GPU_ALLOC_PAGE = "gpu_alloc_page";
+
+/** What is known of each frame. */
+const Frame = { used: 1, touched: 2, lost: 4 } as const;
+
+export interface DeviceMemoryInit {
+  readonly pagemaps: Pagemaps;
+  readonly name: string;
+  readonly type: "private" | "coherent";
+  /** Bytes that can be handed out. */
+  readonly bytes: number;
+  /** Where the firmware has put it; undefined: the highest free region of the physical space. */
+  readonly start: PhysAddr | undefined;
+  readonly node: NodeId | undefined;
+  /** Whose pages they are: who migrates them. */
+  readonly owner: unknown;
+  readonly stats: GpuStats;
+  /** Hears of pages whose memory went bad: the device must not reach them. */
+  readonly failed: (page: Page) => void;
+  readonly migrateToRam: NonNullable<DevPagemapOps["migrateToRam"]>;
+}
+
+export class DeviceMemory {
+  readonly type: "private" | "coherent";
+  /** Pages that can be handed out. */
+  readonly pages: number;
+  private readonly init: DeviceMemoryInit;
+  private readonly frames: Uint8Array;
+  /** Frames that nobody has, the next one last; those below `free` count. */
+  private readonly stack: Int32Array;
+  private free = 0;
+  private readonly failure: FaultPoint;
+  private mapping: DevPagemap | undefined = undefined;
+  private region: Resource | undefined = undefined;
+
+  /** @throws KernelError EINVAL for less than a page */
+  constructor(init: DeviceMemoryInit) {
+    this.init = init;
+    this.type = init.type;
+    this.pages = Math.floor(init.bytes / PAGE_SIZE);
+    if (this.pages < 1)
+      throw new KernelError("EINVAL", `${init.name} has ${init.bytes} bytes: give it a page`);
+    this.failure = init.pagemaps.memory.kernel.faults.point(GPU_ALLOC_PAGE);
+    this.frames = new Uint8Array(this.pages);
+    this.stack = new Int32Array(this.pages);
+  }
+
+  /** Where it is, undefined while it isn't plugged in. */
+  get pagemap(): DevPagemap | undefined {
+    return this.mapping;
+  }
+
+  get freePages(): number {
+    return this.free;
+  }
+
+  get usedPages(): number {
+    return this.mapping === undefined ? 0 : this.pages - this.free;
+  }
+
+  /**
+   * Gives the memory struct pages.
+   *
+   * @throws KernelError ERANGE where no address is free, and what memremapPages() throws; nothing is left behind
+   * @see dmirror_allocate_chunk() in lib/test_hmm.c
+   */
+  *plug(): Sleeps<void> {
+    if (this.mapping !== undefined) return;
+    const { pagemaps, name, start, node, owner } = this.init;
+    const size = alignUp(this.pages * PAGE_SIZE, SUBSECTION);
+    const region = start === undefined ? requestFreeMemRegion(pagemaps.hotplug.iomem, size, name) : undefined;
+    const mapping = new DevPagemap({
+      type: this.kind(),
+      name,
+      ranges: [{ start: start ?? (region as Resource).start, size }],
+      owner,
+      ops: this.ops(),
+    });
+    try {
+      yield* pagemaps.memremapPages(mapping, node);
+    } catch (error) {
+      if (region) releaseResource(region);
+      throw error;
+    }
+    this.region = region;
+    this.mapping = mapping;
+    // The lowest first: what is handed out in a row is in a row, and copied in one piece.
+    for (let i = 0; i < this.pages; i++) this.stack[i] = this.pages - 1 - i;
+    this.free = this.pages;
+  }
+
+  /**
+   * Takes the struct pages away. Waits until nobody looks at one any more.
+   *
+   * @throws KernelBug while pages are in use: they are evicted first
+   */
+  *unplug(): Sleeps<void> {
+    const { mapping, region } = this;
+    if (mapping === undefined) return;
+    if (this.usedPages > 0) throw new KernelBug(`${mapping} goes, and ${this.usedPages} pages are in use`);
+    this.mapping = undefined;
+    this.free = 0;
+    yield* this.init.pagemaps.memunmapPages(mapping);
+    if (region) releaseResource(region);
+    this.region = undefined;
+  }
+
+  /**
+   * An idle page, with one reference, locked. It reads as zeros.
+   *
+   * @returns NULL_PAGE when the memory is full
+   * @see dmirror_devmem_alloc_page()
+   */
+  alloc(): Page {
+    const { mapping, init } = this;
+    if (mapping === undefined || this.free === 0) return NULL_PAGE as Page;
+    if (this.failure.armed && this.failure.shouldFail()) return NULL_PAGE as Page;
+    const frame = this.stack[--this.free] as number;
+    const page = this.pageOf(frame);
+    this.frames[frame] = Frame.used | Frame.touched;
+    zoneDevicePageInit(init.pagemaps, page);
+    init.stats.allocated++;
+    return page;
+  }
+
+  /** Whether a page is of this memory. */
+  owns(page: Page): boolean {
+    return this.mapping !== undefined && this.init.pagemaps.pagemapOf(page) === this.mapping;
+  }
+
+  /** The engine has used a page. */
+  touch(page: Page): void {
+    const frame = this.frameOf(page);
+    this.frames[frame] = (this.frames[frame] as number) | Frame.touched;
+  }
+
+  /** Whether what was in a page is gone. */
+  isLost(page: Page): boolean {
+    return ((this.frames[this.frameOf(page)] as number) & Frame.lost) !== 0;
+  }
+
+  lose(page: Page): void {
+    const frame = this.frameOf(page);
+    const had = this.frames[frame] as number;
+    if ((had & Frame.used) === 0 || (had & Frame.lost) !== 0) return;
+    this.frames[frame] = had | Frame.lost;
+    this.init.stats.lost++;
+  }
+
+  isUsed(frame: number): boolean {
+    return ((this.frames[frame] as number) & Frame.used) !== 0;
+  }
+
+  /** Whether a frame may be evicted. One that the engine has used since the last look gets a second chance, and is looked at. */
+  isVictim(frame: number): boolean {
+    const had = this.frames[frame] as number;
+    if ((had & Frame.touched) !== 0) this.frames[frame] = had & ~Frame.touched;
+    return had === Frame.used;
+  }
+
+  pageOf(frame: number): Page {
+    return this.init.pagemaps.memmap.pfnToPage(this.pfnOf(frame));
+  }
+
+  /** @throws KernelBug while it isn't plugged in */
+  pfnOf(frame: number): Pfn {
+    if (this.mapping === undefined) throw new KernelBug(`${this.init.name} has no memory plugged in`);
+    return (this.mapping.firstPfn(0) + frame) as Pfn;
+  }
+
+  frameOf(page: Page): number {
+    if (this.mapping === undefined) throw new KernelBug(`${this.init.name} has no memory plugged in`);
+    return this.init.pagemaps.memmap.pageToPfn(page) - this.mapping.firstPfn(0);
+  }
+
+  /** Frames that nobody has, for invariants. */
+  *freeFrames(): Generator<number, void, void> {
+    for (let i = 0; i < this.free; i++) yield this.stack[i] as number;
+  }
+
+  /** Coherent memory was called public once, and had other rules for pins. */
+  private kind(): MemoryType {
+    if (this.type === "private") return MemoryType.DevicePrivate;
+    const { memoryTypes } = this.init.pagemaps.policies;
+    return memoryTypes.has(MemoryType.DevicePublic) ? MemoryType.DevicePublic : MemoryType.DeviceCoherent;
+  }
+
+  private ops(): DevPagemapOps {
+    const lose = (frame: Pfn, pages: number): void => this.fail(frame, pages);
+    return {
+      pageFree: (page) => this.take(page),
+      migrateToRam: this.init.migrateToRam,
+      // The driver doesn't know who maps its pages: whoever touches one hears of it then.
+      *memoryFailure(_pagemap, frame, pages) {
+        lose(frame, pages);
+      },
+    };
+  }
+
+  /** A page is idle again. What was in it is nobody's any more. @see dmirror_devmem_free() */
+  private take(page: Page): void {
+    const frame = this.frameOf(page);
+    if (!this.isUsed(frame)) throw new KernelBug(`${this.init.name} gets frame ${frame} back twice`);
+    this.init.pagemaps.memmap.contents.clear(page);
+    this.frames[frame] = 0;
+    this.stack[this.free++] = frame;
+    this.init.stats.freed++;
+  }
+
+  private fail(first: Pfn, pages: number): void {
+    const { memmap } = this.init.pagemaps;
+    for (let frame = first; frame < first + pages; frame = (frame + 1) as Pfn) {
+      const page = memmap.pfnToPage(frame);
+      this.lose(page);
+      this.init.failed(page);
+    }
+  }
+}

@@ -1,0 +1,121 @@
+// The page table of the device, for one address space: which page it reaches at an address, and what it may do there. Two
+// levels: tables of 512 entries by region of 2 MiB, two words an entry. It holds no references: an entry lives from a
+// look at the cpu's tables to the next invalidation. Kernel counterpart: the `pt` xarray of struct dmirror in
+// lib/test_hmm.c, a real device's GPU page tables.
+import { type Page, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
+
+/** Bits of an entry's flags word. An entry without `read` is empty. */
+export const DevicePte = {
+  read: 1 << 0,
+  write: 1 << 1,
+  /** The device alone has the page, for atomic operations. @see DPT_XA_TAG_ATOMIC */
+  atomic: 1 << 2,
+  /** The page is in the device's own memory. */
+  local: 1 << 3,
+} as const;
+
+/** For whoever lists a table. */
+export interface DeviceEntry {
+  readonly address: VirtAddr;
+  readonly page: Page;
+  readonly flags: number;
+}
+
+const REGION = 2 ** 21;
+const ENTRIES = 512;
+const NO_REGION = -1;
+
+export class DevicePageTable {
+  private readonly tables: Map<number, Int32Array> = new Map();
+  /** The last region that was looked up: accesses mostly stay in it. */
+  private lastRegion = NO_REGION;
+  private lastTable: Int32Array = new Int32Array(0);
+
+  /** DevicePte bits for an address; 0 where the table has nothing. */
+  flags(address: VirtAddr): number {
+    const table = this.find(regionOf(address));
+    return table === undefined ? 0 : (table[(slotOf(address) << 1) | 1] as number);
+  }
+
+  /** The page at an address, NULL_PAGE where the table has nothing. */
+  page(address: VirtAddr): Page {
+    const table = this.find(regionOf(address));
+    return (table === undefined ? NULL_PAGE : table[slotOf(address) << 1]) as Page;
+  }
+
+  set(address: VirtAddr, page: Page, flags: number): void {
+    const region = regionOf(address);
+    let table = this.find(region);
+    if (table === undefined) {
+      table = new Int32Array(ENTRIES * 2);
+      this.tables.set(region, table);
+      this.lastRegion = region;
+      this.lastTable = table;
+    }
+    const at = slotOf(address) << 1;
+    table[at] = page;
+    table[at | 1] = flags;
+  }
+
+  /** Forgets everything from one address to another, which may be far apart: an address space ends in one call. */
+  clear(start: VirtAddr, end: VirtAddr): void {
+    const first = regionOf(start);
+    const last = regionOf((end - 1) as VirtAddr);
+    if (last - first < this.tables.size) {
+      for (let region = first; region <= last; region++) this.clearIn(region, start, end);
+      return;
+    }
+    for (const region of this.tables.keys())
+      if (region >= first && region <= last) this.clearIn(region, start, end);
+  }
+
+  /** Forgets a page, wherever it is. Looks at everything: for what happens once in a year. */
+  clearPage(page: Page): void {
+    for (const entry of this.entries())
+      if (entry.page === page) this.clear(entry.address, (entry.address + PAGE_SIZE) as VirtAddr);
+  }
+
+  /** Everything in it, region by region. */
+  *entries(): Generator<DeviceEntry, void, void> {
+    for (const [region, table] of this.tables) {
+      for (let slot = 0; slot < ENTRIES; slot++) {
+        const flags = table[(slot << 1) | 1] as number;
+        if (flags === 0) continue;
+        const address = (region * REGION + slot * PAGE_SIZE) as VirtAddr;
+        yield { address, page: table[slot << 1] as Page, flags };
+      }
+    }
+  }
+
+  private find(region: number): Int32Array | undefined {
+    if (region === this.lastRegion) return this.lastTable;
+    const table = this.tables.get(region);
+    if (table === undefined) return undefined;
+    this.lastRegion = region;
+    this.lastTable = table;
+    return table;
+  }
+
+  private clearIn(region: number, start: VirtAddr, end: VirtAddr): void {
+    const table = this.tables.get(region);
+    if (table === undefined) return;
+    const base = region * REGION;
+    const from = Math.max(0, Math.floor((start - base) / PAGE_SIZE));
+    const to = Math.min(ENTRIES, Math.ceil((end - base) / PAGE_SIZE));
+    if (from > 0 || to < ENTRIES) {
+      table.fill(0, from * 2, to * 2);
+      return;
+    }
+    this.tables.delete(region);
+    if (region === this.lastRegion) this.lastRegion = NO_REGION;
+  }
+}
+
+function regionOf(address: VirtAddr): number {
+  return Math.floor(address / REGION);
+}
+
+function slotOf(address: VirtAddr): number {
+  return Math.floor((address % REGION) / PAGE_SIZE);
+}

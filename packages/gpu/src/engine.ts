@@ -1,0 +1,130 @@
+// The engine: what runs on the device. It knows addresses of the process, and reaches memory only through the device's page
+// table; where that has nothing, the driver is asked and the access begins again. Nothing may happen between the look at
+// the table and the access: that is what a TLB that is flushed in an invalidation promises. Kernel counterpart:
+// dmirror_do_read(), dmirror_do_write() and their loops in lib/test_hmm.c.
+import { alignDown, alignUp, KernelError, KiB, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { DevicePte } from "./device-page-table.ts";
+import { makeExclusive, mayAtomic } from "./exclusive.ts";
+import { faultRange } from "./fault.ts";
+import type { GpuContext } from "./gpu-context.ts";
+import { migrateWherePossible, takeOutOfDevice } from "./migrate.ts";
+
+/** How an access went. @see struct hmm_dmirror_cmd in lib/test_hmm_uapi.h */
+export interface EngineRun {
+  /** Pages that were read or written. @see cpages */
+  readonly pages: number;
+  /** How often the device had no entry. @see faults */
+  readonly faults: number;
+}
+
+/** What misses are counted by. */
+const MISS_BLOCK = 64 * KiB;
+
+/** @see dmirror_read() */
+export function* readThrough(context: GpuContext, address: VirtAddr, into: Uint8Array): Sleeps<EngineRun> {
+  const run = { pages: 0, faults: 0 };
+  for (let done = 0; done < into.length;) {
+    const at = (address + done) as VirtAddr;
+    const length = Math.min(into.length - done, PAGE_SIZE - (at % PAGE_SIZE));
+    if (readEntry(context, at, into.subarray(done, done + length))) {
+      done += length;
+      run.pages++;
+    } else {
+      yield* miss(context, at, (address + into.length) as VirtAddr, false);
+      run.faults++;
+    }
+  }
+  return run;
+}
+
+/** @see dmirror_write() */
+export function* writeThrough(context: GpuContext, address: VirtAddr, from: Uint8Array): Sleeps<EngineRun> {
+  const run = { pages: 0, faults: 0 };
+  for (let done = 0; done < from.length;) {
+    const at = (address + done) as VirtAddr;
+    const length = Math.min(from.length - done, PAGE_SIZE - (at % PAGE_SIZE));
+    if (writeEntry(context, at, from.subarray(done, done + length))) {
+      done += length;
+      run.pages++;
+    } else {
+      yield* miss(context, at, (address + from.length) as VirtAddr, true);
+      run.faults++;
+    }
+  }
+  return run;
+}
+
+/** Adds to 32 bits. @returns what was there */
+export function* atomicAdd(context: GpuContext, address: VirtAddr, value: number): Sleeps<number> {
+  if (address % 4 !== 0)
+    throw new KernelError(
+      "EINVAL",
+      `atomic operations are on multiples of four, not on 0x${address.toString(16)}`,
+    );
+  while (!mayAtomic(context.table.flags(address))) {
+    yield* miss(context, address, (address + 4) as VirtAddr, true);
+    const start = alignDown(address, PAGE_SIZE) as VirtAddr;
+    yield* makeExclusive(context, start, (start + PAGE_SIZE) as VirtAddr);
+  }
+  const bytes = context.gpu.vm.memmap.contents.materialise(context.table.page(address));
+  const word = new DataView(bytes.buffer, bytes.byteOffset + (address % PAGE_SIZE), 4);
+  const before = word.getUint32(0, true);
+  word.setUint32(0, before + value, true);
+  touch(context, address, context.table.flags(address));
+  return before;
+}
+
+/** Reads what the table reaches. @throws KernelError ENOENT where it has nothing */
+export function peek(context: GpuContext, address: VirtAddr, into: Uint8Array): void {
+  for (let done = 0; done < into.length;) {
+    const at = (address + done) as VirtAddr;
+    const length = Math.min(into.length - done, PAGE_SIZE - (at % PAGE_SIZE));
+    if (!readEntry(context, at, into.subarray(done, done + length)))
+      throw new KernelError("ENOENT", `${context.gpu.name} has no entry for 0x${at.toString(16)}`);
+    done += length;
+  }
+}
+
+/** One access, within a page. @returns false where the table doesn't allow it */
+function readEntry(context: GpuContext, address: VirtAddr, into: Uint8Array): boolean {
+  const { table, gpu } = context;
+  const flags = table.flags(address);
+  if ((flags & DevicePte.read) === 0) return false;
+  gpu.vm.memmap.contents.read(table.page(address), address % PAGE_SIZE, into);
+  touch(context, address, flags);
+  return true;
+}
+
+function writeEntry(context: GpuContext, address: VirtAddr, from: Uint8Array): boolean {
+  const { table, gpu } = context;
+  const flags = table.flags(address);
+  if ((flags & DevicePte.write) === 0) return false;
+  gpu.vm.memmap.contents.write(table.page(address), address % PAGE_SIZE, from);
+  touch(context, address, flags);
+  return true;
+}
+
+/** Used memory of the device is evicted later than that which isn't. */
+function touch({ gpu, table }: GpuContext, address: VirtAddr, flags: number): void {
+  if ((flags & DevicePte.local) !== 0) gpu.memory.touch(table.page(address));
+}
+
+/** The table has nothing for `start`, and the rest of the access may need more: the policy moves, the driver maps. */
+function* miss(context: GpuContext, start: VirtAddr, end: VirtAddr, write: boolean): Sleeps<void> {
+  const { gpu, misses } = context;
+  gpu.expectAlive();
+  const block = Math.floor(start / MISS_BLOCK);
+  const count = (misses.get(block) ?? 0) + 1;
+  misses.set(block, count);
+  const first = alignDown(start, PAGE_SIZE) as VirtAddr;
+  const last = alignUp(end, PAGE_SIZE) as VirtAddr;
+  const placement = gpu.policy.onMiss({ start: first, end: last, write, misses: count });
+  if (placement) yield* migrateWherePossible(context, placement.start, placement.end);
+  const readOnly = yield* faultRange(context, first, last, write);
+  if (readOnly !== undefined) {
+    yield* takeOutOfDevice(context, readOnly);
+    // At once, before a policy brings it back as it was.
+    yield* faultRange(context, readOnly, last, write);
+  }
+  gpu.stats.faults++;
+}

@@ -1,0 +1,154 @@
+// How an entry gets into the device's page table: hmmRangeFault() under the sequence of the mirror. The cpu's tables are
+// looked at without holding anybody off; then, under the lock that an invalidation takes, it is asked whether anything has
+// changed since. This is the one place, but for exclusive pages, where entries come from. Kernel counterpart:
+// dmirror_range_fault() and dmirror_do_fault() in lib/test_hmm.c.
+import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  allocHmmPfns,
+  HmmPfn,
+  hmmPfnFlags,
+  hmmPfnToPage,
+  type HmmRange,
+  hmmRangeFault,
+  type HmmRangeResult,
+} from "@hetmem/hmm-mirror";
+import { mmuIntervalReadBegin, mmuIntervalReadRetry } from "@hetmem/mm";
+import { DevicePte } from "./device-page-table.ts";
+import type { GpuContext } from "./gpu-context.ts";
+
+/** Pages that are looked at in one go. */
+const RANGE_PAGES = 64;
+/** Looks after which the driver gives up. @see HMM_RANGE_DEFAULT_TIMEOUT: the kernel's drivers go by time */
+export const MAX_RETRIES = 1000;
+
+/**
+ * Gives the device entries for a range, with faults of the process where it has nothing there.
+ *
+ * @returns the first page that the device was to write and can't yet: it is in its own memory, shared since a fork, and
+ *   hmmRangeFault() gives a device its own pages as they are
+ * @throws KernelError EFAULT, EPERM as hmmRangeFault(); EBUSY when something always changes; EIO where the contents of a
+ *   page are lost; ENODEV when the device dies
+ */
+export function* faultRange(
+  context: GpuContext,
+  start: VirtAddr,
+  end: VirtAddr,
+  write: boolean,
+): Sleeps<VirtAddr | undefined> {
+  const asked = HmmPfn.reqFault | (write ? HmmPfn.reqWrite : 0);
+  let readOnly: VirtAddr | undefined;
+  for (const range of pieces(context, start, end, asked)) {
+    yield* underSequence(context, range, () => {
+      for (let i = 0; i < pagesOf(range); i++) expectContents(context, range, i);
+      for (let i = 0; i < pagesOf(range); i++) mapEntry(context, range, i);
+    });
+    if (write) readOnly ??= firstReadOnly(range);
+  }
+  return readOnly;
+}
+
+/** Gives the device entries for what of a range is in its own memory. What changes meanwhile is left to later misses. */
+export function* mapOwnPages(context: GpuContext, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const { memory } = context.gpu;
+  for (const range of pieces(context, start, end, 0)) {
+    yield* underSequence(context, range, () => {
+      for (let i = 0; i < pagesOf(range); i++) {
+        const page = hmmPfnToPage(range.hmmPfns, i);
+        if ((hmmPfnFlags(range.hmmPfns, i) & HmmPfn.valid) !== 0 && memory.owns(page) && !memory.isLost(page))
+          mapEntry(context, range, i);
+      }
+    });
+  }
+}
+
+/** A range in pieces whose answers fit into one array. */
+export function* pieces(
+  { gpu, notifier }: GpuContext,
+  start: VirtAddr,
+  end: VirtAddr,
+  defaultFlags: number,
+): Generator<HmmRange, void, void> {
+  const hmmPfns = allocHmmPfns(Math.min(RANGE_PAGES, (end - start) / PAGE_SIZE));
+  for (let at = start; at < end;) {
+    const next = Math.min(end, at + RANGE_PAGES * PAGE_SIZE) as VirtAddr;
+    const [notifierSeq, pfnFlagsMask] = [0, 0];
+    yield {
+      notifier,
+      notifierSeq,
+      start: at,
+      end: next,
+      hmmPfns,
+      defaultFlags,
+      pfnFlagsMask,
+      devPrivateOwner: gpu,
+    };
+    at = next;
+  }
+}
+
+/**
+ * Looks at a range until what was seen is certain to be true, and uses it while nothing can change it.
+ *
+ * @param use atomic; called with the context's lock held
+ */
+export function* underSequence(
+  { gpu, lock, mm }: GpuContext,
+  range: HmmRange,
+  use: () => void,
+): Sleeps<void> {
+  for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
+    range.notifierSeq = yield* mmuIntervalReadBegin(range.notifier);
+    yield* mm.mmapLock.downRead();
+    let result: HmmRangeResult;
+    try {
+      result = yield* hmmRangeFault(range);
+    } finally {
+      mm.mmapLock.upRead();
+    }
+    if (result === "ok") {
+      yield* lock.lock();
+      try {
+        gpu.expectAlive();
+        if (!mmuIntervalReadRetry(range.notifier, range.notifierSeq)) return use();
+      } finally {
+        lock.unlock();
+      }
+    }
+    gpu.stats.retries++;
+  }
+  throw new KernelError(
+    "EBUSY",
+    `0x${range.start.toString(16)} changes faster than ${gpu.name} can look at it`,
+  );
+}
+
+export function pagesOf({ start, end }: HmmRange): number {
+  return (end - start) / PAGE_SIZE;
+}
+
+function firstReadOnly(range: HmmRange): VirtAddr | undefined {
+  for (let i = 0; i < pagesOf(range); i++)
+    if ((hmmPfnFlags(range.hmmPfns, i) & HmmPfn.write) === 0)
+      return (range.start + i * PAGE_SIZE) as VirtAddr;
+  return undefined;
+}
+
+function expectContents({ gpu }: GpuContext, { hmmPfns, start }: HmmRange, i: number): void {
+  const page = hmmPfnToPage(hmmPfns, i);
+  if (!gpu.memory.owns(page) || !gpu.memory.isLost(page)) return;
+  const address = (start + i * PAGE_SIZE).toString(16);
+  throw new KernelError(
+    "EIO",
+    `what ${gpu.name} had for 0x${address} is lost: the process has to give the page up`,
+  );
+}
+
+/** @see dmirror_do_fault() */
+function mapEntry({ gpu, table }: GpuContext, { hmmPfns, start }: HmmRange, i: number): void {
+  const page = hmmPfnToPage(hmmPfns, i);
+  const flags =
+    DevicePte.read |
+    ((hmmPfnFlags(hmmPfns, i) & HmmPfn.write) !== 0 ? DevicePte.write : 0) |
+    (gpu.memory.owns(page) ? DevicePte.local : 0);
+  table.set((start + i * PAGE_SIZE) as VirtAddr, page, flags);
+}

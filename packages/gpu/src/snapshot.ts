@@ -1,0 +1,89 @@
+// What the device would reach in a range, in the bytes that the kernel's test driver answers with. Nothing faults, and the
+// device's own table isn't touched. An interval of its own hears of changes, so that a change elsewhere doesn't disturb.
+// Kernel counterparts: dmirror_snapshot() and dmirror_mkentry() in lib/test_hmm.c, HMM_DMIRROR_PROT_* in test_hmm_uapi.h.
+import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { HmmPfn, hmmPfnFlags, hmmPfnToMapOrder, hmmPfnToPage, type HmmRange } from "@hetmem/hmm-mirror";
+import { isDeviceCoherentPage, isDevicePrivatePage, isDevicePublicPage } from "@hetmem/memremap";
+import {
+  MmuIntervalNotifier,
+  mmuIntervalNotifierInsert,
+  mmuIntervalNotifierRemove,
+  mmuIntervalSetSeq,
+  type MmuNotifierRange,
+  mmuNotifierRangeBlockable,
+} from "@hetmem/mm";
+import { pagesOf, pieces, underSequence } from "./fault.ts";
+import type { Gpu } from "./gpu.ts";
+import type { GpuContext } from "./gpu-context.ts";
+
+/** A byte of a snapshot. @see HMM_DMIRROR_PROT_* */
+export const DmirrorProt = {
+  error: 0xff,
+  none: 0x00,
+  read: 0x01,
+  write: 0x02,
+  /** A page of 2 MiB is mapped in one piece; one of 1 GiB. */
+  pmd: 0x04,
+  pud: 0x08,
+  zero: 0x10,
+  /** In private memory of this device; of another one. */
+  devPrivateLocal: 0x20,
+  devPrivateRemote: 0x30,
+  devCoherentLocal: 0x40,
+  devCoherentRemote: 0x50,
+} as const;
+
+const PMD_ORDER = 9;
+const PUD_ORDER = 18;
+
+export function* snapshotRange(context: GpuContext, start: VirtAddr, end: VirtAddr): Sleeps<Uint8Array> {
+  const answer = new Uint8Array((end - start) / 4096);
+  for (const range of pieces(context, start, end, 0)) {
+    const notifier = new MmuIntervalNotifier({ invalidate: noteSequence }, context);
+    yield* mmuIntervalNotifierInsert(notifier, context.mm, range.start, range.end - range.start);
+    try {
+      yield* underSequence(context, { ...range, notifier }, () => {
+        const first = (range.start - start) / 4096;
+        for (let i = 0; i < pagesOf(range); i++) answer[first + i] = protOf(context, range, i);
+      });
+    } finally {
+      yield* mmuIntervalNotifierRemove(notifier);
+    }
+  }
+  return answer;
+}
+
+/** Nothing is mapped for a snapshot, so that there is nothing to let go of. @see dmirror_snapshot_invalidate() */
+function* noteSequence(
+  notifier: MmuIntervalNotifier<GpuContext>,
+  range: MmuNotifierRange,
+  sequence: number,
+): Sleeps<boolean> {
+  const { lock } = notifier.data;
+  if (mmuNotifierRangeBlockable(range)) yield* lock.lock();
+  else if (!lock.tryLock()) return false;
+  mmuIntervalSetSeq(notifier, sequence);
+  lock.unlock();
+  return true;
+}
+
+/** @see dmirror_mkentry() */
+function protOf({ gpu }: GpuContext, { hmmPfns }: HmmRange, i: number): number {
+  const flags = hmmPfnFlags(hmmPfns, i);
+  if ((flags & HmmPfn.error) !== 0) return DmirrorProt.error;
+  if ((flags & HmmPfn.valid) === 0) return DmirrorProt.none;
+  const order = hmmPfnToMapOrder(hmmPfns, i);
+  const size = order === PMD_ORDER ? DmirrorProt.pmd : order === PUD_ORDER ? DmirrorProt.pud : 0;
+  const access = (flags & HmmPfn.write) !== 0 ? DmirrorProt.write : DmirrorProt.read;
+  return placeOf(gpu, hmmPfnToPage(hmmPfns, i)) | access | size;
+}
+
+function placeOf({ memory, pagemaps, vm }: Gpu, page: Page): number {
+  if (page === vm.zeroPage) return DmirrorProt.zero;
+  const own = memory.owns(page);
+  if (isDevicePrivatePage(pagemaps, page))
+    return own ? DmirrorProt.devPrivateLocal : DmirrorProt.devPrivateRemote;
+  if (isDeviceCoherentPage(pagemaps, page) || isDevicePublicPage(pagemaps, page))
+    return own ? DmirrorProt.devCoherentLocal : DmirrorProt.devCoherentRemote;
+  return DmirrorProt.none;
+}

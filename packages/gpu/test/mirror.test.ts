@@ -1,0 +1,152 @@
+// What a device that reaches a process through its own page table sees, and when it has to let go.
+import { run } from "@hetmem/kernel";
+import { exitProcess, forkProcess, Madv, madvise, mprotect, munmap, Prot } from "@hetmem/mm";
+import { expect, test } from "vitest";
+import {
+  at,
+  cpuRead,
+  cpuWrite,
+  errnoOf,
+  gpuMachine,
+  gpuRead,
+  gpuWrite,
+  mapAnon,
+  mmOf,
+  PAGE,
+} from "./gpu-machine.ts";
+
+test("the device reads at the process's own addresses what the cpu has written, and the cpu what the device has", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 4);
+  const context = machine.open(process);
+  cpuWrite(process, at(1, 7), 42);
+  expect(gpuRead(context, at(1, 7))).toBe(42);
+  expect(gpuWrite(context, at(2, 9), 43)).toBe("done");
+  expect(cpuRead(process, at(2, 9))).toBe(43);
+  machine.check();
+});
+
+test("one miss is answered for all of an access, and what is mapped then doesn't miss again", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 200);
+  const context = machine.open(process);
+  const bytes = new Uint8Array(200 * PAGE).fill(3);
+  expect(run(context.write(at(0), bytes))).toEqual({ pages: 200, faults: 1 });
+  expect(run(context.write(at(0), bytes))).toEqual({ pages: 200, faults: 0 });
+  expect(run(context.read(at(0), bytes))).toEqual({ pages: 200, faults: 0 });
+  machine.check();
+});
+
+test("the device faults where the process would: EFAULT off its mappings and where it may not read, EPERM where it may not write", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 4);
+  const context = machine.open(process);
+  expect(gpuRead(context, at(4))).toBe("EFAULT");
+  run(mprotect(mmOf(process), at(1), PAGE, Prot.NONE));
+  expect(gpuRead(context, at(1))).toBe("EFAULT");
+  run(mprotect(mmOf(process), at(2), PAGE, Prot.READ));
+  expect(gpuRead(context, at(2))).toBe(0);
+  expect(gpuWrite(context, at(2), 1)).toBe("EPERM");
+  machine.check();
+});
+
+test("memory that only was read is the zero page for the device, too, and a write by either gives it a page", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 2);
+  const context = machine.open(process);
+  expect([gpuRead(context, at(0)), gpuRead(context, at(1))]).toEqual([0, 0]);
+  machine.check();
+  cpuWrite(process, at(0), 5);
+  gpuWrite(context, at(1), 6);
+  expect([gpuRead(context, at(0)), cpuRead(process, at(1))]).toEqual([5, 6]);
+  machine.check();
+});
+
+test("munmap, mprotect and MADV_DONTNEED take the device's entries before they return", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 3);
+  const context = machine.open(process);
+  gpuWrite(context, at(0), 1);
+  gpuWrite(context, at(1), 2);
+  gpuWrite(context, at(2), 3);
+  run(munmap(mmOf(process), at(0), PAGE));
+  expect(gpuWrite(context, at(0), 9)).toBe("EFAULT");
+  run(mprotect(mmOf(process), at(1), PAGE, Prot.READ));
+  expect(gpuWrite(context, at(1), 9)).toBe("EPERM");
+  run(madvise(mmOf(process), at(2), PAGE, Madv.DONTNEED));
+  expect(gpuRead(context, at(2))).toBe(0);
+  machine.check();
+});
+
+test("a fork takes the device's write access: what it writes afterwards, the child doesn't see", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 1);
+  const context = machine.open(process);
+  gpuWrite(context, at(0), 1);
+  const child = run(forkProcess(process));
+  gpuWrite(context, at(0), 2);
+  expect([cpuRead(child, at(0)), cpuRead(process, at(0))]).toEqual([1, 2]);
+  machine.check();
+});
+
+test("when the process exits the device has let go, and everything is free again", () => {
+  const machine = gpuMachine();
+  const before = machine.freePages();
+  const process = machine.spawn();
+  mapAnon(process, 8);
+  const context = machine.open(process);
+  run(context.write(at(0), new Uint8Array(8 * PAGE)));
+  run(context.migrateTo(at(0), 4 * PAGE));
+  run(exitProcess(process));
+  expect([...context.table.entries()]).toEqual([]);
+  expect(machine.gpu.memory.usedPages).toBe(0);
+  expect(machine.freePages()).toBe(before);
+  expect(gpuRead(context, at(0))).toBe("ESRCH");
+  run(context.close());
+  machine.check();
+});
+
+test("a closed context answers EBADF; a second one on the same process goes on", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 1);
+  const [first, second] = [machine.open(process), machine.open(process)];
+  gpuWrite(first, at(0), 1);
+  gpuWrite(second, at(0), 2);
+  run(first.close());
+  run(first.close());
+  expect(gpuRead(first, at(0))).toBe("EBADF");
+  expect(gpuRead(second, at(0))).toBe(2);
+  run(munmap(mmOf(process), at(0), PAGE));
+  expect(gpuRead(second, at(0))).toBe("EFAULT");
+  machine.check();
+});
+
+test("peek reads what the device reaches now and lets nothing fault", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 1);
+  const context = machine.open(process);
+  const byte = new Uint8Array(1);
+  cpuWrite(process, at(0), 5);
+  expect(errnoOf(() => run(context.peek(at(0), byte)))).toBe("ENOENT");
+  gpuRead(context, at(0));
+  run(context.peek(at(0), byte));
+  expect(byte[0]).toBe(5);
+});
+
+test("what isn't whole pages is EINVAL to move, to look at, and to have alone", () => {
+  const machine = gpuMachine();
+  const process = machine.spawn();
+  mapAnon(process, 1);
+  const context = machine.open(process);
+  expect(errnoOf(() => run(context.migrateTo(at(0, 1), PAGE)))).toBe("EINVAL");
+  expect(errnoOf(() => run(context.snapshot(at(0), PAGE + 1)))).toBe("EINVAL");
+  expect(errnoOf(() => run(context.exclusive(at(0), 0)))).toBe("EINVAL");
+});
