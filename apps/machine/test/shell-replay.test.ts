@@ -220,6 +220,7 @@ describe("masks", () => {
       '  "uuid":"82155aaa-ced0-453e-95e5-dd726d7491cb",\n',
       '  "uuid":"487981ab-db40-4c9d-a8bc-1b8fd83072e5",\n',
     ],
+    "cgroup-others": ["cat /tmp/list", "cgroup.procs\ncgroup.freeze\n", "cgroup.procs\n"],
     "test-hmm-device-zone": ["cat /tmp/zones", zones([131_072, 0]), zones([0, 131_072])],
   };
   test.each(Object.entries(elsewhere))(
