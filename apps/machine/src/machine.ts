@@ -1,10 +1,12 @@
 // The composition root: a machine is made from its specification by plugging packages together, and nothing else knows
 // them all. Swap a policy or a driver by passing another object here.
 import {
+  alignUp,
   createKernel,
   GiB,
   type Kernel,
   KiB,
+  MiB,
   type NodeId,
   nodeId,
   PAGE_SIZE,
@@ -16,6 +18,7 @@ import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
 import { memoryFailureDevPagemap, Pagemaps } from "@hetmem/memremap";
 import {
   gupTestTable,
+  type MmStruct,
   ProcessPageMigration,
   ProcessPoisonedPages,
   procPidTable,
@@ -86,6 +89,8 @@ export interface Machine {
 
 /** Room for memory that is added later, where the specification doesn't say how much. */
 const HOTPLUG_ROOM = 64 * GiB;
+/** What the memmap grows by. */
+const SECTION_SIZE = 128 * MiB;
 /** Bits that the direct map reaches with four levels of page tables. @see MAX_PHYSMEM_BITS */
 const DIRECT_MAP_BITS = 46;
 
@@ -138,11 +143,12 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
   };
   vm.memoryErrors = failure;
   const devices = createDevices({ spec, profile, vm, iomem, pagemaps, failure, hardware });
-  const tmpfs = new TmpfsPages(vm, Math.floor(managedPages(memory) / 2), () => processes.current?.mm);
+  const writer = (): MmStruct | undefined => processes.current?.mm ?? cgroups.shellMm;
+  const tmpfs = new TmpfsPages(vm, Math.floor(managedPages(memory) / 2), writer);
   const vfs = new Vfs(new MemoryFiles(tmpfs));
   const processes: Processes = new Processes(vm, {
     ...cpuNodes(spec),
-    files: new MappedFiles(vfs, tmpfs, (path) => devices.open(path)),
+    files: new MappedFiles(vfs, tmpfs, (path) => devices.open(path), writer),
     swapAreas: spec.swap ?? [],
     settle: () => devices.settle(),
     payer: (parent) => cgroups.payer(parent),
@@ -152,7 +158,10 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
     vm,
     memory: charged,
     programs: processes,
-    deviceName: (pfn) => innermostAt(iomem, pfn * PAGE_SIZE)?.name,
+    names: {
+      device: (pfn) => innermostAt(iomem, pfn * PAGE_SIZE)?.name,
+      file: (inode) => processes.pathOf(inode),
+    },
   });
   const nodeOfAddress = (address: number): NodeId => nodeOfBootMemory(spec, address);
   for (const table of [
@@ -165,6 +174,7 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
       swapTotal: () => vm.swap.totalPages,
       swapFree: () => vm.swap.freePages,
       committed: () => vm.commit.pages,
+      hugePages: vm.hugetlb,
     }),
     ...sysctlTables(vm),
     procPidTable(vm),
@@ -177,10 +187,14 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
       removable: profile.removable,
       autoOnlineTypes: profile.autoOnlineTypes,
     }),
-    ...nodeSysfs(memory, {
-      blocksOfNode: (node) => blocksOfNode(hotplug, node),
-      isBlockOfNode: (block, node) => hotplug.blocks.get(block)?.nodes.includes(node) ?? false,
-    }),
+    ...nodeSysfs(
+      memory,
+      {
+        blocksOfNode: (node) => blocksOfNode(hotplug, node),
+        isBlockOfNode: (block, node) => hotplug.blocks.get(block)?.nodes.includes(node) ?? false,
+      },
+      vm.hugetlb,
+    ),
     ...busTables(hotplug),
     ...(profile.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
     ...cpuTables(spec),
@@ -212,7 +226,10 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
 
 function maxPages(spec: MachineSpec): number {
   const boot = [...spec.nodes.flatMap((node) => node.memory), ...spec.hidden, ...(spec.offline ?? [])];
-  const bytes = boot.reduce((sum, range) => sum + range.end - range.start, deviceBytes(spec.iomem));
+  const bytes = boot.reduce(
+    (sum, range) => sum + range.end - range.start,
+    deviceBytes(spec.iomem) + gpuBytes(spec),
+  );
   return Math.min(MAX_PAGES, Math.ceil((spec.maxMemory ?? bytes + HOTPLUG_ROOM) / PAGE_SIZE));
 }
 
@@ -231,6 +248,11 @@ function deviceBytes(iomem: MachineSpec["iomem"]): number {
       sum + (/^(Persistent Memory|Soft Reserved)/.test(name) ? end + 1 - start : deviceBytes(children)),
     0,
   );
+}
+
+/** Memory of gpus, each in sections of its own. */
+function gpuBytes({ gpus = [] }: MachineSpec): number {
+  return gpus.reduce((sum, { size }) => sum + alignUp(size, SECTION_SIZE) + SECTION_SIZE, 0);
 }
 
 /** The vmalloc area grows with the page tables. @see VMALLOC_SIZE_TB in arch/x86/include/asm/pgtable_64_types.h */

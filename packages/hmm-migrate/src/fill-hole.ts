@@ -25,7 +25,8 @@ import { addressOf, type PageSet } from "./page-set.ts";
 /** What fillHole() says when a page table, or the charge, has to be waited for. */
 export const MUST_SLEEP = -1;
 
-const NEVER_INHERITED = PageFlag.referenced | PageFlag.active | PageFlag.workingset | PageFlag.dirty;
+/** That its last user made it dirty isn't among them: the kernel lets a device's page keep that, and smaps shows it. */
+const NEVER_INHERITED = PageFlag.referenced | PageFlag.active | PageFlag.workingset;
 
 /** Fills a hole if that can be done at once. @returns why it stays one, or MUST_SLEEP */
 export function fillHole(set: PageSet, i: number, kind: DeviceKind): MigrateSkip | typeof MUST_SLEEP {

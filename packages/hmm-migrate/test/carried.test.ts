@@ -41,6 +41,16 @@ test("that a page was written is known of the device's page, and of the one that
   expect(dirty()).toBe(true);
 });
 
+test("a device's page that fills a hole is as dirty as its last user left it", () => {
+  const { machine, device, process } = createMemory(2, { devicePages: 1 });
+  write(process, 0, 1);
+  run(device.migrateTo(mmOf(process), BASE, 1));
+  run(device.migrateBack(mmOf(process), BASE, 1));
+  expect(run(device.migrateTo(mmOf(process), (BASE + PAGE) as typeof BASE, 1))).toBe(1);
+  expect(machine.memmap.test(entryAt(process, 1).value as never, PageFlag.dirty)).toBe(true);
+  machine.check();
+});
+
 test("the cpu's note that it used a page is kept when the page stays in RAM", () => {
   const { machine, device, process } = createMemory(1, { devicePages: 0 });
   write(process, 0, 1);

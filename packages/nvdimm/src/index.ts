@@ -20,6 +20,7 @@ export type {
   NvdimmMappings,
   PagemapAltmap,
   PagemapRequest,
+  RegionMedia,
   SecurityKeys,
 } from "./devices/ports.ts";
 export { type Mapping, type MediaExtent, Region } from "./devices/region.ts";

@@ -58,6 +58,16 @@ describe("after a power failure", () => {
     made.failPower();
     expect([0, 63, 64, 127].map((at) => readBack(made, DATA + at))).toEqual([7, 7, 0, 0]);
   });
+  test("a line that was flushed twice is as it was the second time, even where that is what the media had before", () => {
+    const made = machine({ flushHints: 1 });
+    for (const value of [1, 0]) {
+      storeCached(made.region, DATA, bytes(value));
+      writebackCache(made.region, DATA, 1);
+    }
+    nvdimmFlush(made.region);
+    made.failPower();
+    expect(readBack(made, DATA)).toBe(0);
+  });
   test("the module counts a dirty shutdown when something was lost, and none after an orderly one", () => {
     const made = machine({ flushHints: 1 });
     storeCached(made.region, DATA, bytes(1));
@@ -67,6 +77,47 @@ describe("after a power failure", () => {
     storeCached(made.region, DATA, bytes(2));
     made.failPower();
     expect(made.media[0]?.dirtyShutdowns).toBe(1);
+  });
+});
+
+describe("a page that is mapped", () => {
+  const mapped = ({ memory: [media] }: NvdimmMachine, address: number): Uint8Array =>
+    media?.bytes(address) ?? new Uint8Array();
+
+  test("has one byte for all: who loads from the namespace sees what was stored to it, and the other way round", () => {
+    const made = machine({ ways: 2 });
+    const [even, odd] = [mapped(made, DATA), mapped(made, DATA + 4096)];
+    even[7] = 1;
+    odd[7] = 2;
+    expect([readBack(made, DATA + 7), readBack(made, DATA + 4096 + 7)]).toEqual([1, 2]);
+    storeCached(made.region, DATA + 8, bytes(3));
+    expect(even[8]).toBe(3);
+  });
+  test("keeps of what was stored what was written back, where the platform saves no more", () => {
+    const made = machine({});
+    mapped(made, DATA).fill(9);
+    made.memory[0]?.writeback(DATA + 100, 1);
+    made.failPower();
+    expect([63, 64, 127, 128].map((at) => readBack(made, DATA + at))).toEqual([0, 9, 9, 0]);
+    expect(made.media[0]?.dirtyShutdowns).toBe(1);
+  });
+  test("is lost to who had it mapped when the power fails: he can't write to it behind its back", () => {
+    const made = machine({});
+    const before = mapped(made, DATA);
+    made.failPower();
+    before[0] = 1;
+    expect(readBack(made, DATA)).toBe(0);
+  });
+  test("is zeros where bad cells were cleared", () => {
+    const made = machine({});
+    const page = mapped(made, DATA).fill(9);
+    made.media[0]?.damage(DATA - START, 1);
+    made.media[0]?.repair(DATA - START, 256);
+    expect([page[0], page[255], page[256]]).toEqual([0, 0, 9]);
+  });
+  test("is a whole one: any other address is a bug", () => {
+    const made = machine({});
+    expect(() => mapped(made, DATA + 1)).toThrow(/is no page of region0/);
   });
 });
 
@@ -122,6 +173,7 @@ test("pages behave as bytes with a place each, whatever is stored, flushed, drai
   const step = fc.oneof(
     fc.record({
       kind: fc.constant("store" as const),
+      isMapped: fc.boolean(),
       at: fc.nat(400),
       size: fc.integer({ min: 1, max: 150 }),
       value: fc.nat(255),
@@ -158,7 +210,10 @@ test("pages behave as bytes with a place each, whatever is stored, flushed, drai
       };
       for (const one of steps) {
         if (one.kind === "store") {
-          pages.store(base + one.at, new Uint8Array(one.size).fill(one.value));
+          if (!one.isMapped) pages.store(base + one.at, new Uint8Array(one.size).fill(one.value));
+          else
+            for (let at = base + one.at; at < base + one.at + one.size; at++)
+              pages.bytesOf(Math.floor(at / 4096))[at % 4096] = one.value;
           for (const at of lines(one.at, one.size)) cache.set(at, newest(at));
           for (let i = 0; i < one.size; i++) cache.set(one.at + i, one.value);
         } else if (one.kind === "flush") {

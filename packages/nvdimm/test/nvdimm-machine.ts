@@ -13,6 +13,7 @@ import {
   type PagemapRequest,
   powerFailure,
   type Region,
+  type RegionMedia,
   registerNvdimmBus,
   unregisterNvdimmBus,
 } from "../src/index.ts";
@@ -46,6 +47,8 @@ export class NvdimmMachine {
   mapped: string[] = [];
   daxRegions: DaxRegionRequest[] = [];
   pagemaps: PagemapRequest[] = [];
+  /** What answers at the addresses of each region. */
+  memory: RegionMedia[] = [];
   /** Bad memory of dax regions that their users are to be told of. */
   failures: { readonly start: number; readonly end: number }[] = [];
   #bus: NvdimmBus | undefined;
@@ -88,6 +91,7 @@ export class NvdimmMachine {
     this.mapped = [];
     this.daxRegions = [];
     this.pagemaps = [];
+    this.memory = [];
     this.failures = [];
     const spec = this.spec();
     for (const { start, size } of spec.regions)
@@ -143,6 +147,9 @@ export class NvdimmMachine {
         ...(persistenceDomain && { persistenceDomain }),
       })),
       mappings: {
+        attach: (_range, media) => {
+          this.memory.push(media);
+        },
         memremap: (range) => this.#map(`memremap ${hex(range.start)}`),
         memremapPages: (request) => {
           this.pagemaps.push(request);

@@ -1,8 +1,10 @@
 // What is written in a page. Contents exist only once written: a page without them reads as zeros, so that a machine
 // of a terabyte costs what its programs touch. They live in chunks of 2 MiB, and copying a page copies its bytes, so
 // that a migration that loses data fails a test that reads them back. What a page's last user left is wiped when
-// somebody writes to it anew, and not at all when he overwrites all of it.
+// somebody writes to it anew, and not at all when he overwrites all of it. Where the frames have a store the bytes are the
+// store's: a device's pages show what lies there, and RAM reads as zeros over it, as the allocator hands it out.
 import { bugOn, KernelBug, type Page, PAGE_SIZE } from "@hetmem/kernel";
+import type { FrameStores } from "./frame-store.ts";
 import { PAGES_PER_SUBSECTION } from "./layout.ts";
 
 const CHUNK_PAGES = PAGES_PER_SUBSECTION;
@@ -10,9 +12,13 @@ const CHUNK_SHIFT = 9;
 const SLOT_MASK = CHUNK_PAGES - 1;
 /** Chunks that are kept for the next ones when their last page goes: the operating system takes long to give new ones. */
 const MAX_SPARE_CHUNKS = 8;
+/** What is added to the number of written pages of a chunk that shows what its store holds, so that it is never 0. */
+const SHOWN = 0x8000;
+const NO_BYTES = new Uint8Array(0);
 
 /** The bytes of 2 MiB of pages, and which of them have been written, a bit each. */
 interface Chunk {
+  /** None where they lie in a store, and each page has its own there. */
   readonly bytes: Uint8Array;
   readonly written: Uint32Array;
   /** Not written, and not zeros either: somebody else's bytes are still there. */
@@ -30,9 +36,14 @@ export class PageContents {
   /** Written pages of each chunk. Every page that is freed asks here first, and mostly here only. */
   private readonly live: Uint16Array;
   private readonly spare: Chunk[] = [];
+  private readonly stores: FrameStores | undefined;
 
-  /** @param pages the number of pages of the memmap */
-  constructor(pages: number) {
+  /**
+   * @param pages the number of pages of the memmap
+   * @param stores what has the bytes of some of them; undefined when there is no such thing
+   */
+  constructor(pages: number, stores?: FrameStores) {
+    this.stores = stores;
     this.live = new Uint16Array(Math.ceil(pages / CHUNK_PAGES));
     this.places = new Int32Array(this.live.length);
   }
@@ -55,13 +66,13 @@ export class PageContents {
   bytes(page: Page): Uint8Array | undefined {
     if (this.live[page >> CHUNK_SHIFT] === 0) return undefined;
     const chunk = this.chunks[this.places[page >> CHUNK_SHIFT] as number];
-    return chunk && has(chunk.written, page) ? viewOf(chunk, page) : undefined;
+    return chunk && has(chunk.written, page) ? this.viewOf(chunk, page) : this.shownBytes(page);
   }
 
   /** The bytes of a page, zeros to begin with, to write into. */
   materialise(page: Page): Uint8Array {
     const chunk = this.ensureChunk(page >> CHUNK_SHIFT);
-    const view = viewOf(chunk, page);
+    const view = this.viewOf(chunk, page);
     if (has(chunk.written, page)) return view;
     this.count(chunk, page);
     if (has(chunk.stale, page)) {
@@ -76,7 +87,7 @@ export class PageContents {
     const bytes = this.bytes(from);
     if (!bytes) return this.clear(to);
     const chunk = this.ensureChunk(to >> CHUNK_SHIFT);
-    viewOf(chunk, to).set(bytes);
+    this.viewOf(chunk, to).set(bytes);
     if (has(chunk.written, to)) return;
     this.count(chunk, to);
     if (has(chunk.stale, to)) flip(chunk.stale, to);
@@ -111,19 +122,39 @@ export class PageContents {
     bugOn(((page | pages) & SLOT_MASK) !== 0, `pages ${page}+${pages} are not whole chunks of 2 MiB`);
     for (let at = page >> CHUNK_SHIFT; at < (page + pages) >> CHUNK_SHIFT; at++) {
       if (this.places[at] !== 0) this.dropChunk(at);
+      this.live[at] = 0;
     }
   }
 
-  /** Bytes of the host's memory that contents take: whole chunks, spare ones left out. */
+  /** Pages, all in one section, become a device's: those that have a store show what lies there. */
+  show(page: Page, pages: number): void {
+    if (!this.stores?.overlaps(page, pages)) return;
+    for (let at = page >> CHUNK_SHIFT; at <= (page + pages - 1) >> CHUNK_SHIFT; at++)
+      this.live[at] = (this.live[at] as number) | SHOWN;
+  }
+
+  /** Cache lines of a page leave the cpu, where the page has a store. @see clwb() */
+  writeback(page: Page, offset: number, size: number): void {
+    expectInPage("writeback", offset, size);
+    this.stores?.writeback(page, offset, size);
+  }
+
+  /** Bytes of the host's memory that contents take: whole chunks, without spare ones and without stores. */
   get hostBytes(): number {
-    return (this.chunks.length - 1 - this.holes.length) * CHUNK_PAGES * PAGE_SIZE;
+    return this.chunks.reduce((sum, chunk) => sum + (chunk?.bytes.length ?? 0), 0);
+  }
+
+  /** The bytes of a page that nobody has written since it got its struct page. */
+  private shownBytes(page: Page): Uint8Array | undefined {
+    const isShown = ((this.live[page >> CHUNK_SHIFT] as number) & SHOWN) !== 0;
+    return isShown && this.stores?.has(page) ? this.materialise(page) : undefined;
   }
 
   /** How many pages from the i-th on are written, and follow one another, up or down, within one chunk on each side. */
   private runAt(to: Int32Array, from: Int32Array, i: number, count: number): number {
     const step = (from[i + 1] as number) - (from[i] as number);
     const chunk = this.chunks[this.places[(from[i] as number) >> CHUNK_SHIFT] as number];
-    if (chunk === undefined || (step !== 1 && step !== -1)) return 1;
+    if (chunk === undefined || isStored(chunk) || (step !== 1 && step !== -1)) return 1;
     let end = i + 1;
     while (
       end < count &&
@@ -141,6 +172,10 @@ export class PageContents {
   private copyRun(to: Page, from: Page, pages: number): void {
     const source = this.ensureChunk(from >> CHUNK_SHIFT);
     const target = this.ensureChunk(to >> CHUNK_SHIFT);
+    if (isStored(target)) {
+      for (let i = 0; i < pages; i++) this.copy((to + i) as Page, (from + i) as Page);
+      return;
+    }
     const start = (from & SLOT_MASK) * PAGE_SIZE;
     target.bytes.set(source.bytes.subarray(start, start + pages * PAGE_SIZE), (to & SLOT_MASK) * PAGE_SIZE);
     for (let page = to; page < to + pages; page = (page + 1) as Page) {
@@ -153,11 +188,19 @@ export class PageContents {
   private ensureChunk(at: number): Chunk {
     const found = this.chunks[this.places[at] as number];
     if (found) return found;
-    const chunk = this.spare.pop() ?? newChunk();
+    const chunk =
+      this.newStoredChunk(at) ?? this.spare.pop() ?? newChunk(new Uint8Array(CHUNK_PAGES * PAGE_SIZE), 0);
     const place = this.holes.pop() ?? this.chunks.length;
     this.chunks[place] = chunk;
     this.places[at] = place;
     return chunk;
+  }
+
+  /** What a device's pages hold is theirs; what lies under RAM is nobody's. */
+  private newStoredChunk(at: number): Chunk | undefined {
+    if (!this.stores?.overlaps((at << CHUNK_SHIFT) as Page, CHUNK_PAGES)) return undefined;
+    const isShown = ((this.live[at] as number) & SHOWN) !== 0;
+    return newChunk(NO_BYTES, isShown ? 0 : ~0);
   }
 
   private dropChunk(at: number): void {
@@ -168,6 +211,16 @@ export class PageContents {
     this.live[at] = 0;
   }
 
+  private viewOf(chunk: Chunk, page: Page): Uint8Array {
+    return (chunk.views[page & SLOT_MASK] ??= this.newView(chunk, page));
+  }
+
+  private newView(chunk: Chunk, page: Page): Uint8Array {
+    if (this.stores && isStored(chunk)) return this.stores.bytes(page);
+    const start = (page & SLOT_MASK) * PAGE_SIZE;
+    return chunk.bytes.subarray(start, start + PAGE_SIZE);
+  }
+
   private count(chunk: Chunk, page: Page): void {
     flip(chunk.written, page);
     const at = page >> CHUNK_SHIFT;
@@ -176,25 +229,32 @@ export class PageContents {
 
   #clearWritten(page: Page): void {
     const at = page >> CHUNK_SHIFT;
+    if (((this.live[at] as number) & SHOWN) !== 0) return void this.bytes(page)?.fill(0);
     const chunk = this.chunks[this.places[at] as number];
     if (!chunk || !has(chunk.written, page)) return;
     flip(chunk.written, page);
     flip(chunk.stale, page);
     const live = (this.live[at] as number) - 1;
     this.live[at] = live;
-    if (live > 0) return;
+    // One that lies in a store has nothing that others could use.
+    if (live > 0 || isStored(chunk)) return;
     this.dropChunk(at);
     if (this.spare.length < MAX_SPARE_CHUNKS) this.spare.push(chunk);
   }
 }
 
-function newChunk(): Chunk {
+function newChunk(bytes: Uint8Array, stale: number): Chunk {
   return {
-    bytes: new Uint8Array(CHUNK_PAGES * PAGE_SIZE),
+    bytes,
     written: new Uint32Array(CHUNK_PAGES / 32),
-    stale: new Uint32Array(CHUNK_PAGES / 32),
+    stale: new Uint32Array(CHUNK_PAGES / 32).fill(stale),
     views: Array.from({ length: CHUNK_PAGES }),
   };
+}
+
+/** Whether its bytes lie in a store. */
+function isStored(chunk: Chunk): boolean {
+  return chunk.bytes.length === 0;
 }
 
 function expectInPage(access: string, offset: number, length: number): void {
@@ -209,9 +269,4 @@ function has(bits: Uint32Array, page: Page): boolean {
 function flip(bits: Uint32Array, page: Page): void {
   const at = (page & SLOT_MASK) >> 5;
   bits[at] = (bits[at] as number) ^ (1 << (page & 31));
-}
-
-function viewOf(chunk: Chunk, page: Page): Uint8Array {
-  const slot = page & SLOT_MASK;
-  return (chunk.views[slot] ??= chunk.bytes.subarray(slot * PAGE_SIZE, (slot + 1) * PAGE_SIZE));
 }

@@ -1,4 +1,5 @@
 export { PageContents } from "./contents.ts";
+export { DeviceRam, type FrameStore, FrameStores } from "./frame-store.ts";
 export { describePage, dumpPage, formatPageFlags } from "./dump-page.ts";
 export { pageInvariants } from "./invariants.ts";
 export {

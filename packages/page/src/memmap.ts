@@ -4,6 +4,7 @@
 // DEFERRED_STRUCT_PAGE_INIT. Kernel counterparts: include/linux/mm.h, mm/page_alloc.c (__init_single_page).
 import { KernelBug, KernelError, type NodeId, type Page, type Pfn } from "@hetmem/kernel";
 import { PageContents } from "./contents.ts";
+import { FrameStores } from "./frame-store.ts";
 import {
   Field,
   INITIALISED,
@@ -42,6 +43,8 @@ export class MemMap {
   readonly lists: PageLists;
   readonly moves: PageMoves;
   readonly contents: PageContents;
+  /** What keeps bytes by itself, whatever becomes of the struct pages. */
+  readonly stores: FrameStores;
   /** Who takes back the idle pages of each zone. */
   private readonly freePagePorts: (FreePage | undefined)[] = [];
   /** References at which a page of each zone may be idle, and the most of them. */
@@ -61,7 +64,8 @@ export class MemMap {
     this.sections = new SectionTable(maxPages, physicalBits);
     const pages = this.sections.slots * PAGES_PER_SECTION;
     this.words = new Int32Array(pages * PAGE_WORDS);
-    this.contents = new PageContents(pages);
+    this.stores = new FrameStores(this.sections);
+    this.contents = new PageContents(pages, this.stores);
     this.lists = new PageLists(this.words);
     this.moves = new PageMoves(this.words);
   }
@@ -119,7 +123,8 @@ export class MemMap {
   }
 
   /**
-   * The same for pages of ZONE_DEVICE: reserved, and each knows its pagemap where other pages are linked to lists.
+   * The same for pages of ZONE_DEVICE: reserved, and each knows its pagemap where other pages are linked to lists. What
+   * they hold is what lies in the device.
    *
    * @param pagemap number of the pagemap, above 0
    * @see __init_zone_device_page() in mm/mm_init.c
@@ -131,6 +136,7 @@ export class MemMap {
     this.words[start + lruNext] = pagemap;
     this.words[start + lruPrev] = 0;
     this.repeatFirst(start, (page + pages) * PAGE_WORDS);
+    this.contents.show(page, pages);
   }
 
   /** Number of the pagemap that a page of ZONE_DEVICE belongs to; meaningless for other pages. @see page->pgmap */

@@ -12,6 +12,7 @@ import {
 import { KernelError, type Sleeps, virtAddr } from "@hetmem/kernel";
 import {
   type Attribution,
+  type AttributionNames,
   attributeMemory,
   inheritedSwappiness,
   legacyMemoryFiles,
@@ -23,7 +24,15 @@ import {
   type MemoryTask,
   type OomReport,
 } from "@hetmem/memcg";
-import { type PageCharging, type Process, type ProcessListener, uncharged, type Vm } from "@hetmem/mm";
+import {
+  emptyMm,
+  type MmStruct,
+  type PageCharging,
+  type Process,
+  type ProcessListener,
+  uncharged,
+  type Vm,
+} from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { Memory } from "@hetmem/zone";
 import type { CgroupFeature, KernelOptions, MachineSpec } from "../spec/machine-spec.ts";
@@ -56,8 +65,8 @@ export interface CgroupsOptions {
   readonly vm: Vm;
   readonly memory: MemoryCharging["memory"];
   readonly programs: CgroupPrograms;
-  /** What the device is called that has a page. */
-  readonly deviceName: (pfn: number) => string | undefined;
+  /** What devices and files are called. */
+  readonly names: AttributionNames;
 }
 
 /** What a cgroup pays for, and why processes of it were killed. */
@@ -80,13 +89,14 @@ export class Cgroups implements ProcessListener {
   readonly #vm: Vm;
   readonly #programs: CgroupPrograms;
   readonly #memory: MemoryCharging["memory"];
-  readonly #deviceName: (pfn: number) => string | undefined;
+  readonly #names: AttributionNames;
+  #shellMm: MmStruct | undefined;
 
-  constructor({ spec, vm, memory, programs, deviceName }: CgroupsOptions) {
+  constructor({ spec, vm, memory, programs, names }: CgroupsOptions) {
     this.#vm = vm;
     this.#programs = programs;
     this.#memory = memory;
-    this.#deviceName = deviceName;
+    this.#names = names;
     const { cgroup_disable: disabled = [] } = spec.options;
     const older = spec.cgroup === "v1";
     const writer = (): Process | undefined => programs.current;
@@ -120,6 +130,7 @@ export class Cgroups implements ProcessListener {
       older
         ? { root: "/sys/fs/cgroup", trees: { memory: top } }
         : { root: "/sys/fs", trees: { cgroup: top } },
+      ...(memory ? [memoryPressureTable(memory)] : []),
       cgroupProcTable(this.hierarchy, {
         pids: () => [SHELL.pid, ...Array.from(vm.processes, ({ pid }) => pid)],
         find: (pid) => this.#find(pid),
@@ -143,6 +154,15 @@ export class Cgroups implements ProcessListener {
     return css instanceof MemoryCgroup ? css.id : 0;
   }
 
+  /** In whose name the shell itself writes to files; undefined where it is charged as the kernel is: at the root. */
+  get shellMm(): MmStruct | undefined {
+    const payer = this.payer(undefined);
+    if (payer === 0 || payer === this.#memory?.memcgs.root.id) return undefined;
+    this.#shellMm ??= emptyMm(this.#vm, this.#vm.memmap.nodeOf(this.#vm.zeroPage), payer);
+    this.#shellMm.payer = payer;
+    return this.#shellMm;
+  }
+
   /**
    * Finds out what a cgroup pays for.
    *
@@ -158,7 +178,7 @@ export class Cgroups implements ProcessListener {
     const { memcgs, limits } = this.#memory;
     const payer = css instanceof MemoryCgroup ? css : memcgs.root;
     return {
-      attribution: attributeMemory(memcgs, payer, this.#deviceName),
+      attribution: attributeMemory(memcgs, payer, this.#names),
       ooms: limits.history.of(payer),
     };
   }
@@ -184,4 +204,9 @@ export class Cgroups implements ProcessListener {
       },
     };
   }
+}
+
+/** How long processes of the whole machine have waited for memory. @see psi_proc_init() in kernel/sched/psi.c */
+function memoryPressureTable({ memcgs, limits }: NonNullable<MemoryCharging["memory"]>): AttributeTable {
+  return { root: "/proc/pressure", files: { memory: { show: () => limits.stalls.text(memcgs.root) } } };
 }

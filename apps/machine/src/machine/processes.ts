@@ -6,6 +6,7 @@ import {
   execProgram,
   exitProcess,
   type FileObject,
+  type Inode,
   type Process,
   type ProgramImage,
   type SwaponRequest,
@@ -78,6 +79,12 @@ export class Processes implements ProcessPort, UserSpace {
 
   *withFile<T>(path: string, use: (file: FileObject) => Sleeps<T>): Sleeps<T> {
     return yield* this.#files.withFile(path, use);
+  }
+
+  /** The path of a file, whether anybody maps it or not; undefined when it has none. */
+  pathOf(inode: Inode): string | undefined {
+    const { file } = this.#image;
+    return file.mapping?.host === inode ? file.path : this.#files.pathOf(inode);
   }
 
   /** /proc/self: the program that reads it. Nobody reads where none runs. */

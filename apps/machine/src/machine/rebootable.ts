@@ -1,5 +1,6 @@
 // A machine that can be booted again, as whoever sits at it sees it: after a reboot everything is new but what lies on its
 // persistent memory.
+import { powerFailure } from "@hetmem/nvdimm";
 import { createMachine, type Machine } from "../machine.ts";
 import type { MachineSpec } from "../spec/machine-spec.ts";
 import { shutDown } from "./devices/hardware.ts";
@@ -7,6 +8,8 @@ import { shutDown } from "./devices/hardware.ts";
 export interface RebootableMachine extends Machine {
   /** Shuts down in order and boots. What was written to persistent memory is there, and its labels; nothing else is. */
   reboot(): void;
+  /** The power fails, and comes back: what was not flushed far enough is lost, as the platform says. */
+  powerFail(): void;
 }
 
 /** @throws KernelError as createMachine() does */
@@ -14,9 +17,12 @@ export function createRebootable(spec: MachineSpec): RebootableMachine {
   let running = createMachine(spec);
   const view = {
     reboot() {
-      const { hardware } = running;
-      shutDown(hardware);
-      running = createMachine(spec, hardware);
+      shutDown(running.hardware);
+      running = createMachine(spec, running.hardware);
+    },
+    powerFail() {
+      if (running.devices.nvdimm) powerFailure(running.devices.nvdimm);
+      running = createMachine(spec, running.hardware);
     },
   };
   // Whoever holds the view sees the machine that runs now.

@@ -4,6 +4,7 @@ import { type Kernel, KernelError, type Sleeps, strerror } from "@hetmem/kernel"
 import type { NvdimmBus } from "@hetmem/nvdimm";
 import type { Vfs } from "@hetmem/vfs";
 import type { CgroupExplanation } from "../machine/cgroups.ts";
+import type { Gpus } from "../machine/devices/gpus.ts";
 import type { ProcessPort } from "./process-port.ts";
 import type { Input } from "./streams.ts";
 import type { UserSpace } from "./user-space.ts";
@@ -17,8 +18,8 @@ export interface ShellMachine {
   readonly processes?: ProcessPort;
   /** Who pays for memory: absent where there are no cgroups. @throws KernelError ENOENT, EOPNOTSUPP */
   readonly cgroups?: { explain(path: string): CgroupExplanation };
-  /** What ndctl asks through ioctl: absent where there is no persistent memory. */
-  readonly devices?: { readonly nvdimm: NvdimmBus | undefined };
+  /** What ndctl and gpu ask through ioctl: no bus where there is no persistent memory. */
+  readonly devices?: { readonly nvdimm: NvdimmBus | undefined; readonly gpus: Gpus };
   /** Commands that wait to be run, for devices that came: the shell runs them before it takes the next line. */
   readonly udev?: { next(): { readonly device: string; readonly run: string } | undefined };
   /** Boots anew: absent where nobody can. */

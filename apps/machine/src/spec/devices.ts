@@ -1,8 +1,14 @@
 // What a machine file may say of devices: each is a line of /proc/iomem beside the RAM, so it must lie where nothing else is.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry } from "./machine-spec.ts";
-import type { SpecProblem } from "./problem.ts";
+import type { SpecPath, SpecProblem } from "./problem.ts";
 import { writeSize } from "./size.ts";
+
+/** A device, and where the file speaks of it. */
+export interface DeviceLine {
+  readonly entry: IomemEntry;
+  readonly path: SpecPath;
+}
 
 /**
  * Says of each device what it lies over.
@@ -11,12 +17,11 @@ import { writeSize } from "./size.ts";
  * @param physicalBits bits of a physical address
  */
 export function* deviceProblems(
-  devices: readonly IomemEntry[],
+  devices: readonly DeviceLine[],
   others: readonly IomemEntry[],
   physicalBits: number,
 ): Generator<SpecProblem> {
-  for (const [index, device] of devices.entries()) {
-    const path = ["devices", index];
+  for (const [index, { entry: device, path }] of devices.entries()) {
     if (device.end < device.start) continue;
     if (device.end >= 2 ** physicalBits) {
       yield {
@@ -24,7 +29,8 @@ export function* deviceProblems(
         message: `${span(device)} is past the top of the physical address space (${physicalBits} bits): raise physical_bits or move it down`,
       };
     }
-    const taken = [...others, ...devices.slice(0, index)].find(
+    const before = devices.slice(0, index).map(({ entry }) => entry);
+    const taken = [...others, ...before].find(
       (other) => other.start <= device.end && other.end >= device.start,
     );
     if (taken)

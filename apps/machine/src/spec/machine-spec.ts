@@ -1,5 +1,6 @@
 // What a machine is made of before it boots: what the firmware says of its memory, its nodes, and the options of its
 // kernel. Captured hosts and YAML files are turned into one; createMachine() takes nothing else.
+import type { DmaLatency, GpuPolicy } from "@hetmem/gpu";
 import type { NodeId, PhysAddr } from "@hetmem/kernel";
 import type { NamespaceRecord } from "@hetmem/nvdimm";
 
@@ -85,6 +86,24 @@ export interface NvdimmSpec {
   readonly firmware: "ars" | "labels" | "none";
   readonly modules: readonly NvdimmModule[];
   readonly ranges: readonly NvdimmRange[];
+}
+
+/** A device that computes on a process's own pointers, with memory of its own. */
+export interface GpuSpec {
+  /** "gpu0": of its file in /dev, and of its line in /proc/iomem. */
+  readonly name: string;
+  /** Whether the cpu reaches its memory: "coherent", which was called public up to 5.2, or not. */
+  readonly memory: "private" | "coherent";
+  /** Bytes. */
+  readonly size: number;
+  /** Where the firmware has put the memory. Absent: the highest free region of the physical space. */
+  readonly start?: PhysAddr;
+  /** The node that it is near. Absent: that of the first cpu. */
+  readonly node?: NodeId;
+  /** What moves without being asked. */
+  readonly policy: GpuPolicy;
+  /** What the bus costs. */
+  readonly latency: DmaLatency;
 }
 
 /** What udev does when a dax device comes: the first rule that fits runs its command. */
@@ -178,6 +197,8 @@ export interface MachineSpec {
   readonly affinity?: readonly DeviceAffinity[];
   /** Persistent memory; none where absent. */
   readonly nvdimm?: NvdimmSpec;
+  /** None where absent. */
+  readonly gpus?: readonly GpuSpec[];
   /** What is done with devices as they come, also after a reboot. */
   readonly rules?: readonly DeviceRule[];
   /** None where absent. */

@@ -85,6 +85,21 @@ const device = object({
   persistence_domain: v.optional(oneOf(["cpu_cache", "memory_controller"])),
 });
 
+const latency = object({ setup_ns: count, kib_ns: count, flush_ns: count });
+
+/** A device that computes on a process's own pointers. */
+const gpu = object({
+  name: v.optional(text),
+  /** Whether the cpu reaches it. */
+  memory: v.optional(oneOf(["private", "coherent"])),
+  size,
+  /** Where the firmware has put coherent memory. */
+  start: v.optional(size),
+  node: v.optional(count),
+  policy: v.optional(text),
+  latency: v.optional(v.lazy((input) => (isObject(input) ? latency : oneOf(["none", "pcie"])))),
+});
+
 /** What udev does with a device that comes. */
 const rule = object({ device: text, run: text });
 
@@ -105,6 +120,7 @@ export const machineFile = object({
   distances: v.optional(list(list(distance, "distances"), "rows of distances")),
   hidden: v.optional(list(object({ ...range.entries, node: v.optional(count) }), "ranges")),
   devices: v.optional(list(device, "devices")),
+  gpus: v.optional(list(gpu, "gpus")),
   rules: v.optional(list(rule, "rules")),
   options: v.optional(options),
   /** Which version of cgroups is mounted. */

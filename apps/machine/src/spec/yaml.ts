@@ -5,6 +5,7 @@ import { GiB, isAligned, KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physA
 import { isMap, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { bootUsageOf } from "./boot-reserve.ts";
 import { deviceProblems } from "./devices.ts";
+import { gpuProblems, gpusOf, placedGpus } from "./gpus.ts";
 import { nvdimmOfDevices, nvdimmProblems } from "./nvdimm.ts";
 import { defaultPciHole, layoutIomem, type MemoryWish, placeMemory, usableRam } from "./layout.ts";
 import { checkBlockSize, checkLimits } from "./limits.ts";
@@ -107,14 +108,19 @@ function specOf(
     hiddenRange(range, index, nodes, blockSize, problems),
   );
   const devices = (file.devices ?? []).map((device, index) => deviceLine(device, index, problems));
+  const gpus = gpusOf(file);
   const physicalBits = file.physical_bits ?? DEFAULT_PHYSICAL_BITS;
   const ram = nodes.flatMap((node) => node.memory);
   problems.push(...holeProblems(ram, hole));
-  problems.push(...deviceProblems(devices, layoutIomem(ram, hole, []), physicalBits));
+  const lines = [
+    ...devices.map((entry, index) => ({ entry, path: ["devices", index] })),
+    ...placedGpus(gpus),
+  ];
+  problems.push(...deviceProblems(lines, layoutIomem(ram, hole, []), physicalBits));
   const options = optionsOf(file);
   const distances =
     file.distances ?? nodes.map((a) => nodes.map((b) => (a === b ? LOCAL_DISTANCE : REMOTE_DISTANCE)));
-  problems.push(...swapProblems(file), ...nvdimmProblems(file, nodes));
+  problems.push(...swapProblems(file), ...nvdimmProblems(file, nodes), ...gpuProblems(file, nodes));
   const affinity = devices.flatMap(({ start, end }, index) => {
     const node = file.devices?.[index]?.node;
     return node === undefined ? [] : [{ start, end: physAddr(end + 1), node: nodeId(node) }];
@@ -123,7 +129,11 @@ function specOf(
   const spec: MachineSpec = {
     name: file.name ?? name,
     profile: profile ?? file.profile ?? DEFAULT_PROFILE,
-    iomem: layoutIomem(ram, hole, devices),
+    iomem: layoutIomem(
+      ram,
+      hole,
+      lines.map(({ entry }) => entry),
+    ),
     nodes,
     distances,
     blockSize,
@@ -135,6 +145,7 @@ function specOf(
     options,
     ...(affinity.length > 0 && { affinity }),
     ...(nvdimm && { nvdimm }),
+    ...(gpus.length > 0 && { gpus }),
     ...(file.rules && { rules: file.rules }),
     ...(file.swap && { swap: file.swap.map(swapArea) }),
     ...(file.sysctl && { sysctl: file.sysctl }),

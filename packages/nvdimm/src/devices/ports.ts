@@ -62,7 +62,19 @@ export interface DaxRegionMapping extends NvdimmMapping {
   memoryFailureQueue(bad: Range): void;
 }
 
+/** The memory of a region, page by page. Physical addresses of pages. */
+export interface RegionMedia {
+  /** Whether anything was ever stored to a page: else it reads as zeros. */
+  has(page: number): boolean;
+  /** The bytes of a page, to load and to store. They are the page's until the power goes. */
+  bytes(page: number): Uint8Array;
+  /** Cache lines go to the write queue; the address need not be a page's. @see arch_wb_cache_pmem() */
+  writeback(start: number, size: number): void;
+}
+
 export interface NvdimmMappings {
+  /** What answers at the addresses of a region. Told once a region, before any of it is mapped. */
+  attach(range: Range, media: RegionMedia): void;
   /** Memory without struct pages. @see devm_memremap() */
   memremap(range: Range): Sleeps<NvdimmMapping>;
   /** Memory of type FS_DAX. @see devm_memremap_pages() */

@@ -1,13 +1,14 @@
 // How the kernel reaches the bytes of a region: loads that survive a bad cell, stores that go past the caches, flushing, and the
 // firmware call that makes bad cells good. Kernel counterparts: copy_mc_to_kernel(), memcpy_flushcache(), nvdimm_flush() in
 // drivers/nvdimm/region_devs.c, nvdimm_clear_poison() in drivers/nvdimm/bus.c.
-import { alignDown, KernelError } from "@hetmem/kernel";
+import { alignDown, KernelBug, KernelError, PAGE_SIZE } from "@hetmem/kernel";
 import type { NvdimmBus } from "../devices/bus.ts";
+import type { RegionMedia } from "../devices/ports.ts";
 import type { MediaExtent, Region } from "../devices/region.ts";
 import { SECTOR_SIZE } from "../errors/badblocks.ts";
 import type { Range } from "../errors/range-set.ts";
 import { CLEAR_ERROR_UNIT } from "../media/dimm-media.ts";
-import { CACHE_LINE } from "../media/media-pages.ts";
+import { CACHE_LINE, type MediaPages } from "../media/media-pages.ts";
 
 /**
  * Reads bytes. A bad cell is a machine check: the load ends, and the error becomes known.
@@ -43,6 +44,24 @@ export function storeBytes(region: Region, spa: number, from: Uint8Array): void 
 export function storeCached(region: Region, spa: number, from: Uint8Array): void {
   for (const { media, dpa, spa: at, size } of region.extents(spa, from.length))
     media.pages.store(dpa, from.subarray(at - spa, at - spa + size));
+}
+
+/**
+ * The memory of a region as the bus of the machine has it, whoever maps it and whatever it becomes. What is stored to a page
+ * stays in the caches.
+ */
+export function mediaOf(region: Region): RegionMedia {
+  return {
+    has(spa) {
+      const { pages, index } = pageAt(region, spa);
+      return pages.has(index);
+    },
+    bytes(spa) {
+      const { pages, index } = pageAt(region, spa);
+      return pages.bytesOf(index);
+    },
+    writeback: (spa, size) => writebackCache(region, spa, size),
+  };
 }
 
 /** Flushes cache lines to the memory controller's queue. @see arch_wb_cache_pmem() */
@@ -91,6 +110,14 @@ function accountClearedPoison(bus: NvdimmBus, spa: number, size: number): void {
     const sector = Math.floor((spa - region.start) / SECTOR_SIZE);
     region.badblocks.clear(sector, Math.floor(size / SECTOR_SIZE));
   }
+}
+
+/** The page of a module that a page of the region is. */
+function pageAt(region: Region, spa: number): { readonly pages: MediaPages; readonly index: number } {
+  const [extent] = region.extents(spa, PAGE_SIZE);
+  if (extent?.size !== PAGE_SIZE || extent.dpa % PAGE_SIZE !== 0)
+    throw new KernelBug(`0x${spa.toString(16)} is no page of ${region.name}`);
+  return { pages: extent.media.pages, index: extent.dpa / PAGE_SIZE };
 }
 
 function badCells(

@@ -7,6 +7,7 @@ import type { Region } from "../devices/region.ts";
 import type { NvdimmBusSpec } from "../devices/spec.ts";
 import { learnKnown, startScrub } from "../errors/scrub.ts";
 import type { PersistenceDomain } from "../media/media-pages.ts";
+import { mediaOf } from "./media-io.ts";
 import { disableDimm, disableRegion, enableDimm, enableRegion } from "./nd-region.ts";
 
 /**
@@ -16,6 +17,8 @@ import { disableDimm, disableRegion, enableDimm, enableRegion } from "./nd-regio
 export function* registerNvdimmBus(spec: NvdimmBusSpec): Sleeps<NvdimmBus> {
   const bus = new NvdimmBus(spec);
   bus.kernel.uevents.send("add", bus.path, "nd");
+  for (const region of bus.regions)
+    bus.mappings.attach({ start: region.start, end: region.end }, mediaOf(region));
   for (const dimm of bus.dimms) yield* orLog(dimm, () => enableDimm(bus, dimm));
   for (const region of bus.regions) {
     // Each region is asked for before it is enabled, so that its first reads know of errors.

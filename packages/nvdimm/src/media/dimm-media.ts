@@ -98,9 +98,7 @@ export class DimmMedia {
 
   /** The power comes back after a failure, or after an orderly shutdown, which flushes everything first. */
   powerCycle(domain: PersistenceDomain): void {
-    const losing = this.pages.dirtyPages > 0 && domain !== "cpu_cache";
-    this.pages.powerFail(domain);
-    if (losing) this.#dirtyShutdowns++;
+    if (this.pages.powerFail(domain)) this.#dirtyShutdowns++;
     this.#locked = this.#passphrase !== undefined;
     this.#frozen = false;
   }

@@ -1,5 +1,5 @@
-// The devices of a machine whose memory may get struct pages: how it is mapped, the dax bus, persistent memory and what
-// the firmware sets aside. One call makes them all, in the order in which their drivers start.
+// The devices of a machine whose memory may get struct pages: how it is mapped, the dax bus, persistent memory, what the
+// firmware sets aside, and gpus. One call makes them all, in the order in which their drivers start.
 import type { Sleeps } from "@hetmem/kernel";
 import type { Pagemaps } from "@hetmem/memremap";
 import type { FileObject, Vm } from "@hetmem/mm";
@@ -12,6 +12,7 @@ import type { MachineSpec } from "../../spec/machine-spec.ts";
 import type { Profile } from "../profile.ts";
 import { createDax, type MachineDax } from "./dax-bus.ts";
 import type { Hardware } from "./hardware.ts";
+import { Gpus } from "./gpus.ts";
 import { createHmemRegions } from "./hmem.ts";
 import { MemoryFailureQueue } from "./memory-failure-queue.ts";
 import { memoryTieringTable } from "./memory-tiering.ts";
@@ -23,8 +24,9 @@ export interface Devices {
   readonly dax: MachineDax;
   /** undefined where there is no persistent memory. */
   readonly nvdimm: NvdimmBus | undefined;
+  readonly gpus: Gpus;
   /**
-   * Opens /dev/daxN.M; undefined for any other path.
+   * Opens /dev/daxN.M or /dev/gpuN; undefined for any other path.
    *
    * @throws KernelError ENXIO when device_dax doesn't run it
    */
@@ -65,16 +67,20 @@ export function createDevices(options: DevicesOptions): Devices {
   if (profile.dax.kmem) {
     // Regions of persistent memory have the first numbers.
     const firstId = spec.nvdimm?.ranges.length ?? 0;
-    createHmemRegions(dax.bus, spec.iomem, (range) => nodesOfDevice(spec, range), firstId);
+    const { stores } = pagemaps.memmap;
+    createHmemRegions(dax.bus, stores, spec.iomem, (range) => nodesOfDevice(spec, range), firstId);
   }
+  const gpus = new Gpus(spec.gpus ?? [], vm, pagemaps);
   return {
     pagemaps,
     dax,
     nvdimm,
+    gpus,
     open(path) {
-      const name = path.replace(/^\/dev\//, "");
+      const [, name] = /^\/dev\/([^/]+)$/.exec(path) ?? [];
+      if (name === undefined) return undefined;
       const device = dax.bus.devices.get(name) ?? dax.bus.classDevices.get(name);
-      return device && path === `/dev/${name}` ? dax.deviceDax.open(device, true) : undefined;
+      return device ? dax.deviceDax.open(device, true) : gpus.all.get(name)?.file;
     },
     *settle() {
       if (nvdimm && hasWork) {
@@ -82,10 +88,12 @@ export function createDevices(options: DevicesOptions): Devices {
         yield* runNfitWork(nvdimm);
       }
       yield* failures.work();
+      yield* gpus.closeOfDead();
     },
     tables: [
       ...(nvdimm ? nvdimmTables(nvdimm) : []),
       ...dax.tables,
+      ...gpus.tables,
       ...(profile.memoryTiering ? [memoryTieringTable(vm.tiers)] : []),
     ],
   };

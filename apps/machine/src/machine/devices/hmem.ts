@@ -1,7 +1,8 @@
 // Memory that the firmware sets aside for a purpose ("Soft Reserved"): each range becomes a dynamic dax region with one
 // device that has all of it, which the administrator may divide. Kernel counterparts: drivers/dax/hmem/device.c and hmem.c.
 import { allocDaxRegion, createDevDax, type DaxBus } from "@hetmem/dax";
-import { KernelError, MiB, physAddr, run } from "@hetmem/kernel";
+import { KernelError, MiB, physAddr, physToPfn, run } from "@hetmem/kernel";
+import { DeviceRam, type FrameStores } from "@hetmem/page";
 import { insertResource, IORES_DESC_SOFT_RESERVED, IORESOURCE_MEM, Resource } from "@hetmem/resource";
 import type { IomemEntry, MemoryRange } from "../../spec/machine-spec.ts";
 
@@ -11,15 +12,20 @@ const ALIGN = 2 * MiB;
 /** What the firmware's tables say of a range. */
 export type NodeOfRange = (range: MemoryRange) => { readonly numaNode: number; readonly targetNode: number };
 
-/** Gives every soft-reserved range of the map to the dax bus; the numbers of regions go on from `firstId`. */
+/**
+ * Gives every soft-reserved range of the map to the dax bus; the numbers of regions go on from `firstId`. What such memory
+ * holds it holds until the power goes, whoever drives it.
+ */
 export function createHmemRegions(
   bus: DaxBus,
+  stores: FrameStores,
   iomem: readonly IomemEntry[],
   nodeOf: NodeOfRange,
   firstId: number,
 ): void {
   [...softReserved(iomem)].forEach(({ start, end }, index) => {
     const range = { start, end: physAddr(end + 1) };
+    stores.add(physToPfn(range.start), physToPfn(range.end), new DeviceRam());
     createHmemRegion(bus, range, nodeOf(range), firstId + index);
   });
 }

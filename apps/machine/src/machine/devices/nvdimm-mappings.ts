@@ -1,7 +1,15 @@
 // What persistent memory asks of the rest of the machine: mappings, and a dax region for a namespace in devdax mode. Kernel
 // counterparts: pmem_attach_disk() in drivers/nvdimm/pmem.c, __dax_pmem_probe() in drivers/dax/pmem.c.
 import { daxPmemCompatProbe, daxPmemProbe } from "@hetmem/dax";
-import { KernelError, type NodeId, nodeId, physAddr, type Sleeps } from "@hetmem/kernel";
+import {
+  KernelError,
+  type NodeId,
+  nodeId,
+  PAGE_SIZE,
+  physAddr,
+  physToPfn,
+  type Sleeps,
+} from "@hetmem/kernel";
 import { DevPagemap, IoMappings, Memremap, MemoryType, type Pagemaps } from "@hetmem/memremap";
 import type {
   DaxRegionMapping,
@@ -9,6 +17,7 @@ import type {
   NvdimmMapping,
   NvdimmMappings,
   PagemapRequest,
+  RegionMedia,
 } from "@hetmem/nvdimm";
 import type { NvdimmRange } from "../../spec/machine-spec.ts";
 import type { MachineDax } from "./dax-bus.ts";
@@ -35,6 +44,15 @@ export class MachineMappings implements NvdimmMappings {
     this.#ranges = ranges;
     this.#failures = failures;
     this.#mappings = new IoMappings(pagemaps.hotplug, pagemaps.memtypes);
+  }
+
+  /** What processes store through a mapping, and what RAM holds that was made of it, is on the modules. */
+  attach({ start, end }: { start: number; end: number }, media: RegionMedia): void {
+    this.#pagemaps.memmap.stores.add(physToPfn(physAddr(start)), physToPfn(physAddr(end)), {
+      has: (frame) => media.has(frame * PAGE_SIZE),
+      bytes: (frame) => media.bytes(frame * PAGE_SIZE),
+      writeback: (frame, offset, size) => media.writeback(frame * PAGE_SIZE + offset, size),
+    });
   }
 
   *memremap({ start, end }: { start: number; end: number }): Sleeps<NvdimmMapping> {

@@ -68,6 +68,7 @@ function* nothingMapped(): Sleeps<DaxRegionMapping> {
   return { *release() {}, memoryFailureQueue() {} };
 }
 const MAPS_NOTHING: NvdimmMappings = {
+  attach() {},
   memremap: nothingMapped,
   memremapPages: nothingMapped,
   createDaxRegion: nothingMapped,

@@ -8,6 +8,7 @@ import { basename, dirname, mkdir, readlink, rm, rmdir, touch } from "./files.ts
 import { explain } from "./explain.ts";
 import { find } from "./find.ts";
 import { free } from "./free.ts";
+import { gpu } from "./gpu/gpu.ts";
 import { grep } from "./grep.ts";
 import { head, tail } from "./head-tail.ts";
 import { kill } from "./kill.ts";
@@ -45,6 +46,7 @@ export const PROGRAMS: Programs = {
   false: { run: no, summary: "nothing, with status 1", builtin: true },
   find: { run: find, summary: "paths below a directory: -name -path -type -maxdepth" },
   free: { run: free, summary: "memory and swap in one table: -b -k -m -g" },
+  gpu: { run: gpu, summary: "have devices compute on the memory of processes, and take it: gpu help" },
   grep: { run: grep, summary: "lines that match: -E -F -i -v -c -n -o -q -r -l -w -x -A -B" },
   head: { run: head, summary: "the first lines" },
   kill: { run: kill, summary: "end processes", builtin: true },

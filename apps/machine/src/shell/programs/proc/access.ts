@@ -1,9 +1,17 @@
-// proc touch, read and write: what a process does with its memory, as its cpu does it. An access that raises a signal
+// proc touch, read, write and flush: what a process does with its memory, as its cpu does it. An access that raises a signal
 // ends the process, for it handles none, and the program as if the shell had started that process itself.
 import { condResched, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { exitProcess, type Process, readUser, type Signal, touchUser, writeUser } from "@hetmem/mm";
-import { addressOf, type Call, hex, processOf, sizeOf, type Verbs } from "./call.ts";
-import { hexDump } from "./hex-dump.ts";
+import {
+  exitProcess,
+  type Process,
+  readUser,
+  type Signal,
+  touchUser,
+  writebackUser,
+  writeUser,
+} from "@hetmem/mm";
+import { addressOf, type Call, hex, processOf, sizeOf, type Verbs } from "../verbs.ts";
+import { hexDump } from "../hex-dump.ts";
 
 /** Bytes that are read at a time. */
 const CHUNK = 65_536;
@@ -59,6 +67,17 @@ export const ACCESS: Verbs = {
       const [pid = "", address = "", text = ""] = call.operands;
       const process = processOf(call, pid);
       const signal = yield* writeUser(process, addressOf(address), Buffer.from(text, "latin1"));
+      return signal ? yield* die(call, process, signal) : 0;
+    },
+  },
+  flush: {
+    usage: "PID ADDR LENGTH",
+    summary: "write cache lines back, as clwb does",
+    operands: [3, 3],
+    *run(call) {
+      const [pid = "", address = "", length = ""] = call.operands;
+      const process = processOf(call, pid);
+      const signal = yield* writebackUser(process, addressOf(address), sizeOf(length));
       return signal ? yield* die(call, process, signal) : 0;
     },
   },

@@ -12,7 +12,7 @@ import {
   setMempolicy,
 } from "@hetmem/mm";
 import { UsageProblem } from "../../program.ts";
-import { addressOf, mmOf, nodesOf, sizeOf, type Verbs } from "./call.ts";
+import { addressOf, mmOf, nodesOf, sizeOf, type Verbs } from "../verbs.ts";
 
 const MODES: readonly (MpolMode | "default")[] = [
   "default",

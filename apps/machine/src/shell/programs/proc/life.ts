@@ -1,6 +1,6 @@
 // proc start, fork and exit: processes come and go.
 import { exitProcess, forkProcess } from "@hetmem/mm";
-import { nodesOf, processOf, type Verbs } from "./call.ts";
+import { nodesOf, processOf, type Verbs } from "../verbs.ts";
 
 export const LIFE: Verbs = {
   start: {

@@ -14,7 +14,7 @@ import {
   munmap,
   Prot,
 } from "@hetmem/mm";
-import { addressOf, type Call, hex, mmOf, protOf, sizeOf, type Verbs } from "./call.ts";
+import { addressOf, type Call, hex, mmOf, protOf, sizeOf, type Verbs } from "../verbs.ts";
 
 export const MAPPING: Verbs = {
   mmap: {

@@ -2,7 +2,7 @@
 // them again; or of all when the process ends. What is pinned doesn't move.
 import { alignUp, PAGE_SIZE } from "@hetmem/kernel";
 import { pinUserPages, unpinUserPages } from "@hetmem/mm";
-import { addressOf, mmOf, processOf, sizeOf, type Verbs } from "./call.ts";
+import { addressOf, mmOf, processOf, sizeOf, type Verbs } from "../verbs.ts";
 
 export const PIN: Verbs = {
   pin: {

@@ -1,17 +1,26 @@
-// What the verbs of `proc` share: how they are called, and how processes, addresses, sizes and permissions are written.
+// What the verbs of `proc` and `gpu` share: how they are called, and how processes, addresses, sizes and permissions are written.
 import {
   KernelError,
   memparse,
   type NodeId,
   nodeId,
   parseIdList,
+  type Sleeps,
+  strerror,
   type VirtAddr,
   virtAddr,
 } from "@hetmem/kernel";
 import { type MmStruct, type Process, Prot } from "@hetmem/mm";
-import type { Sleeps } from "@hetmem/kernel";
-import { type Options, parseOptions, type ProgramContext, UsageProblem } from "../../program.ts";
-import type { UserSpace } from "../../user-space.ts";
+import {
+  explanationOf,
+  type Options,
+  parseOptions,
+  type Program,
+  type ProgramContext,
+  UsageProblem,
+  userSpaceOf,
+} from "../program.ts";
+import type { UserSpace } from "../user-space.ts";
 
 /** One call of a verb: `operands` are what its usage names, as texts. */
 export interface Call {
@@ -22,7 +31,7 @@ export interface Call {
 }
 
 export interface Verb {
-  /** What follows `proc VERB`. */
+  /** What follows the program and the verb. */
   readonly usage: string;
   readonly summary: string;
   /** Operands at least and at most. */
@@ -35,22 +44,23 @@ export interface Verb {
 
 export type Verbs = Readonly<Record<string, Verb>>;
 
-/** @throws UsageProblem with the verb's usage */
-export function parseCall(
-  io: ProgramContext,
-  space: UserSpace,
-  name: string,
-  verb: Verb,
-  args: readonly string[],
-): Call {
-  const letters = Object.entries(verb.options ?? {});
-  const long = Object.fromEntries(letters.map(([option, letter]) => [option, letter.charAt(0)]));
-  const options = parseOptions(args, letters.map(([, letter]) => letter).join(""), { long });
-  const [least, most] = verb.operands;
-  const { operands } = options;
-  if (operands.length < least || operands.length > most)
-    throw new UsageProblem(`usage: proc ${name} ${verb.usage}`);
-  return { io, space, operands, options };
+/** A program of many verbs; `help` lists them, and a refusal of the kernel is explained. */
+export function programOfVerbs(verbs: Verbs): Program {
+  return function* (io, [name = "help", ...args]) {
+    if (name === "help") {
+      io.out(helpText(io.name, verbs));
+      return 0;
+    }
+    const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+    if (!verb) throw new UsageProblem(`there is no "${name}": ${io.name} help lists what there is`);
+    try {
+      return yield* verb.run(parseCall(io, name, verb, args));
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      io.err(`${io.name}: ${name}: ${strerror(error.errno)}\n${explanationOf(error)}`);
+      return 1;
+    }
+  };
 }
 
 /** @throws KernelError ESRCH */
@@ -102,4 +112,23 @@ export function nodesOf(text: string): NodeId[] {
 
 export function hex(value: number): string {
   return `0x${value.toString(16)}`;
+}
+
+/** @throws UsageProblem with the verb's usage */
+function parseCall(io: ProgramContext, name: string, verb: Verb, args: readonly string[]): Call {
+  const space = userSpaceOf(io);
+  const letters = Object.entries(verb.options ?? {});
+  const long = Object.fromEntries(letters.map(([option, letter]) => [option, letter.charAt(0)]));
+  const options = parseOptions(args, letters.map(([, letter]) => letter).join(""), { long });
+  const [least, most] = verb.operands;
+  const { operands } = options;
+  if (operands.length < least || operands.length > most)
+    throw new UsageProblem(`usage: ${io.name} ${name} ${verb.usage}`);
+  return { io, space, operands, options };
+}
+
+function helpText(program: string, verbs: Verbs): string {
+  return Object.entries(verbs)
+    .map(([name, { usage, summary }]) => `${program} ${name} ${usage}\n        ${summary}\n`)
+    .join("");
 }

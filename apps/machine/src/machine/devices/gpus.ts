@@ -1,0 +1,83 @@
+// The devices of a machine that compute: each is probed at boot, with its memory plugged in. Their drivers mirror the memory
+// of a process from its first request until it ends. Kernel counterparts: hmm_dmirror_init() in lib/test_hmm.c, and what a
+// module's probe and its file's release do.
+import { Gpu, type GpuContext, gpuDebugfsTable } from "@hetmem/gpu";
+import { KernelError, PAGE_SIZE, run, type Sleeps } from "@hetmem/kernel";
+import { MEMORY_TYPES, type Pagemaps } from "@hetmem/memremap";
+import { mmgetNotZero, mmput, type MmStruct, type Vm } from "@hetmem/mm";
+import type { AttributeTable } from "@hetmem/vfs";
+import type { GpuSpec } from "../../spec/machine-spec.ts";
+import { writeSize } from "../../spec/size.ts";
+
+export class Gpus {
+  /** By name, in the order of the specification. */
+  readonly all: ReadonlyMap<string, Gpu>;
+
+  constructor(specs: readonly GpuSpec[], vm: Vm, pagemaps: Pagemaps) {
+    const all = new Map<string, Gpu>();
+    for (const spec of specs) {
+      const gpu = probe(spec, vm, pagemaps);
+      if (gpu) all.set(gpu.name, gpu);
+    }
+    this.all = all;
+  }
+
+  /** What a device knows of an address space; it mirrors it from now on. @throws KernelError what Gpu.open() throws */
+  *contextOf(gpu: Gpu, mm: MmStruct): Sleeps<GpuContext> {
+    for (const context of gpu.contexts) if (context.mm === mm) return context;
+    // A process opens a device for itself, and can't end meanwhile. Here somebody else does it for him.
+    if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
+    try {
+      return yield* gpu.open(mm);
+    } finally {
+      yield* mmput(mm);
+    }
+  }
+
+  /** Who has ended has his files closed. */
+  *closeOfDead(): Sleeps<void> {
+    for (const { contexts } of this.all.values())
+      for (const context of contexts) if (context.mm.users === 0) yield* context.close();
+  }
+
+  /** /sys/kernel/debug/gpu0 and so on. */
+  get tables(): AttributeTable[] {
+    return Array.from(this.all.values(), gpuDebugfsTable);
+  }
+}
+
+/** A device whose memory finds no place isn't there, and the log says so. */
+function probe(spec: GpuSpec, vm: Vm, pagemaps: Pagemaps): Gpu | undefined {
+  const { name, memory, size, start, node, policy, latency } = spec;
+  const gpu = new Gpu({
+    vm,
+    pagemaps,
+    name,
+    memoryType: memory,
+    memoryBytes: size,
+    policy,
+    latency,
+    ...(start !== undefined && { memoryStart: start }),
+    ...(node !== undefined && { node }),
+  });
+  const { log } = vm.kernel;
+  try {
+    run(gpu.memory.plug());
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    log.printk(3, `${name}: probe failed: ${error.message}`);
+    return undefined;
+  }
+  log.printk(6, `${name}: ${memoryText(gpu)}, ${gpu.policy.name}`);
+  return gpu;
+}
+
+/** "64M of MEMORY_DEVICE_PRIVATE at [mem 0xff8000000-0xffbffffff]". */
+function memoryText({ memory }: Gpu): string {
+  if (!memory.pagemap) return "no memory";
+  const { type, ranges } = memory.pagemap;
+  const { start } = ranges[0] ?? { start: 0 };
+  const size = memory.pages * PAGE_SIZE;
+  const where = `[mem 0x${start.toString(16)}-0x${(start + size - 1).toString(16)}]`;
+  return `${writeSize(size)} of ${MEMORY_TYPES[type].name} at ${where}`;
+}

@@ -1,0 +1,103 @@
+// Devices that compute on a process's own pointers, as a machine file lists them: how much memory of which kind, where it
+// is, what moves without being asked, and what the bus costs. Each becomes a Gpu when the machine boots.
+import {
+  type DmaLatency,
+  type GpuPolicy,
+  mapInPlace,
+  migrateAfter,
+  migrateOnTouch,
+  noLatency,
+  pcieLatency,
+  prefetchBlocks,
+} from "@hetmem/gpu";
+import { isAligned, memparse, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
+import type { DeviceLine } from "./devices.ts";
+import type { GpuSpec, NodeSpec } from "./machine-spec.ts";
+import type { SpecProblem } from "./problem.ts";
+import type { MachineFile } from "./yaml-schema.ts";
+
+type GpuFile = NonNullable<MachineFile["gpus"]>[number];
+
+/** The first level of the file system that a device's name becomes a part of. */
+const NAME = /^[a-z][a-z0-9_-]*$/;
+/** What the struct pages of device memory come in. @see SUBSECTION_SIZE */
+const SUBSECTION = 2 * 1024 * 1024;
+
+/** A policy by its name; undefined for one that there isn't. */
+export function gpuPolicy(name: string): GpuPolicy | undefined {
+  if (name === mapInPlace.name) return mapInPlace;
+  if (name === migrateOnTouch.name) return migrateOnTouch;
+  const [, block, misses] = /^(?:prefetch-(\d+[km])|migrate-after-(\d+))$/i.exec(name) ?? [];
+  if (misses !== undefined && Number(misses) > 0) return migrateAfter(Number(misses));
+  if (block === undefined) return undefined;
+  const bytes = memparse(block);
+  return bytes > 0 && isAligned(bytes, PAGE_SIZE) ? prefetchBlocks(bytes) : undefined;
+}
+
+/** The devices of a file, with names where it gives none. */
+export function gpusOf({ gpus = [] }: MachineFile): GpuSpec[] {
+  return gpus.map((gpu, index) => ({
+    name: nameOf(gpu, index),
+    memory: gpu.memory ?? "private",
+    size: gpu.size,
+    policy: gpuPolicy(gpu.policy ?? mapInPlace.name) ?? mapInPlace,
+    latency: latencyOf(gpu.latency),
+    ...(gpu.start !== undefined && { start: physAddr(gpu.start) }),
+    ...(gpu.node !== undefined && { node: nodeId(gpu.node) }),
+  }));
+}
+
+/** Lines of /proc/iomem for memory that the firmware has put somewhere; what has no place gets one at boot. */
+export function placedGpus(gpus: readonly GpuSpec[]): DeviceLine[] {
+  return gpus.flatMap(({ name, start, size }, index) => {
+    if (start === undefined) return [];
+    const entry = { start, end: physAddr(start + size - 1), name, children: [] };
+    return [{ entry, path: ["gpus", index] }];
+  });
+}
+
+/** What is wrong with them, but for where they lie. */
+export function* gpuProblems({ gpus = [] }: MachineFile, nodes: readonly NodeSpec[]): Generator<SpecProblem> {
+  const names = gpus.map(nameOf);
+  for (const [index, gpu] of gpus.entries()) {
+    const path = ["gpus", index];
+    const name = names[index] ?? "";
+    if (!NAME.test(name))
+      yield {
+        path: [...path, "name"],
+        message: `"${name}" can't be the name of a file in /dev; use small letters, digits, - and _`,
+      };
+    if (names.indexOf(name) < index)
+      yield { path: [...path, "name"], message: `${name} is there already; give each gpu its own name` };
+    if (gpu.size === 0 || !isAligned(gpu.size, PAGE_SIZE))
+      yield { path: [...path, "size"], message: "a gpu has whole pages of memory; use a multiple of 4K" };
+    if (gpu.policy !== undefined && !gpuPolicy(gpu.policy))
+      yield {
+        path: [...path, "policy"],
+        message: `"${gpu.policy}" is not known; write map-in-place, migrate-on-touch, prefetch-64K or migrate-after-3`,
+      };
+    if (gpu.node !== undefined && !nodes.some(({ id }) => id === gpu.node))
+      yield { path: [...path, "node"], message: `there is no node ${gpu.node}; add it to nodes` };
+    yield* placeProblems(gpu, path);
+  }
+}
+
+/** Nothing but memory that the cpu reaches has an address that the firmware would give it. */
+function* placeProblems({ memory, start, size }: GpuFile, path: SpecProblem["path"]): Generator<SpecProblem> {
+  if (start === undefined) return;
+  const here = [...path, "start"];
+  if (memory !== "coherent")
+    yield { path: here, message: "private memory has no address before the machine boots; leave start out" };
+  else if (!isAligned(start, SUBSECTION) || !isAligned(size, SUBSECTION))
+    yield { path: here, message: "memory that has a place begins and ends at multiples of 2M" };
+}
+
+function nameOf({ name }: GpuFile, index: number): string {
+  return name ?? `gpu${index}`;
+}
+
+function latencyOf(latency: GpuFile["latency"]): DmaLatency {
+  if (latency === undefined || latency === "none") return noLatency;
+  if (latency === "pcie") return pcieLatency;
+  return { setupNs: latency.setup_ns, kibNs: latency.kib_ns, flushNs: latency.flush_ns };
+}
