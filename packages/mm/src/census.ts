@@ -36,6 +36,8 @@ export interface Census {
   readonly swapped: ReadonlyMap<number, number>;
   /** By address space: pages as rss counts them, without telling files from shmem. */
   readonly resident: ReadonlyMap<MmStruct, { readonly pages: number; readonly swapEntries: number }>;
+  /** By address space: what it maps of the pool of huge pages, in small pages. Those are resident for nobody. */
+  readonly hugetlb: ReadonlyMap<MmStruct, number>;
 }
 
 export function takeCensus(vm: Vm): Census {
@@ -45,8 +47,10 @@ export function takeCensus(vm: Vm): Census {
   const migrating = new Map<Page, CountedEntry[]>();
   const swapped = new Map<number, number>();
   const resident = new Map<MmStruct, { pages: number; swapEntries: number }>();
+  const hugetlb = new Map<MmStruct, number>();
   for (const mm of vm.addressSpaces) {
     const counts = { pages: 0, swapEntries: 0 };
+    hugetlb.set(mm, 0);
     resident.set(mm, counts);
     for (const entry of entriesOf(mm)) {
       const page = entry.value as Page;
@@ -56,7 +60,8 @@ export function takeCensus(vm: Vm): Census {
       } else if ((entry.flags & Pte.huge) !== 0) {
         hugeMappers.set(page, (hugeMappers.get(page) ?? 0) + 1);
         for (let i = 0; i < ENTRIES; i++) push(mappers, (page + i) as Page, entry);
-        counts.pages += ENTRIES;
+        if (vm.hugetlb.owns(page)) hugetlb.set(mm, (hugetlb.get(mm) ?? 0) + ENTRIES);
+        else counts.pages += ENTRIES;
       } else if (mapsPage(entry.flags)) {
         push(mappers, page, entry);
         counts.pages++;
@@ -73,7 +78,7 @@ export function takeCensus(vm: Vm): Census {
       }
     }
   }
-  return { mappers, exclusive, hugeMappers, migrating, swapped, resident };
+  return { mappers, exclusive, hugeMappers, migrating, swapped, resident, hugetlb };
 }
 
 /** Every entry of an address space that holds something, huge ones as they are. */

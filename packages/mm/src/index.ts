@@ -1,6 +1,6 @@
 export { type CgroupCounts, type PageCharging, uncharged } from "./charging.ts";
 export { type DevicePages, noDevicePages } from "./device-pages.ts";
-export { allocMm, MmStruct, Rss } from "./mm-struct.ts";
+export { allocMm, emptyMm, MmStruct, Rss } from "./mm-struct.ts";
 export { type Tunables } from "./tunables.ts";
 export { Vm, type VmOptions } from "./vm.ts";
 export { vmInvariants } from "./invariants.ts";
@@ -145,7 +145,7 @@ export { pagemap, PageMapBit, type PagemapOptions } from "./proc/pagemap.ts";
 export { type ProcPidOptions, procPidTable } from "./proc/proc-pid.ts";
 export { sysctlTables } from "./proc/sysctl.ts";
 
-export { exitToUserMode, readUser, touchUser, writeUser } from "./process/access.ts";
+export { exitToUserMode, readUser, touchUser, writebackUser, writeUser } from "./process/access.ts";
 export { execProgram, execve, type ProgramImage, type ProgramSegment } from "./process/exec.ts";
 export { exitProcess, mmgetNotZero, mmput } from "./process/exit.ts";
 export { forkProcess } from "./process/fork.ts";
@@ -160,7 +160,12 @@ export { LruList, Lruvec } from "./reclaim/lruvec.ts";
 export { MAX_RECLAIM_RETRIES } from "./reclaim/node-reclaim.ts";
 export { type OomControl, outOfMemory } from "./reclaim/oom.ts";
 export { oomBadness } from "./reclaim/oom-badness.ts";
-export { type OomGroup, type ReclaimGroup, type ReclaimGroups } from "./reclaim/reclaim-groups.ts";
+export {
+  type MemoryRequest,
+  type OomGroup,
+  type ReclaimGroup,
+  type ReclaimGroups,
+} from "./reclaim/reclaim-groups.ts";
 export { reclaimPages } from "./reclaim/reclaim-pages.ts";
 export { SWAP_CLUSTER_MAX } from "./reclaim/scan-control.ts";
 

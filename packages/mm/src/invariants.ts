@@ -5,6 +5,7 @@ import { describePage, type ListId } from "@hetmem/page";
 import { type MemoryNode, NodeStat, onlineNodes } from "@hetmem/zone";
 import { type Census, type CountedEntry, takeCensus } from "./census.ts";
 import { compoundMapcount } from "./huge/huge-counts.ts";
+import { hugetlbFindings } from "./hugetlb/invariants.ts";
 import { Rss } from "./mm-struct.ts";
 import { Pte } from "./page-table/pte.ts";
 import { pageMapcount } from "./proc/page-mapcount.ts";
@@ -102,6 +103,10 @@ const RULES: readonly Invariant<Look>[] = [
       );
       if (counted !== tables) yield `nr_page_table_pages is ${counted}, and there are ${tables}`;
     },
+  },
+  {
+    name: "the pool of huge pages has what it promises",
+    check: ({ vm, census }) => hugetlbFindings(vm, census.hugetlb),
   },
   {
     name: "mappings are in order and counted",

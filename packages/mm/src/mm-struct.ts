@@ -1,6 +1,6 @@
 // An address space: its mappings, its page tables, and what is counted for it. Kernel counterpart: struct mm_struct in
 // include/linux/mm_types.h.
-import { type NodeId, RwSemaphore, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { type NodeId, type Page, RwSemaphore, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import type { MemPolicy } from "./migrate/mempolicy.ts";
 import type { NotifierSubscriptions } from "./notifier/subscriptions.ts";
@@ -30,6 +30,8 @@ export class MmStruct {
   execVm = 0;
   stackVm = 0;
   pinnedVm = 0;
+  /** Pages of huge ones from the pool that it maps; they aren't resident. @see hugetlb_usage */
+  hugetlbPages = 0;
   /** Peaks of resident and of mapped pages. @see update_hiwater_rss() */
   hiwaterRss = 0;
   hiwaterVm = 0;
@@ -110,4 +112,15 @@ export function allocMm(vm: Vm, node: NodeId, expectedTables = 0, payer = 0): Mm
   vm.addressSpaces.add(mm);
   vm.coverage?.watch(mm);
   return mm;
+}
+
+/**
+ * An address space of which there is nothing but whom it is charged to: for somebody without memory of his own who uses
+ * files in the name of a cgroup.
+ *
+ * @see set_active_memcg() in include/linux/sched/mm.h
+ */
+export function emptyMm(vm: Vm, node: NodeId, payer: number): MmStruct {
+  const none: TablePages = { arenas: vm.tableArenas, alloc: () => NULL_PAGE as Page, free: () => {} };
+  return new MmStruct(vm, vm.nextMmId(), node, new PageTable(none, NULL_PAGE as Page, 0), payer);
 }

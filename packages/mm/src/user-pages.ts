@@ -159,6 +159,7 @@ export class UserPages {
   free(page: Page): void {
     const { memmap } = this;
     const flags = memmap.flags(page);
+    if ((flags & PageFlag.head) !== 0 && this.vm.hugetlb.owns(page)) return this.vm.hugetlb.free(page);
     if ((flags & PageFlag.lru) !== 0) {
       this.lru.remove(page);
       memmap.clear(page, PageFlag.active | PageFlag.unevictable);

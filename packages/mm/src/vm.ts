@@ -7,6 +7,7 @@ import { type PageCharging, uncharged } from "./charging.ts";
 import { type DevicePages, noDevicePages } from "./device-pages.ts";
 import { DeferredSplits } from "./huge/deferred-split.ts";
 import { Khugepaged } from "./huge/khugepaged.ts";
+import { HugetlbPool } from "./hugetlb/hugetlb-pool.ts";
 import type { MmStruct } from "./mm-struct.ts";
 import { MemoryTiers } from "./migrate/memory-tiers.ts";
 import { NumaTouches } from "./migrate/numa-touches.ts";
@@ -61,6 +62,8 @@ export class Vm {
   readonly tiers: MemoryTiers;
   /** Who used shared pages last, for NUMA balancing. */
   readonly numaTouches: NumaTouches = new NumaTouches();
+  /** Huge pages that an administrator has set aside. */
+  readonly hugetlb: HugetlbPool;
   readonly swap: SwapSpace;
   readonly reclaim: Reclaim;
   /** The one place where pages of processes are allocated, and the one where they are freed. */
@@ -104,6 +107,7 @@ export class Vm {
     this.zeroPage = allocZeroPage(memory);
     this.zeroPfn = memory.memmap.pageToPfn(this.zeroPage);
     this.tiers = new MemoryTiers(memory);
+    this.hugetlb = new HugetlbPool(this);
     this.swap = new SwapSpace(this);
     this.reclaim = new Reclaim(this);
     this.pages = new UserPages(this);

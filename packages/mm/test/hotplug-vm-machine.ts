@@ -20,6 +20,7 @@ import {
   MemoryHotplug,
   offlineBlock,
   onlineBlock,
+  type OnlineType,
 } from "@hetmem/zone";
 import { ProcessPoisonedPages } from "../src/memory-failure/poisoned-pages.ts";
 import { ProcessPageMigration } from "../src/migrate/hotplug-migration.ts";
@@ -42,8 +43,8 @@ export interface HotplugVmMachine extends VmMachine {
   readonly hotplug: MemoryHotplug;
   readonly failure: MemoryFailure;
   readonly poisoned: ProcessPoisonedPages;
-  /** Adds the n-th block to a node, and onlines it as ZONE_MOVABLE. @returns its number */
-  plug(n: number, node?: number): number;
+  /** Adds the n-th block to a node, and onlines it, as ZONE_MOVABLE where nothing else is said. @returns its number */
+  plug(n: number, node?: number, as?: OnlineType): number;
   offline(id: number): boolean;
   /** The same as a task. */
   offlineTask(id: number): Sleeps<boolean>;
@@ -93,8 +94,8 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
   failure.owner = poisoned;
   const offlineTask = (id: number): Sleeps<boolean> =>
     underLock(hotplug, () => offlineBlock(hotplug, hotplug.block(id)));
-  const onlineTask = (id: number): Sleeps<boolean> =>
-    underLock(hotplug, () => onlineBlock(hotplug, hotplug.block(id), "online_movable"));
+  const onlineTask = (id: number, as: OnlineType = "online_movable"): Sleeps<boolean> =>
+    underLock(hotplug, () => onlineBlock(hotplug, hotplug.block(id), as));
   return {
     kernel,
     memory,
@@ -103,10 +104,10 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
     failure,
     poisoned,
     run,
-    plug(n, node = 0) {
+    plug(n, node = 0, as = "online_movable") {
       const id = FIRST_BLOCK + n;
       run(underLock(hotplug, () => hotplug.addMemory(nodeId(node), physAddr(id * BLOCK), BLOCK)));
-      run(onlineTask(id));
+      run(onlineTask(id, as));
       return id;
     },
     offline: (id) => run(offlineTask(id)),

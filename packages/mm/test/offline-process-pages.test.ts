@@ -12,6 +12,9 @@ import { fileRead, fileWrite } from "../src/page-cache/file-io.ts";
 import { OpenFile } from "../src/page-cache/open-file.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
+import { MapFlag } from "../src/vma/map-flags.ts";
+import { mmap } from "../src/vma/mmap.ts";
+import { Prot } from "../src/vma/vm-flags.ts";
 import { hotplugVmMachine, type HotplugVmMachine, refusal } from "./hotplug-vm-machine.ts";
 import { check, fill, map, nodesOf, pageBehind } from "./placed-memory.ts";
 import { pageAt, mmOf } from "./vm-machine.ts";
@@ -148,4 +151,20 @@ test("nothing is lost or gained: after the last exit all pages are free again", 
   run(exitProcess(process));
   expect(machine.freePages() - before).toBe(resident);
   expect(machine.vm.addressSpaces.size).toBe(0);
+});
+
+test("a block with a huge page of the pool stays online, whether or not anybody uses it, and EBUSY says why", () => {
+  const machine = hotplugVmMachine();
+  const id = machine.plug(0, 0, "online_kernel");
+  // More than boot memory has.
+  run(machine.vm.hugetlb.resize(40));
+  expect(refusal(machine, id)).toMatch(/can't be moved: it is a huge page .* make vm\.nr_hugepages smaller/);
+  const process = machine.spawn();
+  const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.HUGETLB | MapFlag.POPULATE;
+  run(mmap(mmOf(process), { length: 80 * MiB, prot: Prot.READ | Prot.WRITE, flags }));
+  expect(refusal(machine, id)).toMatch(/can't be moved: it is a huge page/);
+  run(exitProcess(process));
+  run(machine.vm.hugetlb.resize(0));
+  machine.offline(id);
+  expect(machine.hotplug.block(id).state).toBe("offline");
 });

@@ -47,7 +47,7 @@ export function vmMachine({ nodes = [64 * MiB, 64 * MiB], ...options }: VmMachin
       };
     }),
     distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
-    physicalBits: 46,
+    physicalBits: 40,
     maxPages: (at + 512 * MiB) / 4096,
     reserved: [],
   });

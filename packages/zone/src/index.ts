@@ -26,6 +26,7 @@ export {
 } from "./gfp.ts";
 export { Memblock, type MemblockLimits, type MemblockRegion, type PfnRange } from "./memblock.ts";
 export { memoryInvariants, quickInvariants } from "./invariants.ts";
+export { type HugePageCounts, type HugePages } from "./huge-pages.ts";
 export { type MeminfoPort } from "./meminfo.ts";
 export { allZones, type Memory, type MemoryCounters, onlineCpus, onlineNodes } from "./memory.ts";
 export { type BlockLinks, nodeSysfs } from "./node-sysfs.ts";

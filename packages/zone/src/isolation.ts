@@ -107,7 +107,7 @@ function firstUnmovablePage(memory: Memory, zone: Zone, pageblock: Page, isMovab
     if (memmap.test(candidate, PageFlag.reserved)) return candidate;
     const order = memmap.freeBlockOrder(candidate, zone.type);
     if (order >= 0) page += 1 << order;
-    else if (zone.type === ZoneType.Movable || memmap.refcount(candidate) === 0) page++;
+    else if (zone.type === ZoneType.Movable || isUnused(memory, candidate)) page++;
     else if (memmap.test(candidate, PageFlag.hwpoison | PageFlag.offline)) page++;
     else if (isMovable(memmap.compoundHead(candidate))) page++;
     else return candidate;
@@ -115,11 +115,18 @@ function firstUnmovablePage(memory: Memory, zone: Zone, pageblock: Page, isMovab
   return NULL_PAGE as Page;
 }
 
+/** Nobody holds it, and it isn't a huge page that waits in a pool. */
+export function isUnused({ memmap }: Memory, page: Page): boolean {
+  return memmap.refcount(page) === 0 && !memmap.test(page, PageFlag.head);
+}
+
 function whyUnmovable({ memmap }: Memory, page: Page): string {
   if (memmap.test(page, PageFlag.reserved))
     return "it is reserved since boot, by firmware, the kernel's image or struct pages";
   if (memmap.test(page, PageFlag.slab)) return "the kernel keeps objects in it";
   if (memmap.test(page, PageFlag.table)) return "it is a page table";
+  if (memmap.compoundOrder(page) === PAGEBLOCK_ORDER)
+    return "it is a huge page that stays where it is, as those of the hugetlb pool do: make vm.nr_hugepages smaller";
   return "the kernel uses it, and nobody can tell all its users";
 }
 

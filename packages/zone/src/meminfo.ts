@@ -3,6 +3,7 @@
 // drivers/base/node.c.
 import { MiB, pagesToKiB } from "@hetmem/kernel";
 import { PAGES_PER_SECTION, PAGES_PER_SUBSECTION, SectionFlag } from "@hetmem/page";
+import { type HugePageCounts, type HugePages, noHugePages } from "./huge-pages.ts";
 import { allZones, type Memory } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import { NodeStat, type NodeStatName, ZoneStat, type ZoneStatName } from "./vmstat.ts";
@@ -14,6 +15,7 @@ export interface MeminfoPort {
   readonly swapFree?: () => number;
   /** Promised to programs that may write to them. @see vm_memory_committed() */
   readonly committed?: () => number;
+  readonly hugePages?: HugePages;
   readonly vmallocUsed?: () => number;
   readonly percpu?: () => number;
   /** Kilobytes of the kernel's vmalloc area; 32 TiB with four levels of page tables. */
@@ -21,8 +23,13 @@ export interface MeminfoPort {
 }
 
 const VMALLOC_TOTAL_KIB = 34_359_738_367;
-/** Pools of huge pages stay empty here. */
-const HUGE_PAGE_COUNTS = ["HugePages_Total", "HugePages_Free", "HugePages_Rsvd", "HugePages_Surp"] as const;
+/** What a pool of huge pages has, by label. */
+const HUGE_PAGE_COUNTS = {
+  HugePages_Total: "total",
+  HugePages_Free: "free",
+  HugePages_Rsvd: "reserved",
+  HugePages_Surp: "surplus",
+} as const satisfies Record<string, keyof HugePageCounts>;
 const HUGE_PAGE_KIB = (2 * MiB) / 1024;
 /** Percent of the memory that may be promised when overcommit is off. @see sysctl_overcommit_ratio */
 const OVERCOMMIT_RATIO = 50;
@@ -77,11 +84,12 @@ export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
     ]),
   ];
   const text = lines.map(([label, kilobytes]) => line(label, kilobytes)).join("");
+  const { counts } = port.hugePages ?? noHugePages;
   return (
     text +
-    HUGE_PAGE_COUNTS.map((label) => `${`${label}:`.padEnd(19)}${"0".padStart(5)}\n`).join("") +
+    poolLines(counts, 19) +
     line("Hugepagesize", HUGE_PAGE_KIB) +
-    line("Hugetlb", 0) +
+    line("Hugetlb", counts.total * HUGE_PAGE_KIB) +
     line("DirectMap4k", directMap.small) +
     line("DirectMap2M", directMap.large) +
     line("DirectMap1G", 0)
@@ -89,7 +97,7 @@ export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
 }
 
 /** @see node_read_meminfo() in drivers/base/node.c */
-export function nodeMeminfoText(node: MemoryNode): string {
+export function nodeMeminfoText(node: MemoryNode, hugePages: HugePages = noHugePages): string {
   const stat = (name: NodeStatName): number => node.stat[NodeStat[name]] ?? 0;
   const free = node.sumZoneStat(ZoneStat.nr_free_pages);
   const lines: readonly (readonly [label: string, kilobytes: number])[] = [
@@ -120,8 +128,15 @@ export function nodeMeminfoText(node: MemoryNode): string {
   ];
   const prefix = `Node ${node.id} `;
   const text = lines.map(([label, kilobytes]) => prefix + nodeLine(label, kilobytes)).join("");
-  const huge = HUGE_PAGE_COUNTS.filter((label) => label !== "HugePages_Rsvd");
-  return text + huge.map((label) => `${prefix}${`${label}:`.padEnd(17)}${"0".padStart(5)}\n`).join("");
+  return text + poolLines(hugePages.nodeCounts(node.id), 17, prefix);
+}
+
+/** What the counts say, numbers without a unit. @param width of the labels */
+function poolLines(counts: Partial<HugePageCounts>, width: number, prefix = ""): string {
+  return Object.entries(HUGE_PAGE_COUNTS)
+    .filter(([, name]) => counts[name] !== undefined)
+    .map(([label, name]) => `${prefix}${`${label}:`.padEnd(width)}${`${counts[name]}`.padStart(5)}\n`)
+    .join("");
 }
 
 type PageLine = readonly [label: string, pages: number];

@@ -13,6 +13,7 @@ import {
 import { sectionOfPfn, sectionToPfn } from "@hetmem/page";
 import type { AttributeTable, Params } from "@hetmem/vfs";
 import { devicePowerFiles } from "./device-power.ts";
+import { isUnused } from "./isolation.ts";
 import { type MemoryBlock, offlineBlock, onlineBlock, validZones } from "./memory-block.ts";
 import type { MemoryFailure } from "./memory-failure.ts";
 import type { MemoryHotplug } from "./memory-hotplug.ts";
@@ -63,8 +64,8 @@ export const removableByContents: RemovablePolicy = (hotplug, block) => {
       continue;
     }
     const order = memmap.freeBlockOrder(page, zone.type);
-    if (order < 0 && memmap.refcount(page) > 0 && !hotplug.migration.isMovable(memmap.compoundHead(page)))
-      return false;
+    const used = order < 0 && !isUnused(hotplug.memory, page);
+    if (used && !hotplug.migration.isMovable(memmap.compoundHead(page))) return false;
     frame += order < 0 ? 1 : 1 << order;
   }
   return true;

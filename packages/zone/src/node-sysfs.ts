@@ -1,8 +1,9 @@
 // /sys/devices/system/node: which nodes there are and what each has of memory and cpus. Kernel counterpart:
 // drivers/base/node.c.
-import { formatIdList, KernelError, type NodeId } from "@hetmem/kernel";
+import { formatIdList, KernelError, kstrtoull, type NodeId } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
 import { devicePowerFiles } from "./device-power.ts";
+import { type HugePages, noHugePages } from "./huge-pages.ts";
 import { nodeMeminfoText } from "./meminfo.ts";
 import { type Memory, onlineCpus, onlineNodes } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
@@ -25,7 +26,11 @@ const NUMASTAT_NAMES: Readonly<Partial<Record<NumaStatName, string>>> = {
 /** Kilobytes of the huge pages that x86-64 has; the larger can be broken up into the smaller. */
 const HUGE_PAGE_SIZES = ["2048", "1048576"] as const;
 
-export function nodeSysfs(memory: Memory, blocks: BlockLinks): AttributeTable[] {
+export function nodeSysfs(
+  memory: Memory,
+  blocks: BlockLinks,
+  hugePages: HugePages = noHugePages,
+): AttributeTable[] {
   const nodeOf = ({ node }: Params): MemoryNode => onlineNode(memory, Number(node));
   return [
     {
@@ -60,11 +65,11 @@ export function nodeSysfs(memory: Memory, blocks: BlockLinks): AttributeTable[] 
               .map(({ id }) => memory.distance(nodeOf(params).id, id))
               .join(" ")}\n`,
         },
-        "node{node}/meminfo": { show: (params) => nodeMeminfoText(nodeOf(params)) },
+        "node{node}/meminfo": { show: (params) => nodeMeminfoText(nodeOf(params), hugePages) },
         "node{node}/numastat": { show: (params) => numastatText(nodeOf(params)) },
         "node{node}/uevent": { show: () => "", store: () => {} },
         "node{node}/vmstat": { show: (params) => nodeVmstatText(nodeOf(params)) },
-        ...hugePageFiles(),
+        ...hugePageFiles(hugePages, nodeOf),
       },
     },
   ];
@@ -114,15 +119,27 @@ function cpuMask(memory: Memory, cpus: readonly number[]): string {
   return groups.join(",");
 }
 
-/** Pools of huge pages, which stay empty: nothing here reserves any. @see hugetlb_register_node() in mm/hugetlb.c */
-function hugePageFiles(): Record<string, Attribute> {
+/** A node's part of the pools. That of 1 GiB stays empty: nobody keeps one. @see hugetlb_register_node() in mm/hugetlb.c */
+function hugePageFiles(
+  hugePages: HugePages,
+  nodeOf: (params: Params) => MemoryNode,
+): Record<string, Attribute> {
   const directory = "node{node}/{hugepages}/hugepages-{size}kB";
   const demotable = "node{node}/{hugepages}/hugepages-{demotable}kB";
-  const empty: Attribute = { show: () => "0\n" };
+  const poolOf = ({ size }: Params): HugePages => (size === HUGE_PAGE_SIZES[0] ? hugePages : noHugePages);
+  const count = (name: "total" | "free" | "surplus"): Attribute => ({
+    show: (params) => `${poolOf(params).nodeCounts(nodeOf(params).id)[name]}\n`,
+  });
   return {
-    [`${directory}/free_hugepages`]: empty,
-    [`${directory}/nr_hugepages`]: { ...empty, store: refuseHugePages },
-    [`${directory}/surplus_hugepages`]: empty,
+    [`${directory}/free_hugepages`]: count("free"),
+    [`${directory}/nr_hugepages`]: {
+      ...count("total"),
+      *store(params, text) {
+        if (poolOf(params) === noHugePages) return refuseHugePages(params, text);
+        yield* poolOf(params).resize(kstrtoull(text), nodeOf(params).id);
+      },
+    },
+    [`${directory}/surplus_hugepages`]: count("surplus"),
     [`${demotable}/demote`]: { store: refuseHugePages },
     [`${demotable}/demote_size`]: { show: () => "2048kB\n", store: refuseHugePages },
   };
@@ -130,7 +147,7 @@ function hugePageFiles(): Record<string, Attribute> {
 
 function refuseHugePages(_params: Params, text: string): void {
   if (text.trim() !== "0")
-    throw new KernelError("EINVAL", "pools of huge pages are not modelled: the only size is 0");
+    throw new KernelError("EINVAL", "a pool of these huge pages is not modelled: the only size is 0");
 }
 
 function onlineNode(memory: Memory, id: number): MemoryNode {

@@ -22,6 +22,9 @@ export const NTIMES = 10;
 export const RW: number = Prot.READ | Prot.WRITE;
 export const PRIVATE: number = MapFlag.PRIVATE | MapFlag.ANONYMOUS;
 export const SHARED: number = MapFlag.SHARED | MapFlag.ANONYMOUS;
+/** Pages of a huge page from the pool, which has one: what the kernel skips without is not skipped here. */
+export const HUGE_PAGES = 512;
+export const HUGETLB: number = PRIVATE | MapFlag.HUGETLB;
 
 export interface Fixture {
   readonly machine: GpuMachine;
@@ -59,6 +62,7 @@ function onDevices(
   body: (fixture: Fixture) => void,
 ): void {
   const machine = gpuMachine({ memoryType, gpus, pages: 2 * NPAGES, ram: 64 * MiB });
+  run(machine.vm.hugetlb.resize(1));
   const process = machine.spawn("hmm-tests");
   const fds = machine.gpus.map((gpu) => machine.open(process, gpu));
   body({ machine, coherent: memoryType === "coherent", process, fds, fd: fds[0] as GpuContext });

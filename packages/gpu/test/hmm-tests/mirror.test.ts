@@ -20,6 +20,8 @@ import { at, BASE, type GpuMachine, gpuMachine, mapAnon, mmOf, PAGE } from "../g
 import {
   exit,
   hmm,
+  HUGE_PAGES,
+  HUGETLB,
   load,
   map,
   NPAGES,
@@ -116,6 +118,16 @@ hmm("anon_write_huge", ({ machine, process, fd }) => {
   expectBytes(load(process, ptr, 512), half);
   // The kernel's case doesn't ask whether it was a huge page.
   expect(machine.memory.allocator.events[VmEvent.thp_fault_alloc]).toBe(1);
+});
+
+hmm("anon_write_hugetlbfs", ({ machine, process, fd }) => {
+  const ptr = map(process, HUGE_PAGES, RW, HUGETLB);
+  const half = counting.subarray(0, 2 * MiB);
+  expect(write(fd, ptr, half)).toEqual({ ret: "done", cpages: HUGE_PAGES, faults: 1 });
+  expectBytes(load(process, ptr, HUGE_PAGES), half);
+  expect(machine.vm.hugetlb.counts.free).toBe(0);
+  run(munmap(mmOf(process), ptr, 2 * MiB));
+  expect(machine.vm.hugetlb.counts.free).toBe(1);
 });
 
 hmm("file_read", ({ machine, process, fd }) => {

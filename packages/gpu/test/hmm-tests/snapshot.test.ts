@@ -7,6 +7,8 @@ import { mmOf, PAGE } from "../gpu-machine.ts";
 import {
   hmm,
   hmm2,
+  HUGE_PAGES,
+  HUGETLB,
   load,
   map,
   migrateSysToDev,
@@ -51,6 +53,20 @@ hmm2("snapshot", ({ coherent, process, fds: [fd0, fd1] }) => {
     // What another device has in private memory, this one can't reach.
     coherent ? DmirrorProt.devCoherentRemote | writes : none,
   ]);
+});
+
+hmm("compound", ({ process, fd }) => {
+  const ptr = map(process, HUGE_PAGES, RW, HUGETLB);
+  store(
+    process,
+    ptr,
+    words(HUGE_PAGES, (i) => i),
+  );
+  const whole = (access: number): number[] =>
+    Array.from({ length: HUGE_PAGES }, () => access | DmirrorProt.pmd);
+  expect(snapshot(fd, ptr, HUGE_PAGES)).toEqual(whole(DmirrorProt.write));
+  run(mprotect(mmOf(process), ptr, HUGE_PAGES * PAGE, Prot.READ));
+  expect(snapshot(fd, ptr, HUGE_PAGES)).toEqual(whole(DmirrorProt.read));
 });
 
 hmm2("double_map", ({ process, fds: [fd0, fd1] }) => {

@@ -3,6 +3,7 @@
 // include/linux/mm.h; follow_trans_huge_pmd() in mm/huge_memory.c.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
+import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import { setPageDirty } from "../page-cache/dirty.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte, specialPfn } from "../page-table/pte.ts";
@@ -44,7 +45,7 @@ export function followPage(vma: Vma, address: VirtAddr, foll: number): number {
   if (entry !== NO_ENTRY) return followEntry(vma, entry, 0, foll);
   const pmd = pageTable.findPmd(address);
   if (pmd === NO_ENTRY || (pageTable.flags(pmd) & Pte.huge) === 0) return noPageTable(vma, foll);
-  if ((foll & Foll.SPLIT_PMD) !== 0) return Follow.fault;
+  if ((foll & Foll.SPLIT_PMD) !== 0 && !isVmHugetlbPage(vma)) return Follow.fault;
   return followEntry(vma, pmd, Math.floor((address % PMD_SIZE) / 4096), foll);
 }
 

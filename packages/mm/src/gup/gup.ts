@@ -147,6 +147,7 @@ export function refusalOf({ flags, anonymous }: Vma, foll: number): string | und
   if ((foll & Foll.WRITE) !== 0) {
     if ((flags & VmFlag.WRITE) !== 0) return undefined;
     if (!forced) return "the mapping isn't writable";
+    if ((flags & VmFlag.HUGETLB) !== 0) return "huge pages can't be written against their protection";
     return isCowMapping(flags) ? undefined : "only a private mapping can be written against its protection";
   }
   if ((flags & VmFlag.READ) !== 0) return undefined;

@@ -86,7 +86,8 @@ export function partUnmapped(vm: Vm, page: Page): void {
   deferSplit(vm, head);
 }
 
-function setCompoundMapcount(memmap: MemMap, head: Page, count: number): void {
+/** For those who count entries of compound pages otherwise than this does. */
+export function setCompoundMapcount(memmap: MemMap, head: Page, count: number): void {
   memmap.setIndex((head + 1) as Page, count);
 }
 

@@ -31,7 +31,7 @@ export class ProcessPageMigration implements PageMigration {
   isMovable(page: Page): boolean {
     const { memmap } = this.vm;
     const flags = memmap.flags(page);
-    if ((flags & NOT_MOVABLE) !== 0 || page === this.vm.zeroPage) return false;
+    if ((flags & NOT_MOVABLE) !== 0 || page === this.vm.zeroPage || this.vm.hugetlb.owns(page)) return false;
     return (
       (flags & (PageFlag.lru | PageFlag.isolated)) !== 0 ||
       memmap.mapping(page) !== 0 ||

@@ -22,8 +22,8 @@ const COPIED =
   PageFlag.swapbacked;
 const UNMOVABLE = PageFlag.writeback | PageFlag.head | PageFlag.tail;
 const NOT_SIMPLE = UNMOVABLE | PageFlag.swapcache | PageFlag.unevictable | PageFlag.private;
-/** What the old page must not have any more when it is freed. */
-const TAKEN = PageFlag.active | PageFlag.unevictable | PageFlag.dirty | PageFlag.private;
+/** What the old page must not have any more when it is freed. An anonymous one stays dirty: nobody minds, and smaps tells of a device's. */
+const TAKEN = PageFlag.active | PageFlag.unevictable | PageFlag.private;
 
 /**
  * Moves everything from one small page to another; both are locked, and the old one is mapped by nobody and not being
@@ -99,6 +99,7 @@ function replaceInFile(vm: Vm, from: Page, to: Page): void {
   memmap.setPrivate(from, 0);
   // What is freed must not be taken for a page of the file. That it was anonymous may be seen till the end.
   memmap.setMapping(from, 0);
+  memmap.clear(from, PageFlag.dirty);
   memmap.putPage(from);
 }
 

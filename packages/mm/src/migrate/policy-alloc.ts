@@ -155,7 +155,7 @@ function allocInterleaved(vm: Vm, node: NodeId, gfp: number, order: number, mm: 
 }
 
 /** Those of some nodes that a node can turn to, in the order in which it does. */
-function nodesByDistance({ memory }: Vm, near: NodeId, nodemask: readonly NodeId[]): NodeId[] {
+export function nodesByDistance({ memory }: Vm, near: NodeId, nodemask: readonly NodeId[]): NodeId[] {
   const order = new Set(memory.nodes[near]?.zonelists.fallback.map((zone) => zone.node));
   return [...order].filter((node) => nodemask.includes(node));
 }

@@ -22,8 +22,8 @@ export interface FileObject {
   readonly mmapSupportedFlags?: number;
   /** Bytes to which its mappings are aligned, so that huge pages fit: 2 MiB. @see thp_get_unmapped_area() */
   readonly mapAlignment?: number;
-  /** Looks at a mapping that mmap() is about to make, whose flags, operations and entries it may set. @throws KernelError as the driver's mmap does */
-  mmap?(vma: Vma): void;
+  /** Looks at a mapping that mmap() is about to make, whose flags, operations and entries it may set, at once or after a sleep. @throws KernelError as the driver's mmap does */
+  mmap?(vma: Vma): void | Sleeps<void>;
   /** A mapping of it has gone for good, with its entries: the last one's end may be the end of the file and its pages. @see fput() */
   unmapped?(): Sleeps<void>;
 }

@@ -44,7 +44,7 @@ export class OpenFile implements FileObject {
   }
 
   /** @throws KernelError EPERM where a seal forbids it */
-  mmap(vma: Vma): void {
+  mmap(vma: Vma): void | Sleeps<void> {
     this.host.checkMmap(vma);
   }
 

@@ -46,7 +46,7 @@ export class TmpfsPages implements FilePages {
     }
     const known = file ?? createShmemInode(this.vm, this.mount);
     if (bytes > known.size) run(shmemFallocate(known, known.size, bytes, this.writer()));
-    else run(truncate(known, bytes));
+    else run(truncate(known, bytes, this.writer()));
     this.inodes.set(inode, known);
   }
 }

@@ -127,8 +127,9 @@ function clearUse({ vm: { memmap }, pageTable }: MmStruct, entry: number): void 
   memmap.clear(memmap.compoundHead(entryPage(pageTable.value(entry))), PageFlag.young | PageFlag.referenced);
 }
 
+/** Frames that nobody counts, and pages of the pool, whose use nobody tracks. */
 function isUncounted(vma: Vma | undefined): boolean {
-  return vma === undefined || (vma.flags & VmFlag.PFNMAP) !== 0;
+  return vma === undefined || (vma.flags & (VmFlag.PFNMAP | VmFlag.HUGETLB)) !== 0;
 }
 
 function* walkAll(mm: MmStruct, ops: SleepingWalkOps): Sleeps<void> {

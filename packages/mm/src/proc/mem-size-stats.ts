@@ -3,6 +3,8 @@
 // fs/proc/task_mmu.c.
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { compoundMapcount } from "../huge/huge-counts.ts";
+import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import type { AddressSpace } from "../page-cache/address-space.ts";
 import { PMD_SIZE } from "../page-table/page-table.ts";
 import { walkPageVmaSleeping } from "../page-table/pagewalk.ts";
@@ -41,6 +43,8 @@ export class MemSizeStats {
   anonymousThp = 0;
   shmemThp = 0;
   fileThp = 0;
+  sharedHugetlb = 0;
+  privateHugetlb = 0;
   swap = 0;
   pss = 0;
   pssAnon = 0;
@@ -137,6 +141,8 @@ function account(stats: MemSizeStats, vma: Vma, page: Page, flags: number): void
 function addHuge(stats: MemSizeStats, vma: Vma, pmd: number): void {
   const { vm, pageTable } = vma.mm;
   const { memmap } = vm;
+  if (isVmHugetlbPage(vma))
+    return addHugetlb(stats, compoundMapcount(memmap, entryPage(pageTable.value(pmd))));
   const flags = pageTable.flags(pmd);
   const migration = isMigration(flags);
   if ((flags & Pte.special) !== 0 || ((flags & Pte.present) === 0 && !migration)) return;
@@ -154,6 +160,12 @@ function addHuge(stats: MemSizeStats, vma: Vma, pmd: number): void {
     const page = (head + i) as Page;
     addShare(stats, vma, page, PAGE_BYTES, pageMapcount(memmap, page), seen);
   }
+}
+
+/** Pages of the pool are resident for nobody. @see smaps_hugetlb_range() */
+function addHugetlb(stats: MemSizeStats, mapcount: number): void {
+  if (mapcount >= 2) stats.sharedHugetlb += PMD_SIZE;
+  else stats.privateHugetlb += PMD_SIZE;
 }
 
 /** What depends on the page and its size only. */

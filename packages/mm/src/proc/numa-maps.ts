@@ -1,8 +1,9 @@
 // /proc/PID/numa_maps: where the pages of each mapping are, and by which policy they come. Kernel counterpart:
 // show_numa_map() in fs/proc/task_mmu.c.
-import { condResched, type Sleeps } from "@hetmem/kernel";
+import { condResched, KiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
+import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import { mpolToString, policyOf } from "../migrate/mempolicy.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE } from "../page-table/page-table.ts";
@@ -42,11 +43,12 @@ function* numaMapLine(vma: Vma): Sleeps<string> {
   if (file) line += ` file=${filePath(file, "\n\t= ")}`;
   else if (isHeap(vma)) line += " heap";
   else if (isStack(vma)) line += " stack";
-  return `${line}${countsText(yield* gather(vma))}\n`;
+  if (isVmHugetlbPage(vma)) line += " huge";
+  return `${line}${countsText(yield* gather(vma), isVmHugetlbPage(vma) ? PMD_SIZE : PAGE_SIZE)}\n`;
 }
 
-/** What there is none of isn't named. */
-function countsText(counts: NumaMaps): string {
+/** What there is none of isn't named. @param pageBytes of each page */
+function countsText(counts: NumaMaps, pageBytes: number): string {
   const { pages, anon, dirty, mapcountMax, swapcache, active, writeback, node } = counts;
   if (pages === 0) return "";
   const words = [
@@ -55,10 +57,10 @@ function countsText(counts: NumaMaps): string {
     pages !== anon && pages !== dirty && `mapped=${pages}`,
     mapcountMax > 1 && `mapmax=${mapcountMax}`,
     swapcache > 0 && `swapcache=${swapcache}`,
-    active < pages && `active=${active}`,
+    active < pages && pageBytes === PAGE_SIZE && `active=${active}`,
     writeback > 0 && `writeback=${writeback}`,
     ...node.map((count, id) => count > 0 && `N${id}=${count}`),
-    "kernelpagesize_kB=4",
+    `kernelpagesize_kB=${pageBytes / KiB}`,
   ];
   return words.map((word) => (word === false ? "" : ` ${word}`)).join("");
 }
@@ -78,7 +80,13 @@ function* gather(vma: Vma): Sleeps<NumaMaps> {
   yield* walkPageVmaSleeping(vma, {
     pmdEntry(pmd) {
       if ((pageTable.flags(pmd) & Pte.table) === 0)
-        add(counts, vm, pageTable.value(pmd), pageTable.flags(pmd), PMD_SIZE / 4096);
+        add(
+          counts,
+          vm,
+          pageTable.value(pmd),
+          pageTable.flags(pmd),
+          isVmHugetlbPage(vma) ? 1 : PMD_SIZE / PAGE_SIZE,
+        );
       return 0;
     },
     *pteRange(first, address, next) {

@@ -2,6 +2,7 @@
 // for the privileged where. Kernel counterpart: pagemap_read() in fs/proc/task_mmu.c,
 // Documentation/admin-guide/mm/pagemap.rst.
 import { condResched, type Page, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { walkPageRange } from "../page-table/pagewalk.ts";
@@ -154,7 +155,8 @@ class EntryWriter {
   huge(vma: Vma, pmd: number, address: VirtAddr, next: VirtAddr): void {
     const { pageTable } = vma.mm;
     const value = pageTable.value(pmd);
-    const flags = pageTable.flags(pmd);
+    // Nobody tracks writes to pages of the pool.
+    const flags = pageTable.flags(pmd) & (isVmHugetlbPage(vma) ? ~Pte.softDirty : ~0);
     for (let at = address; at < next; at = (at + 4096) as VirtAddr)
       this.one(vma, at, value, flags, (at % PMD_SIZE) / 4096);
   }

@@ -88,7 +88,7 @@ function memoryLines(mm: MmStruct): Line[] {
     // The topmost table is not counted.
     ["VmPTE", mm.pageTable.tables - 1],
     ["VmSwap", rss(mm, Rss.swapEntries)],
-    ["HugetlbPages", 0],
+    ["HugetlbPages", mm.hugetlbPages],
   ];
   return pages.map(([label, count]) => [label, `${`${pagesToKiB(count)}`.padStart(8)} kB`]);
 }

@@ -4,6 +4,7 @@
 import { INT_MAX, INT_MIN, KernelError, kstrtobool } from "@hetmem/kernel";
 import type { Attribute, AttributeTable } from "@hetmem/vfs";
 import { VmEvent } from "@hetmem/zone";
+import { hugetlbTables } from "../hugetlb/hugetlb-sysfs.ts";
 import { dropPagecache } from "../page-cache/invalidate.ts";
 import { ENTRIES, PMD_SIZE } from "../page-table/page-table.ts";
 import { swapsText } from "../swap/swaps-text.ts";
@@ -25,6 +26,7 @@ export function sysctlTables(vm: Vm): AttributeTable[] {
         "sys/kernel/numa_balancing": onOff(tunables, "numaBalancing", 4),
       },
     },
+    ...hugetlbTables(vm),
     {
       root: "/proc/sys/vm",
       files: {

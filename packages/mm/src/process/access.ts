@@ -82,6 +82,34 @@ export function* touchUser(process: Process, address: VirtAddr): Sleeps<Signal |
 }
 
 /**
+ * Writes cache lines back and waits for it, as clwb and sfence do. It makes a difference where the memory is persistent: what
+ * left the caches may survive a power failure. To the page table each is a load.
+ *
+ * @param size bytes
+ * @returns the signal that the access raised; what stands before it is written back
+ */
+export function* writebackUser(
+  process: Process,
+  address: VirtAddr,
+  size: number,
+): Sleeps<Signal | undefined> {
+  const byte = new Uint8Array(1);
+  for (let done = 0; done < size;) {
+    const at = (address + done) as VirtAddr;
+    const length = Math.min(size - done, PAGE_SIZE - (at % PAGE_SIZE));
+    const signal = yield* readUser(process, at, byte);
+    if (signal) return signal;
+    const page = process.mm ? translate(process.mm, at, Pte.present, 0) : FAULT;
+    // Somebody took the page away meanwhile: the next load brings it back.
+    if (page === FAULT) continue;
+    if (page !== NO_MEMORY)
+      (process.mm as MmStruct).vm.memmap.contents.writeback(page as Page, at % PAGE_SIZE, length);
+    done += length;
+  }
+  return undefined;
+}
+
+/**
  * A process goes back to what it was doing: slower when its cgroup has too much memory, and no further if it was killed
  * meanwhile. Whoever makes a system call for it ends with this. An access comes first, so that what it needed isn't
  * reclaimed over and over before it.

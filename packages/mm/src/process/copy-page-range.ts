@@ -6,6 +6,8 @@ import { allocAnonymous, mapNewAnonymous } from "../fault/anon.ts";
 import { ensureEntry } from "../fault/handle-mm-fault.ts";
 import { copyHugePmd } from "../huge/copy-huge.ts";
 import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
+import { copyHugetlbRange } from "../hugetlb/copy-hugetlb.ts";
+import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
@@ -47,7 +49,8 @@ export function* copyPageRange(to: Vma, from: Vma): Sleeps<void> {
   // Odd while entries lose the right to write: a pin that is taken without a lock is tried again. @see 57efa1fe5957
   from.mm.writeProtectSeq++;
   try {
-    yield* copyRegions(to, from, cow);
+    if (isVmHugetlbPage(from)) yield* copyHugetlbRange(to, from);
+    else yield* copyRegions(to, from, cow);
   } finally {
     from.mm.writeProtectSeq++;
     if (cow) yield* invalidateRangeEnd(range);

@@ -66,7 +66,9 @@ function isVictim({ mm }: AllocRequest): boolean {
 /** @see __alloc_pages_direct_reclaim() */
 function* directReclaim(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; pages: number }> {
   const { gfp, highest } = request;
-  const pages = yield* vm.reclaim.asReclaimer(tryToFreePages(vm, nodesOf(request), gfp, highest));
+  const { groups } = vm.charging;
+  const reclaim = vm.reclaim.asReclaimer(tryToFreePages(vm, nodesOf(request), gfp, highest));
+  const pages = yield* groups === undefined ? reclaim : groups.directReclaim(request, reclaim);
   return { page: pages > 0 ? askAfterFreeing(vm, request) : NONE, pages };
 }
 

@@ -131,24 +131,25 @@ function* killProcess(vm: Vm, control: OomControl, victim: Process, message: str
   logInvocation(vm, control);
   logTasks(vm, control.candidates());
   logSummary(vm, control, victim);
+  vm.charging.groups?.noteShortage(control);
   // Asked before the victim has gone from it.
   const together = vm.charging.groups?.oomGroupOf(victim, control.group);
-  yield* killOne(vm, victim, message);
+  yield* killOne(vm, control, victim, message);
   if (!together) return;
   together.noteKill();
   logGroup(vm, together);
   // The victim is among them, and is counted a second time, as the kernel does.
   for (const process of together.processes())
     if (process.oomScoreAdj !== OOM_SCORE_ADJ_MIN && !isUnkillable(process))
-      yield* killOne(vm, process, message);
+      yield* killOne(vm, control, process, message);
 }
 
 /** @see __oom_kill_process() */
-function* killOne(vm: Vm, victim: Process, message: string): Sleeps<void> {
+function* killOne(vm: Vm, control: OomControl, victim: Process, message: string): Sleeps<void> {
   const { mm } = victim;
   if (!mm) return;
   vm.memory.allocator.countEvent(VmEvent.oom_kill, 1);
-  vm.charging.groups?.noteOomKill(victim, mm);
+  vm.charging.groups?.noteOomKill(victim, mm, control);
   kill(victim, message);
   logKill(vm, message, victim, mm);
   // The memory stays for as long as one of those who share it lives.

@@ -1,10 +1,11 @@
 // The port to whoever divides memory among groups of processes: what reclaim and the OOM killer ask about cgroups. An mm
 // without it has one group, the machine, and asks nobody. Kernel counterparts: mem_cgroup_iter(),
 // mem_cgroup_calculate_protection(), mem_cgroup_get_oom_group() in mm/memcontrol.c.
-import type { NodeId } from "@hetmem/kernel";
+import type { NodeId, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";
 import type { Lruvec } from "./lruvec.ts";
+import type { OomControl } from "./oom.ts";
 
 /** A group whose pages are on lists of their own. @see struct mem_cgroup */
 export interface ReclaimGroup {
@@ -34,6 +35,14 @@ export interface OomGroup {
   noteKill(): void;
 }
 
+/** What somebody wants of the machine. */
+export interface MemoryRequest {
+  /** Whose memory it is for, and the process, as far as that is known. */
+  readonly mm: MmStruct | undefined;
+  readonly current: Process | undefined;
+  readonly order: number;
+}
+
 /** All groups of a machine. @see include/linux/memcontrol.h */
 export interface ReclaimGroups {
   /**
@@ -50,8 +59,12 @@ export interface ReclaimGroups {
   noteLow(group: ReclaimGroup): void;
   /** Where the group of a process stands: "/web/worker". */
   pathOf(process: Process): string;
-  /** A process is killed for lack of memory. @see MEMCG_OOM_KILL */
-  noteOomKill(victim: Process, mm: MmStruct): void;
+  /** Runs the reclaim of somebody who found no memory on the machine, and waits for it. @see psi_memstall_enter() */
+  directReclaim(request: MemoryRequest, reclaim: Sleeps<number>): Sleeps<number>;
+  /** Somebody is about to be killed for a shortage. */
+  noteShortage(control: OomControl): void;
+  /** A process is killed for it. @see MEMCG_OOM_KILL */
+  noteOomKill(victim: Process, mm: MmStruct, control: OomControl): void;
   /**
    * Whom else to kill with a victim.
    *

@@ -85,7 +85,8 @@ export function totalRamPages({ memory }: Vm): number {
 
 /** Whether a mapping's pages count as promised: those that writing makes. @see accountable_mapping() */
 export function accountableMapping(flags: number): boolean {
-  return (flags & (VmFlag.NORESERVE | VmFlag.SHARED | VmFlag.WRITE)) === VmFlag.WRITE;
+  const counted = VmFlag.NORESERVE | VmFlag.SHARED | VmFlag.WRITE | VmFlag.HUGETLB;
+  return (flags & counted) === VmFlag.WRITE;
 }
 
 /** Whether the limits leave an address space room for further pages. @see may_expand_vm() */

@@ -23,7 +23,7 @@ const FLAG_ADVICE: ReadonlyMap<number, FlagAdvice> = new Map<number, FlagAdvice>
   [Madv.WIPEONFORK, { set: VmFlag.WIPEONFORK, refuse: notAnonymous }],
   [Madv.KEEPONFORK, { clear: VmFlag.WIPEONFORK }],
   [Madv.DONTDUMP, { set: VmFlag.DONTDUMP }],
-  [Madv.DODUMP, { clear: VmFlag.DONTDUMP, refuse: ({ flags }) => has(flags, VM_SPECIAL, "is a device's") }],
+  [Madv.DODUMP, { clear: VmFlag.DONTDUMP, refuse: notDumped }],
   [Madv.HUGEPAGE, { clear: VmFlag.NOHUGEPAGE, set: VmFlag.HUGEPAGE }],
   [Madv.NOHUGEPAGE, { clear: VmFlag.HUGEPAGE, set: VmFlag.NOHUGEPAGE }],
 ]);
@@ -55,6 +55,11 @@ function* updateVma(
     // Advice may be given again, when there is room.
     throw new KernelError("EAGAIN", `${describeVma(vma)} can't be divided (${error.message})`);
   }
+}
+
+/** Pages of the pool are the process's memory, though their mappings are special. */
+function notDumped({ flags }: Vma): string | undefined {
+  return (flags & VmFlag.HUGETLB) === 0 ? has(flags, VM_SPECIAL, "is a device's") : undefined;
 }
 
 function has(flags: number, bits: number, why: string): string | undefined {

@@ -1,11 +1,20 @@
 // Memory that a process no longer needs: MADV_DONTNEED drops it at once, MADV_FREE lets reclaim drop it, as long as the
 // process doesn't write to it before. Kernel counterparts: madvise_dontneed_free() and madvise_free_pte_range() in
 // mm/madvise.c, mark_page_lazyfree() in mm/swap.c.
-import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  alignDown,
+  condResched,
+  isAligned,
+  KernelError,
+  type Page,
+  type Sleeps,
+  type VirtAddr,
+} from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { VmEvent, ZoneType } from "@hetmem/zone";
 import { totalMapcount } from "../huge/huge-counts.ts";
 import { splitAdvised } from "../huge/split-advised.ts";
+import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import { Rss } from "../mm-struct.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
@@ -33,10 +42,12 @@ export function* madviseDontneed(
   which: "unlocked" | "any",
 ): Sleeps<void> {
   refuse(vma, which === "any" ? VmFlag.PFNMAP : VmFlag.PFNMAP | VmFlag.LOCKED);
-  const range: MmuNotifierRange = { mm: vma.mm, start, end, event: MmuNotifyEvent.Clear };
+  const stop = isVmHugetlbPage(vma) ? wholeHugePages(vma, start, end) : end;
+  if (stop === start) return;
+  const range: MmuNotifierRange = { mm: vma.mm, start, end: stop, event: MmuNotifyEvent.Clear };
   vma.mm.updateHiwaterRss();
   yield* invalidateRangeStart(range);
-  yield* zapPageRange(vma, start, end);
+  yield* zapPageRange(vma, start, stop);
   yield* invalidateRangeEnd(range);
 }
 
@@ -75,6 +86,16 @@ export function markPageLazyfree(vm: Vm, page: Page): void {
   memmap.clear(page, PageFlag.active | PageFlag.referenced | PageFlag.swapbacked);
   lru.add(page);
   countPageEvent(vm, page, VmEvent.pglazyfree, 1 << memmap.compoundOrder(page));
+}
+
+/** Who doesn't know of huge pages must not lose more than he says. @returns where the last whole one ends @see 8ebe0a5eaaeb */
+function wholeHugePages(vma: Vma, start: VirtAddr, end: VirtAddr): VirtAddr {
+  if (!isAligned(start, PMD_SIZE))
+    throw new KernelError(
+      "EINVAL",
+      `${describeVma(vma)} has huge pages: 0x${start.toString(16)} is inside one`,
+    );
+  return alignDown(end, PMD_SIZE) as VirtAddr;
 }
 
 function refuse(vma: Vma, forbidden: number): void {

@@ -23,7 +23,14 @@ export const MapFlag = {
   SYNC: 0x8_0000,
   /** The address is where, if nothing is there. */
   FIXED_NOREPLACE: 0x10_0000,
+  /** With HUGETLB: the size of the pages, as its logarithm. */
+  HUGE_2MB: 21 << 26,
+  HUGE_1GB: 30 << 26,
 } as const;
+
+/** Where the logarithm of a size is among the flags; 0 is the default. */
+export const MAP_HUGE_SHIFT = 26;
+export const MAP_HUGE_MASK = 0x3f;
 
 /** The bits that say whether a mapping is shared. @see MAP_TYPE */
 export const MAP_TYPE = 0x0f;

@@ -112,7 +112,8 @@ function* mmapFile(vma: Vma, file: FileObject): Sleeps<void> {
   vma.ops = file.vmOps;
   vma.flags |= file.vmFlags ?? 0;
   try {
-    file.mmap?.(vma);
+    const looks = file.mmap?.(vma);
+    if (looks) yield* looks;
   } catch (error) {
     vma.file = undefined;
     yield* unmapRegion(vma.mm, [vma], vma.start, vma.end);

@@ -9,6 +9,7 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
+import { hugetlbFileSetup } from "../hugetlb/hugetlb-file.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import type { FileObject } from "../page-cache/file-object.ts";
 import { checkLock, checkMapCount } from "./commit.ts";
@@ -64,8 +65,19 @@ export function* mmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
 
 /** The same inside the mmap lock, which is held for writing; nothing is populated. @see do_mmap() */
 export function* doMmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
-  const { file, prot, offset = 0 } = request;
   checkRequest(request);
+  if ((request.flags & MapFlag.HUGETLB) === 0) return yield* mapFileOrMemory(mm, request);
+  const { file, length } = hugetlbFileSetup(mm.vm, request.length, request.flags);
+  try {
+    return yield* mapFileOrMemory(mm, { ...request, file, length });
+  } finally {
+    // The mapping alone holds it.
+    yield* file.close();
+  }
+}
+
+function* mapFileOrMemory(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
+  const { file, prot, offset = 0 } = request;
   const flags =
     (request.flags & MapFlag.FIXED_NOREPLACE) === 0 ? request.flags : request.flags | MapFlag.FIXED;
   const length = alignUp(request.length, PAGE_SIZE);
@@ -82,7 +94,7 @@ export function* doMmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
   return yield* mmapRegion(mm, {
     start: address,
     end: (address + length) as VirtAddr,
-    flags: typed | noreserve(mm, flags),
+    flags: typed | noreserve(mm, typed, flags),
     file,
     pgoff: file ? pgoff : type === MapFlag.PRIVATE ? address / PAGE_SIZE : 0,
   });
@@ -97,10 +109,8 @@ export function checkMayLock(mm: MmStruct): void {
 function checkRequest({ length, offset = 0, flags, file }: MmapRequest): void {
   if (!isAligned(offset, PAGE_SIZE))
     throw new KernelError("EINVAL", `offset 0x${offset.toString(16)} is not the beginning of a page`);
-  if ((flags & MapFlag.HUGETLB) !== 0) {
-    if (file) throw new KernelError("EINVAL", `${file.path} is no file of hugetlbfs: leave out MAP_HUGETLB`);
-    throw new KernelError("ENOMEM", "no huge pages are reserved: use MADV_HUGEPAGE on ordinary memory");
-  }
+  if ((flags & MapFlag.HUGETLB) !== 0 && file)
+    throw new KernelError("EINVAL", `${file.path} is no file of hugetlbfs: leave out MAP_HUGETLB`);
   if (length <= 0) throw new KernelError("EINVAL", "a mapping has at least one byte");
 }
 
@@ -138,8 +148,10 @@ export function protFlags(prot: number): number {
   );
 }
 
-function fileFlags(file: FileObject, prot: number, flags: number, bits: number): number {
+function fileFlags(file: FileObject, prot: number, flags: number, asked: number): number {
   const type = flags & MAP_TYPE;
+  // The pool promises its pages itself: whoever counts has to know at once.
+  const bits = asked | ((file.vmFlags ?? 0) & VmFlag.HUGETLB);
   if (type === MapFlag.SHARED_VALIDATE) checkFileKnows(file, flags);
   else if (type !== MapFlag.SHARED && type !== MapFlag.PRIVATE) throw noType(type);
   if ((bits & VmFlag.GROWSDOWN) !== 0)
@@ -176,7 +188,8 @@ function noType(type: number): KernelError {
   );
 }
 
-/** Mode 2 counts everything. */
-function noreserve(mm: MmStruct, flags: number): number {
-  return (flags & MapFlag.NORESERVE) !== 0 && mm.vm.tunables.overcommitMemory !== 2 ? VmFlag.NORESERVE : 0;
+/** Mode 2 counts everything, but for huge pages of the pool. */
+function noreserve(mm: MmStruct, bits: number, flags: number): number {
+  const honoured = mm.vm.tunables.overcommitMemory !== 2 || (bits & VmFlag.HUGETLB) !== 0;
+  return (flags & MapFlag.NORESERVE) !== 0 && honoured ? VmFlag.NORESERVE : 0;
 }

@@ -1,7 +1,8 @@
 // A mapping becomes longer or shorter, where it is or elsewhere. Kernel counterpart: mremap() in mm/mremap.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import { TASK_SIZE } from "../page-table/page-table.ts";
+import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { adjustVmas } from "./adjust.ts";
 import { checkExpansion, checkLock, checkMapCount, vmStatAccount } from "./commit.ts";
 import { MapFlag, MremapFlag } from "./map-flags.ts";
@@ -44,8 +45,7 @@ export function* mremap(mm: MmStruct, request: MremapRequest): Sleeps<VirtAddr> 
   let where: VirtAddr;
   let locked: boolean;
   try {
-    lookUp(mm, address);
-    const sized = { ...request, oldLength, newLength };
+    const sized = sizedFor(lookUp(mm, address), { ...request, oldLength, newLength });
     const elsewhere = (flags & (MremapFlag.FIXED | MremapFlag.DONTUNMAP)) !== 0;
     where = elsewhere ? yield* mremapTo(mm, sized) : yield* resize(mm, sized);
     locked = ((mm.vmas.at(where)?.flags ?? 0) & VmFlag.LOCKED) !== 0;
@@ -68,6 +68,17 @@ function checkRequest({ address, flags, oldLength, newLength }: MremapRequest): 
   if (!isAligned(address, PAGE_SIZE))
     throw new KernelError("EINVAL", `0x${address.toString(16)} is not the address of a page`);
   if (newLength <= 0) throw new KernelError("EINVAL", "a mapping keeps at least one page: use munmap()");
+}
+
+/** Huge pages of the pool go whole, and none may be added: they weren't promised. */
+function sizedFor(vma: Vma, request: MremapRequest): MremapRequest {
+  if (!isVmHugetlbPage(vma)) return request;
+  const oldLength = alignUp(request.oldLength, PMD_SIZE);
+  const newLength = alignUp(request.newLength, PMD_SIZE);
+  const moves = (request.flags & (MremapFlag.FIXED | MremapFlag.DONTUNMAP)) !== 0;
+  if (moves || newLength > oldLength || !isAligned(request.address, PMD_SIZE))
+    throw new KernelError("EINVAL", `${describeVma(vma)} has huge pages: it can only become shorter`);
+  return { ...request, oldLength, newLength };
 }
 
 function lookUp(mm: MmStruct, address: VirtAddr): Vma {

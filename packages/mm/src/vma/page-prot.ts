@@ -17,7 +17,7 @@ export function vmaPageProt(vma: Vma): number {
 export function vmaWantsWritenotify({ flags, ops, file }: Vma): boolean {
   if ((flags & WRITES_SHARED) !== WRITES_SHARED) return false;
   if (ops?.pageMkwrite || ops?.pfnMkwrite) return true;
-  // clear_refs took the flag: writes are tracked.
-  if ((flags & VmFlag.SOFTDIRTY) === 0) return true;
+  // clear_refs took the flag: writes are tracked, but for those to pages of the pool.
+  if ((flags & (VmFlag.SOFTDIRTY | VmFlag.HUGETLB)) === 0) return true;
   return (flags & VmFlag.PFNMAP) === 0 && file?.mapping?.canWriteback === true;
 }

@@ -4,7 +4,7 @@
 import { alignDown, alignUp, isAligned, KernelError, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { FileObject } from "../page-cache/file-object.ts";
-import { TASK_SIZE } from "../page-table/page-table.ts";
+import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { MapFlag } from "./map-flags.ts";
 import type { Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
@@ -39,6 +39,8 @@ export function getUnmappedArea(mm: MmStruct, request: AreaRequest): VirtAddr {
   if (length > TASK_SIZE)
     throw new KernelError("ENOMEM", `0x${length.toString(16)} bytes are more than an address space has`);
   const address = (request.flags & MapFlag.FIXED) !== 0 ? request.address : findArea(mm, request);
+  if (isHugetlb(request) && !isAligned(address, PMD_SIZE))
+    throw new KernelError("EINVAL", `0x${address.toString(16)} is not the address of a huge page`);
   if (address > TASK_SIZE - length)
     throw new KernelError(
       "ENOMEM",
@@ -62,6 +64,7 @@ export function startGap(vma: Vma): number {
 
 /** Room that begins where the file's pages lie in a huge page as in memory, if its driver wants that. @see thp_get_unmapped_area(), dax_get_unmapped_area() */
 function findArea(mm: MmStruct, request: AreaRequest): number {
+  if (isHugetlb(request)) return findHugetlbArea(mm, request);
   const { address, length, file, pgoff } = request;
   const align = file?.mapAlignment ?? PAGE_SIZE;
   const offset = pgoff * PAGE_SIZE;
@@ -75,13 +78,27 @@ function findArea(mm: MmStruct, request: AreaRequest): number {
   return padded + ((((offset - padded) % align) + align) % align);
 }
 
+function isHugetlb({ file }: AreaRequest): boolean {
+  return ((file?.vmFlags ?? 0) & VmFlag.HUGETLB) !== 0;
+}
+
+/** Begins with a huge page, wherever that is. @see hugetlb_get_unmapped_area() */
+function findHugetlbArea(mm: MmStruct, { address, length }: AreaRequest): number {
+  const wish = alignUp(address, PMD_SIZE);
+  if (isGap(mm, wish, length)) return wish;
+  return alignUp(findUnaligned(mm, 0, length + PMD_SIZE - PAGE_SIZE), PMD_SIZE);
+}
+
+function isGap({ vmas }: MmStruct, address: number, length: number): boolean {
+  if (address === 0 || address > TASK_SIZE - length) return false;
+  const next = vmas.findFrom(address as VirtAddr);
+  return !next || address + length <= startGap(next);
+}
+
 /** @see arch_get_unmapped_area_topdown() */
 function findUnaligned(mm: MmStruct, wish: number, length: number): number {
   const address = alignDown(wish, PAGE_SIZE);
-  if (address !== 0 && address <= TASK_SIZE - length) {
-    const next = mm.vmas.findFrom(address as VirtAddr);
-    if (!next || address + length <= startGap(next)) return address;
-  }
+  if (isGap(mm, address, length)) return address;
   const found = searchDown(mm, length) ?? searchUp(mm, length);
   if (found !== undefined) return found;
   throw new KernelError(
