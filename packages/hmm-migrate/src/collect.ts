@@ -14,6 +14,7 @@ import {
   MmuNotifyEvent,
   type MmuNotifierRange,
   type MmWalk,
+  NOT_AT_ONCE,
   type PageTable,
   Pte,
   type SleepingWalkOps,
@@ -37,17 +38,6 @@ import { ANY_OWNER, type MigrateVma } from "./migrate-vma.ts";
 import { tellSkip } from "./page-set.ts";
 
 const PLAIN = Pte.present | Pte.special | Pte.devmap;
-/** Pages that somebody works on, that are more than one, or that need more than is done in the loop. */
-const NOT_IN_THE_LOOP =
-  PageFlag.locked |
-  PageFlag.writeback |
-  PageFlag.head |
-  PageFlag.tail |
-  PageFlag.swapcache |
-  PageFlag.hwpoison |
-  PageFlag.private |
-  PageFlag.unevictable |
-  PageFlag.mlocked;
 /** What a page gets, and what it loses, that is taken off its list, and may be somebody else's at the end. */
 const ISOLATED = PageFlag.locked | PageFlag.isolated;
 const SHED = PageFlag.lru | PageFlag.anonExclusive;
@@ -150,14 +140,14 @@ export class Collector implements SleepingWalkOps {
       let writes = false;
       if ((flags & PLAIN) === Pte.present) {
         const bits = (flags & Pte.dirty) !== 0 ? ISOLATED | PageFlag.dirty : ISOLATED;
-        if (system && simple) state = moves.take(page, NOT_IN_THE_LOOP, PageFlag.lru, 1, SHED, bits);
+        if (system && simple) state = moves.take(page, NOT_AT_ONCE, PageFlag.lru, 1, SHED, bits);
         if (state !== 0) RAM[ram++] = page;
         kept = flags & CARRIED_BITS;
         writes = (flags & Pte.write) !== 0;
       } else if (simple && isDevicePrivate(flags)) {
         const ours = memmap.pagemap(page) === this.ourPagemap || this.isOurs(page);
         const held = page === faultPage ? this.held + 1 : this.held;
-        if (ours) state = moves.take(page, NOT_IN_THE_LOOP, 0, held, SHED, PageFlag.locked);
+        if (ours) state = moves.take(page, NOT_AT_ONCE, 0, held, SHED, PageFlag.locked);
         if (state !== 0) DEVICES[devices++] = page;
         kept = flags & Pte.softDirty;
         writes = (flags & KIND_MASK) === EntryKind.devicePrivateWrite;

@@ -3,6 +3,7 @@
 // counterpart: __migrate_device_pages() in mm/migrate_device.c.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import {
+  COPIED,
   invalidateRangeEnd,
   invalidateRangeStart,
   MAPPING_ANON,
@@ -18,18 +19,6 @@ import { fillHole, fillHoleSleeping, MUST_SLEEP } from "./fill-hole.ts";
 import { MigratePfn } from "./migrate-pfn.ts";
 import { MigrateSkip } from "./migrate-skip.ts";
 import { addressOf, inRuns, leave, type PageSet } from "./page-set.ts";
-
-/** What the last user of a device's page may have left on it: nobody strips those as the allocator does. */
-const STALE =
-  PageFlag.referenced |
-  PageFlag.uptodate |
-  PageFlag.active |
-  PageFlag.workingset |
-  PageFlag.dirty |
-  PageFlag.reclaim |
-  PageFlag.young |
-  PageFlag.idle |
-  PageFlag.swapbacked;
 
 /** @throws KernelBug for a destination that isn't locked */
 export function* movePages(set: PageSet): Sleeps<void> {
@@ -129,7 +118,8 @@ class PageMover {
       if (kind === DeviceKind.fixed) return MigrateSkip.badDestination;
       if ((memmap.mapping(page) & MAPPING_ANON) === 0) return MigrateSkip.file;
       if (memmap.test(page, PageFlag.swapcache)) return MigrateSkip.swapCache;
-      memmap.clear(to, STALE);
+      // Nobody strips a device's page of what its last user left, as the allocator does.
+      memmap.clear(to, COPIED);
     }
     const held = this.from.referencesOf(page) - 1;
     const extra = page === this.faultPage ? held + 1 : held;

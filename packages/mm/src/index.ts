@@ -39,7 +39,13 @@ export { ProcessPageMigration } from "./migrate/hotplug-migration.ts";
 export { mbind } from "./migrate/mbind.ts";
 export { MpolFlag, type MempolicyRequest, type MpolMode, mpolToString } from "./migrate/mempolicy.ts";
 export { MemoryTiers } from "./migrate/memory-tiers.ts";
-export { cacheReferences, migrateAnonymousNoCopy, migratePageNoCopy } from "./migrate/migrate-page.ts";
+export { NOT_AT_ONCE } from "./migrate/migrate-at-once.ts";
+export {
+  cacheReferences,
+  COPIED,
+  migrateAnonymousNoCopy,
+  migratePageNoCopy,
+} from "./migrate/migrate-page.ts";
 export { MigrateMode, MigrateReason, type MigrateResult } from "./migrate/migrate-mode.ts";
 export { migratePages, putbackMovablePages } from "./migrate/migrate-pages.ts";
 export { type MigrationTarget, migrationTarget } from "./migrate/migration-target.ts";

@@ -19,8 +19,8 @@ import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { cacheReferences, moveIdentity } from "./migrate-page.ts";
 
-/** Pages that somebody works on, that are more than one, or that need more than is done here. */
-const NOT_AT_ONCE =
+/** Pages that somebody works on, that are more than one, or that need more than is done for many at once. */
+export const NOT_AT_ONCE: number =
   PageFlag.locked |
   PageFlag.writeback |
   PageFlag.head |

@@ -10,7 +10,7 @@ import { moveNodeStat } from "../rmap/map-counts.ts";
 import type { Vm } from "../vm.ts";
 
 /** What goes along whatever the page is of. */
-const COPIED =
+export const COPIED: number =
   PageFlag.referenced |
   PageFlag.uptodate |
   PageFlag.active |

@@ -55,7 +55,13 @@ function tooManyIsolated(scan: ScanControl, { node }: Lruvec, file: boolean): bo
 }
 
 /** @see count_vm_events() */
-function count(scan: ScanControl, lruvec: Lruvec, file: boolean, what: "pgscan" | "pgsteal", pages: number): void {
+function count(
+  scan: ScanControl,
+  lruvec: Lruvec,
+  file: boolean,
+  what: "pgscan" | "pgsteal",
+  pages: number,
+): void {
   const { charging, memory } = scan.vm;
   const { allocator } = memory;
   const event = VmEvent[`${what}_${scan.request.reclaimer}`];
