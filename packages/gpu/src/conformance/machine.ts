@@ -1,0 +1,71 @@
+// The machine that a driver is tried on: a node with 4 MiB of RAM and one process, made anew for every schedule.
+import {
+  createKernel,
+  type Kernel,
+  MiB,
+  nodeId,
+  PAGE_SIZE,
+  physAddr,
+  type VirtAddr,
+  virtAddr,
+} from "@hetmem/kernel";
+import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
+import { Pagemaps } from "@hetmem/memremap";
+import { Vm, watchCoverage } from "@hetmem/mm";
+import { createIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import { allZones, anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
+
+const RAM = 4 * MiB;
+const SECTION = 128 * MiB;
+const PHYSICAL_BITS = 36;
+/** That of RAM, and one for the device. */
+const SECTIONS = 2;
+/** Where the process maps. */
+const BASE = virtAddr(0x1000_0000);
+
+export interface TrialMachine {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly iomem: ResourceTree;
+  readonly pagemaps: Pagemaps;
+  readonly vm: Vm;
+}
+
+export function trialMachine(): TrialMachine {
+  const kernel = createKernel();
+  const memory = bootMemory(kernel, {
+    nodes: [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(RAM) }], cpus: [0] }],
+    distances: [[10]],
+    physicalBits: PHYSICAL_BITS,
+    maxPages: SECTIONS * (SECTION / PAGE_SIZE),
+    reserved: [],
+  });
+  const ram = `00000000-${(RAM - 1).toString(16).padStart(8, "0")} : System RAM\n`;
+  const iomem = parseIomem(ram, createIomem(PHYSICAL_BITS));
+  const hotplug = new MemoryHotplug({
+    memory,
+    iomem,
+    placement: () => anyOrderPlacement,
+    blockSize: SECTION,
+    addressableEnd: 2 ** PHYSICAL_BITS,
+    memmapOnMemory: false,
+    autoOnline: "offline",
+  });
+  const pagemaps = new Pagemaps({ hotplug, physicalBits: PHYSICAL_BITS });
+  const vm = new Vm(memory, { devices: new PagemapPages(pagemaps) });
+  connectPagemaps(vm, pagemaps);
+  watchCoverage(vm);
+  return { kernel, memory, iomem, pagemaps, vm };
+}
+
+/** The address of a byte of the process's memory. */
+export function at(page: number, offset = 0): VirtAddr {
+  return virtAddr(BASE + page * PAGE_SIZE + offset);
+}
+
+export function freePages({ memory }: TrialMachine): number {
+  let free = 0;
+  for (const zone of allZones(memory))
+    free += zone.freePages + zone.pcp.reduce((sum, { count }) => sum + count, 0);
+  return free;
+}

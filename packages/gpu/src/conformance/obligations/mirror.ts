@@ -1,0 +1,229 @@
+// What a mirror owes: to let go in time, to let go of everything, and to ask again as often as it takes. Kernel
+// counterpart: Documentation/mm/hmm.rst, "Address space mirroring implementation and API".
+import {
+  assertInvariants,
+  condResched,
+  type Page,
+  PAGE_SIZE,
+  run,
+  type Sleeps,
+  WaitQueue,
+} from "@hetmem/kernel";
+import {
+  coverageInvariants,
+  EntryKind,
+  entryKind,
+  forkProcess,
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  isDeviceExclusive,
+  isDevicePrivate,
+  Madv,
+  madvise,
+  mprotect,
+  munmap,
+  MmuNotifyEvent,
+  Prot,
+  Pte,
+  writeUser,
+} from "@hetmem/mm";
+import { at } from "../machine.ts";
+import {
+  cpuRead,
+  demand,
+  deviceRead,
+  deviceWrite,
+  firstByte,
+  may,
+  migrateBack,
+  migrateTo,
+  must,
+  pageAt,
+  PAGES,
+  request,
+  type Trial,
+} from "../trial.ts";
+import { nothing, type Obligation } from "./obligation.ts";
+
+export const invalidatesBeforeItReturns: Obligation = {
+  name: "invalidates before it returns",
+  sentence: "When the invalidation of a range is over, the device reaches nothing of it any more.",
+  scenario(trial) {
+    run(migrateTo(trial, 0, 2));
+    const late = watchLosses(trial);
+    return {
+      tasks: { device: () => useAll(trial), cpu: () => disturb(trial) },
+      afterStep() {
+        demand(late.length === 0, late[0] ?? "");
+        assertInvariants(trial.machine.vm, coverageInvariants);
+      },
+      afterwards: nothing,
+    };
+  },
+};
+
+export const holdsNoPage: Obligation = {
+  name: "holds no page past an invalidation",
+  sentence: "A page that is gone from the process is gone from the device: no reference, no cached address.",
+  scenario: (trial) => ({
+    tasks: { process: () => giveUpPages(trial) },
+    afterStep: nothing,
+    afterwards: nothing,
+  }),
+};
+
+export const survivesEveryRetry: Obligation = {
+  name: "survives every retry",
+  sentence:
+    "Whenever the range changes between the look at the cpu's tables and the use, all begins again, and ends well.",
+  scenario(trial) {
+    // The child keeps the pages that the parent loses: a device that remembers one reads the old byte there.
+    run(forkProcess(trial.process));
+    const point = trial.seed % 20;
+    const progress = { steps: 0, done: false };
+    const reached = new WaitQueue("the device's next step");
+    return {
+      tasks: {
+        *device() {
+          try {
+            yield* counting(progress, must("a read of the device", readAll(trial)));
+          } finally {
+            progress.done = true;
+          }
+        },
+        *cpu() {
+          yield* reached.waitEvent(() => progress.done || progress.steps >= point);
+          yield* must("a write of the cpu", moveSequence(trial));
+        },
+      },
+      afterStep: nothing,
+      afterwards: () => run(demandAgreement(trial)),
+    };
+  },
+};
+
+/** What the device still reaches when an entry of the process has gone; it fills up. */
+function watchLosses({ mm: { pageTable }, mirror }: Trial): string[] {
+  const late: string[] = [];
+  const before = pageTable.watch;
+  pageTable.watch = (address, level, oldValue, oldFlags, value, flags) => {
+    before?.(address, level, oldValue, oldFlags, value, flags);
+    const had = (oldFlags & Pte.present) !== 0 || isDevicePrivate(oldFlags);
+    const view = had && level === 0 ? mirror.lookup(address) : undefined;
+    if (view === undefined || view.page !== oldValue) return;
+    const stays = value === oldValue && ((flags & Pte.present) !== 0 || isDevicePrivate(flags));
+    const loses = stays ? view.write && mayWrite(oldFlags) && !mayWrite(flags) : !isDeviceExclusive(flags);
+    if (loses)
+      late.push(
+        `page ${oldValue} at 0x${address.toString(16)} is taken, and the device still ${stays ? "writes to" : "reaches"} it`,
+      );
+  };
+  return late;
+}
+
+function mayWrite(flags: number): boolean {
+  if ((flags & Pte.present) !== 0) return (flags & Pte.write) !== 0;
+  return entryKind(flags) === EntryKind.devicePrivateWrite;
+}
+
+/** All that a device does. */
+function* useAll(trial: Trial): Sleeps<void> {
+  const { random } = trial;
+  for (let i = 0; i < 3; i++) {
+    const page = random.below(PAGES);
+    yield* may(deviceRead(trial, at(random.below(PAGES))));
+    yield* may(deviceWrite(trial, at(page), firstByte(page)));
+    if (i === 1) yield* may(migrateTo(trial, page, 1));
+    yield* may(request(trial, (mirror) => mirror.atomicAdd?.(at(page, 8), 1) ?? idle()));
+  }
+  yield* may(migrateBack(trial));
+}
+
+function* idle(): Sleeps<void> {}
+
+/** One of those who take pages away, or the right to write to them. */
+function* disturb(trial: Trial): Sleeps<void> {
+  const { mm, process, random, seed } = trial;
+  const page = random.below(PAGES - 1);
+  if (seed % 6 === 0) yield* munmap(mm, at(page), 2 * PAGE_SIZE);
+  else if (seed % 6 === 1) yield* madvise(mm, at(page), 2 * PAGE_SIZE, Madv.DONTNEED);
+  else if (seed % 6 === 2) yield* forkProcess(process);
+  else if (seed % 6 === 3) yield* mprotect(mm, at(page), 2 * PAGE_SIZE, Prot.READ);
+  else if (seed % 6 === 4) for (let i = 0; i < PAGES; i++) yield* cpuRead(process, at(i));
+  else yield* may(trial.driver.evict());
+}
+
+/** Pages go, one way or another, after the device has used them. */
+function* giveUpPages(trial: Trial): Sleeps<void> {
+  const { machine, mm, process, seed } = trial;
+  const { memmap } = machine.vm;
+  const [gone, copied] = [seed % PAGES, (seed + 1) % PAGES];
+  for (let i = 0; i < PAGES; i++) yield* must("a read of the device", deviceRead(trial, at(i)));
+  yield* must("a write of the device", deviceWrite(trial, at(gone), firstByte(gone)));
+  if (seed % 3 === 0) yield* must("a migration", migrateTo(trial, gone, 1));
+  const page = pageAt(trial, at(gone));
+  if (seed % 2 === 0) yield* munmap(mm, at(gone), PAGE_SIZE);
+  else yield* madvise(mm, at(gone), PAGE_SIZE, Madv.DONTNEED);
+  const left = page === undefined ? 0 : memmap.refcount(page) - idleCount(trial, page);
+  demand(left === 0, `page ${page} is unmapped, and ${left} references on it are left`);
+  yield* demandNewPage(trial, copied);
+  demand(process.mm === mm, "the process has lost its address space");
+}
+
+function idleCount({ machine: { pagemaps } }: Trial, page: Page): number {
+  return pagemaps.pagemapOf(page)?.idleCount ?? 0;
+}
+
+/** The process gets a copy of a page that its child keeps: the device sees the copy from then on, and leaves the child alone. */
+function* demandNewPage(trial: Trial, page: number): Sleeps<void> {
+  const child = yield* forkProcess(trial.process);
+  yield* writeUser(trial.process, at(page), Uint8Array.of(0x55));
+  const read = yield* must("a read of the device", deviceRead(trial, at(page)));
+  demand(
+    read === 0x55,
+    `the cpu has written 85 into a new page, and the device reads ${read}: it knows the old one`,
+  );
+  yield* must("a write of the device", deviceWrite(trial, at(page), 0x66));
+  const childs = yield* cpuRead(child, at(page));
+  demand(
+    childs === firstByte(page),
+    `the device has written into a page that is the child's: it reads ${childs}`,
+  );
+}
+
+function* readAll(trial: Trial): Sleeps<void> {
+  for (let i = 0; i < 2; i++) yield* deviceRead(trial, at(i));
+}
+
+/** Runs a task, and counts where it could be preempted. */
+function* counting<T>(progress: { steps: number }, body: Sleeps<T>): Sleeps<T> {
+  for (;;) {
+    const step = body.next();
+    if (step.done) return step.value;
+    progress.steps++;
+    yield step.value;
+  }
+}
+
+/** Changes that take nothing away, and one that does. */
+function* moveSequence({ mm, process, seed }: Trial): Sleeps<void> {
+  for (let i = 0; i <= seed % 4; i++) {
+    const range = { mm, start: at(0), end: at(PAGES), event: MmuNotifyEvent.Clear };
+    yield* invalidateRangeStart(range);
+    yield condResched;
+    yield* invalidateRangeEnd(range);
+    if (i === 0)
+      for (let page = 0; page < 2; page++) yield* writeUser(process, at(page), Uint8Array.of(0x70 + page));
+  }
+}
+
+function* demandAgreement(trial: Trial): Sleeps<void> {
+  for (let page = 0; page < 2; page++) {
+    const read = yield* must("a read of the device", deviceRead(trial, at(page)));
+    const expected = yield* cpuRead(trial.process, at(page));
+    demand(
+      read === expected,
+      `the device reads ${read} at page ${page}, and the cpu ${expected}: an entry has survived a change`,
+    );
+  }
+}

@@ -1,0 +1,213 @@
+// One try of a driver: a machine, a process with a few pages, and the driver that mirrors it. What an obligation does with
+// them is written in these verbs; whatever the driver owes and doesn't give is a Violation.
+import {
+  KernelError,
+  nodeId,
+  PAGE_SIZE,
+  type Page,
+  type Pfn,
+  Random,
+  run,
+  type Sleeps,
+  type VirtAddr,
+} from "@hetmem/kernel";
+import {
+  allocMm,
+  MapFlag,
+  mmap,
+  mmgetNotZero,
+  mmput,
+  type MmStruct,
+  NO_ENTRY,
+  type Process,
+  Prot,
+  Pte,
+  readUser,
+  writeUser,
+} from "@hetmem/mm";
+import { formatIomem } from "@hetmem/resource";
+import type { BoundDriver, DriverMirror, DriverUnderTest } from "./driver.ts";
+import { at, freePages, type TrialMachine, trialMachine } from "./machine.ts";
+
+/** Pages of the process, and how many of them the device has room for. */
+export const PAGES = 4;
+export const ROOM = 3;
+
+/** How often something is asked for that is busy. */
+const ATTEMPTS = 5;
+/** Places where a request could be preempted, before it is taken to never end: a hundred times what any needs. */
+const STEPS_MAX = 20_000;
+
+/** The kernel never kills who has this. @see OOM_SCORE_ADJ_MIN */
+const UNKILLABLE = -1000;
+
+/** Something that a driver owes, and didn't give. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+}
+
+export interface Trial {
+  readonly seed: number;
+  readonly random: Random;
+  readonly machine: TrialMachine;
+  readonly driver: BoundDriver;
+  readonly process: Process;
+  /** The process's address space, which may have ended. */
+  readonly mm: MmStruct;
+  readonly mirror: DriverMirror;
+  /** Free pages of RAM, and /proc/iomem, before the driver came. */
+  readonly freeBefore: number;
+  readonly iomemBefore: string;
+}
+
+/** The same one for the same seed: every page of the process holds its byte. */
+export function createTrial(driver: DriverUnderTest, seed: number): Trial {
+  const machine = trialMachine();
+  const { pagemaps, vm, iomem } = machine;
+  const freeBefore = freePages(machine);
+  const iomemBefore = formatIomem(iomem, { privileged: true });
+  const mm = allocMm(vm, nodeId(0));
+  if (mm === undefined) throw new KernelError("ENOMEM", "the machine of the kit has no room for a process");
+  const process = vm.processes.add("process", mm, undefined);
+  process.oomScoreAdj = UNKILLABLE;
+  const bound = run(driver.probe({ vm, pagemaps, pages: ROOM }));
+  const mirror = run(bound.open(mm));
+  const random = new Random(seed);
+  const trial = { seed, random, machine, driver: bound, process, mm, mirror, freeBefore, iomemBefore };
+  run(mapPages(trial));
+  vm.racing = true;
+  return trial;
+}
+
+/** Maps what the process has, anew where it had something, and writes each page's byte. */
+export function* mapPages({ process, mm }: Trial): Sleeps<void> {
+  const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
+  yield* mmap(mm, { address: at(0), length: PAGES * PAGE_SIZE, prot: Prot.READ | Prot.WRITE, flags });
+  for (let i = 0; i < PAGES; i++) yield* writeUser(process, at(i), Uint8Array.of(firstByte(i)));
+}
+
+/** What byte 0 of a page holds. */
+export function firstByte(page: number): number {
+  return page + 1;
+}
+
+/** @throws Violation with the sentence when it isn't so */
+export function demand(holds: boolean, sentence: string): void {
+  if (!holds) throw new Violation(sentence);
+}
+
+/** Something of the driver that must not fail. @throws Violation when it does */
+export function* must<T>(what: string, body: Sleeps<T>): Sleeps<T> {
+  try {
+    return yield* body;
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    throw new Violation(`${what} ends in ${error.errno}: ${error.message}`, { cause: error });
+  }
+}
+
+/** The same where EBUSY is an answer: how often a driver asks by itself is another obligation's. */
+export function* insist<T>(what: string, body: () => Sleeps<T>): Sleeps<T> {
+  for (let attempt = 1; attempt < ATTEMPTS; attempt++) {
+    try {
+      return yield* body();
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.errno !== "EBUSY") return yield* must(what, body());
+    }
+  }
+  return yield* must(what, body());
+}
+
+/** Something that may fail as a system call does. @returns whether it has not */
+export function* may(body: Sleeps<unknown>): Sleeps<boolean> {
+  try {
+    yield* body;
+    return true;
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    return false;
+  }
+}
+
+/** A request of the process, which doesn't end meanwhile. @throws KernelError ESRCH when it has ended, and what the driver throws */
+export function* request<T>({ mm, mirror }: Trial, body: (mirror: DriverMirror) => Sleeps<T>): Sleeps<T> {
+  if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
+  try {
+    return yield* limited(body(mirror));
+  } finally {
+    yield* mmput(mm);
+  }
+}
+
+/** Runs a task as long as one may take. @throws Violation when it takes longer */
+function* limited<T>(body: Sleeps<T>): Sleeps<T> {
+  for (let steps = 0; steps < STEPS_MAX; steps++) {
+    const step = body.next();
+    if (step.done) return step.value;
+    yield step.value;
+  }
+  throw new Violation("a request never ends: it asks for something again and again that doesn't change");
+}
+
+/** The device reads a byte. */
+export function* deviceRead(trial: Trial, address: VirtAddr): Sleeps<number> {
+  const into = new Uint8Array(1);
+  yield* request(trial, (mirror) => mirror.read(address, into));
+  return into[0] as number;
+}
+
+export function deviceWrite(trial: Trial, address: VirtAddr, byte: number): Sleeps<unknown> {
+  return request(trial, (mirror) => mirror.write(address, Uint8Array.of(byte)));
+}
+
+export function migrateTo(trial: Trial, first: number, pages: number): Sleeps<unknown> {
+  return request(trial, (mirror) => mirror.migrateTo(at(first), pages * PAGE_SIZE));
+}
+
+/** Everything of the process goes back, as the driver does that. */
+export function migrateBack(trial: Trial): Sleeps<unknown> {
+  return request(trial, (mirror) => mirror.migrateBack?.(at(0), PAGES * PAGE_SIZE) ?? trial.driver.evict());
+}
+
+/** The cpu reads a byte. @returns it, or the signal */
+export function* cpuRead(process: Process, address: VirtAddr): Sleeps<number | string> {
+  const into = new Uint8Array(1);
+  const signal = yield* readUser(process, address, into);
+  return signal === undefined ? (into[0] as number) : `${signal.signo}, ${signal.reason}`;
+}
+
+/** @throws Violation unless the cpu reads every page's byte */
+export function* demandBytes({ process }: Trial, when: string): Sleeps<void> {
+  for (let i = 0; i < PAGES; i++) {
+    const read = yield* cpuRead(process, at(i));
+    demand(read === firstByte(i), `${when}, byte 0 of page ${i} is ${read}, and ${firstByte(i)} was written`);
+  }
+}
+
+/** The page that the process has at an address, wherever it is; undefined: none. */
+export function pageAt({ mm: { pageTable } }: Trial, address: VirtAddr): Page | undefined {
+  const entry = pageTable.find(address);
+  if (entry === NO_ENTRY || pageTable.flags(entry) === 0 || (pageTable.flags(entry) & Pte.special) !== 0)
+    return undefined;
+  return pageTable.value(entry) as Page;
+}
+
+/** How many pages of the process are in the device. */
+export function pagesInDevice(trial: Trial): number {
+  const { driver, machine } = trial;
+  let pages = 0;
+  for (let i = 0; i < PAGES; i++) {
+    const page = pageAt(trial, at(i));
+    if (page !== undefined && driver.pagemap && machine.pagemaps.pagemapOf(page) === driver.pagemap) pages++;
+  }
+  return pages;
+}
+
+/** Frames of the device that somebody uses. */
+export function framesInUse({ driver: { pagemap }, machine: { vm } }: Trial): number {
+  let used = 0;
+  for (const { start, end } of pagemap?.spans ?? [])
+    for (let frame = start; frame < end; frame = (frame + 1) as Pfn)
+      if (vm.memmap.refcount(vm.memmap.pfnToPage(frame)) > (pagemap?.idleCount ?? 0)) used++;
+  return used;
+}

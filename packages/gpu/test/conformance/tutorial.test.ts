@@ -1,0 +1,35 @@
+// The README builds a driver step by step, and says what the kit asks: both are what they say.
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { OBLIGATIONS } from "../../src/conformance/index.ts";
+
+const PACKAGE = new URL("../../", import.meta.url);
+const README = readFileSync(new URL("README.md", PACKAGE), "utf8");
+const DRIVER = readFileSync(new URL("examples/tiny-gpu.ts", PACKAGE), "utf8");
+
+/** Without empty lines, which stand between steps or don't. */
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}
+
+test("the steps of the README, one after the other, are the driver", () => {
+  const [, tutorial = ""] = README.split(/^## (?=Write a driver in an hour$)/m);
+  const [steps = ""] = tutorial.split(/^## /m);
+  const blocks = [...steps.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
+  expect(blocks.length).toBeGreaterThan(5);
+  expect(linesOf(blocks.join("\n"))).toEqual(linesOf(DRIVER));
+});
+
+test("the driver has less than 120 lines", () => {
+  expect(DRIVER.trimEnd().split("\n").length).toBeLessThan(120);
+});
+
+test("it is built of what everybody can have, and of nothing of the reference device", () => {
+  const imports = [...DRIVER.matchAll(/^import .* from "(.*)";$/gm)].map(([, from]) => from);
+  expect(imports.length).toBe(DRIVER.split(/^import /m).length - 1);
+  for (const from of imports) expect(from).toMatch(/^@hetmem\/(?!gpu)[a-z-]+$/);
+});
+
+test("the README says of each obligation what the kit says", () => {
+  for (const { name, sentence } of OBLIGATIONS) expect(README).toContain(`| ${name} | ${sentence} |`);
+});
