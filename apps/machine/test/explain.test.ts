@@ -51,13 +51,17 @@ test("explain in the shell tells what led to a kill", () => {
   sh(SCRIPT + KILL);
   const { output } = sh("explain web");
   expect(output).toMatch(/out of memory: \/web\. Killed: (hog|db) \(\d+\) in \/web\n/);
-  expect(output).toMatch(/hog \(\d+\) wanted 4 KiB beyond the 16\.0 MiB that \/web may have: reclaim .*nothing/);
+  expect(output).toMatch(
+    /hog \(\d+\) wanted 4 KiB beyond the 16\.0 MiB that \/web may have: reclaim .*nothing/,
+  );
 });
 
 test("files in memory that nobody maps are shown by their paths, and the shell pays for what it writes itself", () => {
   const sh = shell();
   sh(SCRIPT);
-  sh("echo $$ > web/cgroup.procs\nmkdir /tmp/logs\necho hello > /tmp/logs/today\ndd if=/dev/zero of=/tmp/table bs=1M count=1");
+  sh(
+    "echo $$ > web/cgroup.procs\nmkdir /tmp/logs\necho hello > /tmp/logs/today\ndd if=/dev/zero of=/tmp/table bs=1M count=1",
+  );
   const { output } = sh("explain web");
   expect(output).toMatch(/ 1\.0 MiB {3}\/tmp\/table\n/);
   expect(output).toMatch(/ 4 KiB {3}\/tmp\/logs\/today\n/);

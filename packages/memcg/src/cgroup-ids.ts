@@ -11,11 +11,11 @@ export const ROOT_ID = 1;
 const MAX_ID = 65_535;
 
 export class CgroupIds {
-  /** Pages that carry each id. */
+  /** Pages that carry each id, once settle() has been called. */
   pages: Int32Array = new Int32Array(64);
   /** Swap slots that do. @see swap_cgroup_record() */
   slots: Int32Array = new Int32Array(64);
-  /** Pages that were charged under each id since somebody counted them. */
+  /** Pages that were charged under each id since somebody counted them, once settle() has been called. */
   arrived: Int32Array = new Int32Array(64);
   /** Pages of sockets. */
   sockets: Int32Array = new Int32Array(64);
@@ -25,6 +25,10 @@ export class CgroupIds {
   bytes: Float64Array = new Float64Array(64);
   /** 1 for ids of kernel charges. */
   kernel: Uint8Array = new Uint8Array(64);
+  /** 1 for ids of cgroups that were removed. */
+  removed: Uint8Array = new Uint8Array(64);
+  /** Counts the pages that stocks were used for: before anybody reads `pages` or `arrived`. */
+  settle: () => void = () => {};
   private readonly cgroups: (MemoryCgroup | undefined)[] = [undefined];
   private readonly free: number[] = [];
 
@@ -56,6 +60,7 @@ export class CgroupIds {
   release(id: number): void {
     this.cgroups[id] = undefined;
     this.kernel[id] = 0;
+    this.removed[id] = 0;
     this.free.push(id);
   }
 
@@ -82,7 +87,15 @@ export class CgroupIds {
     return ids;
   }
 
+  /** Pages carry an id from now on. @param units compound pages count once */
+  notePages(id: number, pages: number, units: number): void {
+    const carried = this.pages;
+    carried[id] = (carried[id] as number) + pages;
+    this.arrived[id] = (this.arrived[id] as number) + units;
+  }
+
   isInUse(id: number): boolean {
+    this.settle();
     const { pages, slots, sockets, pins, bytes } = this;
     return pages[id] !== 0 || slots[id] !== 0 || sockets[id] !== 0 || pins[id] !== 0 || bytes[id] !== 0;
   }
@@ -96,6 +109,7 @@ export class CgroupIds {
     this.pins = copied(new Int32Array(ids), this.pins);
     this.bytes = copied(new Float64Array(ids), this.bytes);
     this.kernel = copied(new Uint8Array(ids), this.kernel);
+    this.removed = copied(new Uint8Array(ids), this.removed);
   }
 
   private unknown(id: number): never {

@@ -21,7 +21,12 @@ export { MemoryController, type MemoryTask, type SwappinessBelow } from "./files
 export { type MemoryFile, memoryFiles, type MemoryFilesOptions } from "./files/memory-files.ts";
 export { Limits, type LimitsOptions } from "./limits/limits.ts";
 export { type Attribution, attributeMemory, type CgroupPart } from "./explain/attribution.ts";
-export { type DevicePart, type NamedPart, type NodePart } from "./explain/charged-pages.ts";
+export {
+  type AttributionNames,
+  type DevicePart,
+  type NamedPart,
+  type NodePart,
+} from "./explain/charged-pages.ts";
 export { type MappingPart, type ProcessPart } from "./explain/mapped-pages.ts";
 export { type LimitStep, type OomCandidate, type OomKill, type OomReport } from "./explain/oom-history.ts";
 export { explainText } from "./explain/report.ts";

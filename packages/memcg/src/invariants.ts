@@ -1,40 +1,37 @@
 // What must hold of memory cgroups after every step of every task: each counter is the sum of what is charged to its cgroup
 // and those below, every page that is paid for is somebody's and on its payer's lists, and what nobody uses is paid for by
 // nobody.
-import type { Invariant, NodeId } from "@hetmem/kernel";
+import type { Invariant } from "@hetmem/kernel";
 import { LruList, type Lruvec } from "@hetmem/mm";
 import { describePage, type ListId } from "@hetmem/page";
 import { onlineNodes, ZoneType } from "@hetmem/zone";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 import type { MemoryCgroups } from "./memory-cgroups.ts";
-import type { NodeItem } from "./stat/items.ts";
-import { ownedPages, type OwnTally, takeTally, type Tally } from "./tally.ts";
+import { type Counted, ownedPages, takeTally, type Tally, TALLIED } from "./tally.ts";
 
 export const memcgInvariants: readonly Invariant<MemoryCgroups>[] = [
   {
     name: "counters are the sums of what is charged",
     *check(cgroups) {
       const tally = takeTally(cgroups);
-      for (const cgroup of cgroups.root.subtree()) {
-        yield* counterIs(cgroup, "memory", sumBelow(tally, cgroup, memoryOf));
-        yield* counterIs(cgroup, "swap", sumBelow(tally, cgroup, slotsOf));
-        yield* counterIs(
-          cgroup,
-          "kmem",
-          sumBelow(tally, cgroup, ({ kernelPages }) => kernelPages),
-        );
-        yield* statIs(cgroups, tally, cgroup);
+      for (const [cgroup, sum] of tally.sums) {
+        const { kernelPages, pages, sockets, stocked, slots } = sum;
+        yield* counterIs(cgroup, "memory", kernelPages + pages + sockets + stocked);
+        yield* counterIs(cgroup, "swap", slots);
+        yield* counterIs(cgroup, "kmem", kernelPages);
+        yield* statIs(cgroups, sum, cgroup);
       }
       yield* idsAgree(cgroups, tally);
     },
   },
   {
-    name: "what is paid for is in use",
+    name: "what is paid for is in use, and what is a device's isn't a removed cgroup's",
     *check(cgroups) {
       const { memmap } = cgroups.memory;
       for (const page of ownedPages(cgroups)) {
         const head = memmap.compoundHead(page);
-        if (memmap.zoneOf(head) !== ZoneType.Device && memmap.refcount(head) <= 0)
+        const ofDevice = memmap.zoneOf(head) === ZoneType.Device;
+        if (ofDevice ? cgroups.ofPage(page)?.online === false : memmap.refcount(head) <= 0)
           yield `${cgroups.ofPage(page)?.path} pays for ${describePage(memmap, page)}`;
       }
     },
@@ -56,39 +53,6 @@ export const memcgInvariants: readonly Invariant<MemoryCgroups>[] = [
   },
 ];
 
-/** Counters that a tally has. */
-const TALLIED = [
-  "nr_anon_pages",
-  "nr_mapped",
-  "nr_file_pages",
-  "nr_shmem",
-  "nr_dirty",
-  "nr_swapcached",
-  "nr_page_table_pages",
-] as const satisfies readonly NodeItem[];
-
-/** What the root itself pays for isn't counted by its counters, but for what cgroups below it have left it. */
-function memoryOf(own: OwnTally, { isRoot }: MemoryCgroup): number {
-  return own.kernelPages + (isRoot ? 0 : own.pages + own.sockets + own.stocked);
-}
-
-function slotsOf({ slots }: OwnTally, { isRoot }: MemoryCgroup): number {
-  return isRoot ? 0 : slots;
-}
-
-function sumBelow(
-  { own }: Tally,
-  cgroup: MemoryCgroup,
-  value: (own: OwnTally, cgroup: MemoryCgroup) => number,
-): number {
-  let sum = 0;
-  for (const member of cgroup.subtree()) {
-    const tally = own.get(member);
-    if (tally) sum += value(tally, member);
-  }
-  return sum;
-}
-
 function* counterIs(
   cgroup: MemoryCgroup,
   name: "memory" | "swap" | "kmem",
@@ -98,25 +62,15 @@ function* counterIs(
   if (usage !== pages) yield `${name} of ${cgroup.path} counts ${usage} pages, and ${pages} are charged`;
 }
 
-function* statIs(cgroups: MemoryCgroups, tally: Tally, cgroup: MemoryCgroup): Generator<string, void, void> {
+function* statIs(cgroups: MemoryCgroups, sum: Counted, cgroup: MemoryCgroup): Generator<string, void, void> {
   for (const { id } of onlineNodes(cgroups.memory)) {
     for (const item of TALLIED) {
-      const pages = sumBelow(tally, cgroup, ({ items }) => items.get(`${id} ${item}`) ?? 0);
-      yield* isCounted(cgroups, cgroup, id, item, pages);
+      const pages = sum.item(id, item);
+      const counted = cgroups.stats.node(cgroup, id, item);
+      if (counted !== pages)
+        yield `${item} of ${cgroup.path} on node ${id} is ${counted}, and ${pages} pages are there`;
     }
   }
-}
-
-function* isCounted(
-  cgroups: MemoryCgroups,
-  cgroup: MemoryCgroup,
-  node: NodeId,
-  item: NodeItem,
-  pages: number,
-): Generator<string, void, void> {
-  const counted = cgroups.stats.node(cgroup, node, item);
-  if (counted !== pages)
-    yield `${item} of ${cgroup.path} on node ${node} is ${counted}, and ${pages} pages are there`;
 }
 
 /** Ids count what carries them. */
@@ -124,6 +78,7 @@ function* idsAgree(
   { ids }: MemoryCgroups,
   { pagesOf: pages, slotsOf: slots }: Tally,
 ): Generator<string, void, void> {
+  ids.settle();
   for (let id = 1; id < ids.end; id++) {
     if (ids.pages[id] !== (pages.get(id) ?? 0))
       yield `id ${id} counts ${ids.pages[id]} pages, and ${pages.get(id) ?? 0} carry it`;

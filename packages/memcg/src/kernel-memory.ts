@@ -28,7 +28,8 @@ export function* chargeKernel(
   gfp: number = GFP_KERNEL,
 ): Sleeps<KernelObject | undefined> {
   const { ids, charging } = cgroups;
-  const payer = onlineOrAbove(cgroup);
+  // A removed cgroup has handed its kernel memory over. @see get_obj_cgroup_from_memcg()
+  const payer = cgroup.onlineOrAbove;
   if (payer.isRoot) return { owner: NOBODY, bytes };
   const owner = charging.kernelId(payer);
   // What the others leave of a page may be enough; when more is needed, others may have taken that meanwhile.
@@ -93,13 +94,6 @@ export function unchargeSocket(cgroups: MemoryCgroups, cgroup: MemoryCgroup, pag
   cgroups.stats.add(cgroup.id, CgroupItem.sock, -pages);
   if (!cgroup.isRoot) cgroup.memory.uncharge(pages);
   cgroups.freeIfUnused(cgroup);
-}
-
-/** A removed cgroup has handed its kernel memory over. @see get_obj_cgroup_from_memcg() */
-function onlineOrAbove(cgroup: MemoryCgroup): MemoryCgroup {
-  let at = cgroup;
-  while (!at.online && at.parent !== undefined) at = at.parent;
-  return at;
 }
 
 function pagesOf(bytes: number): number {

@@ -86,6 +86,11 @@ export class MemoryCgroup {
     return this === other || (this.parent?.isBelowOrSame(other) ?? false);
   }
 
+  /** Itself, or the nearest one above that hasn't been removed. @see mem_cgroup_id_get_online() */
+  get onlineOrAbove(): MemoryCgroup {
+    return this.online || this.parent === undefined ? this : this.parent.onlineOrAbove;
+  }
+
   /** Something happened to it: counted here, and for itself and each cgroup above in what events() says. @see memcg_memory_event() */
   noteEvent(event: MemoryEvent): void {
     const item = MEMORY_EVENTS.indexOf(event);

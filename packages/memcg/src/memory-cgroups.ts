@@ -7,6 +7,7 @@ import { PAGES_PER_SECTION } from "@hetmem/page";
 import type { Memory } from "@hetmem/zone";
 import { CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import { CgroupLruvecs } from "./cgroup-lruvecs.ts";
+import { reparentDevicePages } from "./device-charges.ts";
 import { MemoryCgroup } from "./memory-cgroup.ts";
 import { noRemedy, type OverLimit } from "./over-limit.ts";
 import { PageAccounting } from "./page-accounting.ts";
@@ -76,7 +77,7 @@ export class MemoryCgroups {
 
   /**
    * A cgroup is removed: nobody is in it, and none below it is online. What it pays for it goes on paying for, but for the
-   * kernel's memory, which is its parent's from now on.
+   * kernel's memory and that of devices, which are its parent's from now on.
    *
    * @see mem_cgroup_css_offline()
    */
@@ -86,10 +87,12 @@ export class MemoryCgroups {
     for (const child of cgroup.children())
       bugOn(child.online, `${cgroup.path} is removed while ${child.path} is below it`);
     cgroup.online = false;
+    this.ids.removed[cgroup.id] = 1;
     memory.setMin(0);
     memory.setLow(0);
     this.reparentKernel(cgroup, parent);
     this.stocks.drainAll(cgroup);
+    reparentDevicePages(this, cgroup);
     for (const mm of this.machine?.addressSpaces ?? []) if (mm.payer === cgroup.id) mm.payer = NOBODY;
     this.freeIfUnused(cgroup);
   }

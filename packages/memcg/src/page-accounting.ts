@@ -6,12 +6,16 @@ import type { MmStruct, PageCharging, Process, ReclaimGroups, Vm } from "@hetmem
 import type { PageAllocator } from "@hetmem/zone";
 import { type CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import type { CgroupLruvecs } from "./cgroup-lruvecs.ts";
+import { reparentIfDevice } from "./device-charges.ts";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 import type { MemoryCgroups } from "./memory-cgroups.ts";
 import type { CgroupStats } from "./stat/cgroup-stats.ts";
 import { CgroupItem } from "./stat/items.ts";
-import { CHARGE_BATCH, type Stocks } from "./stock.ts";
+import { CHARGE_BATCH, type Stock, type Stocks } from "./stock.ts";
 import { recordSwapCharge, recordSwapUncharge } from "./swap-charge.ts";
+
+/** A constant of this module for the hot paths: one of another is read at each use. */
+const UNPAID = NOBODY;
 
 export class PageAccounting implements PageCharging {
   readonly counts: CgroupStats;
@@ -22,6 +26,8 @@ export class PageAccounting implements PageCharging {
   private readonly ids: CgroupIds;
   private readonly owners: Uint16Array;
   private readonly stocks: Stocks;
+  /** Of the cpu that charged last. */
+  private stock: Stock;
   private readonly lists: CgroupLruvecs;
   private readonly allocator: PageAllocator;
 
@@ -30,6 +36,7 @@ export class PageAccounting implements PageCharging {
     this.ids = cgroups.ids;
     this.owners = cgroups.owners;
     this.stocks = cgroups.stocks;
+    this.stock = cgroups.stocks.ofCpu(0);
     this.counts = cgroups.stats;
     this.lists = cgroups.lruvecs;
     this.allocator = cgroups.memory.allocator;
@@ -45,16 +52,13 @@ export class PageAccounting implements PageCharging {
 
   tryCharge(mm: MmStruct | undefined, page: Page, pages: number): boolean {
     if (mm === undefined) return true;
-    const id = mm.payer === NOBODY ? ROOT_ID : mm.payer;
-    // The root has no limit, and doesn't count what is charged to nobody else.
-    if (
-      id !== ROOT_ID &&
-      !this.stocks.consume(this.allocator.cpu, id, pages) &&
-      !this.tryRefill(id, pages, mm)
-    )
-      return false;
-    this.commit(id, page, pages);
-    this.counts.arrive(id, 1);
+    const { payer } = mm;
+    const { stock, owners } = this;
+    // Nearly every charge is that of a small page to whoever was charged last.
+    if (pages !== 1 || stock.cpu !== this.allocator.cpu || !stock.takeOne(payer))
+      return this.tryChargeAny(payer, mm, page, pages);
+    if (owners[page] !== UNPAID) this.chargedTwice(page);
+    owners[page] = payer;
     return true;
   }
 
@@ -64,16 +68,14 @@ export class PageAccounting implements PageCharging {
   }
 
   chargeRoot(page: Page): void {
-    this.commit(ROOT_ID, page, 1);
-    this.counts.arrive(ROOT_ID, 1);
+    this.commit(ROOT_ID, page, 1, 1);
   }
 
   tryChargeKernel(payer: number, page: Page, pages: number): boolean {
     if (payer === NOBODY || payer === ROOT_ID) return true;
     const cgroup = this.ids.cgroup(payer);
-    if (!this.stocks.consume(this.allocator.cpu, payer, pages) && !this.tryRefill(payer, pages, undefined))
-      return false;
-    this.commit(this.kernelId(cgroup), page, pages);
+    if (!this.consume(payer, pages) && !this.tryRefill(payer, pages, undefined)) return false;
+    this.commit(this.kernelId(cgroup), page, pages, 0);
     this.countKernel(cgroup, pages);
     return true;
   }
@@ -99,34 +101,31 @@ export class PageAccounting implements PageCharging {
 
   unchargeBatch(pages: Int32Array, count: number): void {
     const { owners } = this;
-    let owner = NOBODY;
-    let gathered = 0;
-    for (let i = 0; i < count; i++) {
-      const page = pages[i] as number;
-      const id = owners[page] as number;
-      if (id !== owner) {
-        if (gathered > 0) this.giveBack(owner, gathered, gathered);
-        owner = id;
-        gathered = 0;
+    for (let i = 0; i < count;) {
+      const id = owners[pages[i] as number] as number;
+      const first = i;
+      for (; i < count; i++) {
+        const page = pages[i] as number;
+        if (owners[page] !== id) break;
+        owners[page] = UNPAID;
       }
-      if (id === NOBODY) continue;
-      owners[page] = NOBODY;
-      gathered++;
+      if (id !== UNPAID) this.giveBack(id, i - first, i - first);
     }
-    if (gathered > 0) this.giveBack(owner, gathered, gathered);
   }
 
   /** Parts have their owner from the beginning. */
   split(head: Page, pages: number): void {
     const id = this.owners[head] as number;
-    if (id !== NOBODY) this.counts.arrive(id, pages - 1);
+    if (id !== NOBODY) this.ids.notePages(id, 0, pages - 1);
   }
 
   migrate(old: Page, fresh: Page): void {
     const { owners } = this;
     bugOn(owners[fresh] !== NOBODY, `page ${fresh} takes over a charge and has one`);
-    owners[fresh] = owners[old] as number;
+    const id = owners[old] as number;
+    owners[fresh] = id;
     owners[old] = NOBODY;
+    if (this.ids.removed[id] === 1) reparentIfDevice(this.cgroups, this.ids.cgroup(id), fresh);
   }
 
   tryChargeSwap(page: Page, device: number, slot: number): boolean {
@@ -150,7 +149,7 @@ export class PageAccounting implements PageCharging {
   tryChargePages(cgroup: MemoryCgroup, pages: number, mm: MmStruct | undefined): boolean {
     const { id } = cgroup;
     if (id === ROOT_ID) return true;
-    return this.stocks.consume(this.allocator.cpu, id, pages) || this.tryRefill(id, pages, mm);
+    return this.consume(id, pages) || this.tryRefill(id, pages, mm);
   }
 
   /**
@@ -209,6 +208,19 @@ export class PageAccounting implements PageCharging {
     else cgroup.kmem.uncharge(-pages);
   }
 
+  private tryChargeAny(payer: number, mm: MmStruct, page: Page, pages: number): boolean {
+    const id = payer === NOBODY ? ROOT_ID : payer;
+    // The root has no limit, and doesn't count what is charged to nobody else.
+    if (id !== ROOT_ID && !this.consume(id, pages) && !this.tryRefill(id, pages, mm)) return false;
+    this.commit(id, page, pages, 1);
+    return true;
+  }
+
+  private consume(id: number, pages: number): boolean {
+    this.stock = this.stocks.ofCpu(this.allocator.cpu);
+    return this.stock.consume(id, pages);
+  }
+
   private *chargePage(
     payer: MemoryCgroup,
     mm: MmStruct | undefined,
@@ -217,19 +229,18 @@ export class PageAccounting implements PageCharging {
     gfp: number,
   ): Sleeps<boolean> {
     return yield* this.chargePages(payer, mm, pages, gfp, () => {
-      this.commit(payer.id, page, pages);
-      this.counts.arrive(payer.id, 1);
+      this.commit(payer.id, page, pages, 1);
+      if (!payer.online) reparentIfDevice(this.cgroups, payer, page);
     });
   }
 
-  /** @see commit_charge() */
-  private commit(id: number, page: Page, pages: number): void {
+  /** @param units compound pages count once, and those of the kernel not at all @see commit_charge() */
+  private commit(id: number, page: Page, pages: number, units: number): void {
     const { owners } = this;
-    const carried = this.ids.pages;
     if (owners[page] !== NOBODY) this.chargedTwice(page);
     if (pages === 1) owners[page] = id;
     else owners.fill(id, page, page + pages);
-    carried[id] = (carried[id] as number) + pages;
+    this.ids.notePages(id, pages, units);
   }
 
   private disown(page: Page, pages: number): void {
@@ -247,7 +258,8 @@ export class PageAccounting implements PageCharging {
     if (ofKernel) this.countKernel(cgroup, -pages);
     else this.counts.add(id, CgroupItem.pgpgout, units);
     if (id !== ROOT_ID) cgroup.memory.uncharge(pages);
-    if (left === 0) this.lastCharge(id, cgroup, ofKernel);
+    // As long as pages that stocks were used for aren't counted, it may look like less than none.
+    if (left <= 0) this.lastCharge(id, cgroup, ofKernel);
   }
 
   /** An id that nobody can give any more, and that nobody carries, is free. */

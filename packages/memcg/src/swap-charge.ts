@@ -15,7 +15,7 @@ import { CgroupItem } from "./stat/items.ts";
 export function recordSwapCharge(cgroups: MemoryCgroups, page: Page, device: number, slot: number): boolean {
   const owner = cgroups.ofPage(page);
   if (!owner) return true;
-  const payer = onlineAncestor(owner);
+  const payer = owner.onlineOrAbove;
   if (!payer.isRoot && payer.swap.tryCharge(1) !== undefined) {
     cgroups.overLimit.swapRefused(payer, refusing(payer));
     return false;
@@ -37,13 +37,6 @@ export function recordSwapUncharge(cgroups: MemoryCgroups, device: number, slot:
   cgroups.stats.add(id, CgroupItem.swap, -1);
   if (!payer.isRoot) payer.swap.uncharge(1);
   cgroups.freeIfUnused(payer);
-}
-
-/** @see mem_cgroup_id_get_online() */
-function onlineAncestor(cgroup: MemoryCgroup): MemoryCgroup {
-  let at = cgroup;
-  while (!at.online && at.parent !== undefined) at = at.parent;
-  return at;
 }
 
 function refusing(cgroup: MemoryCgroup): MemoryCgroup | undefined {

@@ -1,15 +1,28 @@
 // A count of everything that cgroups pay for, made anew from the pages, slots and objects alone: what the counters are
 // checked against. Slow and simple on purpose.
-import type { NodeId, Page } from "@hetmem/kernel";
+import type { NodeId, Page, Pfn } from "@hetmem/kernel";
 import { MAPPING_ANON, pageMapcount } from "@hetmem/mm";
-import { PageFlag } from "@hetmem/page";
+import { PageFlag, PAGES_PER_SUBSECTION } from "@hetmem/page";
+import type { Memory } from "@hetmem/zone";
 import { NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 import type { MemoryCgroups } from "./memory-cgroups.ts";
 import type { NodeItem } from "./stat/items.ts";
 
-/** What one cgroup itself pays for. */
-export class OwnTally {
+/** Counters that a tally has. */
+export const TALLIED = [
+  "nr_anon_pages",
+  "nr_mapped",
+  "nr_file_pages",
+  "nr_shmem",
+  "nr_dirty",
+  "nr_swapcached",
+  "nr_page_table_pages",
+] as const satisfies readonly NodeItem[];
+type TalliedItem = (typeof TALLIED)[number];
+
+/** What one cgroup pays for. */
+export class Counted {
   /** Pages of processes and files, of RAM and of devices. */
   pages = 0;
   /** Pages that are the kernel's, those that its objects fill among them. */
@@ -17,17 +30,38 @@ export class OwnTally {
   sockets = 0;
   stocked = 0;
   slots = 0;
-  /** By node and counter. */
-  readonly items: Map<string, number> = new Map();
+  /** By node, and place in TALLIED. */
+  private readonly items: Int32Array;
 
-  add(node: NodeId, item: NodeItem): void {
-    const key = `${node} ${item}`;
-    this.items.set(key, (this.items.get(key) ?? 0) + 1);
+  constructor(nodes: number) {
+    this.items = new Int32Array(nodes * TALLIED.length);
+  }
+
+  item(node: NodeId, item: TalliedItem): number {
+    return this.items[node * TALLIED.length + TALLIED.indexOf(item)] as number;
+  }
+
+  count(node: NodeId, item: TalliedItem): void {
+    const at = node * TALLIED.length + TALLIED.indexOf(item);
+    this.items[at] = (this.items[at] as number) + 1;
+  }
+
+  /** What a cgroup pays for, those above count too: all but the charges that the root doesn't count. */
+  add(other: Counted, ofRoot: boolean): void {
+    this.kernelPages += other.kernelPages;
+    for (let i = 0; i < this.items.length; i++)
+      this.items[i] = (this.items[i] as number) + (other.items[i] as number);
+    if (ofRoot) return;
+    this.pages += other.pages;
+    this.sockets += other.sockets;
+    this.stocked += other.stocked;
+    this.slots += other.slots;
   }
 }
 
 export interface Tally {
-  readonly own: ReadonlyMap<MemoryCgroup, OwnTally>;
+  /** Of each cgroup and those below. */
+  readonly sums: ReadonlyMap<MemoryCgroup, Counted>;
   /** Pages and slots that carry each id. */
   readonly pagesOf: ReadonlyMap<number, number>;
   readonly slotsOf: ReadonlyMap<number, number>;
@@ -35,9 +69,10 @@ export interface Tally {
 
 /** Counts what each cgroup pays for. */
 export function takeTally(cgroups: MemoryCgroups): Tally {
-  const own = new Map<MemoryCgroup, OwnTally>();
-  for (const cgroup of cgroups.root.subtree()) own.set(cgroup, new OwnTally());
-  const tallyOf = (id: number): OwnTally => own.get(cgroups.ids.cgroup(id)) ?? new OwnTally();
+  const nodes = cgroups.memory.nodes.length;
+  const own = new Map<MemoryCgroup, Counted>();
+  for (const cgroup of cgroups.root.subtree()) own.set(cgroup, new Counted(nodes));
+  const tallyOf = (id: number): Counted => own.get(cgroups.ids.cgroup(id)) ?? new Counted(nodes);
   const pagesOf = new Map<number, number>();
   const slotsOf = new Map<number, number>();
   for (const page of ownedPages(cgroups)) {
@@ -59,29 +94,60 @@ export function takeTally(cgroups: MemoryCgroups): Tally {
     tally.kernelPages += Math.ceil((cgroups.ids.bytes[id] as number) / 4096);
     tally.sockets += cgroups.ids.sockets[id] as number;
   }
-  return { own, pagesOf, slotsOf };
+  return { sums: sumsOf(own, nodes), pagesOf, slotsOf };
 }
 
 /** Pages that somebody pays for; each small page of a compound one is listed. */
-export function ownedPages({ owners }: MemoryCgroups): Page[] {
+export function ownedPages({ memory, owners }: MemoryCgroups): Page[] {
   const pages: Page[] = [];
-  // An imported name is looked up each time where modules aren't bundled, and this loop is as long as memory.
-  const nobody = NOBODY;
-  for (let page = 0; page < owners.length; page++) if (owners[page] !== nobody) pages.push(page as Page);
+  // Eight pages at a time: this loop is as long as memory, and most of it is nobody's.
+  const words = new Int32Array(owners.buffer);
+  for (const first of populatedBlocks(memory)) {
+    for (let i = first / 2; i < (first + PAGES_PER_SUBSECTION) / 2; i += 4) {
+      const any = at(words, i) | at(words, i + 1) | at(words, i + 2) | at(words, i + 3);
+      if (any !== 0) addOwned(owners, i * 2, i * 2 + 8, pages);
+    }
+  }
   return pages;
 }
 
-function countPage({ vm }: MemoryCgroups, page: Page, tally: OwnTally): void {
+/** First pages of all blocks of 2 MiB that zones span. Spans of a node's zones may overlap. */
+function populatedBlocks({ nodes, memmap }: Memory): Set<Page> {
+  const blocks = new Set<Page>();
+  const step = PAGES_PER_SUBSECTION;
+  for (const zone of nodes.flatMap((node) => node?.zones ?? []))
+    for (let frame = zone.startPfn; frame < zone.startPfn + zone.spannedPages; frame = (frame + step) as Pfn)
+      if (memmap.pfnValid(frame)) blocks.add((memmap.pfnToPage(frame) & -step) as Page);
+  return blocks;
+}
+
+function at(words: Int32Array, i: number): number {
+  return words[i] as number;
+}
+
+function addOwned(owners: Uint16Array, start: number, end: number, pages: Page[]): void {
+  for (let page = start; page < end; page++) if (owners[page] !== NOBODY) pages.push(page as Page);
+}
+
+function countPage({ vm }: MemoryCgroups, page: Page, tally: Counted): void {
   const { memmap } = vm;
   const flags = memmap.flags(page);
   const node = memmap.nodeOf(page);
   const mapping = memmap.mapping(memmap.compoundHead(page));
   const anon = (mapping & MAPPING_ANON) !== 0;
-  if ((flags & PageFlag.table) !== 0) tally.add(node, "nr_page_table_pages");
-  else if (pageMapcount(memmap, page) > 0) tally.add(node, anon ? "nr_anon_pages" : "nr_mapped");
-  if ((flags & PageFlag.swapcache) !== 0) tally.add(node, "nr_swapcached");
+  if ((flags & PageFlag.table) !== 0) tally.count(node, "nr_page_table_pages");
+  else if (pageMapcount(memmap, page) > 0) tally.count(node, anon ? "nr_anon_pages" : "nr_mapped");
+  if ((flags & PageFlag.swapcache) !== 0) tally.count(node, "nr_swapcached");
   if (anon || vm.mappings.of(memmap, page) === undefined) return;
-  tally.add(node, "nr_file_pages");
-  if ((flags & PageFlag.swapbacked) !== 0) tally.add(node, "nr_shmem");
-  else if ((flags & PageFlag.dirty) !== 0) tally.add(node, "nr_dirty");
+  tally.count(node, "nr_file_pages");
+  if ((flags & PageFlag.swapbacked) !== 0) tally.count(node, "nr_shmem");
+  else if ((flags & PageFlag.dirty) !== 0) tally.count(node, "nr_dirty");
+}
+
+function sumsOf(own: ReadonlyMap<MemoryCgroup, Counted>, nodes: number): Map<MemoryCgroup, Counted> {
+  const sums = new Map<MemoryCgroup, Counted>();
+  for (const cgroup of own.keys()) sums.set(cgroup, new Counted(nodes));
+  for (const [cgroup, counted] of own)
+    for (const above of cgroup.upwards()) sums.get(above)?.add(counted, cgroup.isRoot);
+  return sums;
 }

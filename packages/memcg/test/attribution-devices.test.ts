@@ -23,10 +23,10 @@ test.each([
     const process = machine.spawn(PAGES);
     memcgs.attach(mmOf(process), web);
     for (let i = 0; i < PAGES; i++) write(process, i, i + 1);
-    const before = attributeMemory(memcgs, web, () => "gpu0");
+    const before = attributeMemory(memcgs, web, { device: () => "gpu0" });
     expect(before.devices).toEqual([]);
     expect(run(device.migrateTo(mmOf(process), BASE, MOVED))).toBe(MOVED);
-    const { devices, processes, holdings, pages } = attributeMemory(memcgs, web, () => "gpu0");
+    const { devices, processes, holdings, pages } = attributeMemory(memcgs, web, { device: () => "gpu0" });
     expect(devices).toEqual([{ device: "gpu0", memory, pages: MOVED }]);
     expect(processes).toEqual(before.processes);
     expect(holdings).toEqual(before.holdings);

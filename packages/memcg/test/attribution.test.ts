@@ -95,7 +95,7 @@ test("a removed cgroup is shown below its parent for as long as somebody uses wh
   machine.touch(process, start, 50);
   memcgs.offline(old);
   const found = attributeMemory(memcgs, web);
-  expect(found.cgroups).toContainEqual({ path: "/web/old", online: false, pages: 50 });
+  expect(found.cgroups).toContainEqual({ path: "/web/old", online: false, pages: 50, swapPages: 0 });
   expect(explainText(found, [])).toContain("/web/old (removed)");
   machine.run(munmap(mmOf(process), start, 50 * PAGE));
   expect(attributeMemory(memcgs, web).cgroups.map(({ path }) => path)).toEqual(["/web"]);
@@ -109,4 +109,30 @@ test("objects of the kernel are counted beside the pages", () => {
   expect(found).toMatchObject({ pages: web.memory.usage, objects: 10, unmapped: 0 });
   expect(sums(found)).toEqual([found.pages, found.pages, found.pages, found.pages]);
   if (object) unchargeKernel(machine.memcgs, object);
+});
+
+test("a file that nobody maps is called by its path where somebody knows it, and else by its number", () => {
+  const { machine, web } = webMachine();
+  const [known, unknown] = [machine.file(20), machine.file(10)];
+  const reader = machine.spawn(web, "reader");
+  machine.read(reader, known, 0, 20);
+  machine.read(reader, unknown, 0, 10);
+  const file = (inode: typeof known.host): string | undefined =>
+    inode === known.host ? "/srv/data" : undefined;
+  const { holdings } = attributeMemory(machine.memcgs, web, { file });
+  expect(holdings).toContainEqual({ name: "/srv/data", pages: 20 });
+  expect(holdings.find(({ pages }) => pages === 10)?.name).toMatch(/^file \d+:\d+ inode 101$/);
+});
+
+test("of many processes, cgroups and files the largest are shown, and the rest together", () => {
+  const { machine, web } = webMachine();
+  for (let i = 0; i < 30; i++) {
+    const cgroup = machine.memcgs.create(web, `worker${i}`);
+    machine.fill(machine.spawn(cgroup, `worker${i}`), 100 + i);
+  }
+  const text = explainText(attributeMemory(machine.memcgs, web), []);
+  expect(text).toMatch(/ 516 KiB +- {3}worker29 \(\d+, in \/web\/worker29\)\n/);
+  expect(text).not.toContain("worker3 (");
+  expect(text).toMatch(/ 4\.1 MiB +- {3}10 more processes\n/);
+  expect(text).toMatch(/ 4\.\d MiB +- {3}10 more cgroups\n/);
 });

@@ -74,7 +74,7 @@ function world(seed: number, withDevice: boolean): World {
 }
 
 function plainWorld(): Omit<World, "random" | "cgroup" | "above" | "memfd"> {
-  const { memory, vm, memcgs, limits, spawn, map } = limitsMachine({ nodes: [8 * MiB] });
+  const { memory, vm, memcgs, limits, spawn, map } = limitsMachine({ nodes: [4 * MiB] });
   const task = spawn(memcgs.root);
   return { kernel: memory.kernel, vm, memcgs, limits, device: undefined, task, start: map(task, PAGES + 2) };
 }
@@ -182,14 +182,10 @@ function scenario(body: Body): (seed: number) => Scenario {
     const [name, rival] = rivals[seed % rivals.length] ?? ["nobody", body];
     const made = world(seed, name === "device");
     const { memcgs, kernel } = made;
-    let steps = 0;
     return {
       kernel,
       tasks: { path: () => body(made), [name]: () => rival(made) },
-      // Every step is looked at in one schedule of three, every third one of the rest.
-      afterStep: () => {
-        if (seed % 3 === 0 || steps++ % 3 === 0) assertInvariants(memcgs, memcgInvariants);
-      },
+      afterStep: () => assertInvariants(memcgs, memcgInvariants),
       afterwards: () => {
         endOfWorld(made);
         assertInvariants(memcgs, memcgInvariants);

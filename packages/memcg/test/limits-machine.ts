@@ -72,7 +72,7 @@ export function limitsMachine({
       };
     }),
     distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
-    physicalBits: 46,
+    physicalBits: 40,
     maxPages: at / PAGE,
     reserved: [],
   });

@@ -1,8 +1,9 @@
-import { MiB } from "@hetmem/kernel";
+import { runRivals } from "@hetmem/explore";
+import { condResched, MiB } from "@hetmem/kernel";
 import { exitProcess, oomBadness, Rss } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
-import { type LimitsMachine, limitsMachine, mmOf } from "./limits-machine.ts";
+import { type LimitsMachine, limitsMachine, mmOf, touchPages } from "./limits-machine.ts";
 
 function cgroupOf({ memcgs }: LimitsMachine, name: string, parent: MemoryCgroup = memcgs.root): MemoryCgroup {
   return memcgs.create(parent, name);
@@ -219,4 +220,58 @@ test("what is refused for swap is counted: max where a limit says no, fail in an
   expect(web.swap.usage).toBeLessThanOrEqual(100);
   expect(web.events("swap_max")).toBeGreaterThan(0);
   expect(web.events("swap_fail")).toBeGreaterThanOrEqual(web.events("swap_max"));
+});
+
+test("whoever writes a limit keeps the cgroup until he is done, wherever he is when it is removed", () => {
+  runRivals(
+    () => {
+      const machine = limitsMachine({ nodes: [4 * MiB] });
+      const { memcgs, limits, vm } = machine;
+      const web = cgroupOf(machine, "web");
+      const process = machine.spawn(web);
+      machine.fill(process, 4);
+      vm.racing = true;
+      const writes = { begun: false, done: false };
+      return {
+        kernel: vm.kernel,
+        tasks: {
+          // There is no swap: he reclaims for nothing, kills, and takes what the victim had.
+          *writer() {
+            writes.begun = true;
+            yield* limits.setMax(web, 1, undefined);
+            writes.done = true;
+          },
+          *removal() {
+            while (!writes.begun) yield condResched;
+            memcgs.attach(mmOf(process), memcgs.root);
+            memcgs.offline(web);
+            yield* exitProcess(process);
+          },
+        },
+        afterStep() {
+          if (!writes.done) expect([...memcgs.root.children()]).toEqual([web]);
+        },
+        afterwards: () => expect([...memcgs.root.children()]).toEqual([]),
+      };
+    },
+    100,
+    0,
+  );
+});
+
+test("who waits for the machine's own reclaim is counted in the pressure of his cgroup and of the whole machine", () => {
+  const machine = limitsMachine({ nodes: [8 * MiB], swap: 16 * MiB });
+  const { limits, memcgs, vm } = machine;
+  const [web, other] = [cgroupOf(machine, "web"), cgroupOf(machine, "other")];
+  const hog = machine.spawn(web);
+  machine.spawn(other);
+  const start = machine.map(hog, 2500);
+  vm.racing = true;
+  // What others do meanwhile takes time.
+  for (const _ of touchPages(hog, start, 2500)) vm.kernel.clock.advance(1000);
+  expect(hog.killed).toBe(false);
+  const waited = limits.stalls.someNs(memcgs.root);
+  expect(waited).toBeGreaterThan(0);
+  expect(waited).toBeLessThan(vm.kernel.clock.nowNs);
+  expect([limits.stalls.someNs(web), limits.stalls.someNs(other)]).toEqual([waited, 0]);
 });

@@ -12,6 +12,14 @@ export type Leaf =
   | { readonly kind: "link"; readonly target: (params: Params) => string }
   | { readonly kind: "tree"; readonly top: TreeDirectory };
 
+/** What a mounted pattern is. */
+type Kind = "leaf" | "directory";
+
+interface Pattern {
+  readonly segments: readonly string[];
+  readonly leaf: Leaf | undefined;
+}
+
 interface PatternNode {
   readonly pattern: SegmentPattern;
   /** The table whose instances give the pattern its names. */
@@ -42,7 +50,7 @@ export class PatternTree {
     children: [],
   };
   /** What each mounted pattern is, by its full path. */
-  #kinds = new Map<string, "leaf" | "directory">();
+  readonly #kinds = new Map<string, Kind>();
 
   /** The places of "/". */
   get root(): readonly Place[] {
@@ -54,17 +62,27 @@ export class PatternTree {
     if (!table.root.startsWith("/"))
       throw new KernelBug(`the root of a table is absolute, ${table.root} is not`);
     const patterns = patternsOf(table);
-    const kinds = new Map(this.#kinds);
-    for (const [path, leaf] of patterns) {
-      for (const parent of ancestors(path)) claim(kinds, parent, "directory");
-      claim(kinds, path, leaf ? "leaf" : "directory");
+    const claims = new Map<string, Kind>();
+    for (const { segments, leaf } of patterns) {
+      const path = `/${segments.join("/")}`;
+      for (const parent of ancestors(path)) {
+        // Then those above it are claimed too.
+        if (claims.get(parent) === "directory") break;
+        this.#claim(claims, parent, "directory");
+      }
+      this.#claim(claims, path, leaf ? "leaf" : "directory");
     }
-    const nodes = patterns.map(([path, leaf]) => ({
-      leaf,
-      segments: segmentsOf(path).map((text) => new SegmentPattern(text, table)),
-    }));
-    for (const { segments, leaf } of nodes) this.#add(table, segments, leaf);
-    this.#kinds = kinds;
+    // Most segments are those of many paths.
+    const known = new Map<string, SegmentPattern>();
+    for (const text of new Set(patterns.flatMap(({ segments }) => segments)))
+      known.set(text, new SegmentPattern(text, table));
+    for (const { segments, leaf } of patterns)
+      this.#add(
+        table,
+        segments.flatMap((text) => known.get(text) ?? []),
+        leaf,
+      );
+    for (const [path, kind] of claims) this.#kinds.set(path, kind);
   }
 
   /** What a name leads to, given the places of its directory. */
@@ -97,6 +115,17 @@ export class PatternTree {
       if (entry) entries.set(name, entry);
     }
     return entries;
+  }
+
+  #claim(claims: Map<string, Kind>, path: string, kind: Kind): void {
+    const had = claims.get(path) ?? this.#kinds.get(path);
+    if (had === "leaf" || (had && kind === "leaf")) {
+      throw new KernelError(
+        "EEXIST",
+        `${path} is mounted already, as a ${had === "leaf" ? "file, link or tree" : "directory"}`,
+      );
+    }
+    claims.set(path, kind);
   }
 
   /** Nodes are shared where nothing but the name tells them apart: a literal, or a parameter of the same table. */
@@ -134,43 +163,30 @@ function entryOf(found: readonly Place[]): TableEntry | undefined {
   return { kind: "link", target: leaf.target(first.params) };
 }
 
-/** Everything a table mounts, as full paths; directories have no leaf. */
-function patternsOf(table: AttributeTable): [path: string, leaf: Leaf | undefined][] {
-  const { root, files = {}, links = {}, directories = [], trees = {} } = table;
+/** Everything a table mounts; directories have no leaf. */
+function patternsOf({
+  root,
+  files = {},
+  links = {},
+  directories = [],
+  trees = {},
+}: AttributeTable): Pattern[] {
+  const top = segmentsOf(root);
+  const at = (path: string, leaf: Leaf | undefined): Pattern => ({
+    segments: [...top, ...segmentsOf(path)],
+    leaf,
+  });
   return [
-    [joinPattern(root, ""), undefined],
-    ...directories.map((path): [string, undefined] => [joinPattern(root, path), undefined]),
-    ...Object.entries(files).map(([path, attribute]): [string, Leaf] => [
-      joinPattern(root, path),
-      { kind: "file", attribute },
-    ]),
-    ...Object.entries(links).map(([path, target]): [string, Leaf] => [
-      joinPattern(root, path),
-      { kind: "link", target },
-    ]),
-    ...Object.entries(trees).map(([path, top]): [string, Leaf] => [
-      joinPattern(root, path),
-      { kind: "tree", top },
-    ]),
+    { segments: top, leaf: undefined },
+    ...directories.map((path) => at(path, undefined)),
+    ...Object.entries(files).map(([path, attribute]) => at(path, { kind: "file", attribute })),
+    ...Object.entries(links).map(([path, target]) => at(path, { kind: "link", target })),
+    ...Object.entries(trees).map(([path, tree]) => at(path, { kind: "tree", top: tree })),
   ];
 }
 
-function claim(kinds: Map<string, "leaf" | "directory">, path: string, kind: "leaf" | "directory"): void {
-  const known = kinds.get(path);
-  if (known === "leaf" || (known && kind === "leaf")) {
-    throw new KernelError(
-      "EEXIST",
-      `${path} is mounted already, as a ${known === "leaf" ? "file, link or tree" : "directory"}`,
-    );
-  }
-  kinds.set(path, kind);
-}
-
-function joinPattern(root: string, path: string): string {
-  return `/${[...segmentsOf(root), ...segmentsOf(path)].join("/")}`;
-}
-
-function ancestors(path: string): string[] {
-  const segments = segmentsOf(path);
-  return segments.slice(0, -1).map((_, index) => `/${segments.slice(0, index + 1).join("/")}`);
+/** The directories that a path lies in, the nearest first, without "/". */
+function* ancestors(path: string): Generator<string, void, void> {
+  for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1))
+    yield path.slice(0, end);
 }

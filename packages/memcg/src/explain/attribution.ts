@@ -3,7 +3,13 @@
 // struct pages when somebody asks, so that nothing is kept for it.
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
-import { countChargedPages, type DevicePart, type NamedPart, type NodePart } from "./charged-pages.ts";
+import {
+  type AttributionNames,
+  countChargedPages,
+  type DevicePart,
+  type NamedPart,
+  type NodePart,
+} from "./charged-pages.ts";
 import { countMappedPages, type ProcessPart } from "./mapped-pages.ts";
 import { CgroupScope } from "./scope.ts";
 
@@ -13,6 +19,7 @@ export interface CgroupPart {
   /** False: it was removed, and what it pays for keeps it. */
   readonly online: boolean;
   readonly pages: number;
+  readonly swapPages: number;
 }
 
 /** All numbers are pages. Each of the lists adds up to `pages`, but for what its own comment says. */
@@ -38,19 +45,15 @@ export interface Attribution {
   readonly devices: readonly DevicePart[];
 }
 
-/**
- * Finds out what a cgroup and those below it pay for, at this moment.
- *
- * @param deviceName what to call the device of a page; absent: by the type of its memory
- */
+/** Finds out what a cgroup and those below it pay for, at this moment. */
 export function attributeMemory(
   memcgs: MemoryCgroups,
   cgroup: MemoryCgroup,
-  deviceName?: (pfn: number) => string | undefined,
+  names: AttributionNames = {},
 ): Attribution {
   const scope = new CgroupScope(memcgs, cgroup);
   const { processes, fileNames } = countMappedPages(memcgs, scope);
-  const charged = countChargedPages(memcgs, scope, fileNames, deviceName);
+  const charged = countChargedPages(memcgs, scope, fileNames, names);
   const stocked = scope.cgroups.reduce((sum, { id }) => sum + memcgs.stocks.of(id), 0);
   const pages = cgroup.isRoot ? charged.pages + stocked : cgroup.memory.usage;
   return {
@@ -61,6 +64,7 @@ export function attributeMemory(
       path: member.path,
       online: member.online,
       pages: charged.byCgroup.get(member) ?? 0,
+      swapPages: memcgs.ids.slots[member.id] as number,
     })),
     processes,
     unmapped: charged.unmapped,

@@ -1,6 +1,6 @@
 // One look at every page that somebody pays for: what it holds, on which node, of which device.
 import type { NodeId, Page } from "@hetmem/kernel";
-import { type AddressSpace, MAPPING_ANON, pageMapcount, ShmemInode, type Vm } from "@hetmem/mm";
+import { type AddressSpace, type Inode, MAPPING_ANON, pageMapcount, ShmemInode, type Vm } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
@@ -16,12 +16,22 @@ export interface NamedPart {
 export interface NodePart {
   readonly node: NodeId;
   readonly pages: number;
+  /** Of those, pages of devices. */
+  readonly ofDevices: number;
 }
 
 export interface DevicePart {
   readonly device: string;
   readonly memory: "private" | "coherent" | "public" | "fsdax";
   readonly pages: number;
+}
+
+/** What only others know. */
+export interface AttributionNames {
+  /** What to call the device that has a page; undefined: by the type of its memory. */
+  device?(pfn: number): string | undefined;
+  /** The path of a file that no process maps; undefined: its number will do. */
+  file?(inode: Inode): string | undefined;
 }
 
 export interface ChargedPages {
@@ -38,22 +48,29 @@ export interface ChargedPages {
  * Counts the pages of a scope.
  *
  * @param fileNames what processes that map a file call it
- * @param deviceName what to call the device that has a page
  */
 export function countChargedPages(
   memcgs: MemoryCgroups,
   scope: CgroupScope,
   fileNames: ReadonlyMap<AddressSpace, string>,
-  deviceName: (pfn: number) => string | undefined = () => undefined,
+  names: AttributionNames,
 ): ChargedPages {
   const { vm, ids, owners } = memcgs;
   const { memmap } = vm;
   const byCgroup = new Map<MemoryCgroup, number>();
   const holdings = new Map<string, number>();
   const nodes = new Map<NodeId, number>();
+  const onDevices = new Map<NodeId, number>();
   const devices = new Map<string, DevicePart>();
   let pages = 0;
   let unmapped = 0;
+  // A path is looked for once a file, not once a page.
+  const paths = new Map(fileNames);
+  const fileName = (mapping: AddressSpace): string => {
+    const name = paths.get(mapping) ?? names.file?.(mapping.host) ?? inodeName(mapping);
+    paths.set(mapping, name);
+    return name;
+  };
   for (let at = 0; at < owners.length; at++) {
     const id = owners[at] as number;
     if (id === 0 || !scope.pays(id)) continue;
@@ -62,8 +79,10 @@ export function countChargedPages(
     if (memmap.test(page, PageFlag.table) || pageMapcount(memmap, page) === 0) unmapped++;
     add(byCgroup, ids.cgroup(id));
     add(nodes, memmap.nodeOf(page));
-    add(holdings, holdingOf(vm, page, ids.kernel[id] === 1, fileNames));
-    if (memmap.zoneOf(page) === ZoneType.Device) addDevice(devices, vm, page, deviceName);
+    add(holdings, holdingOf(vm, page, ids.kernel[id] === 1, fileName));
+    if (memmap.zoneOf(page) !== ZoneType.Device) continue;
+    add(onDevices, memmap.nodeOf(page));
+    addDevice(devices, vm, page, names);
   }
   const bySize = (a: NamedPart, b: NamedPart): number => b.pages - a.pages;
   return {
@@ -71,7 +90,9 @@ export function countChargedPages(
     unmapped,
     byCgroup,
     holdings: [...holdings].map(([name, count]) => ({ name, pages: count })).sort(bySize),
-    nodes: [...nodes].map(([node, count]) => ({ node, pages: count })).sort((a, b) => a.node - b.node),
+    nodes: [...nodes]
+      .map(([node, count]) => ({ node, pages: count, ofDevices: onDevices.get(node) ?? 0 }))
+      .sort((a, b) => a.node - b.node),
     devices: [...devices.values()],
   };
 }
@@ -80,31 +101,26 @@ function holdingOf(
   vm: Vm,
   page: Page,
   ofKernel: boolean,
-  fileNames: ReadonlyMap<AddressSpace, string>,
+  fileName: (mapping: AddressSpace) => string,
 ): string {
   const { memmap } = vm;
   if (memmap.test(page, PageFlag.table)) return "page tables";
   if (ofKernel) return "kernel stacks";
   const mapping = vm.mappings.of(memmap, page);
-  if (mapping) return fileNames.get(mapping) ?? inodeName(mapping);
+  if (mapping) return fileName(mapping);
   if ((memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) === 0) return "pages on their way";
   return pageMapcount(memmap, page) === 0 ? "anonymous memory that nobody maps" : "anonymous memory";
 }
 
-/** A file that nobody maps has its number only. */
+/** A file that nobody maps or knows has its number only. */
 function inodeName({ host }: AddressSpace): string {
   const { number, device } = host;
   return `${host instanceof ShmemInode ? "shared memory" : "file"} ${device.major}:${device.minor} inode ${number}`;
 }
 
-function addDevice(
-  devices: Map<string, DevicePart>,
-  vm: Vm,
-  page: Page,
-  deviceName: (pfn: number) => string | undefined,
-): void {
+function addDevice(devices: Map<string, DevicePart>, vm: Vm, page: Page, names: AttributionNames): void {
   const memory = typeOf(vm, page);
-  const device = deviceName(vm.memmap.pageToPfn(page)) ?? `${memory} memory of a device`;
+  const device = names.device?.(vm.memmap.pageToPfn(page)) ?? `${memory} memory of a device`;
   const key = `${memory} ${device}`;
   devices.set(key, { device, memory, pages: (devices.get(key)?.pages ?? 0) + 1 });
 }

@@ -1,14 +1,16 @@
-// What a cgroup pays for and why somebody of it was killed, as text for people.
-import { KiB, MiB, PAGE_SIZE } from "@hetmem/kernel";
+// What a cgroup pays for and why somebody was killed in it, as text for people: the same pages by who uses them, by what
+// they hold and by where they are.
 import type { Attribution } from "./attribution.ts";
-import type { LimitStep, OomReport } from "./oom-history.ts";
+import type { MappingPart, ProcessPart } from "./mapped-pages.ts";
+import type { OomReport } from "./oom-history.ts";
+import { oomLines } from "./oom-text.ts";
+import { amountText, folded, tableLines, type TableRow } from "./text-table.ts";
 
-/** A count in front of what it counts. */
-type Row = readonly [pages: number, what: string];
-
-const COLUMN = 10;
-/** Above this a limit is none. */
-const NO_LIMIT = 2 ** 50;
+/** Rows of a table; the others are added up in one. JSON has them all. */
+const MOST_ROWS = 20;
+/** A mapping that is a smaller part of its process is shown with others. */
+const SMALL_PART = 0.01;
+const PROCESSES = "by process: of a page that n of them map, each has 1/n; what is in swap counts for all";
 
 /** The attribution of a cgroup, and the kills in it and below. */
 export function explainText(attribution: Attribution, ooms: readonly OomReport[]): string {
@@ -18,117 +20,103 @@ export function explainText(attribution: Attribution, ooms: readonly OomReport[]
 }
 
 function attributionLines(of: Attribution): string[] {
-  const ahead: Row[] = [
-    [of.stocked, "charged in advance, in stock on a cpu"],
-    [of.objects, "objects and sockets of the kernel"],
-  ];
-  const beside = ahead.filter(([pages]) => pages > 0);
+  const beside: TableRow[] = [
+    { pages: [of.stocked], what: "charged in advance, in stock on cpus" },
+    { pages: [of.objects], what: "objects and sockets of the kernel" },
+  ].filter(({ pages: [pages = 0] }) => pages > 0);
+  const holdings = of.holdings.map(({ pages, name }): TableRow => ({ pages: [pages], what: name }));
   return [
-    `${of.cgroup} pays for ${amount(of.pages)}, and for ${amount(of.swapPages)} in swap`,
-    ...table(
-      "by cgroup",
-      of.cgroups.map(({ pages, path, online }) => [pages, online ? path : `${path} (removed)`]),
+    `${of.cgroup} pays for ${amountText(of.pages)} of memory (${of.pages} pages) and ${amountText(of.swapPages)} of swap`,
+    ...section(["memory", "swap", "by cgroup"], cgroupRows(of)),
+    ...section(
+      ["memory", "swap", PROCESSES],
+      [
+        ...fold(of.processes, (process) => processRows(process, of.cgroup)),
+        ...(of.unmapped > 0 ? [{ pages: [of.unmapped, 0], what: "mapped by nobody" }] : []),
+        ...beside.map(({ pages, what }) => ({ pages: [...pages, 0], what })),
+      ],
     ),
-    ...table(
-      "by process (a page that n map counts 1/n)",
-      of.processes.flatMap((process): Row[] => [
-        [Math.round(process.share), processName(process, of.cgroup)],
-        ...process.mappings.map(({ share, name, swap }): Row => [
-          Math.round(share),
-          `  ${name}${inSwap(swap)}`,
-        ]),
-      ]),
-    ),
-    ...table("", [...(of.unmapped > 0 ? [[of.unmapped, "mapped by nobody"] as const] : []), ...beside]),
-    ...table("by what they hold", [...of.holdings.map(({ pages, name }): Row => [pages, name]), ...beside]),
-    ...table(
-      "by node",
-      of.nodes.map(({ pages, node }) => [pages, `node ${node}`]),
-    ),
-    ...table(
-      "of devices",
-      of.devices.map(({ pages, device, memory }) => [pages, `${device} (${memory})`]),
-    ),
+    ...section(["memory", "by what it holds"], [...foldRows(holdings, "files"), ...beside]),
+    ...section(["memory", "by where it is"], [...placeRows(of), ...beside]),
   ];
 }
 
-function processName({ pid, comm, cgroup, swap }: Attribution["processes"][number], asked: string): string {
+function section(columns: readonly string[], rows: readonly TableRow[]): string[] {
+  return rows.length === 0 ? [] : ["", ...tableLines(columns, rows)];
+}
+
+/** In the order of the tree, as long as they are few; of many, the largest first. */
+function cgroupRows({ cgroups }: Attribution): TableRow[] {
+  const paying = cgroups.filter(({ pages, swapPages }) => pages + swapPages > 0);
+  const shown =
+    paying.length <= MOST_ROWS
+      ? paying
+      : paying.toSorted((a, b) => b.pages + b.swapPages - a.pages - a.swapPages);
+  const rows = shown.map(({ path, online, pages, swapPages }): TableRow => ({
+    pages: [pages, swapPages],
+    what: online ? path : `${path} (removed)`,
+  }));
+  return foldRows(rows, "cgroups");
+}
+
+function processRows({ pid, comm, cgroup, share, swap, mappings }: ProcessPart, asked: string): TableRow[] {
   const elsewhere = cgroup === asked ? "" : `, in ${cgroup}`;
-  return `${comm} (${pid}${elsewhere})${inSwap(swap)}`;
-}
-
-function inSwap(pages: number): string {
-  return pages === 0 ? "" : `, ${pages} in swap`;
-}
-
-function table(title: string, rows: readonly Row[]): string[] {
-  if (rows.length === 0) return [];
-  const lines = rows.map(([pages, what]) => `${`${pages}`.padStart(COLUMN)}  ${what}`);
-  return title === "" ? lines : [`  ${title}`, ...lines];
-}
-
-function oomLines(oom: OomReport): string[] {
-  const first = oom.chain[0];
+  const total = share + swap;
+  const bySize = mappings.toSorted((a, b) => size(b) - size(a));
+  const large = bySize.filter((part) => size(part) >= total * SMALL_PART);
+  const small = bySize.slice(large.length);
+  const [only] = small;
+  const rest = small.length === 1 && only ? [only] : small.length === 0 ? [] : [together(small)];
   return [
-    `${seconds(oom.atNs)} out of memory in ${oom.cgroup}: ` +
-      `${oom.usage} of ${limit(oom.max)} pages, swap ${oom.swapUsage} of ${limit(oom.swapMax)}`,
-    `  ${oom.anon} pages anonymous, ${oom.file} of files, ${oom.kernel} of the kernel; ${oom.unevictable} can't be evicted`,
-    ...(first ? ["  what led to it"] : []),
-    ...chainLines(oom.chain),
-    "  who could have been killed (pages; the worst first)",
-    ...oom.candidates
-      .toSorted((a, b) => (b.badness ?? Number.NEGATIVE_INFINITY) - (a.badness ?? Number.NEGATIVE_INFINITY))
-      .map(
-        ({ badness, comm, pid, cgroup, anon, file, shmem, swap, oomScoreAdj }) =>
-          `${`${badness ?? "never"}`.padStart(COLUMN)}  ${comm} (${pid}) in ${cgroup}: anon ${anon}, file ${file}, ` +
-          `shmem ${shmem}, swap ${swap}, oom_score_adj ${oomScoreAdj}`,
-      ),
-    `  killed: ${[...new Set(oom.killed.map(({ comm, pid }) => `${comm} (${pid})`))].join(", ")}`,
+    { pages: [share, swap], what: `${comm} (${pid}${elsewhere})` },
+    ...[...large, ...rest].map((part) => ({ pages: [part.share, part.swap], what: `  ${part.name}` })),
   ];
 }
 
-/** One line for steps that are alike but for their time. */
-function chainLines(chain: readonly LimitStep[]): string[] {
-  const lines: { text: string; atNs: number; times: number }[] = [];
-  for (const step of chain) {
-    const text = stepText(step);
-    const last = lines.at(-1);
-    if (last?.text === text) last.times++;
-    else lines.push({ text, atNs: step.atNs, times: 1 });
-  }
-  return lines.map(
-    ({ text, atNs, times }) => `    ${seconds(atNs)} ${text}${times > 1 ? `, ${times} times` : ""}`,
+function size({ share, swap }: Pick<MappingPart, "share" | "swap">): number {
+  return share + swap;
+}
+
+function together(parts: readonly MappingPart[]): Pick<MappingPart, "name" | "share" | "swap"> {
+  const sum = (of: "share" | "swap"): number => parts.reduce((all, part) => all + part[of], 0);
+  return { name: `${parts.length} smaller mappings`, share: sum("share"), swap: sum("swap") };
+}
+
+/** RAM by node, then devices, which stand on nodes too. */
+function placeRows({ nodes, devices }: Attribution): TableRow[] {
+  return [
+    ...nodes.map(({ node, pages, ofDevices }) => ({
+      pages: [pages - ofDevices],
+      what: `RAM of node ${node}`,
+    })),
+    ...devices.map(({ pages, device, memory }) => ({ pages: [pages], what: `${device} (${memory})` })),
+  ].filter(({ pages: [pages = 0] }) => pages > 0);
+}
+
+/** Rows of the first processes; the others in one. */
+function fold(processes: readonly ProcessPart[], rowsOf: (process: ProcessPart) => TableRow[]): TableRow[] {
+  return folded(
+    processes.map((process) => rowsOf(process)),
+    {
+      most: MOST_ROWS,
+      add: (rest) => [
+        sumOf(
+          rest.flatMap(([first]) => first ?? []),
+          `${rest.length} more processes`,
+        ),
+      ],
+    },
+  ).flat();
+}
+
+function foldRows(rows: readonly TableRow[], name: string): TableRow[] {
+  return folded(rows, { most: MOST_ROWS, add: (rest) => sumOf(rest, `${rest.length} more ${name}`) });
+}
+
+function sumOf(rows: readonly TableRow[], what: string): TableRow {
+  const [first] = rows;
+  const columns = (first?.pages ?? []).map((_, at) =>
+    rows.reduce((sum, { pages }) => sum + (pages[at] ?? 0), 0),
   );
-}
-
-function stepText({
-  comm,
-  pid,
-  pages,
-  payer,
-  over,
-  usage,
-  max,
-  scanned,
-  reclaimed,
-  drained,
-}: LimitStep): string {
-  const who = comm === undefined ? "the kernel" : `${comm} (${pid})`;
-  const where = payer === over ? over : `${over}, for ${payer}`;
-  const stock = drained > 0 ? `, ${drained} taken back from cpus` : "";
-  return `${who} wants ${pages} at ${usage} of ${limit(max)} in ${where}: ${scanned} looked at, ${reclaimed} freed${stock}`;
-}
-
-function limit(pages: number): string {
-  return pages > NO_LIMIT ? "max" : `${pages}`;
-}
-
-function seconds(ns: number): string {
-  return `[${(ns / 1e9).toFixed(6).padStart(12)}]`;
-}
-
-function amount(pages: number): string {
-  const bytes = pages * PAGE_SIZE;
-  const size = bytes >= MiB ? `${(bytes / MiB).toFixed(1)} MiB` : `${bytes / KiB} KiB`;
-  return `${pages} ${pages === 1 ? "page" : "pages"} (${size})`;
+  return { pages: columns, what };
 }

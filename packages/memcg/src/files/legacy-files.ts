@@ -1,4 +1,4 @@
-// The files memory.* of the older hierarchy, as a kernel without accounting of swap has them. Kernel counterpart:
+// The files memory.* of the older hierarchy, but for those of memory and swap together: see the README. Kernel counterpart:
 // mem_cgroup_legacy_files[] in mm/memcontrol.c.
 import { KernelError, kstrtoull, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import type { MemoryCgroup } from "../memory-cgroup.ts";

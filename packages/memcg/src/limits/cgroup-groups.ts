@@ -1,10 +1,21 @@
 // What mm's reclaim and OOM killer ask about cgroups, answered from the memory cgroups. Kernel counterparts:
 // mem_cgroup_iter(), mem_cgroup_get_nr_swap_pages() and mem_cgroup_get_oom_group() in mm/memcontrol.c.
-import type { NodeId } from "@hetmem/kernel";
-import type { Lruvec, MmStruct, OomGroup, Process, ReclaimGroup, ReclaimGroups } from "@hetmem/mm";
+import type { NodeId, Sleeps } from "@hetmem/kernel";
+import type {
+  Lruvec,
+  MemoryRequest,
+  MmStruct,
+  OomControl,
+  OomGroup,
+  Process,
+  ReclaimGroup,
+  ReclaimGroups,
+} from "@hetmem/mm";
+import { machineUsage } from "../explain/machine-usage.ts";
 import type { OomHistory } from "../explain/oom-history.ts";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
+import type { Stalls } from "./stalls.ts";
 import { calculateProtection, type UnclaimedProtection } from "./protection.ts";
 
 /** A memory cgroup as reclaim sees it. */
@@ -52,12 +63,14 @@ export class CgroupGroup implements ReclaimGroup {
 export class CgroupGroups implements ReclaimGroups {
   private readonly memcgs: MemoryCgroups;
   private readonly history: OomHistory;
+  private readonly stalls: Stalls;
   private readonly unclaimed: UnclaimedProtection;
   private readonly known = new WeakMap<MemoryCgroup, CgroupGroup>();
 
-  constructor(memcgs: MemoryCgroups, history: OomHistory, unclaimed: UnclaimedProtection) {
+  constructor(memcgs: MemoryCgroups, history: OomHistory, stalls: Stalls, unclaimed: UnclaimedProtection) {
     this.memcgs = memcgs;
     this.history = history;
+    this.stalls = stalls;
     this.unclaimed = unclaimed;
   }
 
@@ -101,10 +114,36 @@ export class CgroupGroups implements ReclaimGroups {
     return mm ? this.memcgs.ofMm(mm).path : this.memcgs.root.path;
   }
 
-  noteOomKill(victim: Process, mm: MmStruct): void {
+  *directReclaim({ mm, current, order }: MemoryRequest, reclaim: Sleeps<number>): Sleeps<number> {
+    const { root, stats, vm } = this.memcgs;
+    const payer = mm ? this.memcgs.ofMm(mm) : root;
+    const { usage, total } = machineUsage(vm);
+    const scannedBefore = stats.cgroup(root, "pgscan_direct");
+    const reclaimed = yield* this.stalls.during(payer, reclaim);
+    this.history.noteStep(root, {
+      atNs: vm.kernel.clock.nowNs,
+      payer: payer.path,
+      over: root.path,
+      pid: current?.pid,
+      comm: current?.comm,
+      pages: 1 << order,
+      usage,
+      max: total,
+      scanned: stats.cgroup(root, "pgscan_direct") - scannedBefore,
+      reclaimed,
+      drained: 0,
+    });
+    return reclaimed;
+  }
+
+  noteShortage(control: OomControl): void {
+    this.history.begin(control, cgroupOf(control.group) ?? this.memcgs.root);
+  }
+
+  noteOomKill(victim: Process, mm: MmStruct, control: OomControl): void {
     const cgroup = this.memcgs.ofMm(mm);
     cgroup.noteEvent("oom_kill");
-    this.history.noteKill(victim, cgroup);
+    this.history.noteKill(control, victim, cgroup);
   }
 
   oomGroupOf({ mm }: Process, domain: ReclaimGroup | undefined): OomGroup | undefined {

@@ -47,18 +47,15 @@ export function* memCgroupOom(tools: LimitTools, shortage: CgroupShortage): Slee
 
 /** @see mem_cgroup_out_of_memory() */
 export function* memCgroupOutOfMemory(tools: LimitTools, shortage: CgroupShortage): Sleeps<boolean> {
-  const { memcgs, groups, history } = tools;
+  const { memcgs } = tools;
   const { over, current, pages } = shortage;
   const { oomLock } = memcgs.vm.reclaim;
   yield* oomLock.lock();
   try {
     // Somebody may have been killed for another's sake meanwhile, or the one who asks.
     if (margin(over) >= pages || current?.killed === true) return true;
-    const control = controlOf(tools, shortage);
-    history.begin(over, groups.processesOf(over), control.totalPages);
-    return yield* outOfMemory(memcgs.vm, control);
+    return yield* outOfMemory(memcgs.vm, controlOf(tools, shortage));
   } finally {
-    history.end();
     oomLock.unlock();
   }
 }

@@ -31,8 +31,8 @@ export class Limits implements OverLimit, LimitTools {
   constructor(memcgs: MemoryCgroups, { unclaimedProtection = "lost" }: LimitsOptions = {}) {
     this.memcgs = memcgs;
     this.history = new OomHistory(memcgs);
-    this.groups = new CgroupGroups(memcgs, this.history, unclaimedProtection);
     this.stalls = new Stalls(memcgs, (cgroup) => [...this.groups.processesOf(cgroup)].length);
+    this.groups = new CgroupGroups(memcgs, this.history, this.stalls, unclaimedProtection);
     this.overHigh = new OverHigh(this);
     memcgs.overLimit = this;
     memcgs.charging.groups = this.groups;
@@ -68,16 +68,27 @@ export class Limits implements OverLimit, LimitTools {
 
   /** Writes memory.max, in pages. @see memory_max_write() */
   setMax(cgroup: MemoryCgroup, max: number, writer: Process | undefined): Sleeps<void> {
-    return setMax(this, cgroup, max, writer);
+    return this.pinned(cgroup, setMax(this, cgroup, max, writer));
   }
 
   /** Writes memory.high, in pages. @see memory_high_write() */
   setHigh(cgroup: MemoryCgroup, high: number, writer: Process | undefined): Sleeps<void> {
-    return setHigh(this, cgroup, high, writer);
+    return this.pinned(cgroup, setHigh(this, cgroup, high, writer));
   }
 
   /** Writes memory.reclaim. @throws KernelError EAGAIN when fewer pages could be reclaimed, EINTR @see memory_reclaim() */
   reclaim(cgroup: MemoryCgroup, pages: number, writer: Process | undefined): Sleeps<void> {
-    return reclaimMemory(this, cgroup, pages, writer);
+    return this.pinned(cgroup, reclaimMemory(this, cgroup, pages, writer));
+  }
+
+  /** Whoever works on a cgroup keeps it, though not from being removed. @see kernfs_get_active() */
+  private *pinned(cgroup: MemoryCgroup, work: Sleeps<void>): Sleeps<void> {
+    const { charging } = this.memcgs;
+    charging.pin(cgroup, 1);
+    try {
+      yield* work;
+    } finally {
+      charging.pin(cgroup, -1);
+    }
   }
 }

@@ -10,6 +10,13 @@ import type { MemoryCgroup } from "../memory-cgroup.ts";
 import { CgroupItem, EVENT_ITEM_OF, LRU_ITEMS, NODE_ITEM_OF, type NodeItem } from "./items.ts";
 import { NO_ROW, StatRows } from "./stat-rows.ts";
 
+// Constants of other modules that the hot paths use: a binding of another module is read at each use, a local one is not.
+const UNPAID = NOBODY;
+const ROOT = ROOT_ID;
+const NONE = NO_ROW;
+const NODE_PLACES = NODE_ITEM_OF;
+const EVENT_PLACES = EVENT_ITEM_OF;
+
 export class CgroupStats implements CgroupCounts {
   private readonly rows: StatRows = new StatRows();
   private readonly ids: CgroupIds;
@@ -35,8 +42,8 @@ export class CgroupStats implements CgroupCounts {
 
   page(page: Page, node: NodeId, item: number, by: number): void {
     const id = this.owners[page] as number;
-    const place = NODE_ITEM_OF[item] as number;
-    if (id !== NOBODY && place >= 0) this.rows.add(this.row(id, node + 1), place, by);
+    const place = NODE_PLACES[item] as number;
+    if (id !== UNPAID && place >= 0) this.rows.add(this.row(id, node + 1), place, by);
   }
 
   vmallocPage(page: Page, by: number): void {
@@ -51,7 +58,7 @@ export class CgroupStats implements CgroupCounts {
   }
 
   mmEvent({ payer }: MmStruct, event: number, by: number): void {
-    this.rows.add(this.row(payer === NOBODY ? ROOT_ID : payer, 0), EVENT_ITEM_OF[event] as number, by);
+    this.rows.add(this.row(payer === UNPAID ? ROOT : payer, 0), EVENT_PLACES[event] as number, by);
   }
 
   lruvecEvent({ id }: Lruvec, event: number, by: number): void {
@@ -62,12 +69,6 @@ export class CgroupStats implements CgroupCounts {
   /** Changes a counter that doesn't belong to a node. @see mod_memcg_state() */
   add(id: number, item: number, by: number): void {
     this.rows.add(this.row(id, 0), item, by);
-  }
-
-  /** A page, or one that takes the place of several, was charged: counted apart, since it happens to every page. @see PGPGIN */
-  arrive(id: number, times: number): void {
-    const { arrived } = this.ids;
-    arrived[id] = (arrived[id] as number) + times;
   }
 
   /** A counter of a cgroup and those below. @see memcg_page_state(), memcg_events() */
@@ -102,12 +103,14 @@ export class CgroupStats implements CgroupCounts {
 
   /** An id of kernel charges becomes another's, or nobody's: its rows have to be looked up anew. */
   forget(id: number): void {
+    this.ids.settle();
     this.flushArrival(id);
     this.rowOf.fill(NO_ROW, id * this.stride, (id + 1) * this.stride);
   }
 
   /** A cgroup is gone; those above keep what it has counted. */
   release({ id }: MemoryCgroup): void {
+    this.ids.settle();
     this.flushArrival(id);
     for (let i = 0; i < this.stride; i++) {
       const row = this.rowOf[id * this.stride + i] as number;
@@ -117,6 +120,7 @@ export class CgroupStats implements CgroupCounts {
   }
 
   private flushArrivals(): void {
+    this.ids.settle();
     for (let id = ROOT_ID; id < this.ids.end; id++) this.flushArrival(id);
   }
 
@@ -131,7 +135,7 @@ export class CgroupStats implements CgroupCounts {
   /** @param which 0: the cgroup's own; a node's number and 1 for the node's */
   private row(id: number, which: number): number {
     const row = this.rowOf[id * this.stride + which];
-    return row === undefined || row === NO_ROW ? this.makeRow(id, which) : row;
+    return row === undefined || row === NONE ? this.makeRow(id, which) : row;
   }
 
   private makeRow(id: number, which: number): number {

@@ -7,13 +7,16 @@ import { ROW_ITEMS } from "./items.ts";
 export const NO_ROW = 0;
 
 /** Rows with something pending: with more, they are carried upwards, so that no read has to wait long. */
-const MARKED_MAX = 1024;
+const MARKED_MAX = 256;
+
+/** Here a constant of this module: one of another is read at each use. */
+const ITEMS: number = ROW_ITEMS;
 
 export class StatRows {
   /** What each row and all below it count, as of the last flush. */
-  private totals: Float64Array = new Float64Array(64 * ROW_ITEMS);
+  private totals: Float64Array = new Float64Array(64 * ITEMS);
   /** What has been added to each row since. */
-  private pending: Int32Array = new Int32Array(64 * ROW_ITEMS);
+  private pending: Int32Array = new Int32Array(64 * ITEMS);
   /** A bit an item that has something pending. */
   private marks: Int32Array = new Int32Array(64);
   /** The row that each row's counters belong to as well. */
@@ -35,13 +38,13 @@ export class StatRows {
   /** Nobody counts in a row any more; those above keep what it has counted. */
   release(row: number): void {
     this.flush();
-    this.totals.fill(0, row * ROW_ITEMS, (row + 1) * ROW_ITEMS);
+    this.totals.fill(0, row * ITEMS, (row + 1) * ITEMS);
     this.free.push(row);
   }
 
   add(row: number, item: number, by: number): void {
     const { pending } = this;
-    const at = (row * ROW_ITEMS + item) | 0;
+    const at = (row * ITEMS + item) | 0;
     pending[at] = (pending[at] as number) + by;
     if (((this.marks[row] as number) & (1 << item)) === 0) this.mark(row, item);
   }
@@ -49,13 +52,13 @@ export class StatRows {
   /** What a row and all below it count. */
   total(row: number, item: number): number {
     this.flush();
-    return row === NO_ROW ? 0 : (this.totals[row * ROW_ITEMS + item] as number);
+    return row === NO_ROW ? 0 : (this.totals[row * ITEMS + item] as number);
   }
 
   /** Takes what a row counts out of it, and leaves it with those above. @returns how much that was */
   surrender(row: number, item: number): number {
     const had = this.total(row, item);
-    if (row !== NO_ROW) this.totals[row * ROW_ITEMS + item] = 0;
+    if (row !== NO_ROW) this.totals[row * ITEMS + item] = 0;
     return had;
   }
 
@@ -81,18 +84,18 @@ export class StatRows {
 
   private carry(from: number, item: number): void {
     const { pending, totals, parents } = this;
-    const by = pending[from * ROW_ITEMS + item] as number;
-    pending[from * ROW_ITEMS + item] = 0;
+    const by = pending[from * ITEMS + item] as number;
+    pending[from * ITEMS + item] = 0;
     for (let row = from; row !== NO_ROW; row = parents[row] as number) {
-      const at = row * ROW_ITEMS + item;
+      const at = row * ITEMS + item;
       totals[at] = (totals[at] as number) + by;
     }
   }
 
   private grow(): void {
     const rows = Math.ceil(this.marks.length * 1.25);
-    this.totals = larger(new Float64Array(rows * ROW_ITEMS), this.totals);
-    this.pending = larger(new Int32Array(rows * ROW_ITEMS), this.pending);
+    this.totals = larger(new Float64Array(rows * ITEMS), this.totals);
+    this.pending = larger(new Int32Array(rows * ITEMS), this.pending);
     this.marks = larger(new Int32Array(rows), this.marks);
     this.parents = larger(new Int32Array(rows), this.parents);
   }

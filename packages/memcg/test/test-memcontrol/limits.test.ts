@@ -27,10 +27,23 @@ function event(cg: CgroupUtil, key: string): number {
   return cg.readKeyLong(CG, "memory.events", key);
 }
 
+/** Fails where not all of 50 MiB of a file stays in memory. @see alloc_pagecache_50M_check() */
+function pagecache50MCheck(cg: CgroupUtil): Program {
+  const file = cg.machine.file(0);
+  return function* (process, cgroup) {
+    if ((yield* allocPagecache(file, 50 * MiB)(process, cgroup)) !== 0) return -1;
+    const current = cg.readLong(cgroup, "memory.current");
+    if (current < 50 * MiB) return -1;
+    return valuesClose(cg.readKeyLong(cgroup, "memory.stat", "file"), current, 10) ? 0 : -1;
+  };
+}
+
 /** Reads 50 MiB of a file, of which 30 MiB stay. @see alloc_pagecache_max_30M() */
 function pagecacheMax30M(cg: CgroupUtil): Program {
   const file = cg.machine.file(0);
   return function* (process, cgroup) {
+    const limits = ["memory.high", "memory.max"].map((name) => cg.readLong(cgroup, name));
+    if (!limits.includes(30 * MiB)) return -1;
     if ((yield* allocPagecache(file, 50 * MiB)(process, cgroup)) !== 0) return -1;
     return valuesClose(cg.readLong(cgroup, "memory.current"), 30 * MiB, 5) ? 0 : -1;
   };
@@ -42,6 +55,7 @@ test("test_memcg_high: above memory.high page cache goes, and anonymous memory i
   cg.write(CG, "memory.high", "30M");
   expect(cg.run(CG, allocAnon(cg, 31 * MiB))).toBe(0);
   expect(cg.machine.vm.kernel.clock.nowNs).toBeGreaterThan(0);
+  expect(cg.run(CG, pagecache50MCheck(cg))).not.toBe(0);
   expect(cg.run(CG, pagecacheMax30M(cg))).toBe(0);
   expect(event(cg, "high")).toBeGreaterThan(0);
   expect(event(cg, "max")).toBe(0);
@@ -51,6 +65,7 @@ test("test_memcg_high: above memory.high page cache goes, and anonymous memory i
 test("test_memcg_high_sync: who locks 200 MiB in one call is slowed down at 30 MiB, long before memory.max", () => {
   const cg = cgroupUtil({ tunables: { memlockLimit: Number.POSITIVE_INFINITY } });
   cg.create(CG);
+  expect([event(cg, "high"), event(cg, "max")]).toEqual([0, 0]);
   cg.write(CG, "memory.swap.max", "0");
   cg.write(CG, "memory.high", "30M");
   cg.write(CG, "memory.max", "140M");

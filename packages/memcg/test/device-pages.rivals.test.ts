@@ -1,0 +1,113 @@
+// Pages go to a device and come back beside somebody who removes the cgroup that pays for them, and then the one above it.
+// After each step every counter is the sum of what is charged, and no page of the device is a removed cgroup's.
+//
+// HETMEM_SCHEDULES says how many seeds there are (2,000 where it is absent), HETMEM_SEED where they begin.
+import { runRivals, type Scenario } from "@hetmem/explore";
+import { assertInvariants, condResched, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
+import { exitProcess, type Process, touchUser } from "@hetmem/mm";
+import { expect, test } from "vitest";
+import {
+  BASE,
+  migrateMachine,
+  type MigrateMachine,
+  mmOf,
+  pageAt,
+  TestDevice,
+  write,
+} from "../../hmm-migrate/test/migrate-machine.ts";
+import { memcgInvariants } from "../src/invariants.ts";
+import type { MemoryCgroup } from "../src/memory-cgroup.ts";
+import { MemoryCgroups } from "../src/memory-cgroups.ts";
+
+const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PAGES = 6;
+
+interface World {
+  readonly machine: MigrateMachine;
+  readonly memcgs: MemoryCgroups;
+  readonly device: TestDevice;
+  readonly random: Random;
+  /** Has `cgroup` below it, which has paid for all that is there at first. */
+  readonly above: MemoryCgroup;
+  readonly cgroup: MemoryCgroup;
+  readonly task: Process;
+}
+
+type Body = (world: World) => Sleeps<unknown>;
+
+/** Two pages in RAM, two on the device, and two holes. */
+function world(seed: number): World {
+  let memcgs: MemoryCgroups | undefined;
+  const machine = migrateMachine({
+    ram: 4 * MiB,
+    charging: (memory) => (memcgs = new MemoryCgroups(memory)).charging,
+  });
+  if (!memcgs) throw new Error("the machine asked for nobody to charge");
+  const device = new TestDevice(machine, { pages: 2 * PAGES });
+  const above = memcgs.create(memcgs.root, "above");
+  const cgroup = memcgs.create(above, "cgroup");
+  const task = machine.spawn(PAGES);
+  memcgs.attach(mmOf(task), cgroup);
+  for (let i = 0; i < 4; i++) write(task, i, i);
+  run(device.migrateTo(mmOf(task), BASE, 2));
+  device.pause = function* () {
+    yield condResched;
+  };
+  machine.vm.racing = true;
+  return { machine, memcgs, device, random: new Random(seed), above, cgroup, task };
+}
+
+const PATHS: readonly Body[] = [
+  // To the device.
+  function* ({ device, task }) {
+    yield* device.migrateTo(mmOf(task), BASE, PAGES);
+  },
+  // Back from it, page by page, and there again.
+  function* ({ device, task, random }) {
+    for (let i = 0; i < PAGES; i++) yield* touchUser(task, pageAt(random.below(PAGES)));
+    yield* device.migrateTo(mmOf(task), BASE, PAGES);
+  },
+  // To the device, and to its end there.
+  function* ({ device, task }) {
+    yield* device.migrateTo(mmOf(task), BASE, PAGES);
+    yield* exitProcess(task);
+  },
+];
+
+function* removal({ memcgs, above, cgroup, task, random }: World): Sleeps<void> {
+  if (task.mm) memcgs.attach(task.mm, random.chance(1, 2) ? above : memcgs.root);
+  memcgs.offline(cgroup);
+  for (let i = random.below(4); i > 0; i--) yield condResched;
+  if (task.mm) memcgs.attach(task.mm, memcgs.root);
+  memcgs.offline(above);
+}
+
+function scenario(seed: number): Scenario {
+  const here = world(seed);
+  const { machine, memcgs } = here;
+  let steps = seed;
+  const path = PATHS[seed % PATHS.length] ?? removal;
+  return {
+    kernel: machine.kernel,
+    tasks: { path: () => path(here), removal: () => removal(here) },
+    // Every step is looked at in one schedule of three, every third one of the rest.
+    afterStep() {
+      if (seed % 3 === 0 || steps++ % 3 === 0) assertInvariants(memcgs, memcgInvariants);
+    },
+    afterwards() {
+      assertInvariants(memcgs, memcgInvariants);
+      for (const process of machine.vm.processes) run(exitProcess(process));
+      expect([...memcgs.root.children()]).toEqual([]);
+      expect([memcgs.root.memory.usage, memcgs.root.kmem.usage]).toEqual([0, 0]);
+    },
+  };
+}
+
+test(
+  "no page of a device is left to a cgroup that is removed beside its migration",
+  { timeout: 36_000_000 },
+  () => {
+    expect(runRivals(scenario, SCHEDULES, FIRST_SEED).schedules).toBe(SCHEDULES);
+  },
+);
