@@ -13,6 +13,8 @@ import { PAGE_COUNTER_MAX } from "../src/page-counter.ts";
 import { type LimitsMachine, limitsMachine, touchPages } from "./limits-machine.ts";
 
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+/** The same paths meet other rivals in hierarchy.rivals.test.ts: the two share their schedules. */
+const SHARE = Math.ceil(SCHEDULES / 2);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 /** More than the limits below leave room for. */
 const PAGES = 16;
@@ -160,7 +162,7 @@ for (const [name, body] of Object.entries(PATHS)) {
     `${name} survives whoever changes the hierarchy, its limits or its processes`,
     { timeout: 36_000_000 },
     () => {
-      expect(runRivals(scenario(body), SCHEDULES, FIRST_SEED).schedules).toBe(SCHEDULES);
+      expect(runRivals(scenario(body), SHARE, FIRST_SEED).schedules).toBe(SHARE);
     },
   );
 }

@@ -44,8 +44,19 @@ export interface RivalWorld {
   readonly freeAtStart: number;
 }
 
-/** The same one for the same seed. */
-export function rivalWorld(seed: number): RivalWorld {
+/** Schedules that one machine serves: to make one takes longer than a schedule. */
+export const SCHEDULES_A_MACHINE = 50;
+
+/** Makes worlds one after another, each when the one before has ended: the same ones for the same seeds. */
+export function rivalWorlds(): (seed: number) => RivalWorld {
+  let current = newMachine();
+  return (seed) => {
+    if (seed % SCHEDULES_A_MACHINE === 0) current = newMachine();
+    return rivalWorld(current.machine, current.block, seed);
+  };
+}
+
+function newMachine(): { machine: HotplugVmMachine; block: number } {
   const machine = hotplugVmMachine({
     nodes: [
       { size: 16 * MiB, cpus: [0] },
@@ -54,8 +65,14 @@ export function rivalWorld(seed: number): RivalWorld {
     room: 1,
   });
   const block = machine.plug(0);
+  machine.vm.swap.swapon({ path: "/dev/swap", size: 4 * MiB });
+  return { machine, block };
+}
+
+function rivalWorld(machine: HotplugVmMachine, block: number, seed: number): RivalWorld {
   const { vm } = machine;
-  vm.swap.swapon({ path: "/dev/swap", size: 4 * MiB });
+  // Preempted only where something has to wait, until the rivals run.
+  vm.racing = false;
   const freeAtStart = machine.freePages();
   const memfd = memfdCreate(vm, "rival", 0);
   run(truncate(memfd.host, PAGES * PAGE));
