@@ -2,7 +2,8 @@
 // a device that mirrors both and has too little memory for all, and swap. After each step the device's
 // tables agree with the cpu's, and every count with every table; in the end nothing is left.
 //
-// HETMEM_SCHEDULES says how many seeds each path runs under (2,000 where it is absent), HETMEM_SEED where they begin.
+// HETMEM_SCHEDULES says how many seeds each path runs under (2,000 where it is absent), HETMEM_SEED where they begin:
+// to see a failure again, begin at the last multiple of 14 before its seed, where its machine was made.
 import { runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, Random, run, type Sleeps } from "@hetmem/kernel";
 import {
@@ -31,6 +32,8 @@ import {
   PAGE,
 } from "./gpu-machine.ts";
 
+/** One for each rival. */
+const SCHEDULES_A_MACHINE = 14;
 const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 
@@ -58,11 +61,30 @@ export function firstByte(page: number): number {
   return page + 1;
 }
 
-/** The same one for the same seed. */
-function gpuWorld(seed: number, options: GpuMachineOptions): GpuWorld {
+/** Makes worlds one after another, each when the one before has ended: the same ones for the same seeds. */
+function gpuWorlds(options: GpuMachineOptions): (seed: number, rival: string) => GpuWorld {
+  let machine: GpuMachine | undefined;
+  let last = "";
+  return (seed, rival) => {
+    // A machine serves a round of rivals, for it takes longer to make than a schedule does, but no other device, and no dead one.
+    const unfit = last === DEATH || last === SECOND_DEVICE || rival === SECOND_DEVICE;
+    if (!machine || unfit || seed % SCHEDULES_A_MACHINE === 0)
+      machine = newMachine({ gpus: rival === SECOND_DEVICE ? 2 : 1, ...options });
+    last = rival;
+    return gpuWorld(machine, seed);
+  };
+}
+
+function newMachine(options: GpuMachineOptions): GpuMachine {
   const machine = gpuMachine({ pages: 3, ram: 4 * 2 ** 20, small: true, ...options });
+  machine.vm.swap.swapon({ path: "/dev/swap", size: 2 ** 20 });
+  return machine;
+}
+
+function gpuWorld(machine: GpuMachine, seed: number): GpuWorld {
   const { vm, gpu } = machine;
-  vm.swap.swapon({ path: "/dev/swap", size: 2 ** 20 });
+  // Preempted only where something has to wait, until the rivals run.
+  vm.racing = false;
   const freeAtStart = machine.freePages();
   const parent = machine.spawn("parent");
   mapAnon(parent, PAGES);
@@ -86,6 +108,7 @@ function gpuWorld(seed: number, options: GpuMachineOptions): GpuWorld {
 
 /** The one rival that needs two of them: a device costs as much as the rest of the machine. */
 const SECOND_DEVICE = "a second device";
+const DEATH = "the device's death";
 
 /** Who takes what away. */
 const RIVALS: Readonly<Record<string, Body>> = {
@@ -126,7 +149,7 @@ const RIVALS: Readonly<Record<string, Body>> = {
     yield condResched;
     yield* gpu.reset();
   },
-  *"the device's death"({ gpu }) {
+  *[DEATH]({ gpu }) {
     for (let i = 0; i < 6; i++) yield condResched;
     gpu.fallOff();
   },
@@ -170,9 +193,10 @@ function scenario(
   rivals: readonly (readonly [name: string, rival: Body])[],
   options: GpuMachineOptions,
 ): (seed: number) => Scenario {
+  const worldOf = gpuWorlds(options);
   return (seed) => {
     const [name, rival] = rivals[seed % rivals.length] ?? ["nobody", body];
-    const world = gpuWorld(seed, { gpus: name === SECOND_DEVICE ? 2 : 1, ...options });
+    const world = worldOf(seed, name);
     const { vm, kernel } = world.machine;
     let steps = 0;
     return {
