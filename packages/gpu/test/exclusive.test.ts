@@ -1,6 +1,6 @@
 // Atomic operations of the device, and pages that are its alone meanwhile.
 import { run } from "@hetmem/kernel";
-import { forkProcess, MapFlag, memfdCreate, mmap, mprotect, Prot, truncate } from "@hetmem/mm";
+import { forkProcess, mprotect, Prot } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import {
   at,
@@ -12,6 +12,7 @@ import {
   gpuRead,
   gpuWrite,
   mapAnon,
+  mapShared,
   mmOf,
   PAGE,
 } from "./gpu-machine.ts";
@@ -64,17 +65,7 @@ test("in its own memory the device needs nobody's leave for an atomic operation"
 test("EINVAL off a multiple of four, EBUSY for pages of a file, EPERM where the process may only read", () => {
   const machine = gpuMachine();
   const process = machine.spawn();
-  const file = memfdCreate(machine.vm, "shared", 0);
-  run(truncate(file.host, PAGE));
-  run(
-    mmap(mmOf(process), {
-      address: at(8),
-      length: PAGE,
-      prot: Prot.READ | Prot.WRITE,
-      flags: MapFlag.SHARED | MapFlag.FIXED,
-      file,
-    }),
-  );
+  mapShared(process);
   mapAnon(process, 1, Prot.READ);
   const context = machine.open(process);
   expect(errnoOf(() => run(context.atomicAdd(at(0, 2), 1)))).toBe("EINVAL");

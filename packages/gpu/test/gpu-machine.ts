@@ -27,12 +27,14 @@ import {
   allocMm,
   coverageInvariants,
   MapFlag,
+  memfdCreate,
   mmap,
   type MmStruct,
   type Process,
   Prot,
   readUser,
   type Signal,
+  truncate,
   Vm,
   vmInvariants,
   watchCoverage,
@@ -177,6 +179,15 @@ export function mapAnon(process: Process, pages: number, prot: number = Prot.REA
 export function mapAnonTask(process: Process, pages: number, prot: number): Sleeps<VirtAddr> {
   const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
   return mmap(mmOf(process), { address: BASE, length: pages * PAGE, prot, flags });
+}
+
+/** Maps a page of a memfd at page 8. */
+export function mapShared(process: Process): void {
+  const mm = mmOf(process);
+  const file = memfdCreate(mm.vm, "shared", 0);
+  run(truncate(file.host, PAGE));
+  const flags = MapFlag.SHARED | MapFlag.FIXED;
+  run(mmap(mm, { address: at(8), length: PAGE, prot: Prot.READ | Prot.WRITE, flags, file }));
 }
 
 /** The cpu writes a byte. @returns the signal's code, or "done" */

@@ -4,13 +4,11 @@ import {
   exitProcess,
   forkProcess,
   MapFlag,
-  memfdCreate,
   mmap,
   mprotect,
   munmap,
   pinUserPagesRemote,
   Prot,
-  truncate,
   unpinUserPages,
 } from "@hetmem/mm";
 import { describe, expect, test } from "vitest";
@@ -24,6 +22,7 @@ import {
   gpuRead,
   gpuWrite,
   mapAnon,
+  mapShared,
   MEMORY_TYPES,
   mmOf,
   PAGE,
@@ -92,17 +91,7 @@ describe.each(MEMORY_TYPES)("with %s memory", (memoryType) => {
   test("pages of a file and pages that are pinned stay where they are, and the device reaches them there", () => {
     const machine = gpuMachine({ memoryType });
     const process = machine.spawn();
-    const file = memfdCreate(machine.vm, "shared", 0);
-    run(truncate(file.host, PAGE));
-    run(
-      mmap(mmOf(process), {
-        address: at(8),
-        length: PAGE,
-        prot: Prot.READ | Prot.WRITE,
-        flags: MapFlag.SHARED | MapFlag.FIXED,
-        file,
-      }),
-    );
+    mapShared(process);
     mapAnon(process, 1);
     cpuWrite(process, at(0), 1);
     cpuWrite(process, at(8), 2);

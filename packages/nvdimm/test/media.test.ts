@@ -115,7 +115,7 @@ describe("a page that is mapped", () => {
     made.media[0]?.repair(DATA - START, 256);
     expect([page[0], page[255], page[256]]).toEqual([0, 0, 9]);
   });
-  test("is a whole one: any other address is a bug", () => {
+  test("is a whole one; another address is a bug", () => {
     const made = machine({});
     expect(() => mapped(made, DATA + 1)).toThrow(/is no page of region0/);
   });

@@ -204,7 +204,7 @@ export class HugetlbPool implements HugePages {
   /**
    * Gives a free page back to the allocator.
    *
-   * @param counted by node: only from nodes that have some of these, which become fewer; undefined: any
+   * @param counted by node: only from nodes that have some of these, which become fewer; every node where undefined
    * @see remove_pool_huge_page()
    */
   private removeOne(
