@@ -25,7 +25,7 @@ export function* resizeDevice(device: DevDax, size: number): Sleeps<void> {
 export function* addMapping(device: DevDax, start: number, end: number): Sleeps<void> {
   yield* underBothLocks(device, () => {
     const size = end - start + 1;
-    if (!isDeviceSize(device, size)) throw new KernelError("ENXIO", misaligned(device, size).message);
+    if (!isDeviceSize(device, size)) throw new KernelError("ENXIO", misaligned(device, size).reason);
     allocDevDaxRange(device, start, size);
   });
 }

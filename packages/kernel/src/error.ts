@@ -49,11 +49,14 @@ export function strerror(errno: Errno): string {
 export class KernelError extends Error {
   override readonly name = "KernelError";
   readonly errno: Errno;
+  /** One sentence, without the errno, that names the thing and, where there is one, the fix. */
+  readonly reason: string;
 
-  /** @param reason one sentence that names the thing and, where there is one, the fix */
+  /** The message is the errno, a colon and the reason. An error that explains another one cites its `reason`. */
   constructor(errno: Errno, reason: string) {
     super(`${errno}: ${reason}`);
     this.errno = errno;
+    this.reason = reason;
   }
 }
 

@@ -120,5 +120,5 @@ function giveKinds(tree: ResourceTree): void {
 }
 
 function unreadable(line: number, what: string): KernelError {
-  return new KernelError("EINVAL", `line ${line} of /proc/iomem ${what}`);
+  return new KernelError("EINVAL", `line ${line} ${what}`);
 }

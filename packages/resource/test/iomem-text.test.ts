@@ -88,11 +88,7 @@ describe("/proc/iomem", () => {
   test.each([
     ["something else", "MemTotal: 12 kB\n", "line 1"],
     ["an odd indent", "00000000-00000fff : a\n 00000000-000000ff : b\n", "line 2"],
-    [
-      "a level left out",
-      "00000000-00000fff : a\n    00000000-000000ff : b\n",
-      "line 2 of /proc/iomem is indented by 2",
-    ],
+    ["a level left out", "00000000-00000fff : a\n    00000000-000000ff : b\n", "line 2 is indented by 2"],
     ["an end before the start", "00000fff-00000000 : a\n", "ends before it starts"],
     ["a child outside its parent", "00000000-00000fff : a\n  00000000-00001fff : b\n", "is not inside a"],
     ["siblings that overlap", "00000000-00000fff : a\n00000fff-00001fff : b\n", "does not come after a"],

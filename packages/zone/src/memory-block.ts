@@ -80,7 +80,7 @@ export function* offlineBlock(hotplug: MemoryHotplug, block: MemoryBlock): Sleep
   } catch (error) {
     block.state = "online";
     throw error instanceof KernelError
-      ? new KernelError(error.errno, `memory${block.id} cannot go offline: ${sentence(error)}`)
+      ? new KernelError(error.errno, `memory${block.id} cannot go offline: ${error.reason}`)
       : error;
   } finally {
     hotplug.locks.memHotplugDone();
@@ -146,9 +146,4 @@ function placementRequest({ node, start, pages, group }: MemoryBlock): Placement
 /** As `%pa` prints a physical address. */
 function phys(address: number): string {
   return `0x${address.toString(16).padStart(16, "0")}`;
-}
-
-/** A KernelError's sentence without its errno. */
-function sentence(error: KernelError): string {
-  return error.message.slice(error.errno.length + 2);
 }

@@ -125,7 +125,7 @@ export class MemoryFailure {
         this.#log(3, `${hex(frame)}: unhandlable page.`);
         this.#log(3, `${hex(frame)}: recovery action for unknown page: Ignored`);
       }
-      throw new KernelError("EBUSY", `${describePage(memmap, page)} can't be recovered: ${sentence(error)}`);
+      throw new KernelError("EBUSY", `${describePage(memmap, page)} can't be recovered: ${error.reason}`);
     }
   }
 
@@ -158,7 +158,7 @@ export class MemoryFailure {
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       if (error.errno === "EIO") this.#log(3, `${hex(frame)}: unhandlable page.`);
-      throw new KernelError(error.errno, `${describePage(memmap, page)} stays in use: ${sentence(error)}`);
+      throw new KernelError(error.errno, `${describePage(memmap, page)} stays in use: ${error.reason}`);
     }
   }
 
@@ -211,9 +211,4 @@ export class MemoryFailure {
 /** A frame as `%#lx` prints it: zero has no prefix. */
 function hex(frame: Pfn): string {
   return frame === 0 ? "0" : `0x${frame.toString(16)}`;
-}
-
-/** A KernelError's sentence without its errno. */
-function sentence(error: KernelError): string {
-  return error.message.slice(error.errno.length + 2);
 }

@@ -368,8 +368,7 @@ export class MemoryHotplug {
     try {
       return requestRegion(this.iomem, start, size, name, IORESOURCE_SYSTEM_RAM | driverManaged);
     } catch (error) {
-      if (error instanceof KernelError)
-        throw new KernelError("EEXIST", error.message.slice(error.errno.length + 2));
+      if (error instanceof KernelError) throw new KernelError("EEXIST", error.reason);
       throw error;
     }
   }

@@ -88,7 +88,7 @@ function fromTree(tree: HostTree, profile: ProfileName, standIn: (error: KernelE
   } catch (error) {
     if (!(error instanceof KernelError) || (error.errno !== "EPERM" && !standIn(error))) throw error;
     const bundled = checked(captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), profile));
-    const notice = `${reasonOf(error)}. So this is the bundled capture hidden-ram (${bundled.host.release}), not ${tree.live ? "this host" : tree.name}.`;
+    const notice = `${error.reason}. So this is the bundled capture hidden-ram (${bundled.host.release}), not ${tree.live ? "this host" : tree.name}.`;
     return { ...bundled, source: "the bundled capture hidden-ram", notices: [notice, ...bundled.notices] };
   }
 }
@@ -96,11 +96,6 @@ function fromTree(tree: HostTree, profile: ProfileName, standIn: (error: KernelE
 function checked(capture: Capture): Capture {
   refuseImpossible(capture.spec);
   return capture;
-}
-
-/** The sentence of an error without its errno. */
-export function reasonOf(error: KernelError): string {
-  return error.message.slice(error.errno.length + 2);
 }
 
 /**

@@ -5,7 +5,7 @@ import { KernelError } from "@hetmem/kernel";
 import type { Machine } from "../machine.ts";
 import type { MachineSpec } from "../spec/machine-spec.ts";
 import { boot, type BootOptions } from "./boot.ts";
-import { reasonOf, withMachineOptions } from "./choose-machine.ts";
+import { withMachineOptions } from "./choose-machine.ts";
 import { explain, type ExplainOptions } from "./explain.ts";
 import { exportTree, type ExportOptions } from "./export.ts";
 import { plan, type PlanOptions } from "./plan.ts";
@@ -41,7 +41,7 @@ export async function runProgram(args: readonly string[], commands: Commands): P
     return status;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED;
-    const reason = error instanceof KernelError ? reasonOf(error) : fileErrorOf(error);
+    const reason = error instanceof KernelError ? error.reason : fileErrorOf(error);
     if (reason === undefined) throw error;
     for (const line of reason.split("\n")) terminal.writeError(`hetmem: ${line}\n`);
     return FAILED;

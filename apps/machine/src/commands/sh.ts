@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import { createPaint } from "../report/paint.ts";
 import { interact, PROGRAMS, replayTranscript, runScript, Shell } from "../shell/index.ts";
-import { chooseMachine, type MachineOptions, readText, reasonOf } from "./choose-machine.ts";
+import { chooseMachine, type MachineOptions, readText } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -38,7 +38,7 @@ export async function sh(
   if (options.explain || (transcript === undefined && isInteractive(options, text, terminal))) {
     const paint = createPaint(terminal.colours);
     // Whoever types gets the sentence too that the kernel keeps to itself.
-    shell.explainWith((error) => `    ${paint.dim(reasonOf(error))}\n`);
+    shell.explainWith((error) => `    ${paint.dim(error.reason)}\n`);
   }
   if (transcript !== undefined) return replay(shell, basename(options.replay ?? ""), transcript, terminal);
   if (options.command !== undefined) return runScript(shell, options.command, echo).status;

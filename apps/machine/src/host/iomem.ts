@@ -59,10 +59,7 @@ function nameFile<T>(file: string, read: () => T): T {
         "EPERM",
         `${file} shows every address as zero to readers without privilege: read it as root`,
       );
-    throw new KernelError(
-      error.errno,
-      `${file}: ${error.message.slice(error.errno.length + 2).replace(" of /proc/iomem", "")}: capture the file again`,
-    );
+    throw new KernelError(error.errno, `${file}: ${error.reason}: capture the file again`);
   }
 }
 

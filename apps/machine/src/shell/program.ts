@@ -75,7 +75,7 @@ export function reasonOf(error: unknown): string {
 
 /** Our own words for what went wrong: the line that goes behind a message of strerror(). */
 export function explanationOf(error: KernelError): string {
-  return `    ${error.message.slice(error.errno.length + 2)}\n`;
+  return `    ${error.reason}\n`;
 }
 
 /** @throws UsageProblem on a machine without processes: a bare file system */

@@ -53,7 +53,7 @@ function* updateVma(
   } catch (error) {
     if (!(error instanceof KernelError) || error.errno !== "ENOMEM") throw error;
     // Advice may be given again, when there is room.
-    throw new KernelError("EAGAIN", `${describeVma(vma)} can't be divided (${error.message})`);
+    throw new KernelError("EAGAIN", `${describeVma(vma)} can't be divided (${error.reason})`);
   }
 }
 

@@ -96,9 +96,9 @@ function* populateOrFail(mm: MmStruct, start: VirtAddr, length: number): Sleeps<
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     if (error.errno === "EFAULT")
-      throw new KernelError("ENOMEM", `the range can't be reached (${error.message})`);
+      throw new KernelError("ENOMEM", `the range can't be reached (${error.reason})`);
     if (error.errno === "ENOMEM")
-      throw new KernelError("EAGAIN", `the range is locked but not there (${error.message})`);
+      throw new KernelError("EAGAIN", `the range is locked but not there (${error.reason})`);
     throw error;
   }
 }

@@ -66,7 +66,7 @@ function* unmapOld(mm: MmStruct, start: VirtAddr, end: VirtAddr): Sleeps<void> {
     yield* doMunmap(mm, start, end - start);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    throw new KernelError("ENOMEM", `what is mapped there can't be replaced (${error.message})`);
+    throw new KernelError("ENOMEM", `what is mapped there can't be replaced (${error.reason})`);
   }
 }
 

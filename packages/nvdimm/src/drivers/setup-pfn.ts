@@ -97,7 +97,7 @@ function readBlock(io: NamespaceIo): Uint8Array {
     if (error instanceof KernelError)
       throw new KernelError(
         "ENXIO",
-        `the info block of ${io.namespace.name} can't be read (${error.message})`,
+        `the info block of ${io.namespace.name} can't be read (${error.reason})`,
       );
     throw error;
   }
