@@ -76,7 +76,8 @@ describe("a machine made of a captured host", () => {
   test("reserved, used and free pages of each zone add up to its present ones", () => {
     const { zones } = hiddenRam.host.zoneinfo;
     for (const usage of hiddenRam.spec.bootUsage) {
-      const zone = zones.find((candidate) => candidate.node === usage.node && candidate.name === usage.zone)!;
+      const zone = zones.find((candidate) => candidate.node === usage.node && candidate.name === usage.zone);
+      if (!zone) throw new Error(`the capture has no zone ${usage.zone} on node ${usage.node}`);
       const onCpus = zone.pcp.reduce((sum, count) => sum + count, 0);
       expect(usage.reservedPages + usage.unmovablePages + usage.movablePages + zone.free + onCpus).toBe(
         zone.present,

@@ -16,7 +16,7 @@ function why(view: MachineView, ofHost: Host, name: string): string {
 
 describe("the machine beside its host", () => {
   test("a total that is equal needs no reason", () => {
-    expect(compareWithHost(same, host).map(({ why }) => why)).toEqual(["", "", "", "", "", ""]);
+    expect(compareWithHost(same, host).map((pair) => pair.why)).toEqual(["", "", "", "", "", ""]);
     expect(
       hostComparisonLines(same, host, createPaint(false)).filter((line) => line.endsWith("equal")),
     ).toHaveLength(6);

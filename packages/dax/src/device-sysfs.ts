@@ -46,7 +46,7 @@ function devicePart(paths: ProviderPaths, subsystem: DaxSubsystem): Part {
     const name = ["any", "fixed", "divided", "placed"].map((kind) => params[parameter(kind)]).find(Boolean);
     return paths.device(params, name ?? "");
   };
-  const mapping = `${directory("any")}mapping{${parameter("mapping")}}/`;
+  const mappingDirectory = `${directory("any")}mapping{${parameter("mapping")}}/`;
   const root = "../".repeat(paths.depth + (isBus ? 2 : 3));
   return {
     instances: {
@@ -74,9 +74,9 @@ function devicePart(paths: ProviderPaths, subsystem: DaxSubsystem): Part {
       }),
       ...within(directory("fixed"), fixedFiles(deviceOf)),
       ...within(directory("divided"), dividedFiles(deviceOf)),
-      ...within(mapping, mappingFiles(deviceOf, parameter("mapping"))),
+      ...within(mappingDirectory, mappingFiles(deviceOf, parameter("mapping"))),
       ...devicePowerFiles(directory("any")),
-      ...devicePowerFiles(mapping),
+      ...devicePowerFiles(mappingDirectory),
     },
   };
 }

@@ -129,7 +129,7 @@ export function migrateMachine(options: MigrateMachineOptions = {}): MigrateMach
     spawn: (pages = 8) => spawn(vm, pages),
     freePages: () =>
       [...allZones(memory)].reduce(
-        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
+        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((free, pcp) => free + pcp.count, 0),
         0,
       ),
     check() {

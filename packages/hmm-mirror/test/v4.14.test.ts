@@ -115,12 +115,12 @@ function getPfns(mm: MmStruct, count: number, first = 0): HmmVmaRange {
 function fault(
   mm: MmStruct,
   count: number,
-  write: boolean,
+  writes: boolean,
   pfns: Int32Array = allocHmmPfns(count),
 ): HmmVmaRange {
   run(mm.mmapLock.downRead());
   try {
-    return run(hmmVmaFault(vmaOf(mm), at(0), at(count), pfns, write));
+    return run(hmmVmaFault(vmaOf(mm), at(0), at(count), pfns, writes));
   } finally {
     mm.mmapLock.upRead();
   }

@@ -22,7 +22,7 @@ import {
   TiB,
 } from "../src/index.ts";
 
-const errno = (errno: string) => expect.objectContaining({ errno });
+const errno = (name: string) => expect.objectContaining({ errno: name });
 
 describe("frames and addresses", () => {
   test("a frame's first and last byte are in it, up to the end of 52-bit addresses", () => {

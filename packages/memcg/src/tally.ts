@@ -42,8 +42,8 @@ export class Counted {
   }
 
   count(node: NodeId, item: TalliedItem): void {
-    const at = node * TALLIED.length + TALLIED.indexOf(item);
-    this.items[at] = (this.items[at] as number) + 1;
+    const place = node * TALLIED.length + TALLIED.indexOf(item);
+    this.items[place] = (this.items[place] as number) + 1;
   }
 
   /** What a cgroup pays for, those above count too: all but the charges that the root doesn't count. */

@@ -61,10 +61,10 @@ export function median(values) {
 }
 
 /** Counts pages for a cgroup, its parent and the root, in batches; each page knows its cgroup. @see mem_cgroup_charge() */
-function threeLevels(pages) {
+function threeLevels(total) {
   const usage = new Float64Array(3);
-  const limit = Float64Array.of(pages, pages, pages);
-  const owners = new Uint16Array(pages);
+  const limit = Float64Array.of(total, total, total);
+  const owners = new Uint16Array(total);
   let stock = 0;
   const uncharge = (page, count) => {
     owners[page] = 0;

@@ -115,7 +115,9 @@ export class ContentsMachine {
   readEverything(): void {
     for (const pair of this.pairs) {
       for (const [slot, area] of pair.model.areas) {
-        const offsets = new Set(area.file ? [...area.file.bytes.keys()].filter((at) => at % 1024 === 0) : []);
+        const offsets = new Set(
+          area.file ? [...area.file.bytes.keys()].filter((byte) => byte % 1024 === 0) : [],
+        );
         for (const offset of area.own.keys()) offsets.add(offset);
         for (let page = 0; page < Math.min(area.pages.length, SLOT_PAGES); page++) offsets.add(page * PAGE);
         for (const offset of offsets) if (offset < area.pages.length * PAGE) this.read(pair, slot, offset);

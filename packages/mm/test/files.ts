@@ -18,8 +18,8 @@ import { mmOf, PAGE } from "./vm-machine.ts";
 
 export const RW: number = Prot.READ | Prot.WRITE;
 
-export function bytes(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+export function bytes(characters: string): Uint8Array {
+  return new TextEncoder().encode(characters);
 }
 
 export function text(from: Uint8Array): string {

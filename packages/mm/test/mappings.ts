@@ -17,8 +17,8 @@ import { mmOf, PAGE } from "./vm-machine.ts";
 export const BASE = 0x1000_0000;
 
 /** The address of a page of the region. */
-export function at(page: number): VirtAddr {
-  return virtAddr(BASE + page * PAGE);
+export function at(index: number): VirtAddr {
+  return virtAddr(BASE + index * PAGE);
 }
 
 /** Maps private anonymous pages [first, first + pages) of the region. */

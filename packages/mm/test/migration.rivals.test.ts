@@ -122,11 +122,11 @@ class World {
     return [...this.machine.vm.addressSpaces].some((mm) => mm.mmapLock.writeLocked);
   }
 
-  scenario(rivals: Readonly<Record<string, () => Sleeps<unknown>>>, check: () => Sleeps<void>): Scenario {
+  scenario(others: Readonly<Record<string, () => Sleeps<unknown>>>, check: () => Sleeps<void>): Scenario {
     const { machine } = this;
     return {
       kernel: machine.kernel,
-      tasks: { mover: () => this.mover(), ...rivals },
+      tasks: { mover: () => this.mover(), ...others },
       afterStep: () => assertInvariants(machine.vm, this.changing() ? PAGE_INVARIANTS : vmInvariants),
       afterwards: () => {
         run(check());

@@ -116,8 +116,10 @@ test("labels of another interleave set are overlooked", () => {
   run(createNamespace(made.bus, [made.region], { mode: "raw", size: 256 * MiB }));
   const other = new NvdimmMachine();
   const spec = other.spec();
+  const [dimm] = spec.dimms;
+  if (!dimm) throw new Error("the machine has no module");
   other.media[0]?.labelArea.set(made.media[0]?.labelArea ?? []);
-  other.spec = () => ({ ...spec, dimms: [{ ...spec.dimms[0]!, serial: 0x1234 }] });
+  other.spec = () => ({ ...spec, dimms: [{ ...dimm, serial: 0x1234 }] });
   expect(sizes(other.boot())).toEqual([]);
 });
 

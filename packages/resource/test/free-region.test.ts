@@ -20,7 +20,7 @@ import {
 } from "../src/index.ts";
 import { capture, named, shape, treeWithDevice } from "./trees.ts";
 
-const errno = (errno: string) => expect.objectContaining({ errno });
+const errno = (name: string) => expect.objectContaining({ errno: name });
 
 const bar = (): Resource => new Resource({ name: "bar", start: 0, end: 0xfff });
 
@@ -35,11 +35,9 @@ describe("request_free_mem_region", () => {
         releaseRegion(tree, start, size);
       }
       expect(formatIomem(tree, { privileged: true })).not.toContain("hmm_dmirror");
-      const regions = [
-        requestFreeMemRegion(tree, 256 * MiB, "hmm_dmirror"),
-        requestFreeMemRegion(tree, 256 * MiB, "hmm_dmirror"),
-      ];
-      expect(regions[0]!.start).toBeGreaterThan(regions[1]!.start);
+      const first = requestFreeMemRegion(tree, 256 * MiB, "hmm_dmirror");
+      const second = requestFreeMemRegion(tree, 256 * MiB, "hmm_dmirror");
+      expect(first.start).toBeGreaterThan(second.start);
       expect(formatIomem(tree, { privileged: true })).toBe(captured);
     },
   );

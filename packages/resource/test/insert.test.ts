@@ -16,7 +16,7 @@ import {
 } from "../src/index.ts";
 import { BLOCK, shape, treeWithDevice } from "./trees.ts";
 
-const errno = (errno: string) => expect.objectContaining({ errno });
+const errno = (name: string) => expect.objectContaining({ errno: name });
 const range = (name: string, start: number, size: number) =>
   new Resource({ name, start, end: start + size - 1 });
 

@@ -22,7 +22,7 @@ import {
 } from "../src/index.ts";
 import { capture, named } from "./trees.ts";
 
-const errno = (errno: string) => expect.objectContaining({ errno });
+const errno = (name: string) => expect.objectContaining({ errno: name });
 const BUSY_RAM = IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY;
 
 describe("/proc/iomem", () => {

@@ -77,9 +77,10 @@ describe("region_intersects", () => {
         fc.integer({ min: 1, max: 8 }),
         (resources, start, size) => {
           const tree = createIomem();
-          for (const { start, size, isRam } of resources) {
+          for (const { start: first, size: length, isRam } of resources) {
             const flags = isRam ? IORESOURCE_SYSTEM_RAM : IORESOURCE_MEM;
-            insertResourceConflict(tree, new Resource({ name: "r", start, end: start + size - 1, flags }));
+            const range = { start: first, end: first + length - 1 };
+            insertResourceConflict(tree, new Resource({ name: "r", ...range, flags }));
           }
           const bytes = Array.from({ length: size }, (_, i) => kindOfByte(tree, start + i));
           const answer = bytes.includes("ram")
@@ -97,7 +98,7 @@ describe("region_intersects", () => {
 
 /** What one address is: RAM where any resource over it is. */
 function kindOfByte(above: Resource, address: number): "ram" | "other" | "hole" {
-  const child = above.children.find((child) => child.contains(address, address));
+  const child = above.children.find((below) => below.contains(address, address));
   if (!child) return "hole";
   if (child.matches(IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE)) return "ram";
   return kindOfByte(child, address) === "ram" ? "ram" : "other";

@@ -17,7 +17,7 @@ import {
 } from "../src/index.ts";
 import { BLOCK, shape, treeWithDevice } from "./trees.ts";
 
-const errno = (errno: string) => expect.objectContaining({ errno });
+const errno = (name: string) => expect.objectContaining({ errno: name });
 
 describe("request_resource", () => {
   test("places a resource among its siblings by address", () => {

@@ -20,9 +20,9 @@ import { BLOCK, shape, treeWithDevice } from "./trees.ts";
 
 const BASE = 4 * GiB;
 
-function addRam(tree: ResourceTree, block: number, blocks = 1, name = "System RAM"): Resource {
+function addRam(tree: ResourceTree, block: number, count = 1, name = "System RAM"): Resource {
   const managed = name === "System RAM" ? 0 : IORESOURCE_SYSRAM_DRIVER_MANAGED;
-  return requestRegion(tree, BASE + block * BLOCK, blocks * BLOCK, name, IORESOURCE_SYSTEM_RAM | managed);
+  return requestRegion(tree, BASE + block * BLOCK, count * BLOCK, name, IORESOURCE_SYSTEM_RAM | managed);
 }
 
 /** Blocks above BASE that a range's resources cover, one entry a resource. */

@@ -27,7 +27,7 @@ import {
 import { BLOCK, capture, treeWithDevice } from "./trees.ts";
 
 const BUSY_RAM = IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY;
-const errno = (errno: string) => expect.objectContaining({ errno });
+const errno = (name: string) => expect.objectContaining({ errno: name });
 
 const ram = (start: number, end: number): Resource =>
   new Resource({ name: "System RAM", start, end, flags: BUSY_RAM });

@@ -115,10 +115,10 @@ function child(what) {
 /** @param {number} count */
 function shuffled(count) {
   const random = new Random(1);
-  const order = Int32Array.from({ length: count }, (_, i) => i);
+  const places = Int32Array.from({ length: count }, (_, i) => i);
   for (let i = count - 1; i > 0; i--) {
     const other = random.below(i + 1);
-    [order[i], order[other]] = [order[other] ?? 0, order[i] ?? 0];
+    [places[i], places[other]] = [places[other] ?? 0, places[i] ?? 0];
   }
-  return order;
+  return places;
 }

@@ -48,7 +48,7 @@ export function nodeVmstatText(node: MemoryNode): string {
 /** The counters of a node as they are printed, by name, in the kernel's order. @see node_page_state_pages() */
 export function nodeCounters(nodes: readonly MemoryNode[]): [name: NodeStatName, value: number][] {
   return NODE_STATS.map((name, item) => {
-    const value = nodes.reduce((sum, { stat }) => sum + (stat[item] ?? 0), 0);
+    const value = nodes.reduce((total, { stat }) => total + (stat[item] ?? 0), 0);
     return [name, PRINTED_IN_HUGE_PAGES.has(name) ? Math.floor(value / PAGEBLOCK_NR_PAGES) : value];
   });
 }

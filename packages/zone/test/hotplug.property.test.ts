@@ -49,8 +49,10 @@ const sequence = (constraints: fc.ArrayConstraints): fc.Arbitrary<Step[]> =>
       fc.array(step, constraints),
     )
     .map(([blocks, steps]) => [
-      ...blocks.map(({ block, node }): Step => ({ do: "add", block, node })),
-      ...blocks.flatMap(({ block, type }): Step[] => (type ? [{ do: "online", block, type }] : [])),
+      ...blocks.map((added): Step => ({ do: "add", block: added.block, node: added.node })),
+      ...blocks.flatMap(({ type, ...added }): Step[] =>
+        type ? [{ do: "online", block: added.block, type }] : [],
+      ),
       ...steps,
     ]);
 

@@ -14,10 +14,8 @@ function importsOf(folder: string): Set<string> {
 }
 
 function references({ folder }: Package): string[] {
-  const { references = [] } = JSON.parse(readText(join(folder, "tsconfig.json"))) as {
-    references?: { path: string }[];
-  };
-  return references
+  const project = JSON.parse(readText(join(folder, "tsconfig.json"))) as { references?: { path: string }[] };
+  return (project.references ?? [])
     .map(({ path }) => ALL.find((other) => other.folder === normalize(join(folder, path)))?.name ?? path)
     .sort();
 }

@@ -3,7 +3,6 @@
 import { PAGE_SIZE } from "@hetmem/kernel";
 import { usageOfHost } from "../host/boot-usage.ts";
 import type { Host } from "../host/host.ts";
-import type { HostZone } from "../host/zoneinfo.ts";
 import type { Paint } from "./paint.ts";
 import { formatBytes } from "./size.ts";
 import { tableLines } from "./table.ts";
@@ -24,7 +23,7 @@ export function compareWithHost(view: MachineView, host: Host): Comparison[] {
   const device = host.zoneinfo.zones.filter((zone) => zone.name === "Device");
   const boot = host.zoneinfo.zones.filter((zone) => zone.name !== "Device");
   const sums = (["spanned", "present", "managed", "free"] as const).map((name) => {
-    const machine = view.zones.reduce((sum, zone) => sum + zone[name], 0);
+    const machine = sum(view.zones, name);
     const there = sum(boot, name) + (name === "spanned" ? sum(device, name) : 0);
     return { name, unit: "pages" as const, machine, host: there };
   });
@@ -114,7 +113,7 @@ function explainFree(difference: number, beyondManaged: number, host: Host): str
   const reasons: string[] = [];
   if (beyondManaged !== 0) reasons.push("what the machine manages beyond the host's zones is free in it");
   const onLists = host.zoneinfo.zones.reduce(
-    (sum, zone) => sum + zone.pcp.reduce((count, list) => count + list, 0),
+    (total, zone) => total + zone.pcp.reduce((count, list) => count + list, 0),
     0,
   );
   const rest = difference - beyondManaged;
@@ -146,7 +145,7 @@ function explainZones(name: "spanned" | "present", view: MachineView, host: Host
 }
 
 function reserved(pair: Pair, view: MachineView): string {
-  const kept = view.zones.reduce((sum, zone) => sum + zone.present - zone.managed, 0);
+  const kept = sum(view.zones, "present") - sum(view.zones, "managed");
   return `the machine keeps ${pages(kept)} for its struct pages and kernel; the host keeps ${pages(kept + pair.machine - pair.host)}.`;
 }
 
@@ -155,7 +154,9 @@ function pages(count: number): string {
   return `${whole} pages (${formatBytes(whole * PAGE_SIZE)})`;
 }
 
-function sum(zones: readonly HostZone[], name: "spanned" | "present" | "managed" | "free"): number {
+type Total = "spanned" | "present" | "managed" | "free";
+
+function sum(zones: readonly Readonly<Record<Total, number>>[], name: Total): number {
   return zones.reduce((total, zone) => total + zone[name], 0);
 }
 

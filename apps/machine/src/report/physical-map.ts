@@ -171,7 +171,7 @@ function* legend(view: MachineView, width: number, paint: Paint): Generator<stri
   const indent = " ".repeat(LABEL_WIDTH);
   let line = "";
   let length = 0;
-  for (const [kind, name] of LEGEND.filter(([kind]) => shown.has(kind))) {
+  for (const [kind, name] of LEGEND.filter(([each]) => shown.has(each))) {
     if (LABEL_WIDTH + length + name.length + 2 > width) {
       yield indent + line.trimEnd();
       [line, length] = ["", 0];

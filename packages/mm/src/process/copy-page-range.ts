@@ -120,9 +120,9 @@ function shareRun(
     const page = theirs[at] as Page;
     if (!memmap.shareAnon(page, PageFlag.anonExclusive)) break;
     theirs[at | 1] = flags & kept;
-    const to = (target + done) << 1;
-    ours[to] = page;
-    ours[to | 1] = flags & given;
+    const into = (target + done) << 1;
+    ours[into] = page;
+    ours[into | 1] = flags & given;
   }
   to.rss[Rss.anon] = (to.rss[Rss.anon] as number) + done;
   return done;

@@ -112,12 +112,12 @@ export function* outOfMemory(vm: Vm, control: OomControl): Sleeps<boolean> {
  * @returns "dying" when somebody was killed already whose memory has not been taken yet
  * @see select_bad_process()
  */
-function selectBadProcess({ candidates, totalPages }: OomControl): Process | "dying" | undefined {
+function selectBadProcess(control: OomControl): Process | "dying" | undefined {
   let chosen: Process | undefined;
   let worst = Number.NEGATIVE_INFINITY;
-  for (const process of candidates()) {
+  for (const process of control.candidates()) {
     if (process.mm?.oom === "victim") return "dying";
-    const points = oomBadness(process, totalPages);
+    const points = oomBadness(process, control.totalPages);
     if (points === undefined || points < worst) continue;
     chosen = process;
     worst = points;

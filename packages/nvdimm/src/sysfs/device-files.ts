@@ -55,14 +55,14 @@ export function deviceFiles(at: string, driver: string, deviceOf: DeviceOf): Tab
 }
 
 /** `numa_node`, and `target_node` where firmware says it. */
-export function nodeFiles(at: string, regionOf: (params: Params) => Region): TablePart {
+export function nodeFiles(at: string, found: (params: Params) => Region): TablePart {
   const target = `${at.replaceAll(/[{}/]/g, "_")}target`;
   return {
     files: {
-      [`${at}numa_node`]: line((params) => regionOf(params).numaNode),
-      [`${at}{${target}}`]: line((params) => regionOf(params).targetNode),
+      [`${at}numa_node`]: line((params) => found(params).numaNode),
+      [`${at}{${target}}`]: line((params) => found(params).targetNode),
     },
-    instances: { [target]: (params) => (regionOf(params).targetNode < 0 ? [] : ["target_node"]) },
+    instances: { [target]: (params) => (found(params).targetNode < 0 ? [] : ["target_node"]) },
   };
 }
 
