@@ -31,6 +31,10 @@ export const Follow = {
   overflow: -5,
   /** Of a file on persistent memory, and asked for for long. */
   fsdax: -6,
+  /** A huge entry has to be split into small ones. @see FOLL_SPLIT_PMD */
+  split: -7,
+  /** A huge entry whose pagemap is being torn down: gup doesn't wait for its end as it does with small ones. @see follow_devmap_pmd() */
+  dead: -8,
 } as const;
 
 /**
@@ -45,8 +49,14 @@ export function followPage(vma: Vma, address: VirtAddr, foll: number): number {
   if (entry !== NO_ENTRY) return followEntry(vma, entry, 0, foll);
   const pmd = pageTable.findPmd(address);
   if (pmd === NO_ENTRY || (pageTable.flags(pmd) & Pte.huge) === 0) return noPageTable(vma, foll);
-  if ((foll & Foll.SPLIT_PMD) !== 0 && !isVmHugetlbPage(vma)) return Follow.fault;
+  if ((foll & Foll.SPLIT_PMD) !== 0 && isSplittable(vma, pmd)) return Follow.split;
   return followEntry(vma, pmd, Math.floor((address % PMD_SIZE) / 4096), foll);
+}
+
+/** Huge pages of a pool have no small entries; those of a device are taken as they are mapped. @see pmd_trans_huge() */
+function isSplittable(vma: Vma, pmd: number): boolean {
+  const flags = vma.mm.pageTable.flags(pmd);
+  return (flags & Pte.present) !== 0 && (flags & Pte.devmap) === 0 && !isVmHugetlbPage(vma);
 }
 
 /** Whether a page must first become the process's own: a pin lets somebody else read what the process writes later. @see gup_must_unshare() */
@@ -89,7 +99,7 @@ function followSpecial(vma: Vma, entry: number, foll: number): number {
 function followDevmap(vma: Vma, page: Page, flags: number, foll: number): number {
   const { devices } = vma.mm.vm;
   if ((foll & (Foll.GET | Foll.PIN)) === 0) return Follow.noStructPage;
-  if (!devices.tryGetPagemap(page)) return Follow.dying;
+  if (!devices.tryGetPagemap(page)) return (flags & Pte.huge) !== 0 ? Follow.dead : Follow.dying;
   try {
     if ((foll & Foll.LONGTERM) !== 0 && devices.isFsdax(page)) return Follow.fsdax;
     return grab(vma, page, flags, foll);

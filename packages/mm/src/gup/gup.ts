@@ -9,13 +9,13 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
-import { handleMmFault } from "../fault/handle-mm-fault.ts";
+import { ensureEntry, handleMmFault } from "../fault/handle-mm-fault.ts";
 import { FaultFlag, VM_FAULT_ERROR, VmFault } from "../fault/vm-fault.ts";
-import { splitHugePmd } from "../huge/split-pmd.ts";
+import { hugePmd, splitHugePmd } from "../huge/split-pmd.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
-import type { Vma } from "../vma/vma.ts";
+import { describeVma, type Vma } from "../vma/vma.ts";
 import { isCowMapping, VmFlag } from "../vma/vm-flags.ts";
 import { Foll, follFlags, type FollOptions } from "./foll.ts";
 import { Follow, followPage } from "./follow-page.ts";
@@ -89,6 +89,9 @@ export function* gup(mm: MmStruct, start: VirtAddr, count: number, foll: number)
   return yield* gupLongterm(mm, start, count, foll);
 }
 
+/** Faults of one page before gup gives up: each is answered by an entry that somebody else changed again, or by one that a fault can't change. */
+const MAX_FAULTS = 1000;
+
 /**
  * Faults pages in, and collects them if flags ask for references. The mmap lock is held.
  *
@@ -104,7 +107,9 @@ export function* walkUserPages(
   pages: Page[] | undefined,
 ): Sleeps<number> {
   let vma: Vma | undefined;
+  let faults = 0;
   for (let done = 0; done < count;) {
+    // Ends: each round takes a page, or is one of at most MAX_FAULTS faults for it.
     const address = (start + done * 4096) as VirtAddr;
     try {
       if (vma === undefined || address >= vma.end) vma = permittedVma(mm, address, foll);
@@ -112,7 +117,12 @@ export function* walkUserPages(
       if (found > 0 || (found === Follow.noStructPage && pages === undefined)) {
         pages?.push(found as Page);
         done++;
+        faults = 0;
         if (done % 512 === 0) yield condResched;
+      } else if (++faults > MAX_FAULTS) {
+        throw new KernelBug(
+          `${MAX_FAULTS} faults don't bring a page: ${describeVma(vma)} at 0x${address.toString(16)}`,
+        );
       } else if (!(yield* bringPage(vma, address, found, foll))) {
         return done;
       }
@@ -161,9 +171,14 @@ function* bringPage(vma: Vma, address: VirtAddr, found: number, foll: number): S
       return yield* faultinPage(vma, address, foll, 0);
     case Follow.unshare:
       return yield* faultinPage(vma, address, foll, FaultFlag.UNSHARE);
+    case Follow.split:
+      yield* splitForUser(vma, address);
+      return true;
     case Follow.dying:
       yield teardown(vma, address);
       return true;
+    case Follow.dead:
+      throw fault(address, "the memory of the device that is mapped there is being taken away");
     case Follow.hole:
       throw fault(address, "there is a hole: it reads as zeros");
     case Follow.noStructPage:
@@ -180,6 +195,15 @@ function* bringPage(vma: Vma, address: VirtAddr, found: number, foll: number): S
   }
 }
 
+/** The table that takes the huge entry's place is there before the next fault, which so brings small entries. @see follow_pmd_mask() */
+function* splitForUser(vma: Vma, address: VirtAddr): Sleeps<void> {
+  const { mm } = vma;
+  yield* splitHugePmd(vma, address);
+  const entry = yield* ensureEntry(mm, address);
+  if (entry === NO_ENTRY && hugePmd(mm.pageTable, address) === NO_ENTRY)
+    throw new KernelError("ENOMEM", `no memory for a page table at 0x${address.toString(16)}`);
+}
+
 /** @see faultin_page() */
 function* faultinPage(vma: Vma, address: VirtAddr, foll: number, unshare: number): Sleeps<boolean> {
   const { mm } = vma;
@@ -187,10 +211,6 @@ function* faultinPage(vma: Vma, address: VirtAddr, foll: number, unshare: number
   if ((foll & Foll.REMOTE) === 0 && isKilled(mm))
     throw new KernelError("EINTR", `the process of mm ${mm.id} is being killed`);
   if ((foll & Foll.NOWAIT) !== 0 && wouldWait(mm, address)) return false;
-  if ((foll & Foll.SPLIT_PMD) !== 0 && isHuge(mm, address)) {
-    yield* splitHugePmd(vma, address);
-    return true;
-  }
   const flags =
     ((foll & Foll.WRITE) !== 0 ? FaultFlag.WRITE : 0) |
     ((foll & Foll.REMOTE) !== 0 ? FaultFlag.REMOTE : 0) |
@@ -218,11 +238,6 @@ function wouldWait({ pageTable }: MmStruct, address: VirtAddr): boolean {
   if (entry === NO_ENTRY) return false;
   const flags = pageTable.flags(entry);
   return flags !== 0 && (flags & Pte.present) === 0;
-}
-
-function isHuge({ pageTable }: MmStruct, address: VirtAddr): boolean {
-  const pmd = pageTable.findPmd(address);
-  return pmd !== NO_ENTRY && (pageTable.flags(pmd) & Pte.huge) !== 0;
 }
 
 /** Whoever tears a pagemap down removes its entries: until then the fault handler has nothing to do, and the page can't be had. */
