@@ -148,6 +148,29 @@ test("memory that the kernel takes online by itself is not reconfigured unless w
   });
 });
 
+test("with -f, memory that came online by itself is as it was wanted: the device is shown, and counted", () => {
+  sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks");
+  const { stdout, stderr, status } = sh("daxctl reconfigure-device -m system-ram -f dax1.0");
+  expect(stderr).toMatch(
+    /^dax1\.0:\n {2}WARNING: detected a race while onlining memory\n.*\ndax1\.0: all memory sections \(16\) already online\nreconfigured 1 device\n$/s,
+  );
+  expect(stdout).toContain('"online_memblocks":16');
+  expect(status).toBe(0);
+  expect(sh("daxctl online-memory dax1.0")).toMatchObject({
+    stderr: expect.stringContaining("onlined memory for 0 devices\n"),
+    status: 1,
+  });
+});
+
+test("a device is made again from what was printed of it", () => {
+  sh("daxctl list -M -u -d dax1.0 > /tmp/human; daxctl list -M -d dax1.0 | sed '1d;$d' > /tmp/dax1.0");
+  expect(sh("daxctl create-device --input /tmp/human").stderr).toMatch(
+    /^error: failed to parse device file: Invalid argument\n\n usage: daxctl create-device/,
+  );
+  sh("daxctl destroy-device -f dax1.0");
+  expect(sh("daxctl create-device --input /tmp/dax1.0").stderr).toBe("created 1 device\n");
+});
+
 test("online-memory of a device in devdax mode doesn't apply", () => {
   expect(sh("daxctl online-memory dax1.0")).toMatchObject({
     output:
@@ -157,7 +180,13 @@ test("online-memory of a device in devdax mode doesn't apply", () => {
 });
 
 test("a region that was set aside is divided, and its parts are given back", () => {
-  sh("daxctl reconfigure-device -s 512M dax1.0");
+  expect(sh("daxctl reconfigure-device -s 512M dax1.0")).toMatchObject({
+    output:
+      "libdaxctl: daxctl_dev_set_size: dax1.0: failed to set size\nerror reconfiguring devices: No such device or address\nreconfigured 0 devices\n",
+    status: 250,
+  });
+  sh("daxctl disable-device dax1.0");
+  expect(sh("daxctl reconfigure-device -s 512M dax1.0").output).toBe("reconfigured 1 device\n");
   expect(sh("daxctl create-device -r 1 -u").output).toContain('"size":"1536.00 MiB (1610.61 MB)"');
   expect(sh("daxctl destroy-device dax1.1").output).toMatch(
     /^dax1\.1 is active, specify --force for deletion\n/,

@@ -13,6 +13,8 @@ export const COMMON_OPTIONS: readonly ToolOption[] = [
   { short: "v", long: "verbose", help: "emit more debug messages" },
 ];
 
+export const ZONE_OPTION: ToolOption = { long: "no-movable", help: "online memory in ZONE_NORMAL" };
+
 /** What one step did: done, nothing to do, or a device to print. */
 export type StepResult = Json | "done" | "nothing";
 /** What is to be said at the end. */
@@ -25,10 +27,11 @@ export interface ActionWords {
 
 /** The device that a command names. @throws ToolUsageProblem without one, or with several that aren't separated by a space */
 export function deviceOperand({ operands }: ToolArguments, usage: ToolUsage, verb: string): string {
-  const [device, extra] = operands;
+  const [device, ...extra] = operands;
   if (device === undefined) throw new ToolUsageProblem(usage, `specify a device to ${verb}, or "all"\n`);
-  if (extra !== undefined) throw new ToolUsageProblem(usage, `unknown extra parameter "${extra}"\n`);
-  return device;
+  if (extra.length > 0)
+    throw new ToolUsageProblem(usage, extra.map((word) => `unknown extra parameter "${word}"\n`).join(""));
+  return device.split("/").at(-1) ?? device;
 }
 
 /** Does a step to each device that is meant; what went wrong with the last is the program's status. */
@@ -58,13 +61,14 @@ export function* forEachRegion(
   return yield* conclude(io, words, flags.has("human"), steps);
 }
 
+/** Of several devices the program prints the last alone. */
 function* conclude(
   io: ProgramContext,
   words: ActionWords,
   human: boolean,
   steps: readonly (() => Sleeps<StepResult>)[],
 ): Sleeps<number> {
-  const shown: Json[] = [];
+  let shown: Json | undefined;
   let processed = 0;
   let nothingDone = false;
   let error: unknown = new KernelError("ENXIO", "no device of that name is there");
@@ -74,7 +78,7 @@ function* conclude(
       error = undefined;
       nothingDone = result === "nothing";
       if (!nothingDone) processed++;
-      if (typeof result === "object") shown.push(result);
+      if (typeof result === "object") shown = result;
     } catch (refusal) {
       statusOf(refusal);
       error = refusal;
@@ -82,6 +86,6 @@ function* conclude(
   }
   if (error instanceof KernelError) io.err(`${words.failed}: ${strerror(error.errno)}\n`);
   io.err(`${words.done} ${counted(processed, "device")}\n`);
-  io.out(formatJsonArray(shown, human));
+  io.out(formatJsonArray(shown === undefined ? [] : [shown], human));
   return error === undefined ? Number(nothingDone) : statusOf(error);
 }

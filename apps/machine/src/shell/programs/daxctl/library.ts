@@ -13,6 +13,11 @@ export interface DaxDevice {
   readonly region: DaxRegionPath;
 }
 
+/** Whether somebody drives it: always, where devices stand in a class. @see daxctl_dev_is_enabled() */
+export function isEnabled(io: ProgramContext, device: DaxDevice): boolean {
+  return device.region.model === "class" || driverOf(io, device) !== undefined;
+}
+
 export interface DaxRegionPath {
   readonly id: number;
   /** The directory of whoever provides it. */
@@ -56,12 +61,16 @@ export function regionsOf(devices: readonly DaxDevice[]): DaxRegionPath[] {
 
 /** Whether `--region` fits: a number, `region0`, or nothing. @see util_daxctl_region_filter() */
 export function isRegion({ id }: DaxRegionPath, wanted: string | undefined): boolean {
-  return wanted === undefined || wanted === "all" || [`${id}`, `region${id}`].includes(wanted);
+  if (wanted === undefined || wanted === "all") return true;
+  const [, number] = /^\s*(?:region)?([+-]?\d+)/.exec(wanted) ?? [];
+  return Number(number) === id;
 }
 
-/** Whether a name on the command line fits. @see util_daxctl_dev_filter() */
-export function isDevice({ name }: DaxDevice, wanted: string | undefined): boolean {
-  return wanted === undefined || wanted === "all" || wanted.split(" ").includes(name);
+/** Whether a name on the command line fits: `dax0.1` or `0.1`. @see util_daxctl_dev_filter() */
+export function isDevice({ name, region }: DaxDevice, wanted: string | undefined): boolean {
+  if (wanted === undefined || wanted === "all" || wanted === name) return true;
+  const [, regionId, id] = /^\s*(\d+)\.(\d+)/.exec(wanted) ?? [];
+  return Number(regionId) === region.id && name === `dax${region.id}.${Number(id)}`;
 }
 
 /** A file of a directory; undefined where it is missing or can't be read. */
@@ -80,7 +89,7 @@ export function* numberIn(io: ProgramContext, path: string): Sleeps<number | und
   return text === undefined || text === "" ? undefined : Number(text);
 }
 
-/** The driver that has it; undefined when it is disabled. @see daxctl_dev_is_enabled() */
+/** The driver that has it; undefined where none has, or where it stands in a class. */
 export function driverOf(io: ProgramContext, { path }: DaxDevice): string | undefined {
   try {
     return io.vfs.realpath(`${path}/driver`).split("/").at(-1);
@@ -114,23 +123,23 @@ export function* enableDevice(io: ProgramContext, device: DaxDevice, mode: DaxMo
   const driver = `/sys/bus/dax/drivers/${DRIVERS[mode]}`;
   if (!namesIn(io, "/sys/bus/dax/drivers").includes(DRIVERS[mode]))
     throw new KernelError("ENOENT", `this kernel has no ${DRIVERS[mode]}: choose another profile`);
-  const refused =
-    (yield* refusalOf(io, `${driver}/new_id`, device.name)) ??
-    (driverOf(io, device) === undefined ? yield* refusalOf(io, `${driver}/bind`, device.name) : undefined);
+  // Being given the id, the driver takes the device at once if it can; the answer is that of the second write.
+  yield* refusalOf(io, `${driver}/new_id`, device.name);
+  const refused = yield* refusalOf(io, `${driver}/bind`, device.name);
   if (driverOf(io, device) !== undefined) return;
   io.err(`libdaxctl: daxctl_dev_enable: ${device.name}: failed to enable\n`);
   throw refused ?? new KernelError("ENXIO", `${device.name} has no driver: dmesg says why`);
 }
 
-/** Takes a device from its driver. @throws KernelError EBUSY, EOPNOTSUPP @see daxctl_dev_disable() */
+/** Takes a device from its driver. @throws KernelError EBUSY whatever the kernel refused with, EOPNOTSUPP @see daxctl_dev_disable() */
 export function* disableDevice(io: ProgramContext, device: DaxDevice): Sleeps<void> {
   expectBusModel(io, device, "daxctl_dev_disable");
   if (driverOf(io, device) === undefined) return;
-  yield* refusalOf(io, `${device.path}/driver/remove_id`, device.name);
-  const refused = yield* refusalOf(io, `${device.path}/driver/unbind`, device.name);
+  const isKept = yield* refusalOf(io, `${device.path}/driver/remove_id`, device.name);
+  if (!isKept) yield* refusalOf(io, `${device.path}/driver/unbind`, device.name);
   if (driverOf(io, device) === undefined) return;
   io.err(`libdaxctl: daxctl_dev_disable: ${device.name}: failed to disable\n`);
-  throw refused ?? new KernelError("EBUSY", `${device.name} keeps its driver`);
+  throw new KernelError("EBUSY", `${device.name} keeps its driver`);
 }
 
 /** Writes a file. @returns why it was refused, undefined when it wasn't */

@@ -3,13 +3,12 @@
 import type { Sleeps } from "@hetmem/kernel";
 import type { ProgramContext } from "../../program.ts";
 import { formatJsonArray, type Json, jsonHex, jsonSize } from "../tool/json.ts";
-import { parseToolOptions, ToolUsageProblem, type ToolUsage } from "../tool/options.ts";
+import { errorLine, parseToolOptions, ToolUsageProblem, type ToolUsage } from "../tool/options.ts";
 import {
-  attribute,
   type DaxDevice,
   daxDevices,
   type DaxRegionPath,
-  driverOf,
+  isEnabled,
   isDevice,
   isRegion,
   mappingsOf,
@@ -41,8 +40,8 @@ const USAGE: ToolUsage = {
 
 export function* list(io: ProgramContext, args: readonly string[]): Sleeps<number> {
   const { flags, values, operands } = parseToolOptions(args, USAGE);
-  const [extra] = operands;
-  if (extra !== undefined) throw new ToolUsageProblem(USAGE, `  Error: unknown parameter "${extra}"\n\n`);
+  const unknown = operands.map((word) => errorLine(`unknown parameter "${word}"\n`)).join("");
+  if (unknown !== "") throw new ToolUsageProblem(USAGE, unknown);
   const listing = { human: flags.has("human"), mappings: flags.has("mappings"), idle: flags.has("idle") };
   const any = flags.has("regions") || flags.has("devices");
   const showsRegions = flags.has("regions") || (!any && values.has("region"));
@@ -100,20 +99,22 @@ export function* devicesJson(
 export function* deviceJson(io: ProgramContext, device: DaxDevice, listing: DaxListing): Sleeps<Json> {
   const { human } = listing;
   const { name, path } = device;
-  const node = Number((yield* attribute(io, `${path}/target_node`)) ?? -1);
+  const node = (yield* numberIn(io, `${path}/target_node`)) ?? -1;
+  const align = (yield* numberIn(io, `${path}/align`)) ?? 0;
   const memory = yield* memoryOf(io, device);
-  const mappings = listing.mappings ? yield* mappingsOf(io, device) : undefined;
+  const mappings = listing.mappings ? yield* mappingsOf(io, device) : [];
+  const shownMappings = mappings.length > 0 ? mappings.toReversed() : undefined;
   return {
     chardev: name,
     size: jsonSize((yield* numberIn(io, `${path}/size`)) ?? 0, human),
     target_node: node >= 0 ? node : undefined,
-    align: yield* numberIn(io, `${path}/align`),
+    align: align > 0 ? jsonSize(align, human) : undefined,
     mode: memory ? "system-ram" : "devdax",
     online_memblocks: memory && (yield* countOnline(io, memory)),
     total_memblocks: memory?.blocks.length,
     movable: memory && (yield* isMovable(io, memory)),
-    state: driverOf(io, device) === undefined ? "disabled" : undefined,
-    mappings: mappings?.map(({ page_offset, start, end, size }) => ({
+    state: isEnabled(io, device) ? undefined : "disabled",
+    mappings: shownMappings?.map(({ page_offset, start, end, size }) => ({
       page_offset: jsonHex(page_offset, human),
       start: jsonHex(start, human),
       end: jsonHex(end, human),

@@ -1,16 +1,8 @@
 // The memory blocks of a device in system-ram mode: which they are, whether they are online, and taking them on- and
 // offline. User space counterpart: daxctl_memory_op() in daxctl/lib/libdaxctl.c.
-import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
+import { type KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { ProgramContext } from "../../program.ts";
-import {
-  attribute,
-  type DaxDevice,
-  isSystemRam,
-  mappingsOf,
-  namesIn,
-  numberIn,
-  refusalOf,
-} from "./library.ts";
+import { attribute, type DaxDevice, isSystemRam, namesIn, numberIn, refusalOf } from "./library.ts";
 
 /** Blocks of one device. */
 export interface DaxMemory {
@@ -19,21 +11,28 @@ export interface DaxMemory {
   readonly blocks: readonly string[];
 }
 
-/** undefined when the device isn't in system-ram mode. @see daxctl_dev_get_memory() */
+/**
+ * The blocks that begin within what the device's `resource` and `size` say: of a device with several ranges, these are the
+ * first and as much behind it as the whole has.
+ *
+ * @returns undefined when the device isn't in system-ram mode
+ * @see daxctl_dev_get_memory(), memblock_in_dev()
+ */
 export function* memoryOf(io: ProgramContext, device: DaxDevice): Sleeps<DaxMemory | undefined> {
   if (!isSystemRam(io, device)) return undefined;
   const node = yield* numberIn(io, `${device.path}/target_node`);
-  const size = Number.parseInt(
+  const blockSize = Number.parseInt(
     (yield* attribute(io, "/sys/devices/system/memory/block_size_bytes")) ?? "",
     16,
   );
-  const mappings = yield* mappingsOf(io, device);
+  const first = (yield* numberIn(io, `${device.path}/resource`)) ?? 0;
+  const end = first + ((yield* numberIn(io, `${device.path}/size`)) ?? 0);
   const folder = `/sys/devices/system/node/node${node}`;
   const blocks: string[] = [];
   for (const name of namesIn(io, folder).filter((each) => /^memory\d+$/.test(each))) {
-    const start = Number.parseInt((yield* attribute(io, `${folder}/${name}/phys_index`)) ?? "", 16) * size;
-    if (mappings.some((mapping) => mapping.start <= start && start + size - 1 <= mapping.end))
-      blocks.push(`${folder}/${name}`);
+    const index = (yield* attribute(io, `/sys/devices/system/memory/${name}/phys_index`)) ?? "";
+    const start = Number.parseInt(index, 16) * blockSize;
+    if (first <= start && start < end) blocks.push(`${folder}/${name}`);
   }
   return { device, blocks: blocks.sort((one, other) => blockNumber(one) - blockNumber(other)) };
 }
@@ -45,15 +44,14 @@ export function* countOnline(io: ProgramContext, { blocks }: DaxMemory): Sleeps<
   return online;
 }
 
-/** Whether all of it is in ZONE_MOVABLE; undefined unless all of it is online, and in one zone. @see daxctl_memory_is_movable() */
+/** Whether all of it is in ZONE_MOVABLE; undefined unless all of it is online. @see daxctl_memory_is_movable() */
 export function* isMovable(io: ProgramContext, { blocks }: DaxMemory): Sleeps<boolean | undefined> {
   const zones = new Set<string>();
   for (const block of blocks) {
     if (!(yield* isOnline(io, block))) return undefined;
     zones.add((yield* attribute(io, `${block}/valid_zones`)) ?? "");
   }
-  const [zone] = zones;
-  return zones.size === 1 ? zone === "Movable" : undefined;
+  return zones.size === 1 && zones.has("Movable");
 }
 
 /**
@@ -64,43 +62,42 @@ export function* isMovable(io: ProgramContext, { blocks }: DaxMemory): Sleeps<bo
  */
 export function* onlineBlocks(
   io: ProgramContext,
-  memory: DaxMemory,
+  { blocks }: DaxMemory,
   zone: "movable" | "normal",
 ): Sleeps<number> {
-  const changed = yield* changeBlocks(io, memory, zone === "movable" ? "online_movable" : "online_kernel");
-  if ((yield* isMovable(io, memory)) !== (zone === "movable")) {
-    io.err(
-      `libdaxctl: daxctl_memory_online_with_zone: ${memory.device.name}:\n  WARNING: detected a race while onlining memory\n  See 'man daxctl-reconfigure-device' for more details\n`,
-    );
-  }
-  return changed;
+  return yield* changeBlocks(io, blocks, zone === "movable" ? "online_movable" : "online_kernel", () => {});
 }
 
-/** @see daxctl_memory_offline() */
-export function* offlineBlocks(io: ProgramContext, memory: DaxMemory): Sleeps<number> {
-  return yield* changeBlocks(io, memory, "offline");
+/**
+ * Takes all blocks offline.
+ *
+ * @returns how many weren't
+ * @throws KernelError what the first block that can't is refused with, which is said @see daxctl_memory_offline()
+ */
+export function* offlineBlocks(io: ProgramContext, { device, blocks }: DaxMemory): Sleeps<number> {
+  return yield* changeBlocks(io, blocks, "offline", (block, { errno }) =>
+    io.err(
+      `libdaxctl: offline_one_memblock: ${device.name}: Failed to offline ${block}/state: ${strerror(errno)}\n`,
+    ),
+  );
 }
 
 function* changeBlocks(
   io: ProgramContext,
-  { device, blocks }: DaxMemory,
+  blocks: readonly string[],
   state: "online_movable" | "online_kernel" | "offline",
+  complain: (block: string, error: KernelError) => void,
 ): Sleeps<number> {
   let changed = 0;
   const wanted = state !== "offline";
   for (const block of blocks) {
     if ((yield* isOnline(io, block)) === wanted) continue;
     const refused = yield* refusalOf(io, `${block}/state`, state);
-    if ((yield* isOnline(io, block)) === wanted) {
-      changed++;
-      continue;
+    if (refused && (yield* isOnline(io, block)) !== wanted) {
+      complain(block, refused);
+      throw refused;
     }
-    const error = refused ?? new KernelError("EIO", `${block} stays as it is`);
-    const [caller, verb] = wanted ? ["online_one_memblock", "online"] : ["offline_one_memblock", "offline"];
-    io.err(
-      `libdaxctl: ${caller}: ${device.name}: Failed to ${verb} ${block}/state: ${strerror(error.errno)}\n`,
-    );
-    throw error;
+    changed++;
   }
   return changed;
 }

@@ -3,7 +3,7 @@
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { ProgramContext } from "../../program.ts";
 import { parseToolOptions, type ToolUsage } from "../tool/options.ts";
-import { COMMON_OPTIONS, deviceOperand, forEachDevice, type StepResult } from "./action.ts";
+import { COMMON_OPTIONS, deviceOperand, forEachDevice, type StepResult, ZONE_OPTION } from "./action.ts";
 import type { DaxDevice } from "./library.ts";
 import { countOnline, type DaxMemory, memoryOf, offlineBlocks, onlineBlocks } from "./memory.ts";
 
@@ -14,7 +14,7 @@ export interface OnlineOptions {
 
 const ONLINE: ToolUsage = {
   line: "daxctl online-memory <device> [<options>]",
-  options: [...COMMON_OPTIONS, { long: "no-movable", help: "online memory in ZONE_NORMAL" }],
+  options: [...COMMON_OPTIONS, ZONE_OPTION],
 };
 const OFFLINE: ToolUsage = {
   line: "daxctl offline-memory <device> [<options>]",
@@ -59,6 +59,8 @@ export function* onlineDevice(
   if (online > 0) io.err(`${name}: ${sections(online)} already online\n`);
   const changed = yield* orSay(io, `${name}: failed to online memory`, onlineBlocks(io, memory, zone));
   if (verbose) io.err(`${name}: ${sections(changed)} onlined\n`);
+  const missing = total - (yield* countOnline(io, memory));
+  if (missing > 0) throw stayed(io, `${name}: failed to online ${missing} memory sections\n`);
   return "done";
 }
 
@@ -74,6 +76,8 @@ export function* offlineDevice(io: ProgramContext, memory: DaxMemory, verbose: b
   if (offline > 0) io.err(`${name}: ${sections(offline)} already offline\n`);
   const changed = yield* orSay(io, `${name}: failed to offline memory`, offlineBlocks(io, memory));
   if (verbose) io.err(`${name}: ${sections(changed)} offlined\n`);
+  const left = yield* countOnline(io, memory);
+  if (left > 0) throw stayed(io, `${name}: failed to offline ${left} memory sections\n`);
   return "done";
 }
 
@@ -89,6 +93,12 @@ function* expectMemory(io: ProgramContext, device: DaxDevice): Sleeps<DaxMemory>
   if (memory) return memory;
   io.err(`${device.name}: memory operations are not applicable in devdax mode\n`);
   throw new KernelError("ENXIO", `${device.name} is not RAM: reconfigure it to system-ram first`);
+}
+
+/** Somebody else changed blocks meanwhile, and that is said. */
+function stayed(io: ProgramContext, text: string): KernelError {
+  io.err(text);
+  return new KernelError("ENXIO", "another process changes the state of the same blocks");
 }
 
 /** Says what failed, and lets it fail. */

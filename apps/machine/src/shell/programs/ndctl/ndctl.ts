@@ -1,7 +1,7 @@
 // ndctl: persistent memory, its namespaces, labels and errors. What the real program writes to files of /sys it does here
 // through the functions behind them, in the same steps. User space counterpart: ndctl(1) 76.
 import type { Program } from "../../program.ts";
-import { tool } from "../tool/run.ts";
+import { helpOf, notModelled, tool, version } from "../tool/run.ts";
 import { createNamespace } from "./create.ts";
 import {
   destroyNamespaces,
@@ -16,22 +16,42 @@ import { clearErrors, injectErrors, startScrub, waitScrub } from "./errors.ts";
 import { checkLabelAreas, initLabelAreas, readLabelAreas, zeroLabelAreas } from "./labels.ts";
 import { list } from "./list.ts";
 
+const FIRMWARE = "modules have no firmware that could be changed";
+const KEYS = "security is set through /sys/bus/nd/devices/nmem0/security";
+
 export const ndctl: Program = tool("ndctl", {
+  version,
   "enable-namespace": enableNamespaces,
   "disable-namespace": disableNamespaces,
   "create-namespace": createNamespace,
   "destroy-namespace": destroyNamespaces,
+  "read-infoblock": notModelled("read-infoblock"),
+  "write-infoblock": notModelled("write-infoblock"),
+  "check-namespace": notModelled("check-namespace: the sectors of a btt aren't translated"),
+  "clear-errors": clearErrors,
   "enable-region": enableRegions,
   "disable-region": disableRegions,
   "enable-dimm": enableDimms,
   "disable-dimm": disableDimms,
   "zero-labels": zeroLabelAreas,
   "read-labels": readLabelAreas,
+  "write-labels": notModelled("write-labels"),
   "init-labels": initLabelAreas,
   "check-labels": checkLabelAreas,
   "inject-error": injectErrors,
-  "clear-errors": clearErrors,
-  "start-scrub": startScrub,
+  "update-firmware": notModelled(`update-firmware: ${FIRMWARE}`),
+  "inject-smart": notModelled("inject-smart: modules have no health"),
   "wait-scrub": waitScrub,
+  "activate-firmware": notModelled(`activate-firmware: ${FIRMWARE}`),
+  "start-scrub": startScrub,
+  "setup-passphrase": notModelled(`setup-passphrase: ${KEYS}`),
+  "update-passphrase": notModelled(`update-passphrase: ${KEYS}`),
+  "remove-passphrase": notModelled(`remove-passphrase: ${KEYS}`),
+  "freeze-security": notModelled(`freeze-security: ${KEYS}`),
+  "sanitize-dimm": notModelled(`sanitize-dimm: ${KEYS}`),
+  "load-keys": notModelled(`load-keys: ${KEYS}`),
+  "wait-overwrite": notModelled(`wait-overwrite: ${KEYS}`),
   list,
+  monitor: notModelled("monitor: modules have no health"),
+  help: helpOf("ndctl"),
 });

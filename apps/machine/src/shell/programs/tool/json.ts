@@ -50,9 +50,10 @@ export function jsonHex(value: number | bigint, human: boolean): Json {
   return Number(value) === 0 ? "0" : `0x${BigInt.asUintN(64, BigInt(value)).toString(16)}`;
 }
 
+/** A count of units with two decimals, rounded. Bytes times 200 don't fit into a double. */
 function hundredths(bytes: number, unit: number): string {
-  const count = Math.floor((Math.floor((bytes / unit) * 200) + 1) / 2);
-  return `${Math.floor(count / 100)}.${`${count % 100}`.padStart(2, "0")}`;
+  const count = ((BigInt(bytes) * 200n) / BigInt(unit) + 1n) / 2n;
+  return `${count / 100n}.${`${count % 100n}`.padStart(2, "0")}`;
 }
 
 function isList(value: object): value is readonly Json[] {

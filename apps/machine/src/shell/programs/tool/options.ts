@@ -8,6 +8,10 @@ export interface ToolOption {
   readonly long: string;
   /** What its value is called, for options that have one. */
   readonly value?: string;
+  /** The value is a decimal number: anything else is refused. */
+  readonly numeric?: true;
+  /** A flag that is set unless its `--no-` form is given. */
+  readonly initially?: true;
   readonly help: string;
 }
 
@@ -20,100 +24,201 @@ export interface ToolUsage {
 /** What was given, by long names. */
 export interface ToolArguments {
   readonly flags: ReadonlySet<string>;
+  /** How often each flag was given: `-vv` counts twice. */
+  readonly counts: ReadonlyMap<string, number>;
   readonly values: ReadonlyMap<string, string>;
   readonly operands: readonly string[];
 }
 
 /** Status of a call that isn't understood. */
 export const USAGE_STATUS = 129;
+/** Status of `--list-opts`, which shells complete words with. */
+const LIST_STATUS = 130;
 /** Column at which the help of an option begins, and the gap before it. */
 const OPTION_WIDTH = 24;
 const GAP = 2;
 
-/** A call that isn't understood: an explanation, if there is one, and the usage. */
-export class ToolUsageProblem extends UsageProblem {
-  readonly explanation: string;
-  readonly usage: ToolUsage;
+/** What a tool answers instead of running a command. */
+export class ToolAnswer extends UsageProblem {
+  readonly stream: "out" | "err";
+  readonly text: string;
 
-  constructor(usage: ToolUsage, explanation = "") {
-    super(explanation, USAGE_STATUS);
-    this.usage = usage;
-    this.explanation = explanation;
+  constructor(stream: "out" | "err", text: string, status: number) {
+    super(text, status);
+    this.stream = stream;
+    this.text = text;
   }
 }
 
-/** @throws ToolUsageProblem */
+/** A call that isn't understood: an explanation, and the usage with the options that it is about. */
+export class ToolUsageProblem extends ToolAnswer {
+  constructor(usage: ToolUsage, explanation = "", about: readonly ToolOption[] = usage.options) {
+    const options = about.map(formatOption).join("");
+    const end = about === usage.options ? "\n" : "";
+    super("err", `${explanation}\n usage: ${usage.line}\n\n${options}${end}`, USAGE_STATUS);
+  }
+}
+
+/** @throws ToolAnswer */
 export function parseToolOptions(args: readonly string[], usage: ToolUsage): ToolArguments {
-  const flags = new Set<string>();
-  const values = new Map<string, string>();
-  const operands: string[] = [];
-  const rest = [...args];
-  const take = (option: ToolOption, shown: string, attached?: string): void => {
-    if (option.value === undefined) {
-      flags.add(option.long);
-      return;
-    }
-    const value = attached ?? rest.shift();
-    if (value === undefined) throw new ToolUsageProblem(usage, `  Error: ${shown} requires a value\n`);
-    values.set(option.long, value);
-  };
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
-    if (argument === "--") {
-      operands.push(...rest.splice(0));
-    } else if (argument.startsWith("--")) {
-      const [, name = "", value] = /^--([^=]*)(?:=(.*))?$/s.exec(argument) ?? [];
-      if (name === "help") throw new ToolUsageProblem(usage);
-      const { option, negated } = findLong(usage, name);
-      if (negated) flags.delete(option.long);
-      else take(option, `option \`${option.long}'`, value);
-    } else if (argument.startsWith("-") && argument !== "-") {
-      for (let at = 1; at < argument.length; at++) {
-        const letter = argument.charAt(at);
-        if (letter === "h") throw new ToolUsageProblem(usage);
-        const option = usage.options.find(({ short }) => short === letter);
-        if (!option) throw new ToolUsageProblem(usage, `  Error: unknown switch \`${letter}'\n`);
-        if (option.value === undefined) {
-          take(option, "");
-          continue;
-        }
-        take(option, `switch \`${letter}'`, argument.slice(at + 1) || undefined);
-        break;
-      }
-    } else {
-      operands.push(argument);
-    }
-  }
-  return { flags, values, operands };
-}
-
-/** The usage as it is printed. */
-export function formatUsage({ line, options }: ToolUsage): string {
-  return `\n usage: ${line}\n\n${options.map(formatOption).join("")}\n`;
+  return new OptionParser(args, usage).parse();
 }
 
 /** A number of bytes with a suffix; undefined when it isn't one. @see parse_size64() */
 export function parseSize(text: string): number | undefined {
   const [, digits, suffix = ""] = /^(\d+|0x[0-9a-f]+)([kmgt]?)$/i.exec(text) ?? [];
   if (digits === undefined) return undefined;
-  return Number(digits) * 1024 ** " kmgt".indexOf(suffix.toLowerCase() || " ");
+  const number = /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number(digits);
+  return number * 1024 ** " kmgt".indexOf(suffix.toLowerCase() || " ");
 }
 
-/** A long option by its name or the beginning of it, possibly with `no-` before it. */
-function findLong(usage: ToolUsage, name: string): { option: ToolOption; negated: boolean } {
-  const named = (wanted: string): ToolOption[] => {
-    const exact = usage.options.filter(({ long }) => long === wanted);
-    return exact.length > 0 ? exact : usage.options.filter(({ long }) => long.startsWith(wanted));
-  };
-  const found = named(name);
-  const negated = name.startsWith("no-") && found.length === 0;
-  const [option, other] = negated ? named(name.slice("no-".length)) : found;
-  if (!option) throw new ToolUsageProblem(usage, `  Error: unknown option \`${name}'\n`);
-  if (other)
-    throw new ToolUsageProblem(
-      usage,
-      `  Error: Ambiguous option: ${name} (could be --${option.long} or --${other.long})\n`,
+/** The text of `error()`. */
+export function errorLine(text: string): string {
+  return `  Error: ${text}\n`;
+}
+
+/** A long option as it was written. */
+interface LongMatch {
+  readonly option: ToolOption;
+  /** Its `--no-` form. */
+  readonly unset: boolean;
+  /** Only the beginning of the name was given. */
+  readonly abbreviated: boolean;
+}
+
+class OptionParser {
+  readonly #usage: ToolUsage;
+  readonly #rest: string[];
+  readonly #flags: Set<string>;
+  readonly #counts = new Map<string, number>();
+  readonly #values = new Map<string, string>();
+  readonly #operands: string[] = [];
+
+  constructor(args: readonly string[], usage: ToolUsage) {
+    this.#usage = usage;
+    this.#rest = [...args];
+    this.#flags = new Set(usage.options.filter(({ initially }) => initially).map(({ long }) => long));
+  }
+
+  parse(): ToolArguments {
+    for (let argument = this.#rest.shift(); argument !== undefined; argument = this.#rest.shift()) {
+      if (argument === "--") this.#operands.push(...this.#rest.splice(0));
+      else if (argument.startsWith("--")) this.#takeLong(argument.slice(2));
+      else if (argument.startsWith("-") && argument !== "-") this.#takeShort(argument.slice(1));
+      else this.#operands.push(argument);
+    }
+    return {
+      flags: this.#flags,
+      counts: this.#counts,
+      values: this.#values,
+      operands: this.#operands,
+    };
+  }
+
+  /** @see parse_long_opt() */
+  #takeLong(text: string): void {
+    if (text === "help" || text === "help-all") throw new ToolUsageProblem(this.#usage);
+    if (text === "list-opts") {
+      const names = this.#usage.options.map(({ long }) => `--${long} `).join("");
+      throw new ToolAnswer("out", names, LIST_STATUS);
+    }
+    const [, name = "", value] = /^([^=]*)(?:=(.*))?$/s.exec(text) ?? [];
+    const matches = this.#usage.options.flatMap((option) => matchLong(option, name) ?? []);
+    const found = matches.find(({ abbreviated }) => !abbreviated);
+    // Of several beginnings, the last two are told.
+    const [before, last] = [matches.at(-2), matches.at(-1)];
+    if (!found && before && last)
+      throw this.#refuse(
+        `Ambiguous option: ${text} (could be --${shownName(before)} or --${shownName(last)})`,
+        text,
+      );
+    const { option, unset } = found ?? last ?? this.#unknown(`unknown option \`${text}'`);
+    const shown = `option \`${unset ? "no-" : ""}${option.long}'`;
+    if (value !== undefined && (unset || option.value === undefined))
+      throw this.#refuse(`${shown} takes no value`, text);
+    if (!unset) return this.#give(option, shown, value, text);
+    this.#flags.delete(option.long);
+    this.#values.delete(option.long);
+    this.#counts.delete(option.long);
+  }
+
+  /** Letters, the last of which may have a value. @see parse_short_opt() */
+  #takeShort(letters: string): void {
+    for (let at = 0; at < letters.length; at++) {
+      const letter = letters.charAt(at);
+      if (letter === "h") throw new ToolUsageProblem(this.#usage);
+      const option =
+        this.#usage.options.find(({ short }) => short === letter) ??
+        this.#unknown(`unknown switch \`${letter}'`);
+      if (option.value !== undefined)
+        return this.#give(
+          option,
+          `switch \`${letter}'`,
+          letters.slice(at + 1) || undefined,
+          letters.slice(at),
+        );
+      this.#give(option, "", undefined, letters);
+      if (at === 0 && letters.length >= 3) this.#checkTypos(letters);
+    }
+  }
+
+  /** @param given as it stood, from this option on */
+  #give(option: ToolOption, shown: string, attached: string | undefined, given: string): void {
+    const { long, numeric } = option;
+    if (option.value === undefined) {
+      this.#flags.add(long);
+      this.#counts.set(long, (this.#counts.get(long) ?? 0) + 1);
+      return;
+    }
+    const value = attached ?? this.#rest.shift();
+    if (value === undefined) throw this.#refuse(`${shown} requires a value`, given);
+    if (numeric && !/^\s*[+-]?\d*$/.test(value))
+      throw this.#refuse(`${shown} expects a numerical value`, given);
+    this.#values.set(long, value);
+  }
+
+  /** `-region`, where `--region` was meant. @see check_typos() */
+  #checkTypos(letters: string): void {
+    const meant =
+      letters.startsWith("no-") || this.#usage.options.some(({ long }) => long.startsWith(letters));
+    if (!meant) return;
+    throw new ToolAnswer("err", errorLine(`did you mean \`--${letters}\` (with two dashes ?)`), USAGE_STATUS);
+  }
+
+  /** The usage, and of the options only the one that was misused. @see parse_options_usage() */
+  #refuse(problem: string, given: string): ToolUsageProblem {
+    const isShort = problem.startsWith("switch");
+    const named = (long: string): boolean => given.startsWith(long) || given.startsWith(`no-${long}`);
+    const option = this.#usage.options.find(({ short, long }) =>
+      isShort ? short === given.charAt(0) : named(long),
     );
-  return { option, negated };
+    return new ToolUsageProblem(this.#usage, errorLine(problem), option ? [option] : []);
+  }
+
+  #unknown(problem: string): never {
+    throw new ToolUsageProblem(this.#usage, errorLine(problem));
+  }
+}
+
+/** Whether a name is that of an option, or begins one; with `no-` before either, it is taken back. */
+function matchLong(option: ToolOption, name: string): LongMatch | undefined {
+  const { long } = option;
+  const match = (unset: boolean, abbreviated: boolean): LongMatch => ({ option, unset, abbreviated });
+  if (name === long) return match(false, false);
+  // One that says no itself is taken back by its name without it.
+  const positive = long.startsWith("no-") ? long.slice("no-".length) : undefined;
+  if (name === positive) return match(true, false);
+  if (positive?.startsWith(name)) return match(true, true);
+  if (long.startsWith(name)) return match(false, true);
+  if ("no-".startsWith(name)) return match(true, true);
+  if (!name.startsWith("no-")) return undefined;
+  const negated = name.slice("no-".length);
+  if (negated === long) return match(true, false);
+  return long.startsWith(negated) ? match(true, true) : undefined;
+}
+
+function shownName({ option, unset }: LongMatch): string {
+  return `${unset ? "no-" : ""}${option.long}`;
 }
 
 function formatOption({ short, long, value, help }: ToolOption): string {
