@@ -16,6 +16,7 @@ export class TinyGpu {
   readonly pagemap: DevPagemap;
   readonly free: Page[] = [];
   readonly pageFree = (page: Page): void => void this.free.push(page);
+  readonly willWrite = (page: Page): boolean => mm.setPageDirty(this.vm, page);
   constructor(vm: mm.Vm, pagemaps: Pagemaps, pages: number) {
     [this.vm, this.pagemaps, this.pages] = [vm, pagemaps, pages];
     this.region = requestFreeMemRegion(pagemaps.hotplug.iomem, 2 ** 21, "tiny");
@@ -59,7 +60,9 @@ export class TinyGpu {
       yield condResched; // Where a driver waits for its lock: from here to the entry nobody else runs.
       busy = result === "busy" || mm.mmuIntervalReadRetry(notifier, notifierSeq);
     }
-    this.table.set(start, { page: hmmPfnToPage(hmmPfns, 0), flags: hmmPfnFlags(hmmPfns, 0) });
+    const [page, flags] = [hmmPfnToPage(hmmPfns, 0), hmmPfnFlags(hmmPfns, 0)];
+    if (flags & HmmPfn.write) this.willWrite(page);
+    this.table.set(start, { page, flags });
   }
 
   *access(address: VirtAddr, bytes: Uint8Array, write: boolean): Sleeps<void> {

@@ -1,7 +1,8 @@
 // The page table of the device, for one address space: which page it reaches at an address, and what it may do there. Two
 // levels: tables of 512 entries by region of 2 MiB, two words an entry. It holds no references: an entry lives from a
-// look at the cpu's tables to the next invalidation. Kernel counterpart: the `pt` xarray of struct dmirror in
-// lib/test_hmm.c, a real device's GPU page tables.
+// look at the cpu's tables to the next invalidation. The cpu's entries don't say what the device has written: an entry that was
+// written through tells the page when it goes, whoever takes it away. Kernel counterpart: the `pt` xarray of struct dmirror
+// in lib/test_hmm.c, a real device's GPU page tables; ib_umem_odp_unmap_dma_pages() for the dirty pages.
 import { type Page, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 
@@ -13,6 +14,8 @@ export const DevicePte = {
   atomic: 1 << 2,
   /** The page is in the device's own memory. */
   local: 1 << 3,
+  /** The device has written through the entry. */
+  dirty: 1 << 4,
 } as const;
 
 /** For whoever lists a table. */
@@ -28,9 +31,15 @@ const NO_REGION = -1;
 
 export class DevicePageTable {
   private readonly tables: Map<number, Int32Array> = new Map();
+  private readonly written: (page: Page) => void;
   /** The last region that was looked up: accesses mostly stay in it. */
   private lastRegion = NO_REGION;
   private lastTable: Int32Array = new Int32Array(0);
+
+  /** @param written called with the page of a dirty entry when the entry goes; the process still maps the page then */
+  constructor(written: (page: Page) => void) {
+    this.written = written;
+  }
 
   /** DevicePte bits for an address; 0 where the table has nothing. */
   flags(address: VirtAddr): number {
@@ -44,6 +53,7 @@ export class DevicePageTable {
     return (table === undefined ? NULL_PAGE : table[slotOf(address) << 1]) as Page;
   }
 
+  /** Enters a page. What was there before goes. */
   set(address: VirtAddr, page: Page, flags: number): void {
     const region = regionOf(address);
     let table = this.find(region);
@@ -54,8 +64,16 @@ export class DevicePageTable {
       this.lastTable = table;
     }
     const at = slotOf(address) << 1;
+    this.tell(table, at, at + 2);
     table[at] = page;
     table[at | 1] = flags;
+  }
+
+  /** The device writes through the entry of an address. */
+  markDirty(address: VirtAddr): void {
+    const table = this.find(regionOf(address));
+    const at = (slotOf(address) << 1) | 1;
+    if (table !== undefined) table[at] = (table[at] as number) | DevicePte.dirty;
   }
 
   /** Forgets everything from one address to another, which may be far apart: an address space ends in one call. */
@@ -103,12 +121,19 @@ export class DevicePageTable {
     const base = region * REGION;
     const from = Math.max(0, Math.floor((start - base) / PAGE_SIZE));
     const to = Math.min(ENTRIES, Math.ceil((end - base) / PAGE_SIZE));
+    this.tell(table, from * 2, to * 2);
     if (from > 0 || to < ENTRIES) {
       table.fill(0, from * 2, to * 2);
       return;
     }
     this.tables.delete(region);
     if (region === this.lastRegion) this.lastRegion = NO_REGION;
+  }
+
+  /** Entries in words `from` to `to` of a table go: pages that were written through them hear of it. */
+  private tell(table: Int32Array, from: number, to: number): void {
+    for (let at = from; at < to; at += 2)
+      if (((table[at | 1] as number) & DevicePte.dirty) !== 0) this.written(table[at] as Page);
   }
 }
 

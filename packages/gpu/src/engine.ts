@@ -70,6 +70,7 @@ export function* atomicAdd(context: GpuContext, address: VirtAddr, value: number
   const word = new DataView(bytes.buffer, bytes.byteOffset + (address % PAGE_SIZE), 4);
   const before = word.getUint32(0, true);
   word.setUint32(0, before + value, true);
+  context.table.markDirty(address);
   touch(context, address, context.table.flags(address));
   return before;
 }
@@ -100,6 +101,7 @@ function writeEntry(context: GpuContext, address: VirtAddr, from: Uint8Array): b
   const flags = table.flags(address);
   if ((flags & DevicePte.write) === 0) return false;
   gpu.vm.memmap.contents.write(table.page(address), address % PAGE_SIZE, from);
+  table.markDirty(address);
   touch(context, address, flags);
   return true;
 }

@@ -12,6 +12,7 @@ import {
   mmuIntervalSetSeq,
   type MmuNotifierRange,
   mmuNotifierRangeBlockable,
+  setPageDirty,
 } from "@hetmem/mm";
 import { DevicePageTable } from "./device-page-table.ts";
 import { atomicAdd, type EngineRun, peek, readThrough, writeThrough } from "./engine.ts";
@@ -32,7 +33,7 @@ export const WHOLE_ADDRESS_SPACE = {
 export class GpuContext {
   readonly gpu: Gpu;
   readonly mm: MmStruct;
-  readonly table: DevicePageTable = new DevicePageTable();
+  readonly table: DevicePageTable;
   /** Held while the table changes, by whoever changes it. */
   readonly lock: Mutex;
   readonly notifier: MmuIntervalNotifier<GpuContext>;
@@ -45,6 +46,7 @@ export class GpuContext {
   constructor(gpu: Gpu, mm: MmStruct) {
     this.gpu = gpu;
     this.mm = mm;
+    this.table = new DevicePageTable((page) => void setPageDirty(gpu.vm, page));
     this.lock = new Mutex(gpu.kernel.lockdep, `${gpu.name}'s page table for mm ${mm.id}`);
     this.idle = new WaitQueue(`the last request to ${gpu.name} for mm ${mm.id}`);
     this.notifier = new MmuIntervalNotifier({ invalidate }, this);
@@ -142,8 +144,9 @@ export class GpuContext {
   *close(): Sleeps<void> {
     if (!this.gpu.contexts.delete(this)) return;
     yield* this.idle.waitEvent(() => this.running === 0);
-    yield* mmuIntervalNotifierRemove(this.notifier);
+    // While the notifier still listens: behind it, pages that entries name may be gone.
     this.table.clear(WHOLE_ADDRESS_SPACE.start, WHOLE_ADDRESS_SPACE.end);
+    yield* mmuIntervalNotifierRemove(this.notifier);
   }
 
   /** The address space can't end before the body has. */

@@ -36,7 +36,7 @@ interface Place {
 
 /** Who does it, and where; numbers are taken modulo what there is. */
 export type Operation =
-  | Each<"cpu write" | "gpu write" | "atomic", Place & { offset: number; byte: number }>
+  | Each<"cpu write" | "gpu write" | "atomic" | "write and reclaim", Place & { offset: number; byte: number }>
   | Each<"cpu read" | "gpu read", Place & { offset: number }>
   | Each<"to device" | "back" | "exclusive" | "snapshot", Place & { count: number }>
   | Each<"fork" | "exit", { who: number }>
@@ -110,6 +110,8 @@ export class BytesMachine {
       case "gpu write":
       case "gpu read":
         return this.gpu(pair, operation.gpu % 2, operation, "byte" in operation ? operation.byte : undefined);
+      case "write and reclaim":
+        return this.writeAndReclaim(pair, operation);
       case "atomic":
         return this.atomic(
           pair,
@@ -216,6 +218,18 @@ export class BytesMachine {
     if (errno !== "done") return;
     if (byte === undefined) expectEqual(into[0], page.bytes.get(offset) ?? 0, what);
     else page.bytes.set(offset, byte);
+  }
+
+  /** The process has only read a page, or given it up with MADV_FREE; then the device writes to it, and reclaim takes it. */
+  private writeAndReclaim(pair: Pair, operation: Place & { offset: number; byte: number }): void {
+    const index = operation.page % PAGES;
+    const gpu = operation.gpu % 2;
+    const { mapped, writable, lost } = pair.model.page(index);
+    if (!mapped || !writable || lost || this.machine.gpus[gpu]?.state === "dead" || !pair.contexts[gpu]) return;
+    this.cpu(pair, index, operation.offset, undefined);
+    if (index < ANON_PAGES) run(madvise(mmOf(pair.process), at(index), PAGE, Madv.FREE));
+    this.gpu(pair, gpu, { ...operation, page: index }, operation.byte);
+    this.take(pair, "pageout", index);
   }
 
   private atomic(

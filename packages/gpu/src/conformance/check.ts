@@ -4,6 +4,7 @@ import { type MakeScenario, runRivals } from "@hetmem/explore";
 import type { DriverUnderTest } from "./driver.ts";
 import { survivesCompany } from "./obligations/company.ts";
 import { letsGoOfAProcess, letsGoOfItself } from "./obligations/lifetime.ts";
+import { marksWhatItWrites } from "./obligations/dirty.ts";
 import { contentsSurvive, givesBackUnderPressure, partialSuccess } from "./obligations/memory.ts";
 import { holdsNoPage, invalidatesBeforeItReturns, survivesEveryRetry } from "./obligations/mirror.ts";
 import type { Obligation } from "./obligations/obligation.ts";
@@ -14,6 +15,7 @@ export const OBLIGATIONS: readonly Obligation[] = [
   invalidatesBeforeItReturns,
   holdsNoPage,
   survivesEveryRetry,
+  marksWhatItWrites,
   contentsSurvive,
   givesBackUnderPressure,
   partialSuccess,

@@ -66,6 +66,11 @@ class GivesUp extends TinyGpu {
   }
 }
 
+/** Leaves it to the cpu's entries to know what was written. */
+class WritesInSilence extends TinyGpu {
+  override readonly willWrite = (): boolean => false;
+}
+
 /** Its pages are 2 KiB long when they are copied. */
 class CopiesHalf extends TinyGpu {
   override *fill(src: Int32Array, dst: Int32Array, home: boolean): Sleeps<void> {
@@ -145,6 +150,7 @@ export const BROKEN: readonly (readonly [obligation: string, driver: typeof Tiny
   ["holds no page past an invalidation", HoldsReferences],
   ["survives every retry", NeverAsksAgain],
   ["survives every retry", GivesUp],
+  ["marks what it writes", WritesInSilence],
   ["keeps contents on the round trip", CopiesHalf],
   ["keeps contents on the round trip", FillsHolesWithAnything],
   ["gives pages back under pressure", RefusesTheCpu],

@@ -5,7 +5,7 @@ import { TinyGpu } from "../../examples/tiny-gpu.ts";
 import { BROKEN } from "./broken-drivers.ts";
 import { referenceDriver, tinyDriver } from "./drivers.ts";
 
-/** HETMEM_SCHEDULES counts schedules of a path; here each driver has nine obligations to be tried. */
+/** HETMEM_SCHEDULES counts schedules of a path; here each driver has ten obligations to be tried. */
 const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 40);
 const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 

@@ -20,8 +20,8 @@ test("the steps of the README, one after the other, are the driver", () => {
   expect(linesOf(blocks.join("\n"))).toEqual(linesOf(DRIVER));
 });
 
-test("the driver has less than 120 lines", () => {
-  expect(DRIVER.trimEnd().split("\n").length).toBeLessThan(120);
+test("the driver has less than 125 lines", () => {
+  expect(DRIVER.trimEnd().split("\n").length).toBeLessThan(125);
 });
 
 test("it is built of what everybody can have, and of nothing of the reference device", () => {

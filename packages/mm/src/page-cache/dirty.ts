@@ -10,12 +10,13 @@ import type { Vm } from "../vm.ts";
 import { XaMark } from "./xarray.ts";
 
 /**
- * A page was written: by the cpu through an entry, or by write(2). Any page may be given.
+ * A page was written: by the cpu through an entry, or by write(2). Any page may be given, also a part of a larger one.
  *
  * @returns whether that is news @see folio_mark_dirty()
  */
-export function setPageDirty(vm: Vm, page: Page): boolean {
+export function setPageDirty(vm: Vm, written: Page): boolean {
   const { memmap } = vm;
+  const page = memmap.compoundHead(written);
   if (memmap.test(page, PageFlag.dirty)) return false;
   memmap.set(page, PageFlag.dirty);
   const mapping = vm.mappings.of(memmap, page);

@@ -1,0 +1,54 @@
+// What a driver owes to the pages that its device writes: the cpu's entries don't note it, and reclaim drops a page that looks
+// clean. Kernel counterpart: set_page_dirty() in ib_umem_odp_unmap_dma_pages(), drivers/infiniband/core/umem_odp.c.
+import { MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
+import { Madv, madvise, MapFlag, mmap, Prot } from "@hetmem/mm";
+import { at } from "../machine.ts";
+import { cpuRead, demand, deviceWrite, migrateBack, migrateTo, must, PAGES, type Trial } from "../trial.ts";
+import { nothing, type Obligation } from "./obligation.ts";
+
+/** What the device writes. */
+const BYTE = 0x77;
+/** A page of shared memory behind the process's own. */
+const SHARED = PAGES;
+
+export const marksWhatItWrites: Obligation = {
+  name: "marks what it writes",
+  sentence:
+    "Reclaim writes what the device has written before it takes the page, though the cpu has only read it, or given it up.",
+  scenario(trial) {
+    trial.machine.vm.swap.swapon({ path: "/dev/swap", size: MiB });
+    return {
+      tasks: { process: () => loseNothing(trial) },
+      afterStep: nothing,
+      afterwards: nothing,
+    };
+  },
+};
+
+/** Three ways to a page whose entry of the cpu's may be written through and is clean. */
+function* loseNothing(trial: Trial): Sleeps<void> {
+  const { mm, process, seed } = trial;
+  if (seed % 3 === 0) {
+    const flags = MapFlag.SHARED | MapFlag.ANONYMOUS | MapFlag.FIXED;
+    yield* mmap(mm, { address: at(SHARED), length: PAGE_SIZE, prot: Prot.READ | Prot.WRITE, flags });
+    yield* cpuRead(process, at(SHARED));
+    yield* must("a write of the device", deviceWrite(trial, at(SHARED), BYTE));
+    return yield* demandByte(trial, SHARED, "shared memory that the process has only read");
+  }
+  const page = seed % PAGES;
+  yield* madvise(mm, at(page), PAGE_SIZE, Madv.FREE);
+  if (seed % 3 === 1) yield* must("a migration to the device", migrateTo(trial, page, 1));
+  yield* must("a write of the device", deviceWrite(trial, at(page), BYTE));
+  yield* must("a migration back", migrateBack(trial));
+  yield* demandByte(trial, page, "memory that the process had given up");
+}
+
+/** Reclaim takes the page twice: a page of MADV_FREE that turns out to be dirty needs swap space first. */
+function* demandByte({ mm, process }: Trial, page: number, what: string): Sleeps<void> {
+  for (let i = 0; i < 2; i++) yield* madvise(mm, at(page), PAGE_SIZE, Madv.PAGEOUT);
+  const read = yield* cpuRead(process, at(page));
+  demand(
+    read === BYTE,
+    `the device has written ${BYTE} to ${what}, and after reclaim the process reads ${read}`,
+  );
+}
