@@ -225,7 +225,8 @@ export class BytesMachine {
     const index = operation.page % PAGES;
     const gpu = operation.gpu % 2;
     const { mapped, writable, lost } = pair.model.page(index);
-    if (!mapped || !writable || lost || this.machine.gpus[gpu]?.state === "dead" || !pair.contexts[gpu]) return;
+    if (!mapped || !writable || lost || this.machine.gpus[gpu]?.state === "dead" || !pair.contexts[gpu])
+      return;
     this.cpu(pair, index, operation.offset, undefined);
     if (index < ANON_PAGES) run(madvise(mmOf(pair.process), at(index), PAGE, Madv.FREE));
     this.gpu(pair, gpu, { ...operation, page: index }, operation.byte);

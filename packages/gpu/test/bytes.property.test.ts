@@ -21,7 +21,10 @@ const op = <const Name extends Operation["op"]>(...names: Name[]): fc.Arbitrary<
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ op: op("cpu write", "gpu write"), who, gpu, page, offset, byte }) },
   { weight: 6, arbitrary: fc.record({ op: op("cpu read", "gpu read"), who, gpu, page, offset }) },
-  { weight: 3, arbitrary: fc.record({ op: op("atomic", "write and reclaim"), who, gpu, page, offset, byte }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ op: op("atomic", "write and reclaim"), who, gpu, page, offset, byte }),
+  },
   { weight: 6, arbitrary: fc.record({ op: op("to device"), who, gpu, page, count }) },
   { weight: 3, arbitrary: fc.record({ op: op("back", "exclusive", "snapshot"), who, gpu, page, count }) },
   { weight: 2, arbitrary: fc.record({ op: op("fork"), who }) },
