@@ -1,7 +1,7 @@
 // device_dax: the driver that lets processes map a device as it is. It reserves the ranges, gives them struct pages in
 // ZONE_DEVICE, and opens the door; the reverse waits until nobody holds a page any more. It takes every device that no
 // other driver was given. Kernel counterpart: dev_dax_probe() in drivers/dax/device.c.
-import { KernelBug, KernelError, type NodeId, nodeId, type Sleeps } from "@hetmem/kernel";
+import { KernelBug, KernelError, type NodeId, nodeId, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { DevPagemap, MemoryType, type Pagemaps } from "@hetmem/memremap";
 import type { Vm } from "@hetmem/mm";
 import { releaseRegion, requestRegion } from "@hetmem/resource";
@@ -71,7 +71,7 @@ export class DeviceDax implements DaxDriver {
 
   /** @see devm_memremap_pages() for a static region's, whose metadata and struct pages lie before the device's range */
   #describe(device: DevDax): DevPagemap {
-    const { name, pagemap, ranges } = device;
+    const { align, name, pagemap, ranges } = device;
     return new DevPagemap({
       type: MemoryType.DeviceGeneric,
       name,
@@ -82,6 +82,7 @@ export class DeviceDax implements DaxDriver {
           return daxMemoryFailure(this.#vm, device, { frame, pages, ...(accessing && { accessing }) });
         },
       },
+      vmemmapShift: Math.log2(align / PAGE_SIZE),
       ...(pagemap?.altmap && { altmap: pagemap.altmap }),
     });
   }

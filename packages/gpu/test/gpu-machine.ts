@@ -22,6 +22,7 @@ import {
   Pagemaps,
   type PagemapPolicies,
   subsectionCollision,
+  sharedTailStructPages,
 } from "@hetmem/memremap";
 import {
   allocMm,
@@ -54,6 +55,7 @@ const POLICIES: PagemapPolicies = {
   memoryTypes: coherentDeviceMemory,
   collision: subsectionCollision,
   idle: idleAtZero,
+  structPages: sharedTailStructPages,
 };
 
 export interface GpuMachineOptions extends Partial<Pick<GpuOptions, "memoryType" | "policy" | "latency">> {

@@ -48,6 +48,8 @@ export interface DevPagemapInit {
   readonly ops?: DevPagemapOps;
   /** Who manages it: nobody migrates pages of another owner. */
   readonly owner?: unknown;
+  /** Order of the compound pages that the memory is used in; 0 where absent. @see dev_pagemap::vmemmap_shift */
+  readonly vmemmapShift?: number;
   /** Frames at the start that the driver keeps, and frames behind them for the struct pages of the whole range. */
   readonly altmap?: { readonly reserve: number; readonly free: number };
 }
@@ -64,6 +66,8 @@ export class DevPagemap {
   readonly ranges: readonly ByteRange[];
   readonly ops: DevPagemapOps;
   readonly owner: unknown;
+  /** Order of the compound pages that the memory is used in: what their struct pages cost depends on it. */
+  readonly vmemmapShift: number;
   /** The ranges in frames. */
   readonly spans: readonly FrameSpan[];
   /** Where its struct pages are kept, if they are in the device itself. Fresh with each mapping. */
@@ -86,12 +90,13 @@ export class DevPagemap {
   readonly #altmapInit: { readonly reserve: number; readonly free: number } | undefined;
 
   /** @throws KernelError EINVAL for no range, or one that isn't whole pages */
-  constructor({ type, name, ranges, ops = {}, owner, altmap }: DevPagemapInit) {
+  constructor({ type, name, ranges, ops = {}, owner, vmemmapShift = 0, altmap }: DevPagemapInit) {
     this.type = type;
     this.name = name;
     this.ranges = ranges;
     this.ops = ops;
     this.owner = owner;
+    this.vmemmapShift = vmemmapShift;
     this.spans = ranges.map((range) => spanOf(name, range));
     const [first] = this.spans;
     if (!first) throw new KernelError("EINVAL", `${name} maps no range: give it one`);

@@ -49,7 +49,10 @@ export {
   type IdlePolicy,
   type PagemapPolicies,
   sectionCollision,
+  sharedTailStructPages,
+  type StructPagePolicy,
   subsectionCollision,
+  unsharedStructPages,
 } from "./policies.ts";
 export {
   isDeviceCoherentPage,

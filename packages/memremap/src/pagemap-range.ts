@@ -44,7 +44,7 @@ export function* mapRange(
     memory.kernel.faults.point("memtype_reserve").alloc(pagemap.name);
     memtypes.trackPfnRemap(aligned, cacheMode);
     try {
-      yield* addStructPages(pagemaps, pagemap, aligned, node);
+      yield* addStructPages(pagemaps, pagemap, range, node);
     } catch (error) {
       memtypes.untrackPfn(aligned);
       throw error;
@@ -79,13 +79,9 @@ export function alignedRange({ policies }: Pagemaps, pagemap: DevPagemap, range:
 }
 
 /** Once two callers built page tables of the direct map at the same time: hotplug's locks keep them apart. @see f931ab479dd2 */
-function* addStructPages(
-  pagemaps: Pagemaps,
-  pagemap: DevPagemap,
-  { start, size }: ByteRange,
-  node: NodeId,
-): Sleeps<void> {
-  const { hotplug, memory } = pagemaps;
+function* addStructPages(pagemaps: Pagemaps, pagemap: DevPagemap, range: number, node: NodeId): Sleeps<void> {
+  const { hotplug, memory, policies } = pagemaps;
+  const { start, size } = alignedRange(pagemaps, pagemap, range);
   const { addressable } = MEMORY_TYPES[pagemap.type];
   const address = physAddr(start);
   if (addressable && !hotplug.rangeAllowed(address, size)) {
@@ -94,7 +90,8 @@ function* addStructPages(
   yield* begin(pagemaps);
   try {
     memory.kernel.faults.point("arch_add_memory").alloc(pagemap.name);
-    const params = { altmap: pagemap.altmap, memoryBlocks: false };
+    const tails = policies.structPages(pagemap, range);
+    const params = { altmap: pagemap.altmap, tails, memoryBlocks: false };
     if (addressable) yield* hotplug.archAddMemory(node, address, size, params);
     else yield* hotplug.addPages(node, address, size, params);
     const first = physToPfn(address);

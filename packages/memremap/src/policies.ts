@@ -1,6 +1,8 @@
-// What changed between releases in how device memory is mapped: which mappings collide, and how many references an
-// idle page has. A profile of a machine chooses one of each, and a memory type policy.
+// What changed between releases in how device memory is mapped: which mappings collide, how many references an idle page
+// has, and which struct pages are shared. A profile of a machine chooses one of each, and a memory type policy.
 import { alignDown, alignUp, MiB } from "@hetmem/kernel";
+import type { SharedTails } from "@hetmem/zone";
+import type { DevPagemap } from "./dev-pagemap.ts";
 import { MEMORY_TYPES, type MemoryType, type MemoryTypePolicy, publicDeviceMemory } from "./memory-type.ts";
 
 /** A range of bytes: first and length. */
@@ -44,11 +46,27 @@ export const idleAtOne: IdlePolicy = () => 1;
 /** Since 5.18: those that a driver allocates begin at none. @see 27674ef6c73f */
 export const idleAtZero: IdlePolicy = (type) => (MEMORY_TYPES[type].allocatedByDriver ? 0 : 1);
 
+/**
+ * Policy: which struct pages of a range compound pages share.
+ *
+ * @returns undefined where every page has a struct page of its own
+ */
+export type StructPagePolicy = (pagemap: DevPagemap, range: number) => SharedTails | undefined;
+
+/** Up to 5.18: a device's pages cost what RAM costs. */
+export const unsharedStructPages: StructPagePolicy = () => undefined;
+/** Since 5.19: all tails of a compound page have two pages of struct pages between them, whatever its size. @see 4917f55b4ef9 */
+export const sharedTailStructPages: StructPagePolicy = ({ vmemmapShift, spans }, range) => {
+  const span = spans[range];
+  return span && vmemmapShift > 0 ? { first: span.start, pages: 2 ** vmemmapShift } : undefined;
+};
+
 /** What a release decides. */
 export interface PagemapPolicies {
   readonly memoryTypes: MemoryTypePolicy;
   readonly collision: CollisionPolicy;
   readonly idle: IdlePolicy;
+  readonly structPages: StructPagePolicy;
 }
 
 /** v5.1's. */
@@ -56,4 +74,5 @@ export const defaultPagemapPolicies: PagemapPolicies = {
   memoryTypes: publicDeviceMemory,
   collision: sectionCollision,
   idle: idleAtOne,
+  structPages: unsharedStructPages,
 };

@@ -43,6 +43,7 @@ import {
   type PagemapPolicies,
   Pagemaps,
   subsectionCollision,
+  sharedTailStructPages,
 } from "../src/index.ts";
 
 export const NODE_0 = nodeId(0);
@@ -55,6 +56,7 @@ export const LATER: PagemapPolicies = {
   memoryTypes: coherentDeviceMemory,
   collision: subsectionCollision,
   idle: idleAtZero,
+  structPages: sharedTailStructPages,
 };
 
 export interface DeviceMachineOptions {

@@ -1,6 +1,6 @@
 // A page in words, for error messages and the kernel log. Kernel counterpart: mm/debug.c (dump_page).
 import type { KernelLog, Page, Pfn } from "@hetmem/kernel";
-import { PAGE_WORDS, PageFlag } from "./layout.ts";
+import { PAGE_WORDS, PageFlag, STRUCT_PAGE_BYTES } from "./layout.ts";
 import type { MemMap } from "./memmap.ts";
 
 /** `page 0x100040 (refcount 3, mapcount 2; lru|dirty)`: names the frame and what keeps it. */
@@ -39,7 +39,6 @@ const VMEMMAP_START_L4 = 0xffff_ea00_0000_0000n;
 const VMEMMAP_START_L5 = 0xffd4_0000_0000_0000n;
 /** Frames past 64 TiB exist with five levels of page tables only. */
 const L4_FRAMES = 2 ** 34;
-const STRUCT_PAGE_BYTES = 64;
 /** Nobody keeps track of the last cpu here. */
 const LAST_CPUPID = "lastcpupid=0x7ff";
 

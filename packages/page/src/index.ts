@@ -11,6 +11,7 @@ export {
   PAGES_PER_SECTION,
   PAGES_PER_SUBSECTION,
   SECTION_SHIFT,
+  STRUCT_PAGE_BYTES,
   SUBSECTIONS_PER_SECTION,
 } from "./layout.ts";
 export { type FreePage, MemMap, type MemMapOptions } from "./memmap.ts";

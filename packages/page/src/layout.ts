@@ -2,6 +2,8 @@
 // description of the layout; everybody else asks the MemMap. Kernel counterparts: include/linux/mm_types.h and
 // include/linux/page-flags.h.
 
+/** Bytes of Linux's struct page on 64-bit machines: what every page of memory costs. @see struct page in include/linux/mm_types.h */
+export const STRUCT_PAGE_BYTES = 64;
 /** Words a page. A page's first word is at `page * PAGE_WORDS`. */
 export const PAGE_WORDS = 8;
 

@@ -11,50 +11,24 @@ import {
   PAGE_SIZE,
   type Pfn,
   pfnToPhys,
-  type PhysAddr,
   physAddr,
-  physToPfn,
 } from "@hetmem/kernel";
 import { MemMap } from "@hetmem/page";
 import { logFreeAreaInit } from "./boot-log.ts";
+import { type BootNode, type BootRange, memblockOf, movableStartsOf } from "./boot-nodes.ts";
 import { initBootSections } from "./boot-sections.ts";
-import { Memblock, type PfnRange } from "./memblock.ts";
+import type { Memblock, PfnRange } from "./memblock.ts";
 import { allZones, type Memory } from "./memory.ts";
 import { MemoryNode } from "./node.ts";
 import { PageAllocator } from "./page-alloc.ts";
 import { Pageblocks } from "./pageblock.ts";
+import { vmemmapPages } from "./vmemmap.ts";
 import { ZoneStat } from "./vmstat.ts";
 import { initPerZoneWmarkMin, runsKhugepaged } from "./watermark.ts";
-import {
-  archZoneRanges,
-  findMovableStarts,
-  type MovableOptions,
-  pagesWithin,
-  zoneSizes,
-} from "./zone-sizes.ts";
+import { archZoneRanges, type MovableOptions, pagesWithin, zoneSizes } from "./zone-sizes.ts";
 import { Zone } from "./zone.ts";
 import { type ZoneName, ZoneType } from "./zone-type.ts";
 import { buildAllZonelists } from "./zonelist.ts";
-
-/** Bytes [start, end) of memory. */
-export interface BootRange {
-  readonly start: PhysAddr;
-  readonly end: PhysAddr;
-}
-
-export interface BootMemoryRange extends BootRange {
-  /** The firmware says that it may be taken away: with movable_node it is ZONE_MOVABLE. */
-  readonly hotpluggable?: boolean;
-}
-
-export interface BootNode {
-  readonly id: NodeId;
-  /** RAM that is there at boot. Part pages at either end are left out. */
-  readonly memory: readonly BootMemoryRange[];
-  readonly cpus: readonly number[];
-  /** Where ZONE_MOVABLE begins in this node; wins over the options. */
-  readonly movableFrom?: PhysAddr;
-}
 
 /** What was measured of a boot zone on a real host. */
 export interface BootZone {
@@ -88,8 +62,6 @@ const LOCAL_DISTANCE = 10;
 const REMOTE_DISTANCE = 20;
 /** Linux keeps all of it: BIOSes write there. @see reserve_real_mode() in arch/x86/realmode/init.c */
 const LOW_MEMORY = 1 * MiB;
-/** Bytes of Linux's struct page. */
-const STRUCT_PAGE_BYTES = 64;
 
 /**
  * Boots the memory of a machine.
@@ -124,23 +96,10 @@ export function bootMemory(kernel: Kernel, config: BootConfig): Memory {
 }
 
 /** @see e820__memblock_setup() in arch/x86/kernel/e820.c */
-function collectMemory(config: BootConfig): Memblock {
-  const memblock = new Memblock();
-  for (const { id, memory } of config.nodes) {
-    for (const { start, end, hotpluggable } of memory) {
-      const taken = memblock.memory.find((region) => region.base < end && region.end > start);
-      if (taken) {
-        const range = `0x${start.toString(16)}-0x${(end - 1).toString(16)}`;
-        throw new KernelError(
-          "EINVAL",
-          `memory ${range} of node ${id} overlaps memory of node ${taken.node}: give each byte to one node`,
-        );
-      }
-      memblock.add(start, end - start, id, hotpluggable);
-    }
-  }
+function collectMemory({ nodes, reserved }: BootConfig): Memblock {
+  const memblock = memblockOf(nodes);
   memblock.reserve(physAddr(0), LOW_MEMORY);
-  for (const { start, end } of config.reserved) {
+  for (const { start, end } of reserved) {
     const base = alignDown(start, PAGE_SIZE);
     memblock.reserve(physAddr(base), alignUp(end, PAGE_SIZE) - base);
   }
@@ -170,10 +129,7 @@ function distanceTable({ nodes, distances }: BootConfig): Memory["distance"] {
 function freeAreaInit(memory: Memory, config: BootConfig): void {
   const { memblock } = memory;
   const ranges = archZoneRanges(memblock);
-  const movableStarts = findMovableStarts(memblock, config);
-  for (const { id, movableFrom } of config.nodes) {
-    if (movableFrom !== undefined) movableStarts.set(id, physToPfn(movableFrom));
-  }
+  const movableStarts = movableStartsOf(memblock, config.nodes, config);
   for (const node of memory.nodes) {
     if (!node) continue;
     const frames = memblock.pfnRanges(node.id);
@@ -257,8 +213,7 @@ function memInit(memory: Memory): void {
 function managedEstimate(memblock: Memblock, zone: Zone): number {
   const { presentPages, spannedPages } = zone;
   const holed = spannedPages > presentPages + (presentPages >> 4);
-  const memmapPages = Math.ceil(((holed ? presentPages : spannedPages) * STRUCT_PAGE_BYTES) / PAGE_SIZE);
-  const estimate = Math.max(presentPages - memmapPages, 0);
+  const estimate = Math.max(presentPages - vmemmapPages(holed ? presentPages : spannedPages), 0);
   if (zone.type !== ZoneType.DMA) return estimate;
   const free = pagesWithin(memblock.freePfnRanges(zone.node), zone.startPfn, zone.endPfn);
   return Math.max(estimate - (presentPages - free), 0);

@@ -1,13 +1,8 @@
 export { busTables } from "./bus-sysfs.ts";
 export { type MmPageAlloc, type MmPageFree } from "./alloc-events.ts";
-export {
-  type BootConfig,
-  bootMemory,
-  type BootMemoryRange,
-  type BootNode,
-  type BootRange,
-  type BootZone,
-} from "./boot.ts";
+export { type BootConfig, bootMemory, type BootZone } from "./boot.ts";
+export { type BootMemoryRange, type BootNode, type BootRange, bootZoneSizes } from "./boot-nodes.ts";
+export { type BootStructPages, bootStructPages } from "./boot-struct-pages.ts";
 export { type DeferredPart, DeferredSections, type FrameRange } from "./deferred.ts";
 export { devicePowerFiles } from "./device-power.ts";
 export { FreeArea } from "./free-area.ts";
@@ -110,5 +105,11 @@ export {
   type PlacementRequest,
   strictPlacement,
 } from "./placement.ts";
-export { STRUCT_PAGE_BYTES, Vmemmap, vmemmapPages } from "./vmemmap.ts";
+export {
+  type SharedTails,
+  sharedVmemmapPages,
+  Vmemmap,
+  type VmemmapParams,
+  vmemmapPages,
+} from "./vmemmap.ts";
 export { movePfnRangeToZone, removePfnRangeFromZone, resizeZoneRange, sectionPieces } from "./zone-span.ts";

@@ -36,7 +36,7 @@ import type { Memory } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import { nothingMoves, type PageMigration } from "./page-migration.ts";
 import type { OnlineType, Placement } from "./placement.ts";
-import { Vmemmap, vmemmapPages } from "./vmemmap.ts";
+import { Vmemmap, type VmemmapParams, vmemmapPages } from "./vmemmap.ts";
 import { PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
 import { clearHwpoisonedPages, sectionRanges, tieToNoZone } from "./zone-span.ts";
 import { buildAllZonelists } from "./zonelist.ts";
@@ -62,8 +62,7 @@ export interface AddMemoryOptions {
 }
 
 /** @see struct mhp_params in include/linux/memory_hotplug.h */
-export interface ArchAddMemoryParams {
-  readonly altmap: Altmap | undefined;
+export interface ArchAddMemoryParams extends VmemmapParams {
   /** Whether memory blocks are made for it: yes for RAM, no for ZONE_DEVICE. */
   readonly memoryBlocks: boolean;
   readonly group?: MemoryGroup;
@@ -238,7 +237,7 @@ export class MemoryHotplug {
       for (const [frame, pages] of sectionRanges(start, size)) {
         this.memory.memmap.sections.add(frame, pages, node, 0);
         try {
-          this.vmemmap.populate(frame, pages, node, params.altmap);
+          this.vmemmap.populate(frame, pages, node, params);
         } catch (error) {
           this.memory.memmap.sections.remove(frame, pages);
           throw error;

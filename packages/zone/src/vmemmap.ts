@@ -1,18 +1,39 @@
 // Where the struct pages of added memory are kept: 64 bytes a page as on the real machine, in huge pages of the node,
 // or in an altmap. This is the price of memory that somebody adds. Kernel counterpart: mm/sparse-vmemmap.c.
 import { KernelError, type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
-import { NULL_PAGE } from "@hetmem/page";
+import { NULL_PAGE, PAGES_PER_SUBSECTION, STRUCT_PAGE_BYTES } from "@hetmem/page";
 import type { Altmap } from "./altmap.ts";
 import { Gfp, GFP_KERNEL } from "./gfp.ts";
 import type { PageAllocator } from "./page-alloc.ts";
 import { PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER } from "./zone-type.ts";
 
-/** Bytes of a struct page on x86-64. */
-export const STRUCT_PAGE_BYTES = 64;
-
 /** Frames that the struct pages of so many pages fill. */
 export function vmemmapPages(pages: number): number {
   return Math.ceil((pages * STRUCT_PAGE_BYTES) / PAGE_SIZE);
+}
+
+/**
+ * Compound pages of a device whose struct pages share those of their tails.
+ *
+ * @see pgmap_vmemmap_nr() in include/linux/memremap.h
+ */
+export interface SharedTails {
+  /** The first frame of the mapping: compound pages are counted from here. */
+  readonly first: Pfn;
+  /** Frames of a compound page. */
+  readonly pages: number;
+}
+
+/**
+ * Frames that the struct pages of a part of a section fill when compound pages share those of their tails: one for the
+ * head, and one that stands for all others. A compound page that is larger than a section takes them in its first.
+ *
+ * @see vmemmap_populate_compound_pages() in mm/sparse-vmemmap.c
+ */
+export function sharedVmemmapPages(start: Pfn, pages: number, tails: SharedTails): number {
+  if (tails.pages > PAGES_PER_SUBSECTION && (start - tails.first) % tails.pages !== 0) return 0;
+  const compound = Math.min(pages, tails.pages);
+  return Math.ceil(pages / compound) * Math.min(vmemmapPages(compound), 2);
 }
 
 interface Backing {
@@ -20,6 +41,13 @@ interface Backing {
   readonly frames: number;
   /** Blocks of the allocator, with their order. */
   readonly blocks: readonly (readonly [page: Page, order: number])[];
+}
+
+/** Where the struct pages of a range go. */
+export interface VmemmapParams {
+  /** The device or the block itself, for its own struct pages; undefined: ordinary memory near the node. */
+  readonly altmap: Altmap | undefined;
+  readonly tails?: SharedTails | undefined;
 }
 
 export class Vmemmap {
@@ -32,13 +60,14 @@ export class Vmemmap {
   }
 
   /**
-   * Finds room for the struct pages of a range.
+   * Finds room for the struct pages of a range, at most a section.
    *
+   * @param tails undefined where every page has a struct page of its own; an altmap has room for them all
    * @throws KernelError ENOMEM when neither the altmap nor the node has it
    * @see vmemmap_populate()
    */
-  populate(start: Pfn, pages: number, node: NodeId, altmap: Altmap | undefined): void {
-    const frames = vmemmapPages(pages);
+  populate(start: Pfn, pages: number, node: NodeId, { altmap, tails }: VmemmapParams): void {
+    const frames = tails && !altmap ? sharedVmemmapPages(start, pages, tails) : vmemmapPages(pages);
     if (altmap) {
       altmap.allocBlock(frames);
       this.#backing.set(start, { altmap, frames, blocks: [] });

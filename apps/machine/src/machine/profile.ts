@@ -6,6 +6,7 @@ import {
   defaultPagemapPolicies,
   idleAtZero,
   type PagemapPolicies,
+  sharedTailStructPages,
   subsectionCollision,
 } from "@hetmem/memremap";
 import { gupBenchmark, gupTest, type GupTestPolicy } from "@hetmem/mm";
@@ -78,6 +79,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       memoryTypes: coherentDeviceMemory,
       collision: subsectionCollision,
       idle: idleAtZero,
+      structPages: sharedTailStructPages,
     },
     dax: { subsystem: "bus", kmem: kmemGrouped },
     memoryTiering: true,

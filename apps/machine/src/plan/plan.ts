@@ -3,7 +3,8 @@
 import { kmemCaveats, kmemRanges } from "@hetmem/dax-kmem";
 import type { DevDax } from "@hetmem/dax";
 import { KernelError, PAGE_SIZE, physAddr, physToPfn, run } from "@hetmem/kernel";
-import { type Memory, type MemoryNode, STRUCT_PAGE_BYTES, ZoneType } from "@hetmem/zone";
+import { STRUCT_PAGE_BYTES } from "@hetmem/page";
+import { type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
 import type { Machine } from "../machine.ts";
 import { namedTiers } from "../machine/devices/memory-tiering.ts";
 import { PROFILES } from "../machine/profile.ts";

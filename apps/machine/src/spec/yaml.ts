@@ -56,7 +56,17 @@ export function machineOfYaml(text: string, file: string, profile?: ProfileName)
   refuseProblems([...checkBlockSize({ blockSize: read.file.block_size ?? DEFAULT_BLOCK_SIZE })], where);
   const { spec, problems } = specOf(read.file, basename(file).replace(/\.ya?ml$/, ""), profile);
   refuseProblems(problems.length > 0 ? problems : checkLimits(spec), where);
-  return spec;
+  return { ...spec, bootUsage: bootUsage(spec, where(["nodes"])) };
+}
+
+/** @throws KernelError EINVAL, with the place in the file, for nodes that can't hold the struct pages of all memory */
+function bootUsage({ nodes, options }: MachineSpec, where: string): MachineSpec["bootUsage"] {
+  try {
+    return bootUsageOf(nodes, options);
+  } catch (error) {
+    if (error instanceof KernelError) throw new KernelError("EINVAL", `${where}${error.reason}`);
+    throw error;
+  }
 }
 
 /** Where a value begins; for a key that isn't there, where the group begins that lacks it. */
@@ -140,7 +150,7 @@ function specOf(
     physicalBits,
     ...(file.direct_map_bits !== undefined && { directMapBits: file.direct_map_bits }),
     ...(file.max_memory !== undefined && { maxMemory: file.max_memory }),
-    bootUsage: bootUsageOf(nodes, options),
+    bootUsage: [],
     hidden,
     options,
     ...(affinity.length > 0 && { affinity }),
