@@ -118,7 +118,6 @@ test.each(Object.entries(cases))(
   { timeout: 3_600_000 },
   (_name, { spec, prepare = [], settle, tasks, met }) => {
     const machine = createMachine(spec);
-    machine.vm.racing = true;
     type(machine, ...prepare);
     settle(machine);
     // What is loaded at first use stays.

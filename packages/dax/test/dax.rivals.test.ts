@@ -102,7 +102,6 @@ interface World {
 function scenario(rivals: (world: World) => Scenario["tasks"], align = 2 * MiB): (seed: number) => Scenario {
   return (seed) => {
     const machine = daxMachine({ small: true });
-    machine.vm.racing = true;
     const namespace = addNamespace(machine, smallNamespace(2 * MiB, { align }));
     const tasks = rivals({ machine, random: new Random(seed), namespace });
     return {

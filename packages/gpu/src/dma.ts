@@ -62,6 +62,6 @@ export class Dma {
 
   private *wait(ns: number): Sleeps<void> {
     if (ns > 0) yield* this.vm.kernel.clock.sleep(ns);
-    else if (this.vm.racing) yield condResched;
+    else yield condResched;
   }
 }

@@ -82,9 +82,7 @@ function newMachine(options: GpuMachineOptions): GpuMachine {
 }
 
 function gpuWorld(machine: GpuMachine, seed: number): GpuWorld {
-  const { vm, gpu } = machine;
-  // Preempted only where something has to wait, until the rivals run.
-  vm.racing = false;
+  const { gpu } = machine;
   const freeAtStart = machine.freePages();
   const parent = machine.spawn("parent");
   mapAnon(parent, PAGES);
@@ -93,7 +91,6 @@ function gpuWorld(machine: GpuMachine, seed: number): GpuWorld {
   const context = machine.open(parent);
   run(context.migrateTo(BASE, 2 * PAGE));
   const childContext = machine.open(child);
-  vm.racing = true;
   return {
     machine,
     random: new Random(seed),

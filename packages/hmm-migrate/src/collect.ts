@@ -121,7 +121,6 @@ export class Collector implements SleepingWalkOps {
     const { faultPage } = this.args;
     const { moves } = memmap;
     const { words } = pageTable;
-    const watched = pageTable.watch !== undefined;
     const last = (first + (next - address) / 4096) | 0;
     let ram = 0;
     let devices = 0;
@@ -157,8 +156,7 @@ export class Collector implements SleepingWalkOps {
         continue;
       }
       const kind = migrationKind(writes, (state & PageFlag.anonExclusive) !== 0);
-      if (watched) pageTable.setFlags(entry, kind | kept);
-      else words[(entry << 1) | 1] = kind | kept;
+      pageTable.setFlags(entry, kind | kept);
       src[at] = page;
       src[at | 1] = writes ? TAKEN | Found.alone | MigratePfn.write : TAKEN | Found.alone;
     }

@@ -49,7 +49,6 @@ function finishAlone(set: PageSet, vma: Vma, kinds: DeviceKinds, from: number): 
   const { memmap } = set.vm;
   const { words } = pageTable;
   const { moves } = memmap;
-  const watched = pageTable.watch !== undefined;
   const writable = (vma.flags & VmFlag.WRITE) !== 0;
   const reach = presentAfterMigration(vma, false, 0);
   let batch = 0;
@@ -93,9 +92,7 @@ function finishAlone(set: PageSet, vma: Vma, kinds: DeviceKinds, from: number): 
       flags |= reach | (had & Pte.accessed) | (writes ? Pte.write : 0);
       if ((state & PageFlag.dirty) !== 0) flags |= had & Pte.dirty;
     }
-    if (watched) pageTable.set(entry, to, flags);
-    words[entry << 1] = to;
-    words[(entry << 1) | 1] = flags;
+    pageTable.set(entry, to, flags);
     FROM[batch] = page;
     TO[batch++] = to;
   }

@@ -59,7 +59,6 @@ class World {
     for (let i = 0; i < PAGES; i++) run(this.write(this.parent, i, i + 1));
     this.child = run(forkProcess(this.parent));
     run(this.write(this.child, 1, 100));
-    this.machine.vm.racing = true;
     this.device.pause = function* () {
       yield condResched;
     };

@@ -63,7 +63,6 @@ class World {
       ),
     );
     watchCoverage(vm);
-    vm.racing = true;
   }
 
   rangeDevice(name: string): RangeDevice {

@@ -69,7 +69,6 @@ function world(seed: number, withDevice: boolean): World {
   run(touchPages(task, start, PAGES));
   run(madvise(mmOf(task), start, 2 * PAGE, Madv.PAGEOUT));
   if (device) run(device.migrateTo(mmOf(task), pageAt(start, 2), 2));
-  vm.racing = true;
   return { ...made, random: new Random(seed), cgroup, above, memfd };
 }
 

@@ -54,7 +54,6 @@ function world(seed: number): World {
   device.pause = function* () {
     yield condResched;
   };
-  machine.vm.racing = true;
   return { machine, memcgs, device, random: new Random(seed), above, cgroup, task };
 }
 

@@ -46,7 +46,6 @@ function world(seed: number): World {
   }
   for (const path of ["/w/a", "/w/b"]) files.mkdir(path);
   const worker = files.start("/w/a");
-  files.machine.vm.racing = true;
   return { files, random: new Random(seed), worker };
 }
 

@@ -36,12 +36,11 @@ type Body = (world: World) => Sleeps<unknown>;
 function world(seed: number): World {
   const random = new Random(seed);
   const machine = limitsMachine({ nodes: [4 * MiB], swap: (random.chance(1, 2) ? 24 : 10) * 4096 });
-  const { memcgs, vm } = machine;
+  const { memcgs } = machine;
   const web = memcgs.create(memcgs.root, "web");
   const [a, b] = [memcgs.create(web, "a"), memcgs.create(web, "b")];
   const [hog, neighbour] = [machine.spawn(a, "hog"), machine.spawn(b, "neighbour")];
   machine.fill(neighbour, 4);
-  vm.racing = true;
   return { machine, random, web, a, b, hog, neighbour };
 }
 

@@ -230,7 +230,6 @@ test("whoever writes a limit keeps the cgroup until he is done, wherever he is w
       const web = cgroupOf(machine, "web");
       const process = machine.spawn(web);
       machine.fill(process, 4);
-      vm.racing = true;
       const writes = { begun: false, done: false };
       return {
         kernel: vm.kernel,
@@ -266,7 +265,6 @@ test("who waits for the machine's own reclaim is counted in the pressure of his 
   const hog = machine.spawn(web);
   machine.spawn(other);
   const start = machine.map(hog, 2500);
-  vm.racing = true;
   // What others do meanwhile takes time.
   for (const _ of touchPages(hog, start, 2500)) vm.kernel.clock.advance(1000);
   expect(hog.killed).toBe(false);

@@ -73,7 +73,9 @@ export {
 export {
   invalidateRange,
   invalidateRangeEnd,
+  hasListeners,
   invalidateRangeStart,
+  setUnheard,
   invalidateRangeStartNonblock,
   notifyChangePte,
 } from "./notifier/invalidate.ts";

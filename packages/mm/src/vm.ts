@@ -72,11 +72,6 @@ export class Vm {
   readonly notifierSrcu: Srcu = new Srcu();
   /** Checks that notifiers hear of every change; undefined as long as nobody asked. */
   coverage: NotifierCoverage | undefined = undefined;
-  /**
-   * Whether paths are preempted also where nothing makes them wait: in lockless walks, and where memory might have to be
-   * waited for. Explorers say yes; run() alone has no use for it.
-   */
-  racing = false;
   readonly tableArenas: TableArenas = new TableArenas();
   /** How often pages are locked that more than one mapping locks. */
   readonly mlockCounts: MlockCounts = new Map();

@@ -229,7 +229,7 @@ test("who watched entries before goes on watching them", () => {
   const machine = vmMachine();
   const mm = mmOf(machine.spawn());
   const seen: number[] = [];
-  mm.pageTable.watch = (address) => seen.push(address);
+  mm.pageTable.watch((address) => seen.push(address));
   coverageOf(mm);
   const entry = entryAt(mm, ADDRESS);
   mm.pageTable.set(entry, PAGE, RO);

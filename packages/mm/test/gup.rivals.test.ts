@@ -52,7 +52,6 @@ class World {
 
   constructor(seed: number) {
     this.random = new Random(seed);
-    this.machine.vm.racing = true;
     for (let index = 0; index < PAGES; index++) write(this.process, index, `page ${index}`);
   }
 

@@ -54,8 +54,6 @@ class World {
   private steps = 0;
 
   constructor() {
-    const { vm } = this.machine;
-    vm.racing = true;
     this.owner = this.machine.spawn();
     this.start = mapHuge(this.owner, 2);
     this.common = mapHuge(this.owner, 2, SHARED_HUGE);

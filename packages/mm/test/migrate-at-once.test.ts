@@ -5,6 +5,7 @@ import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
 import { describeFinding, watchCoverage } from "../src/notifier/coverage.ts";
+import { setUnheard } from "../src/notifier/invalidate.ts";
 import { mmuNotifierRegister } from "../src/notifier/register.ts";
 import { MmuNotifier, type MmuNotifierOps } from "../src/notifier/subscriptions.ts";
 import { Pte } from "../src/page-table/pte.ts";
@@ -103,6 +104,22 @@ test("who listens hears of each entry before its page moves, and again afterward
   moveToNode1(vm, [pageOf(process, 1)]);
   expect(heard).toEqual(["clear [1, 2) at node 0", "end"]);
   expect(place()).toBe("node 1");
+});
+
+test("watching the entries doesn't change which way a page takes: it moves in one step where nobody listens", () => {
+  const { vm, spawn } = vmMachine();
+  const process = spawn();
+  withMemory(process, 1);
+  write(process, 0, "x");
+  watchCoverage(vm);
+  const changes: number[] = [];
+  mmOf(process).pageTable.watch((_address, _level, _oldValue, _oldFlags, _value, flags) =>
+    changes.push(flags),
+  );
+  moveToNode1(vm, [pageOf(process, 0)]);
+  expect(changes.map((flags) => flags & Pte.present)).toEqual([Pte.present]);
+  run(mmuNotifierRegister(new MmuNotifier({}, undefined), mmOf(process)));
+  expect(() => setUnheard(mmOf(process), 0, 0, 0)).toThrow(/somebody listens/);
 });
 
 test("where coverage is watched, every change of a migration is covered", () => {

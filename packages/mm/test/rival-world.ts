@@ -71,8 +71,6 @@ function newMachine(): { machine: HotplugVmMachine; block: number } {
 
 function rivalWorld(machine: HotplugVmMachine, block: number, seed: number): RivalWorld {
   const { vm } = machine;
-  // Preempted only where something has to wait, until the rivals run.
-  vm.racing = false;
   const freeAtStart = machine.freePages();
   const memfd = memfdCreate(vm, "rival", 0);
   run(truncate(memfd.host, PAGES * PAGE));
@@ -95,7 +93,6 @@ function rivalWorld(machine: HotplugVmMachine, block: number, seed: number): Riv
         mmOf(process),
       ),
     );
-  vm.racing = true;
   return { machine, random: new Random(seed), parent, child, memfd, file, block, freeAtStart };
 }
 

@@ -58,7 +58,6 @@ class World {
 
   constructor(seed: number) {
     this.random = new Random(seed);
-    this.machine.vm.racing = true;
     this.free = this.machine.freePages();
     this.process = this.machine.spawn();
     mapPages(this.process, 0, PARTS);

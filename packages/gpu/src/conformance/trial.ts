@@ -75,7 +75,6 @@ export function createTrial(driver: DriverUnderTest, seed: number): Trial {
   const random = new Random(seed);
   const trial = { seed, random, machine, driver: bound, process, mm, mirror, freeBefore, iomemBefore };
   run(mapPages(trial));
-  vm.racing = true;
   return trial;
 }
 

@@ -166,7 +166,6 @@ hmm("anon_teardown", ({ coherent }) => {
   const { endings } = runRivals(
     (seed) => {
       const machine: GpuMachine = gpuMachine({ memoryType: coherent ? "coherent" : "private" });
-      machine.vm.racing = true;
       const process = machine.spawn();
       mapAnon(process, pages);
       const fd = machine.open(process);

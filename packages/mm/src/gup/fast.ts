@@ -1,11 +1,11 @@
 // get_user_pages_fast(): no lock where everything is there already, which is nearly always; the mmap lock and faults for
 // the rest. Kernel counterpart: internal_get_user_pages_fast() in mm/gup.c.
-import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { KernelError, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { TASK_SIZE } from "../page-table/page-table.ts";
 import { Foll, follFlags, type FollOptions } from "./foll.ts";
 import { gup } from "./gup.ts";
-import { walkLockless, walkLocklessRacing } from "./lockless-walk.ts";
+import { walkLockless } from "./lockless-walk.ts";
 import { putGrabbedPage } from "./pin-count.ts";
 
 /** What a lockless walk understands. */
@@ -13,7 +13,7 @@ export type FastOptions = Pick<FollOptions, "write" | "force" | "longterm" | "no
 
 /**
  * Fills `into` with the pages behind `count` pages of addresses, each with a reference: putUserPages() gives them back.
- * No lock is held. A machine whose `vm.racing` is set preempts this where the kernel's races are.
+ * No lock is held: other tasks run where other cpus do in the kernel.
  *
  * @param start first byte of a page
  * @returns how many there are from the start on; fewer than `count` where something is in the way behind the first
@@ -49,7 +49,7 @@ export function getUserPagesFastOnly(
   options: FastOptions,
   into: Int32Array,
 ): number {
-  return reachable(start, count) ? lockless(mm, start, count, follFlags(options) | Foll.GET, into) : 0;
+  return reachable(start, count) ? run(lockless(mm, start, count, follFlags(options) | Foll.GET, into)) : 0;
 }
 
 /** @see pin_user_pages_fast_only() */
@@ -60,7 +60,7 @@ export function pinUserPagesFastOnly(
   options: FastOptions,
   into: Int32Array,
 ): number {
-  return reachable(start, count) ? lockless(mm, start, count, follFlags(options) | Foll.PIN, into) : 0;
+  return reachable(start, count) ? run(lockless(mm, start, count, follFlags(options) | Foll.PIN, into)) : 0;
 }
 
 /** @see internal_get_user_pages_fast() */
@@ -73,9 +73,7 @@ export function* gupFast(
 ): Sleeps<number> {
   if (!reachable(start, count))
     throw new KernelError("EFAULT", `${count} pages from 0x${start.toString(16)} are not all of a process`);
-  const done = mm.vm.racing
-    ? yield* locklessRacing(mm, start, count, foll, into)
-    : lockless(mm, start, count, foll, into);
+  const done = yield* lockless(mm, start, count, foll, into);
   if (done === count) return done;
   yield* mm.mmapLock.downRead();
   try {
@@ -91,17 +89,13 @@ export function* gupFast(
   }
 }
 
-/** Atomic, so that only a fork that is under way already can be in the way of a pin. @see lockless_pages_from_mm() */
-function lockless(mm: MmStruct, start: VirtAddr, count: number, foll: number, into: Int32Array): number {
-  if ((foll & Foll.PIN) !== 0) {
-    mm.hasPinned = true;
-    if (mm.writeProtectSeq % 2 === 1) return 0;
-  }
-  return walkLockless(mm, start, count, foll, into);
-}
-
-/** A fork that begins meanwhile may share a page with the child just when it is being pinned: the pins go, and the slow path waits for the fork. */
-function* locklessRacing(
+/**
+ * A fork that is under way may share a page with the child just when it is being pinned. One that has begun is waited for
+ * by the slow path; where one begins meanwhile, the pins are given back first.
+ *
+ * @see lockless_pages_from_mm()
+ */
+function* lockless(
   mm: MmStruct,
   start: VirtAddr,
   count: number,
@@ -114,7 +108,7 @@ function* locklessRacing(
     mm.hasPinned = true;
     if (sequence % 2 === 1) return 0;
   }
-  const done = yield* walkLocklessRacing(mm, start, count, foll, into);
+  const done = yield* walkLockless(mm, start, count, foll, into);
   if (!pins || mm.writeProtectSeq === sequence) return done;
   for (let i = 0; i < done; i++) putGrabbedPage(mm.vm, into[i] as Page, 1, foll);
   return 0;

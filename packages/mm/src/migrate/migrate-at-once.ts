@@ -6,6 +6,7 @@
 import type { Page } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
+import { hasListeners, setUnheard } from "../notifier/invalidate.ts";
 import { setPageDirty } from "../page-cache/dirty.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
@@ -158,8 +159,7 @@ export class MigrateAtOnce {
     this.noted |= mm.pageTable.flags(entry);
     this.lastVma = vma;
     this.lastEntry = entry;
-    if (mm.notifiers !== undefined || mm.pageTable.watch !== undefined || (vma.flags & VmFlag.LOCKED) !== 0)
-      this.simple = false;
+    if (hasListeners(mm) || (vma.flags & VmFlag.LOCKED) !== 0) this.simple = false;
   };
 
   private readonly moveIn = (vma: Vma): void => {
@@ -171,7 +171,7 @@ export class MigrateAtOnce {
     const { pageTable } = vma.mm;
     const flags = pageTable.flags(entry);
     const writable = (flags & Pte.write) !== 0 && (vma.flags & VmFlag.WRITE) !== 0;
-    pageTable.set(entry, this.fresh, presentAfterMigration(vma, writable, flags));
+    setUnheard(vma.mm, entry, this.fresh, presentAfterMigration(vma, writable, flags));
   }
 
   private moveExclusive(): void {

@@ -38,7 +38,7 @@ export function tryAllocWithPolicy(
   return tryAllocAt(vm, mm, targetOf(vm, vma, mm, address, gfp, order), gfp, order);
 }
 
-/** The same, with reclaim and the OOM killer. @returns NULL_PAGE when all of that has not helped */
+/** The same, with reclaim and the OOM killer. Others may run first. @returns NULL_PAGE when all of that has not helped @see might_alloc() in include/linux/sched/mm.h */
 export function* allocWithPolicy(
   vm: Vm,
   vma: Vma | undefined,
@@ -48,7 +48,7 @@ export function* allocWithPolicy(
   order: number,
 ): Sleeps<Page> {
   const target = targetOf(vm, vma, mm, address, gfp, order);
-  if (vm.racing) yield condResched;
+  yield condResched;
   const page = tryAllocAt(vm, mm, target, gfp, order);
   if (page !== NULL_PAGE) return page;
   return yield* vm.pages.alloc(gfp, order, target.near, mm, target.nodemask);
@@ -65,7 +65,7 @@ export function tryAllocUncharged(
   return tryAllocAt(mm.vm, undefined, targetOf(mm.vm, vma, mm, address, gfp, order), gfp, order);
 }
 
-/** The same, with reclaim. */
+/** The same, with reclaim. Others may run first. */
 export function* allocUncharged(
   vma: Vma | undefined,
   mm: MmStruct,
@@ -74,7 +74,7 @@ export function* allocUncharged(
   order: number,
 ): Sleeps<Page> {
   const target = targetOf(mm.vm, vma, mm, address, gfp, order);
-  if (mm.vm.racing) yield condResched;
+  yield condResched;
   const page = tryAllocAt(mm.vm, undefined, target, gfp, order);
   if (page !== NULL_PAGE) return page;
   return yield* mm.vm.pages.allocUncharged(gfp, order, target.near, mm, target.nodemask);

@@ -1,6 +1,7 @@
 // Whether notifiers hear of everything: watches every entry of an address space, and records each change that takes
 // something away from who mirrors it while no invalidation covers its address. Losing one is the classic bug of this
-// field: the device goes on using a page that is somebody else's by now. The kernel has no such check; this is what the
+// field: the device goes on using a page that is somebody else's by now. It sees what the setters of the page table see,
+// which all paths use, and changes nothing about the path that is taken. The kernel has no such check; this is what the
 // comments in mm/mmu_notifier.c and Documentation/mm/mmu_notifier.rst ask for.
 import type { Invariant, VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
@@ -48,9 +49,7 @@ export class NotifierCoverage {
     const { pageTable, vm } = mm;
     const notifiers = (mm.notifiers ??= new NotifierSubscriptions());
     const { lockdep } = vm.kernel;
-    const before = pageTable.watch;
-    pageTable.watch = (address, level, oldValue, oldFlags, value, flags) => {
-      before?.(address, level, oldValue, oldFlags, value, flags);
+    pageTable.watch((address, level, oldValue, oldFlags, value, flags) => {
       const change = loss(oldValue, oldFlags, value, flags);
       if (change === undefined) return;
       const end = (address + (ENTRY_SIZE[level] as number)) as VirtAddr;
@@ -63,7 +62,7 @@ export class NotifierCoverage {
         task: lockdep.current.name,
         active: notifiers.describeActive(),
       });
-    };
+    });
   }
 
   private record(finding: UncoveredChange): void {

@@ -37,7 +37,7 @@ export function* invalidateRangeEnd(range: MmuNotifierRange): Sleeps<void> {
   const { notifiers } = range.mm;
   if (notifiers === undefined) return;
   notifiers.ended(range);
-  if (!heard(notifiers)) return;
+  if (!notifiers.heard) return;
   const { lockdep } = range.mm.vm.kernel;
   lockdep.acquiring(INVALIDATE_MAP);
   lockdep.acquired(INVALIDATE_MAP);
@@ -47,6 +47,23 @@ export function* invalidateRangeEnd(range: MmuNotifierRange): Sleeps<void> {
   } finally {
     lockdep.released(INVALIDATE_MAP);
   }
+}
+
+/**
+ * Changes an entry of an address space that nobody listens to, without an invalidation: for a path that is atomic and has
+ * looked at hasListeners() itself. Where coverage is watched, the change counts as covered.
+ *
+ * @throws KernelBug when somebody listens
+ */
+export function setUnheard(mm: MmStruct, entry: number, value: number, flags: number): void {
+  const { notifiers } = mm;
+  if (notifiers === undefined) mm.pageTable.set(entry, value, flags);
+  else notifiers.unheard(() => mm.pageTable.set(entry, value, flags));
+}
+
+/** Whether anybody would have to be told of a change. @see mm_has_notifiers() */
+export function hasListeners({ notifiers }: MmStruct): boolean {
+  return notifiers !== undefined && notifiers.heard;
 }
 
 /** Entries have just changed: whoever caches the cpu's own tables forgets them. Atomic. @see mmu_notifier_invalidate_range() */
@@ -65,7 +82,7 @@ export function notifyChangePte(mm: MmStruct, address: VirtAddr, value: number, 
 
 /** @returns false when one who must not sleep would have to; who had let go by then has had his end */
 function* tellStart(notifiers: NotifierSubscriptions, range: MmuNotifierRange): Sleeps<boolean> {
-  if (!heard(notifiers)) return true;
+  if (!notifiers.heard) return true;
   const { lockdep } = range.mm.vm.kernel;
   lockdep.acquiring(INVALIDATE_MAP);
   lockdep.acquired(INVALIDATE_MAP);
@@ -123,11 +140,6 @@ function* tellEnd(notifiers: NotifierSubscriptions, range: MmuNotifierRange): Sl
   } finally {
     notifierSrcu.readUnlock(reader);
   }
-}
-
-/** Whether there is anybody to tell. */
-function heard({ hasItree, list }: NotifierSubscriptions): boolean {
-  return hasItree || list.length > 0;
 }
 
 /** @throws KernelBug when a listener sleeps @see non_block_start() */

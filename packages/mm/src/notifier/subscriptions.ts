@@ -113,10 +113,24 @@ export class NotifierSubscriptions {
   released = false;
   /** Changes that began and haven't ended, in the order in which they began. */
   private readonly active: ActiveRange[] = [];
+  private changesUnheard = false;
 
   /** @see mn_itree_is_invalidating() */
   get isInvalidating(): boolean {
     return this.invalidateSeq % 2 === 1;
+  }
+
+  /** Whether there is anybody to tell. */
+  get heard(): boolean {
+    return this.hasItree || this.list.length > 0;
+  }
+
+  /** A change that needs no invalidation, since nobody listens. @throws KernelBug when somebody does */
+  unheard(change: () => void): void {
+    if (this.heard) throw new KernelBug("an entry changes without an invalidation, and somebody listens");
+    this.changesUnheard = true;
+    change();
+    this.changesUnheard = false;
   }
 
   began(range: MmuNotifierRange, by: LockHolder): void {
@@ -132,7 +146,7 @@ export class NotifierSubscriptions {
 
   /** Whether a task may change all of [start, end): it has begun that, and hasn't ended it. */
   covers(start: VirtAddr, end: VirtAddr, by: LockHolder): boolean {
-    if (this.released) return true;
+    if (this.released || this.changesUnheard) return true;
     for (const { range, by: holder } of this.active)
       if (range.start <= start && range.end >= end && holder === by) return true;
     return false;

@@ -56,7 +56,7 @@ const TABLE_FLAGS = Pte.present | Pte.table;
 export class PageTable {
   /** Entry e is words[2 e] and words[2 e + 1]. Replaced when it grows: hot loops take it anew after each table they add. */
   words: Int32Array;
-  watch: EntryWatch | undefined = undefined;
+  private watcher: EntryWatch | undefined = undefined;
   private readonly source: TablePages;
   private used = 0;
   private readonly spare: number[] = [];
@@ -87,6 +87,18 @@ export class PageTable {
     return this.used - this.spare.length + this.deposited.length;
   }
 
+  /** Tells of changes from now on; whoever watched before goes on. Nothing else depends on whether anybody does. */
+  watch(hear: EntryWatch): void {
+    const before = this.watcher;
+    this.watcher =
+      before === undefined
+        ? hear
+        : (...change) => {
+            before(...change);
+            hear(...change);
+          };
+  }
+
   value(entry: number): number {
     return this.words[entry << 1] as number;
   }
@@ -99,7 +111,7 @@ export class PageTable {
   set(entry: number, value: number, flags: number): void {
     const { words } = this;
     const at = entry << 1;
-    if (this.watch !== undefined && words[at | 1] !== 0) this.tell(entry, value, flags);
+    if (this.watcher !== undefined && words[at | 1] !== 0) this.tell(entry, value, flags);
     words[at] = value;
     words[at | 1] = flags;
   }
@@ -108,7 +120,7 @@ export class PageTable {
   setFlags(entry: number, flags: number): void {
     const { words } = this;
     const at = entry << 1;
-    if (this.watch !== undefined && words[at | 1] !== 0) this.tell(entry, words[at] as number, flags);
+    if (this.watcher !== undefined && words[at | 1] !== 0) this.tell(entry, words[at] as number, flags);
     words[at | 1] = flags;
   }
 
@@ -318,7 +330,7 @@ export class PageTable {
   private tell(entry: number, value: number, flags: number): void {
     const at = entry << 1;
     const { words } = this;
-    this.watch?.(
+    this.watcher?.(
       this.addressOf(entry),
       this.levelOf(entry),
       words[at] as number,

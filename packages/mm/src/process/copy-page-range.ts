@@ -107,22 +107,19 @@ function shareRun(
 ): number {
   const { pageTable, vm } = from;
   const { memmap } = vm;
-  if (from.hasPinned || pageTable.watch !== undefined) return 0;
-  const theirs = pageTable.words;
-  const ours = to.pageTable.words;
+  if (from.hasPinned) return 0;
+  const { words } = pageTable;
   const kept = cow ? ~Pte.write : ~0;
   const given = cow ? ~(Pte.write | Pte.accessed) : ~(Pte.accessed | Pte.dirty);
   let done = 0;
   for (; done < count; done++) {
     const at = (source + done) << 1;
-    const flags = theirs[at | 1] as number;
+    const flags = words[at | 1] as number;
     if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) break;
-    const page = theirs[at] as Page;
+    const page = words[at] as Page;
     if (!memmap.shareAnon(page, PageFlag.anonExclusive)) break;
-    theirs[at | 1] = flags & kept;
-    const into = (target + done) << 1;
-    ours[into] = page;
-    ours[into | 1] = flags & given;
+    pageTable.setFlags(source + done, flags & kept);
+    to.pageTable.set(target + done, page, flags & given);
   }
   to.rss[Rss.anon] = (to.rss[Rss.anon] as number) + done;
   return done;

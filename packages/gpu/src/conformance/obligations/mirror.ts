@@ -105,9 +105,7 @@ export const survivesEveryRetry: Obligation = {
 /** What the device still reaches when an entry of the process has gone; it fills up. */
 function watchLosses({ mm: { pageTable }, mirror }: Trial): string[] {
   const late: string[] = [];
-  const before = pageTable.watch;
-  pageTable.watch = (address, level, oldValue, oldFlags, value, flags) => {
-    before?.(address, level, oldValue, oldFlags, value, flags);
+  pageTable.watch((address, level, oldValue, oldFlags, value, flags) => {
     const had = (oldFlags & Pte.present) !== 0 || isDevicePrivate(oldFlags);
     const view = had && level === 0 ? mirror.lookup(address) : undefined;
     if (view === undefined || view.page !== oldValue) return;
@@ -117,7 +115,7 @@ function watchLosses({ mm: { pageTable }, mirror }: Trial): string[] {
       late.push(
         `page ${oldValue} at 0x${address.toString(16)} is taken, and the device still ${stays ? "writes to" : "reaches"} it`,
       );
-  };
+  });
   return late;
 }
 
