@@ -46,7 +46,7 @@ function worldOf(acts: readonly { what: Act; page: number }[]): { machine: VmMac
   const mm = mmOf(process);
   mapPages(process, 0, PAGES);
   for (const { what, page } of acts) {
-    const advise = (advice: Madv): void => run(madvise(mm, at(page), PAGE, advice));
+    const advise = (advice: number): void => run(madvise(mm, at(page), PAGE, advice));
     run(mprotect(mm, at(page), PAGE, RW));
     if (what === "write") write(process, at(page), `page ${page}`);
     else if (what === "read") read(process, at(page), 1);
