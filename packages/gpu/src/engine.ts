@@ -5,7 +5,7 @@
 import { alignDown, alignUp, KernelError, KiB, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { DevicePte } from "./device-page-table.ts";
 import { makeExclusive, mayAtomic } from "./exclusive.ts";
-import { faultRange } from "./fault.ts";
+import { faultRange, MAX_RETRIES } from "./fault.ts";
 import type { GpuContext } from "./gpu-context.ts";
 import { migrateWherePossible, takeOutOfDevice } from "./migrate.ts";
 
@@ -20,36 +20,51 @@ export interface EngineRun {
 /** What misses are counted by. */
 const MISS_BLOCK = 64 * KiB;
 
+/** One way to use an entry. */
+interface Access {
+  readonly write: boolean;
+  /** Within a page. @returns false where the table doesn't allow it */
+  readonly once: (context: GpuContext, address: VirtAddr, bytes: Uint8Array) => boolean;
+}
+
+const READ: Access = { write: false, once: readEntry };
+const WRITE: Access = { write: true, once: writeEntry };
+
 /** @see dmirror_read() */
-export function* readThrough(context: GpuContext, address: VirtAddr, into: Uint8Array): Sleeps<EngineRun> {
-  const run = { pages: 0, faults: 0 };
-  for (let done = 0; done < into.length;) {
-    const at = (address + done) as VirtAddr;
-    const length = Math.min(into.length - done, PAGE_SIZE - (at % PAGE_SIZE));
-    if (readEntry(context, at, into.subarray(done, done + length))) {
-      done += length;
-      run.pages++;
-    } else {
-      yield* miss(context, at, (address + into.length) as VirtAddr, false);
-      run.faults++;
-    }
-  }
-  return run;
+export function readThrough(context: GpuContext, address: VirtAddr, into: Uint8Array): Sleeps<EngineRun> {
+  return through(context, address, into, READ);
 }
 
 /** @see dmirror_write() */
-export function* writeThrough(context: GpuContext, address: VirtAddr, from: Uint8Array): Sleeps<EngineRun> {
+export function writeThrough(context: GpuContext, address: VirtAddr, from: Uint8Array): Sleeps<EngineRun> {
+  return through(context, address, from, WRITE);
+}
+
+/** A page that is gone again after MAX_RETRIES misses ends the access: EBUSY. */
+function* through(
+  context: GpuContext,
+  address: VirtAddr,
+  bytes: Uint8Array,
+  { once, write }: Access,
+): Sleeps<EngineRun> {
   const run = { pages: 0, faults: 0 };
-  for (let done = 0; done < from.length;) {
+  let inVain = 0;
+  for (let done = 0; done < bytes.length;) {
     const at = (address + done) as VirtAddr;
-    const length = Math.min(from.length - done, PAGE_SIZE - (at % PAGE_SIZE));
-    if (writeEntry(context, at, from.subarray(done, done + length))) {
+    const length = Math.min(bytes.length - done, PAGE_SIZE - (at % PAGE_SIZE));
+    if (once(context, at, bytes.subarray(done, done + length))) {
       done += length;
       run.pages++;
-    } else {
-      yield* miss(context, at, (address + from.length) as VirtAddr, true);
-      run.faults++;
+      inVain = 0;
+      continue;
     }
+    if (inVain++ === MAX_RETRIES)
+      throw new KernelError(
+        "EBUSY",
+        `0x${at.toString(16)} changes faster than ${context.gpu.name} can use it`,
+      );
+    yield* miss(context, at, (address + bytes.length) as VirtAddr, write);
+    run.faults++;
   }
   return run;
 }
@@ -61,9 +76,10 @@ export function* atomicAdd(context: GpuContext, address: VirtAddr, value: number
       "EINVAL",
       `atomic operations are on multiples of four, not on 0x${address.toString(16)}`,
     );
-  while (!mayAtomic(context.table.flags(address))) {
+  if (!mayAtomic(context.table.flags(address))) {
     yield* miss(context, address, (address + 4) as VirtAddr, true);
     const start = alignDown(address, PAGE_SIZE) as VirtAddr;
+    // Nothing runs between the entry of a single page and the operation on it.
     yield* makeExclusive(context, start, (start + PAGE_SIZE) as VirtAddr);
   }
   const bytes = context.gpu.vm.memmap.contents.materialise(context.table.page(address));

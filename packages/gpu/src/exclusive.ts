@@ -3,13 +3,23 @@
 // dmirror_exclusive() in lib/test_hmm.c, nouveau_atomic_range_fault() in drivers/gpu/drm/nouveau/nouveau_svm.c, whose
 // sequence check the former lacks.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { makeDeviceExclusiveRange, mmuIntervalReadBegin, mmuIntervalReadRetry } from "@hetmem/mm";
+import {
+  lockPage,
+  makeDeviceExclusiveRange,
+  MAPPING_ANON,
+  mmuIntervalReadBegin,
+  mmuIntervalReadRetry,
+  unlockPage,
+  type Vm,
+} from "@hetmem/mm";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { DevicePte } from "./device-page-table.ts";
 import { faultRange, MAX_RETRIES } from "./fault.ts";
 import type { GpuContext } from "./gpu-context.ts";
 
 const EXCLUSIVE = DevicePte.read | DevicePte.atomic;
+/** Parts of pages that are larger than the device's entry. */
+const HUGE = PageFlag.head | PageFlag.tail;
 
 /**
  * Page by page; one that is in the device's own memory needs no more than that.
@@ -38,9 +48,14 @@ export function hasExclusive({ table }: GpuContext, start: VirtAddr, end: VirtAd
   return false;
 }
 
-/** @returns whether the device has it now */
+/**
+ * A page that a rival has locked, for its own device or to move it, isn't had either, and the call doesn't say so: the
+ * driver waits for the lock and asks again, MAX_RETRIES times at most.
+ *
+ * @returns whether the device has it now, and nothing has run since; false for a page that can never be the device's alone
+ */
 function* takePage(context: GpuContext, address: VirtAddr): Sleeps<boolean> {
-  const { gpu, lock, mm, notifier, table } = context;
+  const { gpu, mm, notifier, table } = context;
   const end = (address + PAGE_SIZE) as VirtAddr;
   for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
     if (mayAtomic(table.flags(address))) return true;
@@ -55,22 +70,51 @@ function* takePage(context: GpuContext, address: VirtAddr): Sleeps<boolean> {
     } finally {
       mm.mmapLock.upRead();
     }
-    yield* lock.lock();
-    const certain = !mmuIntervalReadRetry(notifier, sequence) && gpu.state === "running";
-    if (certain && page !== NULL_PAGE) {
-      table.set(address, page, EXCLUSIVE);
-      gpu.stats.exclusive++;
-    }
-    lock.unlock();
-    release(context, page);
+    const refused = yield* enter(context, address, page, sequence);
     gpu.expectAlive();
-    if (certain) return page !== NULL_PAGE;
+    if (refused === undefined) return true;
+    if (refused !== NULL_PAGE && !mayBeAlone(gpu.vm, refused)) return false;
+    yield* waitForRival(gpu.vm, refused);
     gpu.stats.retries++;
   }
   throw new KernelError(
     "EBUSY",
     `0x${address.toString(16)} changes faster than ${gpu.name} can have it for itself`,
   );
+}
+
+/**
+ * Enters a page that the device has got for itself, unless it may have lost it since.
+ *
+ * @param page NULL_PAGE: it hasn't got one
+ * @returns undefined once it is entered; else the page that the process still has there, NULL_PAGE when that has changed
+ */
+function* enter(context: GpuContext, address: VirtAddr, page: Page, sequence: number): Sleeps<Page | undefined> {
+  const { gpu, lock, notifier, table } = context;
+  yield* lock.lock();
+  const certain = !mmuIntervalReadRetry(notifier, sequence) && gpu.state === "running";
+  const entered = certain && page !== NULL_PAGE;
+  const refused = certain ? table.page(address) : (NULL_PAGE as Page);
+  if (entered) {
+    table.set(address, page, EXCLUSIVE);
+    gpu.stats.exclusive++;
+  }
+  lock.unlock();
+  release(context, page);
+  return entered ? undefined : refused;
+}
+
+/** Whether a page can be a device's alone at all: a small one of anonymous memory. */
+function mayBeAlone({ memmap }: Vm, page: Page): boolean {
+  return (memmap.mapping(page) & MAPPING_ANON) !== 0 && (memmap.flags(page) & HUGE) === 0;
+}
+
+/** Waits until a page is unlocked. It may have gone by now: then there is nothing to wait for. */
+function* waitForRival({ memmap, pages }: Vm, page: Page): Sleeps<void> {
+  if (page === NULL_PAGE || !memmap.getPageUnlessZero(page)) return;
+  yield* lockPage(memmap, page);
+  unlockPage(memmap, page);
+  pages.put(page);
 }
 
 /** From here on a touch of the cpu can have it back. */

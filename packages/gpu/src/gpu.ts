@@ -1,7 +1,7 @@
 // The device: its memory, the address spaces that it mirrors, and whether it is there at all. Everything that a driver does
 // for a process is in gpu-context.ts; this is what it does for the device. Kernel counterpart: struct dmirror_device in
 // lib/test_hmm.c, struct nouveau_drm.
-import { type Kernel, KernelError, type NodeId, type Page, type PhysAddr, type Sleeps } from "@hetmem/kernel";
+import { condResched, type Kernel, KernelError, type NodeId, type Page, type PhysAddr, type Sleeps } from "@hetmem/kernel";
 import type { Pagemaps } from "@hetmem/memremap";
 import { type FaultContext, type MmStruct, mmuIntervalNotifierInsert, type Vm } from "@hetmem/mm";
 import { GpuFile } from "./device-file.ts";
@@ -31,6 +31,9 @@ export interface GpuOptions {
   /** What the bus costs. Absent: nothing. */
   readonly latency?: DmaLatency;
 }
+
+/** How often the memory is looked through for pages that could not be moved, or have come meanwhile. @see NR_MAX_MIGRATE_PAGES_RETRY */
+const EVICT_PASSES = 10;
 
 /** "dead": it fell off the bus, and nothing answers any more. */
 export type DeviceState = "running" | "dead";
@@ -132,21 +135,23 @@ export class Gpu {
   }
 
   /**
-   * Empties the memory and takes its struct pages away. It is plugged in again when it is needed.
+   * Empties the memory and takes its struct pages away. It is plugged in again when it is needed. A page that a process is
+   * just touching is tried again, EVICT_PASSES times.
    *
-   * @throws KernelError EBUSY when pages can't be moved: they are lost, or there is no room for them; ENODEV when the
+   * @throws KernelError EBUSY when pages can't be moved: they are lost, in use, or there is no room for them; ENODEV when the
    *   device is dead and has pages
    * @see dmirror_device_remove_chunks()
    */
   *releaseMemory(): Sleeps<void> {
     const { memory } = this;
-    while (memory.usedPages > 0) {
+    for (let pass = 0; memory.usedPages > 0; pass++) {
       this.expectAlive();
-      if ((yield* evictPages(this, memory.usedPages)) > 0) continue;
-      throw new KernelError(
-        "EBUSY",
-        `${memory.usedPages} pages can't leave ${this.name}: end who uses them, or free memory`,
-      );
+      if (pass === EVICT_PASSES)
+        throw new KernelError(
+          "EBUSY",
+          `${memory.usedPages} pages can't leave ${this.name}: end who uses them, or free memory`,
+        );
+      if ((yield* evictPages(this, memory.usedPages)) === 0) yield condResched;
     }
     yield* memory.unplug();
   }

@@ -1,7 +1,9 @@
 // Atomic operations of the device, and pages that are its alone meanwhile.
-import { run } from "@hetmem/kernel";
+import { runRivals } from "@hetmem/explore";
+import { run, type Sleeps } from "@hetmem/kernel";
 import { forkProcess, mprotect, Prot } from "@hetmem/mm";
 import { expect, test } from "vitest";
+import type { Gpu, GpuContext } from "../src/index.ts";
 import {
   at,
   BASE,
@@ -16,6 +18,8 @@ import {
   mmOf,
   PAGE,
 } from "./gpu-machine.ts";
+
+const SCHEDULES = Math.min(60, Number(process.env["HETMEM_SCHEDULES"] ?? 60));
 
 test("the device has pages for itself until the cpu touches them", () => {
   const machine = gpuMachine();
@@ -113,3 +117,26 @@ test("two devices that want the same page take it from each other", () => {
   machine.check();
   expect(cpuRead(process, at(0))).toBe(33);
 });
+
+for (const gpus of [1, 2]) {
+  test(`two users of ${gpus === 1 ? "a device" : "two devices"} that want the same word wait for each other, and none is refused`, () => {
+    runRivals(() => {
+      const machine = gpuMachine({ gpus, small: true });
+      const process = machine.spawn();
+      mapAnon(process, 1);
+      cpuWrite(process, at(0), 0);
+      const contexts = [machine.gpu, machine.gpus[gpus - 1] as Gpu].map((gpu) => machine.open(process, gpu));
+      const addThrice = (context: GpuContext) =>
+        function* (): Sleeps<void> {
+          for (let i = 0; i < 3; i++) yield* context.atomicAdd(at(0), 1);
+        };
+      const [first, second] = contexts.map(addThrice);
+      return {
+        kernel: machine.kernel,
+        tasks: { first: first as () => Sleeps<void>, second: second as () => Sleeps<void> },
+        afterStep() {},
+        afterwards: () => expect(cpuRead(process, at(0))).toBe(6),
+      };
+    }, SCHEDULES);
+  });
+}
