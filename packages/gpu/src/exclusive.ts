@@ -89,7 +89,12 @@ function* takePage(context: GpuContext, address: VirtAddr): Sleeps<boolean> {
  * @param page NULL_PAGE: it hasn't got one
  * @returns undefined once it is entered; else the page that the process still has there, NULL_PAGE when that has changed
  */
-function* enter(context: GpuContext, address: VirtAddr, page: Page, sequence: number): Sleeps<Page | undefined> {
+function* enter(
+  context: GpuContext,
+  address: VirtAddr,
+  page: Page,
+  sequence: number,
+): Sleeps<Page | undefined> {
   const { gpu, lock, notifier, table } = context;
   yield* lock.lock();
   const certain = !mmuIntervalReadRetry(notifier, sequence) && gpu.state === "running";

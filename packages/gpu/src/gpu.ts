@@ -1,7 +1,15 @@
 // The device: its memory, the address spaces that it mirrors, and whether it is there at all. Everything that a driver does
 // for a process is in gpu-context.ts; this is what it does for the device. Kernel counterpart: struct dmirror_device in
 // lib/test_hmm.c, struct nouveau_drm.
-import { condResched, type Kernel, KernelError, type NodeId, type Page, type PhysAddr, type Sleeps } from "@hetmem/kernel";
+import {
+  condResched,
+  type Kernel,
+  KernelError,
+  type NodeId,
+  type Page,
+  type PhysAddr,
+  type Sleeps,
+} from "@hetmem/kernel";
 import type { Pagemaps } from "@hetmem/memremap";
 import { type FaultContext, type MmStruct, mmuIntervalNotifierInsert, type Vm } from "@hetmem/mm";
 import { GpuFile } from "./device-file.ts";
