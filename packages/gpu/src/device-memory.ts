@@ -1,6 +1,6 @@
 // The device's own memory, and who has which page of it. Its frames get struct pages when the memory is plugged in; the
 // driver hands them out one by one and gets each back when its last user is gone. Pages that the engine has used since
-// somebody looked are marked, as are those whose contents are lost. Kernel counterpart: struct dmirror_chunk and the free
+// somebody looked are marked, as are those whose contents are lost; a frame that is bad is never handed out again. Kernel counterpart: struct dmirror_chunk and the free
 // list of struct dmirror_device in lib/test_hmm.c.
 import {
   alignUp,
@@ -32,7 +32,7 @@ const SUBSECTION = 2 * 1024 * 1024;
 export const GPU_ALLOC_PAGE = "gpu_alloc_page";
 
 /** What is known of each frame. */
-const Frame = { used: 1, touched: 2, lost: 4 } as const;
+const Frame = { used: 1, touched: 2, lost: 4, bad: 8 } as const;
 
 export interface DeviceMemoryInit {
   readonly pagemaps: Pagemaps;
@@ -46,8 +46,8 @@ export interface DeviceMemoryInit {
   /** Whose pages they are: who migrates them. */
   readonly owner: unknown;
   readonly stats: GpuStats;
-  /** Hears of pages whose memory went bad: the device must not reach them. */
-  readonly failed: (page: Page) => void;
+  /** Hears of pages whose memory went bad: neither the device nor a process must reach them. */
+  readonly failed: (page: Page) => Sleeps<void>;
   readonly migrateToRam: NonNullable<DevPagemapOps["migrateToRam"]>;
 }
 
@@ -60,6 +60,8 @@ export class DeviceMemory {
   /** Frames that nobody has, the next one last; those below `free` count. */
   private readonly stack: Int32Array;
   private free = 0;
+  /** Bad frames that nobody uses, and nobody gets. */
+  private retired = 0;
   private readonly failure: FaultPoint;
   private mapping: DevPagemap | undefined = undefined;
   private region: Resource | undefined = undefined;
@@ -86,7 +88,7 @@ export class DeviceMemory {
   }
 
   get usedPages(): number {
-    return this.mapping === undefined ? 0 : this.pages - this.free;
+    return this.mapping === undefined ? 0 : this.pages - this.free - this.retired;
   }
 
   /**
@@ -116,8 +118,9 @@ export class DeviceMemory {
     this.region = region;
     this.mapping = mapping;
     // The lowest first: what is handed out in a row is in a row, and copied in one piece.
-    for (let i = 0; i < this.pages; i++) this.stack[i] = this.pages - 1 - i;
-    this.free = this.pages;
+    for (let frame = this.pages - 1; frame >= 0; frame--)
+      if (!this.isBad(frame)) this.stack[this.free++] = frame;
+    this.retired = this.pages - this.free;
   }
 
   /**
@@ -131,6 +134,7 @@ export class DeviceMemory {
     if (this.usedPages > 0) throw new KernelBug(`${mapping} goes, and ${this.usedPages} pages are in use`);
     this.mapping = undefined;
     this.free = 0;
+    this.retired = 0;
     yield* this.init.pagemaps.memunmapPages(mapping);
     if (region) releaseResource(region);
     this.region = undefined;
@@ -182,6 +186,11 @@ export class DeviceMemory {
     return ((this.frames[frame] as number) & Frame.used) !== 0;
   }
 
+  /** Whether a frame has failed. One that nobody uses any more is handed out to nobody. */
+  isBad(frame: number): boolean {
+    return ((this.frames[frame] as number) & Frame.bad) !== 0;
+  }
+
   /** Whether a frame may be evicted. One that the engine has used since the last look gets a second chance, and is looked at. */
   isVictim(frame: number): boolean {
     const had = this.frames[frame] as number;
@@ -217,14 +226,10 @@ export class DeviceMemory {
   }
 
   private ops(): DevPagemapOps {
-    const lose = (frame: Pfn, pages: number): void => this.fail(frame, pages);
     return {
       pageFree: (page) => this.take(page),
       migrateToRam: this.init.migrateToRam,
-      // The driver doesn't know who maps its pages: whoever touches one hears of it then.
-      *memoryFailure(_pagemap, frame, pages) {
-        lose(frame, pages);
-      },
+      memoryFailure: (_pagemap, frame, pages) => this.fail(frame, pages),
     };
   }
 
@@ -233,17 +238,31 @@ export class DeviceMemory {
     const frame = this.frameOf(page);
     if (!this.isUsed(frame)) throw new KernelBug(`${this.init.name} gets frame ${frame} back twice`);
     this.init.pagemaps.memmap.contents.clear(page);
-    this.frames[frame] = 0;
-    this.stack[this.free++] = frame;
     this.init.stats.freed++;
+    const bad = this.isBad(frame);
+    this.frames[frame] = bad ? Frame.bad : 0;
+    if (bad) this.retired++;
+    else this.stack[this.free++] = frame;
   }
 
-  private fail(first: Pfn, pages: number): void {
+  private *fail(first: Pfn, pages: number): Sleeps<void> {
     const { memmap } = this.init.pagemaps;
-    for (let frame = first; frame < first + pages; frame = (frame + 1) as Pfn) {
-      const page = memmap.pfnToPage(frame);
+    for (let pfn = first; pfn < first + pages; pfn = (pfn + 1) as Pfn) {
+      const page = memmap.pfnToPage(pfn);
+      const frame = this.frameOf(page);
+      // Behind what is handed out, only struct pages are: they come in whole subsections.
+      if (frame >= this.pages || this.isBad(frame)) continue;
+      if (!this.isUsed(frame)) this.retire(frame);
       this.lose(page);
-      this.init.failed(page);
+      this.frames[frame] = (this.frames[frame] as number) | Frame.bad;
+      yield* this.init.failed(page);
     }
+  }
+
+  /** A frame that nobody uses leaves the free list. */
+  private retire(frame: number): void {
+    const at = this.stack.subarray(0, this.free).indexOf(frame);
+    this.stack.copyWithin(at, at + 1, this.free--);
+    this.retired++;
   }
 }

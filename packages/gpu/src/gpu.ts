@@ -11,7 +11,13 @@ import {
   type Sleeps,
 } from "@hetmem/kernel";
 import type { Pagemaps } from "@hetmem/memremap";
-import { type FaultContext, type MmStruct, mmuIntervalNotifierInsert, type Vm } from "@hetmem/mm";
+import {
+  type FaultContext,
+  type MmStruct,
+  mmuIntervalNotifierInsert,
+  poisonDevicePage,
+  type Vm,
+} from "@hetmem/mm";
 import { GpuFile } from "./device-file.ts";
 import { DeviceMemory } from "./device-memory.ts";
 import { Dma, type DmaLatency, noLatency } from "./dma.ts";
@@ -94,9 +100,7 @@ export class Gpu {
       node: options.node,
       owner: this,
       stats: this.stats,
-      failed: (page) => {
-        for (const { table } of this.contexts) table.clearPage(page);
-      },
+      failed: (page) => this.cutOff(page),
       migrateToRam: (fault, page) => cpuTouch(this, fault as FaultContext, page),
     });
   }
@@ -207,6 +211,12 @@ export class Gpu {
   /** @throws KernelError ENODEV */
   expectAlive(): void {
     if (this.condition === "dead") throw new KernelError("ENODEV", `${this.name} has fallen off the bus`);
+  }
+
+  /** A page is bad. A process that has it in private memory hears of it from cpuTouch(); coherent memory it reads by itself. */
+  private *cutOff(page: Page): Sleeps<void> {
+    for (const { table } of this.contexts) table.clearPage(page);
+    if (this.memory.type === "coherent") yield* poisonDevicePage(this.vm, page, undefined);
   }
 
   private loseContents(): number {

@@ -26,6 +26,10 @@ export const gpuInvariants: readonly Invariant<Gpu>[] = [
       if (free.size !== memory.freePages) yield `${name} has a frame on its list twice`;
       for (let frame = 0; frame < memory.pages; frame++) {
         const users = memmap.refcount(memory.pageOf(frame)) - pagemap.idleCount;
+        if (memory.isBad(frame) && !memory.isUsed(frame)) {
+          if (free.has(frame)) yield `${name}: frame ${frame} is bad, and would be handed out`;
+          continue;
+        }
         if (free.has(frame) === memory.isUsed(frame))
           yield `${name}: frame ${frame} is free and in use, or neither`;
         if (!free.has(frame) && users < 1) yield `${name}: frame ${frame} is nobody's, and not free`;

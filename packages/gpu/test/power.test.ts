@@ -1,5 +1,5 @@
 // The device is reset, or falls off the bus: what is lost, who pays, and who doesn't.
-import { run, Scheduler, type Sleeps } from "@hetmem/kernel";
+import { type Page, run, Scheduler, type Sleeps } from "@hetmem/kernel";
 import { exitProcess, forkProcess, munmap } from "@hetmem/mm";
 import { memoryFailureDevPagemap } from "@hetmem/memremap";
 import { expect, test } from "vitest";
@@ -14,6 +14,7 @@ import {
   gpuRead,
   gpuWrite,
   mapAnon,
+  MEMORY_TYPES,
   mmOf,
   PAGE,
   pageAt,
@@ -121,6 +122,49 @@ test("a copy that a reset hits has failed: pages on their way out are lost, thos
   expect(machine.gpu.memory.usedPages).toBe(2);
   machine.check();
 });
+
+for (const memoryType of MEMORY_TYPES) {
+  test(`a bad frame of ${memoryType} memory is SIGBUS for the cpu, an error for the device, and handed out to nobody`, () => {
+    const machine = gpuMachine({ memoryType, pages: 4 });
+    const { process, context } = withPagesOnDevice(machine);
+    const child = run(forkProcess(process));
+    fail(machine, pageAt(process, at(1)));
+    const signal = memoryType === "private" ? "BUS_ADRERR" : "BUS_MCEERR_AR";
+    expect([process, child].map((each) => cpuRead(each, at(1)))).toEqual([signal, signal]);
+    expect(cpuWrite(process, at(1), 1)).toBe(signal);
+    expect(gpuRead(context, at(1))).toBe(memoryType === "private" ? "EIO" : "EFAULT");
+    expect([cpuRead(process, at(0)), gpuRead(context, at(0))]).toEqual([1, 1]);
+    machine.check();
+    for (const each of [process, child]) run(munmap(mmOf(each), at(1), PAGE));
+    run(context.migrateTo(at(0), PAGE));
+    machine.check();
+    const { memory } = machine.gpu;
+    expect(memory.freePages + memory.usedPages).toBe(3);
+    for (const each of [process, child]) run(exitProcess(each));
+    run(machine.gpu.releaseMemory());
+    run(memory.plug());
+    expect([memory.freePages, memory.usedPages]).toEqual([3, 0]);
+    machine.check();
+  });
+
+  test(`a free frame of ${memoryType} memory that goes bad is handed out to nobody`, () => {
+    const machine = gpuMachine({ memoryType, pages: 2 });
+    fail(machine, machine.gpu.memory.pageOf(0));
+    fail(machine, machine.gpu.memory.pageOf(0));
+    const process = machine.spawn();
+    mapAnon(process, 2);
+    cpuWrite(process, at(0), 1);
+    cpuWrite(process, at(1), 2);
+    expect(run(machine.open(process).migrateTo(at(0), 2 * PAGE))).toBe(1);
+    expect(machine.gpu.memory.isUsed(0)).toBe(false);
+    machine.check();
+  });
+}
+
+/** The memory of a page goes bad. */
+function fail({ pagemaps, vm }: GpuMachine, page: Page): void {
+  run(memoryFailureDevPagemap(pagemaps, vm.memmap.pageToPfn(page), undefined));
+}
 
 test("memory of the device that goes bad is its driver's business: its page is lost, and no other", () => {
   const machine = gpuMachine();

@@ -32,6 +32,7 @@ export { type CollapseAsker, type ScanResult } from "./huge/pmd-scan.ts";
 export { splitHugePage } from "./huge/split-page.ts";
 export { splitHugePmd } from "./huge/split-pmd.ts";
 
+export { poisonDevicePage } from "./memory-failure/device-page.ts";
 export { ProcessPoisonedPages } from "./memory-failure/poisoned-pages.ts";
 export { unpoisonMemory } from "./memory-failure/unpoison.ts";
 
