@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 // The executable: gives the command line its arguments, this process and the machine to boot.
 import { readFileSync } from "node:fs";
+import { failWith } from "./commands/failure.ts";
 import { runProgram } from "./commands/program.ts";
 import { processTerminal } from "./commands/terminal.ts";
 import { createRebootable } from "./machine/rebootable.ts";
 
+const terminal = processTerminal();
+process.on("uncaughtException", (error) => process.exit(failWith(error, terminal)));
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 process.exitCode = await runProgram(process.argv.slice(2), {
   createMachine: createRebootable,
-  terminal: processTerminal(),
+  terminal,
   version,
 });

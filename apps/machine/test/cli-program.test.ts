@@ -219,7 +219,7 @@ describe("hetmem export", () => {
 describe("hetmem called wrongly", () => {
   test.each([
     [["--frm", "x"], /unknown option '--frm'/],
-    [["bot"], /there is no command "bot": the commands are boot/],
+    [["bot"], /there is no command "bot" \(did you mean boot\?\): the commands are boot/],
     [["boot", "--profile", "v3"], /Allowed choices are v4\.14, v5\.1, v6\.1/],
     [["boot", "--from", "a", "--machine", "b"], /cannot be used with/],
     [["export"], /missing required argument 'dir'/],

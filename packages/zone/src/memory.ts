@@ -45,6 +45,11 @@ export function onlineNodes(memory: Memory): MemoryNode[] {
   return memory.nodes.filter((node): node is MemoryNode => node?.online === true);
 }
 
+/** How many cpus are online. @see num_online_cpus() */
+export function onlineCpuCount(memory: Memory): number {
+  return memory.nodes.reduce((count, node) => count + (node?.cpus.length ?? 0), 0);
+}
+
 /** Numbers of the cpus that are online, ascending. */
 export function onlineCpus(memory: Memory): number[] {
   return memory.nodes.flatMap((node) => [...(node?.cpus ?? [])]).sort((a, b) => a - b);

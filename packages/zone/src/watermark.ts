@@ -2,7 +2,7 @@
 // higher zones must leave in lower ones, and the size of the per-cpu lists that follows from it. All of it is worked
 // out anew whenever a zone's managed pages change. Kernel counterpart: init_per_zone_wmark_min() in mm/page_alloc.c.
 import { MiB, PAGE_SIZE, pagesToKiB } from "@hetmem/kernel";
-import { allZones, type Memory, onlineCpus } from "./memory.ts";
+import { allZones, type Memory, onlineCpuCount } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import type { Zone } from "./zone.ts";
 import { MIGRATE_PCPTYPES, PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
@@ -45,7 +45,7 @@ export function totalreservePages(memory: Memory): number {
 /** How far a cpu's own count of a zone may run ahead. @see calculate_normal_threshold() in mm/vmstat.c */
 export function normalThreshold(memory: Memory, zone: Zone): number {
   const units = Math.floor(zone.managedPages / PAGES_PER_128_MIB);
-  return Math.min(STAT_THRESHOLD_MAX, 2 * fls(onlineCpus(memory).length) * (1 + fls(units)));
+  return Math.min(STAT_THRESHOLD_MAX, 2 * fls(onlineCpuCount(memory)) * (1 + fls(units)));
 }
 
 /** @see calculate_min_free_kbytes() */
@@ -75,7 +75,7 @@ function setupPerZoneWmarks(memory: Memory): void {
 
 /** @see zone_set_pageset_high_and_batch() */
 function setPcpLimits(memory: Memory, node: MemoryNode, zone: Zone): void {
-  const cpus = node.cpus.length || onlineCpus(memory).length;
+  const cpus = node.cpus.length || onlineCpuCount(memory);
   const batch = Math.max(1, zoneBatchsize(zone));
   const high = Math.max(Math.floor(zone.watermark.low / Math.max(cpus, 1)), batch * 4);
   for (const pcp of zone.pcp) {

@@ -8,16 +8,17 @@ import { normalThreshold } from "./watermark.ts";
 import type { Zone } from "./zone.ts";
 
 export function zoneinfoText(memory: Memory): string {
+  const cpus = onlineCpus(memory);
   return onlineNodes(memory)
-    .flatMap((node) => node.zones.map((zone) => zoneText(memory, node, zone)))
+    .flatMap((node) => node.zones.map((zone) => zoneText(memory, node, zone, cpus)))
     .join("");
 }
 
-function zoneText(memory: Memory, node: MemoryNode, zone: Zone): string {
+function zoneText(memory: Memory, node: MemoryNode, zone: Zone, cpus: readonly number[]): string {
   const header = `Node ${node.id}, zone ${zone.name.padStart(8)}\n`;
   const shared = zone === node.zones.find((candidate) => candidate.populated) ? nodeText(node) : "";
   // Of a zone that has no memory, nothing more is said.
-  const rest = zone.populated ? countersText(zone) + pagesetsText(memory, zone) : "";
+  const rest = zone.populated ? countersText(zone) + pagesetsText(memory, zone, cpus) : "";
   return header + shared + sizesText(zone) + rest;
 }
 
@@ -49,9 +50,9 @@ function countersText(zone: Zone): string {
   return [...own, ...numa].join("");
 }
 
-function pagesetsText(memory: Memory, zone: Zone): string {
+function pagesetsText(memory: Memory, zone: Zone, cpus: readonly number[]): string {
   const threshold = normalThreshold(memory, zone);
-  const pagesets = onlineCpus(memory).map((cpu) => {
+  const pagesets = cpus.map((cpu) => {
     const pcp = zone.pcp[cpu];
     return (
       `    cpu: ${cpu}\n` +

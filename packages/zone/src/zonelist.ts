@@ -57,43 +57,40 @@ function buildZonelists(memory: Memory, node: MemoryNode, load: Map<NodeId, numb
   );
 }
 
-/** The node itself, then the nearest of those left, the first of each distance a little heavier next time. */
+/**
+ * The node itself, then the others with memory by distance, the first of each distance a little heavier next time. The
+ * kernel looks for the best node that is left again and again; a node's load changes only once it is in the list, so that
+ * one sort has the same result.
+ *
+ * @see find_next_best_node() in mm/page_alloc.c
+ */
 function nodeOrder(memory: Memory, node: MemoryNode, load: Map<NodeId, number>): MemoryNode[] {
+  const others = possibleNodes(memory)
+    .filter((candidate) => candidate.hasMemory && candidate !== node)
+    .map((candidate) => ({ candidate, value: placeInOrder(memory, node, candidate, load) }))
+    .sort((a, b) => a.value - b.value);
   const order = [node];
-  for (
-    let next = findNextBestNode(memory, node, order, load);
-    next;
-    next = findNextBestNode(memory, node, order, load)
-  ) {
-    const previous = order.at(-1) ?? node;
-    if (memory.distance(node.id, next.id) !== memory.distance(node.id, previous.id)) {
-      load.set(next.id, (load.get(next.id) ?? 0) + 1);
-    }
-    order.push(next);
+  let previous = node;
+  for (const { candidate } of others) {
+    if (memory.distance(node.id, candidate.id) !== memory.distance(node.id, previous.id))
+      load.set(candidate.id, (load.get(candidate.id) ?? 0) + 1);
+    order.push(candidate);
+    previous = candidate;
   }
   return order;
 }
 
-/** @see find_next_best_node() */
-function findNextBestNode(
+/** Distance first, load second: the least is the best. */
+function placeInOrder(
   memory: Memory,
   node: MemoryNode,
-  used: readonly MemoryNode[],
+  candidate: MemoryNode,
   load: ReadonlyMap<NodeId, number>,
-): MemoryNode | undefined {
-  let best: MemoryNode | undefined;
-  let least = Number.POSITIVE_INFINITY;
-  for (const candidate of possibleNodes(memory)) {
-    if (!candidate.hasMemory || used.includes(candidate)) continue;
-    const behindUs = candidate.id < node.id ? 1 : 0;
-    const withCpus = candidate.cpus.length > 0 ? PENALTY_FOR_NODE_WITH_CPUS : 0;
-    const cost = memory.distance(node.id, candidate.id) + behindUs + withCpus;
-    const value = cost * MAX_NUMNODES + (load.get(candidate.id) ?? 0);
-    if (value >= least) continue;
-    least = value;
-    best = candidate;
-  }
-  return best;
+): number {
+  const behindUs = candidate.id < node.id ? 1 : 0;
+  const withCpus = candidate.cpus.length > 0 ? PENALTY_FOR_NODE_WITH_CPUS : 0;
+  const cost = memory.distance(node.id, candidate.id) + behindUs + withCpus;
+  return cost * MAX_NUMNODES + (load.get(candidate.id) ?? 0);
 }
 
 /** ZONE_DEVICE never is populated, so that it is in no list. @see build_zonerefs_node() */

@@ -6,6 +6,7 @@ import { createPaint } from "../report/paint.ts";
 import { viewOf } from "../report/view.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
+import { sayJson } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface BootOptions extends MachineOptions {
@@ -17,8 +18,8 @@ export function boot(options: BootOptions, createMachine: CreateMachine, termina
   const machine = createMachine(spec);
   const view = viewOf(spec, readHost(vfsTree(spec.name, machine.vfs)));
   const report: BootReport = { view, source, sameMachine, host, notices };
-  const text = options.json
-    ? JSON.stringify(bootReportJson(report), undefined, 2)
-    : bootReportLines(report, terminal.self, terminal.columns, createPaint(terminal.colours)).join("\n");
-  terminal.write(`${text}\n`);
+  if (options.json) return sayJson(terminal, bootReportJson(report));
+  // Its colours are control characters: what it quotes is plain already.
+  const paint = createPaint(terminal.colours);
+  terminal.write(`${bootReportLines(report, terminal.self, terminal.columns, paint).join("\n")}\n`);
 }

@@ -1,19 +1,23 @@
 // Which machine a command is about: the host it runs on, a captured tree, or a YAML file. The options are the same for every
 // command. Where the host can't be read, the bundled capture stands in, and it is said.
-import { readFileSync, statSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { KernelError } from "@hetmem/kernel";
+import { KernelError, MiB } from "@hetmem/kernel";
 import { BUNDLED_CAPTURES } from "../host/bundled.ts";
 import { type Capture, captureHost } from "../host/capture.ts";
 import type { Host } from "../host/host.ts";
+import { readOutsideText } from "../host/outside-file.ts";
 import { type HostTree, liveHost, openTree } from "../host/tree.ts";
+import { plainText } from "../report/plain-text.ts";
 import { refuseImpossible } from "../spec/limits.ts";
 import type { MachineSpec, ProfileName } from "../spec/machine-spec.ts";
 import { machineOfYaml } from "../spec/yaml.ts";
+import { shellWord } from "./shell-word.ts";
 
 const PROFILES: readonly ProfileName[] = ["v4.14", "v5.1", "v6.1"];
 const DEFAULT_PROFILE: ProfileName = "v5.1";
 const MACHINE_FIX = "give --machine a YAML file, such as those under fixtures/machines";
+/** Bytes of a machine file: one with 1,024 nodes has 50 KiB. */
+const MACHINE_BYTES_MAX = MiB;
 
 export interface MachineOptions {
   readonly from?: string;
@@ -55,14 +59,31 @@ export function withMachineOptions(command: Command): Command {
  * @throws KernelError that names the file and the fix
  */
 export function chooseMachine(options: MachineOptions): ChosenMachine {
+  const chosen = machineOfOptions(options);
+  const { spec } = chosen;
+  // From here on all text from outside is plain.
+  return {
+    ...chosen,
+    spec: { ...spec, name: plainText(spec.name), release: plainText(spec.release) },
+    source: plainText(chosen.source),
+    sameMachine: plainText(chosen.sameMachine),
+    notices: chosen.notices.map(plainText),
+  };
+}
+
+function machineOfOptions(options: MachineOptions): ChosenMachine {
   const again = options.profile ? ` --profile ${options.profile}` : "";
   const profile = options.profile ?? DEFAULT_PROFILE;
   if (options.machine !== undefined) {
-    const spec = machineOfYaml(readText(options.machine, MACHINE_FIX), options.machine, options.profile);
+    const spec = machineOfYaml(
+      readOutsideText({ file: options.machine, bytesMax: MACHINE_BYTES_MAX, fix: MACHINE_FIX }),
+      options.machine,
+      options.profile,
+    );
     return {
       spec,
       source: options.machine,
-      sameMachine: ` --machine ${options.machine}${again}`,
+      sameMachine: ` --machine ${shellWord(options.machine)}${again}`,
       notices: [],
     };
   }
@@ -70,7 +91,7 @@ export function chooseMachine(options: MachineOptions): ChosenMachine {
     const chosen = fromTree(openTree(options.from), profile, () => false);
     return {
       source: `a model of the captured host ${options.from}`,
-      sameMachine: ` --from ${options.from}${again}`,
+      sameMachine: ` --from ${shellWord(options.from)}${again}`,
       ...chosen,
     };
   }
@@ -96,17 +117,4 @@ function fromTree(tree: HostTree, profile: ProfileName, standIn: (error: KernelE
 function checked(capture: Capture): Capture {
   refuseImpossible(capture.spec);
   return capture;
-}
-
-/**
- * The text of a file that the user named.
- *
- * @param fix what to give instead, when there is none
- * @throws KernelError ENOENT, EISDIR
- */
-export function readText(file: string, fix: string): string {
-  const kind = statSync(file, { throwIfNoEntry: false });
-  if (!kind) throw new KernelError("ENOENT", `${file} does not exist: ${fix}`);
-  if (kind.isDirectory()) throw new KernelError("EISDIR", `${file} is a folder: ${fix}`);
-  return readFileSync(file, "utf8");
 }

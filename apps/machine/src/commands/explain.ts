@@ -2,8 +2,10 @@
 // kills in it.
 import { explainText } from "@hetmem/memcg";
 import { PROGRAMS, runScript, Shell } from "../shell/index.ts";
-import { chooseMachine, type MachineOptions, readText } from "./choose-machine.ts";
+import { INPUT_BYTES_MAX, readOutsideText } from "../host/outside-file.ts";
+import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
+import { complain, say, sayJson } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface ExplainOptions extends MachineOptions {
@@ -23,16 +25,13 @@ export function explain(
   const text =
     script === undefined
       ? (options.command ?? terminal.readInput())
-      : readText(script, "name a script of shell commands");
+      : readOutsideText({ file: script, bytesMax: INPUT_BYTES_MAX, fix: "name a script of shell commands" });
   const { spec, notices } = chooseMachine(options);
-  for (const notice of notices) terminal.writeError(`hetmem: ${notice}\n`);
+  complain(terminal, ...notices);
   const machine = createMachine(spec);
   const print = (output: string): void => terminal.writeError(output);
   runScript(new Shell(machine, PROGRAMS), text, { out: print, err: print }, args);
   const explanation = machine.cgroups.explain(cgroup);
-  terminal.write(
-    options.json
-      ? `${JSON.stringify(explanation, undefined, 2)}\n`
-      : explainText(explanation.attribution, explanation.ooms),
-  );
+  if (options.json) sayJson(terminal, explanation);
+  else say(terminal, explainText(explanation.attribution, explanation.ooms).trimEnd());
 }

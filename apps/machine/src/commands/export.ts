@@ -3,6 +3,8 @@
 import { writeTree } from "../export/write-tree.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
+import { complain, say, sayJson } from "./say.ts";
+import { shellWord } from "./shell-word.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface ExportOptions extends MachineOptions {
@@ -18,15 +20,15 @@ export function exportTree(
   const { spec, source, notices } = chooseMachine(options);
   const { files, links, directories } = writeTree(createMachine(spec).vfs, folder);
   if (options.json) {
-    terminal.write(
-      `${JSON.stringify({ source, folder, files, links, directories, notices }, undefined, 2)}\n`,
-    );
+    sayJson(terminal, { source, folder, files, links, directories, notices });
     return;
   }
-  for (const notice of notices) terminal.writeError(`hetmem: ${notice}\n`);
-  terminal.write(`${folder}: ${files} files, ${links} links and ${directories} directories of ${source}\n`);
-  // hwloc would add the caches that the CPU it runs on has; they are not the machine's.
-  terminal.write(
-    `Read it with: lsmem --sysroot ${folder}\n              HWLOC_FSROOT=${folder} HWLOC_COMPONENTS=-x86 lstopo\n`,
+  complain(terminal, ...notices);
+  say(
+    terminal,
+    `${folder}: ${files} files, ${links} links and ${directories} directories of ${source}`,
+    `Read it with: lsmem --sysroot ${shellWord(folder)}`,
+    // hwloc would add the caches that the CPU it runs on has; they are not the machine's.
+    `              HWLOC_FSROOT=${shellWord(folder)} HWLOC_COMPONENTS=-x86 lstopo`,
   );
 }

@@ -3,6 +3,7 @@ import { planLines } from "../plan/plan-report.ts";
 import { planSystemRam } from "../plan/plan.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
+import { complain, say, sayJson } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface PlanOptions extends MachineOptions {
@@ -20,9 +21,9 @@ export function plan(
   // Rules would have made RAM of it already.
   const planned = planSystemRam(createMachine({ ...spec, rules: [] }), { device, zone: options.zone });
   if (options.json) {
-    terminal.write(`${JSON.stringify({ source, ...planned, notices }, undefined, 2)}\n`);
+    sayJson(terminal, { source, ...planned, notices });
     return;
   }
-  for (const notice of notices) terminal.writeError(`hetmem: ${notice}\n`);
-  terminal.write(`${planLines(planned, source, terminal.columns).join("\n")}\n`);
+  complain(terminal, ...notices);
+  say(terminal, ...planLines(planned, source, terminal.columns));
 }

@@ -1,18 +1,21 @@
 // The command line of hetmem: its commands and options, and what every one of them does with an error. Exit status: 0, or
-// what the shell says; 1 when something in the world is not as it should be; 2 when hetmem was called wrongly.
+// what the shell says; 1 when something in the world is not as it should be; 2 when hetmem was called wrongly; 70 for a fault
+// of hetmem's own.
 import { Command, CommanderError, Option } from "commander";
-import { KernelError } from "@hetmem/kernel";
 import type { Machine } from "../machine.ts";
+import { nearestName } from "../report/nearest-name.ts";
+import { plainText } from "../report/plain-text.ts";
 import type { MachineSpec } from "../spec/machine-spec.ts";
 import { boot, type BootOptions } from "./boot.ts";
 import { withMachineOptions } from "./choose-machine.ts";
 import { explain, type ExplainOptions } from "./explain.ts";
+import { failWith } from "./failure.ts";
 import { exportTree, type ExportOptions } from "./export.ts";
 import { plan, type PlanOptions } from "./plan.ts";
+import { complain } from "./say.ts";
 import { sh, type ShOptions } from "./sh.ts";
 import type { Terminal } from "./terminal.ts";
 
-const FAILED = 1;
 const MISUSED = 2;
 
 /** Boots a machine. */
@@ -33,7 +36,7 @@ export async function runProgram(args: readonly string[], commands: Commands): P
   const names = program.commands.map((command) => command.name());
   const [first] = args;
   if (first !== undefined && !first.startsWith("-") && ![...names, "help"].includes(first)) {
-    terminal.writeError(`hetmem: there is no command "${first}": the commands are ${names.join(", ")}\n`);
+    complain(terminal, noSuchCommand(first, names));
     return MISUSED;
   }
   try {
@@ -41,18 +44,14 @@ export async function runProgram(args: readonly string[], commands: Commands): P
     return status;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED;
-    const reason = error instanceof KernelError ? error.reason : fileErrorOf(error);
-    if (reason === undefined) throw error;
-    for (const line of reason.split("\n")) terminal.writeError(`hetmem: ${line}\n`);
-    return FAILED;
+    return failWith(error, terminal);
   }
 }
 
-/** What the host's own file system answered: it names the path. */
-function fileErrorOf(error: unknown): string | undefined {
-  return error instanceof Error && "syscall" in error && "path" in error
-    ? `the host answers ${error.message}`
-    : undefined;
+function noSuchCommand(typed: string, names: readonly string[]): string {
+  const nearest = nearestName(typed, names);
+  const meant = nearest === undefined ? "" : ` (did you mean ${nearest}?)`;
+  return `there is no command "${typed}"${meant}: the commands are ${names.join(", ")}`;
 }
 
 function buildProgram({ createMachine, terminal, version }: Commands, exit: (code: number) => void): Command {
@@ -62,7 +61,7 @@ function buildProgram({ createMachine, terminal, version }: Commands, exit: (cod
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.write(text),
-      writeErr: (text) => terminal.writeError(text.replace(/^error: /, "hetmem: ")),
+      writeErr: (text) => terminal.writeError(plainText(text.replace(/^error: /, "hetmem: "))),
     })
     .showHelpAfterError("(hetmem --help shows what there is)")
     .addHelpText("after", HELP);

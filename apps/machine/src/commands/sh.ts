@@ -3,8 +3,10 @@
 import { basename } from "node:path";
 import { createPaint } from "../report/paint.ts";
 import { interact, PROGRAMS, replayTranscript, runScript, Shell } from "../shell/index.ts";
-import { chooseMachine, type MachineOptions, readText } from "./choose-machine.ts";
+import { INPUT_BYTES_MAX, readOutsideText } from "../host/outside-file.ts";
+import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
+import { complain } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
 const DIFFERENT = 1;
@@ -25,11 +27,16 @@ export async function sh(
   createMachine: CreateMachine,
   terminal: Terminal,
 ): Promise<number> {
-  const text = script === undefined ? undefined : readText(script, "name a script of shell commands");
+  const text =
+    script === undefined
+      ? undefined
+      : readOutsideText({ file: script, bytesMax: INPUT_BYTES_MAX, fix: "name a script of shell commands" });
   const transcript =
-    options.replay === undefined ? undefined : readText(options.replay, "give --replay a capture");
+    options.replay === undefined
+      ? undefined
+      : readOutsideText({ file: options.replay, bytesMax: INPUT_BYTES_MAX, fix: "give --replay a capture" });
   const { spec, notices } = chooseMachine(options);
-  for (const notice of notices) terminal.writeError(`hetmem: ${notice}\n`);
+  complain(terminal, ...notices);
   const shell = new Shell(createMachine(spec), PROGRAMS);
   const echo = {
     out: (output: string) => terminal.write(output),
@@ -59,6 +66,6 @@ function replay(shell: Shell, name: string, transcript: string, terminal: Termin
   });
   if (equal) return 0;
   terminal.writeError(diff);
-  terminal.writeError(`hetmem: ${differing.length} of ${name}'s commands answer otherwise here\n`);
+  complain(terminal, `${differing.length} of ${name}'s commands answer otherwise here`);
   return DIFFERENT;
 }

@@ -1,6 +1,6 @@
 // Whoever runs a command: where its text goes, how wide it is, and whether it shows colours. Commands know nothing of the
 // process, so that a test runs them as a user does.
-import { readFileSync } from "node:fs";
+import { readPipedText } from "../host/outside-file.ts";
 import type { InteractiveStreams } from "../shell/index.ts";
 
 export interface Terminal {
@@ -30,6 +30,8 @@ export function processTerminal(): Terminal {
     stderr.write(`hetmem: the output can't be written (${error.code}): give it another place\n`);
     process.exitCode = 1;
   });
+  // Nobody is left to be told that the messages can't be written.
+  stderr.on("error", () => {});
   return {
     write: (text) => void stdout.write(text),
     writeError: (text) => void stderr.write(text),
@@ -39,6 +41,6 @@ export function processTerminal(): Terminal {
       Boolean(env["FORCE_COLOR"] && env["FORCE_COLOR"] !== "0"),
     self: env["npm_lifecycle_event"] === "start" ? "npm start --" : "hetmem",
     streams: { input: stdin, output: stdout, error: stderr, terminal: stdin.isTTY && stdout.isTTY },
-    readInput: () => readFileSync(stdin.fd, "utf8"),
+    readInput: () => readPipedText(stdin.fd),
   };
 }

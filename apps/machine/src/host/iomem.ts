@@ -2,6 +2,7 @@
 // ranges of memory end before their end. Kernel counterparts: kernel/resource.c, and walk_system_ram_range() in it.
 import { KernelError, PAGE_SIZE, physAddr } from "@hetmem/kernel";
 import { parseIomem, type Resource } from "@hetmem/resource";
+import { plainText } from "../report/plain-text.ts";
 import type { IomemEntry, MemoryRange } from "../spec/machine-spec.ts";
 
 /**
@@ -45,7 +46,12 @@ export function systemRam(iomem: readonly IomemEntry[]): MemoryRange[] {
 }
 
 function entryOf({ start, end, name, children }: Resource): IomemEntry {
-  return { start: physAddr(start), end: physAddr(end), name, children: children.map(entryOf) };
+  return {
+    start: physAddr(start),
+    end: physAddr(end),
+    name: plainText(name),
+    children: children.map(entryOf),
+  };
 }
 
 /** Says which file of which tree an error is about, and what to do. */

@@ -1,5 +1,6 @@
 // Files of a host that no package models but that its clients read next to memory: the CPUs, and what /proc says of the
 // kernel itself. They are kept as they were and shown read-only.
+import { plainText } from "../report/plain-text.ts";
 import type { Passthrough } from "../spec/machine-spec.ts";
 import type { HostTree } from "./tree.ts";
 
@@ -11,7 +12,7 @@ export function readPassthrough(tree: HostTree): Passthrough {
   const files = new Map<string, string>();
   const take = (path: string): void => {
     const text = tree.read(path);
-    if (text !== undefined) files.set(path, text);
+    if (text !== undefined) files.set(path, plainText(text));
   };
   take("/proc/cpuinfo");
   take("/proc/cmdline");

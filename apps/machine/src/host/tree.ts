@@ -1,11 +1,16 @@
 // Where a host's files come from: the machine we run on, a folder, or a tarball of /proc and /sys. Readers below this
 // line know paths only, so that the same code reads a live host, a capture, and the machine that hetmem booted.
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, realpathSync, statSync } from "node:fs";
 import { hostname } from "node:os";
-import { basename, join, resolve } from "node:path";
-import { KernelError, run } from "@hetmem/kernel";
+import { basename, join, resolve, sep } from "node:path";
+import { KernelError, MiB, run } from "@hetmem/kernel";
 import type { Vfs } from "@hetmem/vfs";
+import { readOutsideFile } from "./outside-file.ts";
 import { openTarball } from "./tarball.ts";
+
+/** Bytes of one file of /proc or /sys: zoneinfo of a host with a thousand nodes and cpus has some 100 MiB. */
+const FILE_BYTES_MAX = 128 * MiB;
+const CAPTURE_FIX = "capture the file again";
 
 /** A tree of files, by absolute path ("/proc/iomem"). */
 export interface HostTree {
@@ -31,7 +36,7 @@ export function liveHost(): HostTree {
  * @throws KernelError ENOENT when there is nothing of that name, EINVAL when it is not a tree of /proc and /sys
  */
 export function openTree(source: string): HostTree {
-  const kind = statSync(source, { throwIfNoEntry: false });
+  const kind = unlessUnreadable(() => statSync(source, { throwIfNoEntry: false }));
   if (!kind)
     throw new KernelError(
       "ENOENT",
@@ -82,9 +87,13 @@ export function readRequired(tree: HostTree, path: string, holds: string): strin
 }
 
 function folderTree(folder: string): HostTree {
-  const root = resolve(folder);
-  const readBytes = (path: string): Uint8Array | undefined =>
-    unlessUnreadable(() => readFileSync(join(root, path)));
+  const root = unlessUnreadable(() => realpathSync(folder)) ?? resolve(folder);
+  const readBytes = (path: string): Uint8Array | undefined => {
+    const file = insideOf(root, path);
+    return file === undefined
+      ? undefined
+      : unlessUnreadable(() => readOutsideFile({ file, bytesMax: FILE_BYTES_MAX, fix: CAPTURE_FIX }));
+  };
   return {
     name: basename(root) || root,
     live: false,
@@ -93,8 +102,18 @@ function folderTree(folder: string): HostTree {
       const bytes = readBytes(path);
       return bytes === undefined ? undefined : Buffer.from(bytes).toString("utf8");
     },
-    list: (path) => (unlessUnreadable(() => readdirSync(join(root, path))) ?? []).sort(),
+    list: (path) => {
+      const inside = insideOf(root, path);
+      return inside === undefined ? [] : (unlessUnreadable(() => readdirSync(inside)) ?? []).sort();
+    },
   };
+}
+
+/** Where a path of a tree is; undefined where nothing is, or where a link of a captured tree leads out of it. */
+function insideOf(root: string, path: string): string | undefined {
+  const real = unlessUnreadable(() => realpathSync(join(root, path)));
+  const inside = root.endsWith(sep) ? root : root + sep;
+  return real === root || real?.startsWith(inside) ? real : undefined;
 }
 
 /** What /proc and /sys answer for files that are not there, not for us, or of a device that has gone. */
@@ -102,6 +121,16 @@ function unlessUnreadable<T>(access: () => T): T | undefined {
   try {
     return access();
   } catch (error) {
+    if (error instanceof KernelError) {
+      if (
+        error.errno === "ENOENT" ||
+        error.errno === "EACCES" ||
+        error.errno === "EIO" ||
+        error.errno === "EISDIR"
+      )
+        return undefined;
+      throw error;
+    }
     if (error instanceof Error && "code" in error) return undefined;
     throw error;
   }

@@ -19,11 +19,17 @@ export function cpuTables(spec: MachineSpec): AttributeTable[] {
     ["present", lists],
     ["offline", "\n"],
   ]);
+  const sockets = socketsOf(cpus);
+  const bits = cpus.reduce((most, { cpu }) => Math.max(most, cpu), 0) + 1;
+  const socketFiles = new Map(
+    [...sockets].map(([socket, members]) => [socket, filesOfSocket(members, bits)]),
+  );
   for (const place of cpus) {
-    for (const [name, text] of topology(place, cpus)) sysfs.set(`cpu${place.cpu}/topology/${name}`, text);
+    for (const [name, text] of [...topology(place, bits), ...(socketFiles.get(place.package) ?? [])])
+      sysfs.set(`cpu${place.cpu}/topology/${name}`, text);
   }
   const proc = new Map([
-    ["cpuinfo", cpus.map((place) => cpuinfo(place, cpus, spec.physicalBits)).join("\n")],
+    ["cpuinfo", cpus.map((place) => cpuinfo(place, sockets, spec.physicalBits)).join("\n")],
     ["cmdline", `${commandLine(spec)}\n`],
     ["version", `Linux version ${spec.release} (hetmem) #1 SMP\n`],
   ]);
@@ -72,23 +78,38 @@ function capturedPackages(spec: MachineSpec): Map<number, number> {
   return packages;
 }
 
-/** The files of cpuN/topology: each group of CPUs as a mask and as a list, under its newer and its older name. */
-function topology(place: CpuPlace, all: readonly CpuPlace[]): [string, string][] {
-  const bits = Math.max(...all.map(({ cpu }) => cpu)) + 1;
-  const socket = all.filter((other) => other.package === place.package).map(({ cpu }) => cpu);
-  const group = (mask: string, list: string, cpus: readonly number[]): [string, string][] => [
-    [mask, `${cpuMask(cpus, bits)}\n`],
-    [list, `${formatIdList(cpus)}\n`],
-  ];
+/** The CPUs of each socket. */
+function socketsOf(cpus: readonly CpuPlace[]): Map<number, number[]> {
+  const sockets = new Map<number, number[]>();
+  for (const place of cpus) {
+    const members = sockets.get(place.package);
+    if (members) members.push(place.cpu);
+    else sockets.set(place.package, [place.cpu]);
+  }
+  return sockets;
+}
+
+/** The files of cpuN/topology about the CPU itself: a group of CPUs has its newer and its older name. */
+function topology(place: CpuPlace, bits: number): [string, string][] {
   return [
     ["physical_package_id", `${place.package}\n`],
     ["die_id", "0\n"],
     ["core_id", `${place.core}\n`],
-    ...group("core_cpus", "core_cpus_list", [place.cpu]),
-    ...group("thread_siblings", "thread_siblings_list", [place.cpu]),
-    ...group("die_cpus", "die_cpus_list", socket),
-    ...group("package_cpus", "package_cpus_list", socket),
-    ...group("core_siblings", "core_siblings_list", socket),
+    ...group("core_cpus", [place.cpu], bits),
+    ...group("thread_siblings", [place.cpu], bits),
+  ];
+}
+
+/** The files of cpuN/topology that are the same for all CPUs of a socket. */
+function filesOfSocket(members: readonly number[], bits: number): [string, string][] {
+  return ["die_cpus", "package_cpus", "core_siblings"].flatMap((name) => group(name, members, bits));
+}
+
+/** A group of CPUs as a mask and as a list. */
+function group(name: string, cpus: readonly number[], bits: number): [string, string][] {
+  return [
+    [name, `${cpuMask(cpus, bits)}\n`],
+    [`${name}_list`, `${formatIdList(cpus)}\n`],
   ];
 }
 
@@ -99,13 +120,17 @@ function cpuMask(cpus: readonly number[], bits: number): string {
     groups[Math.floor(cpu / 32)] = ((groups[Math.floor(cpu / 32)] ?? 0) | (1 << (cpu % 32))) >>> 0;
   const digits = Math.ceil((bits % 32 || 32) / 4);
   return groups
-    .map((group, index) => group.toString(16).padStart(index === groups.length - 1 ? digits : 8, "0"))
+    .map((bitsOf, index) => bitsOf.toString(16).padStart(index === groups.length - 1 ? digits : 8, "0"))
     .toReversed()
     .join(",");
 }
 
-function cpuinfo(place: CpuPlace, all: readonly CpuPlace[], physicalBits: number): string {
-  const inPackage = all.filter((other) => other.package === place.package).length;
+function cpuinfo(
+  place: CpuPlace,
+  sockets: ReadonlyMap<number, readonly number[]>,
+  physicalBits: number,
+): string {
+  const inPackage = sockets.get(place.package)?.length ?? 0;
   return [
     `processor\t: ${place.cpu}`,
     "vendor_id\t: hetmem",

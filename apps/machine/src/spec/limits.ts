@@ -14,7 +14,11 @@ const BLOCK_SIZE_MAX = 64 * 1024 * MiB;
 const PHYSICAL_BITS_MIN = 32;
 const PHYSICAL_BITS_MAX = 52;
 /** @see NODES_SHIFT in arch/x86/Kconfig: 1,024 nodes at most */
-const NODES_MAX = 1024;
+export const NODES_MAX = 1024;
+/** @see NR_CPUS_RANGE_END in arch/x86/Kconfig */
+const CPUS_MAX = 8192;
+/** Each cpu keeps a list of free pages of each zone. */
+const CPU_LISTS_MAX = 2 ** 16;
 /** The kernel's image ends below 48 MiB, and its first programs want some, too. */
 const BOOT_MEMORY_MIN = 64 * MiB;
 const LOCAL_DISTANCE = 10;
@@ -116,12 +120,13 @@ function* checkMemory(spec: MachineSpec): Generator<SpecProblem> {
 }
 
 function* checkSize(spec: MachineSpec): Generator<SpecProblem> {
-  const bytes = [...placedMemory(spec)].reduce((sum, { start, end }) => sum + end - start, 0);
+  const placed = [...placedMemory(spec)].reduce((sum, { start, end }) => sum + end - start, 0);
+  const bytes = (spec.gpus ?? []).reduce((sum, { size }) => sum + size, placed);
   const pages = bytes / PAGE_SIZE;
   if (pages > PAGES_MAX) {
     yield {
       path: ["nodes"],
-      message: `${pages} pages are more than the ${PAGES_MAX} that hetmem's memmap can hold: use at most 2T of memory`,
+      message: `${pages} pages are more than the ${PAGES_MAX} that hetmem's memmap can hold: use at most 2T of memory, that of gpus included`,
     };
   }
 }
@@ -129,16 +134,28 @@ function* checkSize(spec: MachineSpec): Generator<SpecProblem> {
 function* checkCpus(spec: MachineSpec): Generator<SpecProblem> {
   const owner = new Map<number, number>();
   for (const [index, node] of spec.nodes.entries()) {
+    const path = ["nodes", index, "cpus"];
+    const beyond = node.cpus.find((cpu) => cpu >= CPUS_MAX);
+    if (beyond !== undefined) {
+      yield { path, message: `there can be no CPU ${beyond}: use 0 to ${CPUS_MAX - 1}` };
+      continue;
+    }
     for (const cpu of node.cpus) {
       const other = owner.get(cpu);
       if (other !== undefined)
         yield {
-          path: ["nodes", index, "cpus"],
+          path,
           message: `CPU ${cpu} is in node ${other} already: a CPU is in one node`,
         };
       owner.set(cpu, node.id);
     }
   }
+  const cpus = Math.max(0, ...owner.keys()) + 1;
+  if (cpus * spec.nodes.length > CPU_LISTS_MAX)
+    yield {
+      path: ["nodes"],
+      message: `${spec.nodes.length} nodes and CPU numbers up to ${cpus - 1} are more than hetmem keeps lists for: their product may be ${CPU_LISTS_MAX}`,
+    };
   if (owner.size === 0)
     yield { path: ["nodes"], message: "no node has a CPU: give one of them some, such as cpus: 0-3" };
 }

@@ -42,11 +42,6 @@ export function* nvdimmProblems(
         path,
         message: `persistent memory begins at a multiple of 16M and is a multiple of ${unit / MiB}M long`,
       };
-    if (modules !== undefined && (modules & (modules - 1)) !== 0)
-      yield {
-        path: [...path, "modules"],
-        message: "memory is interleaved over 1, 2, 4, 8 or 16 modules; write one of these",
-      };
   }
 }
 

@@ -2,19 +2,30 @@
 // whether the numbers make a machine is for limits.ts to say.
 import { KernelError, memparse, parseIdList } from "@hetmem/kernel";
 import * as v from "valibot";
+import { NODES_MAX } from "./limits.ts";
+import { plainText } from "../report/plain-text.ts";
 import type { SpecPath, SpecProblem } from "./problem.ts";
 
+/** Letters of a name, a path or a command. @see PATH_MAX in include/uapi/linux/limits.h */
+const TEXT_LENGTH_MAX = 4096;
+/** Pieces of memory that firmware hands over in the boot parameters. @see E820_MAX_ENTRIES_ZEROPAGE in arch/x86/include/uapi/asm/bootparam.h */
+const PIECES_MAX = 128;
+const DEVICES_MAX = 256;
+const GPUS_MAX = 64;
+const RULES_MAX = 1000;
 const SIZE_FIX = "write a number, then K, M, G or T";
+/** Letters of a value that are quoted in a complaint. */
+const QUOTED_MAX = 60;
 const PROFILES = ["v4.14", "v5.1", "v6.1"] as const;
 const PLACEMENTS = ["strict", "any-order", "auto-movable"] as const;
 const CGROUP_FEATURES = ["memory", "pressure"] as const;
 const DEFAULT_STATES = ["offline", "online", "online_kernel", "online_movable"] as const;
 
 /** A number of bytes: 4096, "128M", 0x100000000. */
-const size = parsed(
-  (input) => (typeof input === "number" || typeof input === "string" ? memparse(String(input)) : undefined),
-  `is not a size; ${SIZE_FIX}`,
-);
+const size = parsed((input) => {
+  const bytes = typeof input === "number" || typeof input === "string" ? memparse(String(input)) : undefined;
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}, `is not a size; ${SIZE_FIX}`);
 
 /** CPU numbers: 0, "0-3,8", [0, 1]. */
 const cpus = parsed((input) => {
@@ -30,13 +41,23 @@ const distance = parsed(
   "is not a distance; write a number, 10 for the node itself",
 );
 const count = parsed(
-  (input) => (Number.isInteger(input) && Number(input) >= 0 ? Number(input) : undefined),
+  (input) => (Number.isSafeInteger(input) && Number(input) >= 0 ? Number(input) : undefined),
   "is not a whole number",
 );
-const text = parsed(
-  (input) => (typeof input === "string" || typeof input === "number" ? String(input) : undefined),
-  "is not a text",
+/** 0 is memory that the command line set aside. */
+const modules = parsed(
+  (input) => [0, 1, 2, 4, 8, 16].find((ways) => ways === input),
+  "can't be: memory is interleaved over 1, 2, 4, 8 or 16 modules; write one of these",
 );
+const text = parsed((input) => {
+  const words = typeof input === "string" || typeof input === "number" ? String(input) : undefined;
+  return words === undefined ||
+    words.length > TEXT_LENGTH_MAX ||
+    plainText(words) !== words ||
+    /[\n\t]/.test(words)
+    ? undefined
+    : words;
+}, `is not a text of one line and at most ${TEXT_LENGTH_MAX} letters`);
 /** What cgroup_disable= takes: "memory", "memory,pressure". */
 const cgroupFeatures = parsed(
   (input) => {
@@ -54,7 +75,9 @@ const memory = v.lazy((input) => (isObject(input) ? range : size));
 
 const node = object({
   id: v.optional(count),
-  memory: v.optional(v.lazy((input) => (Array.isArray(input) ? v.array(memory) : memory))),
+  memory: v.optional(
+    v.lazy((input) => (Array.isArray(input) ? list(memory, "pieces of memory", PIECES_MAX) : memory)),
+  ),
   cpus: v.optional(cpus),
   /** The node may be taken away while the machine runs. */
   hotpluggable: v.optional(flag),
@@ -70,7 +93,7 @@ const options = object({
   auto_movable_ratio: v.optional(count),
   auto_movable_numa_aware: v.optional(flag),
   cgroup_disable: v.optional(cgroupFeatures),
-  kconfig: v.optional(list(text, "CONFIG_ names")),
+  kconfig: v.optional(list(text, "CONFIG_ names", RULES_MAX)),
 });
 
 /** A device with memory: persistent memory and what is soft-reserved have more to say than where they are. */
@@ -80,7 +103,7 @@ const device = object({
   /** The node that its memory would be as RAM. */
   node: v.optional(count),
   /** Modules of persistent memory that it is interleaved over; 0 is memory that the command line set aside. */
-  modules: v.optional(count),
+  modules: v.optional(modules),
   /** What survives a power failure without being flushed. */
   persistence_domain: v.optional(oneOf(["cpu_cache", "memory_controller"])),
 });
@@ -116,17 +139,17 @@ export const machineFile = object({
   max_memory: v.optional(size),
   /** Where PCI devices live; "none" lets memory go through. */
   pci_hole: v.optional(v.lazy((input) => (isObject(input) ? range : oneOf(["none"])))),
-  nodes: list(node, "nodes"),
-  distances: v.optional(list(list(distance, "distances"), "rows of distances")),
-  hidden: v.optional(list(object({ ...range.entries, node: v.optional(count) }), "ranges")),
-  devices: v.optional(list(device, "devices")),
-  gpus: v.optional(list(gpu, "gpus")),
-  rules: v.optional(list(rule, "rules")),
+  nodes: list(node, "nodes", NODES_MAX),
+  distances: v.optional(list(list(distance, "distances", NODES_MAX), "rows of distances", NODES_MAX)),
+  hidden: v.optional(list(object({ ...range.entries, node: v.optional(count) }), "ranges", PIECES_MAX)),
+  devices: v.optional(list(device, "devices", DEVICES_MAX)),
+  gpus: v.optional(list(gpu, "gpus", GPUS_MAX)),
+  rules: v.optional(list(rule, "rules", RULES_MAX)),
   options: v.optional(options),
   /** Which version of cgroups is mounted. */
   cgroup: v.optional(oneOf(["v1", "v2"])),
   /** What the machine swaps to from the first. */
-  swap: v.optional(list(swapArea, "swap areas")),
+  swap: v.optional(list(swapArea, "swap areas", RULES_MAX)),
   /** Names of /proc/sys with dots, as in /etc/sysctl.conf. */
   sysctl: v.optional(
     v.record(v.string(), count, (issue) => `${quote(issue.input)} is not a group of names and values`),
@@ -170,8 +193,12 @@ function oneOf<const T extends readonly string[]>(values: T) {
   );
 }
 
-function list<const S extends v.GenericSchema>(item: S, of: string) {
-  return v.array(item, (issue) => `${quote(issue.input)} is not a list of ${of}; write each behind a dash`);
+/** @param max how many there may be */
+function list<const S extends v.GenericSchema>(item: S, of: string, max: number) {
+  return v.pipe(
+    v.array(item, (issue) => `${quote(issue.input)} is not a list of ${of}; write each behind a dash`),
+    v.maxLength(max, ({ input }) => `${input.length} ${of} are too many; write at most ${max}`),
+  );
 }
 
 function object<const E extends v.ObjectEntries>(entries: E) {
@@ -189,7 +216,12 @@ function isObject(input: unknown): boolean {
 }
 
 function quote(input: unknown): string {
-  return typeof input === "string" ? `"${input}"` : (JSON.stringify(input) ?? "nothing").slice(0, 60);
+  const whole =
+    typeof input === "string" || typeof input === "number"
+      ? String(input)
+      : (JSON.stringify(input) ?? "nothing");
+  const short = whole.length > QUOTED_MAX ? `${whole.slice(0, QUOTED_MAX)}…` : whole;
+  return typeof input === "string" ? `"${short}"` : short;
 }
 
 function unlessRefused<T>(read: () => T): T | undefined {

@@ -8,7 +8,7 @@ import { deviceProblems } from "./devices.ts";
 import { gpuProblems, gpusOf, placedGpus } from "./gpus.ts";
 import { nvdimmOfDevices, nvdimmProblems } from "./nvdimm.ts";
 import { defaultPciHole, layoutIomem, type MemoryWish, placeMemory, usableRam } from "./layout.ts";
-import { checkBlockSize, checkLimits } from "./limits.ts";
+import { checkBlockSize, checkLimits, NODES_MAX } from "./limits.ts";
 import type {
   HiddenMemory,
   IomemEntry,
@@ -30,6 +30,8 @@ const DEFAULT_PHYSICAL_BITS = 46;
 const DEFAULT_PROFILE: ProfileName = "v5.1";
 const LOCAL_DISTANCE = 10;
 const REMOTE_DISTANCE = 20;
+/** Pieces of memory of all nodes. @see E820_MAX_ENTRIES in arch/x86/include/asm/e820/types.h: 128, and three a node */
+const PIECES_MAX = 128 + 3 * NODES_MAX;
 const LEAST_SWAP_BYTES = 10 * PAGE_SIZE;
 
 /**
@@ -41,20 +43,24 @@ const LEAST_SWAP_BYTES = 10 * PAGE_SIZE;
  */
 export function machineOfYaml(text: string, file: string, profile?: ProfileName): MachineSpec {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseYaml(text, file, lines);
   const lineAt = (offset: number | undefined): number =>
     offset === undefined ? 1 : Math.max(1, lines.linePos(offset).line);
   const [syntax] = document.errors;
   if (syntax)
     throw new KernelError("EINVAL", `${file}:${lineAt(syntax.pos[0])}: not YAML: ${syntax.message}`);
   const where = (path: SpecPath): string => `${file}:${lineAt(offsetOf(document.contents, path))}: `;
-  const read = readMachineFile(document.toJS());
+  const read = readValue(document, file);
   if ("problems" in read) {
     refuseProblems(read.problems, where);
     throw new KernelError("EINVAL", `${file} is not a machine`);
   }
-  refuseProblems([...checkBlockSize({ blockSize: read.file.block_size ?? DEFAULT_BLOCK_SIZE })], where);
-  const { spec, problems } = specOf(read.file, basename(file).replace(/\.ya?ml$/, ""), profile);
+  const { file: machine } = read;
+  refuseProblems(
+    [...checkBlockSize({ blockSize: machine.block_size ?? DEFAULT_BLOCK_SIZE }), ...checkPieces(machine)],
+    where,
+  );
+  const { spec, problems } = specOf(machine, basename(file).replace(/\.ya?ml$/, ""), profile);
   refuseProblems(problems.length > 0 ? problems : checkLimits(spec), where);
   return { ...spec, bootUsage: bootUsage(spec, where(["nodes"])) };
 }
@@ -65,6 +71,41 @@ function bootUsage({ nodes, options }: MachineSpec, where: string): MachineSpec[
     return bootUsageOf(nodes, options);
   } catch (error) {
     if (error instanceof KernelError) throw new KernelError("EINVAL", `${where}${error.reason}`);
+    throw error;
+  }
+}
+
+/** @throws KernelError EINVAL where groups stand in one another so deep that the parser has no stack left */
+function parseYaml(text: string, file: string, lineCounter: LineCounter): ReturnType<typeof parseDocument> {
+  try {
+    return parseDocument(text, { lineCounter, prettyErrors: false, logLevel: "error" });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new KernelError(
+      "EINVAL",
+      `${file}: its groups stand in one another too deep: a machine has four levels`,
+    );
+  }
+}
+
+/** @throws KernelError EINVAL for aliases of nothing, and for those that unfold to more than a machine holds */
+function readValue(
+  document: ReturnType<typeof parseDocument>,
+  file: string,
+): ReturnType<typeof readMachineFile> {
+  try {
+    return readMachineFile(document.toJS());
+  } catch (error) {
+    if (error instanceof ReferenceError)
+      throw new KernelError(
+        "EINVAL",
+        `${file}: its aliases (*NAME) can't be followed: ${error.message}: write out what they stand for`,
+      );
+    if (error instanceof RangeError)
+      throw new KernelError(
+        "EINVAL",
+        `${file}: its groups stand in one another too deep: a machine has four levels`,
+      );
     throw error;
   }
 }
@@ -163,6 +204,15 @@ function specOf(
     release: file.release ?? `${(profile ?? file.profile ?? DEFAULT_PROFILE).slice(1)}.0-hetmem`,
   };
   return { spec, problems };
+}
+
+function* checkPieces({ nodes }: MachineFile): Generator<SpecProblem> {
+  const pieces = nodes.reduce((sum, { memory }) => sum + (Array.isArray(memory) ? memory.length : 1), 0);
+  if (pieces > PIECES_MAX)
+    yield {
+      path: ["nodes"],
+      message: `${pieces} pieces of memory are more than the kernel's map of them holds: write at most ${PIECES_MAX}`,
+    };
 }
 
 /** What movable_node can't do, and what it makes void. @see numa_clear_kernel_node_hotplug() in arch/x86/mm/numa.c */

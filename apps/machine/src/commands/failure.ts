@@ -1,0 +1,44 @@
+// The last net below every command: what went wrong is one sentence, and a status.
+import { KernelBug, KernelError } from "@hetmem/kernel";
+import { complain } from "./say.ts";
+import type { Terminal } from "./terminal.ts";
+
+const FAILED = 1;
+/** @see EX_SOFTWARE in sysexits.h */
+const OWN_FAULT = 70;
+
+/** Says what an error means for whoever called hetmem. @returns the exit status */
+export function failWith(error: unknown, terminal: Pick<Terminal, "writeError">): number {
+  const reason = error instanceof KernelError ? error.reason : (fileErrorOf(error) ?? memoryErrorOf(error));
+  complain(terminal, reason ?? faultOf(error));
+  return reason === undefined ? OWN_FAULT : FAILED;
+}
+
+/** What the host's own file system answered: it names the path. */
+function fileErrorOf(error: unknown): string | undefined {
+  return error instanceof Error && "syscall" in error && "path" in error
+    ? `the host answers ${error.message}`
+    : undefined;
+}
+
+/** V8 gives no array that the process may not have, and no string of more than half a GiB. */
+function memoryErrorOf(error: unknown): string | undefined {
+  return error instanceof RangeError &&
+    /allocation failed|Invalid (array buffer|typed array|string) length/.test(error.message)
+    ? "the host gives hetmem no more memory: raise the limit (ulimit -v) or use a smaller machine"
+    : undefined;
+}
+
+/** Where it broke is all that whoever mends it needs to be told. */
+function faultOf(error: unknown): string {
+  if (!(error instanceof Error))
+    return `this is a fault of hetmem: please report "${String(error)}" and the command`;
+  const frame = /^\s+at (?:(.+) \()?.*\/([^/\s]+:\d+):\d+\)?$/m.exec(error.stack ?? "");
+  const place = frame ? ` in ${frame[1] ?? "the program"} (${frame[2]})` : "";
+  const name = error instanceof KernelBug ? "a rule of the kernel is broken" : error.name;
+  return `this is a fault of hetmem: please report "${name}: ${firstLine(error.message)}"${place}, the command and its files`;
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
+}
