@@ -1,5 +1,7 @@
-// How long some tasks of a group could do nothing for want of something, and how long none of them could do anything else:
-// the sum of it, and its share of the last ten seconds, minute and five minutes. Kernel counterpart: kernel/sched/psi.c.
+// How long tasks of a group could do nothing for want of something: the sum of it, and its share of the last ten seconds,
+// minute and five minutes. The kernel tells apart how long some waited and how long nobody was productive meanwhile. Here the
+// clock moves only while every task waits or sleeps, and a task that sleeps isn't productive: the two are the same time.
+// Kernel counterpart: kernel/sched/psi.c.
 import { bugOn } from "@hetmem/kernel";
 
 const NS_PER_US = 1000;
@@ -12,19 +14,15 @@ const DECAY = [1677, 1981, 2034] as const;
 
 /** @see struct psi_group */
 export class PressureGroup {
-  private readonly tasks: () => number;
-  private readonly some: StallTime = new StallTime();
-  private readonly full: StallTime = new StallTime();
+  private readonly time: StallTime = new StallTime();
   private stalled = 0;
   /** Until when the sums are right, and the averages. */
   private recordedNs: number;
   private updatedNs: number;
 
-  /** @param tasks how many there are, those that wait among them */
-  constructor(nowNs: number, tasks: () => number) {
+  constructor(nowNs: number) {
     this.recordedNs = nowNs;
     this.updatedNs = nowNs;
-    this.tasks = tasks;
   }
 
   /** A task has to wait. @see psi_memstall_enter() */
@@ -40,33 +38,26 @@ export class PressureGroup {
     this.stalled--;
   }
 
-  /** Nanoseconds in which somebody waited. */
-  someNs(nowNs: number): number {
+  /** Nanoseconds in which a task waited. */
+  stalledNs(nowNs: number): number {
     this.advance(nowNs);
-    return this.some.totalNs;
-  }
-
-  /** Nanoseconds in which all waited. */
-  fullNs(nowNs: number): number {
-    this.advance(nowNs);
-    return this.full.totalNs;
+    return this.time.totalNs;
   }
 
   /** The file of it. @see psi_show() */
   show(nowNs: number): string {
     this.advance(nowNs);
-    return `some ${this.some.text()}\nfull ${this.full.text()}\n`;
+    return `some ${this.time.text()}\nfull ${this.time.text()}\n`;
   }
 
   /** Time has passed, period by period, as the kernel's worker would have met it. @see update_averages() */
   private advance(nowNs: number): void {
     while (nowNs - this.updatedNs >= PERIOD_NS) {
-      const quiet = this.stalled === 0 && this.some.forgotten && this.full.forgotten;
+      const quiet = this.stalled === 0 && this.time.forgotten;
       const periods = quiet ? Math.floor((nowNs - this.updatedNs) / PERIOD_NS) : 1;
       this.updatedNs += periods * PERIOD_NS;
       this.record(this.updatedNs);
-      this.some.sample();
-      this.full.sample();
+      this.time.sample();
     }
     this.record(nowNs);
   }
@@ -75,13 +66,11 @@ export class PressureGroup {
   private record(nowNs: number): void {
     const passedNs = nowNs - this.recordedNs;
     this.recordedNs = nowNs;
-    if (passedNs === 0 || this.stalled === 0) return;
-    this.some.totalNs += passedNs;
-    if (this.stalled >= this.tasks()) this.full.totalNs += passedNs;
+    if (this.stalled > 0) this.time.totalNs += passedNs;
   }
 }
 
-/** One line of the file. */
+/** What a line of the file says. */
 class StallTime {
   totalNs = 0;
   private sampledNs = 0;

@@ -4,32 +4,27 @@ import { PressureGroup } from "../src/index.ts";
 const MS = 1_000_000;
 const SECOND = 1000 * MS;
 
-/** Of two tasks. */
-function pair(): PressureGroup {
-  return new PressureGroup(0, () => 2);
-}
-
-test("some wait as long as one does, all when both do", () => {
-  const group = pair();
-  group.enter(0);
+test("a group waits as long as one of its tasks does, and time in which two wait counts once", () => {
+  const group = new PressureGroup(0);
+  group.enter(MS);
   group.enter(3 * MS);
   group.leave(7 * MS);
   group.leave(12 * MS);
-  expect([group.someNs(20 * MS), group.fullNs(20 * MS)]).toEqual([12 * MS, 4 * MS]);
-  expect(group.show(20 * MS)).toMatch(/^some avg10=0.00 .* total=12000\nfull .* total=4000\n$/);
+  expect(group.stalledNs(20 * MS)).toBe(11 * MS);
+  expect(group.show(20 * MS)).toMatch(/^some avg10=0.00 .* total=11000\nfull .* total=11000\n$/);
 });
 
 test("a group that never waited shows zeros", () => {
   const zeros = "avg10=0.00 avg60=0.00 avg300=0.00 total=0";
-  expect(pair().show(10 * SECOND)).toBe(`some ${zeros}\nfull ${zeros}\n`);
+  expect(new PressureGroup(0).show(10 * SECOND)).toBe(`some ${zeros}\nfull ${zeros}\n`);
 });
 
 test("who goes on without having waited is a bug", () => {
-  expect(() => pair().leave(0)).toThrow("didn't wait");
+  expect(() => new PressureGroup(0).leave(0)).toThrow("didn't wait");
 });
 
 test("averages rise with periods of waiting and fall by their own time afterwards", () => {
-  const group = pair();
+  const group = new PressureGroup(0);
   const ten = (nowNs: number): number => Number(/avg10=([\d.]+)/.exec(group.show(nowNs))?.[1]);
   group.enter(0);
   const rising = [2, 4, 6, 8, 10].map((seconds) => ten(seconds * SECOND));
@@ -42,7 +37,7 @@ test("averages rise with periods of waiting and fall by their own time afterward
 });
 
 test("who waits all the time has waited for all of it in the end, and not for 99.99 of 100", () => {
-  const group = pair();
+  const group = new PressureGroup(0);
   group.enter(0);
   expect(group.show(3600 * SECOND)).toContain(
     "some avg10=100.00 avg60=100.00 avg300=100.00 total=3600000000\n",
@@ -50,7 +45,7 @@ test("who waits all the time has waited for all of it in the end, and not for 99
 });
 
 test("waiting for a part of each period is that part of the average in the end", () => {
-  const group = pair();
+  const group = new PressureGroup(0);
   for (let second = 0; second < 200; second += 2) {
     group.enter(second * SECOND);
     group.leave((second + 0.5) * SECOND);
@@ -59,7 +54,7 @@ test("waiting for a part of each period is that part of the average in the end",
 });
 
 test("looking often changes nothing, and a year without a wait is no work", () => {
-  const [seldom, often] = [pair(), pair()];
+  const [seldom, often] = [new PressureGroup(0), new PressureGroup(0)];
   for (const group of [seldom, often]) {
     group.enter(SECOND);
     group.leave(5 * SECOND);

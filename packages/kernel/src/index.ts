@@ -11,6 +11,7 @@ export { Random } from "./random.ts";
 export { type Choice, replayChoice, Scheduler, seededChoice, Task, type TaskState } from "./scheduler.ts";
 export { condResched, type Preempt, run, type Sleeps, type Timer } from "./task.ts";
 export { type TraceListener, Tracepoint, Tracepoints, type TraceRecord } from "./tracepoint.ts";
+export { formatU64, kstrtou64, memparseU64, type ParsedU64 } from "./u64.ts";
 export { type Uevent, type UeventAction, type UeventListener, Uevents } from "./uevent.ts";
 export {
   alignDown,
@@ -22,6 +23,7 @@ export {
   isAligned,
   kstrtobool,
   kstrtoint,
+  kstrtouint,
   kstrtoull,
   KiB,
   memparse,

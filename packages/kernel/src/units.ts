@@ -2,6 +2,7 @@
 // passed where a frame number is meant. Kernel counterparts: include/asm/page_types.h, include/linux/pfn.h,
 // lib/cmdline.c (memparse) and lib/kstrtox.c.
 import { KernelError } from "./error.ts";
+import { kstrtou64, memparseU64 } from "./u64.ts";
 
 declare const brand: unique symbol;
 
@@ -27,6 +28,7 @@ export const TiB = 1024 * GiB;
 
 export const INT_MIN: number = -(2 ** 31);
 export const INT_MAX: number = 2 ** 31 - 1;
+const UINT_MAX = 2 ** 32 - 1;
 
 export function pfn(value: number): Pfn {
   return value as Pfn;
@@ -67,38 +69,42 @@ export function pagesToKiB(pages: number): number {
   return pages * (PAGE_SIZE / KiB);
 }
 
-const SUFFIXES: Readonly<Record<string, number>> = { k: KiB, m: MiB, g: GiB, t: TiB, p: 1024 * TiB };
-
 /**
- * Reads a size as the command line writes it: decimal or 0x, with K, M, G, T or P behind it.
+ * Reads a size as people and the command line write it: decimal or 0x, with K, M, G, T, P or E, and B or iB behind it.
  *
  * @returns bytes
- * @throws KernelError EINVAL when the text isn't a size
+ * @throws KernelError EINVAL when the text isn't a size, or one above 2^53, where numbers aren't exact
  * @see memparse() in lib/cmdline.c
  */
 export function memparse(text: string): number {
-  const parts = /^(0x[0-9a-f]+|\d+)([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
+  const parts = /^(0x[0-9a-f]+|\d+)([kmgtpe]?)(?:i?b)?$/i.exec(text.trim());
   if (!parts) throw new KernelError("EINVAL", `"${text}" is not a size: write a number, then K, M, G or T`);
-  return Number(parts[1]) * (SUFFIXES[(parts[2] ?? "").toLowerCase()] ?? 1);
+  const [, digits = "", suffix = ""] = parts;
+  const bytes = Number(digits) * Number(memparseU64(`1${suffix}`).value);
+  if (bytes <= Number.MAX_SAFE_INTEGER) return bytes;
+  throw new KernelError("EINVAL", `"${text}" is too large: no machine has 8 PiB of anything`);
 }
 
 /**
- * Reads an unsigned 64-bit number as a sysfs file takes it: decimal, 0x or leading-zero octal, one newline behind it.
- * Values above 2^53 lose their low bits, which no caller tells apart.
+ * Reads an unsigned 64-bit number as a sysfs file takes it. Above 2^53 it is the nearest number: kstrtou64() is exact.
  *
  * @throws KernelError EINVAL for anything else, ERANGE at 2^64 and above
  * @see kstrtoull() in lib/kstrtox.c
  */
 export function kstrtoull(text: string): number {
-  const digits = text.endsWith("\n") ? text.slice(0, -1) : text;
-  const body = digits.startsWith("+") ? digits.slice(1) : digits;
-  let value: bigint;
-  if (/^0x[0-9a-f]+$/i.test(body)) value = BigInt(body);
-  else if (/^0[0-7]+$/.test(body)) value = BigInt(`0o${body.slice(1)}`);
-  else if (/^(0|[1-9]\d*)$/.test(body)) value = BigInt(body);
-  else throw new KernelError("EINVAL", `"${digits}" is not an unsigned number`);
-  if (value >= 1n << 64n) throw new KernelError("ERANGE", `"${digits}" does not fit in 64 bits`);
-  return Number(value);
+  return Number(kstrtou64(text));
+}
+
+/**
+ * Reads an unsigned 32-bit number as a parameter of a module takes it.
+ *
+ * @throws KernelError EINVAL for anything else, ERANGE at 2^32 and above
+ * @see kstrtouint() in lib/kstrtox.c
+ */
+export function kstrtouint(text: string): number {
+  const value = kstrtoull(text);
+  if (value > UINT_MAX) throw new KernelError("ERANGE", `${value} does not fit in 32 bits`);
+  return value;
 }
 
 /**

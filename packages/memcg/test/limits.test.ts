@@ -118,7 +118,7 @@ test("who is above memory.high by a tenth sleeps on his way back, as long as the
   expect(web.events("high")).toBeGreaterThan(0);
   expect(clock.nowNs - before).toBeGreaterThan(500e6);
   expect(clock.nowNs - before).toBeLessThan(3e9);
-  expect(machine.limits.stalls.someNs(web)).toBeGreaterThan(500e6);
+  expect(machine.limits.stalls.stalledNs(web)).toBeGreaterThan(500e6);
   expect(machine.limits.stalls.text(web)).toMatch(/^some avg10=\d+\.\d\d .*total=[1-9]\d+\nfull /);
 });
 
@@ -268,8 +268,8 @@ test("who waits for the machine's own reclaim is counted in the pressure of his 
   // What others do meanwhile takes time.
   for (const _ of touchPages(hog, start, 2500)) vm.kernel.clock.advance(1000);
   expect(hog.killed).toBe(false);
-  const waited = limits.stalls.someNs(memcgs.root);
+  const waited = limits.stalls.stalledNs(memcgs.root);
   expect(waited).toBeGreaterThan(0);
   expect(waited).toBeLessThan(vm.kernel.clock.nowNs);
-  expect([limits.stalls.someNs(web), limits.stalls.someNs(other)]).toEqual([waited, 0]);
+  expect([limits.stalls.stalledNs(web), limits.stalls.stalledNs(other)]).toEqual([waited, 0]);
 });

@@ -1,5 +1,5 @@
-// The one place where pages of processes, files and page tables are allocated and charged, and the one where the last
-// reference frees and uncharges them. Kernel counterparts: alloc_pages_vma(), mem_cgroup_charge(), __put_page() in
+// Pages of processes, files and page tables are allocated and charged here, and the last reference frees and uncharges
+// them. The pool of huge pages and the zero page alone come from elsewhere. Kernel counterparts: alloc_pages_vma(), mem_cgroup_charge(), __put_page() in
 // mm/swap.c, pte_alloc_one() in arch/x86/mm/pgtable.c.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";

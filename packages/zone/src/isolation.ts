@@ -61,14 +61,25 @@ export function undoIsolatePageRange(
   }
 }
 
-/** The first page of an isolated range that is not free, or NULL_PAGE. Poisoned pages count as gone. @see test_pages_isolated() */
-export function firstBusyPage(memory: Memory, zone: Zone, start: Pfn, end: Pfn): Page {
+/**
+ * The first page of an isolated range that is not free, or NULL_PAGE. Poisoned pages count as gone.
+ *
+ * @param counts which of those pages are meant
+ * @see test_pages_isolated()
+ */
+export function firstBusyPage(
+  memory: Memory,
+  zone: Zone,
+  start: Pfn,
+  end: Pfn,
+  counts: (page: Page) => boolean = () => true,
+): Page {
   const { memmap } = memory;
   for (let frame = start; frame < end;) {
     const page = memmap.pfnToPage(frame);
     const order = memmap.freeBlockOrder(page, zone.type);
     if (order >= 0) frame = (frame + (1 << order)) as Pfn;
-    else if (isPoisonedAndCutOff(memory, page) || isOfflineAndUnused(memory, page))
+    else if (isPoisonedAndCutOff(memory, page) || isOfflineAndUnused(memory, page) || !counts(page))
       frame = (frame + 1) as Pfn;
     else return page;
   }
@@ -126,7 +137,7 @@ function whyUnmovable({ memmap }: Memory, page: Page): string {
   if (memmap.test(page, PageFlag.slab)) return "the kernel keeps objects in it";
   if (memmap.test(page, PageFlag.table)) return "it is a page table";
   if (memmap.compoundOrder(page) === PAGEBLOCK_ORDER)
-    return "it is a huge page that stays where it is, as those of the hugetlb pool do: make vm.nr_hugepages smaller";
+    return "it is a huge page in use that stays where it is, as those of the hugetlb pool do: free it first";
   return "the kernel uses it, and nobody can tell all its users";
 }
 

@@ -178,7 +178,8 @@ function parseOnlineType(text: string, types: MemorySysfsOptions["autoOnlineType
 function frameOf(text: string): Pfn {
   try {
     return Math.floor(kstrtoull(text) / PAGE_SIZE) as Pfn;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     throw new KernelError(
       "EINVAL",
       `"${text.trim()}" is not a physical address: write it in bytes, as 0x100003000`,

@@ -142,12 +142,16 @@ function onlinePagesRange(memory: Memory, zone: Zone, start: Pfn, pages: number)
   zone.managedPages += pages;
 }
 
-/** Moves what is in use until every page is free. */
+/**
+ * Moves what is in use, then dissolves huge pages that wait in a pool, until every page is free.
+ *
+ * @throws KernelError EBUSY
+ */
 function* emptyRange(hotplug: MemoryHotplug, zone: Zone, start: Pfn, end: Pfn): Sleeps<void> {
   const { memory, migration } = hotplug;
   for (let attempt = 0; ; attempt++) {
     yield condResched;
-    const busy = firstBusyPage(memory, zone, start, end);
+    const busy = firstPageLeft(hotplug, zone, start, end);
     if (busy === NULL_PAGE) return;
     if (attempt === MIGRATION_ATTEMPTS_MAX || !migration.isMovable(memory.memmap.compoundHead(busy))) {
       throw new KernelError(
@@ -157,6 +161,16 @@ function* emptyRange(hotplug: MemoryHotplug, zone: Zone, start: Pfn, end: Pfn): 
     }
     yield* migration.migrateRange(start, end);
   }
+}
+
+/** A page that somebody holds, or else one that isn't free once the pools have given theirs up. */
+function firstPageLeft({ memory, migration }: MemoryHotplug, zone: Zone, start: Pfn, end: Pfn): Page {
+  const { memmap } = memory;
+  const isHeld = (page: Page): boolean => memmap.refcount(memmap.compoundHead(page)) > 0;
+  const held = firstBusyPage(memory, zone, start, end, isHeld);
+  if (held !== NULL_PAGE) return held;
+  migration.dissolveFreeHugePages(start, end);
+  return firstBusyPage(memory, zone, start, end);
 }
 
 /** @see __offline_isolated_pages() */

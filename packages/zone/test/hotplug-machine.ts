@@ -212,6 +212,8 @@ export class OwnedPages implements PageMigration {
     }
   }
 
+  dissolveFreeHugePages(): void {}
+
   reason(page: Page): string {
     const slot = this.slots.indexOf(page);
     return this.pinned.has(slot) ? `, pinned by slot ${slot}` : "";

@@ -251,6 +251,7 @@ describe("offlining", () => {
         memmap.putPage(page);
         given = allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, nodeId(0));
       },
+      dissolveFreeHugePages: () => {},
       reason: () => "",
     };
     machine.offline(32);

@@ -62,6 +62,9 @@ export class BootFootprint implements PageMigration {
     return this.#memmap.mapping(page) === MAPPING;
   }
 
+  /** The footprint has no pool of huge pages. */
+  dissolveFreeHugePages(): void {}
+
   reason(): string {
     return ", by the kernel";
   }

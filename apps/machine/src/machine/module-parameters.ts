@@ -1,6 +1,6 @@
 // /sys/module/memory_hotplug/parameters: the switches of the placement policy. Kernel counterpart: the module
 // parameters of mm/memory_hotplug.c.
-import { KernelError, kstrtobool, kstrtoull } from "@hetmem/kernel";
+import { KernelError, kstrtobool, kstrtouint } from "@hetmem/kernel";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { OnlinePolicyParameters } from "@hetmem/zone";
 
@@ -28,7 +28,7 @@ export function memoryHotplugParameters(
       auto_movable_ratio: {
         show: () => `${parameters.auto_movable_ratio}\n`,
         store: (_params, text) => {
-          parameters.auto_movable_ratio = kstrtoull(text);
+          parameters.auto_movable_ratio = kstrtouint(text);
         },
       },
       auto_movable_numa_aware: {

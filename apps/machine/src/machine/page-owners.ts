@@ -26,6 +26,10 @@ export class PageMigrations implements PageMigration {
     for (const [from, to] of this.#footprint.gaps(start, end)) yield* this.#processes.migrateRange(from, to);
   }
 
+  dissolveFreeHugePages(start: Pfn, end: Pfn): void {
+    this.#processes.dissolveFreeHugePages(start, end);
+  }
+
   /** `, used (refcount 2, mapcount 1) by process 12 (qemu)`; what no process has is the kernel's. */
   reason(page: Page): string {
     return this.#processes.reason(page) || this.#footprint.reason();

@@ -1,9 +1,7 @@
 // Limits as the files have them: bytes with K, M or G behind them, or a word for none; pages inside. Kernel counterparts:
-// page_counter_memparse() in mm/page_counter.c, memparse() in lib/cmdline.c, seq_puts_memcg_tunable() in mm/memcontrol.c.
-import { KernelError, PAGE_SIZE } from "@hetmem/kernel";
+// page_counter_memparse() in mm/page_counter.c, seq_puts_memcg_tunable() in mm/memcontrol.c.
+import { formatU64, KernelError, memparseU64, PAGE_SIZE } from "@hetmem/kernel";
 import { PAGE_COUNTER_MAX } from "../page-counter.ts";
-
-const SUFFIXES = "kmgtpe";
 
 /**
  * Reads bytes, and gives the whole pages in them.
@@ -14,31 +12,22 @@ const SUFFIXES = "kmgtpe";
 export function parseCounter(text: string, unlimited: string): number {
   const stripped = text.trim();
   if (stripped === unlimited) return PAGE_COUNTER_MAX;
-  // Nothing at all is zero, and a suffix alone too: strtoull() finds no digits and memparse() doesn't mind.
-  const [, digits, suffix = ""] = /^(0x[0-9a-f]+|0[0-7]*|[1-9]\d*|)([kmgtpe]?)$/i.exec(stripped) ?? [];
-  if (digits === undefined)
+  const { value, rest } = memparseU64(stripped);
+  if (rest !== "")
     throw new KernelError(
       "EINVAL",
       `"${stripped}" is not a size: write bytes, K, M or G behind them, or ${unlimited || "nothing"}`,
     );
-  const power = SUFFIXES.indexOf(suffix.toLowerCase() || " ") + 1;
-  const bytes = BigInt.asUintN(64, numberOf(digits) << BigInt(10 * power));
-  return Math.min(Number(bytes / BigInt(PAGE_SIZE)), PAGE_COUNTER_MAX);
+  return Math.min(Number(value / BigInt(PAGE_SIZE)), PAGE_COUNTER_MAX);
 }
 
 /** Pages as bytes: `max` where there is no limit. */
 export function counterLine(pages: number): string {
-  return pages === PAGE_COUNTER_MAX ? "max\n" : `${pages * PAGE_SIZE}\n`;
+  return pages === PAGE_COUNTER_MAX ? "max\n" : byteLine(pages);
 }
 
 /** The same without a word for no limit, as the older files have it: 9223372036854771712. */
 export function byteLine(pages: number): string {
-  return `${BigInt(pages) * BigInt(PAGE_SIZE)}\n`;
-}
-
-/** What strtoull() makes of digits in any base: all ones where they don't fit. */
-function numberOf(digits: string): bigint {
-  if (digits === "") return 0n;
-  const value = BigInt(/^0[0-7]/.test(digits) ? `0o${digits.slice(1)}` : digits);
-  return BigInt.asUintN(64, value);
+  // A product with a power of two is exact, however large.
+  return `${formatU64(pages * PAGE_SIZE)}\n`;
 }

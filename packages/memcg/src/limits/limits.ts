@@ -31,7 +31,7 @@ export class Limits implements OverLimit, LimitTools {
   constructor(memcgs: MemoryCgroups, { unclaimedProtection = "lost" }: LimitsOptions = {}) {
     this.memcgs = memcgs;
     this.history = new OomHistory(memcgs);
-    this.stalls = new Stalls(memcgs, (cgroup) => [...this.groups.processesOf(cgroup)].length);
+    this.stalls = new Stalls(memcgs);
     this.groups = new CgroupGroups(memcgs, this.history, this.stalls, unclaimedProtection);
     this.overHigh = new OverHigh(this);
     memcgs.overLimit = this;

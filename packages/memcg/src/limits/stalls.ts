@@ -7,14 +7,11 @@ import type { MemoryCgroups } from "../memory-cgroups.ts";
 
 export class Stalls {
   private readonly memcgs: MemoryCgroups;
-  /** Tasks that can run in a cgroup and below it. */
-  private readonly tasks: (cgroup: MemoryCgroup) => number;
-  /** Of those in which somebody has waited. */
+  /** Of cgroups in which a task has waited, or whose file was read. */
   private readonly pressure = new WeakMap<MemoryCgroup, PressureGroup>();
 
-  constructor(memcgs: MemoryCgroups, tasks: (cgroup: MemoryCgroup) => number) {
+  constructor(memcgs: MemoryCgroups) {
     this.memcgs = memcgs;
-    this.tasks = tasks;
   }
 
   /** Runs what a task of a cgroup waits for. */
@@ -32,15 +29,15 @@ export class Stalls {
     return this.of(cgroup).show(this.nowNs);
   }
 
-  /** Nanoseconds in which somebody of a cgroup has waited. */
-  someNs(cgroup: MemoryCgroup): number {
-    return this.of(cgroup).someNs(this.nowNs);
+  /** Nanoseconds in which a task of a cgroup has waited. */
+  stalledNs(cgroup: MemoryCgroup): number {
+    return this.of(cgroup).stalledNs(this.nowNs);
   }
 
   private of(cgroup: MemoryCgroup): PressureGroup {
     const known = this.pressure.get(cgroup);
     if (known) return known;
-    const group = new PressureGroup(this.nowNs, () => this.tasks(cgroup));
+    const group = new PressureGroup(this.nowNs);
     this.pressure.set(cgroup, group);
     return group;
   }

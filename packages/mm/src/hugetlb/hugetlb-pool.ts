@@ -2,7 +2,7 @@
 // divided. Some of the free ones are promised to mappings, so that a touch there can't fail; surplus ones are made when the
 // pool is too small, and go as soon as they are free. Kernel counterpart: struct hstate in include/linux/hugetlb.h,
 // mm/hugetlb.c. (They are taken from zones that the kernel itself uses, as on machines where huge pages can't migrate.)
-import { Mutex, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
+import { KernelError, Mutex, type NodeId, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER, type HugePageCounts, type HugePages } from "@hetmem/zone";
 import { HPAGE_PMD_ORDER, prepTranshugePage } from "../huge/huge-counts.ts";
@@ -20,8 +20,8 @@ export class HugetlbPool implements HugePages {
   reserved = 0;
   /** Pages that the administrator has asked for, as far as there was memory. @see max_huge_pages */
   wanted = 0;
-  /** Surplus pages that there may be. @see nr_overcommit_huge_pages */
-  overcommit = 0;
+  /** Surplus pages that there may be, an unsigned 64-bit number. @see nr_overcommit_huge_pages */
+  overcommit: number | bigint = 0;
   private readonly vm: Vm;
   private readonly members = new Set<Page>();
   /** By node, the one that was freed last at the end. */
@@ -158,6 +158,32 @@ export class HugetlbPool implements HugePages {
     if (promised || this.surpluses[node] === 0) return this.enqueue(head);
     this.surpluses[node] = (this.surpluses[node] as number) - 1;
     this.remove(head);
+  }
+
+  /**
+   * Gives free pages whose memory goes offline back to the allocator: the pool has fewer from then on.
+   *
+   * @param start first frame, `end` the first behind
+   * @throws KernelError EBUSY when as many as are free are promised; the pages before have gone
+   * @see dissolve_free_huge_pages()
+   */
+  dissolveFree(start: Pfn, end: Pfn): void {
+    const { memmap } = this.vm;
+    const within = (page: Page): boolean => memmap.pageToPfn(page) >= start && memmap.pageToPfn(page) < end;
+    for (const page of this.freePages()
+      .filter(within)
+      .sort((a, b) => a - b)) {
+      if (this.reserved >= this.counts.free) {
+        throw new KernelError(
+          "EBUSY",
+          `huge page 0x${memmap.pageToPfn(page).toString(16)} of the pool is free, but all ${this.reserved} that are free are promised to mappings: raise vm.nr_hugepages`,
+        );
+      }
+      const free = this.freeLists[memmap.nodeOf(page)] as Page[];
+      free.splice(free.indexOf(page), 1);
+      this.wanted--;
+      this.remove(page);
+    }
   }
 
   private get persistent(): number {

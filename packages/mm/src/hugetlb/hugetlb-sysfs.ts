@@ -1,20 +1,18 @@
 // The pool as an administrator sees and sizes it: /proc/sys/vm and /sys/kernel/mm/hugepages. Kernel counterpart:
 // hugetlb_sysctl_handler_common(), hugetlb_overcommit_handler() and hstate_attrs in mm/hugetlb.c.
-import { KernelError, kstrtoull } from "@hetmem/kernel";
+import { kstrtou64, kstrtoull } from "@hetmem/kernel";
 import type { Attribute, AttributeTable } from "@hetmem/vfs";
-import { parseSysctl } from "../proc/parse-sysctl.ts";
+import { parseUnsignedSysctl } from "../proc/parse-sysctl.ts";
 import type { Vm } from "../vm.ts";
 
-type Parse = (text: string) => number;
-
 export function hugetlbTables({ hugetlb }: Vm): AttributeTable[] {
-  const size = (show: () => number, parse: Parse): Attribute => ({
+  const size = (show: () => number, parse: (text: string) => number): Attribute => ({
     show: () => `${show()}\n`,
     *store(_params, text) {
       yield* hugetlb.resize(parse(text));
     },
   });
-  const overcommit = (parse: Parse): Attribute => ({
+  const overcommit = (parse: (text: string) => bigint): Attribute => ({
     show: () => `${hugetlb.overcommit}\n`,
     store(_params, text) {
       hugetlb.overcommit = parse(text);
@@ -24,8 +22,11 @@ export function hugetlbTables({ hugetlb }: Vm): AttributeTable[] {
     {
       root: "/proc/sys/vm",
       files: {
-        nr_hugepages: size(() => hugetlb.wanted, unsignedSysctl),
-        nr_overcommit_hugepages: overcommit(unsignedSysctl),
+        nr_hugepages: size(
+          () => hugetlb.wanted,
+          (text) => Number(parseUnsignedSysctl(text)),
+        ),
+        nr_overcommit_hugepages: overcommit(parseUnsignedSysctl),
       },
     },
     {
@@ -33,17 +34,10 @@ export function hugetlbTables({ hugetlb }: Vm): AttributeTable[] {
       files: {
         free_hugepages: { show: () => `${hugetlb.counts.free}\n` },
         nr_hugepages: size(() => hugetlb.counts.total, kstrtoull),
-        nr_overcommit_hugepages: overcommit(kstrtoull),
+        nr_overcommit_hugepages: overcommit(kstrtou64),
         resv_hugepages: { show: () => `${hugetlb.counts.reserved}\n` },
         surplus_hugepages: { show: () => `${hugetlb.counts.surplus}\n` },
       },
     },
   ];
-}
-
-/** @throws KernelError EINVAL for what is no number of pages @see proc_doulongvec_minmax() */
-function unsignedSysctl(text: string): number {
-  const value = parseSysctl(text);
-  if (value >= 0) return value;
-  throw new KernelError("EINVAL", `${value} huge pages can't be: write 0 or more`);
 }

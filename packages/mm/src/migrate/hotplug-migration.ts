@@ -27,11 +27,17 @@ export class ProcessPageMigration implements PageMigration {
     this.vm = vm;
   }
 
-  /** On an LRU, off it for a moment, or about to be on it: ZONE_MOVABLE holds nothing else. @see has_unmovable_pages() */
+  /**
+   * On an LRU, off it for a moment, or about to be on it: ZONE_MOVABLE holds nothing else. A huge page of the pool can go
+   * while it is free.
+   *
+   * @see has_unmovable_pages()
+   */
   isMovable(page: Page): boolean {
-    const { memmap } = this.vm;
+    const { hugetlb, memmap, zeroPage } = this.vm;
     const flags = memmap.flags(page);
-    if ((flags & NOT_MOVABLE) !== 0 || page === this.vm.zeroPage || this.vm.hugetlb.owns(page)) return false;
+    if ((flags & NOT_MOVABLE) !== 0 || page === zeroPage) return false;
+    if (hugetlb.owns(page)) return memmap.refcount(page) === 0;
     return (
       (flags & (PageFlag.lru | PageFlag.isolated)) !== 0 ||
       memmap.mapping(page) !== 0 ||
@@ -58,6 +64,10 @@ export class ProcessPageMigration implements PageMigration {
       if (frame % 512 === 0) yield condResched;
     }
     if (pages.length > 0) yield* this.migrate(pages);
+  }
+
+  dissolveFreeHugePages(start: Pfn, end: Pfn): void {
+    this.vm.hugetlb.dissolveFree(start, end);
   }
 
   /** `, pinned (refcount 1025, mapcount 1) by process 12 (qemu)`. */
