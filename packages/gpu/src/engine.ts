@@ -3,6 +3,7 @@
 // the table and the access: that is what a TLB that is flushed in an invalidation promises. Kernel counterpart:
 // dmirror_do_read(), dmirror_do_write() and their loops in lib/test_hmm.c.
 import { alignDown, alignUp, KernelError, KiB, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { expectInUse } from "./dma.ts";
 import { DevicePte } from "./device-page-table.ts";
 import { makeExclusive, mayAtomic } from "./exclusive.ts";
 import { faultRange, MAX_RETRIES } from "./fault.ts";
@@ -82,6 +83,7 @@ export function* atomicAdd(context: GpuContext, address: VirtAddr, value: number
     // Nothing runs between the entry of a single page and the operation on it.
     yield* makeExclusive(context, start, (start + PAGE_SIZE) as VirtAddr);
   }
+  expectInUse(context.gpu.vm, context.table.page(address));
   const bytes = context.gpu.vm.memmap.contents.materialise(context.table.page(address));
   const word = new DataView(bytes.buffer, bytes.byteOffset + (address % PAGE_SIZE), 4);
   const before = word.getUint32(0, true);
@@ -107,6 +109,7 @@ function readEntry(context: GpuContext, address: VirtAddr, into: Uint8Array): bo
   const { table, gpu } = context;
   const flags = table.flags(address);
   if ((flags & DevicePte.read) === 0) return false;
+  expectInUse(gpu.vm, table.page(address));
   gpu.vm.memmap.contents.read(table.page(address), address % PAGE_SIZE, into);
   touch(context, address, flags);
   return true;
@@ -116,6 +119,7 @@ function writeEntry(context: GpuContext, address: VirtAddr, from: Uint8Array): b
   const { table, gpu } = context;
   const flags = table.flags(address);
   if ((flags & DevicePte.write) === 0) return false;
+  expectInUse(gpu.vm, table.page(address));
   gpu.vm.memmap.contents.write(table.page(address), address % PAGE_SIZE, from);
   table.markDirty(address);
   touch(context, address, flags);

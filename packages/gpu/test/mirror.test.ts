@@ -1,7 +1,8 @@
 // What a device that reaches a process through its own page table sees, and when it has to let go.
-import { run } from "@hetmem/kernel";
+import { KernelBug, run } from "@hetmem/kernel";
 import { exitProcess, forkProcess, Madv, madvise, mprotect, munmap, Prot } from "@hetmem/mm";
 import { expect, test } from "vitest";
+import { DevicePte } from "../src/index.ts";
 import {
   at,
   cpuRead,
@@ -11,8 +12,10 @@ import {
   gpuRead,
   gpuWrite,
   mapAnon,
+  MEMORY_TYPES,
   mmOf,
   PAGE,
+  pageAt,
 } from "./gpu-machine.ts";
 
 test("the device reads at the process's own addresses what the cpu has written, and the cpu what the device has", () => {
@@ -149,4 +152,30 @@ test("what isn't whole pages is EINVAL to move, to look at, and to have alone", 
   expect(errnoOf(() => run(context.migrateTo(at(0, 1), PAGE)))).toBe("EINVAL");
   expect(errnoOf(() => run(context.snapshot(at(0), PAGE + 1)))).toBe("EINVAL");
   expect(errnoOf(() => run(context.exclusive(at(0), 0)))).toBe("EINVAL");
+});
+
+test("a device that reaches for a page after it was freed is a bug: in a copy, a read, a write and an atomic operation", () => {
+  for (const memoryType of MEMORY_TYPES) {
+    const machine = gpuMachine({ memoryType });
+    const process = machine.spawn();
+    mapAnon(process, 2);
+    cpuWrite(process, at(0), 5);
+    cpuWrite(process, at(1), 6);
+    const context = machine.open(process);
+    run(context.migrateTo(at(0), PAGE));
+    for (const page of [0, 1]) {
+      gpuRead(context, at(page));
+      const freed = pageAt(process, at(page));
+      run(munmap(mmOf(process), at(page), PAGE));
+      // What a driver without an invalidate callback has in its table.
+      const local = machine.gpu.memory.owns(freed) ? DevicePte.local : 0;
+      context.table.set(at(page), freed, DevicePte.read | DevicePte.write | DevicePte.atomic | local);
+      const held = Int32Array.of(machine.vm.zeroPage);
+      expect(() => run(machine.gpu.dma.copy(Int32Array.of(freed), held, 1))).toThrow(KernelBug);
+      expect(() => run(machine.gpu.dma.copy(held, Int32Array.of(freed), 1))).toThrow(KernelBug);
+      expect(() => gpuRead(context, at(page))).toThrow(KernelBug);
+      expect(() => gpuWrite(context, at(page), 1)).toThrow(KernelBug);
+      expect(() => run(context.atomicAdd(at(page), 1))).toThrow(KernelBug);
+    }
+  }
 });

@@ -1,8 +1,8 @@
 // The migration of a part of a mapping, in the three steps between which a driver works: setup takes the pages away from
 // the process; the driver allocates and copies; pages puts the new ones in the place of the old; finalize gives the
 // process back what it has now. Kernel counterpart: mm/migrate_device.c, struct migrate_vma in include/linux/migrate.h.
-import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { VM_SPECIAL, type Vma, VmFlag } from "@hetmem/mm";
+import { KernelBug, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { mmapAssertLocked, VM_SPECIAL, type Vma, VmFlag } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
 import { collect } from "./collect.ts";
 import { finalize } from "./finalize.ts";
@@ -30,6 +30,8 @@ export interface MigrateVma {
   readonly flags: number;
   /** The page that the cpu touched, which the fault holds: `fault.page` of migrateToRam(); else NULL_PAGE. @see 16ce101db85d */
   readonly faultPage: Page;
+  /** The last of the three steps that was done. */
+  step: "set up" | "moved" | "finalized";
 }
 
 /** What a migration is asked for. */
@@ -54,7 +56,7 @@ export function createMigrateVma({
   const end = (request.end - (request.end % 4096)) as VirtAddr;
   const npages = Math.max(0, (end - start) / 4096);
   const [src, dst] = [createMigratePfns(npages), createMigratePfns(npages)];
-  return { ...request, start, end, faultPage, src, dst, cpages: 0, npages };
+  return { ...request, start, end, faultPage, src, dst, cpages: 0, npages, step: "finalized" };
 }
 
 /**
@@ -68,9 +70,15 @@ export function createMigrateVma({
  *
  * @throws KernelError EINVAL for a range that isn't within the mapping, for mappings of frames, of devices and of hugetlb,
  *   and for a faultPage that isn't a private page of a device; nothing has changed then
+ * @throws KernelBug without the mmap lock, and while pages of the setup before have not been finalized
  * @see migrate_vma_setup() in mm/migrate_device.c
  */
 export function* migrateVmaSetup(args: MigrateVma): Sleeps<void> {
+  mmapAssertLocked(args.vma.mm, "is migrated");
+  if (args.step !== "finalized" && args.cpages > 0)
+    throw new KernelBug(
+      `${args.cpages} pages from 0x${args.start.toString(16)} were never finalized, and are set up again`,
+    );
   const refusal = refusalOf(args);
   if (refusal !== undefined) throw new KernelError("EINVAL", refusal);
   args.src.fill(0);
@@ -78,6 +86,7 @@ export function* migrateVmaSetup(args: MigrateVma): Sleeps<void> {
   args.cpages = 0;
   yield* collect(args);
   args.cpages = yield* unmap(pageSetOf(args));
+  args.step = "set up";
 }
 
 /**
@@ -85,16 +94,24 @@ export function* migrateVmaSetup(args: MigrateVma): Sleeps<void> {
  * any more when this returns stays. Until migrateVmaFinalize() nobody sees either, so this is where a driver enters what
  * has moved into its own page table.
  *
- * @throws KernelBug for a page of `dst` that isn't locked
+ * @throws KernelBug for a page of `dst` that isn't locked, and without a migrateVmaSetup()
  * @see migrate_vma_pages()
  */
 export function* migrateVmaPages(args: MigrateVma): Sleeps<void> {
+  if (args.step !== "set up")
+    throw new KernelBug(
+      `pages from 0x${args.start.toString(16)} are moved, and the last step has ${args.step} them`,
+    );
   yield* movePages(pageSetOf(args));
+  args.step = "moved";
 }
 
-/** Maps what has moved, and what has not; unlocks both, and gives up the driver's reference on each page of `dst`. @see migrate_vma_finalize() */
+/** Maps what has moved, and what has not; unlocks both, and gives up the driver's reference on each page of `dst`. @throws KernelBug for what is finalized already @see migrate_vma_finalize() */
 export function* migrateVmaFinalize(args: MigrateVma): Sleeps<void> {
+  if (args.step === "finalized")
+    throw new KernelBug(`pages from 0x${args.start.toString(16)} are finalized twice, or were never set up`);
   yield* finalize(pageSetOf(args));
+  args.step = "finalized";
 }
 
 function pageSetOf(args: MigrateVma): PageSet {

@@ -32,7 +32,17 @@ import {
   type MigrateVmaSkip,
   setMigrateDst,
 } from "../src/index.ts";
-import { BASE, entryAt, mmOf, PAGE, pageAt, read, TestDevice, write } from "./migrate-machine.ts";
+import {
+  BASE,
+  entryAt,
+  mmOf,
+  PAGE,
+  pageAt,
+  read,
+  TestDevice,
+  withMmapLock,
+  write,
+} from "./migrate-machine.ts";
 
 test("holes and pages that were only read become fresh pages of the device, without a copy", () => {
   const { machine, device, process } = createMemory(4);
@@ -106,14 +116,14 @@ test("RAM stays where only device memory is to move, and pages of another owner'
   const end = pageAt(2);
   const flags = MigrateVmaSelect.devicePrivate;
   const other = createMigrateVma({ vma, start: BASE, end, pgmapOwner: {}, flags });
-  run(migrateVmaSetup(other));
+  run(withMmapLock(mmOf(process), migrateVmaSetup(other)));
   expect([0, 1].map((i) => migrateSkipReason(other.src, i))).toEqual([
     MigrateSkip.systemNotSelected,
     MigrateSkip.otherOwner,
   ]);
   expect(other.cpages).toBe(0);
   const ram = createMigrateVma({ vma, start: BASE, end, pgmapOwner: device, flags: MigrateVmaSelect.system });
-  run(migrateVmaSetup(ram));
+  run(withMmapLock(mmOf(process), migrateVmaSetup(ram)));
   expect(migrateSkipReason(ram.src, 1)).toBe(MigrateSkip.deviceNotSelected);
   run(migrateVmaFinalize(ram));
   machine.check();
@@ -136,14 +146,17 @@ test("a range that no driver may touch is refused as the kernel refuses it", () 
   if (!vma) throw new Error("no mapping");
   const setup = (start: number, end: number) => () =>
     run(
-      migrateVmaSetup(
-        createMigrateVma({
-          vma,
-          start: start as never,
-          end: end as never,
-          pgmapOwner: device,
-          flags: MigrateVmaSelect.system,
-        }),
+      withMmapLock(
+        mm,
+        migrateVmaSetup(
+          createMigrateVma({
+            vma,
+            start: start as never,
+            end: end as never,
+            pgmapOwner: device,
+            flags: MigrateVmaSelect.system,
+          }),
+        ),
       ),
     );
   expect(setup(BASE, BASE)).toThrow(/EINVAL/);
@@ -205,7 +218,7 @@ test("what the driver offers for a page that stays goes back to the driver", () 
     pgmapOwner: device,
     flags: MigrateVmaSelect.system,
   });
-  run(migrateVmaSetup(args));
+  run(withMmapLock(mmOf(process), migrateVmaSetup(args)));
   const page = device.alloc();
   if (page === undefined) throw new Error("the device is full");
   setMigrateDst(args.dst, 0, page);
@@ -233,7 +246,7 @@ test("a destination that isn't locked is a bug of the driver", () => {
     pgmapOwner: device,
     flags: MigrateVmaSelect.system,
   });
-  run(migrateVmaSetup(args));
+  run(withMmapLock(mmOf(process), migrateVmaSetup(args)));
   const page = device.alloc();
   if (page === undefined) throw new Error("the device is full");
   device.machine.memmap.clear(page, PageFlag.locked);
@@ -253,7 +266,7 @@ test("pages of files stay, and holes of their mappings too", () => {
     pgmapOwner: device,
     flags: MigrateVmaSelect.system,
   });
-  run(migrateVmaSetup(holes));
+  run(withMmapLock(mmOf(process), migrateVmaSetup(holes)));
   expect(holes.cpages).toBe(0);
   run(touchUser(process, start));
   expect(run(device.migrateTo(mmOf(process), start, 2))).toBe(0);
@@ -266,7 +279,7 @@ test("pages of files stay, and holes of their mappings too", () => {
     pgmapOwner: device,
     flags: MigrateVmaSelect.system,
   });
-  run(migrateVmaSetup(args));
+  run(withMmapLock(mmOf(process), migrateVmaSetup(args)));
   device.copyOver(args, () => device.alloc());
   run(migrateVmaPages(args));
   expect([0, 1].map((i) => migrateSkipReason(args.src, i))).toEqual([MigrateSkip.file, MigrateSkip.hole]);
@@ -308,7 +321,7 @@ function reasons(device: TestDevice, process: Parameters<typeof mmOf>[0], pages:
     pgmapOwner: device,
     flags: MigrateVmaSelect.system,
   });
-  run(migrateVmaSetup(args));
+  run(withMmapLock(mmOf(process), migrateVmaSetup(args)));
   device.machine.check();
   const names = Array.from({ length: pages }, (_, i) => {
     const reason = migrateSkipReason(args.src, i);

@@ -27,7 +27,7 @@ import {
   VmFault,
 } from "@hetmem/mm";
 import { expect, test } from "vitest";
-import { BASE, dead, entryAt, mmOf, PAGE, pageAt, read, write } from "./migrate-machine.ts";
+import { BASE, dead, entryAt, mmOf, PAGE, pageAt, read, withMmapLock, write } from "./migrate-machine.ts";
 import { createMemory } from "./situations.ts";
 
 /** A process with `pages` of memory on the device, each with its number plus one in it. */
@@ -86,8 +86,9 @@ test("a driver can't keep a page by doing nothing about a touch: that is a SIGBU
 
 test("gup moves a page back instead of pinning it on the device", () => {
   const { machine, process } = onDevice(2);
-  const [pinned] = run(pinUserPages(mmOf(process), BASE, 1, { write: true }));
-  const [held] = run(getUserPages(mmOf(process), pageAt(1), 1, { write: false }));
+  const mm = mmOf(process);
+  const [pinned] = run(withMmapLock(mm, pinUserPages(mm, BASE, 1, { write: true })));
+  const [held] = run(withMmapLock(mm, getUserPages(mm, pageAt(1), 1, { write: false })));
   expect([isDevicePrivate(entryAt(process, 0).flags), isDevicePrivate(entryAt(process, 1).flags)]).toEqual([
     false,
     false,
@@ -178,7 +179,9 @@ test("bad memory of the device is told to its driver", () => {
 test("exclusive access of a device ends with the first touch of a cpu", () => {
   const { machine, device, process } = createMemory(1);
   write(process, 0, 3);
-  const [page] = run(makeDeviceExclusiveRange(mmOf(process), BASE, pageAt(1), device));
+  const [page] = run(
+    withMmapLock(mmOf(process), makeDeviceExclusiveRange(mmOf(process), BASE, pageAt(1), device)),
+  );
   if (!page) throw new Error("no page");
   expect(entryKind(entryAt(process, 0).flags)).toBe(EntryKind.deviceExclusiveWrite);
   unlockPage(machine.memmap, page);

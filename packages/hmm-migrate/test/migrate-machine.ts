@@ -356,3 +356,13 @@ function spawn(vm: Vm, pages: number): Process {
   run(mmap(mm, { address: BASE, length: pages * PAGE, prot: Prot.READ | Prot.WRITE, flags }));
   return process;
 }
+
+/** Runs a body with the mmap lock held for reading, as a driver does. */
+export function* withMmapLock<T>(mm: MmStruct, body: Sleeps<T>): Sleeps<T> {
+  yield* mm.mmapLock.downRead();
+  try {
+    return yield* body;
+  } finally {
+    mm.mmapLock.upRead();
+  }
+}

@@ -25,6 +25,7 @@ import {
   PAGE,
   pageAt,
   read,
+  withMmapLock,
   write,
 } from "./migrate-machine.ts";
 
@@ -114,7 +115,8 @@ test("a driver of 4.14 moves memory to its device, and hears of what has moved b
   const vma = mmOf(process).vmas.at(BASE);
   if (!vma) throw new Error("no mapping");
   const [src, dst] = [createMigratePfns(4), createMigratePfns(4)];
-  run(migrateVma(driver.toDevice, { vma, start: BASE, end: pageAt(4), src, dst }, undefined));
+  const area = { vma, start: BASE, end: pageAt(4), src, dst };
+  run(withMmapLock(mmOf(process), migrateVma(driver.toDevice, area, undefined)));
   expect(driver.mapped).toEqual([0, 1, 2, 3]);
   expect(isDevicePrivate(entryAt(process, 3).flags)).toBe(true);
   machine.check();

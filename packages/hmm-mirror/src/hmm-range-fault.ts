@@ -1,7 +1,13 @@
 // The pages of a process as a device may use them: reads the cpu's page tables, and lets faults bring what is asked for
 // and isn't there. Kernel counterpart: hmm_range_fault() in mm/hmm.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { type MmStruct, mmuIntervalCheckRetry, type MmuIntervalNotifier, walkPageRange } from "@hetmem/mm";
+import {
+  mmapAssertLocked,
+  type MmStruct,
+  mmuIntervalCheckRetry,
+  type MmuIntervalNotifier,
+  walkPageRange,
+} from "@hetmem/mm";
 import { HmmVmaWalk } from "./hmm-vma-walk.ts";
 import { Need } from "./walk-stop.ts";
 
@@ -60,8 +66,7 @@ function mmOf({ notifier, start, end, hmmPfns }: HmmRange): MmStruct {
   const { mm } = notifier;
   const where = `0x${start.toString(16)}-0x${end.toString(16)}`;
   if (mm === undefined) throw new KernelBug(`${where} is mirrored with a notifier that listens to nobody`);
-  if (mm.mmapLock.readers === 0 && !mm.mmapLock.writtenByCurrent)
-    throw new KernelBug(`${where} is mirrored without the mmap lock of mm ${mm.id}`);
+  mmapAssertLocked(mm, `is mirrored at ${where}`);
   if (start >= end || start % 4096 !== 0 || end % 4096 !== 0)
     throw new KernelError("EINVAL", `${where} are no whole pages to mirror`);
   if (hmmPfns.length * 2048 < end - start)

@@ -108,7 +108,11 @@ describe("a page that a device has alone", () => {
     const { memmap } = machine.vm;
     mapPages(process, 0, 2);
     write(process, 0, 5);
-    for (const page of run(makeDeviceExclusiveRange(mmOf(process), at(0), at(1), "gpu0"))) {
+    const mm = mmOf(process);
+    run(mm.mmapLock.downRead());
+    const taken = run(makeDeviceExclusiveRange(mm, at(0), at(1), "gpu0"));
+    mm.mmapLock.upRead();
+    for (const page of taken) {
       unlockPage(memmap, page);
       memmap.putPage(page);
     }

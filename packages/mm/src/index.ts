@@ -129,6 +129,7 @@ export {
   walkPageVma,
 } from "./page-table/pagewalk.ts";
 export { NO_ENTRY, PageTable } from "./page-table/page-table.ts";
+export { mmapAssertLocked, mmapAssertWriteLocked } from "./mmap-lock.ts";
 export { lockPage, trylockPage, unlockPage } from "./page-lock.ts";
 export {
   CARRIED_BITS,

@@ -15,13 +15,16 @@ import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
 import { BASE, entryOf, pageOf, read, withMemory, write } from "./moving.ts";
-import { vmMachine, mmOf } from "./vm-machine.ts";
+import { vmMachine, mmOf, withMmapLock } from "./vm-machine.ts";
 
 const GPU = "the gpu";
 
 /** Gives a device some pages of a process from BASE on. */
 function takeForDevice(process: Process, count: number): Page[] {
-  return run(makeDeviceExclusiveRange(mmOf(process), virtAddr(BASE), virtAddr(BASE + count * 4096), GPU));
+  const mm = mmOf(process);
+  return run(
+    withMmapLock(mm, makeDeviceExclusiveRange(mm, virtAddr(BASE), virtAddr(BASE + count * 4096), GPU)),
+  );
 }
 
 /** The driver has programmed its device. */
@@ -137,7 +140,7 @@ test("pages of files and busy ones are left out", () => {
   const vma = mapAt(mm, 0x10_0000, 0x10_1000, { file, flags: RW | VmFlag.SHARED });
   file.mapping?.iMmap.insert(vma);
   const page = touchFile(vma, 0x10_0000, { entry: Pte.write | Pte.dirty });
-  expect(run(makeDeviceExclusiveRange(mm, vma.start, vma.end, GPU))).toEqual([NULL_PAGE]);
+  expect(run(withMmapLock(mm, makeDeviceExclusiveRange(mm, vma.start, vma.end, GPU)))).toEqual([NULL_PAGE]);
   expect(vm.memmap.refcount(page)).toBe(2);
   expect(vm.memmap.test(page, PageFlag.locked)).toBe(false);
 });

@@ -13,7 +13,7 @@ import { VmFlag } from "../src/vma/vm-flags.ts";
 import { deviceMachine } from "./device-machine.ts";
 import { mapAt, RW } from "./hand-mapped.ts";
 import { BASE, errnoOf, write } from "./moving.ts";
-import { mmOf } from "./vm-machine.ts";
+import { mmOf, withMmapLock } from "./vm-machine.ts";
 
 const AT = virtAddr(BASE - (BASE % PMD_SIZE) + PMD_SIZE);
 
@@ -50,7 +50,7 @@ test("a huge entry of a device is not split for who asks for small pages: each o
 test("a device can't have another device's memory for itself: it isn't anonymous", () => {
   const { mm, vm, devicePage } = withHugeDevice();
   const before = vm.memmap.refcount(devicePage(0));
-  const pages = run(makeDeviceExclusiveRange(mm, AT, virtAddr(AT + 4096), "gpu"));
+  const pages = run(withMmapLock(mm, makeDeviceExclusiveRange(mm, AT, virtAddr(AT + 4096), "gpu")));
   expect(pages).toEqual([NULL_PAGE as Page]);
   expect(vm.memmap.refcount(devicePage(0))).toBe(before);
 });

@@ -87,3 +87,13 @@ export function mmOf({ mm, pid }: Process): MmStruct {
 export function pageAt(start: VirtAddr, page: number): VirtAddr {
   return (start + page * PAGE) as VirtAddr;
 }
+
+/** Runs a body with the mmap lock held for reading, as a driver does. */
+export function* withMmapLock<T>(mm: MmStruct, body: Sleeps<T>): Sleeps<T> {
+  yield* mm.mmapLock.downRead();
+  try {
+    return yield* body;
+  } finally {
+    mm.mmapLock.upRead();
+  }
+}

@@ -74,6 +74,7 @@ export function* migrateVma<T>(ops: MigrateVmaOps<T>, area: MigrateVmaArea, priv
     pgmapOwner: ANY_OWNER,
     flags: EVERYTHING,
     faultPage,
+    step: "finalized",
   };
   yield* migrateVmaSetup(args);
   // Nothing to copy: the driver isn't asked.

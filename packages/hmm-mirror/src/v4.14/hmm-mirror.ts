@@ -1,7 +1,7 @@
 // A mirror: a device's copy of the page tables of an address space, which the kernel keeps true by telling it of every change.
 // Kernel counterpart: struct hmm_mirror, hmm_mirror_register() and hmm_mirror_unregister() in 4.14.
 import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import type { MmStruct, MmuNotifier } from "@hetmem/mm";
+import { mmapAssertWriteLocked, type MmStruct, type MmuNotifier } from "@hetmem/mm";
 import { getHmm, type Hmm, putHmm } from "./hmm.ts";
 
 /** Why a mirror is called. There is one reason. @see enum hmm_update_type */
@@ -48,8 +48,7 @@ export class HmmMirror<D = unknown> {
  * @see hmm_mirror_register()
  */
 export function* hmmMirrorRegister(mirror: HmmMirror, mm: MmStruct): Sleeps<void> {
-  if (!mm.mmapLock.writtenByCurrent)
-    throw new KernelBug(`a mirror comes to mm ${mm.id} without its mmap lock for writing`);
+  mmapAssertWriteLocked(mm, "gets a mirror");
   if (mirror.life !== undefined)
     throw new KernelBug(`a mirror comes to mm ${mm.id}, and is registered already`);
   const life = yield* getHmm(mm);

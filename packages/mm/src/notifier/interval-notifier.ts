@@ -4,6 +4,7 @@
 // mm/mmu_notifier.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
+import { mmapAssertWriteLocked } from "../mmap-lock.ts";
 import { INVALIDATE_MAP } from "./invalidate.ts";
 import { installItree } from "./register.ts";
 import type { MmuIntervalNotifier, NotifierSubscriptions } from "./subscriptions.ts";
@@ -34,13 +35,14 @@ export function* mmuIntervalNotifierInsert(
   insert(notifier, mm, start, length);
 }
 
-/** The same with the mmap lock held for writing. @see mmu_interval_notifier_insert_locked() */
+/** The same with the mmap lock held for writing. @throws KernelBug without it @see mmu_interval_notifier_insert_locked() */
 export function* mmuIntervalNotifierInsertLocked(
   notifier: MmuIntervalNotifier,
   mm: MmStruct,
   start: VirtAddr,
   length: number,
 ): Sleeps<void> {
+  mmapAssertWriteLocked(mm, "gets an interval notifier");
   if (mm.notifiers?.hasItree !== true) yield* installItree(mm);
   insert(notifier, mm, start, length);
 }

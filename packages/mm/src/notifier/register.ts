@@ -3,6 +3,7 @@
 // counterpart: mmu_notifier_register() and its kin in mm/mmu_notifier.c, mm_take_all_locks() in mm/mmap.c.
 import { KernelBug, type RwSemaphore, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
+import { mmapAssertWriteLocked } from "../mmap-lock.ts";
 import type { AddressSpace } from "../page-cache/address-space.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import type { Vm } from "../vm.ts";
@@ -65,9 +66,11 @@ export function* mmuNotifierUnregister(notifier: MmuNotifier, mm: MmStruct): Sle
  * is held for writing. Each call is paired with an mmuNotifierPut().
  *
  * @throws KernelError what allocNotifier() throws
+ * @throws KernelBug without the lock
  * @see mmu_notifier_get_locked()
  */
 export function* mmuNotifierGetLocked<D>(ops: MmuNotifierOps<D>, mm: MmStruct): Sleeps<MmuNotifier<D>> {
+  mmapAssertWriteLocked(mm, "is asked for a notifier");
   const there = mm.notifiers?.list.find((notifier) => notifier.ops === ops);
   if (there !== undefined) {
     there.users++;
@@ -152,8 +155,7 @@ function unlist(notifier: MmuNotifier, { notifiers }: MmStruct): void {
 
 /** Changes who listens, while nothing can be changing that is listened to. */
 function* installing(mm: MmStruct, change: (notifiers: NotifierSubscriptions) => void): Sleeps<void> {
-  if (!mm.mmapLock.writtenByCurrent)
-    throw new KernelBug(`a notifier comes to mm ${mm.id} without its mmap lock`);
+  mmapAssertWriteLocked(mm, "gets a notifier");
   if (mm.users <= 0) throw new KernelBug(`a notifier comes to mm ${mm.id}, which has no users`);
   const locks = yield* takeAllLocks(mm);
   change((mm.notifiers ??= new NotifierSubscriptions()));

@@ -7,6 +7,7 @@ import { entrySame } from "../fault/fault-context.ts";
 import type { VmFault } from "../fault/vm-fault.ts";
 import { getUserPagesRemote } from "../gup/gup.ts";
 import type { MmStruct } from "../mm-struct.ts";
+import { mmapAssertLocked } from "../mmap-lock.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
 import { setPageDirty } from "../page-cache/dirty.ts";
@@ -39,6 +40,7 @@ interface Wanted {
  * @returns by page of the range up to the first that can't be had: locked and with a reference; NULL_PAGE for one that
  *   isn't anonymous, or busy
  * @throws KernelError EFAULT, ENOMEM, EHWPOISON when not even the first page can be had
+ * @throws KernelBug without the mmap lock
  * @see make_device_exclusive_range()
  */
 export function* makeDeviceExclusiveRange(
@@ -47,6 +49,7 @@ export function* makeDeviceExclusiveRange(
   end: VirtAddr,
   owner: unknown,
 ): Sleeps<Page[]> {
+  mmapAssertLocked(mm, "gives pages to a device alone");
   const pages = yield* getUserPagesRemote(mm, start, (end - start) / 4096, { write: true, splitPmd: true });
   for (const [i, page] of pages.entries()) {
     const address = (start + i * 4096) as VirtAddr;

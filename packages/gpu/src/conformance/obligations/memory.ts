@@ -1,10 +1,11 @@
 // What a driver with memory of its own owes: pages come back whenever somebody wants them, with what was in them, and
 // whatever fails in between. Kernel counterpart: Documentation/mm/hmm.rst, "Migration to and from device memory".
-import { PAGE_SIZE, run, type Sleeps } from "@hetmem/kernel";
+import { type Page, PAGE_SIZE, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   exitProcess,
   Madv,
   madvise,
+  type MmStruct,
   pinUserPagesRemote,
   readUser,
   unpinUserPages,
@@ -160,8 +161,7 @@ function pattern(seed: number): Uint8Array {
 /** More pages than there is room for, one of them pinned at times; and a way back on which memory ends. */
 function* succeedInPart(trial: Trial): Sleeps<void> {
   const { machine, mm, random, seed } = trial;
-  const pinned =
-    seed % 3 === 0 ? yield* pinUserPagesRemote(mm, at(random.below(PAGES)), 1, { write: true }) : [];
+  const pinned = seed % 3 === 0 ? yield* pinOne(mm, at(random.below(PAGES))) : [];
   yield* must("a migration of more than there is room for", migrateTo(trial, 0, PAGES));
   const [there, used] = [pagesInDevice(trial), framesInUse(trial)];
   demand(there === used, `${there} pages have moved to the device, and it has given out ${used}`);
@@ -180,6 +180,15 @@ function* succeedInPart(trial: Trial): Sleeps<void> {
   yield* must("a migration back", migrateBack(trial));
   demand(pagesInDevice(trial) === 0, "a migration back leaves pages behind, though there is memory again");
   yield* demandBytes(trial, "after a migration back that found too little memory");
+}
+
+function* pinOne(mm: MmStruct, address: VirtAddr): Sleeps<Page[]> {
+  yield* mm.mmapLock.downRead();
+  try {
+    return yield* pinUserPagesRemote(mm, address, 1, { write: true });
+  } finally {
+    mm.mmapLock.upRead();
+  }
 }
 
 /** Once process and driver are gone, all RAM is free again. */
