@@ -1,6 +1,7 @@
 // `hetmem boot`: builds the machine and prints what it built.
 import { readHost } from "../host/host.ts";
 import { vfsTree } from "../host/tree.ts";
+import { plannableDevice } from "../plan/plan-device.ts";
 import { type BootReport, bootReportJson, bootReportLines } from "../report/boot-report.ts";
 import { createPaint } from "../report/paint.ts";
 import { viewOf } from "../report/view.ts";
@@ -17,7 +18,14 @@ export function boot(options: BootOptions, createMachine: CreateMachine, termina
   const { spec, source, sameMachine, host, notices } = chooseMachine(options);
   const machine = createMachine(spec);
   const view = viewOf(spec, readHost(vfsTree(spec.name, machine.vfs)));
-  const report: BootReport = { view, source, sameMachine, host, notices };
+  const report: BootReport = {
+    view,
+    source,
+    sameMachine,
+    host,
+    notices,
+    plannable: plannableDevice(machine),
+  };
   if (options.json) return sayJson(terminal, bootReportJson(report));
   // Its colours are control characters: what it quotes is plain already.
   const paint = createPaint(terminal.colours);

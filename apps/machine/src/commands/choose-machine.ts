@@ -17,7 +17,7 @@ const PROFILES: readonly ProfileName[] = ["v4.14", "v5.1", "v6.1"];
 const DEFAULT_PROFILE: ProfileName = "v5.1";
 const MACHINE_FIX = "give --machine a YAML file, such as those under fixtures/machines";
 /** Bytes of a machine file: one with 1,024 nodes has 50 KiB. */
-const MACHINE_BYTES_MAX = MiB;
+const MACHINE_BYTES_MAX = MiB / 2;
 
 export interface MachineOptions {
   readonly from?: string;

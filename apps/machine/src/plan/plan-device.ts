@@ -2,7 +2,13 @@
 // User space counterparts: ndctl-create-namespace(1), daxctl-reconfigure-device(1).
 import type { DevDax } from "@hetmem/dax";
 import { KernelError, run } from "@hetmem/kernel";
-import { createNamespace, maxAvailableExtent, type Namespace, reconfigureNamespace } from "@hetmem/nvdimm";
+import {
+  createNamespace,
+  maxAvailableExtent,
+  type Namespace,
+  reconfigureNamespace,
+  type Region,
+} from "@hetmem/nvdimm";
 import type { Machine } from "../machine.ts";
 import { formatBytes } from "../report/size.ts";
 
@@ -61,12 +67,25 @@ function namespaceOf({ devices }: Machine, { region }: DevDax): PlannedDevice["n
   return namespace && { name: namespace.name, size: namespace.size };
 }
 
+/** A device of the machine that isn't RAM and can become it; undefined when it has none, or when its release can't do that. */
+export function plannableDevice({ devices }: Machine): string | undefined {
+  const { dax, nvdimm } = devices;
+  if (!dax.kmem) return undefined;
+  const device = [...dax.bus.devices.values()].find(
+    ({ driver, size }) => driver?.name !== "kmem" && size > 0,
+  );
+  const namespace = nvdimm?.namespaces().find(({ size }) => size > 0);
+  return device?.name ?? namespace?.name ?? freeRegions(devices)[0]?.name;
+}
+
+function freeRegions({ nvdimm }: Machine["devices"]): readonly Region[] {
+  return (nvdimm?.regions ?? []).filter((region) => region.isLabelled && maxAvailableExtent(region) > 0);
+}
+
 /** What could have been named. */
 function choices({ devices }: Machine): string {
   const { dax, nvdimm } = devices;
-  const regions = (nvdimm?.regions ?? []).filter(
-    (region) => region.isLabelled && maxAvailableExtent(region) > 0,
-  );
+  const regions = freeRegions(devices);
   const known = [
     ...dax.bus.devices.keys(),
     ...(nvdimm?.namespaces() ?? []).filter(({ size }) => size > 0).map(({ name }) => name),

@@ -1,9 +1,9 @@
 // The first screen: what was booted, its zones, its physical address space, what its struct pages cost, how it compares with
 // the host it was made from, and what to type next.
-import { GiB } from "@hetmem/kernel";
 import type { Host } from "../host/host.ts";
 import { compareWithHost, hostComparisonLines } from "./host-comparison.ts";
 import { memmapPriceLines } from "./memmap-price.ts";
+import { nextStepLines } from "./next-steps.ts";
 import type { Paint } from "./paint.ts";
 import { physicalMapLines } from "./physical-map.ts";
 import { formatBytes } from "./size.ts";
@@ -20,6 +20,8 @@ export interface BootReport {
   /** Absent for a machine from a YAML file. */
   readonly host: Host | undefined;
   readonly notices: readonly string[];
+  /** What `hetmem plan` can be asked about; undefined when nothing of the machine can become RAM. */
+  readonly plannable: string | undefined;
 }
 
 /**
@@ -45,7 +47,7 @@ export function bootReportLines(report: BootReport, self: string, width: number,
     ...(host
       ? section("Compared with the host", wrapAll(hostComparisonLines(view, host, paint), width))
       : []),
-    ...section("Next", nextSteps(report, self, width, paint)),
+    ...section("Next", nextStepLines(report, self, width, paint)),
   ];
 }
 
@@ -63,38 +65,6 @@ function headlines({ view, source }: BootReport, paint: Paint): string[] {
     `${paint.bold("hetmem")} booted ${source}:`,
     `${formatBytes(view.ramBytes)} in ${nodes}, ${cpus} CPUs, Linux ${view.release}, with the rules of ${view.profile}`,
   ];
-}
-
-/** Lines to type, with the addresses of this machine. */
-function nextSteps({ view, sameMachine }: BootReport, self: string, width: number, paint: Paint): string[] {
-  const address = probeAddress(view);
-  const block = address / view.blockSize;
-  const steps = [
-    [`${self} sh${sameMachine}`, "a shell on this machine; then, in it:"],
-    [`  echo 0x${address.toString(16)} > /sys/devices/system/memory/probe`, "add a memory block by hand"],
-    [`  echo online_movable > /sys/devices/system/memory/memory${block}/state`, "choose its zone"],
-    ["  grep . /sys/devices/system/memory/memory*/valid_zones", "see what that changed"],
-    [`${self} export${sameMachine} DIR && lsmem --sysroot DIR`, "its /proc and /sys, for other programs"],
-  ] as const;
-  // What a command is for stands behind it where there is room.
-  const fits = (command: string, what: string): boolean => command.length + what.length + 4 <= width;
-  const column = Math.max(
-    ...steps.filter(([command, what]) => fits(command, what)).map(([command]) => command.length),
-  );
-  return steps.map(([command, what]) =>
-    fits(command.padEnd(column), what) ? `${command.padEnd(column)}  ${paint.dim(`# ${what}`)}` : command,
-  );
-}
-
-/** Hidden memory where there is some; else the first block above 4 GiB that nothing in /proc/iomem touches. */
-function probeAddress(view: MachineView): number {
-  const hidden = view.stretches.find((stretch) => stretch.kind === "hidden");
-  if (hidden) return hidden.start;
-  const size = view.blockSize;
-  let address = Math.max(4 * GiB, view.blocks.at(-1)?.end ?? 0);
-  while (view.stretches.some((stretch) => stretch.start < address + size && address < stretch.end))
-    address += size;
-  return address;
 }
 
 function wrapAll(lines: readonly string[], width: number): string[] {

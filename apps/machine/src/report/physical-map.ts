@@ -1,5 +1,5 @@
-// The physical address space drawn to scale: an axis, a lane for each node, for hidden memory, firmware and devices, and one
-// for the memory blocks. A column of the picture shows what fills most of it; a kind too thin to win any column gets the one
+// The physical address space drawn to scale: an axis, a lane for each node, for hidden memory, that of devices, firmware and
+// registers, and one for the memory blocks. A column of the picture shows what fills most of it; a kind too thin to win any column gets the one
 // that it fills best.
 import { GiB, MiB, TiB } from "@hetmem/kernel";
 import type { Paint } from "./paint.ts";
@@ -12,10 +12,11 @@ const GLYPHS: Readonly<Record<StretchKind, string>> = {
   DMA32: "▒",
   Normal: "█",
   Movable: "░",
-  Device: "◆",
   offline: "▁",
   hidden: "?",
   pmem: "▓",
+  reserved: "◆",
+  gpu: "●",
   firmware: "▪",
   device: "─",
   online: "■",
@@ -29,6 +30,10 @@ const LEGEND: readonly (readonly [StretchKind, string])[] = [
   ["offline", "offline"],
   ["hidden", "hidden, can be probed"],
   ["pmem", "persistent"],
+  ["reserved", "soft reserved"],
+  ["gpu", "gpu memory"],
+  ["firmware", "firmware"],
+  ["device", "device registers"],
   ["online", "block online"],
 ];
 
@@ -36,6 +41,8 @@ const LABEL_WIDTH = 10;
 /** Room for the address of a tick in the last column: "1.75T". */
 const TICK_WIDTH = 5;
 const TICK_COLUMNS_MIN = 9;
+/** Memory of a gpu that begins at so many times the end of all other memory would leave no room for the rest. */
+const FAR_FACTOR = 8;
 const ZOOM_FROM = 16 * GiB;
 const ZOOM_END = 4 * GiB;
 
@@ -43,22 +50,52 @@ const ZOOM_END = 4 * GiB;
 export function physicalMapLines(view: MachineView, width: number, paint: Paint): string[] {
   const end = pictureEnd(view);
   const columns = width - LABEL_WIDTH - TICK_WIDTH;
-  const lines = [...picture(view, end, columns, paint), "", ...legend(view, width, paint)];
-  if (end > ZOOM_FROM)
-    lines.push(
-      "",
-      paint.dim("The first 4 GiB of it, larger:"),
-      "",
-      ...picture(view, ZOOM_END, columns, paint),
-    );
-  lines.push(...beyond(view, end, width, paint));
-  return lines;
+  const pictures = [drawLanes(view, { start: 0, end }, columns)];
+  if (end > ZOOM_FROM) pictures.push(drawLanes(view, { start: 0, end: ZOOM_END }, columns));
+  for (const window of farWindows(view, end)) pictures.push(drawLanes(view, window, columns));
+  const [whole, ...others] = pictures.map((picture) => [...pictureLines(picture, view, paint)]);
+  return [
+    ...(whole ?? []),
+    "",
+    ...legend(pictures, width, paint),
+    ...others.flatMap((lines, index) => {
+      const { start } = pictures[index + 1] ?? { start: 0 };
+      const title =
+        start === 0 ? "The first 4 GiB of it, larger:" : `Far above, from ${formatAddress(start)}:`;
+      return ["", paint.dim(title), "", ...lines];
+    }),
+    ...beyond(view, end, width, paint),
+  ];
 }
 
-/** RAM, hidden and persistent memory set the scale; windows of devices may lie far above and are listed instead. */
+/** RAM, hidden memory and that of devices set the scale. */
 function pictureEnd(view: MachineView): number {
-  const memory = view.stretches.filter(({ lane }) => lane !== "devices" && lane !== "firmware");
-  return Math.max(...memory.map((stretch) => stretch.end), 16 * MiB);
+  const memory = view.stretches.filter(isMemory);
+  const near = Math.max(
+    ...memory.filter(({ kind }) => kind !== "gpu").map((stretch) => stretch.end),
+    16 * MiB,
+  );
+  const gpus = memory.filter(({ kind, start }) => kind === "gpu" && start < near * FAR_FACTOR);
+  return Math.max(near, ...gpus.map((stretch) => stretch.end));
+}
+
+/** Memory that only a gpu reaches is at the top of the physical space: each has a picture of its own. */
+function farWindows({ stretches }: MachineView, end: number): Window[] {
+  return stretches
+    .filter((stretch) => stretch.kind === "gpu" && stretch.start >= end)
+    .sort((a, b) => a.start - b.start)
+    .reduce<Window[]>((windows, { start, end: top }) => {
+      const last = windows.at(-1);
+      if (last && start - last.end <= last.end - last.start)
+        windows[windows.length - 1] = { start: last.start, end: Math.max(last.end, top) };
+      else windows.push({ start, end: top });
+      return windows;
+    }, []);
+}
+
+/** Registers of devices may lie far above, and are listed instead. */
+function isMemory({ lane }: Stretch): boolean {
+  return lane !== "devices" && lane !== "firmware";
 }
 
 /** Bytes a column: the smallest of 1, 1.5, 2, 3, 4, 6, 8… MiB with which all fits. */
@@ -70,15 +107,48 @@ function columnBytes(end: number, columns: number): number {
   }
 }
 
-function* picture(view: MachineView, end: number, columnsMax: number, paint: Paint): Generator<string> {
-  const bytes = columnBytes(end, columnsMax);
-  const columns = Math.ceil(end / bytes);
-  yield* axis(end, bytes, columns, paint);
-  for (const lane of lanes(view.stretches.filter((stretch) => stretch.start < end))) {
-    const stretches = view.stretches.filter((stretch) => stretch.lane === lane && stretch.start < end);
-    const kinds = fillLane(stretches, bytes, columns);
-    yield `${paint.bold(lane.padEnd(LABEL_WIDTH))}${paintKinds(kinds, paint)}`.trimEnd();
-  }
+/** A part of the address space. */
+interface Window {
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Picture extends Window {
+  /** Bytes a column. */
+  readonly bytes: number;
+  readonly lanes: readonly { readonly name: string; readonly kinds: readonly (StretchKind | undefined)[] }[];
+}
+
+function drawLanes({ stretches }: MachineView, { start, end }: Window, columnsMax: number): Picture {
+  const bytes = columnBytes(end - start, columnsMax);
+  const columns = Math.ceil((end - start) / bytes);
+  const seen = stretches.filter((stretch) => stretch.start < end && stretch.end > start);
+  return {
+    start,
+    end,
+    bytes,
+    lanes: lanes(seen).map((name) => ({
+      name,
+      kinds: fillLane(
+        seen
+          .filter(({ lane }) => lane === name)
+          .map(({ kind, ...at }) => ({
+            kind,
+            start: Math.max(at.start, start) - start,
+            end: Math.min(at.end, end) - start,
+          })),
+        bytes,
+        columns,
+      ),
+    })),
+  };
+}
+
+function* pictureLines(picture: Picture, view: MachineView, paint: Paint): Generator<string> {
+  const { start, end, bytes } = picture;
+  if (start === 0) yield* axis(end, bytes, Math.ceil(end / bytes), paint);
+  for (const { name, kinds } of picture.lanes)
+    yield `${paint.bold(name.padEnd(LABEL_WIDTH))}${paintKinds(kinds, paint)}`.trimEnd();
   yield paint.dim(
     `${" ".repeat(LABEL_WIDTH)}one column is ${formatBytes(bytes)}, one memory block ${formatBytes(view.blockSize)}`,
   );
@@ -114,15 +184,15 @@ function formatTick(bytes: number): string {
 
 /** Nodes first and by number, then what surrounds them; blocks last. */
 function lanes(stretches: readonly Stretch[]): string[] {
-  const order = ["offline", "hidden", "pmem", "firmware", "devices", "blocks"];
+  const order = ["offline", "hidden", "pmem", "reserved", "gpus", "firmware", "devices", "blocks"];
   const rank = (lane: string): number =>
     lane.startsWith("node ") ? Number(lane.slice(5)) - 1e6 : order.indexOf(lane);
   return [...new Set(stretches.map(({ lane }) => lane))].sort((a, b) => rank(a) - rank(b));
 }
 
-/** The kind that fills most of each column; undefined where nothing is. */
+/** The kind that fills most of each column; undefined where nothing is. A kind that wins none gets one where it is. */
 function fillLane(
-  stretches: readonly Stretch[],
+  stretches: readonly Pick<Stretch, "start" | "end" | "kind">[],
   bytes: number,
   columns: number,
 ): (StretchKind | undefined)[] {
@@ -136,10 +206,38 @@ function fillLane(
     }
   }
   const lane = Array.from({ length: columns }, (_, column) => largest(shares, column));
-  for (const [kind, share] of shares) {
-    if (!lane.includes(kind)) lane[share.indexOf(Math.max(...share))] = kind;
-  }
+  const starts = new Map([...shares].map(([kind, share]) => [kind, share.findIndex((filled) => filled > 0)]));
+  for (const [kind, share] of shares) if (!lane.includes(kind)) insertKind(lane, kind, share, starts);
   return lane;
+}
+
+/**
+ * Gives a thin kind the column that it fills best, or the nearest to it that isn't another kind's only one; what lies between
+ * stays in the order of its addresses.
+ *
+ * @param starts the first column of each kind
+ */
+function insertKind(
+  lane: (StretchKind | undefined)[],
+  kind: StretchKind,
+  share: Float64Array,
+  starts: ReadonlyMap<StretchKind | undefined, number>,
+): void {
+  const best = share.indexOf(Math.max(...share));
+  const isSpare = (column: number): boolean => {
+    const there = lane[column];
+    return there === undefined || lane.indexOf(there) !== lane.lastIndexOf(there);
+  };
+  for (let away = 0; away < lane.length; away++) {
+    const column = [best + away, best - away].find((at) => at >= 0 && at < lane.length && isSpare(at));
+    if (column === undefined) continue;
+    lane[column] = kind;
+    const first = Math.min(best, column);
+    const moved = lane.slice(first, Math.max(best, column) + 1);
+    moved.sort((a, b) => (starts.get(a) ?? 0) - (starts.get(b) ?? 0));
+    lane.splice(first, moved.length, ...moved);
+    return;
+  }
 }
 
 function largest(shares: ReadonlyMap<StretchKind, Float64Array>, column: number): StretchKind | undefined {
@@ -165,9 +263,9 @@ function paintKinds(kinds: readonly (StretchKind | undefined)[], paint: Paint): 
   return text;
 }
 
-/** What the glyphs mean, of those in use. */
-function* legend(view: MachineView, width: number, paint: Paint): Generator<string> {
-  const shown = new Set(view.stretches.map(({ kind }) => kind));
+/** What the signs mean, of those that are drawn. */
+function* legend(pictures: readonly Picture[], width: number, paint: Paint): Generator<string> {
+  const shown = new Set(pictures.flatMap((picture) => picture.lanes.flatMap(({ kinds }) => kinds)));
   const indent = " ".repeat(LABEL_WIDTH);
   let line = "";
   let length = 0;
@@ -184,7 +282,9 @@ function* legend(view: MachineView, width: number, paint: Paint): Generator<stri
 
 /** What lies above the picture, so that nothing of /proc/iomem goes unseen. */
 function* beyond(view: MachineView, end: number, width: number, paint: Paint): Generator<string> {
-  const tops = view.stretches.filter((stretch) => stretch.start >= end && stretch.start >= ZOOM_END);
+  const tops = view.stretches.filter(
+    (stretch) => !isMemory(stretch) && stretch.start >= end && stretch.start >= ZOOM_END,
+  );
   // Of lines as long as each other, one inside the other, the first stands for all.
   const outermost = tops.filter(
     (stretch, at) =>

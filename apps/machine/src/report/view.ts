@@ -2,8 +2,8 @@
 // is printed is what a program on that machine would see.
 import { type NodeId, PAGE_SIZE } from "@hetmem/kernel";
 import { blockRange, type Host } from "../host/host.ts";
-import { systemRam, walkIomem } from "../host/iomem.ts";
-import type { MachineSpec, MemoryRange } from "../spec/machine-spec.ts";
+import { systemRam } from "../host/iomem.ts";
+import type { IomemEntry, MachineSpec, MemoryRange } from "../spec/machine-spec.ts";
 
 /** Bytes of a struct page in Linux on 64-bit machines, and in hetmem's memmap. */
 export const LINUX_STRUCT_PAGE = 64;
@@ -42,10 +42,11 @@ export type StretchKind =
   | "DMA32"
   | "Normal"
   | "Movable"
-  | "Device"
   | "offline"
   | "hidden"
   | "pmem"
+  | "reserved"
+  | "gpu"
   | "firmware"
   | "device"
   | "online";
@@ -78,6 +79,10 @@ export interface MachineView {
   readonly memmap: readonly MemmapPrice[];
   /** Whether added blocks hold their own struct pages: memmap_on_memory. */
   readonly selfHosted: boolean;
+  /** What happens to memory that is added: "offline", or what it is onlined to. */
+  readonly autoOnline: string;
+  /** Names of the devices that compute on processes' memory. */
+  readonly gpus: readonly string[];
   readonly memTotalKb: number;
   readonly memFreeKb: number;
 }
@@ -117,6 +122,8 @@ export function viewOf(spec: MachineSpec, running: Host): MachineView {
     stretches: [...stretchesOf(spec, running, zoneViews)],
     memmap: spec.nodes.filter((node) => node.memory.length > 0).map(({ id, memory }) => priceOf(id, memory)),
     selfHosted: spec.options.memmap_on_memory === true,
+    autoOnline: spec.options.memhp_default_state ?? "offline",
+    gpus: (spec.gpus ?? []).map(({ name }) => name),
     memTotalKb: running.meminfo.get("MemTotal") ?? 0,
     memFreeKb: running.meminfo.get("MemFree") ?? 0,
   };
@@ -125,13 +132,14 @@ export function viewOf(spec: MachineSpec, running: Host): MachineView {
 function* stretchesOf(spec: MachineSpec, running: Host, zones: readonly ZoneView[]): Generator<Stretch> {
   for (const { id, memory } of spec.nodes) {
     for (const ram of memory) {
-      for (const zone of zones.filter((candidate) => candidate.node === id)) {
+      for (const zone of zones.filter(({ node, present }) => node === id && present > 0)) {
         const start = Math.max(ram.start, zone.start);
         const end = Math.min(ram.end, zone.end);
         if (start < end) yield { start, end, lane: `node ${id}`, kind: kindOfZone(zone.name) };
       }
     }
   }
+  yield* addedMemory(spec, running);
   for (const { start, end, node } of spec.offline ?? [])
     yield { start, end, lane: node === undefined ? "offline" : `node ${node}`, kind: "offline" };
   for (const { start, end } of spec.hidden) yield { start, end, lane: "hidden", kind: "hidden" };
@@ -142,19 +150,64 @@ function* stretchesOf(spec: MachineSpec, running: Host, zones: readonly ZoneView
       kind: block.state === "online" ? "online" : "offline",
     };
   }
-  for (const { start, end, name } of walkIomem(running.iomem)) {
-    const lane = name.startsWith("Persistent Memory")
-      ? "pmem"
-      : /^(Reserved|ACPI|RAM buffer)|ROM$/.test(name)
-        ? "firmware"
-        : "devices";
-    const inRam = /^(System RAM|Kernel |Crash kernel)/.test(name);
-    if (!inRam) yield { start, end: end + 1, lane, kind: lane === "devices" ? "device" : lane };
+  const gpus = new Set((spec.gpus ?? []).map(({ name }) => name));
+  for (const entry of running.iomem) yield* deviceStretches(entry, gpus);
+}
+
+/** System RAM that the firmware's map didn't have, and that a device became: by block, as the kernel took it. */
+function* addedMemory(spec: MachineSpec, running: Host): Generator<Stretch> {
+  const boot = [...spec.nodes.flatMap(({ memory }) => memory), ...(spec.offline ?? [])];
+  for (const block of running.blocks?.blocks ?? []) {
+    const range = blockRange(block.id, spec.blockSize);
+    if (boot.some(({ start, end }) => start < range.end && range.start < end)) continue;
+    const node = running.nodes?.online.find(({ blocks }) => blocks.includes(block.id));
+    const [zone = ""] = block.zones;
+    yield {
+      ...range,
+      lane: node ? `node ${node.id}` : "offline",
+      kind: block.state === "online" ? kindOfZone(zone) : "offline",
+    };
   }
 }
 
+/**
+ * What a line of iomem is, and what stands in it: all that is in a device's memory is that device's.
+ *
+ * @param gpus names of devices whose memory processes use
+ */
+function* deviceStretches(
+  { start, end, name, children }: IomemEntry,
+  gpus: ReadonlySet<string>,
+): Generator<Stretch> {
+  if (/^(System RAM|Kernel |Crash kernel)/.test(name)) {
+    for (const child of children) yield* deviceStretches(child, gpus);
+    return;
+  }
+  const kind = kindOfDevice(name, gpus);
+  yield { start, end: end + 1, lane: LANES[kind], kind };
+  if (kind === "device" || kind === "firmware")
+    for (const child of children) yield* deviceStretches(child, gpus);
+}
+
+type DeviceKind = keyof typeof LANES;
+
+const LANES = {
+  pmem: "pmem",
+  reserved: "reserved",
+  gpu: "gpus",
+  firmware: "firmware",
+  device: "devices",
+} as const satisfies Partial<Record<StretchKind, string>>;
+
+function kindOfDevice(name: string, gpus: ReadonlySet<string>): DeviceKind {
+  if (gpus.has(name)) return "gpu";
+  if (name.startsWith("Persistent Memory")) return "pmem";
+  if (/^(Soft Reserved|hmem\.\d+$|dax\d+\.\d+$)/.test(name)) return "reserved";
+  return /^(Reserved|ACPI|RAM buffer)|ROM$/.test(name) ? "firmware" : "device";
+}
+
 function kindOfZone(name: string): StretchKind {
-  return name === "DMA" || name === "DMA32" || name === "Movable" || name === "Device" ? name : "Normal";
+  return name === "DMA" || name === "DMA32" || name === "Movable" ? name : "Normal";
 }
 
 function priceOf(node: NodeId, memory: readonly MemoryRange[]): MemmapPrice {

@@ -17,7 +17,7 @@ const COLUMNS: readonly Column[] = [
   { title: "size", align: "right" },
 ];
 const ZONE_COLUMN = 1;
-const ZONES = ["DMA", "DMA32", "Normal", "Movable", "Device"] as const;
+const ZONES = ["DMA", "DMA32", "Normal", "Movable"] as const;
 
 /**
  * A line a zone, a line a node without any, the totals, and whose the CPUs are.

@@ -2,7 +2,7 @@
 // can have one; and each complaint names file, line, place, what was there and what to write instead.
 import { basename } from "node:path";
 import { GiB, isAligned, KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
-import { isMap, isSeq, LineCounter, type Node, parseDocument } from "yaml";
+import { type CST, isMap, isSeq, LineCounter, type Node, parseDocument, Parser } from "yaml";
 import { bootUsageOf } from "./boot-reserve.ts";
 import { deviceProblems } from "./devices.ts";
 import { gpuProblems, gpusOf, placedGpus } from "./gpus.ts";
@@ -32,6 +32,8 @@ const LOCAL_DISTANCE = 10;
 const REMOTE_DISTANCE = 20;
 /** Pieces of memory of all nodes. @see E820_MAX_ENTRIES in arch/x86/include/asm/e820/types.h: 128, and three a node */
 const PIECES_MAX = 128 + 3 * NODES_MAX;
+/** Groups that stand in one another. */
+const DEPTH_MAX = 32;
 const LEAST_SWAP_BYTES = 10 * PAGE_SIZE;
 
 /**
@@ -75,16 +77,33 @@ function bootUsage({ nodes, options }: MachineSpec, where: string): MachineSpec[
   }
 }
 
-/** @throws KernelError EINVAL where groups stand in one another so deep that the parser has no stack left */
+/**
+ * Parses a text whose groups aren't too deep: the library composes them by recursion, and V8 ends the process when a regular
+ * expression is compiled where no stack is left.
+ *
+ * @throws KernelError EINVAL
+ */
 function parseYaml(text: string, file: string, lineCounter: LineCounter): ReturnType<typeof parseDocument> {
-  try {
-    return parseDocument(text, { lineCounter, prettyErrors: false, logLevel: "error" });
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new KernelError(
-      "EINVAL",
-      `${file}: its groups stand in one another too deep: a machine has four levels`,
-    );
+  for (const token of new Parser().parse(text)) refuseDepth(token, file);
+  return parseDocument(text, { lineCounter, prettyErrors: false, logLevel: "error" });
+}
+
+function refuseDepth(document: CST.Token, file: string): void {
+  const open = [{ token: document, depth: 0 }];
+  for (let next = open.pop(); next; next = open.pop()) {
+    const { token, depth } = next;
+    if (depth > DEPTH_MAX)
+      throw new KernelError(
+        "EINVAL",
+        `${file}: more than ${DEPTH_MAX} groups stand in one another: a machine has five levels`,
+      );
+    const inside =
+      "items" in token
+        ? token.items.flatMap((item) => ("key" in item ? [item.key, item.value] : [item.value]))
+        : "value" in token
+          ? [token.value]
+          : [];
+    for (const each of inside) if (each) open.push({ token: each, depth: depth + 1 });
   }
 }
 
@@ -100,11 +119,6 @@ function readValue(
       throw new KernelError(
         "EINVAL",
         `${file}: its aliases (*NAME) can't be followed: ${error.message}: write out what they stand for`,
-      );
-    if (error instanceof RangeError)
-      throw new KernelError(
-        "EINVAL",
-        `${file}: its groups stand in one another too deep: a machine has four levels`,
       );
     throw error;
   }
