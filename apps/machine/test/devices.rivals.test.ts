@@ -1,12 +1,11 @@
 // Whole machines whose device memory changes what it is while others use it, under seeded random schedules: what packages/memremap,
 // dax, dax-kmem and nvdimm try alone, here through all floors, from files of /sys and programs down to struct pages.
-// A machine takes longer to boot than a schedule to run, so that one machine has many: after each it is brought back to
+// A machine takes longer to boot than a schedule to run, so that one machine serves a hundred: after each it is brought back to
 // where it was, and nothing may be left.
 //
-// HETMEM_SCHEDULES says how many seeds each case runs under (2,000 where it is absent), HETMEM_SEED where they begin: to see one failure
-// again, set it to the seed that was printed and HETMEM_SCHEDULES to 1.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { daxInvariants } from "@hetmem/dax";
-import { runRivals, type Scenario } from "@hetmem/explore";
+import { type MakeScenario, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, Random, run } from "@hetmem/kernel";
 import { quickPagemapInvariants } from "@hetmem/memremap";
 import { exitProcess } from "@hetmem/mm";
@@ -32,8 +31,9 @@ import {
 import { spawn } from "./device-users.ts";
 
 /** Each path has as many in the tests of its package; here the five cases share them. */
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 5);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, 5);
+/** Rounds that a machine serves: to boot one takes as long as many schedules. */
+const ROUNDS = 100;
 const SET_ASIDE = "name: Soft Reserved, start: 4G, node: 1";
 
 interface Case {
@@ -117,35 +117,37 @@ test.each(Object.entries(cases))(
   "%s",
   { timeout: 3_600_000 },
   (_name, { spec, prepare = [], settle, tasks, met }) => {
-    const machine = createMachine(spec);
-    type(machine, ...prepare);
-    settle(machine);
-    // What is loaded at first use stays.
-    run(exitProcess(run(spawn(machine, "first"))));
-    const before = countersOf(machine);
-    const outcomes = new Map<string, number>();
-    const make = (seed: number): Scenario => {
-      const random = new Random(seed);
-      const world: World = {
-        machine,
-        random,
-        note: (what) => void outcomes.set(what, (outcomes.get(what) ?? 0) + 1),
-      };
-      return {
-        kernel: machine.kernel,
-        tasks: tasks(world),
-        afterStep() {
-          assertInvariants(machine.devices.dax.bus, daxInvariants);
-          assertInvariants(machine.devices.pagemaps, quickPagemapInvariants);
-        },
-        afterwards() {
-          assertInvariants(machine.memory, quickInvariants);
-          settle(machine);
-          expect(countersOf(machine)).toEqual(before);
-        },
+    const outcomes = new Set<string>();
+    const boot = (): MakeScenario => {
+      const machine = createMachine(spec);
+      type(machine, ...prepare);
+      settle(machine);
+      // What is loaded at first use stays.
+      run(exitProcess(run(spawn(machine, "first"))));
+      const before = countersOf(machine);
+      return (seed) => {
+        const random = new Random(seed);
+        const world: World = {
+          machine,
+          random,
+          note: (what) => void outcomes.add(what),
+        };
+        return {
+          kernel: machine.kernel,
+          tasks: tasks(world),
+          afterStep() {
+            assertInvariants(machine.devices.dax.bus, daxInvariants);
+            assertInvariants(machine.devices.pagemaps, quickPagemapInvariants);
+          },
+          afterwards() {
+            assertInvariants(machine.memory, quickInvariants);
+            settle(machine);
+            expect(countersOf(machine)).toEqual(before);
+          },
+        };
       };
     };
-    runRivals(make, SCHEDULES, FIRST_SEED);
-    if (SCHEDULES >= 200) expect([...outcomes.keys()]).toEqual(expect.arrayContaining([...met]));
+    runRivals({ machine: boot, rounds: ROUNDS, endings: [] }, PLAN);
+    if (PLAN.complete) expect([...outcomes]).toEqual(expect.arrayContaining([...met]));
   },
 );

@@ -1,7 +1,7 @@
 // Two people type `gpu` for one process, and a third ends it, or lets the device fall off the bus, in every order that the
 // seeds give: what the machine keeps between their requests, who has the device open, must follow.
 import { assertInvariants, run, type Sleeps } from "@hetmem/kernel";
-import { runRivals } from "@hetmem/explore";
+import { freshMachines, rivalsPlan, runRivals } from "@hetmem/explore";
 import { type Gpu, gpuInvariants } from "@hetmem/gpu";
 import { vmInvariants } from "@hetmem/mm";
 import { expect, test } from "vitest";
@@ -9,8 +9,8 @@ import { createMachine, type Machine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "../src/spec/yaml.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+/** Each boots a machine. What goes on within the device is tried more often beside it. */
+const PLAN = rivalsPlan(process.env, 25);
 const SPEC = machineOfYaml(
   "max_memory: 512M\nnodes:\n  - { memory: { start: 0, end: 128M }, cpus: 0 }\ngpus:\n  - { size: 8K, policy: migrate-on-touch }\n",
   "gpu.yaml",
@@ -39,10 +39,8 @@ test.each(["proc exit PID", "gpu kill", "gpu reset"])(
   "requests to a gpu by two people, and `%s` by a third, leave nobody's pages and no open device",
   { timeout: 3_600_000 },
   (third) => {
-    // Each boots a machine. What goes on within the device is tried more often beside it.
-    const schedules = Math.ceil(SCHEDULES / 25);
     const report = runRivals(
-      () => {
+      freshMachines(() => {
         const { machine, gpu, pid } = boot();
         return {
           kernel: machine.kernel,
@@ -59,11 +57,9 @@ test.each(["proc exit PID", "gpu kill", "gpu reset"])(
             assertInvariants(machine.vm, vmInvariants);
           },
         };
-      },
-      schedules,
-      FIRST_SEED,
+      }),
+      PLAN,
     );
-    expect(report.schedules).toBe(schedules);
     expect([...report.endings.keys()].sort()).toEqual(["computing: done", "moving: done", "third: done"]);
   },
 );

@@ -1,20 +1,20 @@
 // Two people and a monitor type into one machine at the same time, in every order that the seeds give: the writes of one
-// land between the steps of the other's. A machine takes longer to boot than a schedule to run, so that one has them all:
+// land between the steps of the other's. A machine takes longer to boot than a schedule to run, so that one serves a hundred:
 // after each the memory that was added is removed, and the machine is as it was.
 //
-// HETMEM_SCHEDULES says how many seeds it runs under (2,000 where it is absent), HETMEM_SEED where they begin: to see one
-// failure again, set it to the seed that was printed and HETMEM_SCHEDULES to 1.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { assertInvariants, KernelBug, MiB, physAddr, run, type Sleeps } from "@hetmem/kernel";
 import { memoryInvariants, quickInvariants } from "@hetmem/zone";
-import { runRivals } from "@hetmem/explore";
+import { type MakeScenario, rivalsPlan, runRivals } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "../src/spec/yaml.ts";
 import { countersOf } from "./device-machine.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env);
+/** Rounds that a machine serves. */
+const ROUNDS = 100;
 const MEMORY = "/sys/devices/system/memory";
 const ADDED = physAddr(0x1_0000_0000);
 const SPEC = machineOfYaml(
@@ -45,42 +45,42 @@ function* monitoring(machine: Machine): Sleeps<void> {
   }
 }
 
+/** A machine on which everybody types at once, and which is as it was when they have ended. */
+function boot(): MakeScenario {
+  const machine = createMachine(SPEC);
+  const settle = (): void => run(machine.hotplug.offlineAndRemoveMemory(ADDED, 128 * MiB));
+  const lines = (state: string): string[] => [
+    `echo 0x${ADDED.toString(16)} > ${MEMORY}/probe`,
+    `echo ${state} > ${MEMORY}/memory32/state`,
+    `echo offline > ${MEMORY}/memory32/state`,
+    `echo 0x${(ADDED + 3 * 4096).toString(16)} > ${MEMORY}/soft_offline_page`,
+  ];
+  // What is loaded at first use stays.
+  run(typing(machine, lines("online")));
+  run(monitoring(machine));
+  settle();
+  const before = countersOf(machine);
+  return () => ({
+    kernel: machine.kernel,
+    tasks: {
+      first: () => typing(machine, lines("online_movable")),
+      second: () => typing(machine, lines("online")),
+      monitor: () => monitoring(machine),
+    },
+    afterStep: () => assertInvariants(machine.memory, quickInvariants),
+    afterwards() {
+      assertInvariants(machine.memory, memoryInvariants);
+      settle();
+      expect(countersOf(machine)).toEqual(before);
+    },
+  });
+}
+
 test(
   "writes to the files of memory, typed by two people, leave the machine whole",
   { timeout: 3_600_000 },
   () => {
-    const machine = createMachine(SPEC);
-    const settle = (): void => run(machine.hotplug.offlineAndRemoveMemory(ADDED, 128 * MiB));
-    const lines = (state: string): string[] => [
-      `echo 0x${ADDED.toString(16)} > ${MEMORY}/probe`,
-      `echo ${state} > ${MEMORY}/memory32/state`,
-      `echo offline > ${MEMORY}/memory32/state`,
-      `echo 0x${(ADDED + 3 * 4096).toString(16)} > ${MEMORY}/soft_offline_page`,
-    ];
-    // What is loaded at first use stays.
-    run(typing(machine, lines("online")));
-    run(monitoring(machine));
-    settle();
-    const before = countersOf(machine);
-    const report = runRivals(
-      () => ({
-        kernel: machine.kernel,
-        tasks: {
-          first: () => typing(machine, lines("online_movable")),
-          second: () => typing(machine, lines("online")),
-          monitor: () => monitoring(machine),
-        },
-        afterStep: () => assertInvariants(machine.memory, quickInvariants),
-        afterwards() {
-          assertInvariants(machine.memory, memoryInvariants);
-          settle();
-          expect(countersOf(machine)).toEqual(before);
-        },
-      }),
-      SCHEDULES,
-      FIRST_SEED,
-    );
-    expect(report.schedules).toBe(SCHEDULES);
+    const report = runRivals({ machine: boot, rounds: ROUNDS, endings: [] }, PLAN);
     expect([...report.endings.keys()].sort()).toEqual(["first: done", "monitor: done", "second: done"]);
   },
 );

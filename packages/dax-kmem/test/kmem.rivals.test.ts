@@ -1,8 +1,7 @@
 // A device becomes RAM and goes back while others take its block online and offline, use its pages, or want the device for
 // another driver, under seeded random schedules.
 //
-// HETMEM_SCHEDULES says how many seeds each path runs under (2,000 where it is absent), HETMEM_SEED where they begin: to see one failure
-// again, set it to the seed that was printed and HETMEM_SCHEDULES to 1.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import {
   allocDaxRegion,
   createDevDax,
@@ -10,7 +9,7 @@ import {
   type DaxRegion,
   unregisterDaxRegion,
 } from "@hetmem/dax";
-import { runRivals, type Scenario } from "@hetmem/explore";
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
   condResched,
@@ -39,10 +38,8 @@ import { expect, test } from "vitest";
 import { bind, newId, unbind } from "./bus-verbs.ts";
 import { BLOCK, kmemMachine, type KmemMachine } from "./kmem-machine.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+const PLAN = rivalsPlan(process.env, 2);
 /** Two cases are about one path: they share its schedules. */
-const SHARE = Math.ceil(SCHEDULES / 2);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 const START = 0x8000_0000;
 const FIRST_BLOCK = START / BLOCK;
 const TYPES: readonly [OnlineType, ...OnlineType[]] = ["online", "online_kernel", "online_movable"];
@@ -185,8 +182,6 @@ const cases: Readonly<
 
 for (const [name, [make, endings]] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    const report = runRivals(make, SHARE, FIRST_SEED);
-    // Each of these endings must have been met, or the rivals never got in each other's way.
-    if (SHARE >= 500) expect([...report.endings.keys()]).toEqual(expect.arrayContaining([...endings]));
+    expect(runRivals(freshMachines(make, endings), PLAN).steps).toBeGreaterThan(0);
   });
 }

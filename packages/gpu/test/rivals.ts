@@ -2,9 +2,8 @@
 // a device that mirrors both and has too little memory for all, and swap. After each step the device's
 // tables agree with the cpu's, and every count with every table; in the end nothing is left.
 //
-// HETMEM_SCHEDULES says how many seeds each path runs under (2,000 where it is absent), HETMEM_SEED where they begin:
-// to see a failure again, begin at the last multiple of 14 before its seed, where its machine was made.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { byTurns, onlyNamed, type Rivals, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, Random, run, type Sleeps } from "@hetmem/kernel";
 import {
   coverageInvariants,
@@ -32,10 +31,7 @@ import {
   PAGE,
 } from "./gpu-machine.ts";
 
-/** One for each rival. */
-const SCHEDULES_A_MACHINE = 14;
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env);
 
 /** Pages of the process; each device has room for three. */
 export const PAGES = 4;
@@ -61,15 +57,14 @@ export function firstByte(page: number): number {
   return page + 1;
 }
 
-/** Makes worlds one after another, each when the one before has ended: the same ones for the same seeds. */
+/** Makes machines for a round of rivals, and a world for each seed, when the one before has ended. */
 function gpuWorlds(options: GpuMachineOptions): (seed: number, rival: string) => GpuWorld {
   let machine: GpuMachine | undefined;
   let last = "";
   return (seed, rival) => {
     // A machine serves a round of rivals, for it takes longer to make than a schedule does, but no other device, and no dead one.
     const unfit = last === DEATH || last === SECOND_DEVICE || rival === SECOND_DEVICE;
-    if (!machine || unfit || seed % SCHEDULES_A_MACHINE === 0)
-      machine = newMachine({ gpus: rival === SECOND_DEVICE ? 2 : 1, ...options });
+    if (!machine || unfit) machine = newMachine({ gpus: rival === SECOND_DEVICE ? 2 : 1, ...options });
     last = rival;
     return gpuWorld(machine, seed);
   };
@@ -171,8 +166,7 @@ const RIVALS: Readonly<Record<string, Body>> = {
 export function testPaths(paths: Readonly<Record<string, Body>>, options: GpuMachineOptions = {}): void {
   for (const [name, body] of Object.entries(paths)) {
     test(`${name} survives whoever takes its pages away`, { timeout: 36_000_000 }, () => {
-      const report = runRivals(scenario(body, Object.entries(RIVALS), options), SCHEDULES, FIRST_SEED);
-      if (SCHEDULES >= 100) expect([...report.endings.keys()]).toContain("path: done");
+      expect(runRivals(rivalsOf(body, RIVALS, options), PLAN).steps).toBeGreaterThan(0);
     });
   }
 }
@@ -180,19 +174,25 @@ export function testPaths(paths: Readonly<Record<string, Body>>, options: GpuMac
 /** A race that is too narrow to be met where the rivals take turns: one path and one rival. */
 export function testRace(name: string, body: Body, against: string): void {
   test(`${name} survives ${against}`, { timeout: 36_000_000 }, () => {
-    const rivals = Object.entries(RIVALS).filter(([rival]) => rival === against);
-    expect(runRivals(scenario(body, rivals, {}), SCHEDULES, FIRST_SEED).schedules).toBe(SCHEDULES);
+    const rivals = onlyNamed(RIVALS, [against]);
+    expect(runRivals(rivalsOf(body, rivals, {}), PLAN).steps).toBeGreaterThan(0);
   });
+}
+
+/** A machine serves all of its rivals once, and where there is one, as many rounds of it. */
+function rivalsOf(body: Body, rivals: Readonly<Record<string, Body>>, options: GpuMachineOptions): Rivals {
+  const rounds = Object.keys(RIVALS).length;
+  return { machine: () => scenario(body, rivals, options), rounds, endings: [] };
 }
 
 function scenario(
   body: Body,
-  rivals: readonly (readonly [name: string, rival: Body])[],
+  rivals: Readonly<Record<string, Body>>,
   options: GpuMachineOptions,
 ): (seed: number) => Scenario {
   const worldOf = gpuWorlds(options);
   return (seed) => {
-    const [name, rival] = rivals[seed % rivals.length] ?? ["nobody", body];
+    const [name, rival] = byTurns(rivals, seed);
     const world = worldOf(seed, name);
     const { vm, kernel } = world.machine;
     let steps = 0;

@@ -3,8 +3,8 @@
 // and a mirror sleeps in each callback. After every step each page is found from its entries and back; in the end
 // everybody has what he wrote, every page of the device came back once, and nothing is lost.
 //
-// HETMEM_SCHEDULES says how many seeds the cases run under between them (2,000 where it is absent), HETMEM_SEED where they begin.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, KernelBug, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
 import {
   exitProcess,
@@ -34,15 +34,8 @@ import {
 } from "./migrate-machine.ts";
 
 const CASES = 9;
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / CASES);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, CASES);
 const PAGES = 3;
-
-const ABOUT_MAPPINGS = [
-  "mappings are in order and counted",
-  "every page is found by rmap from each of its entries",
-];
-const PAGE_INVARIANTS = vmInvariants.filter(({ name }) => !ABOUT_MAPPINGS.includes(name));
 
 /** A parent and a child that share pages, a device, and a mirror of the parent in half of the cases. */
 class World {
@@ -92,17 +85,12 @@ class World {
     yield* mmput(mm);
   }
 
-  /** Whether the list of mappings is being changed, which is no more than a part of what pages know by then. */
-  changing(): boolean {
-    return [...this.machine.vm.addressSpaces].some((mm) => mm.mmapLock.writeLocked);
-  }
-
   scenario(others: Readonly<Record<string, () => Sleeps<unknown>>>, check: () => Sleeps<void>): Scenario {
     const { machine, device } = this;
     return {
       kernel: machine.kernel,
       tasks: { mover: () => this.mover(), ...others },
-      afterStep: () => assertInvariants(machine.vm, this.changing() ? PAGE_INVARIANTS : vmInvariants),
+      afterStep: () => assertInvariants(machine.vm, vmInvariants),
       afterwards: () => {
         run(check());
         for (const process of machine.vm.processes) run(exitProcess(process));
@@ -129,7 +117,10 @@ const SLEEPY = {
 };
 
 function rivals(make: (world: World) => Scenario): ReadonlyMap<string, number> {
-  const { endings } = runRivals((seed) => make(new World(seed)), SCHEDULES, FIRST_SEED);
+  const { endings } = runRivals(
+    freshMachines((seed) => make(new World(seed))),
+    PLAN,
+  );
   for (const [ending, times] of endings) expect([ending, times]).not.toContain("failed");
   return endings;
 }

@@ -1,8 +1,8 @@
 // Pages go to a device and come back beside somebody who removes the cgroup that pays for them, and then the one above it.
 // After each step every counter is the sum of what is charged, and no page of the device is a removed cgroup's.
 //
-// HETMEM_SCHEDULES says how many seeds there are (2,000 where it is absent), HETMEM_SEED where they begin.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { byTurns, freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
 import { exitProcess, type Process, touchUser } from "@hetmem/mm";
 import { expect, test } from "vitest";
@@ -19,8 +19,7 @@ import { memcgInvariants } from "../src/invariants.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import { MemoryCgroups } from "../src/memory-cgroups.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env);
 const PAGES = 6;
 
 interface World {
@@ -57,22 +56,19 @@ function world(seed: number): World {
   return { machine, memcgs, device, random: new Random(seed), above, cgroup, task };
 }
 
-const PATHS: readonly Body[] = [
-  // To the device.
-  function* ({ device, task }) {
+const PATHS: Readonly<Record<string, Body>> = {
+  *"to the device"({ device, task }) {
     yield* device.migrateTo(mmOf(task), BASE, PAGES);
   },
-  // Back from it, page by page, and there again.
-  function* ({ device, task, random }) {
+  *"back from it, page by page, and there again"({ device, task, random }) {
     for (let i = 0; i < PAGES; i++) yield* touchUser(task, pageAt(random.below(PAGES)));
     yield* device.migrateTo(mmOf(task), BASE, PAGES);
   },
-  // To the device, and to its end there.
-  function* ({ device, task }) {
+  *"to the device, and to its end there"({ device, task }) {
     yield* device.migrateTo(mmOf(task), BASE, PAGES);
     yield* exitProcess(task);
   },
-];
+};
 
 function* removal({ memcgs, above, cgroup, task, random }: World): Sleeps<void> {
   if (task.mm) memcgs.attach(task.mm, random.chance(1, 2) ? above : memcgs.root);
@@ -86,10 +82,10 @@ function scenario(seed: number): Scenario {
   const here = world(seed);
   const { machine, memcgs } = here;
   let steps = seed;
-  const path = PATHS[seed % PATHS.length] ?? removal;
+  const [name, path] = byTurns(PATHS, seed);
   return {
     kernel: machine.kernel,
-    tasks: { path: () => path(here), removal: () => removal(here) },
+    tasks: { [name]: () => path(here), removal: () => removal(here) },
     // Every step is looked at in one schedule of three, every third one of the rest.
     afterStep() {
       if (seed % 3 === 0 || steps++ % 3 === 0) assertInvariants(memcgs, memcgInvariants);
@@ -107,6 +103,6 @@ test(
   "no page of a device is left to a cgroup that is removed beside its migration",
   { timeout: 36_000_000 },
   () => {
-    expect(runRivals(scenario, SCHEDULES, FIRST_SEED).schedules).toBe(SCHEDULES);
+    expect(runRivals(freshMachines(scenario), PLAN).steps).toBeGreaterThan(0);
   },
 );

@@ -1,4 +1,4 @@
-import { runRivals } from "@hetmem/explore";
+import { freshMachines, runRivals } from "@hetmem/explore";
 import { condResched, MiB } from "@hetmem/kernel";
 import { exitProcess, oomBadness, Rss } from "@hetmem/mm";
 import { expect, test } from "vitest";
@@ -224,7 +224,7 @@ test("what is refused for swap is counted: max where a limit says no, fail in an
 
 test("whoever writes a limit keeps the cgroup until he is done, wherever he is when it is removed", () => {
   runRivals(
-    () => {
+    freshMachines(() => {
       const machine = limitsMachine({ nodes: [4 * MiB] });
       const { memcgs, limits, vm } = machine;
       const web = cgroupOf(machine, "web");
@@ -252,9 +252,8 @@ test("whoever writes a limit keeps the cgroup until he is done, wherever he is w
         },
         afterwards: () => expect([...memcgs.root.children()]).toEqual([]),
       };
-    },
-    100,
-    0,
+    }),
+    { schedules: 100 },
   );
 });
 

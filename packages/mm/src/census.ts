@@ -93,16 +93,23 @@ function entriesOf(mm: MmStruct): CountedEntry[] {
     if (table === NO_ENTRY) {
       found.push({ mm, address: at, value: pageTable.value(pmd), flags: pageTable.flags(pmd) });
     } else {
-      for (let slot = 0; slot < ENTRIES; slot++) {
-        const flags = words[((table + slot) << 1) | 1] as number;
-        if (flags === 0) continue;
-        const value = words[(table + slot) << 1] as number;
-        found.push({ mm, address: (at + slot * 4096) as VirtAddr, value, flags });
+      const last = table + ENTRIES;
+      for (let entry = nextHeld(words, table, last); entry < last; entry = nextHeld(words, entry + 1, last)) {
+        const [value, flags] = [pageTable.value(entry), pageTable.flags(entry)];
+        found.push({ mm, address: (at + (entry - table) * 4096) as VirtAddr, value, flags });
       }
     }
     at = pageTable.nextPopulated((at + PMD_SIZE) as VirtAddr, end);
   }
   return found;
+}
+
+/** The first entry from one on that holds something; `end` when there is none before. Most tables are nearly empty. */
+function nextHeld(words: Int32Array, from: number, end: number): number {
+  let at = (from << 1) | 1;
+  const last = (end << 1) | 1;
+  while (at < last && words[at] === 0) at += 2;
+  return at >> 1;
 }
 
 function mapsPage(flags: number): boolean {

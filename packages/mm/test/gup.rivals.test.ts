@@ -2,11 +2,11 @@
 // whoever gets the freed pages next. A page that is pinned stays allocated; and it stays the process's, as long as the
 // process doesn't unmap it: what a device writes into it, the process reads.
 //
-// HETMEM_SCHEDULES says how many seeds each case runs under, HETMEM_SEED where they begin.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { condResched, KernelBug, type Page, Random, run, type Sleeps, virtAddr } from "@hetmem/kernel";
 import { describePage, NULL_PAGE } from "@hetmem/page";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
-import { runRivals, type Scenario } from "@hetmem/explore";
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { getUserPagesFast, pinUserPagesFast } from "../src/gup/fast.ts";
 import { GUP_PIN_COUNTING_BIAS } from "../src/gup/pin-count.ts";
@@ -25,8 +25,7 @@ import { BASE, pageOf, withMemory, write } from "./moving.ts";
 import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 /** The cases are about few paths, which share its schedules. */
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 2);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, 2);
 const PAGES = 6;
 const at = (index: number) => virtAddr(BASE + index * 4096);
 
@@ -203,7 +202,7 @@ const cases: Readonly<Record<string, (seed: number) => Scenario>> = {
 
 for (const [name, make] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    const report = runRivals(make, SCHEDULES, FIRST_SEED);
+    const report = runRivals(freshMachines(make), PLAN);
     expect([...report.endings.keys()].filter((ending) => !ending.endsWith(": done"))).toEqual([]);
   });
 }

@@ -1,10 +1,8 @@
 // Huge pages of a pool that has just enough, while processes touch, fork, pin, write and exit at once: nobody who was
 // promised a page is told that there is none, nobody reads what another wrote privately, and in the end the pool is whole.
 //
-// HETMEM_SCHEDULES says how many seeds the cases run under between them (2,000 where it is absent), HETMEM_SEED where each
-// begins. A look at everything takes as long as thousands of entries do, so that it is taken at every 10th step, and in
-// the end.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
   condResched,
@@ -38,7 +36,6 @@ import {
 } from "./hugetlb-machine.ts";
 import { mmOf } from "./vm-machine.ts";
 
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 /** Two private pages and two shared ones, and nothing to spare. */
 const PAGES = 4;
 const LOOK_EVERY = 10;
@@ -148,11 +145,14 @@ const CASES: readonly (readonly Task[])[] = [
   ["shared", "fork"],
   ["parent", "shared", "resize"],
 ];
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / CASES.length);
+const PLAN = rivalsPlan(process.env, CASES.length);
 
 for (const names of CASES) {
   test(`a pool with nothing to spare keeps its promises to ${names.join(", ")}`, () => {
-    const { endings } = runRivals(() => new World().scenario(...names), SCHEDULES, FIRST_SEED);
+    const { endings } = runRivals(
+      freshMachines(() => new World().scenario(...names)),
+      PLAN,
+    );
     for (const name of names) expect([...endings.keys()]).toContain(`${name}: done`);
   }, 3_600_000);
 }

@@ -2,7 +2,7 @@
 // listener that sleeps in each callback opens every place where others may come in between. After every step each page
 // is found from its entries and back; in the end everybody has what he wrote, and nothing is lost.
 //
-// HETMEM_SCHEDULES says how many seeds the cases run under between them (2,000 where it is absent), HETMEM_SEED where they begin.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import {
   assertInvariants,
   condResched,
@@ -14,7 +14,7 @@ import {
   type Sleeps,
   virtAddr,
 } from "@hetmem/kernel";
-import { runRivals, type Scenario } from "@hetmem/explore";
+import { freshMachines, type RivalsReport, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { getUserPages, pinUserPages } from "../src/gup/gup.ts";
 import { putUserPages, unpinUserPages } from "../src/gup/unpin.ts";
@@ -38,8 +38,7 @@ import { BASE, entryOf, ON_NODE_1, withMemory } from "./moving.ts";
 import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 /** The six cases are about one path, and share its schedules. */
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 6);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, 6);
 const PAGES = 5;
 
 const SLEEPY: MmuNotifierOps = {
@@ -51,12 +50,6 @@ const SLEEPY: MmuNotifierOps = {
     yield condResched;
   },
 };
-
-const ABOUT_MAPPINGS = [
-  "mappings are in order and counted",
-  "every page is found by rmap from each of its entries",
-];
-const PAGE_INVARIANTS = vmInvariants.filter(({ name }) => !ABOUT_MAPPINGS.includes(name));
 
 /** A parent and a child that share pages, somebody who listens to the parent in half of the cases, and what each page holds. */
 class World {
@@ -117,17 +110,12 @@ class World {
     return [...pages].filter((page) => page > 0 && memmap.refcount(page as Page) > 0) as Page[];
   }
 
-  /** Whether the list of mappings is being changed, which is no more than a part of what pages know by then. */
-  changing(): boolean {
-    return [...this.machine.vm.addressSpaces].some((mm) => mm.mmapLock.writeLocked);
-  }
-
   scenario(others: Readonly<Record<string, () => Sleeps<unknown>>>, check: () => Sleeps<void>): Scenario {
     const { machine } = this;
     return {
       kernel: machine.kernel,
       tasks: { mover: () => this.mover(), ...others },
-      afterStep: () => assertInvariants(machine.vm, this.changing() ? PAGE_INVARIANTS : vmInvariants),
+      afterStep: () => assertInvariants(machine.vm, vmInvariants),
       afterwards: () => {
         run(check());
         for (const process of machine.vm.processes) run(exitProcess(process));
@@ -144,12 +132,15 @@ function addressOf(index: number): ReturnType<typeof virtAddr> {
   return virtAddr(BASE + index * 4096);
 }
 
-function rivals(make: (world: World) => Scenario): ReadonlyMap<string, number> {
-  return runRivals((seed) => make(new World(seed)), SCHEDULES, FIRST_SEED).endings;
+function rivals(make: (world: World) => Scenario): RivalsReport {
+  return runRivals(
+    freshMachines((seed) => make(new World(seed))),
+    PLAN,
+  );
 }
 
 test("a migration meets munmap: what is left is whole, and what is gone is gone", () => {
-  const endings = rivals((world) => {
+  const { endings, schedules } = rivals((world) => {
     const { parent, child } = world;
     return world.scenario(
       {
@@ -164,7 +155,7 @@ test("a migration meets munmap: what is left is whole, and what is gone is gone"
       },
     );
   });
-  expect(endings.get("munmap: done")).toBe(SCHEDULES);
+  expect(endings.get("munmap: done")).toBe(schedules);
 });
 
 test("a migration meets mprotect: nobody can write afterwards who must not", () => {
@@ -191,7 +182,7 @@ test("a migration meets mprotect: nobody can write afterwards who must not", () 
 });
 
 test("a migration meets fork: the new child has every page too", () => {
-  const endings = rivals((world) => {
+  const { endings, schedules } = rivals((world) => {
     const { parent, child } = world;
     const born: Process[] = [];
     return world.scenario(
@@ -211,7 +202,7 @@ test("a migration meets fork: the new child has every page too", () => {
       },
     );
   });
-  expect(endings.get("fork: done")).toBe(SCHEDULES);
+  expect(endings.get("fork: done")).toBe(schedules);
 });
 
 test("a migration meets the end of one that shares the pages", () => {

@@ -2,9 +2,9 @@
 // changes off, and fills its own under the protocol of interval notifiers or of a notifier. Rivals change the address
 // space, come and go as listeners, and end it. After every step the device may only have what the cpu's tables have.
 //
-// HETMEM_SCHEDULES says how many seeds each case runs under, HETMEM_SEED where they begin.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { condResched, KernelBug, Mutex, Random, run, type Sleeps, virtAddr } from "@hetmem/kernel";
-import { runRivals, type Scenario } from "@hetmem/explore";
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import type { MmStruct } from "../src/mm-struct.ts";
 import { coverageOf, describeFinding } from "../src/notifier/coverage.ts";
@@ -28,8 +28,7 @@ import { entryAt } from "./hand-mapped.ts";
 import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
 /** The cases are about few paths, which share its schedules. */
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 2);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, 2);
 const BASE = 0x40_0000;
 const PAGES = 8;
 const addressOf = (page: number): number => BASE + page * 4096;
@@ -280,7 +279,7 @@ const cases: Readonly<Record<string, (seed: number) => Scenario>> = {
 
 for (const [name, make] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    const report = runRivals(make, SCHEDULES, FIRST_SEED);
+    const report = runRivals(freshMachines(make), PLAN);
     // Nobody fails: who is in the way of another waits, or begins again.
     expect([...report.endings.keys()].filter((ending) => !ending.endsWith(": done"))).toEqual([]);
   });
@@ -302,7 +301,7 @@ test("the rivals find a device that doesn't ask whether it has to begin again", 
       changer: () => changer(world, 4),
     };
   });
-  expect(() => runRivals(careless, 300)).toThrow(/device has page/);
+  expect(() => runRivals(freshMachines(careless), { schedules: 300 })).toThrow(/device has page/);
 });
 
 test("the rivals find an invalidation that nobody was told of", () => {
@@ -313,5 +312,5 @@ test("the rivals find an invalidation that nobody was told of", () => {
     },
     driver: () => driver(world, "driver", 1),
   }));
-  expect(() => runRivals(silent, 10)).toThrow(/nobody was told/);
+  expect(() => runRivals(freshMachines(silent), { schedules: 10 })).toThrow(/nobody was told/);
 });

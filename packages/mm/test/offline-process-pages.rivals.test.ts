@@ -1,9 +1,9 @@
 // Blocks go offline and come back under processes that fill memory, fork, exit, pin, move and lose pages. Whatever the
 // order, nobody reads anything but what was written, and nothing is lost or gained.
 //
-// HETMEM_SCHEDULES says how many seeds each four cases run under between them (2,000 where it is absent), HETMEM_SEED where they begin.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { assertInvariants, condResched, MiB, nodeId, Random, run, type Sleeps } from "@hetmem/kernel";
-import { runRivals, type Scenario } from "@hetmem/explore";
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { quickInvariants } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { pinUserPages } from "../src/gup/gup.ts";
@@ -22,8 +22,7 @@ import { checkTask, fill, fillTask, map, pageBehind } from "./placed-memory.ts";
 import { pageAt, mmOf } from "./vm-machine.ts";
 
 /** The eight cases are about one path: a quarter of its schedules each is enough to see every ending. */
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 4);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, 4);
 const PAGES = 6;
 
 /** A process with memory in a block that may go. */
@@ -189,9 +188,6 @@ const cases: Readonly<
 
 for (const [name, [bodies, endings]] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    const report = runRivals(scenario(bodies), SCHEDULES, FIRST_SEED);
-    // Each of these endings must have been met, or the rivals never got in each other's way.
-    if (SCHEDULES >= 500) expect([...report.endings.keys()]).toEqual(expect.arrayContaining([...endings]));
-    expect(report.schedules).toBe(SCHEDULES);
+    expect(runRivals(freshMachines(scenario(bodies), endings), PLAN).steps).toBeGreaterThan(0);
   });
 }

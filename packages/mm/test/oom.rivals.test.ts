@@ -1,8 +1,8 @@
 // Processes that want more memory than there is, beside each other, with and without swap: some are killed, nobody else
 // loses a byte, and when all have ended everything is free again.
 //
-// HETMEM_SCHEDULES says how many seeds each case runs under, HETMEM_SEED where they begin.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, MiB, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
@@ -14,8 +14,7 @@ import { type ShortMachine, shortMachine } from "./short-machine.ts";
 import { pageAt } from "./vm-machine.ts";
 
 /** Each schedule is thousands of faults. */
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 40;
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, 40);
 const PAGES = 900;
 
 /** Three processes of 900 pages each on a machine of 2,000. */
@@ -31,6 +30,7 @@ function greedy(swap: number | undefined): { readonly scenario: Scenario; readon
     tasks: Object.fromEntries(
       writers.map(({ owner, start }) => [owner.comm, () => writeAll(machine, owner, start)]),
     ),
+    // A schedule is thousands of faults: it is looked at in the end.
     afterStep: () => {},
     afterwards: () => {
       assertInvariants(machine.vm, [...vmInvariants, ...swapInvariants]);
@@ -58,27 +58,28 @@ function* writeAll({ event }: ShortMachine, owner: Process, start: VirtAddr): Sl
 
 test("without swap somebody is killed, and the others end with what they wrote", () => {
   let kills = 0;
-  let last: ShortMachine | undefined;
-  runRivals(
-    () => {
-      kills += last?.event("oom_kill") ?? 0;
+  const { schedules } = runRivals(
+    freshMachines(() => {
       const { scenario, machine } = greedy(undefined);
-      last = machine;
-      return scenario;
-    },
-    SCHEDULES,
-    FIRST_SEED,
+      return {
+        ...scenario,
+        afterwards() {
+          kills += machine.event("oom_kill");
+          scenario.afterwards();
+        },
+      };
+    }),
+    PLAN,
   );
-  expect(kills).toBeGreaterThanOrEqual(SCHEDULES - 1);
+  expect(kills).toBeGreaterThanOrEqual(schedules);
 });
 
 test("with swap nobody is killed", () => {
   runRivals(
-    () => {
+    freshMachines(() => {
       const { scenario, machine } = greedy(16 * MiB);
       return { ...scenario, afterStep: () => expect(machine.event("oom_kill")).toBe(0) };
-    },
-    SCHEDULES,
-    FIRST_SEED,
+    }),
+    PLAN,
   );
 });

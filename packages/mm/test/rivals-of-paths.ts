@@ -2,9 +2,8 @@
 // seed also says who the rival is. After each step the counts of pages agree with the page tables and every notifier has
 // been told, and in the end nothing is left.
 //
-// HETMEM_SCHEDULES says how many seeds each path runs under (2,000 where it is absent), HETMEM_SEED where they begin:
-// to see a failure again, begin at the last multiple of 50 before its seed, where its machine was made.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { byTurns, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, nodeId, type Sleeps } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
@@ -23,6 +22,7 @@ import {
   anyArea,
   endOfWorld,
   PAGES,
+  ROUNDS,
   type RivalWorld,
   rivalWorlds,
   SHMEM,
@@ -30,8 +30,7 @@ import {
 } from "./rival-world.ts";
 import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env);
 const STEP_INVARIANTS = [...vmInvariants, ...coverageInvariants];
 
 /** What one of the tasks does. */
@@ -76,20 +75,20 @@ const RIVALS: Readonly<Record<string, Body>> = {
 export function testPaths(paths: Readonly<Record<string, Body>>): void {
   for (const [name, body] of Object.entries(paths)) {
     test(`${name} survives whoever takes its pages away`, { timeout: 36_000_000 }, () => {
-      expect(runRivals(scenario(body), SCHEDULES, FIRST_SEED).schedules).toBe(SCHEDULES);
+      const rivals = { machine: () => scenario(body), rounds: ROUNDS, endings: [] };
+      expect(runRivals(rivals, PLAN).steps).toBeGreaterThan(0);
     });
   }
 }
 
 function scenario(body: Body): (seed: number) => Scenario {
-  const rivals = Object.entries(RIVALS);
   const worldOf = rivalWorlds();
   return (seed) => {
     const world = worldOf(seed);
     const { vm } = world.machine;
     watchCoverage(vm);
     let steps = 0;
-    const [name, rival] = rivals[seed % rivals.length] ?? ["nobody", body];
+    const [name, rival] = byTurns(RIVALS, seed);
     return {
       kernel: world.machine.kernel,
       tasks: { path: () => body(world), [name]: () => rival(world) },

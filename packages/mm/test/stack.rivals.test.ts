@@ -1,7 +1,7 @@
 // Stacks grow while pages of them move: whoever looks for all mappings of a page finds those that change their place.
 //
-// HETMEM_SCHEDULES says how many seeds each case runs under (2,000 where it is absent), HETMEM_SEED where they begin.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, KernelBug, MiB, nodeId, run, type Sleeps } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { takeCensus } from "../src/census.ts";
@@ -19,8 +19,7 @@ import { bytes, read, RW, write } from "./files.ts";
 import { at, mapPages } from "./mappings.ts";
 import { mmOf, vmMachine } from "./vm-machine.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env);
 
 function scenario(): Scenario {
   const machine = vmMachine({ nodes: [8 * MiB, 8 * MiB] });
@@ -42,6 +41,7 @@ function scenario(): Scenario {
       first: () => grow(children[0]),
       second: () => grow(children[1]),
     },
+    // What is lost on its way stays lost: it is looked at in the end.
     afterStep() {},
     afterwards() {
       assertInvariants(vm, vmInvariants);
@@ -56,7 +56,7 @@ function scenario(): Scenario {
 }
 
 test("a stack that grows while a page of it moves gets the page where it is then", () => {
-  const { endings } = runRivals(scenario, SCHEDULES, FIRST_SEED);
-  expect(endings.get("move: done")).toBe(SCHEDULES);
-  expect(endings.get("first: done")).toBe(SCHEDULES);
+  const { endings, schedules } = runRivals(freshMachines(scenario), PLAN);
+  expect(endings.get("move: done")).toBe(schedules);
+  expect(endings.get("first: done")).toBe(schedules);
 });

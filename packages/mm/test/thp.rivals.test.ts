@@ -1,9 +1,8 @@
 // A huge page that is divided, put together again, moved and write-protected, while its process writes to it, forks, drops
 // parts of it and has them pinned. In the end each page holds what was written last, and nothing is lost.
 //
-// HETMEM_SCHEDULES says how many seeds the cases run under between them (2,000 where it is absent), HETMEM_SEED where each
-// begins. A look at everything takes as long as 512 entries do, so that it is taken at every 40th step, and in the end.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
   condResched,
@@ -41,7 +40,6 @@ import { at, mapPages } from "./mappings.ts";
 import { hugeAt, hugeMachine, PARTS, smallAt } from "./thp.ts";
 import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
 
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 const LOOK_EVERY = 40;
 /** Pages that are written, and one that is dropped. */
 const WRITTEN = [0, 1, 511] as const;
@@ -147,7 +145,7 @@ class World {
   private look(): void {
     const { vm } = this.machine;
     assertInvariants(vm, coverageInvariants);
-    if (![...vm.addressSpaces].some((mm) => mm.mmapLock.writeLocked)) assertInvariants(vm, vmInvariants);
+    assertInvariants(vm, vmInvariants);
   }
 
   private head(): Page | undefined {
@@ -184,11 +182,14 @@ const CASES = [
   ["write", "migrate", "protect", "collapse"],
   ["write", "migrate", "fork", "pin"],
 ] as const;
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / CASES.length);
+const PLAN = rivalsPlan(process.env, CASES.length);
 
 for (const names of CASES) {
   test(`a huge page in the hands of ${names.join(", ")} holds what was written last`, () => {
-    const { endings } = runRivals((seed) => new World(seed).scenario(...names), SCHEDULES, FIRST_SEED);
-    for (const name of names) expect(endings.get(`${name}: done`)).toBe(SCHEDULES);
+    const { endings, schedules } = runRivals(
+      freshMachines((seed) => new World(seed).scenario(...names)),
+      PLAN,
+    );
+    for (const name of names) expect(endings.get(`${name}: done`)).toBe(schedules);
   }, 3_600_000);
 }

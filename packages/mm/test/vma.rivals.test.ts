@@ -2,8 +2,8 @@
 // reclaim takes its pages away. After every step each page is found from its entries and back; in the end each page holds
 // what was written last, and nothing is lost.
 //
-// HETMEM_SCHEDULES says how many seeds the cases run under between them (2,000 where it is absent), HETMEM_SEED where they begin.
-import { runRivals, type Scenario } from "@hetmem/explore";
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { freshMachines, type RivalsReport, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
   condResched,
@@ -37,17 +37,10 @@ import { at, mapPages } from "./mappings.ts";
 import { vmMachine, type VmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 /** A third of them for each case: the cases are about one path. */
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 3);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, 3);
 const PAGES = 4;
 /** First pages of the two places that the memory moves between. */
 const PLACES = [0, 510];
-/** While the list of mappings is being changed, it need not agree with what pages know. */
-const ABOUT_MAPPINGS = [
-  "mappings are in order and counted",
-  "every page is found by rmap from each of its entries",
-];
-const PAGE_INVARIANTS = vmInvariants.filter(({ name }) => !ABOUT_MAPPINGS.includes(name));
 
 /** A process with a few pages, swap, in half of the cases somebody who listens and sleeps, and what each page holds. */
 class World {
@@ -121,18 +114,14 @@ class World {
     this.place = 1 - this.place;
   }
 
-  scenario(rivals: Readonly<Record<string, () => Sleeps<unknown>>>): Scenario {
+  scenario(others: Readonly<Record<string, () => Sleeps<unknown>>>): Scenario {
     const { machine } = this;
     return {
       kernel: machine.kernel,
-      tasks: { change: () => this.change(), ...rivals },
-      afterStep: () => assertInvariants(machine.vm, this.changing() ? PAGE_INVARIANTS : vmInvariants),
+      tasks: { change: () => this.change(), ...others },
+      afterStep: () => assertInvariants(machine.vm, vmInvariants),
       afterwards: () => this.finish(),
     };
-  }
-
-  private changing(): boolean {
-    return [...this.machine.vm.addressSpaces].some((mm) => mm.mmapLock.writeLocked);
   }
 
   private finish(): void {
@@ -164,23 +153,26 @@ const SLEEPY = {
   },
 };
 
-function endings(make: (world: World) => Scenario): ReadonlyMap<string, number> {
-  return runRivals((seed) => make(new World(seed)), SCHEDULES, FIRST_SEED).endings;
+function rivals(make: (world: World) => Scenario): RivalsReport {
+  return runRivals(
+    freshMachines((seed) => make(new World(seed))),
+    PLAN,
+  );
 }
 
 test("memory that is changed while its process writes to it holds what was written last", () => {
-  const ends = endings((world) =>
+  const { endings, schedules } = rivals((world) =>
     world.scenario({
       *write() {
         for (let i = 0; i < 6; i++) yield* world.writeTo(world.random.below(PAGES), "bcdefg"[i] ?? "");
       },
     }),
   );
-  expect(ends.get("change: done")).toBe(SCHEDULES);
+  expect(endings.get("change: done")).toBe(schedules);
 });
 
 test("memory that is changed while a child comes, writes and goes is the parent's own", () => {
-  const ends = endings((world) =>
+  const { endings, schedules } = rivals((world) =>
     world.scenario({
       *fork() {
         const child = yield* forkProcess(world.process);
@@ -192,11 +184,11 @@ test("memory that is changed while a child comes, writes and goes is the parent'
       },
     }),
   );
-  expect(ends.get("fork: done")).toBe(SCHEDULES);
+  expect(endings.get("fork: done")).toBe(schedules);
 });
 
 test("memory that is changed while it is swapped out and read back is what it was", () => {
-  const ends = endings((world) =>
+  const { endings, schedules } = rivals((world) =>
     world.scenario({
       *reclaim() {
         yield* madvise(mmOf(world.process), world.addressOf(0), PAGES * PAGE, Madv.PAGEOUT);
@@ -207,5 +199,5 @@ test("memory that is changed while it is swapped out and read back is what it wa
       },
     }),
   );
-  expect(ends.get("write: done")).toBe(SCHEDULES);
+  expect(endings.get("write: done")).toBe(schedules);
 });

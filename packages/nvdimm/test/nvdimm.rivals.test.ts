@@ -1,8 +1,8 @@
 // Administrators, scrubs and readers who get in each other's way, under seeded random schedules; invariants are checked after each step.
 //
-// HETMEM_SCHEDULES says how many seeds each case runs under (2,000 where it is absent), HETMEM_SEED where they begin.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { assertInvariants, condResched, KernelBug, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
-import { type MakeScenario, runRivals } from "@hetmem/explore";
+import { freshMachines, type MakeScenario, rivalsPlan, runRivals } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import {
   clearErrors,
@@ -26,8 +26,7 @@ import {
 import { machine, type MachineOptions, type NvdimmMachine } from "./nvdimm-machine.ts";
 
 /** The cases are about two paths, and share their schedules. */
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 3);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const PLAN = rivalsPlan(process.env, 3);
 const MODES: readonly [NamespaceMode, ...NamespaceMode[]] = ["devdax", "fsdax", "raw", "sector"];
 const SMALL: MachineOptions = { size: 128 * MiB, labelAreaSize: 4096 };
 
@@ -202,8 +201,6 @@ const cases: Readonly<Record<string, readonly [MakeScenario, readonly string[]]>
 
 for (const [name, [make, endings]] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    const report = runRivals(make, SCHEDULES, FIRST_SEED);
-    // Each of these endings must have been met, or the rivals never got in each other's way.
-    if (SCHEDULES >= 500) expect([...report.endings.keys()]).toEqual(expect.arrayContaining([...endings]));
+    expect(runRivals(freshMachines(make, endings), PLAN).steps).toBeGreaterThan(0);
   });
 }

@@ -1,8 +1,7 @@
 // Every path of hotplug that may sleep, under seeded random schedules beside rivals: a second operation on the same and
 // on other blocks, an allocator, and a reader that holds writers off. Invariants are checked after each step.
 //
-// HETMEM_SCHEDULES says how many seeds each path runs under (2,000 where it is absent), HETMEM_SEED where they begin: to see one failure
-// again, set it to the seed that was printed and HETMEM_SCHEDULES to 1.
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import {
   assertInvariants,
   condResched,
@@ -18,7 +17,7 @@ import {
   type Sleeps,
 } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
-import { runRivals, type Scenario } from "@hetmem/explore";
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import {
   Gfp,
@@ -44,10 +43,8 @@ import {
   underLock,
 } from "./hotplug-machine.ts";
 
-const SCHEDULES = Number(process.env["HETMEM_SCHEDULES"] ?? 2000);
+const PLAN = rivalsPlan(process.env, 4);
 /** Most cases are about one path, the life of a block: they share its schedules. */
-const SHARE = Math.ceil(SCHEDULES / 4);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
 const BLOCK = 128 * MiB;
 const START = 4 * GiB;
 
@@ -331,8 +328,6 @@ const cases: Readonly<
 
 for (const [name, [make, endings]] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    const report = runRivals(make, SHARE, FIRST_SEED);
-    // Each of these endings must have been met, or the rivals never got in each other's way.
-    if (SHARE >= 500) expect([...report.endings.keys()]).toEqual(expect.arrayContaining([...endings]));
+    expect(runRivals(freshMachines(make, endings), PLAN).steps).toBeGreaterThan(0);
   });
 }

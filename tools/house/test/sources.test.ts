@@ -59,6 +59,18 @@ test(`no file is longer than ${LINES_MAX} lines`, () => {
   ).toEqual([]);
 });
 
+test("rivals run as rivalsPlan() says, so that what a failure prints replays it", () => {
+  const paths = filesOf("test").filter((path) => !path.startsWith("packages/explore/"));
+  expect(
+    offences(paths, (text) => {
+      if (/env(\.|\[")HETMEM_(SCHEDULES|ROUND)/.test(text)) return "reads the environment of rivals itself";
+      return /\brunRivals\(/.test(text) && !/rivalsPlan\(process\.env|\{ schedules: /.test(text)
+        ? "runs rivals without a plan"
+        : undefined;
+    }),
+  ).toEqual([]);
+});
+
 test("every source file begins by saying what it is for", () => {
   const paths = filesOf("src").filter((path) => !path.endsWith("index.ts"));
   expect(

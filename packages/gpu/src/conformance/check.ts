@@ -1,6 +1,6 @@
 // Runs a driver against all that the kernel counts on, and says of each by name whether it holds. An obligation is tried
 // under so many seeds; the first that breaks it is reported, and tries it again alone.
-import { type MakeScenario, runRivals } from "@hetmem/explore";
+import { freshMachines, type MakeScenario, runRivals } from "@hetmem/explore";
 import type { DriverUnderTest } from "./driver.ts";
 import { survivesCompany } from "./obligations/company.ts";
 import { letsGoOfAProcess, letsGoOfItself } from "./obligations/lifetime.ts";
@@ -91,7 +91,7 @@ function tryObligation(
     return { kernel: trial.machine.kernel, ...scenario(trial) };
   };
   try {
-    runRivals(make, schedules, firstSeed);
+    runRivals(freshMachines(make), { first: firstSeed, schedules });
     return { name, sentence };
   } catch (error) {
     return { name, sentence, failure: { reason: reasonOf(error), seed } };

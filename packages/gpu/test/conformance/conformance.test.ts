@@ -1,4 +1,5 @@
 // The reference device and the driver of the README owe the kernel nothing.
+import { rivalsPlan } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { checkConformance, conforms, formatConformance, OBLIGATIONS } from "../../src/conformance/index.ts";
 import { TinyGpu } from "../../examples/tiny-gpu.ts";
@@ -6,14 +7,13 @@ import { BROKEN } from "./broken-drivers.ts";
 import { referenceDriver, tinyDriver } from "./drivers.ts";
 
 /** HETMEM_SCHEDULES counts schedules of a path; here each driver has ten obligations to be tried. */
-const SCHEDULES = Math.ceil(Number(process.env["HETMEM_SCHEDULES"] ?? 2000) / 40);
-const FIRST_SEED = Number(process.env["HETMEM_SEED"] ?? 0);
+const { schedules, first = 0 } = rivalsPlan(process.env, 40);
 
 test.each([referenceDriver("private"), referenceDriver("coherent"), tinyDriver()])(
   "$name meets every obligation",
   { timeout: 36_000_000 },
   (driver) => {
-    const report = checkConformance(driver, { schedules: SCHEDULES, firstSeed: FIRST_SEED });
+    const report = checkConformance(driver, { schedules, firstSeed: first });
     expect(conforms(report), formatConformance(report)).toBe(true);
   },
 );

@@ -1,6 +1,6 @@
 // The kernel's HMM suite, by name: a device that reads and writes a process's memory where it is.
 import { MiB, run, virtAddr } from "@hetmem/kernel";
-import { runRivals } from "@hetmem/explore";
+import { freshMachines, runRivals } from "@hetmem/explore";
 import {
   createDiskFile,
   fileRead,
@@ -164,7 +164,7 @@ hmm("anon_read_multiple", ({ process, fd }) => {
 hmm("anon_teardown", ({ coherent }) => {
   const pages = 64;
   const { endings } = runRivals(
-    (seed) => {
+    freshMachines((seed) => {
       const machine: GpuMachine = gpuMachine({ memoryType: coherent ? "coherent" : "private" });
       const process = machine.spawn();
       mapAnon(process, pages);
@@ -184,9 +184,8 @@ hmm("anon_teardown", ({ coherent }) => {
         afterStep: () => {},
         afterwards: () => machine.check(),
       };
-    },
-    20 * NTIMES,
-    0,
+    }),
+    { schedules: 20 * NTIMES },
   );
   expect([...endings.keys()].sort()).toEqual(["read: EFAULT", "read: done", "unmap: done"]);
 });
