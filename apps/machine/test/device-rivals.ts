@@ -189,7 +189,10 @@ export function* typing({ machine, note }: World, lines: readonly string[]): Sle
 /** Types lines when nobody else does. */
 export function type(machine: Machine, ...lines: readonly string[]): void {
   const shell = shellOn(machine);
-  for (const line of lines) run(shell.execute(line));
+  for (const line of lines) {
+    const { status, stderr } = run(shell.execute(line));
+    if (status !== 0) throw new Error(`${line} ends with ${status}: ${stderr}`);
+  }
 }
 
 /** No process starts for a program that is typed there. */

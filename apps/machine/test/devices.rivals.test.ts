@@ -36,6 +36,13 @@ const PLAN = rivalsPlan(process.env, 5);
 const ROUNDS = 100;
 const SET_ASIDE = "name: Soft Reserved, start: 4G, node: 1";
 
+/** A device changes its size while no driver has it. */
+const resized = (size: string): readonly string[] => [
+  `daxctl disable-device ${DAX}`,
+  `daxctl reconfigure-device -s ${size} ${DAX}`,
+  `daxctl enable-device ${DAX}`,
+];
+
 interface Case {
   readonly spec: MachineSpec;
   /** What is typed before the first of them. */
@@ -69,7 +76,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "a device is unbound and bound while its neighbour becomes RAM and a device again": {
     spec: specWith(`${SET_ASIDE}, size: 256M`),
-    prepare: ["daxctl reconfigure-device -s 128M dax0.0", "daxctl create-device -r 0"],
+    prepare: [...resized("128M"), "daxctl create-device -r 0"],
     settle(machine) {
       backToDevice(machine, DAX);
       backToDevice(machine, "dax0.1");
@@ -83,7 +90,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "two administrators create devices in one region, and destroy them": {
     spec: specWith(`${SET_ASIDE}, size: 128M`),
-    prepare: ["daxctl reconfigure-device -s 64M dax0.0"],
+    prepare: resized("64M"),
     settle(machine) {
       for (const name of machine.devices.dax.bus.devices.keys())
         if (name !== DAX) type(machine, `daxctl destroy-device -f ${name}`);
