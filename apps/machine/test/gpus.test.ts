@@ -189,3 +189,13 @@ describe("gpu", () => {
     expect(anon()).toBe("anon 65536\n");
   });
 });
+
+test("a gpu mirrors a process no longer as soon as that is killed", () => {
+  const { machine, sh } = bootWithProcess(ONE);
+  sh("gpu run gpu0 $(pidof a) read 0x10000000 4");
+  const [gpu] = machine.devices?.gpus.all.values() ?? [];
+  expect(gpu?.contexts.size).toBe(1);
+  sh("kill $(pidof a)");
+  expect(gpu?.contexts.size).toBe(0);
+  assertInvariants(machine.vm, vmInvariants);
+});

@@ -10,7 +10,6 @@ import {
   type Process,
   type ProgramImage,
   type SwaponRequest,
-  unpinUserPages,
   type Vm,
 } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
@@ -124,10 +123,5 @@ export class Processes implements ProcessPort, UserSpace {
     const running = new Set([...this.#running.values()].flat());
     for (const process of processes)
       if (process.signals.length > 0 && !running.has(process)) yield* exitProcess(process);
-    for (const [process, pages] of this.pins) {
-      if (process.mm) continue;
-      unpinUserPages(this.vm, pages);
-      this.pins.delete(process);
-    }
   }
 }

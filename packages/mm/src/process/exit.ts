@@ -12,7 +12,7 @@ import { munlockVmaPages } from "../vma/mlock.ts";
 import { freeKernelStack } from "./kernel-stack.ts";
 import type { Process } from "./process.ts";
 
-/** Ends a process: its address space goes with its last user. @see do_exit() */
+/** Ends a process: its address space goes with its last user, and its files are closed. @see do_exit() */
 export function* exitProcess(process: Process): Sleeps<void> {
   const { mm } = process;
   if (!mm) return;
@@ -22,6 +22,8 @@ export function* exitProcess(process: Process): Sleeps<void> {
   freeKernelStack(mm.vm, process.kernelStack);
   process.kernelStack = [];
   yield* mmput(mm);
+  for (const close of process.closing) yield* close();
+  process.closing.clear();
 }
 
 /** Keeps an address space from ending until mmput(), unless it is about to: then it says false. @see mmget_not_zero() */

@@ -1,6 +1,6 @@
 // A process with one thread: who it is, its address space, and the signals it got. Kernel counterpart: struct
 // task_struct in include/linux/sched.h, as far as memory goes.
-import type { Page } from "@hetmem/kernel";
+import type { Page, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Signal } from "./signal.ts";
 
@@ -23,6 +23,8 @@ export class Process {
   kernelStack: readonly Page[] = [];
   /** It prefers to hear of bad memory at once. @see PR_MCE_KILL_EARLY */
   mceKillEarly = false;
+  /** What its open files do when it ends: a driver's gives up the pins and mirrors that it had for the process. @see exit_files() */
+  readonly closing: Set<() => Sleeps<void>> = new Set();
 
   constructor(pid: number, comm: string, mm: MmStruct, parent: Process | undefined) {
     this.pid = pid;

@@ -88,7 +88,6 @@ export function createDevices(options: DevicesOptions): Devices {
         yield* runNfitWork(nvdimm);
       }
       yield* failures.work();
-      yield* gpus.closeOfDead();
     },
     tables: [
       ...(nvdimm ? nvdimmTables(nvdimm) : []),

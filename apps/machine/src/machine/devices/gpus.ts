@@ -4,7 +4,7 @@
 import { Gpu, type GpuContext, gpuDebugfsTable } from "@hetmem/gpu";
 import { KernelError, PAGE_SIZE, run, type Sleeps } from "@hetmem/kernel";
 import { MEMORY_TYPES, type Pagemaps } from "@hetmem/memremap";
-import { mmgetNotZero, mmput, type MmStruct, type Vm } from "@hetmem/mm";
+import { mmgetNotZero, mmput, type Process, type Vm } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { GpuSpec } from "../../spec/machine-spec.ts";
 import { writeSize } from "../../spec/size.ts";
@@ -22,22 +22,20 @@ export class Gpus {
     this.all = all;
   }
 
-  /** What a device knows of an address space; it mirrors it from now on. @throws KernelError what Gpu.open() throws */
-  *contextOf(gpu: Gpu, mm: MmStruct): Sleeps<GpuContext> {
+  /** What a device knows of a process's memory; it mirrors it from now on, until the process ends. @throws KernelError ESRCH, and what Gpu.open() throws */
+  *contextOf(gpu: Gpu, process: Process): Sleeps<GpuContext> {
+    const { mm, pid } = process;
+    if (!mm) throw new KernelError("ESRCH", `process ${pid} has exited`);
     for (const context of gpu.contexts) if (context.mm === mm) return context;
     // A process opens a device for itself, and can't end meanwhile. Here somebody else does it for him.
     if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
     try {
-      return yield* gpu.open(mm);
+      const context = yield* gpu.open(mm);
+      process.closing.add(() => context.close());
+      return context;
     } finally {
       yield* mmput(mm);
     }
-  }
-
-  /** Who has ended has his files closed. */
-  *closeOfDead(): Sleeps<void> {
-    for (const { contexts } of this.all.values())
-      for (const context of contexts) if (context.mm.users === 0) yield* context.close();
   }
 
   /** /sys/kernel/debug/gpu0 and so on. */

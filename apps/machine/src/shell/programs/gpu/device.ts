@@ -3,7 +3,7 @@ import type { Gpu, GpuContext } from "@hetmem/gpu";
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import type { Gpus } from "../../../machine/devices/gpus.ts";
 import { type ProgramContext, UsageProblem } from "../../program.ts";
-import { type Call, mmOf } from "../verbs.ts";
+import { type Call, processOf } from "../verbs.ts";
 
 /** For verbs that take one: `--gpu NAME`. */
 export const GPU_OPTION: Readonly<Record<string, string>> = { gpu: "g:" };
@@ -36,7 +36,7 @@ export function gpuNamed(io: ProgramContext, name: string): Gpu {
 
 /** A process's memory as a device sees it: mirrored from the first time on. @throws KernelError ESRCH, ENODEV */
 export function* contextOf(call: Call, gpu: Gpu, pid: string): Sleeps<GpuContext> {
-  return yield* present(call.io).contextOf(gpu, mmOf(call, pid));
+  return yield* present(call.io).contextOf(gpu, processOf(call, pid));
 }
 
 /** @throws UsageProblem on a machine without */

@@ -12,7 +12,7 @@ export const PIN: Verbs = {
     options: { longterm: "l" },
     *run(call) {
       const [pid = "", address = "", length = ""] = call.operands;
-      const { pins } = call.space;
+      const { pins, vm } = call.space;
       const process = processOf(call, pid);
       const mm = mmOf(call, pid);
       const pages = alignUp(sizeOf(length), PAGE_SIZE) / PAGE_SIZE;
@@ -20,6 +20,11 @@ export const PIN: Verbs = {
       yield* mm.mmapLock.downRead();
       try {
         const taken = yield* pinUserPages(mm, addressOf(address), pages, { write: true, longterm });
+        if (!pins.has(process))
+          process.closing.add(function* () {
+            unpinUserPages(vm, pins.get(process) ?? []);
+            pins.delete(process);
+          });
         pins.set(process, [...(pins.get(process) ?? []), ...taken]);
         return 0;
       } finally {
