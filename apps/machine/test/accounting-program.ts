@@ -49,7 +49,7 @@ class Program {
     this.machine = machine;
     this.process = process;
     this.print = print;
-    this.device = device ?? run(machine.devices.gpus.contextOf(gpu, this.mm));
+    this.device = device ?? run(machine.devices.gpus.contextOf(gpu, process));
   }
 
   main(): void {
