@@ -87,6 +87,28 @@ test.each([
 
 test.each([
   ["ndctl create-namespace -s 64G", "failed to create namespace: No space left on device\n", 237],
+  // A reason of the command itself stands in place of the errno, and the status is its own.
+  [
+    "ndctl create-namespace -s 100M -m devdax",
+    "  Error: create namespace: region0: align setting is 0x1000000 size 0x6400000 is misaligned\n\n",
+    234,
+  ],
+  [
+    "ndctl create-namespace -s 64M -m sector -l 1000",
+    "  Error: create namespace: region0: does not support btt sector_size 1000\n\n",
+    234,
+  ],
+  [
+    "ndctl create-namespace -s 1G -m raw -a 4K",
+    "  Error: raw mode does not support setting an alignment\n\nfailed to create namespace: No such device or address\n",
+    237,
+  ],
+  [
+    "ndctl enable-namespace namespace0.0",
+    "libndctl: ndctl_namespace_enable: namespace0.0: failed to enable\nerror enabling namespaces: No such device or address\nenabled 0 namespaces\n",
+    250,
+  ],
+  ["ndctl create-namespace -m constructor", /^ {2}Error: invalid mode 'constructor'\n/, 129],
   ["ndctl inject-error -B 1 -n 1", /Error: specify a namespace to inject error to\n/, 129],
   ["ndctl init-labels nmem0", "nmem0: regions active, abort label write\ninitialized 0 nmem\n", 1],
   ["ndctl disable-dimm nmem0", "nmem0 is active, skipping...\ndisabled 0 nmem\n", 1],
@@ -193,6 +215,24 @@ test("a region that was set aside is divided, and its parts are given back", () 
   );
   expect(sh("daxctl destroy-device -f dax1.1").output).toBe("destroyed 1 device\n");
   expect(sh("daxctl list -r 1").output).toContain('"available_size":1610612736');
+});
+
+test("memory that is online as RAM isn't stranded by ndctl, and is given back once it is offline", () => {
+  sh("ndctl create-namespace -m devdax -s 1G; daxctl reconfigure-device -m system-ram dax0.0");
+  expect(sh("ndctl disable-region region0")).toMatchObject({ output: "disabled 0 regions\n", status: 0 });
+  expect(sh("ndctl disable-namespace -v namespace0.0")).toMatchObject({
+    output:
+      "libndctl: ndctl_namespace_disable_safe: namespace0.0: active as system-ram, refusing to disable\nerror disabling namespaces: Device or resource busy\ndisabled 0 namespaces\n",
+    status: 240,
+  });
+  expect(sh("ndctl destroy-namespace -f all")).toMatchObject({
+    output: "error destroying namespaces: Device or resource busy\ndestroyed 0 namespaces\n",
+    status: 240,
+  });
+  expect(sh("ndctl create-namespace -f -e namespace0.0 -m raw").status).toBe(240);
+  expect(sh("dmesg | grep hotremoved").output).toBe("");
+  sh("daxctl reconfigure-device -f -m devdax dax0.0");
+  expect(sh("ndctl create-namespace -f -e namespace0.0 -m raw").output).toContain('"mode":"raw"');
 });
 
 test("errors that were injected are listed, and cleared", () => {

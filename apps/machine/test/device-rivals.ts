@@ -152,7 +152,7 @@ export function* namespaceForAWhile(
   const bus = nvdimmOf(machine);
   yield* later(random);
   try {
-    const namespace = yield* createNamespace(bus, bus.regions, { mode, size: 64 * MiB, map: "mem" });
+    const namespace = yield* createNamespace(bus.regions, { mode, size: 64 * MiB, map: "mem" });
     yield* later(random);
     yield* destroyNamespace(namespace, { force: true });
     note(`${who}: done`);

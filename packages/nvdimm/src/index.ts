@@ -76,13 +76,9 @@ export {
 } from "./media/dimm-media.ts";
 export { CACHE_LINE, MediaPages, type PersistenceDomain } from "./media/media-pages.ts";
 export { clearErrors } from "./ndctl/clear-errors.ts";
-export {
-  createNamespace,
-  type CreateNamespaceOptions,
-  type MapLocation,
-  type NamespaceMode,
-  reconfigureNamespace,
-} from "./ndctl/create-namespace.ts";
+export { createInRegion, createNamespace, reconfigureNamespace } from "./ndctl/create-namespace.ts";
+export type { CreateNamespaceOptions, MapLocation, NamespaceMode } from "./ndctl/namespace-options.ts";
+export type { NdctlReport } from "./ndctl/report.ts";
 export { type ClaimRecord, type NamespaceRecord, restoreNamespace } from "./ndctl/restore-namespace.ts";
 export { formatNdctlJson } from "./ndctl/json.ts";
 export { destroyNamespace } from "./ndctl/destroy-namespace.ts";

@@ -41,10 +41,10 @@ test("a module without an index gives its region one namespace of all of it, wit
 
 test("namespaces of every mode come back after a reboot with their sizes, names and modes", () => {
   const made = labelled({ ways: 2 });
-  run(createNamespace(made.bus, [made.region], { mode: "devdax", size: 256 * MiB, name: "tier" }));
-  run(createNamespace(made.bus, [made.region], { mode: "fsdax", size: 128 * MiB, map: "mem" }));
-  run(createNamespace(made.bus, [made.region], { mode: "sector", size: 64 * MiB }));
-  run(createNamespace(made.bus, [made.region], { mode: "raw", size: 32 * MiB }));
+  run(createNamespace([made.region], { mode: "devdax", size: 256 * MiB, name: "tier" }));
+  run(createNamespace([made.region], { mode: "fsdax", size: 128 * MiB, map: "mem" }));
+  run(createNamespace([made.region], { mode: "sector", size: 64 * MiB }));
+  run(createNamespace([made.region], { mode: "raw", size: 32 * MiB }));
   const before = made.bus
     .namespaces()
     .filter(({ size }) => size > 0)
@@ -66,17 +66,17 @@ test("namespaces of every mode come back after a reboot with their sizes, names 
 
 test("a destroyed namespace does not come back, and its capacity is free", () => {
   const made = labelled();
-  const namespace = run(createNamespace(made.bus, [made.region], { mode: "devdax", size: 256 * MiB }));
+  const namespace = run(createNamespace([made.region], { mode: "devdax", size: 256 * MiB }));
   run(destroyNamespace(namespace, { force: true }));
   expect(made.mapped).toEqual([]);
   made.reboot();
   expect(sizes(made)).toEqual([]);
-  run(createNamespace(made.bus, [made.region], { mode: "raw", size: GiB }));
+  run(createNamespace([made.region], { mode: "raw", size: GiB }));
 });
 
 test("zeroed labels leave one namespace of the whole region after the region is enabled again", () => {
   const made = labelled();
-  run(createNamespace(made.bus, [made.region], { mode: "raw", size: 256 * MiB }));
+  run(createNamespace([made.region], { mode: "raw", size: 256 * MiB }));
   expect(errnoOf(() => run(zeroLabels(made.bus, made.bus.dimm(0))))).toBe("EBUSY");
   run(disableRegionByName(made.region));
   run(zeroLabels(made.bus, made.bus.dimm(0)));
@@ -87,7 +87,7 @@ test("zeroed labels leave one namespace of the whole region after the region is 
 
 test("read-labels shows both index blocks, and a label on each module of an interleaved namespace", () => {
   const made = labelled({ ways: 2 });
-  const { uuid } = run(createNamespace(made.bus, [made.region], { mode: "devdax", size: 256 * MiB }));
+  const { uuid } = run(createNamespace([made.region], { mode: "devdax", size: 256 * MiB }));
   const [first, second] = made.bus.dimms.map(listLabels);
   expect(first?.index.map(({ minor, labelsize, nslot }) => [minor, labelsize, nslot])).toEqual([
     [2, 256, 510],
@@ -103,7 +103,7 @@ test("read-labels shows both index blocks, and a label on each module of an inte
 
 test("a region whose second module lost a label is refused, and the log says which", () => {
   const made = labelled({ ways: 2 });
-  run(createNamespace(made.bus, [made.region], { mode: "raw", size: 256 * MiB }));
+  run(createNamespace([made.region], { mode: "raw", size: 256 * MiB }));
   const area = made.media[1]?.labelArea;
   area?.fill(0, 512); // slots begin behind two index blocks of 256 bytes
   made.reboot();
@@ -113,7 +113,7 @@ test("a region whose second module lost a label is refused, and the log says whi
 
 test("labels of another interleave set are overlooked", () => {
   const made = labelled();
-  run(createNamespace(made.bus, [made.region], { mode: "raw", size: 256 * MiB }));
+  run(createNamespace([made.region], { mode: "raw", size: 256 * MiB }));
   const other = new NvdimmMachine();
   const spec = other.spec();
   const [dimm] = spec.dimms;
@@ -125,7 +125,7 @@ test("labels of another interleave set are overlooked", () => {
 
 test("of two index blocks the newer counts, and when that is torn the older", () => {
   const made = labelled();
-  run(createNamespace(made.bus, [made.region], { mode: "raw", size: 64 * MiB }));
+  run(createNamespace([made.region], { mode: "raw", size: 64 * MiB }));
   const area = made.media[0]?.labelArea ?? new Uint8Array();
   const sequences = (): number[] => listLabels(made.bus.dimm(0)).index.map(({ seq }) => seq);
   const [newest] = listLabels(made.bus.dimm(0)).label ?? [];
@@ -143,7 +143,7 @@ test("power that fails at any step of creating a namespace leaves all of it or n
   let outcomes = "";
   for (let steps = 0; ; steps++) {
     const made = labelled({ ways: 2, seed: steps + 1 });
-    const task = createNamespace(made.bus, [made.region], { mode: "raw", size: 256 * MiB });
+    const task = createNamespace([made.region], { mode: "raw", size: 256 * MiB });
     let done = false;
     for (let i = 0; i < steps && !done; i++) done = task.next().done === true;
     made.failPower();
@@ -158,8 +158,7 @@ test("power that fails at any step of creating a namespace leaves all of it or n
 
 test("a label area has room for as many namespaces as it has slots, less the one that updates need", () => {
   const made = labelled({ labelAreaSize: 256 * 2 + 256 * 4 });
-  const create = (): unknown =>
-    run(createNamespace(made.bus, [made.region], { mode: "raw", size: 64 * MiB }));
+  const create = (): unknown => run(createNamespace([made.region], { mode: "raw", size: 64 * MiB }));
   create();
   create();
   create();

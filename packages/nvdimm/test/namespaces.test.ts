@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import {
   bindClaim,
   bttSize,
+  clearErrors,
   createNamespace,
   type CreateNamespaceOptions,
   destroyNamespace,
@@ -33,7 +34,7 @@ function labelled(options: MachineOptions = {}): NvdimmMachine {
 }
 
 const create = (made: NvdimmMachine, options: CreateNamespaceOptions): Namespace =>
-  run(createNamespace(made.bus, made.bus.regions, options));
+  run(createNamespace(made.bus.regions, options));
 
 /** Everything that is to be as before. */
 function stateOf({ bus, mapped, iomemText, media }: NvdimmMachine): unknown {
@@ -100,8 +101,8 @@ test("a 4 GiB region holds a devdax namespace with an alignment of 1 GiB, which 
 test.each([
   ["a size off the alignment", { mode: "devdax", size: 100 * MiB + 4096 }, "EINVAL"],
   ["a size off the region's alignment of 16 MiB", { mode: "raw", size: 24 * MiB }, "EINVAL"],
-  ["an alignment that x86-64 can't map", { mode: "devdax", align: 64 * KiB }, "EINVAL"],
-  ["an alignment for raw mode", { mode: "raw", align: 4096 }, "EINVAL"],
+  ["an alignment that x86-64 can't map", { mode: "devdax", align: 64 * KiB }, "ENXIO"],
+  ["an alignment for raw mode", { mode: "raw", align: 4096 }, "ENXIO"],
   ["more than there is", { mode: "raw", size: 2 * GiB }, "ENOSPC"],
 ] as const)("%s is refused, and nothing of the namespace is left", (_what, options, errno) => {
   const made = labelled();
@@ -113,8 +114,8 @@ test.each([
 test("a namespace whose struct pages find no memory is not there, and can be made when there is some", () => {
   const made = labelled();
   made.kernel.faults.point("memremap").arm({ probability: 100 });
-  for (const mode of ["devdax", "fsdax", "raw", "sector"] as const) {
-    expect(errnoOf(() => create(made, { mode }))).toBe("ENOMEM");
+  for (const mode of ["devdax", "fsdax", "raw"] as const) {
+    expect(errnoOf(() => create(made, { mode }))).toBe("ENXIO");
     expect(maxAvailableExtent(made.region)).toBe(GiB);
     expect(made.iomemText).not.toContain("namespace");
   }
@@ -134,13 +135,55 @@ test("an active namespace is destroyed with force only, and a mounted one not at
   expect(made.region.namespaces.get(0)?.size).toBe(0);
 });
 
+test("a btt that couldn't be enabled keeps its namespace, and the namespace its size", () => {
+  const made = labelled();
+  made.kernel.faults.point("memremap").arm({ probability: 100 });
+  expect(errnoOf(() => create(made, { mode: "sector" }))).toBe("ENXIO");
+  expect([maxAvailableExtent(made.region), made.namespace("namespace0.0").mode]).toEqual([0, "safe"]);
+});
+
+test("what is made anew keeps its name and its mode's alignment, and not where its struct pages were", () => {
+  const made = labelled();
+  const [first, second] = [256, 256].map((size) =>
+    create(made, { mode: "devdax", size: size * MiB, align: 4096, map: "mem", name: "tier" }),
+  );
+  run(destroyNamespace(first ?? expect.fail(), { force: true }));
+  const { uuid } = second ?? expect.fail();
+  const again = run(reconfigureNamespace(second ?? expect.fail(), { force: true }));
+  // The first is idle, and stays so.
+  expect([again, again.size, again.altName]).toEqual([second, 256 * MiB, "tier"]);
+  expect([again.claim?.kind, again.claim?.align, again.claim?.mode]).toEqual(["dax", 4096, "pmem"]);
+  expect(again.uuid).not.toBe(uuid);
+  const changed = run(reconfigureNamespace(again, { mode: "fsdax", force: true }));
+  expect([changed.claim?.align, changed.lbaSize]).toEqual([2 * MiB, 512]);
+  expect(run(reconfigureNamespace(changed, { mode: "raw", force: true })).mode).toBe("raw");
+});
+
+test("memory that is online as RAM is not taken away by anything that ndctl does, with force or without", () => {
+  const made = labelled();
+  const namespace = create(made, { mode: "devdax" });
+  made.onlineAsRam = true;
+  const refused = [
+    disableNamespace(namespace),
+    disableRegionByName(made.region),
+    destroyNamespace(namespace, { force: true }),
+    reconfigureNamespace(namespace, { mode: "raw", force: true }),
+    clearErrors(namespace),
+  ].map((task) => errnoOf(() => run<unknown>(task)));
+  expect(refused).toEqual(Array.from({ length: 5 }, () => "EBUSY"));
+  expect(isActive(namespace)).toBe(true);
+  made.onlineAsRam = false;
+  run(disableRegionByName(made.region));
+  expect(made.mapped).toEqual([]);
+});
+
 test("a namespace that is disabled and enabled again is what it was", () => {
   const made = labelled();
   const namespace = create(made, { mode: "devdax", size: 256 * MiB });
   const { uuid } = namespace.claim ?? expect.fail();
-  expect(run(disableNamespace(namespace))).toBe(true);
+  run(disableNamespace(namespace));
   expect([made.mapped, namespace.mode, isActive(namespace)]).toEqual([[], "raw", false]);
-  expect(run(disableNamespace(namespace))).toBe(false);
+  run(disableNamespace(namespace));
   run(enableNamespace(namespace));
   expect([namespace.mode, namespace.claim?.uuid, namespace.claim?.align]).toEqual(["dax", uuid, 2 * MiB]);
 });
@@ -185,9 +228,11 @@ test("a region without labels gets some when its namespace is reconfigured, unle
 
 test("a module that another region uses is not given labels behind its back", () => {
   const made = machine({ regions: 2 });
-  run(reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true }));
+  const reconfigure = (autolabel: boolean): Namespace =>
+    run(reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true, autolabel }));
+  expect(errnoOf(() => reconfigure(true))).toBe("ENODEV");
   expect(made.bus.regions.map(({ isLabelled }) => isLabelled)).toEqual([false, false]);
-  expect(made.namespace("namespace0.0").mode).toBe("dax");
+  expect(reconfigure(false).mode).toBe("dax");
   expect(made.namespace("namespace1.0").mode).toBe("raw");
 });
 

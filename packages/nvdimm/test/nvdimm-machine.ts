@@ -51,6 +51,8 @@ export class NvdimmMachine {
   memory: RegionMedia[] = [];
   /** Bad memory of dax regions that their users are to be told of. */
   failures: { readonly start: number; readonly end: number }[] = [];
+  /** Whether dax regions say that they are RAM. */
+  onlineAsRam = false;
   #bus: NvdimmBus | undefined;
 
   constructor(options: MachineOptions = {}) {
@@ -165,7 +167,11 @@ export class NvdimmMachine {
   *#createDaxRegion(request: DaxRegionRequest): Sleeps<DaxRegionMapping> {
     this.daxRegions.push(request);
     const mapping = yield* this.#map(`dax${request.regionId}.${request.id} ${hex(request.range.start)}`);
-    return { ...mapping, memoryFailureQueue: (bad) => this.failures.push(bad) };
+    return {
+      ...mapping,
+      memoryFailureQueue: (bad) => this.failures.push(bad),
+      hasOnlineMemory: () => this.onlineAsRam,
+    };
   }
 
   *#map(what: string): Sleeps<NvdimmMapping> {

@@ -75,7 +75,7 @@ function settles(made: NvdimmMachine): void {
 }
 
 function* lifeOfNamespace(made: NvdimmMachine, mode: NamespaceMode, size: number): Sleeps<void> {
-  const namespace = yield* createNamespace(made.bus, made.bus.regions, { mode, size });
+  const namespace = yield* createNamespace(made.bus.regions, { mode, size });
   yield condResched;
   yield* destroyNamespace(namespace, { force: true });
 }

@@ -32,7 +32,7 @@ function recordOf(made: NvdimmMachine): NamespaceRecord {
 }
 
 test.each<[string, CreateNamespaceOptions]>([
-  ["with labels", { name: "database", size: 256 * MiB }],
+  ["with labels", { name: "database" }],
   ["without labels", { autolabel: false }],
   ["with struct pages in RAM", { map: "mem" }],
 ])("a namespace %s is there when the media is registered, as it was", (_what, options) => {

@@ -2,11 +2,13 @@
 import { KernelError, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import {
+  bindNamespace,
   createNamespace,
   disableDimm,
   disableRegionByName,
   enableDimm,
   enableNamespace,
+  enableRegion,
   enableRegionByName,
   isActive,
   listDimm,
@@ -59,9 +61,10 @@ test("namespaces of a locked module are known, and can be neither used nor chang
   const namespace = made.namespace("namespace0.0");
   expect(namespace.size).toBeGreaterThan(0);
   expect(isActive(namespace)).toBe(false);
-  expect(errnoOf(() => run(enableNamespace(namespace)))).toBe("EACCES");
+  expect(errnoOf(() => run(bindNamespace(namespace)))).toBe("EACCES");
+  expect(errnoOf(() => run(enableNamespace(namespace)))).toBe("ENXIO");
   expect(made.mapped).toEqual([]);
-  expect(() => run(createNamespace(made.bus, [made.region], { mode: "raw" }))).toThrow(KernelError);
+  expect(() => run(createNamespace([made.region], { mode: "raw" }))).toThrow(KernelError);
 });
 
 test("a module whose passphrase is in the keyring is unlocked when it is enabled", () => {
@@ -116,7 +119,8 @@ test("a module that is being overwritten keeps its region from being enabled", (
   run(disableRegionByName(made.region));
   expect(store("overwrite 0")).toBeUndefined();
   expect(listDimm(made.bus.dimm(0))).toMatchObject({ security: "overwrite" });
-  expect(errnoOf(() => run(enableRegionByName(made.region)))).toBe("EBUSY");
+  expect(errnoOf(() => run(enableRegion(made.region)))).toBe("EBUSY");
+  expect(errnoOf(() => run(enableRegionByName(made.region)))).toBe("ENXIO");
   run(runNfitWork(made.bus));
   run(enableRegionByName(made.region));
 });

@@ -32,10 +32,10 @@ export function planDevice(machine: Machine, name: string): PlannedDevice {
   const device = dax.bus.devices.get(name) ?? dax.bus.classDevices.get(name);
   if (device) return { device, namespace: namespaceOf(machine, device), commands: [] };
   const region = nvdimm?.regions.find((each) => each.name === name);
-  if (nvdimm && region) {
+  if (region) {
     if (!region.isLabelled || maxAvailableExtent(region) === 0)
       throw new KernelError("ENOSPC", `${name} has no capacity that is free: ${choices(machine)}`);
-    const namespace = run(createNamespace(nvdimm, [region], { mode: "devdax" }));
+    const namespace = run(createNamespace([region], { mode: "devdax" }));
     return deviceOf(machine, namespace, [`ndctl create-namespace -r ${name} -m devdax`]);
   }
   const namespace = nvdimm?.namespaces().find((each) => each.name === name);
@@ -46,8 +46,16 @@ export function planDevice(machine: Machine, name: string): PlannedDevice {
       `${name} is there to be made, and has no capacity yet: ${choices(machine)}`,
     );
   if (namespace.claim?.kind === "dax") return deviceOf(machine, namespace, []);
-  const made = run(reconfigureNamespace(namespace, { mode: "devdax", force: true }));
-  return deviceOf(machine, made, [`ndctl create-namespace -f -e ${name} -m devdax`]);
+  // Labels can't be given to modules that another region uses.
+  const autolabel = nvdimm?.regions.every((other) => !sharesModule(namespace.region, other)) ?? true;
+  const made = run(reconfigureNamespace(namespace, { mode: "devdax", force: true, autolabel }));
+  const command = `ndctl create-namespace -f -e ${name} -m devdax${autolabel ? "" : " --no-autolabel"}`;
+  return deviceOf(machine, made, [command]);
+}
+
+function sharesModule(region: Region, other: Region): boolean {
+  const own = new Set(region.mappings.map(({ dimm }) => dimm));
+  return other !== region && other.mappings.some(({ dimm }) => own.has(dimm));
 }
 
 function deviceOf(machine: Machine, namespace: Namespace, commands: readonly string[]): PlannedDevice {

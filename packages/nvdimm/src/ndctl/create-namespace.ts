@@ -1,19 +1,11 @@
-// `ndctl create-namespace` and `destroy-namespace`: the steps that the programs take through sysfs, one after the other, so that another
-// administrator may come in between. Kernel counterpart: none, this is ndctl/namespace.c.
-import { alignUp, isAligned, KernelError, MiB, type Sleeps } from "@hetmem/kernel";
-import type { NvdimmBus } from "../devices/bus.ts";
-import { maxAvailableExtent } from "../devices/capacity.ts";
+// `ndctl create-namespace`: the steps that the program takes through sysfs, one after the other, so that another administrator may come
+// in between. Kernel counterpart: none, this is ndctl/namespace.c.
+import { isAligned, KernelError, MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import type { Claim } from "../devices/claim.ts";
 import type { Namespace } from "../devices/namespace.ts";
 import type { Region } from "../devices/region.ts";
-import { bindClaim, bindNamespace } from "../drivers/bind.ts";
-import {
-  storeAltName,
-  storeHolderClass,
-  storeSectorSize,
-  storeSize,
-  storeUuid,
-} from "../drivers/configure.ts";
+import { bindClaim } from "../drivers/bind.ts";
+import { storeAltName, storeSectorSize, storeSize, storeUuid } from "../drivers/configure.ts";
 import {
   storeClaimAlign,
   storeClaimMode,
@@ -21,78 +13,66 @@ import {
   storeClaimSectorSize,
   storeClaimUuid,
 } from "../drivers/configure-claim.ts";
-import { destroyContents, disableForReconfig } from "./destroy-namespace.ts";
+import { deleteNamespace, prepareReconfig, setEnforceMode } from "./destroy-namespace.ts";
 import { enableLabels } from "./enable-labels.ts";
+import {
+  type CreateNamespaceOptions,
+  hasSectorSize,
+  type NamespacePlan,
+  planNamespace,
+  seedOf,
+} from "./namespace-options.ts";
+import { failedStep, type NdctlReport, refusal, UNHEARD } from "./report.ts";
+import { bindOrSay, enableNamespace, isActive } from "./select.ts";
 
-export type NamespaceMode = "raw" | "fsdax" | "devdax" | "sector";
-/** Where struct pages lie: in RAM, or in the namespace. */
-export type MapLocation = "mem" | "dev";
-
-export interface CreateNamespaceOptions {
-  /** `-m`; default fsdax. */
-  readonly mode?: NamespaceMode;
-  /** `-s`: bytes; default all that is free in one piece. */
-  readonly size?: number;
-  /** `-a`: bytes; default 2 MiB for fsdax and devdax. */
-  readonly align?: number;
-  /** `-M`; default dev. */
-  readonly map?: MapLocation;
-  /** `-l`: bytes of a sector; default 512, or 4096 for sector mode. */
-  readonly sectorSize?: number;
-  /** `-n`. */
-  readonly name?: string;
-  /** `-u`; default a new one. */
-  readonly uuid?: string;
-  /** `-f`: also where it is active, or begins off a multiple of 16 MiB. */
-  readonly force?: boolean;
-  /** `--no-autolabel` is false: a namespace without labels stays without. */
-  readonly autolabel?: boolean;
-}
-
-interface Plan {
-  readonly mode: NamespaceMode;
-  readonly size: number;
-  readonly align: number;
-  readonly map: MapLocation;
-  readonly sectorSize: number | undefined;
-  readonly name: string;
-  readonly uuid: string;
-  readonly force: boolean;
-}
-
-const DEFAULT_ALIGN = 2 * MiB;
 /** What every architecture can map. @see check_dax_align() */
 const CROSS_ARCH_ALIGN = 16 * MiB;
+/** Sectors of a btt on a namespace that can't have any of its own. */
+const BTT_SECTOR = 4096;
 const HOLDER_CLASSES = { raw: "", fsdax: "pfn", devdax: "dax", sector: "btt" } as const;
+/** Smaller ones count as not configured. @see ND_MIN_NAMESPACE_SIZE */
+const NAMESPACE_SIZE_MIN = PAGE_SIZE;
 
 /**
  * Makes a namespace in the first of these regions that has room.
  *
- * @throws KernelError ENOSPC when none has, EINVAL for a size or alignment that doesn't fit, and what enabling it throws; then nothing
+ * @throws KernelError ENOSPC when none has, EINVAL for a size or alignment that doesn't fit, ENXIO when it can't be enabled; then nothing
  * is left of it
  * @see `ndctl create-namespace`
  */
 export function* createNamespace(
-  bus: NvdimmBus,
   regions: readonly Region[],
   options: CreateNamespaceOptions = {},
 ): Sleeps<Namespace> {
   for (const region of regions) {
-    if (region.driver === undefined || region.readOnly) continue;
-    const free = maxAvailableExtent(region);
-    const plan = planFor(bus, region, options, options.size ?? free);
-    const namespace = freeNamespace(region);
-    // Without labels there is only all of it, whatever was asked for.
-    if (!namespace || (region.isLabelled && (free === 0 || plan.size > free))) continue;
     try {
-      yield* setupNamespace(namespace, plan);
+      return yield* createInRegion(region, options);
     } catch (error) {
-      yield* recover(namespace);
-      throw error;
+      if (!(error instanceof KernelError && error.errno === "EAGAIN")) throw error;
     }
-    return namespace;
   }
   throw new KernelError("ENOSPC", "no region has room for this namespace: destroy one, or ask for less");
+}
+
+/**
+ * Makes a namespace in this region.
+ *
+ * @throws KernelError EAGAIN when the region has no room, or can't be written to: another may; and as createNamespace() does
+ * @see namespace_create()
+ */
+export function* createInRegion(region: Region, options: CreateNamespaceOptions): Sleeps<Namespace> {
+  const plan = planNamespace(region, options);
+  if (region.readOnly) throw new KernelError("EAGAIN", `${region.name} is read-only`);
+  const namespace = nextNamespace(region);
+  if (!namespace || !isConfigurationIdle(namespace))
+    throw new KernelError("EAGAIN", `${region.name} has no namespace that could be configured next`);
+  try {
+    yield* setupNamespace(namespace, plan, options);
+  } catch (error) {
+    if (error instanceof KernelError && (options.autorecover ?? true)) yield* recover(namespace);
+    throw error;
+  }
+  return namespace;
 }
 
 /**
@@ -100,113 +80,144 @@ export function* createNamespace(
  * some, where all of its modules can have them.
  *
  * @returns the namespace that is there now
- * @throws KernelError EBUSY when it is active and `force` wasn't said, or mounted; EINVAL, ENOSPC and what enabling throws: then it is
- * left disabled, and raw
- * @see `ndctl create-namespace -e`
+ * @throws KernelError EBUSY when it is active and `force` wasn't said, when it is mounted, or RAM that is online; EINVAL and ENXIO for
+ * settings that can't be; ENODEV when labels couldn't be given; ENXIO when it can't be enabled: then it is left disabled, and raw
+ * @see `ndctl create-namespace -e`, namespace_reconfig()
  */
 export function* reconfigureNamespace(
   victim: Namespace,
   options: CreateNamespaceOptions = {},
 ): Sleeps<Namespace> {
   const { region } = victim;
-  const former = settingsOf(victim);
-  const plan = planFor(region.bus, region, { ...former, ...options }, options.size ?? victim.size);
-  yield* disableForReconfig(victim, options.force ?? false);
-  yield* destroyContents(victim);
-  let namespace = victim;
-  if (victim.kind === "pmem") yield* storeSize(victim, 0);
-  else if (options.autolabel ?? true) yield* enableLabels(region);
-  namespace = freeNamespace(region) ?? victim;
-  yield* setupNamespace(namespace, plan);
+  const { report = UNHEARD } = options;
+  const plan = planNamespace(region, options, victim);
+  yield* prepareReconfig(victim, options);
+  let namespace: Namespace = victim;
+  if (!region.isLabelled && (options.autolabel ?? true) && (yield* enableLabels(region, report))) {
+    const next = nextNamespace(region);
+    if (!next || !isConfigurationIdle(next))
+      throw new KernelError("ENODEV", `the modules of ${region.name} can't have labels: say --no-autolabel`);
+    namespace = next;
+  }
+  yield* setupNamespace(namespace, plan, options);
   return namespace;
 }
 
-/** What stays when nothing else is asked for. */
-function settingsOf({ claim, altName }: Namespace): CreateNamespaceOptions {
-  const modes = { btt: "sector", pfn: "fsdax", dax: "devdax" } as const;
-  return {
-    ...(claim && { mode: modes[claim.kind] }),
-    ...(claim && claim.kind !== "btt" && { align: claim.align, map: claim.mode === "ram" ? "mem" : "dev" }),
-    ...(claim?.kind === "btt" && claim.sectorSize > 0 && { sectorSize: claim.sectorSize }),
-    ...(altName !== "" && { name: altName }),
-  };
-}
-
-/** @see validate_namespace_options() */
-function planFor(bus: NvdimmBus, region: Region, options: CreateNamespaceOptions, size: number): Plan {
-  const { mode = "fsdax", map = "dev", name = "", uuid = bus.newUuid(), force = false } = options;
-  const mapped = mode === "fsdax" || mode === "devdax";
-  if (options.align !== undefined && !mapped)
-    throw new KernelError("EINVAL", `${mode} mode does not support setting an alignment`);
-  const align = mapped ? (options.align ?? DEFAULT_ALIGN) : 4096;
-  const unit = Math.max(align, 4096) * Math.max(1, region.mappings.length);
-  if (options.size !== undefined && !isAligned(size, unit)) {
-    throw new KernelError(
-      "EINVAL",
-      `'--size=' must align to interleave-width: ${Math.max(1, region.mappings.length)} and alignment: ${align}; did you intend --size=${alignUp(size, unit)}?`,
-    );
-  }
-  const sectorSize = options.sectorSize ?? (mode === "sector" ? 4096 : undefined);
-  return { mode, size, align, map, sectorSize, name, uuid, force };
-}
-
 /** The first namespace of the region when it is idle, else its seed. @see region_get_namespace() */
-function freeNamespace(region: Region): Namespace | undefined {
+function nextNamespace(region: Region): Namespace | undefined {
   const first = region.namespaces.get(0);
-  const idle = [first, region.namespaceSeed].find(
-    (one) => one && one.driver === undefined && !one.claim && (one.kind === "io" || one.size === 0),
-  );
-  return idle;
+  return first && isConfigurationIdle(first) ? first : region.namespaceSeed;
+}
+
+/** @see ndctl_namespace_is_configuration_idle() */
+function isConfigurationIdle(namespace: Namespace): boolean {
+  if (isActive(namespace)) return false;
+  return namespace.kind === "io" || namespace.size < NAMESPACE_SIZE_MIN || namespace.uuid === undefined;
 }
 
 /** @see setup_namespace() */
-function* setupNamespace(namespace: Namespace, plan: Plan): Sleeps<void> {
-  const { region } = namespace;
+function* setupNamespace(
+  namespace: Namespace,
+  plan: NamespacePlan,
+  options: CreateNamespaceOptions,
+): Sleeps<void> {
+  const { report = UNHEARD } = options;
+  const { name } = namespace;
   if (namespace.kind === "pmem") {
-    yield* storeUuid(namespace, plan.uuid);
-    yield* storeAltName(namespace, plan.name);
-    yield* storeSize(namespace, plan.size);
-    if (plan.sectorSize !== undefined && plan.mode !== "sector")
-      yield* storeSectorSize(namespace, plan.sectorSize);
+    yield* attempt(report, name, "set_uuid", storeUuid(namespace, plan.uuid));
+    yield* attempt(report, name, "set_alt_name", storeAltName(namespace, plan.name));
+    yield* attempt(report, name, "set_size", storeSize(namespace, plan.size));
   }
-  yield* storeHolderClass(namespace, HOLDER_CLASSES[plan.mode]);
-  if (plan.mode === "raw") return yield* bindNamespace(namespace);
-  if (plan.mode !== "sector") expectCrossArch(namespace, plan.force);
-  const claim = region.claimSeeds[({ fsdax: "pfn", devdax: "dax", sector: "btt" } as const)[plan.mode]];
-  if (!claim) throw new KernelError("ENODEV", `${region.name} is disabled: enable it first`);
+  const { mode, sectorSize } = plan;
+  if (sectorSize !== undefined && hasSectorSize(namespace, sectorSize))
+    yield* attempt(report, name, "set_sector_size", storeSectorSize(namespace, sectorSize));
+  else if (sectorSize !== undefined && mode !== "sector" && sectorSize !== 512)
+    throw refusal(report, "EINVAL", `${name}: sector_size: ${sectorSize} not supported`);
+  yield* setEnforceMode(namespace, HOLDER_CLASSES[mode]);
+  if (mode === "raw") return yield* orFailedToEnable(report, name, enableNamespace(namespace, report));
+  yield* setupClaim(namespace, plan, options);
+}
+
+function* setupClaim(
+  namespace: Namespace,
+  plan: NamespacePlan,
+  options: CreateNamespaceOptions,
+): Sleeps<void> {
+  const { report = UNHEARD, autorecover = true } = options;
+  const { name, region } = namespace;
+  const claim = seedOf(region, plan.mode);
+  if (!claim) throw new KernelError("ENXIO", `${region.name} is disabled: enable it first`);
+  if (plan.mode !== "sector") expectCrossArch(namespace, options);
+  yield* configureClaim(claim, namespace, plan, report);
   try {
-    yield* configureClaim(claim, namespace, plan);
-    yield* bindClaim(claim);
+    const caller = `ndctl_${claim.kind}_enable`;
+    yield* orFailedToEnable(report, name, bindOrSay(report, caller, claim.name, bindClaim(claim)));
   } catch (error) {
-    if (claim.namespace === namespace && claim.driver === undefined) yield* storeClaimNamespace(claim, "");
+    if (error instanceof KernelError && autorecover && claim.kind !== "btt") yield* letGo(claim);
     throw error;
   }
 }
 
-function* configureClaim(claim: Claim, namespace: Namespace, plan: Plan): Sleeps<void> {
-  yield* storeClaimUuid(claim, namespace.region.bus.newUuid());
+function* configureClaim(
+  claim: Claim,
+  namespace: Namespace,
+  plan: NamespacePlan,
+  report: NdctlReport,
+): Sleeps<void> {
+  const { name } = claim;
+  yield* attempt(report, name, "set_uuid", storeClaimUuid(claim, namespace.region.bus.newUuid()));
   if (claim.kind === "btt") {
-    yield* storeClaimSectorSize(claim, plan.sectorSize ?? 4096);
+    const size = plan.sectorSize ?? BTT_SECTOR;
+    yield* attempt(report, name, "set_sector_size", storeClaimSectorSize(claim, size));
   } else {
-    yield* storeClaimMode(claim, plan.map === "mem" ? "ram" : "pmem");
-    yield* storeClaimAlign(claim, plan.align);
+    const mode = plan.map === "mem" ? "ram" : "pmem";
+    yield* attempt(report, name, "set_location", storeClaimMode(claim, mode));
+    yield* attempt(report, name, "set_align", storeClaimAlign(claim, plan.align));
   }
-  yield* storeClaimNamespace(claim, namespace.name);
+  yield* attempt(report, name, "set_namespace", storeClaimNamespace(claim, namespace.name));
 }
 
 /** @see check_dax_align() */
-function expectCrossArch({ name, range }: Namespace, force: boolean): void {
+function expectCrossArch(
+  { name, range }: Namespace,
+  { force = false, report = UNHEARD }: CreateNamespaceOptions,
+): void {
   if (force || isAligned(range.start, CROSS_ARCH_ALIGN)) return;
-  throw new KernelError("EINVAL", `${name} misaligned to 16M, adjust region alignment and retry`);
+  throw refusal(report, "EINVAL", `${name} misaligned to 16M, adjust region alignment and retry`);
 }
 
-/** Nothing is left of a namespace that couldn't be enabled. */
+/** Nothing is left of a namespace that couldn't be enabled, unless a btt has it. */
 function* recover(namespace: Namespace): Sleeps<void> {
-  if (namespace.gone || namespace.driver !== undefined || namespace.claim) return;
+  yield* setEnforceMode(namespace, "");
   try {
-    yield* storeHolderClass(namespace, "");
-    if (namespace.uuid !== undefined) yield* storeSize(namespace, 0);
+    yield* deleteNamespace(namespace);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
+  }
+}
+
+function* letGo(claim: Claim): Sleeps<void> {
+  try {
+    yield* storeClaimNamespace(claim, "");
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+  }
+}
+
+/** One write; what it is refused with is said. */
+function* attempt(report: NdctlReport, device: string, step: string, write: Sleeps<void>): Sleeps<void> {
+  try {
+    yield* write;
+  } catch (error) {
+    throw error instanceof KernelError ? failedStep(report, device, step, error) : error;
+  }
+}
+
+function* orFailedToEnable(report: NdctlReport, name: string, enable: Sleeps<void>): Sleeps<void> {
+  try {
+    yield* enable;
+  } catch (error) {
+    if (error instanceof KernelError) report.error(`${name}: failed to enable`);
+    throw error;
   }
 }

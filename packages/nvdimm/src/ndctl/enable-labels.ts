@@ -1,32 +1,27 @@
 // Giving labels to a region that has none, as `ndctl create-namespace -e` does by itself: all of the region is known to be free then. Kernel
 // counterpart: none, this is enable_labels() in ndctl/namespace.c.
-import { type Sleeps } from "@hetmem/kernel";
-import type { Nvdimm } from "../devices/dimm.ts";
+import type { Sleeps } from "@hetmem/kernel";
 import type { Region } from "../devices/region.ts";
-import { disableRegion, enableRegion } from "../drivers/nd-region.ts";
+import { disableRegion } from "../drivers/nd-region.ts";
 import { initLabels } from "./labels.ts";
+import type { NdctlReport } from "./report.ts";
+import { enableRegionByName } from "./select.ts";
 
 /**
- * Gives the region's modules an index, unless one of them has none to give or contributes to another region, too: that would lose its
- * namespaces.
+ * Gives the region's modules an index. Where one of them contributes to another region that is enabled, too, none is given one: that would
+ * lose the other's namespaces. The region has been disabled and enabled by then.
  *
- * @returns whether namespaces of the region come from labels now
- * @throws KernelError EBUSY when somebody comes in between
+ * @returns false when a module has no room for labels, and nothing was done
+ * @throws KernelError ENXIO when the region can't be enabled again
  */
-export function* enableLabels(region: Region): Sleeps<boolean> {
-  const { bus, mappings } = region;
-  const canHave =
-    mappings.length > 0 &&
-    mappings.every(({ dimm }) => dimm.media.labelArea.length > 0 && isAlone(region, dimm));
-  if (!canHave || region.isLabelled) return region.isLabelled;
+export function* enableLabels(region: Region, report: NdctlReport): Sleeps<boolean> {
+  const { bus, mappings, name } = region;
+  if (mappings.length === 0 || mappings.some(({ dimm }) => dimm.media.labelArea.length === 0)) return false;
   yield* disableRegion(region);
-  for (const { dimm } of mappings) yield* initLabels(bus, dimm);
-  yield* enableRegion(region);
-  return region.isLabelled;
-}
-
-function isAlone(region: Region, dimm: Nvdimm): boolean {
-  return region.bus.regions.every(
-    (other) => other === region || other.mappings.every((one) => one.dimm !== dimm),
-  );
+  const active = mappings.filter(({ dimm }) => dimm.busy > 0);
+  for (const { dimm } of active) report.warning(`${dimm.name} is active in ${name}, failing autolabel`);
+  if (active.length === 0) for (const { dimm } of mappings) yield* initLabels(bus, dimm);
+  yield* enableRegionByName(region, report);
+  if (!region.isLabelled) report.failure(`${name}: failed to initialize labels`);
+  return true;
 }

@@ -65,7 +65,7 @@ export function writeNamespaces(spec: NvdimmSpec, hardware: Hardware): void {
 }
 
 function* nothingMapped(): Sleeps<DaxRegionMapping> {
-  return { *release() {}, memoryFailureQueue() {} };
+  return { *release() {}, memoryFailureQueue() {}, hasOnlineMemory: () => false };
 }
 const MAPS_NOTHING: NvdimmMappings = {
   attach() {},

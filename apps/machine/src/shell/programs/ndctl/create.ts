@@ -2,7 +2,7 @@
 // ndctl/namespace.c.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import {
-  createNamespace as create,
+  createInRegion,
   type CreateNamespaceOptions,
   type MapLocation,
   type Namespace,
@@ -14,15 +14,16 @@ import type { ProgramContext } from "../../program.ts";
 import { formatJson } from "../tool/json.ts";
 import {
   parseSize,
+  errorLine,
   parseToolOptions,
   type ToolArguments,
   ToolUsageProblem,
   type ToolUsage,
-  USAGE_STATUS,
 } from "../tool/options.ts";
 import { counted, statusOf } from "../tool/run.ts";
 import { namespaceJson } from "./list.ts";
-import { FILTER_OPTIONS, filterOf, namespacesOf, regionsOf } from "./select.ts";
+import { PrintedReport } from "./report.ts";
+import { actedOn, FILTER_OPTIONS, filterOf, regionsOf } from "./select.ts";
 
 const USAGE: ToolUsage = {
   line: "ndctl create-namespace [<options>]",
@@ -78,78 +79,83 @@ const USAGE: ToolUsage = {
       help: "specify the namespace alignment in bytes (default: 2M)",
     },
     { short: "f", long: "force", help: "reconfigure namespace even if currently active" },
-    { short: "L", long: "autolabel", help: "automatically initialize labels" },
+    { short: "L", long: "autolabel", initially: true, help: "automatically initialize labels" },
     {
       short: "c",
       long: "continue",
       help: "continue creating namespaces as long as the filter criteria are met",
     },
-    { short: "R", long: "autorecover", help: "automatically cleanup on failure" },
+    { short: "R", long: "autorecover", initially: true, help: "automatically cleanup on failure" },
   ],
 };
-const MODES: Readonly<Record<string, NamespaceMode>> = {
-  raw: "raw",
-  fsdax: "fsdax",
-  memory: "fsdax",
-  devdax: "devdax",
-  dax: "devdax",
-  sector: "sector",
-  safe: "sector",
-};
+const MODES: ReadonlyMap<string, NamespaceMode> = new Map([
+  ["raw", "raw"],
+  ["fsdax", "fsdax"],
+  ["memory", "fsdax"],
+  ["devdax", "devdax"],
+  ["dax", "devdax"],
+  ["sector", "sector"],
+  ["safe", "sector"],
+]);
+const UNITS = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
 
 export function* createNamespace(io: ProgramContext, args: readonly string[]): Sleeps<number> {
-  // What is on by default can only be said no to.
   const given = parseToolOptions(args, USAGE);
-  const noLabels = args.includes("--no-autolabel");
-  const options = readOptions(io, given, noLabels);
-  if (options === undefined) return USAGE_STATUS;
+  const report = new PrintedReport(io, "create namespace", given.flags.has("verbose"));
+  const options = { ...readOptions(given), report };
   const victimName = given.values.get("reconfig");
-  if (victimName === undefined) return yield* createAll(io, args, given, options);
+  if (victimName === undefined) return yield* createAll(io, args, given, options, report);
   try {
-    const [victim] = namespacesOf(io, { ...filterOf(given), namespace: victimName });
+    const [victim] = actedOn(io, filterOf(given), victimName);
     if (!victim) throw new KernelError("ENXIO", `there is no ${victimName}`);
-    expectIdle(io, victim, given);
     yield* print(io, yield* reconfigureNamespace(victim, options));
     return 0;
   } catch (error) {
     const status = statusOf(error);
-    if (error instanceof KernelError) io.err(`failed to reconfigure namespace: ${strerror(error.errno)}\n`);
+    if (error instanceof KernelError && report.failures === 0)
+      io.err(`failed to reconfigure namespace: ${strerror(error.errno)}\n`);
     return status;
   }
 }
 
-/** One, or with -c as many as there is room for. Whatever goes wrong, the status is ENODEV's. @see cmd_create_namespace() */
+/** One, or with -c one in each region that has room. @see do_xaction_namespace(), cmd_create_namespace() */
 function* createAll(
   io: ProgramContext,
   args: readonly string[],
   given: ToolArguments,
   options: CreateNamespaceOptions,
+  report: PrintedReport,
 ): Sleeps<number> {
   const greedy = given.flags.has("continue");
-  const regions = regionsOf(io, filterOf(given));
+  const isPmem = (given.values.get("type") ?? "pmem") === "pmem";
+  const regions = isPmem ? regionsOf(io, filterOf(given)) : [];
   let created = 0;
-  let failure = new KernelError("ENXIO", "no region is there to make a namespace in");
+  let refused: KernelError | undefined = new KernelError(
+    "ENXIO",
+    "no region is there to make a namespace in",
+  );
   for (const region of regions) {
     try {
-      for (;;) {
-        yield* print(io, yield* create(region.bus, [region], options));
-        created++;
-        if (!greedy) break;
-      }
+      yield* print(io, yield* createInRegion(region, options));
+      created++;
+      refused = undefined;
+      if (!greedy) break;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      failure = error;
+      refused = error;
       // The next region may have room.
-      if (error.errno === "ENOSPC") continue;
+      if (error.errno !== "EAGAIN" && !(greedy && given.flags.has("force"))) break;
     }
-    break;
   }
-  if (greedy) io.err(`created ${counted(created, "namespace")}\n`);
-  if (created > 0) return 0;
+  if (refused?.errno === "EAGAIN")
+    refused = greedy && created > 0 ? undefined : new KernelError("ENOSPC", "no region has room for it");
   // Without any option the program tries block windows next, of which there are none.
-  const { errno } = args.length === 0 ? new KernelError("ENXIO", "no region has block windows") : failure;
-  io.err(`failed to create namespace: ${strerror(errno)}\n`);
-  return statusOf(new KernelError("ENODEV", "nothing was created"));
+  if (refused && args.length === 0) refused = new KernelError("ENXIO", "no region has block windows");
+  if (greedy) io.err(`created ${counted(created, "namespace")}\n`);
+  if (!refused) return 0;
+  if (report.failures > 0) return statusOf(refused);
+  io.err(`failed to create namespace: ${strerror(refused.errno)}\n`);
+  return statusOf(new KernelError("ENODEV", "whatever went wrong, that is the status"));
 }
 
 function* print(io: ProgramContext, namespace: Namespace): Sleeps<void> {
@@ -157,59 +163,60 @@ function* print(io: ProgramContext, namespace: Namespace): Sleeps<void> {
   io.out(`${formatJson(json)}\n`);
 }
 
-function expectIdle(io: ProgramContext, victim: Namespace, { flags }: ToolArguments): void {
-  const active = victim.driver !== undefined || victim.claim?.driver !== undefined;
-  if (!active || flags.has("force")) return;
-  io.err(`  Error: ${victim.name} is active, specify --force for re-configuration\n\n`);
-  throw new KernelError("EBUSY", `${victim.name} is active`);
-}
-
-/** undefined when a size can't be read, which is said. @throws ToolUsageProblem @see set_defaults() */
-function readOptions(
-  io: ProgramContext,
-  { values, flags, operands }: ToolArguments,
-  noLabels: boolean,
-): CreateNamespaceOptions | undefined {
-  const refuse = (text: string): never => {
-    throw new ToolUsageProblem(USAGE, `  Error: ${text}\n\n`);
+/** @throws ToolUsageProblem with everything that is wrong @see set_defaults() */
+function readOptions({ values, flags, operands }: ToolArguments): CreateNamespaceOptions {
+  const problems: string[] = [];
+  const check = (isRight: boolean, text: string): void => {
+    if (!isRight) problems.push(errorLine(`${text}\n`));
   };
-  const [extra] = operands;
-  if (extra !== undefined) refuse(`unknown extra parameter "${extra}"`);
-  const mode = values.get("mode");
-  if (mode !== undefined && MODES[mode] === undefined) refuse(`invalid mode '${mode}'`);
-  const map = values.get("map");
-  if (map !== undefined && map !== "mem" && map !== "dev") refuse(`invalid map location '${map}'`);
-  const uuid = values.get("uuid");
-  if (uuid !== undefined && !isUuid(uuid)) refuse(`failed to parse uuid: '${uuid}'`);
-  const size = values.get("size");
-  if (size !== undefined && parseSize(size) === undefined) {
-    io.err(`  Error: failed to parse namespace size '${size}'\n\n`.repeat(2));
-    return undefined;
-  }
-  const align = values.get("align");
+  const [type, modeName, map] = [values.get("type"), values.get("mode"), values.get("map")];
+  const [size, align] = [values.get("size"), values.get("align")];
+  const [uuid, sector, name] = [values.get("uuid"), values.get("sector-size"), values.get("name")];
+  const mode = MODES.get(modeName ?? "");
+  const isDax = mode === "fsdax" || mode === "devdax";
+  check(
+    type === undefined || type === "pmem" || type === "blk",
+    `invalid type '${type}', must be either 'pmem' or 'blk'`,
+  );
+  check(modeName === undefined || mode !== undefined, `invalid mode '${modeName}'`);
+  check(map === undefined || map === "mem" || map === "dev", `invalid map location '${map}'`);
+  check(
+    map === undefined || values.has("reconfig") || modeName === undefined || isDax,
+    "--map only valid for an devdax mode pmem namespace",
+  );
+  check(!(type === "blk" && isDax), "only 'pmem' namespaces support dax operation");
+  const sizeIsRight = size === undefined || parseSize(size) !== undefined;
+  check(sizeIsRight, `failed to parse namespace size '${size}'`);
   const alignBytes = align === undefined ? undefined : parseSize(align);
-  if (align !== undefined && alignBytes === undefined)
-    refuse(`failed to parse namespace alignment '${align}'`);
-  if (
-    alignBytes !== undefined &&
-    (2 ** Math.round(Math.log2(alignBytes)) !== alignBytes || alignBytes < 4096)
-  )
-    refuse("align must be a power-of-2 greater than 4096");
-  const sector = values.get("sector-size");
+  check(align === undefined || alignBytes !== undefined, `failed to parse namespace alignment '${align}'`);
+  check(
+    alignBytes === undefined || (Number.isInteger(Math.log2(alignBytes)) && alignBytes >= 4096),
+    "align must be a power-of-2 greater than 4096",
+  );
+  check(sizeIsRight, `failed to parse namespace size '${size}'`);
+  check(uuid === undefined || isUuid(uuid), `failed to parse uuid: '${uuid}'`);
   const sectorSize = sector === undefined ? undefined : parseSize(sector);
-  if (sector !== undefined && sectorSize === undefined) refuse(`invalid sector size: ${sector}`);
-  const name = values.get("name");
+  check(sector === undefined || sectorSize !== undefined, `invalid sector size: ${sector}`);
+  for (const word of operands) check(false, `unknown extra parameter "${word}"`);
+  if (problems.length > 0) throw new ToolUsageProblem(USAGE, problems.join(""));
   return {
-    ...(mode !== undefined && { mode: MODES[mode] ?? "fsdax" }),
+    ...(mode !== undefined && { mode }),
     ...(map !== undefined && { map: map as MapLocation }),
     ...(uuid !== undefined && { uuid }),
-    ...(size !== undefined && { size: parseSize(size) ?? 0 }),
+    ...(size !== undefined && { size: parseSize(size) ?? 0, sizeUnit: unitOf(size) }),
     ...(alignBytes !== undefined && { align: alignBytes }),
     ...(sectorSize !== undefined && { sectorSize }),
     ...(name !== undefined && { name }),
     force: flags.has("force"),
-    autolabel: !noLabels,
+    autolabel: flags.has("autolabel"),
+    autorecover: flags.has("autorecover"),
   };
+}
+
+/** Bytes of the unit behind a size. */
+function unitOf(size: string): number {
+  const letter = size.at(-1)?.toLowerCase();
+  return letter === "k" || letter === "m" || letter === "g" || letter === "t" ? UNITS[letter] : 1;
 }
 
 function isUuid(text: string): boolean {

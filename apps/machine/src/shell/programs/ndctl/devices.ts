@@ -9,22 +9,30 @@ import {
   enableDimm,
   enableNamespace,
   enableRegionByName,
-  isActive,
   type Namespace,
+  type NdctlReport,
   type NvdimmBus,
   type Region,
 } from "@hetmem/nvdimm";
 import type { ProgramContext } from "../../program.ts";
-import { parseToolOptions, type ToolOption, ToolUsageProblem, type ToolUsage } from "../tool/options.ts";
-import { counted, type ToolCommand } from "../tool/run.ts";
 import {
+  errorLine,
+  parseToolOptions,
+  type ToolOption,
+  ToolUsageProblem,
+  type ToolUsage,
+} from "../tool/options.ts";
+import { counted, type ToolCommand } from "../tool/run.ts";
+import { PrintedReport } from "./report.ts";
+import {
+  actedOn,
   busesOf,
   dimmsOf,
   FILTER_OPTIONS,
   filterOf,
   forEach,
   forEachSilently,
-  namespacesOf,
+  namespaceOperand,
   type NdStep,
   regionsOf,
 } from "./select.ts";
@@ -58,44 +66,40 @@ interface Words {
 
 export const destroyNamespaces: ToolCommand = namespaceCommand(
   { verb: "destroy", doing: "destroying", done: "destroyed" },
-  function* (io, namespace, force) {
-    if (isActive(namespace) && !force) {
-      io.err(`  Error: ${namespace.name} is active, specify --force for re-configuration\n\n`);
-      throw new KernelError("EBUSY", `${namespace.name} is active`);
-    }
-    // One that was never given a size is there to be configured next: there is nothing to destroy.
-    const isSeed = namespace.size === 0;
-    yield* destroyNamespace(namespace, { force });
-    return isSeed ? "skipped" : "done";
+  function* (namespace, report, force) {
+    return (yield* destroyNamespace(namespace, { force, report })) ? "done" : "skipped";
   },
 );
 
 export const enableNamespaces: ToolCommand = namespaceCommand(
   { verb: "enable", doing: "enabling", done: "enabled" },
-  function* (_io, namespace) {
-    if (namespace.size === 0 && !isActive(namespace)) return "skipped";
-    yield* enableNamespace(namespace);
+  function* (namespace, report) {
+    yield* enableNamespace(namespace, report);
     return "done";
   },
 );
 
 export const disableNamespaces: ToolCommand = namespaceCommand(
   { verb: "disable", doing: "disabling", done: "disabled" },
-  function* (_io, namespace) {
-    return (yield* disableNamespace(namespace)) ? "done" : "skipped";
+  function* (namespace, report) {
+    yield* disableNamespace(namespace, report);
+    return "done";
   },
 );
 
-export const enableRegions: ToolCommand = regionCommand("enable", function* (region) {
-  yield* enableRegionByName(region);
-});
+export const enableRegions: ToolCommand = regionCommand("enable", enableRegionByName);
 
-export const disableRegions: ToolCommand = regionCommand("disable", function* (region) {
-  yield* disableRegionByName(region);
-});
+export const disableRegions: ToolCommand = regionCommand("disable", disableRegionByName);
 
-export const enableDimms: ToolCommand = dimmCommand("enable", function* (bus, id) {
-  yield* enableDimm(bus, bus.dimm(id));
+export const enableDimms: ToolCommand = dimmCommand("enable", function* (bus, id, io) {
+  const dimm = bus.dimm(id);
+  if (dimm.driver !== undefined) return;
+  try {
+    yield* enableDimm(bus, dimm);
+  } catch (error) {
+    if (error instanceof KernelError) io.err(`libndctl: ndctl_dimm_enable: ${dimm.name}: failed to enable\n`);
+    throw error;
+  }
 });
 
 export const disableDimms: ToolCommand = dimmCommand("disable", function* (bus, id, io) {
@@ -109,7 +113,7 @@ export const disableDimms: ToolCommand = dimmCommand("disable", function* (bus, 
 
 function namespaceCommand(
   { verb, doing, done }: Words,
-  step: (io: ProgramContext, namespace: Namespace, force: boolean) => Sleeps<NdStep>,
+  step: (namespace: Namespace, report: NdctlReport, force: boolean) => Sleeps<NdStep>,
 ): ToolCommand {
   const usage: ToolUsage = {
     line: `ndctl ${verb}-namespace <namespace> [<options>]`,
@@ -117,34 +121,38 @@ function namespaceCommand(
   };
   return function* (io, args) {
     const given = parseToolOptions(args, usage);
-    const [name] = given.operands;
-    if (name === undefined)
-      throw new ToolUsageProblem(usage, `  Error: specify a namespace to ${verb}, or "all"\n\n`);
-    const namespaces = namespacesOf(io, { ...filterOf(given), namespace: name });
-    const force = given.flags.has("force");
+    const name = namespaceOperand(given, usage, verb);
+    const namespaces = actedOn(io, filterOf(given), name);
+    const { flags } = given;
+    const report = new PrintedReport(io, `${verb} namespace`, flags.has("verbose"));
     const missing = name === "all" ? "nothing" : "ENXIO";
-    const result = yield* forEach(io, namespaces, `error ${doing} namespaces`, missing, (namespace) =>
-      step(io, namespace, force),
+    const result = yield* forEach(io, namespaces, `error ${doing} namespaces`, { missing, report }, (each) =>
+      step(each, report, flags.has("force")),
     );
     io.err(`${done} ${counted(result.done, "namespace")}\n`);
     return result.status;
   };
 }
 
-function regionCommand(verb: "enable" | "disable", step: (region: Region) => Sleeps<void>): ToolCommand {
+function regionCommand(
+  verb: "enable" | "disable",
+  step: (region: Region, report: NdctlReport) => Sleeps<void>,
+): ToolCommand {
   const usage: ToolUsage = { line: `ndctl ${verb}-region <region> [<options>]`, options: REGION_OPTIONS };
   return function* (io, args) {
     const given = parseToolOptions(args, usage);
-    const [name] = given.operands;
-    if (name === undefined)
-      throw new ToolUsageProblem(usage, `  Error: specify a specific region id to act on, or "all"\n\n`);
-    const regions = regionsOf(io, {
-      bus: given.values.get("bus"),
-      type: given.values.get("type"),
-      region: name,
-    });
+    const [name, ...extra] = given.operands;
+    const type = given.values.get("type");
+    const problems = extra.map((word) => `unknown extra parameter "${word}"`);
+    if (name === undefined) problems.push(`specify a specific region id to act on, or "all"`);
+    else if (extra.length === 0 && type !== undefined && type !== "pmem" && type !== "blk")
+      problems.push(`unknown region type '${type}', should be 'pmem' or 'blk'`);
+    if (problems.length > 0)
+      throw new ToolUsageProblem(usage, problems.map((text) => errorLine(`${text}\n`)).join(""));
+    const regions = regionsOf(io, { bus: given.values.get("bus"), type, region: name });
+    const report = new PrintedReport(io, `${verb} region`, false);
     // Those that refuse aren't counted, and that is all that is said of them.
-    const { done } = yield* forEachSilently(regions, step);
+    const { done } = yield* forEachSilently(regions, (region) => step(region, report));
     io.err(`${verb}d ${counted(done, "region")}\n`);
     return 0;
   };

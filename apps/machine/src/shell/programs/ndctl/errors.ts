@@ -23,7 +23,16 @@ import {
 } from "../tool/options.ts";
 import { counted, statusOf, type ToolCommand } from "../tool/run.ts";
 import { namespaceJson } from "./list.ts";
-import { busesOf, FILTER_OPTIONS, filterOf, forEach, namespacesOf } from "./select.ts";
+import { PrintedReport } from "./report.ts";
+import {
+  actedOn,
+  busesOf,
+  FILTER_OPTIONS,
+  filterOf,
+  forEach,
+  namespaceOperand,
+  namespacesOf,
+} from "./select.ts";
 
 const INJECT: ToolUsage = {
   line: "ndctl inject-error <namespace> [<options>]",
@@ -129,14 +138,17 @@ function wrongOptions({ flags, values }: ToolArguments): string | undefined {
 
 export function* clearErrors(io: ProgramContext, args: readonly string[]): Sleeps<number> {
   const given = parseToolOptions(args, CLEAR);
-  const [name] = given.operands;
-  if (name === undefined)
-    throw new ToolUsageProblem(CLEAR, `  Error: specify a namespace to clear errors for, or "all"\n\n`);
-  const namespaces = namespacesOf(io, { ...filterOf(given), namespace: name });
+  const name = namespaceOperand(given, CLEAR, "clear errors for");
+  const namespaces = actedOn(io, filterOf(given), name);
   const missing = name === "all" ? "nothing" : "ENXIO";
-  const result = yield* forEach(io, namespaces, "error clearing namespaces", missing, function* (namespace) {
-    if (namespace.size === 0) return "skipped";
-    yield* clear(namespace, { scrub: given.flags.has("scrub") });
+  const report = new PrintedReport(io, "clear errors namespace", given.flags.has("verbose"));
+  // One scrub is enough.
+  let scrub = given.flags.has("scrub");
+  const failed = "error clearing namespaces";
+  const result = yield* forEach(io, namespaces, failed, { missing, report }, function* (namespace) {
+    const cleared = yield* clear(namespace, { scrub, report });
+    scrub = false;
+    if (cleared === undefined) return "skipped";
     yield* printWithErrors(io, namespace, false);
     return "done";
   });
@@ -158,7 +170,7 @@ function scrubCommand(name: string, failed: string, step: (bus: NvdimmBus) => Sl
     const { operands } = parseToolOptions(args, usage);
     const buses = busesOf(io, operands.length > 0 ? operands.join(" ") : undefined);
     const shown: Json[] = [];
-    const { status } = yield* forEach(io, buses, failed, "ENXIO", function* (bus) {
+    const { status } = yield* forEach(io, buses, failed, { missing: "ENXIO" }, function* (bus) {
       yield* step(bus);
       shown.push(listBus(bus) as Json);
       return "done";

@@ -3,8 +3,15 @@
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { Namespace, Nvdimm, NvdimmBus, Region } from "@hetmem/nvdimm";
 import type { ProgramContext } from "../../program.ts";
-import type { ToolArguments, ToolOption } from "../tool/options.ts";
+import {
+  errorLine,
+  type ToolArguments,
+  type ToolOption,
+  ToolUsageProblem,
+  type ToolUsage,
+} from "../tool/options.ts";
 import { statusOf } from "../tool/run.ts";
+import type { PrintedReport } from "./report.ts";
 
 /** Names on the command line and values of filter options. */
 export interface NdFilter {
@@ -77,18 +84,35 @@ export function filterOf({ values }: ToolArguments): NdFilter {
 /** What a step found: counted, or passed over. */
 export type NdStep = "done" | "skipped";
 
+/** The namespace that a command names. @throws ToolUsageProblem without one, or with several */
+export function namespaceOperand({ operands }: ToolArguments, usage: ToolUsage, verb: string): string {
+  const [name, ...extra] = operands;
+  const problems = extra.map((word) => errorLine(`unknown extra parameter "${word}"\n`));
+  if (name === undefined) problems.push(errorLine(`specify a namespace to ${verb}, or "all"\n`));
+  if (name === undefined || extra.length > 0) throw new ToolUsageProblem(usage, problems.join(""));
+  return name;
+}
+
+/** Those that a command is about: of "all", not those that are there to be configured next. @see do_xaction_namespace() */
+export function actedOn(io: ProgramContext, filter: NdFilter, name: string): Namespace[] {
+  const namespaces = namespacesOf(io, filter);
+  return name === "all"
+    ? namespaces.filter(({ size, uuid }) => size > 0 || uuid !== undefined)
+    : namespaces.filter((namespace) => namespace.name === name);
+}
+
 /**
- * Does a step to each device.
+ * Does a step to each device. The last one's refusal is told, unless a reason stands in its place.
  *
  * @param failed "error destroying namespaces": said when the last of them failed
- * @param missing what the status is when there is no device to do it to
+ * @param end `missing`: what the status is when there is no device to do it to
  * @returns how many were done, and the status
  */
 export function* forEach<T>(
   io: ProgramContext,
   devices: readonly T[],
   failed: string,
-  missing: "ENXIO" | "nothing",
+  { missing, report }: { readonly missing: "ENXIO" | "nothing"; readonly report?: PrintedReport },
   step: (device: T) => Sleeps<NdStep>,
 ): Sleeps<{ done: number; status: number }> {
   let done = 0;
@@ -102,7 +126,7 @@ export function* forEach<T>(
       error = refusal;
     }
   }
-  if (error) io.err(`${failed}: ${strerror(error.errno)}\n`);
+  if (error && !report?.failures) io.err(`${failed}: ${strerror(error.errno)}\n`);
   return { done, status: error ? statusOf(error) : 0 };
 }
 

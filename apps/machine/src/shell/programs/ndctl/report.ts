@@ -1,0 +1,41 @@
+// What commands of ndctl print while they work, as error(), err() and the library's err() do. User space counterparts:
+// util/usage.c, err() in ndctl/namespace.c, util/log.c of ndctl.
+import type { NdctlReport } from "@hetmem/nvdimm";
+import type { ProgramContext } from "../../program.ts";
+import { errorLine } from "../tool/options.ts";
+
+export class PrintedReport implements NdctlReport {
+  /** Reasons that stand in place of the command's last line. */
+  failures = 0;
+  readonly #io: ProgramContext;
+  readonly #command: string;
+  readonly #verbose: boolean;
+
+  /** @param command "create namespace": what reasons begin with @param verbose `-v` */
+  constructor(io: ProgramContext, command: string, verbose: boolean) {
+    this.#io = io;
+    this.#command = command;
+    this.#verbose = verbose;
+  }
+
+  error(text: string): void {
+    this.#io.err(errorLine(`${text}\n`));
+  }
+
+  failure(text: string): void {
+    this.failures++;
+    this.error(`${this.#command}: ${text}`);
+  }
+
+  warning(text: string): void {
+    this.#io.err(`  Warning: ${text}\n\n`);
+  }
+
+  library(caller: string, text: string): void {
+    this.#io.err(`libndctl: ${caller}: ${text}\n`);
+  }
+
+  debug(caller: string, text: string): void {
+    if (this.#verbose) this.library(caller, text);
+  }
+}
