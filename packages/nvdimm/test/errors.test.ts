@@ -54,6 +54,16 @@ test("an injected error is known at once: it is in the bad blocks, and reading f
   });
 });
 
+test("what a scrub found the firmware knows: after a reboot it is known before anybody scrubs again", () => {
+  const made = quiet();
+  made.media[0]?.damage(12 * 512, 512);
+  made.reboot();
+  expect(made.region.badblocks.show()).toBe("");
+  run(waitScrub(made.bus));
+  made.reboot();
+  expect(made.region.badblocks.show()).toBe("12 1\n");
+});
+
 test("writing to a bad sector clears it, for the namespace, the region and the media", () => {
   const made = quiet();
   const namespace = made.namespace("namespace0.0");
