@@ -26,6 +26,8 @@ import { memcgInvariants } from "../src/invariants.ts";
 import { chargeKernel, chargeSocket, unchargeKernel, unchargeSocket } from "../src/kernel-memory.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import type { MemoryCgroups } from "../src/memory-cgroups.ts";
+import { noRemedy } from "../src/over-limit.ts";
+import { CHARGE_BATCH } from "../src/stock.ts";
 import { type LimitsMachine, limitsMachine, mmOf, PAGE } from "./limits-machine.ts";
 
 let machine: LimitsMachine;
@@ -267,6 +269,30 @@ test("objects of the kernel fill pages together, and sockets keep their cgroup",
   unchargeSocket(memcgs, a, 5);
   expect(memcgs.root.memory.usage).toBe(0);
   expect([...memcgs.root.children()]).not.toContain(a);
+});
+
+test("a cgroup with as much as memory.high isn't above it, and with a page more it is", () => {
+  const { memcgs, a } = cgroups();
+  const process = machine.spawn(a);
+  machine.fill(process, 1);
+  let above = 0;
+  memcgs.overLimit = { ...noRemedy, aboveHigh: () => void above++ };
+  a.memory.high = charged(machine, a) + CHARGE_BATCH;
+  machine.fill(process, 1);
+  expect([a.memory.usage, above]).toEqual([a.memory.high, 0]);
+  a.memory.high = charged(machine, a) + CHARGE_BATCH - 1;
+  machine.fill(process, 1);
+  expect([a.memory.usage, above]).toEqual([a.memory.high + 1, 1]);
+});
+
+test("each page that is charged counts as pgpgin, and as pgpgout when it is given back, alone or with others", () => {
+  const { memcgs, a } = cgroups();
+  const process = machine.spawn(a);
+  machine.fill(process, 20);
+  const events = (): number[] => [memcgs.stats.cgroup(a, "pgpgin"), memcgs.stats.cgroup(a, "pgpgout")];
+  expect(events()).toEqual([20, 0]);
+  run(exitProcess(process));
+  expect(events()).toEqual([20, 20]);
 });
 
 test("at a limit a charge takes back what cpus have in stock before it fails", () => {

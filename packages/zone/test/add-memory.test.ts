@@ -5,16 +5,17 @@ import {
   KernelError,
   MiB,
   nodeId,
+  type Page,
   type Pfn,
   physAddr,
   physToPfn,
   run,
   type Uevent,
 } from "@hetmem/kernel";
-import { NO_ZONE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
+import { NO_ZONE, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import { formatIomem } from "@hetmem/resource";
 import { expect, test } from "vitest";
-import { resizeZoneRange, strictPlacement, type Zone, ZoneType } from "../src/index.ts";
+import { GFP_KERNEL, resizeZoneRange, strictPlacement, type Zone, ZoneType } from "../src/index.ts";
 import { addHotplugMachineMemory, hotplugMachine, outcome, underLock } from "./hotplug-machine.ts";
 
 const BLOCK = 128 * MiB;
@@ -295,6 +296,23 @@ test("struct pages that are refused because others are there leave those others'
   expect(outcome(() => machine.add(START))).toBe("EEXIST");
   expect(machine.fingerprint()).toEqual(before);
   expect(free - machine.freePages()).toBe(512);
+});
+
+test("memory whose struct pages find no room is ENOMEM and has none, and is added once there is room", () => {
+  const machine = hotplugMachine();
+  const { allocator, memmap } = machine.memory;
+  const before = machine.fingerprint();
+  const taken: [Page, number][] = [];
+  for (const order of [9, 0]) {
+    const block = (): Page => allocator.allocPages(GFP_KERNEL, order, nodeId(0));
+    for (let page = block(); page !== NULL_PAGE; page = block()) taken.push([page, order]);
+  }
+  expect(outcome(() => machine.add(START))).toBe("ENOMEM");
+  expect(memmap.pfnValid(physToPfn(physAddr(START)))).toBe(false);
+  for (const [page, order] of taken) allocator.freePages(page, order);
+  expect(machine.fingerprint()).toEqual(before);
+  machine.add(START);
+  expect(memmap.pfnValid(physToPfn(physAddr(START)))).toBe(true);
 });
 
 test("memory that the kernel doesn't map may lie past what the direct map reaches", () => {

@@ -1,5 +1,5 @@
 // Soft and hard offlining of single pages, and what becomes of their blocks.
-import { type Errno, GiB, KernelError, nodeId, type Pfn, run, type Sleeps } from "@hetmem/kernel";
+import { type Errno, GiB, KernelError, nodeId, type Pfn, run, Scheduler, type Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { GFP_KERNEL } from "../src/index.ts";
@@ -146,6 +146,28 @@ test("memory that is removed takes its bad pages along", () => {
   machine.offline(32);
   machine.remove(4 * GiB);
   expect(machine.memory.counters.poisonedPages).toBe(0);
+});
+
+test("a page is soft-offlined while no memory comes or goes: it waits for hotplug to be done", () => {
+  const machine = machineWithMovableBlock();
+  const { locks } = machine.hotplug;
+  const scheduler = new Scheduler(machine.kernel, () => 0);
+  const seen: number[] = [];
+  scheduler.spawn("hotplug", hotplugMeanwhile());
+  scheduler.spawn("soft offline", machine.failure.softOffline(FRAME));
+  scheduler.runAll();
+  expect([...seen, machine.memory.counters.poisonedPages]).toEqual([0, 0, 0, 1]);
+
+  function* hotplugMeanwhile(): Sleeps<void> {
+    yield* locks.lockDeviceHotplug();
+    yield* locks.memHotplugBegin();
+    for (let turn = 0; turn < 3; turn++) {
+      yield* machine.kernel.clock.sleep(1);
+      seen.push(machine.memory.counters.poisonedPages);
+    }
+    locks.memHotplugDone();
+    locks.unlockDeviceHotplug();
+  }
 });
 
 test("a page of the kernel can't be soft-offlined: EIO", () => {

@@ -177,6 +177,16 @@ describe("auto-movable placement, as of e83a437faa62", () => {
     expect(machine.hotplug.block(32).zone?.name).toBe("Normal");
   });
 
+  test("a DIMM that is Movable in part needs room for its rest alone", () => {
+    const machine = hotplugMachine({ memory: [[0, 4 * BLOCK]], placement: ratio(100) });
+    const group = machine.hotplug.groups.register(nodeId(0), {
+      type: "static",
+      maxPages: (4 * BLOCK) / 4096,
+    });
+    machine.add(4 * GiB, { size: 4 * BLOCK, group });
+    expect(onlinedZones(machine, [32, 33, 34, 35])).toEqual(["Movable", "Movable", "Movable", "Movable"]);
+  });
+
   /** A machine with kernel memory for two and a half blocks of Movable from boot, and seven more blocks: 32 to 38. */
   function machineWithGroup(blocksOfGroup: number): HotplugMachine {
     const machine = hotplugMachine({ memory: [[0, 2.5 * BLOCK]], placement: ratio(100) });
