@@ -6,7 +6,6 @@ import {
   GiB,
   type Kernel,
   KiB,
-  MiB,
   type NodeId,
   nodeId,
   PAGE_SIZE,
@@ -26,7 +25,7 @@ import {
   TmpfsPages,
   Vm,
 } from "@hetmem/mm";
-import { MAX_PAGES } from "@hetmem/page";
+import { MAX_PAGES, SECTION_SIZE } from "@hetmem/page";
 import {
   createIomem,
   descendants,
@@ -89,8 +88,6 @@ export interface Machine {
 
 /** Room for memory that is added later, where the specification doesn't say how much. */
 const HOTPLUG_ROOM = 64 * GiB;
-/** What the memmap grows by. */
-const SECTION_SIZE = 128 * MiB;
 /** Bits that the direct map reaches with four levels of page tables. @see MAX_PHYSMEM_BITS */
 const DIRECT_MAP_BITS = 46;
 

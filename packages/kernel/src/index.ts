@@ -26,6 +26,7 @@ export {
   kstrtouint,
   kstrtoull,
   KiB,
+  MAX_NUMNODES,
   memparse,
   MiB,
   type NodeId,

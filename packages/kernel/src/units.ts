@@ -21,6 +21,9 @@ export const PAGE_SHIFT = 12;
 /** Bytes in a page. */
 export const PAGE_SIZE = 4096;
 
+/** Node numbers end here. @see NODES_SHIFT in arch/x86/Kconfig, 10 in distributions */
+export const MAX_NUMNODES = 1024;
+
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
 export const GiB = 1024 * MiB;

@@ -1,6 +1,6 @@
 // A count of everything that cgroups pay for, made anew from the pages, slots and objects alone: what the counters are
 // checked against. Slow and simple on purpose.
-import type { NodeId, Page, Pfn } from "@hetmem/kernel";
+import { type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { MAPPING_ANON, pageMapcount } from "@hetmem/mm";
 import { PageFlag, PAGES_PER_SUBSECTION } from "@hetmem/page";
 import type { Memory } from "@hetmem/zone";
@@ -91,7 +91,7 @@ export function takeTally(cgroups: MemoryCgroups): Tally {
     if (cgroups.ids.find(id) === undefined) continue;
     const tally = tallyOf(id);
     tally.stocked += cgroups.stocks.of(id);
-    tally.kernelPages += Math.ceil((cgroups.ids.bytes[id] as number) / 4096);
+    tally.kernelPages += Math.ceil((cgroups.ids.bytes[id] as number) / PAGE_SIZE);
     tally.sockets += cgroups.ids.sockets[id] as number;
   }
   return { sums: sumsOf(own, nodes), pagesOf, slotsOf };

@@ -5,7 +5,7 @@
 //
 // The root has a slot for each 64 GiB. Below it are four levels of nodes of 64 slots. A slot is 0, the number of a
 // pagemap, or ~node. An entry that covers several slots of its node is written to each.
-import { bugOn, type Pfn } from "@hetmem/kernel";
+import { bugOn, PAGE_SHIFT, type Pfn } from "@hetmem/kernel";
 
 const SLOT_BITS = 6;
 const SLOTS = 64;
@@ -32,7 +32,7 @@ export class PagemapTree {
 
   /** @param physicalBits bits of a physical address */
   constructor(physicalBits: number) {
-    this.root = new Int32Array(Math.ceil(2 ** (physicalBits - 12 - ROOT_ORDER)));
+    this.root = new Int32Array(Math.ceil(2 ** (physicalBits - PAGE_SHIFT - ROOT_ORDER)));
   }
 
   /** The number of the pagemap that covers a frame, 0 for none. @see xa_load() */

@@ -1,6 +1,7 @@
 // What changed between releases in how device memory is mapped: which mappings collide, how many references an idle page
 // has, and which struct pages are shared. A profile of a machine chooses one of each, and a memory type policy.
-import { alignDown, alignUp, MiB } from "@hetmem/kernel";
+import { alignDown, alignUp } from "@hetmem/kernel";
+import { SECTION_SIZE } from "@hetmem/page";
 import type { SharedTails } from "@hetmem/zone";
 import type { DevPagemap } from "./dev-pagemap.ts";
 import { MEMORY_TYPES, type MemoryType, type MemoryTypePolicy, publicDeviceMemory } from "./memory-type.ts";
@@ -18,8 +19,6 @@ export interface CollisionPolicy {
   /** What a range becomes, when it is mapped and when it is released alike. @see "mm: Fix memory size alignment in devm_memremap_pages_release()" (2018) */
   align(range: ByteRange): ByteRange;
 }
-
-const SECTION_SIZE = 128 * MiB;
 
 /**
  * Up to 5.2: whole sections are mapped, so that nothing else may have struct pages in any of them.

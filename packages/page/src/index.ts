@@ -4,6 +4,7 @@ export { describePage, dumpPage, formatPageFlags } from "./dump-page.ts";
 export { pageInvariants } from "./invariants.ts";
 export {
   MAX_PAGES,
+  MEMMAP_PAGE_BYTES,
   NO_ZONE,
   NULL_PAGE,
   PAGE_WORDS,
@@ -11,6 +12,7 @@ export {
   PAGES_PER_SECTION,
   PAGES_PER_SUBSECTION,
   SECTION_SHIFT,
+  SECTION_SIZE,
   STRUCT_PAGE_BYTES,
   SUBSECTIONS_PER_SECTION,
 } from "./layout.ts";

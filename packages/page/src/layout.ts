@@ -1,9 +1,12 @@
 // What a struct page is made of: eight 32-bit words, half of the kernel's 64 bytes. The numbers here are the only
-// description of the layout; everybody else asks the MemMap. Kernel counterparts: include/linux/mm_types.h and
-// include/linux/page-flags.h.
+// description of the layout; everybody else asks the MemMap. What must be true of them together is checked as the module is
+// loaded. Kernel counterparts: include/linux/mm_types.h and include/linux/page-flags.h.
+import { bugOn, PAGE_SHIFT, PAGE_SIZE } from "@hetmem/kernel";
 
 /** Bytes of Linux's struct page on 64-bit machines: what every page of memory costs. @see struct page in include/linux/mm_types.h */
 export const STRUCT_PAGE_BYTES = 64;
+/** Bytes of a page in our own memmap: see PAGE_WORDS. */
+export const MEMMAP_PAGE_BYTES = 32;
 /** Words a page. A page's first word is at `page * PAGE_WORDS`. */
 export const PAGE_WORDS = 8;
 
@@ -79,8 +82,33 @@ export const SECTION_SHIFT = 15;
 /** Pages in a subsection: 2 MiB, the granularity at which device memory may share a section. */
 export const PAGES_PER_SUBSECTION = 512;
 export const SUBSECTIONS_PER_SECTION = 64;
+/** Bytes in a section. */
+export const SECTION_SIZE: number = PAGES_PER_SECTION * PAGE_SIZE;
 
 /** The struct page that is none. Frame 0 belongs to the firmware, so that index 0 is never anybody's page. */
 export const NULL_PAGE = 0;
 /** Pages that one memmap can hold: 2 TiB of memory. A JavaScript typed array ends there. */
 export const MAX_PAGES: number = 2 ** 29 - PAGES_PER_SECTION;
+
+checkFlagsWord();
+bugOn(PAGE_WORDS * Int32Array.BYTES_PER_ELEMENT !== MEMMAP_PAGE_BYTES, "a page isn't as large as its words");
+bugOn(
+  new Set(Object.values(Field)).size !== PAGE_WORDS,
+  "two fields of a page share a word, or one has none",
+);
+bugOn(2 ** PAGE_SHIFT !== PAGE_SIZE, "a page isn't as large as its shift says");
+bugOn(2 ** SECTION_SHIFT !== PAGES_PER_SECTION, "a section isn't as large as its shift says");
+bugOn(
+  SUBSECTIONS_PER_SECTION * PAGES_PER_SUBSECTION !== PAGES_PER_SECTION,
+  "a section isn't a whole number of subsections",
+);
+
+/** Every flag, the zone and the mark of initialisation have bits of their own, below the sign. */
+function checkFlagsWord(): void {
+  let taken = 0;
+  for (const bits of [...Object.values(PageFlag), ZONE_MASK, INITIALISED]) {
+    bugOn((taken & bits) !== 0, `two things share bits 0x${bits.toString(16)} of the flags word`);
+    taken |= bits;
+  }
+  bugOn(taken < 0, "the flags word reaches into its sign");
+}

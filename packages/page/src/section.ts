@@ -1,7 +1,7 @@
 // The section table: which 128 MiB pieces of the physical space have struct pages, and where in the memmap these are.
 // This is SPARSEMEM_VMEMMAP: a section's struct pages are consecutive, and a slot of the memmap is given to a section
 // when it is added and taken back when it is removed. Kernel counterpart: mm/sparse.c.
-import { bugOn, KernelBug, KernelError, type NodeId, type Page, type Pfn } from "@hetmem/kernel";
+import { bugOn, KernelBug, KernelError, type NodeId, type Page, PAGE_SHIFT, type Pfn } from "@hetmem/kernel";
 import {
   NULL_PAGE,
   PAGES_PER_SECTION,
@@ -47,7 +47,7 @@ export class SectionTable {
   /** @param physicalBits bits of a physical address, which bound the section numbers */
   constructor(maxPages: number, physicalBits: number) {
     this.slots = Math.ceil(maxPages / PAGES_PER_SECTION) + 1;
-    this.slotOf = new Int32Array(2 ** (physicalBits - 12 - SECTION_SHIFT));
+    this.slotOf = new Int32Array(2 ** (physicalBits - PAGE_SHIFT - SECTION_SHIFT));
     this.sectionOf = new Float64Array(this.slots);
     this.flags = new Uint8Array(this.slots);
     this.subsections = new Uint32Array(this.slots * 2);

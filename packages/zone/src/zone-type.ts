@@ -1,5 +1,6 @@
-// The zones of a node and the migrate types of a pageblock: the vocabulary of the allocator. Kernel counterpart:
-// include/linux/mmzone.h.
+// The zones of a node and the migrate types of a pageblock: the vocabulary of the allocator. Names and numbers are checked
+// against each other as the module is loaded. Kernel counterpart: include/linux/mmzone.h.
+import { bugOn } from "@hetmem/kernel";
 
 /** @see enum zone_type. x86-64 has no HIGHMEM. */
 export const ZoneType = { DMA: 0, DMA32: 1, Normal: 2, Movable: 3, Device: 4 } as const;
@@ -25,3 +26,14 @@ export const PAGEBLOCK_ORDER = 9;
 export const PAGEBLOCK_NR_PAGES = 512;
 /** Above this order an allocation is costly: no per-cpu lists, no endless retries. */
 export const PAGE_ALLOC_COSTLY_ORDER = 3;
+
+checkNames(ZONE_NAMES, ZoneType);
+checkNames(MIGRATE_TYPE_NAMES, MigrateType);
+bugOn(2 ** (MAX_ORDER - 1) !== MAX_ORDER_NR_PAGES, "the largest block isn't as large as its order says");
+bugOn(2 ** PAGEBLOCK_ORDER !== PAGEBLOCK_NR_PAGES, "a pageblock isn't as large as its order says");
+
+function checkNames(names: readonly string[], numbers: Readonly<Record<string, number>>): void {
+  bugOn(Object.keys(numbers).length !== names.length, `not all of ${names.join(", ")} have a number`);
+  for (const [number, name] of names.entries())
+    bugOn(numbers[name] !== number, `${name} isn't number ${number}`);
+}

@@ -1,7 +1,7 @@
 // In which order a request tries the zones of the machine: its own node first, then the others by distance, each from
 // its highest zone down. Built at boot and again whenever a zone gets its first memory or loses its last. Kernel
 // counterpart: build_all_zonelists() in mm/page_alloc.c.
-import type { NodeId } from "@hetmem/kernel";
+import { MAX_NUMNODES, type NodeId } from "@hetmem/kernel";
 import { type Memory, onlineNodes } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import type { Zone } from "./zone.ts";
@@ -9,8 +9,6 @@ import { MIGRATE_TYPES, PAGEBLOCK_NR_PAGES, ZONE_NAMES, ZoneType } from "./zone-
 
 /** A node that has cpus is left to them while another is as near. @see PENALTY_FOR_NODE_WITH_CPUS */
 const PENALTY_FOR_NODE_WITH_CPUS = 1;
-/** Weighs distance against load: no node is named so often. @see MAX_NUMNODES, 1024 on x86-64 distributions */
-const MAX_NUMNODES = 1024;
 
 /**
  * Builds the zonelists of every possible node, and logs them.
@@ -90,6 +88,7 @@ function placeInOrder(
   const behindUs = candidate.id < node.id ? 1 : 0;
   const withCpus = candidate.cpus.length > 0 ? PENALTY_FOR_NODE_WITH_CPUS : 0;
   const cost = memory.distance(node.id, candidate.id) + behindUs + withCpus;
+  // Distance weighs more than load: no node is named as often as there may be nodes.
   return cost * MAX_NUMNODES + (load.get(candidate.id) ?? 0);
 }
 

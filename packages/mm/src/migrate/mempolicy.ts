@@ -2,7 +2,7 @@
 // that mappings, processes and their children share one. A mapping's own policy goes before its process's; where neither
 // has one, pages come from near the cpu. Kernel counterpart: mm/mempolicy.c. Not modelled: cpusets, so that every node
 // with memory is allowed and policies never have to be bound anew.
-import { formatIdList, KernelError, type NodeId } from "@hetmem/kernel";
+import { formatIdList, KernelError, MAX_NUMNODES, type NodeId } from "@hetmem/kernel";
 import { gfpZone, type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "../vma/vma.ts";
@@ -40,9 +40,6 @@ export interface MempolicyRequest {
   readonly flags?: number;
   readonly nodes?: readonly NodeId[];
 }
-
-/** Node numbers that a mask can name. @see MAX_NUMNODES */
-const MAX_NUMNODES = 1024;
 
 /**
  * Makes a policy of a request. Nodes without memory drop out of it.
