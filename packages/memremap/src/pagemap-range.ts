@@ -145,6 +145,7 @@ function expectAltmapFits(pagemap: DevPagemap, range: number, { start, size }: B
 function expectNoMapping(pagemaps: Pagemaps, pagemap: DevPagemap, { start, size }: ByteRange): void {
   const other = pagemaps.tree.find(physToPfn(physAddr(start)), size / PAGE_SIZE);
   if (other === 0) return;
+  pagemaps.memory.kernel.log.printk(4, "Conflicting mapping in same section");
   const { unit } = pagemaps.policies.collision;
   throw new KernelError(
     "ENOMEM",

@@ -1,5 +1,6 @@
 // Memory that goes offline while huge pages of the pool lie in it.
 import { MiB, nodeId, run } from "@hetmem/kernel";
+import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { hotplugVmMachine, type HotplugVmMachine, refusal } from "./hotplug-vm-machine.ts";
 import { write } from "./files.ts";
@@ -49,6 +50,17 @@ test("a huge page in use is EBUSY, and the pool keeps all it has", () => {
   write(process, mapHuge(process, 1), "x");
   expect(refusal(machine, block)).toMatch(/^EBUSY: /);
   expect(pool(machine)).toEqual([10, 9, 0, 10]);
+});
+
+test("huge pages of the pool stay when something else keeps the block online", () => {
+  const { machine, block } = machineWithPool(10);
+  const { allocator, memmap } = machine.memory;
+  // Of a driver that won't let go of it: it could move, and doesn't.
+  const page = allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, N1);
+  memmap.setMapping(page, 1);
+  expect(machine.inBlock(block, page)).toBe(true);
+  expect(refusal(machine, block)).toMatch(/^EBUSY: .* stays in use/);
+  expect(pool(machine)).toEqual([10, 10, 0, 10]);
 });
 
 test("the memory of dissolved huge pages comes back with the block", () => {

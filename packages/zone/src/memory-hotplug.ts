@@ -320,7 +320,7 @@ export class MemoryHotplug {
     size: number,
     group: MemoryGroup | undefined,
   ): Sleeps<void> {
-    this.#checkAligned(start, size);
+    this.#checkHotplugRange(start, size);
     yield* this.locks.memHotplugBegin();
     try {
       const newNode = this.#prepareNode(node);
@@ -380,9 +380,29 @@ export class MemoryHotplug {
     );
   }
 
-  /** Whether the kernel can map a range. @see mhp_range_allowed() */
+  /** A range that isn't whole blocks is refused and logged. @throws KernelError EINVAL @see check_hotplug_memory_range() */
+  #checkHotplugRange(start: PhysAddr, size: number): void {
+    try {
+      this.#checkAligned(start, size);
+    } catch (error) {
+      const range = `start ${hex(start)}, size ${hex(size)}`;
+      this.memory.kernel.log.printk(
+        3,
+        `Block size [${hex(this.blockSize)}] unaligned hotplug range: ${range}`,
+      );
+      throw error;
+    }
+  }
+
+  /** Whether the kernel can map a range: one that it can't is logged. @see mhp_range_allowed() */
   rangeAllowed(start: PhysAddr, size: number): boolean {
-    return start + size <= this.#addressableEnd;
+    if (start + size <= this.#addressableEnd) return true;
+    const range = `[${hex(start)}-${hex(start + size)}]`;
+    this.memory.kernel.log.printk(
+      4,
+      `Hotplug memory ${range} exceeds maximum addressable range [0-${hex(this.#addressableEnd - 1)}]`,
+    );
+    return false;
   }
 
   #checkAddressable(start: PhysAddr, size: number): void {
@@ -439,4 +459,9 @@ export class MemoryHotplug {
     memmap.sections.remove(frame, pages);
     this.vmemmap.depopulate(frame);
   }
+}
+
+/** As `%#llx` prints a number above 0. */
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
 }

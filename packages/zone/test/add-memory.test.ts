@@ -52,6 +52,23 @@ test("adding a range that doesn't start on a block is EINVAL", () => {
   expect(outcome(() => hotplugMachine().add(START + 2 * MiB))).toBe("EINVAL");
 });
 
+test("what the log says of memory that is refused", () => {
+  const machine = hotplugMachine();
+  const said = (): string =>
+    machine.kernel.log
+      .format()
+      .split("\n")
+      .at(-2)
+      ?.replace(/^\[.*?\] /, "") ?? "";
+  outcome(() => machine.add(START + MiB));
+  expect(said()).toBe("Block size [0x8000000] unaligned hotplug range: start 0x100100000, size 0x8000000");
+  const end = machine.hotplug.blockSize * 1000;
+  expect(machine.hotplug.rangeAllowed(physAddr(2 ** 50), end)).toBe(false);
+  expect(said()).toMatch(
+    /^Hotplug memory \[0x4000000000000-0x4[0-9a-f]+\] exceeds maximum addressable range \[0-0x[0-9a-f]+f\]$/,
+  );
+});
+
 test("adding half a block is EINVAL", () => {
   expect(outcome(() => hotplugMachine().add(START, { size: BLOCK / 2 }))).toBe("EINVAL");
 });

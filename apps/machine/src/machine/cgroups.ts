@@ -47,6 +47,10 @@ export interface MemoryCharging {
 
 /** Nobody with cgroup_disable=memory. */
 export function memoryCharging(memory: Memory, { cgroup_disable = [] }: KernelOptions): MemoryCharging {
+  for (const name of cgroup_disable) {
+    const what = name === "memory" ? "subsystem" : "feature";
+    memory.kernel.log.printk(6, `cgroup: Disabling ${name} control group ${what}`);
+  }
   if (cgroup_disable.includes("memory")) return { charging: uncharged };
   const memcgs = new MemoryCgroups(memory);
   return { charging: memcgs.charging, memory: { memcgs, limits: new Limits(memcgs) } };

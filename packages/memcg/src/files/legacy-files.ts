@@ -10,9 +10,14 @@ import { legacyNumaStatText, legacyStatText } from "./legacy-stat.ts";
 import type { SwappinessBelow } from "./memory-controller.ts";
 import type { MemoryFile } from "./memory-files.ts";
 
+const KMEM_LIMIT_WARNING =
+  "kmem.limit_in_bytes is deprecated and will be removed. Writing any value to this file has no effect. " +
+  "Please report your usecase to linux-mm@kvack.org if you depend on this functionality.";
+
 /** By name without `memory.`. @see mem_cgroup_legacy_files[] */
 export function legacyMemoryFiles(by: LegacyWriter): Readonly<Record<string, MemoryFile>> {
   const { memcgs } = by;
+  const warnOfKmemLimit = onceWarning(memcgs, KMEM_LIMIT_WARNING);
   return {
     failcnt: failcntFile(({ memory }) => memory),
     force_empty: { store: (cgroup) => forceEmpty(by, cgroup) },
@@ -20,7 +25,10 @@ export function legacyMemoryFiles(by: LegacyWriter): Readonly<Record<string, Mem
     "kmem.limit_in_bytes": {
       show: ({ kmem }) => byteLine(kmem.max),
       // It has had no effect since 58056f77502f.
-      store: (cgroup, text) => void limitIn(cgroup, text),
+      store(cgroup, text) {
+        limitIn(cgroup, text);
+        warnOfKmemLimit();
+      },
     },
     "kmem.max_usage_in_bytes": watermarkFile(({ kmem }) => kmem),
     "kmem.usage_in_bytes": { show: ({ kmem }) => byteLine(kmem.usage) },
@@ -65,6 +73,15 @@ function setSwappiness({ vm }: MemoryCgroups, cgroup: MemoryCgroup, value: numbe
   if (value > 200) throw new KernelError("EINVAL", "swappiness goes from 0 to 200");
   if (cgroup.isRoot) vm.tunables.swappiness = value;
   else cgroup.swappiness = value;
+}
+
+/** Logs a line the first time that it is called. @see pr_warn_once() */
+function onceWarning({ vm }: MemoryCgroups, text: string): () => void {
+  let logged = false;
+  return () => {
+    if (!logged) vm.kernel.log.printk(4, text);
+    logged = true;
+  };
 }
 
 /** The root is charged for nothing: what it has is counted. @see mem_cgroup_usage() */
