@@ -1,5 +1,6 @@
 // File name patterns as a POSIX shell has them: `*`, `?`, `[2-9]`, `[!x]`, `[[:digit:]]`, and a backslash that takes
-// the meaning from the next character. User space counterparts: fnmatch(3), glob(3).
+// the meaning from the next character. All places in the pattern that a text may have reached are followed at once, so
+// that a text costs its length times the pattern's, however many stars there are. User space counterparts: fnmatch(3), glob(3).
 
 const CLASSES: Readonly<Record<string, string>> = {
   alnum: "A-Za-z0-9",
@@ -12,10 +13,56 @@ const CLASSES: Readonly<Record<string, string>> = {
   upper: "A-Z",
   xdigit: "0-9A-Fa-f",
 };
+/** The first member may be a closing bracket. */
+const BRACKET = /\[(?:[!^]|(?![!^]))(?:\]|\[:\w+:\]|\\.|[^\]\\])(?:\[:\w+:\]|\\.|[^\]\\])*\]/sy;
 
-/** Whether a segment has characters that stand for others. */
+/** What one place of a pattern takes: a character, any one, any number, or one of a bracket expression. */
+type Token =
+  | { readonly kind: "character"; readonly character: string }
+  | { readonly kind: "any" | "star" }
+  | { readonly kind: "bracket"; readonly members: RegExp };
+
+export class GlobPattern {
+  readonly #tokens: readonly Token[];
+
+  private constructor(tokens: readonly Token[]) {
+    this.#tokens = tokens;
+  }
+
+  static parse(pattern: string): GlobPattern {
+    return new GlobPattern(tokensOf(pattern));
+  }
+
+  /** The same backwards: it matches the texts that this one matches, read from their ends. */
+  reversed(): GlobPattern {
+    return new GlobPattern(this.#tokens.toReversed());
+  }
+
+  /** Whether the pattern stands for the whole text. */
+  matches(text: string): boolean {
+    let longest = -1;
+    for (const length of this.prefixes(text)) longest = length;
+    return longest === text.length;
+  }
+
+  /** How long the beginnings of a text are that the pattern matches, the shortest first. */
+  *prefixes(text: string): Generator<number, void, void> {
+    const tokens = this.#tokens;
+    let reached = new Uint8Array(tokens.length + 1);
+    reached[0] = 1;
+    for (let length = 0; ; length++) {
+      passStars(tokens, reached);
+      if (reached[tokens.length] === 1) yield length;
+      if (length === text.length) return;
+      reached = step(tokens, reached, text.charAt(length));
+      if (!reached.includes(1)) return;
+    }
+  }
+}
+
+/** Whether a segment has characters that stand for others. A bracket that isn't closed stands for itself. */
 export function hasGlob(pattern: string): boolean {
-  return /[*?[]/.test(pattern.replaceAll(/\\./g, ""));
+  return tokensOf(pattern).some(({ kind }) => kind !== "character");
 }
 
 /** The name that a pattern without special characters stands for. */
@@ -23,38 +70,81 @@ export function unescapeGlob(pattern: string): string {
   return pattern.replaceAll(/\\(.)/gs, "$1");
 }
 
-/** The names that a pattern matches, as a regular expression over the whole of one. */
-export function globToRegExp(pattern: string): RegExp {
-  let source = "";
-  for (let i = 0; i < pattern.length;) {
-    const char = pattern.charAt(i);
-    const bracket =
-      char === "[" ? /^\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]/s.exec(pattern.slice(i))?.[0] : undefined;
+/** A star may take nothing: what reached it has reached what is behind it. */
+function passStars(tokens: readonly Token[], reached: Uint8Array): void {
+  for (const [place, { kind }] of tokens.entries())
+    if (kind === "star" && reached[place] === 1) reached[place + 1] = 1;
+}
+
+/** The places reached with one more character. */
+function step(tokens: readonly Token[], reached: Uint8Array, character: string): Uint8Array<ArrayBuffer> {
+  const next = new Uint8Array(reached.length);
+  for (const [place, token] of tokens.entries()) {
+    if (reached[place] === 0 || !takes(token, character)) continue;
+    next[token.kind === "star" ? place : place + 1] = 1;
+  }
+  return next;
+}
+
+function takes(token: Token, character: string): boolean {
+  if (token.kind === "character") return token.character === character;
+  return token.kind !== "bracket" || token.members.test(character);
+}
+
+function tokensOf(pattern: string): Token[] {
+  const tokens: Token[] = [];
+  // Ends: each turn passes over a character at least.
+  for (let at = 0; at < pattern.length;) {
+    const character = pattern.charAt(at);
+    BRACKET.lastIndex = at;
+    const bracket = character === "[" ? BRACKET.exec(pattern)?.[0] : undefined;
     if (bracket) {
-      source += bracketToClass(bracket);
-      i += bracket.length;
-    } else if (char === "\\" && i + 1 < pattern.length) {
-      source += escapeRegExp(pattern.charAt(i + 1));
-      i += 2;
+      tokens.push({ kind: "bracket", members: bracketToRegExp(bracket) });
+      at += bracket.length;
+    } else if (character === "\\" && at + 1 < pattern.length) {
+      tokens.push({ kind: "character", character: pattern.charAt(at + 1) });
+      at += 2;
     } else {
-      source += char === "*" ? "[^]*" : char === "?" ? "[^]" : escapeRegExp(char);
-      i++;
+      tokens.push(
+        character === "*"
+          ? { kind: "star" }
+          : character === "?"
+            ? { kind: "any" }
+            : { kind: "character", character },
+      );
+      at++;
     }
   }
-  return new RegExp(`^${source}$`, "u");
+  return tokens;
 }
 
-function bracketToClass(bracket: string): string {
+/** One character of a bracket expression; a range that ends before it begins has none. */
+function bracketToRegExp(bracket: string): RegExp {
   const negated = /^\[[!^]/.test(bracket);
   const members = bracket.slice(negated ? 2 : 1, -1).match(/\[:\w+:\]|\\.|[^]/gs) ?? [];
-  const body = members.map((member, index) => {
-    if (member.startsWith("[:") && member.length > 2) return CLASSES[member.slice(2, -2)] ?? "";
-    if (member === "-" && index > 0 && index < members.length - 1) return "-";
-    return member.replace(/^\\(?=.)/s, "").replaceAll(/[\\\]^[-]/g, String.raw`\$&`);
-  });
-  return `[${negated ? "^" : ""}${body.join("")}]`;
+  let body = "";
+  // Ends: each turn passes over a member at least.
+  for (let at = 0; at < members.length;) {
+    const member = members[at] ?? "";
+    const last = members[at + 1] === "-" ? members[at + 2] : undefined;
+    if (member.startsWith("[:") && member.length > 2) {
+      body += CLASSES[member.slice(2, -2)] ?? "";
+      at++;
+    } else if (last === undefined) {
+      body += quoted(member);
+      at++;
+    } else {
+      if (plain(member) <= plain(last)) body += `${quoted(member)}-${quoted(last)}`;
+      at += 3;
+    }
+  }
+  return new RegExp(negated ? `^[^${body}]$` : `^[${body}]$`, "s");
 }
 
-function escapeRegExp(text: string): string {
-  return text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`);
+function plain(member: string): string {
+  return member.replace(/^\\(?=.)/s, "");
+}
+
+function quoted(member: string): string {
+  return plain(member).replaceAll(/[\\\]^[-]/g, String.raw`\$&`);
 }

@@ -6,7 +6,7 @@ export {
   type Params,
 } from "./attribute.ts";
 export { compareNames, type FileSystem, fileSystemOf } from "./file-system.ts";
-export { globToRegExp, hasGlob, unescapeGlob } from "./glob.ts";
+export { GlobPattern, hasGlob, unescapeGlob } from "./glob.ts";
 export { vfsInvariants } from "./invariants.ts";
 export { type FilePages, type MemoryDirectory, type MemoryFile, MemoryFiles } from "./memory-files.ts";
 export { type TreeDirectory } from "./tree-directory.ts";

@@ -8,6 +8,10 @@ import type { TreeDirectory } from "./tree-directory.ts";
 
 /** @see MAXSYMLINKS in include/linux/namei.h */
 const LINKS_MAX = 40;
+/** Bytes of a path, with the zero behind it. @see PATH_MAX in include/uapi/linux/limits.h */
+const PATH_MAX = 4096;
+/** Bytes of one name. @see NAME_MAX */
+const NAME_MAX = 255;
 
 /**
  * A directory on the way: its places in the tables and, where there is one, the directory in memory under them. Or one of
@@ -37,7 +41,7 @@ export class PathWalk {
     this.#memory = memory;
   }
 
-  /** What the path names. @throws KernelError ENOENT, ENOTDIR, ELOOP */
+  /** What the path names. @throws KernelError ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG */
   resolve(path: string, followLast: boolean): Node {
     const { parent, name } = this.#walk(path, followLast);
     if (name === undefined) return parent;
@@ -72,6 +76,11 @@ export class PathWalk {
 
   /** Walks all but the last name, and the last too where it is a link to follow or "..". */
   #walk(path: string, followLast: boolean): { parent: Directory; name: string | undefined } {
+    if (path.length >= PATH_MAX)
+      throw new KernelError(
+        "ENAMETOOLONG",
+        `a path has at most ${PATH_MAX - 1} bytes, and this one has ${path.length}`,
+      );
     if (!path.startsWith("/")) throw new KernelError("ENOENT", `"${path}" is not an absolute path`);
     const root: Directory = {
       kind: "directory",
@@ -82,6 +91,7 @@ export class PathWalk {
     let stack: Directory[] = [root];
     let rest = splitPath(path);
     let links = 0;
+    // Ends: each turn passes over a name, and at most LINKS_MAX links bring new ones.
     for (;;) {
       const here = stack.at(-1) ?? root;
       const name = rest[0];
@@ -92,6 +102,11 @@ export class PathWalk {
         if (stack.length > 1) stack = stack.slice(0, -1);
         continue;
       }
+      if (name.length > NAME_MAX)
+        throw new KernelError(
+          "ENAMETOOLONG",
+          `a name has at most ${NAME_MAX} bytes, and one of ${here.path} was asked for with ${name.length}`,
+        );
       const last = rest.length === 0;
       const node = this.child(here, name);
       if (node?.kind === "link" && (!last || followLast)) {

@@ -4,7 +4,7 @@
 import { KernelError, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { type AttributeTable, attributeMode, type DeviceNumber, isReadable } from "./attribute.ts";
 import { compareNames, fileSystemOf } from "./file-system.ts";
-import { globToRegExp, hasGlob, unescapeGlob } from "./glob.ts";
+import { GlobPattern, hasGlob, unescapeGlob } from "./glob.ts";
 import { type MemoryFile, MemoryFiles } from "./memory-files.ts";
 import { type Directory, type Node, PathWalk } from "./resolve.ts";
 import { PatternTree, segmentsOf } from "./tree.ts";
@@ -224,8 +224,18 @@ export class Vfs {
     const { fileSize, directoryMode } = fileSystemOf(node.path);
     switch (node.kind) {
       case "directory": {
-        const subdirectories = this.#entries(node).filter(({ kind }) => kind === "directory").length;
-        return { kind: "directory", mode: directoryMode, size: 0, nlink: 2 + subdirectories, blocks: 0 };
+        const subdirectories = (): number =>
+          this.#entries(node).filter(({ kind }) => kind === "directory").length;
+        return {
+          kind: "directory",
+          mode: directoryMode,
+          size: 0,
+          // Listing the directory takes as long as it is large: only who asks pays for it.
+          get nlink() {
+            return 2 + subdirectories();
+          },
+          blocks: 0,
+        };
       }
       case "link":
         return { kind: "link", mode: 0o777, size: 0, nlink: 1, blocks: 0 };
@@ -286,10 +296,10 @@ export class Vfs {
     const join = (name: string): string => (base === "" || base === "/" ? base + name : `${base}/${name}`);
     if (!hasGlob(segment)) return [join(unescapeGlob(segment))];
     if (!this.#isThere(base) || this.stat(base).kind !== "directory") return [];
-    const matcher = globToRegExp(segment);
+    const matcher = GlobPattern.parse(segment);
     const hidden = segment.startsWith(".") || segment.startsWith("\\.");
     const entries = this.list(base).filter(
-      ({ name }) => (hidden || !name.startsWith(".")) && matcher.test(name),
+      ({ name }) => (hidden || !name.startsWith(".")) && matcher.matches(name),
     );
     return entries.filter(({ kind }) => last || kind !== "file").map(({ name }) => join(name));
   }

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { assertInvariants, run } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
-import { globToRegExp, vfsInvariants } from "../src/index.ts";
+import { GlobPattern, hasGlob, vfsInvariants } from "../src/index.ts";
 import { smallMachine } from "./machine-tables.ts";
 
 describe("names", () => {
@@ -19,16 +19,31 @@ describe("names", () => {
     ["[\\]]", ["]"], ["\\"]],
   ];
   test.each(cases)("%s", (pattern, matches, misses) => {
-    const matcher = globToRegExp(pattern);
-    expect(matches.filter((name) => !matcher.test(name))).toEqual([]);
-    expect(misses.filter((name) => matcher.test(name))).toEqual([]);
+    const matcher = GlobPattern.parse(pattern);
+    expect(matches.filter((name) => !matcher.matches(name))).toEqual([]);
+    expect(misses.filter((name) => matcher.matches(name))).toEqual([]);
+  });
+
+  test("a bracket that isn't closed, and one in quotes, stands for itself", () => {
+    for (const word of ["[", "a[", "[]", "[!]", "\\[ab\\]", "\\*", "\\?"])
+      expect([word, hasGlob(word)]).toEqual([word, false]);
+    for (const word of ["[a]", "*", "?", "[]]", "x[!a]"]) expect([word, hasGlob(word)]).toEqual([word, true]);
+  });
+
+  test("a range that ends before it begins matches nothing", () => {
+    expect(GlobPattern.parse("[z-a]").matches("m")).toBe(false);
+    expect(GlobPattern.parse("[z-ab]").matches("b")).toBe(true);
+  });
+
+  test("a pattern of many stars costs the text's length times its own", () => {
+    expect(GlobPattern.parse(`${"*a".repeat(30)}b`).matches("a".repeat(2000))).toBe(false);
   });
 
   test("a name matches itself with every character escaped", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), (name) => {
         const escaped = Array.from(name, (char) => `\\${char}`).join("");
-        expect(globToRegExp(escaped).test(name)).toBe(true);
+        expect(GlobPattern.parse(escaped).matches(name)).toBe(true);
       }),
     );
   });

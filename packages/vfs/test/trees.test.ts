@@ -123,3 +123,28 @@ test("nothing else can be mounted where a tree is, nor below it", () => {
   expect(errnoOf(() => vfs.mount({ root: "/sys/fs", files: { cgroup: file } }))).toBe("EEXIST");
   expect(errnoOf(() => vfs.mount({ root: "/sys/fs/cgroup", files: { file } }))).toBe("EEXIST");
 });
+
+test("what is asked of one name doesn't list the directory that it is in, or that it is", () => {
+  let listed = 0;
+  const top = new Shelf("top");
+  const counting = new Vfs();
+  top.directoryNames = () => {
+    listed++;
+    return top.shelves.keys();
+  };
+  counting.mount({ root: "/sys/fs", trees: { cgroup: top } });
+  counting.mkdir("/sys/fs/cgroup/a");
+  expect(counting.stat("/sys/fs/cgroup").kind).toBe("directory");
+  expect(counting.exists("/sys/fs/cgroup/a/name")).toBe(true);
+  expect(counting.glob("/sys/fs/cgroup/a/[")).toEqual([]);
+  expect(listed).toBe(0);
+  expect(counting.stat("/sys/fs/cgroup").nlink).toBe(3);
+});
+
+test("a name has at most 255 bytes and a path 4095", () => {
+  const vfs = withTree();
+  expect(() => vfs.stat(`/sys/${"n".repeat(256)}`)).toThrow("ENAMETOOLONG");
+  expect(() => vfs.stat(`/${"sys/../".repeat(600)}`)).toThrow("ENAMETOOLONG");
+  expect(() => vfs.mkdir(`/${"n".repeat(256)}`)).toThrow("ENAMETOOLONG");
+  expect(() => vfs.stat(`/${"n".repeat(255)}`)).toThrow("ENOENT");
+});

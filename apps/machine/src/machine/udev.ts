@@ -1,7 +1,7 @@
 // What user space does with dax devices as they come: the rules of the machine file, each a command. They wait until somebody
 // can run a command, which is the shell. User space counterpart: systemd-udevd(8), 90-daxctl-device.rules of ndctl.
 import type { Kernel } from "@hetmem/kernel";
-import { globToRegExp } from "@hetmem/vfs";
+import { GlobPattern } from "@hetmem/vfs";
 import type { DeviceRule } from "../spec/machine-spec.ts";
 
 /** A command that waits to be run. */
@@ -30,7 +30,7 @@ export class Udev {
   }
 
   #deviceCame(device: string): void {
-    const rule = this.#rules.find((each) => globToRegExp(each.device).test(device));
+    const rule = this.#rules.find((each) => GlobPattern.parse(each.device).matches(device));
     if (rule) this.#waiting.push({ device, run: rule.run });
   }
 }

@@ -1,7 +1,7 @@
 // From words to arguments: parameters, command substitution and arithmetic in place, then splitting what they gave into
 // fields, then file names. Quoted text takes no part in the last two. POSIX 2.6, Word Expansions.
 import type { Sleeps } from "@hetmem/kernel";
-import { globToRegExp, hasGlob } from "@hetmem/vfs";
+import { GlobPattern, hasGlob } from "@hetmem/vfs";
 import { evaluate } from "./arithmetic.ts";
 import { ShellProblem } from "./problem.ts";
 import type { Command, ParameterOperation, Word, WordPart } from "./syntax/ast.ts";
@@ -138,13 +138,19 @@ function* applyOperation(
 
 /** `#` takes the shortest match from the front, `##` the longest, `%` and `%%` from the back. */
 function trimPattern(value: string, kind: "#" | "##" | "%" | "%%", pattern: string): string {
-  const matcher = globToRegExp(pattern);
-  const lengths = Array.from({ length: value.length + 1 }, (_, length) => length);
-  if (kind.length === 2) lengths.reverse();
   const front = kind.startsWith("#");
-  const length = lengths.find((n) => matcher.test(front ? value.slice(0, n) : value.slice(value.length - n)));
+  const glob = front ? GlobPattern.parse(pattern) : GlobPattern.parse(pattern).reversed();
+  let length: number | undefined;
+  for (const matched of glob.prefixes(front ? value : backwards(value))) {
+    length = matched;
+    if (kind.length === 1) break;
+  }
   if (length === undefined) return value;
   return front ? value.slice(length) : value.slice(0, value.length - length);
+}
+
+function backwards(text: string): string {
+  return text.split("").reverse().join("");
 }
 
 function expandedRun(text: string, quoted: boolean): Run {

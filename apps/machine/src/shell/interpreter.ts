@@ -1,7 +1,7 @@
 // Runs commands: one method a kind of command, the sleeping ones all the way down to the store of a sysfs file. Every
 // simple command is a place where another task of the machine may run. User space counterpart: shell/ash.c of busybox.
 import { condResched, KernelError, type Sleeps, strerror } from "@hetmem/kernel";
-import { globToRegExp } from "@hetmem/vfs";
+import { GlobPattern } from "@hetmem/vfs";
 import { ArithmeticProblem } from "./arithmetic.ts";
 import { BUILTINS } from "./builtins.ts";
 import { type ExpansionScope, expandPattern, expandWord, expandWords } from "./expand.ts";
@@ -296,7 +296,7 @@ export class Interpreter {
     const subject = yield* expandWord(command.subject, scope);
     for (const { patterns, body } of command.arms) {
       for (const pattern of patterns) {
-        if (globToRegExp(yield* expandPattern(pattern, scope)).test(subject))
+        if (GlobPattern.parse(yield* expandPattern(pattern, scope)).matches(subject))
           return yield* this.run(body, io);
       }
     }

@@ -1,5 +1,5 @@
 // find: paths below a directory in the order of its file system, filtered by name, type and depth.
-import { type FileKind, globToRegExp } from "@hetmem/vfs";
+import { type FileKind, GlobPattern } from "@hetmem/vfs";
 import { type Program, type ProgramContext, reasonOf, UsageProblem } from "../program.ts";
 
 interface Criteria {
@@ -66,13 +66,13 @@ function parseCriteria(args: readonly string[]): Criteria {
     if (value === undefined) throw new UsageProblem(`${option} requires an argument`);
     switch (option) {
       case "-name": {
-        const matcher = globToRegExp(value);
-        add(({ name }) => matcher.test(name));
+        const matcher = GlobPattern.parse(value);
+        add(({ name }) => matcher.matches(name));
         break;
       }
       case "-path": {
-        const matcher = globToRegExp(value);
-        add(({ path }) => matcher.test(path));
+        const matcher = GlobPattern.parse(value);
+        add(({ path }) => matcher.matches(path));
         break;
       }
       case "-type":
