@@ -55,6 +55,7 @@ import { spanDeviceMemory } from "./machine/device-spans.ts";
 import { createDevices, type Devices } from "./machine/devices/devices.ts";
 import { createHardware, type Hardware } from "./machine/devices/hardware.ts";
 import { MappedFiles } from "./machine/mapped-files.ts";
+import { memoryDevices } from "./machine/memory-devices.ts";
 import { memoryHotplugParameters } from "./machine/module-parameters.ts";
 import { PageMigrations, poisonedPageOwner } from "./machine/page-owners.ts";
 import { Processes } from "./machine/processes.ts";
@@ -145,7 +146,7 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
   const vfs = new Vfs(new MemoryFiles(tmpfs));
   const processes: Processes = new Processes(vm, {
     ...cpuNodes(spec),
-    files: new MappedFiles(vfs, tmpfs, (path) => devices.open(path), writer),
+    files: new MappedFiles(vfs, tmpfs, (path) => devices.open(path)),
     swapAreas: spec.swap ?? [],
     settle: () => devices.settle(),
     payer: (parent) => cgroups.payer(parent),
@@ -176,6 +177,7 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
     ...sysctlTables(vm),
     procPidTable(vm),
     processes.selfTable(),
+    memoryDevices(),
     gupTestTable(vm, profile.gupTest),
     memorySysfs({
       hotplug,

@@ -1,9 +1,10 @@
 // The same commands under each profile: what a release answers that another doesn't.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { run } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, runScript, Shell } from "../src/shell/index.ts";
+import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import type { ProfileName } from "../src/spec/machine-spec.ts";
 import { machineOfYaml } from "../src/spec/yaml.ts";
 
@@ -13,10 +14,7 @@ const MEMORY = "/sys/devices/system/memory";
 /** Types a script into a fresh machine whose RAM ends at 4 GiB, and returns what it printed. */
 function type(profile: ProfileName, script: string): string {
   const shell = new Shell(createMachine(machineOfYaml(readFileSync(FILE, "utf8"), FILE, profile)), PROGRAMS);
-  const lines: string[] = [];
-  const out = (text: string): void => void lines.push(text);
-  runScript(shell, script, { out, err: out });
-  return lines.join("");
+  return run(shell.execute(script)).output;
 }
 
 /** Adds three blocks, as the commit message of the 2017 rewrite does. */

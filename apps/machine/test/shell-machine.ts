@@ -1,6 +1,7 @@
 // A shell on a hand-made file system: a few blocks that take states as the real ones do, and nodes.
 import { createKernel, type Kernel, KernelError, run } from "@hetmem/kernel";
 import { Vfs } from "@hetmem/vfs";
+import { memoryDevices } from "../src/machine/memory-devices.ts";
 import { type ProcessPort, PROGRAMS, type Programs, Shell, type ShellResult } from "../src/shell/index.ts";
 
 export interface TestShell {
@@ -60,6 +61,7 @@ export function testShell({
     },
     directories: ["power"],
   });
+  vfs.mount(memoryDevices());
   const machine = { vfs, kernel, spec: { release: "6.1.192-oracle" }, ...(processes ? { processes } : {}) };
   const shell = new Shell(machine, { ...PROGRAMS, ...programs });
   return { shell, kernel, vfs, states, stored, sh: (line) => run(shell.execute(line)) };

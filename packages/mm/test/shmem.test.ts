@@ -262,15 +262,29 @@ test("files of the shell's /tmp take pages of the machine, and give them back", 
   const { vm, freePages } = vmMachine();
   const before = freePages();
   const tmp = new TmpfsPages(vm, 10);
-  tmp.resize(5, 3 * PAGE + 1);
-  tmp.resize(6, 1);
+  const grow = (number: number, size: number): number =>
+    run(tmp.write(number, tmp.size(number), new Uint8Array(size - tmp.size(number))));
+  grow(5, 3 * PAGE + 1);
+  grow(6, 1);
   expect(nodeStat(vm, "nr_shmem")).toBe(5);
-  expect(() => tmp.resize(5, 11 * PAGE)).toThrow("ENOSPC");
-  expect(nodeStat(vm, "nr_shmem")).toBe(5);
-  tmp.resize(5, PAGE);
-  tmp.resize(6, 0);
+  expect(grow(5, 11 * PAGE)).toBe(6 * PAGE - 1);
+  expect(nodeStat(vm, "nr_shmem")).toBe(10);
+  expect(() => grow(5, 11 * PAGE)).toThrow("ENOSPC");
+  tmp.truncate(5, PAGE);
+  tmp.unlink(6);
   expect(freePages()).toBe(before - 1);
-  tmp.resize(5, 0);
+  tmp.unlink(5);
   expect(freePages()).toBe(before);
   expect(tmp.mount.usedPages).toBe(0);
+});
+
+test("zeros that are written to a file take a page each and no contents", () => {
+  const { vm } = vmMachine();
+  const tmp = new TmpfsPages(vm, 100);
+  run(tmp.write(5, 0, new Uint8Array(64 * PAGE)));
+  expect(vm.memmap.contents.hostBytes).toBe(0);
+  run(tmp.write(5, PAGE, Uint8Array.of(1, 2, 3)));
+  run(tmp.write(5, PAGE + 1, Uint8Array.of(0)));
+  expect([...run(tmp.read(5, PAGE - 1, 5))]).toEqual([0, 1, 0, 3, 0]);
+  expect(tmp.size(5)).toBe(64 * PAGE);
 });

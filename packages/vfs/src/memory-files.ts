@@ -1,17 +1,30 @@
 // Plain files that live in memory: what / and /tmp are made of. The file system is the root of a Vfs; tables are
-// mounted over it. Whoever models the page cache hears how many bytes each file holds. Kernel counterpart: mm/shmem.c.
-import { KernelError } from "@hetmem/kernel";
+// mounted over it. A port keeps the bytes of the files. Kernel counterpart: mm/shmem.c.
+import { KernelError, type Sleeps } from "@hetmem/kernel";
+import { KeptBytes } from "./kept-bytes.ts";
 
-/** A port: who keeps the pages of the files. May refuse with ENOSPC or ENOMEM, and then the file stays as it was. */
+/** A port: what keeps the bytes of the files, each by its number. A number that is new to it is an empty file. */
 export interface FilePages {
-  /** The file holds this many bytes from now on; zero frees its pages. @see shmem_get_folio(), shmem_undo_range() in mm/shmem.c */
-  resize(inode: number, bytes: number): void;
+  /** Bytes of the file. */
+  size(inode: number): number;
+  /** Up to `length` bytes from `offset` on, fewer at the end. @throws KernelError ENOMEM, EIO */
+  read(inode: number, offset: number, length: number): Sleeps<Uint8Array>;
+  /**
+   * Writes bytes from `offset` on; the file grows as needed, and what it jumps over reads as zeros.
+   *
+   * @returns how many: fewer when the room ends behind the first, at least one
+   * @throws KernelError ENOSPC, ENOMEM, EIO when none could be written; EFBIG at the end of what a file can be
+   */
+  write(inode: number, offset: number, bytes: Uint8Array): Sleeps<number>;
+  /** The file ends after so many bytes. @see truncate_setsize() in mm/truncate.c */
+  truncate(inode: number, bytes: number): void;
+  /** The file loses its name, and its bytes go with the last that maps them. @see shmem_unlink() in mm/shmem.c */
+  unlink(inode: number): void;
 }
 
 export interface MemoryFile {
   readonly kind: "file";
   readonly inode: number;
-  text: string;
 }
 
 export interface MemoryDirectory {
@@ -19,19 +32,17 @@ export interface MemoryDirectory {
   readonly children: Map<string, MemoryFile | MemoryDirectory>;
 }
 
-const NO_PAGES: FilePages = { resize: () => {} };
-
 export class MemoryFiles {
   readonly root: MemoryDirectory = { kind: "directory", children: new Map() };
-  readonly #pages: FilePages;
+  readonly pages: FilePages;
   #nextInode = 2;
 
-  constructor(pages: FilePages = NO_PAGES) {
-    this.#pages = pages;
+  constructor(pages: FilePages = new KeptBytes()) {
+    this.pages = pages;
   }
 
   create(directory: MemoryDirectory, name: string): MemoryFile {
-    const file: MemoryFile = { kind: "file", inode: this.#nextInode++, text: "" };
+    const file: MemoryFile = { kind: "file", inode: this.#nextInode++ };
     directory.children.set(name, file);
     return file;
   }
@@ -49,13 +60,7 @@ export class MemoryFiles {
         `${name} still has ${entry.children.size} entries: remove them first`,
       );
     }
-    if (entry?.kind === "file") this.setText(entry, "");
     directory.children.delete(name);
-  }
-
-  /** Replaces what the file holds. @throws what the port throws, with the file unchanged */
-  setText(file: MemoryFile, text: string): void {
-    if (text.length !== file.text.length) this.#pages.resize(file.inode, text.length);
-    file.text = text;
+    if (entry?.kind === "file") this.pages.unlink(entry.inode);
   }
 }

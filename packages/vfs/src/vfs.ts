@@ -1,8 +1,9 @@
 // The file system of a machine: attribute tables and plain memory files as one tree, with the calls that user space
 // has for it. Reading and writing may sleep, for they run the code behind a file; all else is atomic.
 // Kernel counterparts: fs/open.c, fs/read_write.c, fs/stat.c, fs/kernfs/file.c.
-import { KernelError, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
+import { KernelError, MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { type AttributeTable, attributeMode, type DeviceNumber, isReadable } from "./attribute.ts";
+import { bytesOf, textOf } from "./bytes.ts";
 import { compareNames, fileSystemOf } from "./file-system.ts";
 import { GlobPattern, hasGlob, unescapeGlob } from "./glob.ts";
 import { type MemoryFile, MemoryFiles } from "./memory-files.ts";
@@ -43,13 +44,23 @@ export type OpenMode = "read" | "write" | "append";
 
 /** @see struct file in include/linux/fs.h */
 export interface OpenFile {
-  /** The whole text. @throws KernelError EINVAL for a file of bytes that is read at an offset */
+  /** Whether it has bytes at offsets: a plain file, or one of bytes. Any other is rendered whole, once a read. */
+  readonly seekable: boolean;
+  /** The whole text. @throws KernelError EINVAL for a rendered file of bytes, EFBIG for more than TEXT_MAX of them */
   read(): Sleeps<string>;
   /** Up to `length` bytes from `offset` on, fewer at the end: one pread(2). A character of a text is a byte. */
   readAt(offset: number, length: number): Sleeps<Uint8Array>;
-  /** One write(2): one call of the attribute's store. Nothing happens for an empty text. */
-  write(text: string): Sleeps<void>;
+  /**
+   * One write(2): one call of the attribute's store. Nothing happens for no bytes. Of a plain file what could be
+   * written stays when the rest can't be.
+   */
+  write(data: string | Uint8Array): Sleeps<void>;
 }
+
+/** Bytes of a file that is read as one text. */
+export const TEXT_MAX: number = 64 * MiB;
+/** Names that a pattern is followed through. */
+const GLOB_MAX = 262_144;
 
 export class Vfs {
   readonly memory: MemoryFiles;
@@ -95,7 +106,7 @@ export class Vfs {
       case "link":
         throw new KernelError("ELOOP", `${path} is a link that leads nowhere`);
       case "memory-file":
-        return this.#openMemoryFile(node.file, mode);
+        return this.#openMemoryFile(node.file, path, mode);
       case "file":
         return openAttribute(node, mode);
     }
@@ -151,13 +162,21 @@ export class Vfs {
   /**
    * The paths that a pattern matches, sorted as a shell does in the C locale; none when nothing does. Names that begin
    * with a dot need a dot in the pattern.
+   *
+   * @throws KernelError ENOMEM when the pattern leads through more than GLOB_MAX names
    */
   glob(pattern: string): string[] {
     let found = [pattern.startsWith("/") ? "/" : ""];
     const segments = segmentsOf(pattern);
     segments.forEach((segment, index) => {
       const last = index === segments.length - 1;
-      found = found.flatMap((base) => this.#globSegment(base, segment, last));
+      const below: string[] = [];
+      for (const base of found) {
+        below.push(...this.#globSegment(base, segment, last));
+        if (below.length > GLOB_MAX)
+          throw new KernelError("ENOMEM", `${pattern} leads through more than ${GLOB_MAX} names`);
+      }
+      found = below;
     });
     const paths = pattern.endsWith("/") && segments.length > 0 ? found.map((path) => `${path}/`) : found;
     return paths.filter((path) => this.#isThere(path)).sort(compareNames);
@@ -239,14 +258,16 @@ export class Vfs {
       }
       case "link":
         return { kind: "link", mode: 0o777, size: 0, nlink: 1, blocks: 0 };
-      case "memory-file":
+      case "memory-file": {
+        const size = this.memory.pages.size(node.file.inode);
         return {
           kind: "file",
           mode: 0o644,
-          size: node.file.text.length,
+          size,
           nlink: 1,
-          blocks: fileBlocks(node.file),
+          blocks: Math.ceil(size / PAGE_SIZE) * (PAGE_SIZE / 512),
         };
+      }
       case "file": {
         const { attribute, params } = node;
         const device = typeof attribute.device === "function" ? attribute.device(params) : attribute.device;
@@ -271,23 +292,31 @@ export class Vfs {
     return { kind: "memory-file", path, file };
   }
 
-  #openMemoryFile(file: MemoryFile, mode: OpenMode): OpenFile {
-    const { memory } = this;
+  #openMemoryFile({ inode }: MemoryFile, path: string, mode: OpenMode): OpenFile {
+    const { pages } = this.memory;
     let position = 0;
-    if (mode === "write") memory.setText(file, "");
+    if (mode === "write") pages.truncate(inode, 0);
     return {
+      seekable: true,
       *read() {
-        return file.text;
+        const size = pages.size(inode);
+        if (size > TEXT_MAX)
+          throw new KernelError(
+            "EFBIG",
+            `${path} has ${size} bytes, and what is read as one text has at most ${TEXT_MAX}`,
+          );
+        return textOf(yield* pages.read(inode, 0, size));
       },
-      *readAt(offset, length) {
-        return bytesOf(file.text, offset, length);
-      },
-      *write(text) {
-        const { text: before } = file;
-        const at = mode === "append" ? before.length : position;
-        const kept = at === before.length ? before : before.slice(0, at);
-        memory.setText(file, kept + text + before.slice(at + text.length));
-        position = at + text.length;
+      readAt: (offset, length) => pages.read(inode, offset, length),
+      *write(data) {
+        const bytes = typeof data === "string" ? bytesOf(data) : data;
+        // Ends: each call writes a byte at least, or throws.
+        for (let done = 0; done < bytes.length;) {
+          const at = mode === "append" ? pages.size(inode) : position;
+          const written = yield* pages.write(inode, at, bytes.subarray(done));
+          done += written;
+          position = at + written;
+        }
       },
     };
   }
@@ -344,10 +373,6 @@ function treeEntries(tree: TreeDirectory): DirectoryEntry[] {
   ];
 }
 
-function fileBlocks({ text }: MemoryFile): number {
-  return Math.ceil(text.length / PAGE_SIZE) * (PAGE_SIZE / 512);
-}
-
 /** The directory in memory in which a new name can be made. @throws KernelError EACCES, or ENOENT in /proc */
 function writableDirectory(parent: Directory, path: string): NonNullable<Directory["memory"]> {
   const { createErrno, name } = fileSystemOf(parent.path);
@@ -374,21 +399,19 @@ function openAttribute(node: Extract<Node, { kind: "file" }>, mode: OpenMode): O
     return typeof shown === "string" ? shown : yield* shown;
   }
   return {
+    seekable: attribute.readAt !== undefined,
     read,
     *readAt(offset, length) {
-      const bytes = attribute.readAt?.(params, offset, length) ?? bytesOf(yield* read(), offset, length);
+      const bytes =
+        attribute.readAt?.(params, offset, length) ?? bytesOf((yield* read()).slice(offset, offset + length));
       return bytes instanceof Uint8Array ? bytes : yield* bytes;
     },
-    *write(text) {
+    *write(data) {
+      const text = typeof data === "string" ? data : textOf(data);
       if (text === "") return;
       if (!writable) throw new KernelError(writeErrno ?? "EACCES", `${path} can only be read`);
       const stored = attribute.store?.(params, text);
       if (stored) yield* stored;
     },
   };
-}
-
-/** A part of a text whose characters are bytes. */
-function bytesOf(text: string, offset: number, length: number): Uint8Array {
-  return Uint8Array.from(text.slice(offset, offset + length), (character) => character.charCodeAt(0));
 }

@@ -1,6 +1,6 @@
-import { KernelError, run } from "@hetmem/kernel";
+import { KiB, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { MemoryFiles, Vfs } from "../src/index.ts";
+import { type FilePages, KeptBytes, MemoryFiles, Vfs } from "../src/index.ts";
 import { smallMachine } from "./machine-tables.ts";
 
 function withTmp(): Vfs {
@@ -60,22 +60,49 @@ test("mounted directories and files of memory are one root", () => {
   expect(vfs.list("/").map(({ name }) => name)).toEqual(["sys", "tmp"]);
 });
 
-test("whoever keeps the pages hears each size, and a refusal leaves the file as it was", () => {
-  const sizes: [number, number][] = [];
-  const pages = {
-    resize(inode: number, bytes: number): void {
-      if (bytes > 100) throw new KernelError("ENOSPC", "the tmpfs is full");
-      sizes.push([inode, bytes]);
+test("what had room stays in the file when the rest has none", () => {
+  const vfs = new Vfs(new MemoryFiles(new KeptBytes(128 * KiB)));
+  const file = vfs.open("/f", "write");
+  expect(() => run(file.write("x".repeat(200 * KiB)))).toThrow("ENOSPC");
+  expect(vfs.stat("/f").size).toBe(128 * KiB);
+  expect(() => run(vfs.open("/g", "write").write("y"))).toThrow("ENOSPC");
+  vfs.unlink("/f");
+  run(vfs.open("/g", "write").write("y"));
+  expect(run(vfs.read("/g"))).toBe("y");
+});
+
+test("what a file was cut off reads as zeros when it grows again", () => {
+  const pages = new KeptBytes();
+  run(pages.write(2, 0, Uint8Array.of(1, 2, 3)));
+  pages.truncate(2, 1);
+  run(pages.write(2, 70_000, Uint8Array.of(4)));
+  expect([...run(pages.read(2, 0, 3))]).toEqual([1, 0, 0]);
+  expect([...run(pages.read(2, 69_999, 10))]).toEqual([0, 4]);
+});
+
+test("a file that is larger than a text is read at offsets, and not whole", () => {
+  const pages: FilePages = {
+    ...new KeptBytes(),
+    size: () => 2 ** 40,
+    *read() {
+      return Uint8Array.of(7);
     },
+    *write() {
+      return 1;
+    },
+    truncate() {},
+    unlink() {},
   };
   const vfs = new Vfs(new MemoryFiles(pages));
-  const file = vfs.open("/f", "write");
-  run(file.write("12345"));
-  expect(() => run(file.write("x".repeat(200)))).toThrow("ENOSPC");
-  expect(run(vfs.read("/f"))).toBe("12345");
-  vfs.unlink("/f");
-  expect(sizes).toEqual([
-    [2, 5],
-    [2, 0],
-  ]);
+  vfs.open("/f", "append");
+  expect(() => run(vfs.read("/f"))).toThrow("EFBIG");
+  expect([...run(vfs.open("/f", "read").readAt(2 ** 39, 1))]).toEqual([7]);
+});
+
+test("each character of a text is a byte, and what no byte is makes the text UTF-8", () => {
+  const vfs = withTmp();
+  run(vfs.open("/tmp/f", "write").write("\x00\xff\n"));
+  expect([...run(vfs.open("/tmp/f", "read").readAt(0, 9))]).toEqual([0, 255, 10]);
+  run(vfs.open("/tmp/f", "write").write("…"));
+  expect(vfs.stat("/tmp/f").size).toBe(3);
 });

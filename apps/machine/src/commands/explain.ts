@@ -15,13 +15,13 @@ export interface ExplainOptions extends MachineOptions {
 }
 
 /** What the script prints goes to the standard error, so that the explanation is alone on the output. */
-export function explain(
+export async function explain(
   cgroup: string,
   [script, ...args]: readonly string[],
   options: ExplainOptions,
   createMachine: CreateMachine,
   terminal: Terminal,
-): void {
+): Promise<void> {
   const text =
     script === undefined
       ? (options.command ?? terminal.readInput())
@@ -30,7 +30,7 @@ export function explain(
   complain(terminal, ...notices);
   const machine = createMachine(spec);
   const print = (output: string): void => terminal.writeError(output);
-  runScript(new Shell(machine, PROGRAMS), text, { out: print, err: print }, args);
+  await runScript(new Shell(machine, PROGRAMS), text, { out: print, err: print }, args);
   const explanation = machine.cgroups.explain(cgroup);
   if (options.json) sayJson(terminal, explanation);
   else say(terminal, explainText(explanation.attribution, explanation.ooms).trimEnd());

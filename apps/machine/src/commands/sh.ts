@@ -48,10 +48,10 @@ export async function sh(
     shell.explainWith((error) => `    ${paint.dim(error.reason)}\n`);
   }
   if (transcript !== undefined) return replay(shell, basename(options.replay ?? ""), transcript, terminal);
-  if (options.command !== undefined) return runScript(shell, options.command, echo).status;
-  if (text !== undefined) return runScript(shell, text, echo, args).status;
+  if (options.command !== undefined) return runScript(shell, options.command, echo);
+  if (text !== undefined) return runScript(shell, text, echo, args);
   if (isInteractive(options, text, terminal)) return interact(shell, terminal.streams);
-  return runScript(shell, terminal.readInput(), echo).status;
+  return runScript(shell, terminal.readInput(), echo);
 }
 
 function isInteractive({ command }: ShOptions, script: string | undefined, terminal: Terminal): boolean {

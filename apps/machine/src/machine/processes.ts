@@ -7,16 +7,19 @@ import {
   exitProcess,
   type FileObject,
   type Inode,
-  type Process,
+  Process,
   type ProgramImage,
   type SwaponRequest,
   type Vm,
 } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
-import type { ProcessPort, RunningProcess } from "../shell/process-port.ts";
+import type { ProcessPort, RunningPrograms, RunningProcess } from "../shell/process-port.ts";
 import type { UserSpace } from "../shell/user-space.ts";
 import type { MappedFiles } from "./mapped-files.ts";
 import { busyboxImage } from "./program-image.ts";
+
+/** The shell's own. */
+const FIRST_PID = 1;
 
 export interface ProcessesOptions {
   /** Where the shell's cpu stands: it makes the page tables and the kernel stacks of what it starts. */
@@ -60,14 +63,18 @@ export class Processes implements ProcessPort, UserSpace {
   }
 
   *fork(name: string): Sleeps<RunningProcess> {
-    yield* this.#files.load();
     const payer = this.#payer(this.current);
     const process = yield* execProgram(this.vm, this.#shellNode, name, this.#image, this.#programNode, payer);
     const { current } = this.vm.kernel.lockdep;
     // What it is loaded to is taken before; a policy is inherited by what a program takes afterwards.
     if (process.mm) process.mm.policy = this.current?.mm?.policy;
     this.#running.set(current, [...(this.#running.get(current) ?? []), process]);
-    return { exit: () => this.#exit(current, process) };
+    return {
+      get deadlySignal() {
+        return process.deadlySignal;
+      },
+      exit: () => this.#exit(current, process),
+    };
   }
 
   *start(name: string, node: NodeId = this.#programNode): Sleeps<Process> {
@@ -99,15 +106,32 @@ export class Processes implements ProcessPort, UserSpace {
     return this.#running.get(this.vm.kernel.lockdep.current)?.at(-1);
   }
 
-  *#exit(task: LockHolder, process: Process): Sleeps<boolean> {
-    const { killed } = process;
+  get running(): readonly Process[] {
+    return this.#running.get(this.vm.kernel.lockdep.current) ?? [];
+  }
+
+  resume(programs: RunningPrograms): void {
+    const { current } = this.vm.kernel.lockdep;
+    const processes = programs.filter((program) => program instanceof Process);
+    if (processes.length > 0) this.#running.set(current, processes);
+    else this.#running.delete(current);
+  }
+
+  *kill(pid: number, signal: number): Sleeps<void> {
+    // The first process gets no signal that it doesn't handle. @see SIGNAL_UNKILLABLE
+    if (pid === FIRST_PID) return;
+    const process = this.vm.processes.get(pid);
+    if (signal === 0) return;
+    process.end(signal);
+    yield* this.reap();
+  }
+
+  *#exit(task: LockHolder, process: Process): Sleeps<void> {
     const others = (this.#running.get(task) ?? []).filter((other) => other !== process);
     if (others.length > 0) this.#running.set(task, others);
     else this.#running.delete(task);
     yield* exitProcess(process);
-    yield* this.#files.store();
     yield* this.#betweenPrograms();
-    return killed;
   }
 
   /** What happens while nobody types: kswapd has its turn, who was sent a deadly signal dies of it, and drivers let go of what the dead had. */
@@ -122,6 +146,6 @@ export class Processes implements ProcessPort, UserSpace {
     const { processes } = this.vm;
     const running = new Set([...this.#running.values()].flat());
     for (const process of processes)
-      if (process.signals.length > 0 && !running.has(process)) yield* exitProcess(process);
+      if (process.deadlySignal !== undefined && !running.has(process)) yield* exitProcess(process);
   }
 }

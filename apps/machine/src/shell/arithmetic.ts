@@ -20,6 +20,9 @@ const TOKEN =
 /** Names that refer to names that refer to names: as deep as this. */
 const DEPTH_MAX = 32;
 
+/** Parts of an expression within others. */
+const NESTING_MAX = 200;
+
 /** Binary operators by how tightly they bind, loosest first. */
 const LEVELS: readonly (readonly string[])[] = [
   ["||"],
@@ -50,6 +53,7 @@ function tokenize(expression: string): string[] {
   const tokens: string[] = [];
   const text = expression.trimEnd();
   TOKEN.lastIndex = 0;
+  // Ends: each turn passes over a token.
   while (TOKEN.lastIndex < text.length) {
     const found = TOKEN.exec(text);
     if (!found) throw new ArithmeticProblem("arithmetic syntax error");
@@ -63,6 +67,7 @@ class Evaluation {
   readonly #variables: ArithmeticVariables;
   readonly #depth: number;
   #at = 0;
+  #nesting = 0;
   /** How many branches that aren't taken we are in: there, nothing is assigned and nothing divides by zero. */
   #skipped = 0;
 
@@ -84,7 +89,20 @@ class Evaluation {
     return value;
   }
 
+  /** Reads a part that may hold others. @throws ArithmeticProblem when they are nested too deep */
+  #nested(read: () => Operand): Operand {
+    if (++this.#nesting > NESTING_MAX)
+      throw new ArithmeticProblem(`the expression is nested more than ${NESTING_MAX} deep`);
+    const operand = read();
+    this.#nesting--;
+    return operand;
+  }
+
   #assignment(): Operand {
+    return this.#nested(() => this.#assignmentOrValue());
+  }
+
+  #assignmentOrValue(): Operand {
     const left = this.#conditional();
     const operator = this.#tokens[this.#at] ?? "";
     if (!/^(?:=|[-+*/%&|^]=|<<=|>>=)$/.test(operator)) return left;
@@ -104,7 +122,7 @@ class Evaluation {
     if (!this.#accept("?")) return condition;
     const taken = this.#branch(condition.value !== 0n, () => this.#comma());
     this.#expect(":");
-    const other = this.#branch(condition.value === 0n, () => this.#conditional().value);
+    const other = this.#branch(condition.value === 0n, () => this.#nested(() => this.#conditional()).value);
     return { value: condition.value === 0n ? other : taken };
   }
 
@@ -112,6 +130,7 @@ class Evaluation {
     const operators = LEVELS[level];
     if (!operators) return this.#unary();
     let left = this.#level(level + 1);
+    // Ends: each turn passes over an operator.
     for (;;) {
       const operator = this.#tokens[this.#at] ?? "";
       if (!operators.includes(operator)) return left;
@@ -127,6 +146,10 @@ class Evaluation {
   }
 
   #unary(): Operand {
+    return this.#nested(() => this.#signed());
+  }
+
+  #signed(): Operand {
     const operator = this.#tokens[this.#at] ?? "";
     if (!["+", "-", "!", "~", "++", "--"].includes(operator)) return this.#postfix();
     this.#at++;

@@ -4,7 +4,7 @@ import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import { compareNames } from "@hetmem/vfs";
 import type { Interpreter } from "./interpreter.ts";
 import { ControlFlow, ShellProblem } from "./problem.ts";
-import { UsageProblem } from "./program.ts";
+import { UsageProblem, withoutEnd } from "./program.ts";
 import type { ShellOptions } from "./state.ts";
 import { type Descriptors, inputOf, outputOf } from "./streams.ts";
 import { parse } from "./syntax/parser.ts";
@@ -124,13 +124,13 @@ function* localVariables(shell: Interpreter, args: readonly string[]): Sleeps<nu
 function* readVariables(shell: Interpreter, args: readonly string[], io: Descriptors): Sleeps<number> {
   const raw = args.includes("-r");
   const names = args.filter((argument) => !argument.startsWith("-"));
-  let line = yield* inputOf(io).readLine();
-  const status = line === undefined ? 1 : 0;
-  if (!raw) line = line?.replaceAll(/\\(.)/gs, "$1");
+  const read = yield* inputOf(io).readLine();
+  const status = read.endsWith("\n") ? 0 : 1;
+  const line = raw ? withoutEnd(read) : withoutEnd(read).replaceAll(/\\(.)/gs, "$1");
   const separators = shell.state.variables.get("IFS") ?? " \t\n";
-  let rest = trim(line ?? "", separators);
+  let rest = trim(line, separators);
   (names.length > 0 ? names : ["REPLY"]).forEach((name, index, all) => {
-    const at = index === all.length - 1 ? -1 : [...rest].findIndex((char) => separators.includes(char));
+    const at = index === all.length - 1 ? -1 : firstOf(rest, separators);
     shell.assign(name, at < 0 ? rest : rest.slice(0, at));
     rest = at < 0 ? "" : trim(rest.slice(at + 1), separators);
   });
@@ -199,10 +199,18 @@ function quote(value: string): string {
   return `'${value.replaceAll("'", `'\\''`)}'`;
 }
 
+/** Where the first of some characters stands; -1 where none does. */
+function firstOf(text: string, characters: string): number {
+  for (let at = 0; at < text.length; at++) if (characters.includes(text.charAt(at))) return at;
+  return -1;
+}
+
 function trim(text: string, separators: string): string {
-  const chars = [...text];
-  const first = chars.findIndex((char) => !separators.includes(char));
-  if (first < 0) return "";
-  const last = chars.findLastIndex((char) => !separators.includes(char));
-  return chars.slice(first, last + 1).join("");
+  let start = 0;
+  let end = text.length;
+  // Ends: each turn passes over a character.
+  while (start < end && separators.includes(text.charAt(start))) start++;
+  // Ends: each turn passes over a character.
+  while (end > start && separators.includes(text.charAt(end - 1))) end--;
+  return text.slice(start, end);
 }

@@ -3,6 +3,7 @@
 import type { Sleeps } from "@hetmem/kernel";
 import { GlobPattern, hasGlob } from "@hetmem/vfs";
 import { evaluate } from "./arithmetic.ts";
+import { HELD_MAX, outOfMemory, WORDS_MAX } from "./held.ts";
 import { ShellProblem } from "./problem.ts";
 import type { Command, ParameterOperation, Word, WordPart } from "./syntax/ast.ts";
 
@@ -35,11 +36,17 @@ type Item = Run | typeof BREAK;
 /** The arguments that words stand for. */
 export function* expandWords(words: readonly Word[], scope: ExpansionScope): Sleeps<string[]> {
   const args: string[] = [];
+  let bytes = 0;
   for (const word of words) {
     for (const field of splitFields(yield* runsOf(word, scope), scope.parameter("IFS") ?? " \t\n")) {
       const pattern = patternOf(field);
       const names = hasGlob(pattern) ? scope.glob(pattern) : [];
-      args.push(...(names.length > 0 ? names : [textOf(field)]));
+      for (const text of names.length > 0 ? names : [textOf(field)]) {
+        args.push(text);
+        bytes += text.length;
+      }
+      if (bytes > HELD_MAX) outOfMemory("a list of words");
+      if (args.length > WORDS_MAX) outOfMemory("a list", `${WORDS_MAX} words`);
     }
   }
   return args;
@@ -58,7 +65,14 @@ export function* expandPattern(word: Word, scope: ExpansionScope): Sleeps<string
 
 function* runsOf(word: Word, scope: ExpansionScope): Sleeps<Item[]> {
   const items: Item[] = [];
-  for (const part of word) items.push(...(yield* expandPart(part, scope)));
+  let bytes = 0;
+  for (const part of word) {
+    for (const item of yield* expandPart(part, scope)) {
+      items.push(item);
+      if (item !== BREAK) bytes += item.text.length;
+    }
+    if (bytes > HELD_MAX) outOfMemory("a word");
+  }
   return items;
 }
 
@@ -67,7 +81,7 @@ function* expandPart(part: WordPart, scope: ExpansionScope): Sleeps<Item[]> {
     case "literal":
       return [{ text: part.text, quoted: part.quoted, expanded: false }];
     case "command":
-      return [expandedRun((yield* scope.substitute(part.body)).replace(/\n+$/, ""), part.quoted)];
+      return [expandedRun(withoutNewlines(yield* scope.substitute(part.body)), part.quoted)];
     case "arithmetic": {
       const expression = yield* expandWord(part.expression, scope);
       const value = evaluate(expression, {
@@ -150,7 +164,15 @@ function trimPattern(value: string, kind: "#" | "##" | "%" | "%%", pattern: stri
 }
 
 function backwards(text: string): string {
-  return text.split("").reverse().join("");
+  return text.split("").toReversed().join("");
+}
+
+/** A text without the newlines at its end. */
+function withoutNewlines(text: string): string {
+  let end = text.length;
+  // Ends: each turn takes a character.
+  while (end > 0 && text.charAt(end - 1) === "\n") end--;
+  return text.slice(0, end);
 }
 
 function expandedRun(text: string, quoted: boolean): Run {
@@ -184,19 +206,35 @@ function splitFields(items: readonly Item[], separators: string): Run[][] {
   return fields;
 }
 
-/** Pieces between separators: blanks count as one, anything else in IFS each for itself. */
+/** Pieces between separators: blanks count as one, anything else in IFS each for itself, with the blanks around it. */
 function splitText(text: string, separators: string): string[] {
-  const blanks = [...separators].filter((char) => " \t\n".includes(char)).join("");
-  const others = [...separators].filter((char) => !" \t\n".includes(char)).join("");
-  const blank = blanks === "" ? "" : `[${quoteInClass(blanks)}]`;
-  const other =
-    others === "" ? undefined : `${blank && `${blank}*`}[${quoteInClass(others)}]${blank && `${blank}*`}`;
-  const separator = [other, blank && `${blank}+`].filter(Boolean).join("|");
-  return text.split(new RegExp(separator));
+  const pieces: string[] = [];
+  const skipBlanks = (from: number): number => {
+    let at = from;
+    // Ends: each turn passes over a character.
+    while (at < text.length && isBlank(text.charAt(at)) && separators.includes(text.charAt(at))) at++;
+    return at;
+  };
+  let start = 0;
+  // Ends: each turn passes over a character at least.
+  for (let at = 0; at < text.length;) {
+    if (!separators.includes(text.charAt(at))) {
+      at++;
+      continue;
+    }
+    pieces.push(text.slice(start, at));
+    if (pieces.length > WORDS_MAX) outOfMemory("a list", `${WORDS_MAX} words`);
+    at = skipBlanks(at);
+    const other = text.charAt(at);
+    if (at < text.length && separators.includes(other)) at = skipBlanks(at + 1);
+    start = at;
+  }
+  pieces.push(text.slice(start));
+  return pieces;
 }
 
-function quoteInClass(chars: string): string {
-  return chars.replaceAll(/[\\\]^-]/g, String.raw`\$&`);
+function isBlank(character: string): boolean {
+  return character === " " || character === "\t" || character === "\n";
 }
 
 function textOf(field: readonly Run[]): string {

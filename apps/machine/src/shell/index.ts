@@ -8,7 +8,7 @@ export {
   type ProgramContext,
   type ProgramEntry,
   type Programs,
-  readOperands,
+  Operands,
   type ShellMachine,
   UsageProblem,
 } from "./program.ts";

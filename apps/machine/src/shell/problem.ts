@@ -11,9 +11,9 @@ export class ShellProblem extends Error {
   }
 }
 
-export type ControlKind = "exit" | "return" | "break" | "continue" | "interrupt";
+export type ControlKind = "exit" | "return" | "break" | "continue" | "interrupt" | "signal";
 
-/** `exit`, `return`, `break`, `continue` and ^C: control that leaves commands from inside. */
+/** `exit`, `return`, `break`, `continue`, ^C and deadly signals: control that leaves commands from inside. */
 export class ControlFlow extends Error {
   override readonly name = "ControlFlow";
   readonly kind: ControlKind;

@@ -6,8 +6,10 @@ import type { Vfs } from "@hetmem/vfs";
 import type { CgroupExplanation } from "../machine/cgroups.ts";
 import type { Gpus } from "../machine/devices/gpus.ts";
 import type { ProcessPort } from "./process-port.ts";
-import type { Input } from "./streams.ts";
+import { Input } from "./streams.ts";
 import type { UserSpace } from "./user-space.ts";
+import { visible } from "./visible.ts";
+import { HELD_MAX, outOfMemory } from "./held.ts";
 
 /** As much of a machine as a shell needs; createMachine() gives more. */
 export interface ShellMachine {
@@ -34,6 +36,11 @@ export interface ProgramContext {
   readonly stdin: Input;
   out(text: string): void;
   err(text: string): void;
+  /**
+   * Between two system calls: other tasks run, who reads the output takes of it, and ^C or a deadly signal ends the
+   * program. Whatever can go on for long calls it, for each piece of its work.
+   */
+  turn(): Sleeps<void>;
   /** The absolute path of an argument. */
   path(argument: string): string;
   /** Exported variables. */
@@ -148,35 +155,101 @@ export function linesOf(text: string): string[] {
   return (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
 }
 
-/** What a filter works on: each named file, or what comes in when there is none. */
-export interface NamedText {
+/** What a filter works on: a named file, or what comes in where there is none. */
+export interface NamedInput {
   readonly name: string;
-  readonly text: string;
+  readonly input: Input;
 }
 
 /**
- * Reads the operands one after the other; one that can't be read is told of in the program's own words, and the others
- * are still read.
- *
- * @returns what could be read, and whether all of it could
+ * Opens the operands one after the other, as they are asked for; one that can't be opened is told of in the program's own
+ * words, and the others are still read.
  */
-export function* readOperands(
-  io: ProgramContext,
-  operands: readonly string[],
-  complain: (name: string, reason: string) => string = (name, reason) => `${name}: ${reason}`,
-): Sleeps<{ inputs: NamedText[]; failed: boolean }> {
-  const inputs: NamedText[] = [];
-  let failed = false;
-  for (const name of operands.length > 0 ? operands : ["-"]) {
-    try {
-      inputs.push({
-        name,
-        text: name === "-" ? yield* io.stdin.readAll() : yield* io.vfs.read(io.path(name)),
-      });
-    } catch (error) {
-      io.err(`${io.name}: ${complain(name, reasonOf(error))}\n`);
-      failed = true;
+export class Operands {
+  /** Whether any could not be read. */
+  failed = false;
+  readonly #io: ProgramContext;
+  readonly #names: readonly string[];
+  readonly #complain: (name: string, reason: string) => string;
+  #next = 0;
+
+  constructor(
+    io: ProgramContext,
+    names: readonly string[],
+    complain: (name: string, reason: string) => string = (name, reason) => `${name}: ${reason}`,
+  ) {
+    this.#io = io;
+    this.#names = names.length > 0 ? names : ["-"];
+    this.#complain = complain;
+  }
+
+  get count(): number {
+    return this.#names.length;
+  }
+
+  /** The next one that can be opened; undefined behind the last. */
+  next(): NamedInput | undefined {
+    // Ends: each turn passes over a name.
+    while (this.#next < this.#names.length) {
+      const name = this.#names[this.#next++] ?? "-";
+      if (name === "-") return { name, input: this.#io.stdin };
+      try {
+        return { name, input: new Input(this.#io.vfs.open(this.#io.path(name), "read")) };
+      } catch (error) {
+        this.refuse(name, error);
+      }
+    }
+    return undefined;
+  }
+
+  /** Tells that an operand could not be read. Anything but the kernel's answer is thrown on. */
+  refuse(name: string, error: unknown): void {
+    this.#io.err(`${this.#io.name}: ${visible(this.#complain(name, reasonOf(error)))}\n`);
+    this.failed = true;
+  }
+
+  /** Does something with each, whose reading may fail, too. */
+  *each(use: (operand: NamedInput) => Sleeps<void>): Sleeps<void> {
+    // Ends: with the operands.
+    for (let operand = this.next(); operand; operand = this.next()) {
+      try {
+        yield* use(operand);
+      } catch (error) {
+        this.refuse(operand.name, error);
+      }
     }
   }
-  return { inputs, failed };
+
+  /** The lines of all of them, without their ends, until `use` says that it has seen enough. */
+  *lines(use: (line: string) => Sleeps<boolean | void>): Sleeps<void> {
+    let enough = false;
+    yield* this.each(
+      function* (this: Operands, { input }: NamedInput): Sleeps<void> {
+        if (enough) return;
+        // Ends: with the input, a line a turn.
+        for (let line = yield* input.readLine(); line !== "" && !enough; line = yield* input.readLine()) {
+          enough = (yield* use(withoutEnd(line))) === true;
+          yield* this.#io.turn();
+        }
+      }.bind(this),
+    );
+  }
+
+  /** All lines of all of them. @throws ShellProblem when they are more than a program holds */
+  *allLines(): Sleeps<string[]> {
+    const lines: string[] = [];
+    let bytes = 0;
+    yield* this.each(function* ({ input }) {
+      const text = yield* input.readAll();
+      bytes += text.length;
+      if (bytes > HELD_MAX) outOfMemory("all input together");
+      for (const line of linesOf(text)) lines.push(line);
+    });
+    return lines;
+  }
+}
+
+/** A line without its newline. */
+export function withoutEnd(line: string): string {
+  return line.endsWith("\n") ? line.slice(0, -1) : line;
 }

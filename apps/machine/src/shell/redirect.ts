@@ -4,6 +4,7 @@ import type { Vfs } from "@hetmem/vfs";
 import { type ExpansionScope, expandWord } from "./expand.ts";
 import { CLOSED, type Descriptors, FileOutput, Input, NOWHERE, type Output, outputOf } from "./streams.ts";
 import type { Redirection } from "./syntax/ast.ts";
+import { visible } from "./visible.ts";
 
 /** What redirecting asks the shell for. */
 export interface RedirectScope {
@@ -27,7 +28,7 @@ export function* redirect(
       redirected = { ...redirected, [descriptor]: openTarget(kind, text, redirected, shell) };
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      outputOf(redirected, 2).write(`sh: ${openFailure(kind, text, error)}\n`);
+      outputOf(redirected, 2).write(`sh: ${visible(openFailure(kind, text, error))}\n`);
       return undefined;
     }
   }

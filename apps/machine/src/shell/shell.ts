@@ -1,16 +1,18 @@
 // A shell on a machine: it keeps variables and a directory from line to line, and answers each line with what a
 // terminal would have shown and the exit status.
+import { isUtf8 } from "node:buffer";
 import type { KernelError, Sleeps } from "@hetmem/kernel";
 import { Interpreter, type Session } from "./interpreter.ts";
 import { ControlFlow, type ControlKind, ShellProblem } from "./problem.ts";
 import type { RunningProcess } from "./process-port.ts";
 import type { Programs, ShellMachine } from "./program.ts";
 import { ShellState } from "./state.ts";
-import { Input, type Terminal, TextOutput } from "./streams.ts";
+import { type Descriptors, Input, LiveOutput, type Output, type Terminal, TextOutput } from "./streams.ts";
 import type { Command } from "./syntax/ast.ts";
-import { parse } from "./syntax/parser.ts";
+import { parse, Script } from "./syntax/parser.ts";
 import { SyntaxProblem } from "./syntax/source.ts";
 
+/** What a line answered. The texts are empty where a terminal heard them. */
 export interface ShellResult {
   /** Both streams in the order in which they were written. */
   readonly output: string;
@@ -22,7 +24,7 @@ export interface ShellResult {
 }
 
 export interface ExecuteOptions {
-  /** Hears the output while the line still runs. */
+  /** Hears the output while the line still runs; then nobody keeps it. */
   readonly terminal?: Terminal;
   /** Runs the line in a process of its own, as the captures were taken: nothing it sets is seen by the next. */
   readonly subshell?: boolean;
@@ -30,8 +32,9 @@ export interface ExecuteOptions {
   readonly args?: readonly string[];
 }
 
+const INTERRUPTED_STATUS = 130;
 /** Ways out of a command whose value is a status; of `break` it is a number of loops. */
-const STATUS_KINDS: ReadonlySet<ControlKind> = new Set(["exit", "return", "interrupt"]);
+const STATUS_KINDS: ReadonlySet<ControlKind> = new Set(["exit", "return", "interrupt", "signal"]);
 
 export class Shell {
   readonly machine: ShellMachine;
@@ -55,7 +58,8 @@ export class Shell {
 
   /** The value of a variable. */
   variable(name: string): string | undefined {
-    return this.#interpreter.state.parameter(name);
+    const value = this.#interpreter.state.parameter(name);
+    return value === undefined ? undefined : textOfBytes(value);
   }
 
   /** Says what is printed behind the words of strerror() when the machine refuses a write. */
@@ -66,6 +70,7 @@ export class Shell {
   /** Ends what runs before its next command, with status 130: what ^C asks for. */
   interrupt(): void {
     this.#session.interrupted = true;
+    this.#interpreter.state.status = INTERRUPTED_STATUS;
   }
 
   /**
@@ -74,29 +79,30 @@ export class Shell {
    * @throws KernelBug what a file's code throws when a rule is broken
    */
   *execute(text: string, { terminal, subshell = false, args }: ExecuteOptions = {}): Sleeps<ShellResult> {
-    let output = "";
-    const keep = (echo?: (text: string) => void) => (piece: string) => {
-      output += piece;
-      echo?.(piece);
-    };
-    const stdout = new TextOutput(keep(terminal && ((piece) => terminal.out(piece))));
-    const stderr = new TextOutput(keep(terminal && ((piece) => terminal.err(piece))));
+    const kept = new Transcript();
+    const [stdout, stderr] = terminal ? liveOutputs(terminal) : [kept.stdout, kept.stderr];
     const io = { 0: new Input(""), 1: stdout, 2: stderr };
-    const { state } = this.#interpreter;
-    const interpreter = subshell
-      ? new Interpreter(this.machine, this.programs, state.copy(), this.#session)
-      : this.#interpreter;
-    if (args) interpreter.state.positional = args;
     this.#session.interrupted = false;
     yield* this.#runRules();
+    let process: RunningProcess | undefined;
+    let interpreter = this.#interpreter;
     const result = (status: number, exited: boolean): ShellResult => {
       interpreter.state.status = status;
-      return { output, stdout: stdout.text, stderr: stderr.text, status, exited };
+      return { ...kept.texts(), status, exited };
     };
-    let process: RunningProcess | undefined;
     try {
-      if (subshell) process = yield* interpreter.fork("sh");
-      return result(yield* interpreter.run(parse(text), io), false);
+      if (subshell) {
+        process = yield* interpreter.fork("sh");
+        interpreter = new Interpreter(
+          this.machine,
+          this.programs,
+          interpreter.state.copy(),
+          this.#session,
+          process,
+        );
+      }
+      if (args) interpreter.state.positional = args.map(bytesOfText);
+      return result(yield* runLines(interpreter, bytesOfText(text), io), false);
     } catch (error) {
       if (error instanceof ControlFlow)
         return result(STATUS_KINDS.has(error.kind) ? error.value : 0, error.kind === "exit");
@@ -110,6 +116,7 @@ export class Shell {
   /** Does for devices that came what their rules say. Nobody sees what it prints; that it failed is in the log. */
   *#runRules(): Sleeps<void> {
     const { udev } = this.machine;
+    // Ends: each turn takes a command off those that wait.
     for (let command = udev?.next(); command; command = udev?.next()) {
       const unseen = new TextOutput();
       const io = { 0: new Input(""), 1: unseen, 2: unseen };
@@ -132,6 +139,55 @@ export class Shell {
       return interpreter.report(problem, io);
     }
   }
+}
+
+/** Runs a script command by command, as it is read: what stands before a syntax error has run. */
+function* runLines(interpreter: Interpreter, text: string, io: Descriptors): Sleeps<number> {
+  const script = new Script(text);
+  let status = interpreter.state.status;
+  // Ends: with the script, a command a turn.
+  for (let command = script.next(); command; command = script.next())
+    status = yield* interpreter.run(command, io);
+  return status;
+}
+
+/** Keeps both streams, apart and together. */
+class Transcript {
+  readonly #all = new TextOutput();
+  readonly stdout: TextOutput = new TextOutput((piece) => this.#all.write(piece));
+  readonly stderr: TextOutput = new TextOutput((piece) => this.#all.write(piece));
+
+  texts(): Pick<ShellResult, "output" | "stdout" | "stderr"> {
+    return {
+      output: textOfBytes(this.#all.text),
+      stdout: textOfBytes(this.stdout.text),
+      stderr: textOfBytes(this.stderr.text),
+    };
+  }
+}
+
+function liveOutputs(terminal: Terminal): [Output, Output] {
+  return [
+    new LiveOutput((piece) => terminal.out(textOfBytes(piece))),
+    new LiveOutput((piece) => terminal.err(textOfBytes(piece))),
+  ];
+}
+
+/** In the shell a character is a byte. */
+function bytesOfText(text: string): string {
+  return isAscii(text) ? text : Buffer.from(text, "utf8").toString("latin1");
+}
+
+function textOfBytes(bytes: string): string {
+  // A text of other characters than bytes is one of ours.
+  if (isAscii(bytes) || /[^\0-\xff]/.test(bytes)) return bytes;
+  const raw = Buffer.from(bytes, "latin1");
+  return isUtf8(raw) ? raw.toString("utf8") : bytes;
+}
+
+function isAscii(text: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- the control characters are the first of them
+  return !/[^\0-\x7f]/.test(text);
 }
 
 /** Whether a text is the beginning of a command that goes on in the next line. */

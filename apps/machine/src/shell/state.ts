@@ -1,4 +1,9 @@
 // What a shell remembers between commands. A subshell works on a copy, so nothing that it does is seen outside.
+import { MiB } from "@hetmem/kernel";
+import { outOfMemory, VARIABLES_MAX } from "./held.ts";
+
+/** Bytes of a value from which on it is worth adding up what the others have. */
+const LARGE = 65_536;
 
 export interface ShellOptions {
   /** `set -e`: a command that fails ends the shell. */
@@ -43,6 +48,17 @@ export class ShellState<F = unknown> {
 
   get environment(): ReadonlyMap<string, string> {
     return new Map([...this.variables].filter(([name]) => this.exported.has(name)));
+  }
+
+  /** @throws ShellProblem when all variables together would have more than VARIABLES_MAX bytes */
+  assign(name: string, value: string): void {
+    let bytes = value.length;
+    if (value.length > LARGE) {
+      for (const [other, { length }] of this.variables) if (other !== name) bytes += length;
+      if (bytes > VARIABLES_MAX)
+        outOfMemory("the values of all variables together", `${VARIABLES_MAX / MiB} MiB`);
+    }
+    this.variables.set(name, value);
   }
 
   /** A path as the file system takes it. */

@@ -19,6 +19,12 @@ export interface UserSpace {
    */
   start(name: string, node?: NodeId): Sleeps<Process>;
   /**
+   * Sends a signal to a process, which ends it: none handles any. Signal 0 only asks whether it is there.
+   *
+   * @throws KernelError ESRCH
+   */
+  kill(pid: number, signal: number): Sleeps<void>;
+  /**
    * Maps a file of the file system, or does with it what else `use` does. It is closed afterwards; its mappings stay.
    *
    * @throws KernelError as open(2) does, ENODEV for a file without pages, and what `use` throws

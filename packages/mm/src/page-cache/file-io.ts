@@ -2,7 +2,7 @@
 // time is found, and locked to be written; what fails behind the first byte makes the call a short one. Kernel
 // counterparts: filemap_read() and generic_perform_write() in mm/filemap.c.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
-import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
 import { markPageAccessed } from "../reclaim/mark-accessed.ts";
 import type { AddressSpace } from "./address-space.ts";
@@ -136,13 +136,24 @@ function* writePart(
     if (done > 0 && error instanceof KernelError) return false;
     throw error;
   }
-  vm.memmap.contents.write(page, offset, part);
+  writeContents(vm.memmap, page, offset, part);
   vm.memmap.set(page, PageFlag.uptodate);
   if (host.size < at + part.length) host.size = at + part.length;
   setPageDirty(vm, page);
   // A write to a disk says nothing about who will read the page; those of shmem have no other place. @see shmem_get_folio_gfp()
   if (!mapping.canWriteback) markPageAccessed(vm, page);
   unlockAndPut(vm, page);
+  return true;
+}
+
+/** Zeros leave a page without contents as it is: that reads as zeros. */
+function writeContents({ contents }: MemMap, page: Page, offset: number, part: Uint8Array): void {
+  if (contents.bytes(page) === undefined && isZero(part)) return;
+  contents.write(page, offset, part);
+}
+
+function isZero(part: Uint8Array): boolean {
+  for (let at = 0; at < part.length; at++) if (part[at] !== 0) return false;
   return true;
 }
 

@@ -1,14 +1,21 @@
-// Pages of the machine for the files of the shell's /tmp: their text is the vfs's, their memory is a tmpfs's. So a
+// Pages of the machine for the files of the shell's /tmp: the names are the vfs's, the bytes are in pages of a tmpfs. So a
 // large file there is seen in /proc/meminfo, goes to swap when memory is short, and meets ENOSPC. Kernel counterpart:
 // mm/shmem.c.
-import { run } from "@hetmem/kernel";
+import { run, type Sleeps } from "@hetmem/kernel";
 import type { FilePages } from "@hetmem/vfs";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vm } from "../vm.ts";
-import { unlinkInode } from "./open-file.ts";
-import { createShmemInode, shmemFallocate } from "./shmem.ts";
+import { fileRead, fileWrite } from "./file-io.ts";
+import type { Inode } from "./inode.ts";
+import { OpenFile, unlinkInode } from "./open-file.ts";
+import { createShmemInode, shmemVmOps } from "./shmem.ts";
 import { type ShmemInode, ShmemMount } from "./shmem-inode.ts";
 import { truncate } from "./truncate.ts";
+
+interface TmpfsFile {
+  readonly inode: ShmemInode;
+  readonly open: OpenFile;
+}
 
 /**
  * Keeps the files of a vfs in memory, as a tmpfs does that is mounted with its default size: half of the machine's memory.
@@ -19,7 +26,7 @@ export class TmpfsPages implements FilePages {
   readonly mount: ShmemMount;
   private readonly vm: Vm;
   private readonly writer: () => MmStruct | undefined;
-  private readonly inodes = new Map<number, ShmemInode>();
+  private readonly files = new Map<number, TmpfsFile>();
 
   /**
    * @param maxPages that its files may have together
@@ -31,22 +38,52 @@ export class TmpfsPages implements FilePages {
     this.mount = new ShmemMount({ major: 0, minor: 25 }, maxPages);
   }
 
-  /** The file with that number in the vfs; undefined as long as it is empty. */
-  inode(number: number): ShmemInode | undefined {
-    return this.inodes.get(number);
+  /** The file with that number in the vfs, empty where nothing was written to it. */
+  inode(number: number): ShmemInode {
+    return this.file(number).inode;
   }
 
-  /** Nobody else knows these files, so nobody is there whom this would have to wait for. @throws KernelError ENOSPC, ENOMEM */
-  resize(inode: number, bytes: number): void {
-    const file = this.inodes.get(inode);
-    if (bytes === 0) {
-      this.inodes.delete(inode);
-      if (file) run(unlinkInode(file));
-      return;
-    }
-    const known = file ?? createShmemInode(this.vm, this.mount);
-    if (bytes > known.size) run(shmemFallocate(known, known.size, bytes, this.writer()));
-    else run(truncate(known, bytes, this.writer()));
-    this.inodes.set(inode, known);
+  /** Whether that is the file with the number. */
+  isFile(number: number, inode: Inode): boolean {
+    return this.files.get(number)?.inode === inode;
+  }
+
+  size(number: number): number {
+    return this.files.get(number)?.inode.size ?? 0;
+  }
+
+  /** @throws KernelError ENOMEM, EIO for a page that is bad @see shmem_file_read_iter() */
+  *read(number: number, offset: number, length: number): Sleeps<Uint8Array> {
+    const file = this.files.get(number);
+    return file ? yield* fileRead(file.open, offset, length, this.writer()) : new Uint8Array(0);
+  }
+
+  /** @throws KernelError ENOSPC, ENOMEM, EIO, when not a byte could be written; EINVAL behind the largest offset */
+  *write(number: number, offset: number, bytes: Uint8Array): Sleeps<number> {
+    return yield* fileWrite(this.file(number).open, offset, bytes, this.writer());
+  }
+
+  /** Nobody is in the midst of a change to these files, so there is nobody whom this would have to wait for. */
+  truncate(number: number, bytes: number): void {
+    const file = this.files.get(number);
+    if (file) run(truncate(file.inode, bytes, this.writer()));
+  }
+
+  unlink(number: number): void {
+    const file = this.files.get(number);
+    if (!file) return;
+    this.files.delete(number);
+    run(unlinkInode(file.inode));
+    run(file.open.close());
+  }
+
+  private file(number: number): TmpfsFile {
+    const known = this.files.get(number);
+    if (known) return known;
+    const inode = createShmemInode(this.vm, this.mount);
+    const open = new OpenFile(inode, { path: "/tmp", writable: true, vmOps: shmemVmOps });
+    const file = { inode, open };
+    this.files.set(number, file);
+    return file;
   }
 }

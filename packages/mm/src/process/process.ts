@@ -2,7 +2,7 @@
 // task_struct in include/linux/sched.h, as far as memory goes.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
-import type { Signal } from "./signal.ts";
+import { type Signal, SIGNAL_NUMBERS } from "./signal.ts";
 
 export class Process {
   readonly pid: number;
@@ -17,6 +17,8 @@ export class Process {
   oomScoreAdj = 0;
   /** In the order in which they came. */
   readonly signals: Signal[] = [];
+  /** The number of the first signal that ends it: it handles none. @see group_exit_code in include/linux/sched/signal.h */
+  deadlySignal: number | undefined = undefined;
   /** SIGKILL has come: it dies on its way back to user mode. @see fatal_signal_pending() */
   killed = false;
   /** Pages of the stack that the kernel runs on for it. */
@@ -37,6 +39,18 @@ export class Process {
   /** @see force_sig_fault() */
   deliver(signal: Signal): void {
     this.signals.push(signal);
+    this.deadlySignal ??= SIGNAL_NUMBERS[signal.signo];
     if (signal.signo === "SIGKILL") this.killed = true;
+  }
+
+  /**
+   * Another process sends it a signal that ends who doesn't handle it, which SIGKILL stands for from then on.
+   *
+   * @param number above 0
+   * @see complete_signal() in kernel/signal.c
+   */
+  end(number: number): void {
+    this.deadlySignal ??= number;
+    this.killed = true;
   }
 }

@@ -14,6 +14,13 @@ export interface Signal {
   readonly reason: string;
 }
 
+/** @see include/uapi/asm-generic/signal.h */
+export const SIGNAL_NUMBERS: Readonly<Record<Signal["signo"], number>> = {
+  SIGBUS: 7,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+};
+
 export type SignalCode =
   /** Nothing is mapped there. */
   | "SEGV_MAPERR"

@@ -1,133 +1,133 @@
-// dd: blocks from a file or a source of bytes to a file. Random bytes come from a seed, so that a run can be repeated.
-import { KernelError, memparse, Random, type Sleeps, strerror } from "@hetmem/kernel";
-import type { OpenFile } from "@hetmem/vfs";
-import { type Program, type ProgramContext, UsageProblem } from "../program.ts";
+// dd: blocks from one file to another. A block is copied in pieces, for it may be larger than what a program holds here.
+import { KernelError, memparse, MiB, type Sleeps, strerror } from "@hetmem/kernel";
+import { bytesOf, type OpenFile, textOf } from "@hetmem/vfs";
+import { explanationOf, type Program, type ProgramContext, UsageProblem } from "../program.ts";
 
 const DEFAULT_BLOCK_BYTES = 512;
+/** Bytes that one read(2) or write(2) moves. @see MAX_RW_COUNT in include/linux/fs.h */
+const TRANSFER_MAX = 0x7fff_f000;
+const PIECE = MiB;
 
 export const dd: Program = function* (io, args) {
   const operands = new Map(args.map((argument) => splitOperand(argument)));
   const blockBytes = size(operands.get("bs") ?? `${DEFAULT_BLOCK_BYTES}`);
-  const count = operands.has("count") ? size(operands.get("count") ?? "") : undefined;
-  const skip = size(operands.get("skip") ?? "0") * blockBytes;
-  const source = yield* openSource(io, operands.get("if"), skip, count !== undefined);
-  if (source.endless && count === undefined) throw new UsageProblem("an endless input needs count=");
-  const output = operands.get("of");
-  const { whole, partial, failed } = yield* copy(
-    io,
-    source,
-    output,
-    blockBytes,
-    count ?? Number.POSITIVE_INFINITY,
-  );
-  const records = `${whole}+${partial} records`;
-  io.err(`${records} in\n${records} out\n`);
-  return failed ? 1 : 0;
+  if (blockBytes === 0) throw new UsageProblem("number 0 is not in 1..9223372036854775807 range");
+  const count = operands.has("count") ? size(operands.get("count") ?? "") : Number.POSITIVE_INFINITY;
+  const read = yield* openSource(io, operands.get("if"), size(operands.get("skip") ?? "0") * blockBytes);
+  const write = openTarget(io, operands.get("of"));
+  const copy = new Copy(io, read, write, blockBytes);
+  try {
+    yield* copy.run(count);
+  } catch (error) {
+    // Who was killed meanwhile says nothing more.
+    yield* io.turn();
+    if (!(error instanceof KernelError)) throw error;
+    io.err(`dd: error ${copy.doing} '${operands.get(copy.doing === "reading" ? "if" : "of") ?? "-"}': `);
+    io.err(`${strerror(error.errno)}\n${error.errno === "ENOMEM" ? explanationOf(error) : ""}`);
+    // The block was read before it could not be written.
+    if (copy.doing === "writing") copy.read.whole++;
+    copy.failed = true;
+  }
+  if (operands.get("status") !== "none")
+    io.err(
+      `${copy.read.whole}+${copy.read.partial} records in\n${copy.written.whole}+${copy.written.partial} records out\n`,
+    );
+  return copy.failed ? 1 : 0;
 };
 
-interface ByteSource {
-  readonly endless: boolean;
-  /** Up to so many bytes; fewer at the end. */
-  take(bytes: number): Sleeps<string>;
-}
+/** Up to so many bytes, none at the end. */
+type Read = (bytes: number) => Sleeps<Uint8Array>;
+type Write = (bytes: Uint8Array) => Sleeps<void>;
 
-function* copy(
-  io: ProgramContext,
-  source: ByteSource,
-  output: string | undefined,
-  blockBytes: number,
-  count: number,
-): Sleeps<{ whole: number; partial: number; failed: boolean }> {
-  const file = output !== undefined && output !== "/dev/null" ? open(io, output) : undefined;
-  let whole = 0;
-  let partial = 0;
-  while (whole + partial < count) {
-    const block = yield* source.take(blockBytes);
-    if (block === "") break;
-    try {
-      if (file) yield* file.write(block);
-      else if (output === undefined) io.out(block);
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error;
-      io.err(`dd: error writing '${output}': ${strerror(error.errno)}\n`);
-      return { whole, partial, failed: true };
+class Copy {
+  readonly read = { whole: 0, partial: 0 };
+  readonly written = { whole: 0, partial: 0 };
+  doing: "reading" | "writing" = "reading";
+  failed = false;
+  readonly #io: ProgramContext;
+  readonly #read: Read;
+  readonly #write: Write;
+  readonly #blockBytes: number;
+
+  constructor(io: ProgramContext, read: Read, write: Write, blockBytes: number) {
+    this.#io = io;
+    this.#read = read;
+    this.#write = write;
+    this.#blockBytes = blockBytes;
+  }
+
+  /** @throws KernelError what a file answers; the block that it happened in is counted as read */
+  *run(count: number): Sleeps<void> {
+    // Ends: with as many blocks as were asked for, or with the input; ^C is heard in each.
+    for (let blocks = 0; blocks < count; blocks++) {
+      const bytes = yield* this.#block();
+      if (bytes === 0) return;
+      const kind = bytes === this.#blockBytes ? "whole" : "partial";
+      this.written[kind]++;
     }
-    if (block.length === blockBytes) whole++;
-    else partial++;
   }
-  return { whole, partial, failed: false };
+
+  /** Copies one block. @returns how many bytes it had, none at the end */
+  *#block(): Sleeps<number> {
+    const most = Math.min(this.#blockBytes, TRANSFER_MAX);
+    let done = 0;
+    // Ends: each turn copies a byte at least, or finds the end.
+    while (done < most) {
+      this.doing = "reading";
+      const piece = yield* this.#read(Math.min(PIECE, most - done));
+      if (piece.length === 0) break;
+      done += piece.length;
+      this.doing = "writing";
+      yield* this.#write(piece);
+      yield* this.#io.turn();
+    }
+    if (done > 0) this.read[done === this.#blockBytes ? "whole" : "partial"]++;
+    return done;
+  }
 }
 
-function open(io: ProgramContext, path: string): ReturnType<ProgramContext["vfs"]["open"]> {
+function openTarget(io: ProgramContext, path: string | undefined): Write {
+  if (path === undefined) {
+    return function* (bytes) {
+      io.out(textOf(bytes));
+    };
+  }
+  if (path === "/dev/null") return function* () {};
+  const file = open(io, path, "write");
+  return (bytes) => file.write(bytes);
+}
+
+/** @param skip bytes to begin behind */
+function* openSource(io: ProgramContext, path: string | undefined, skip: number): Sleeps<Read> {
+  if (path === undefined) {
+    // Ends: each turn takes a byte at least, or finds the end.
+    for (let left = skip; left > 0;) {
+      const piece = yield* io.stdin.readBytes(Math.min(left, PIECE));
+      if (piece === "") break;
+      left -= piece.length;
+      yield* io.turn();
+    }
+    return function* (bytes) {
+      return bytesOf(yield* io.stdin.readBytes(bytes));
+    };
+  }
+  const file = open(io, path, "read");
+  let at = skip;
+  return function* (bytes) {
+    const piece = yield* file.readAt(at, bytes);
+    at += piece.length;
+    return piece;
+  };
+}
+
+function open(io: ProgramContext, path: string, mode: "read" | "write"): OpenFile {
   try {
-    return io.vfs.open(io.path(path), "write");
+    return io.vfs.open(io.path(path), mode);
   } catch (error) {
     if (error instanceof KernelError)
       throw new UsageProblem(`can't open '${path}': ${strerror(error.errno)}`);
     throw error;
   }
-}
-
-/**
- * @param skip bytes to begin behind
- * @param limited a number of blocks was asked for: then a file may be one that has no end, and is read block by block
- */
-function* openSource(
-  io: ProgramContext,
-  path: string | undefined,
-  skip: number,
-  limited: boolean,
-): Sleeps<ByteSource> {
-  if (path === "/dev/zero") return zeroBytes();
-  if (path === "/dev/urandom" || path === "/dev/random") return randomBytes();
-  let text: string;
-  try {
-    if (path !== undefined && limited) return fileBytes(io.vfs.open(io.path(path), "read"), skip);
-    text = path === undefined ? yield* io.stdin.readAll() : yield* io.vfs.read(io.path(path));
-  } catch (error) {
-    if (error instanceof KernelError)
-      throw new UsageProblem(`can't open '${path}': ${strerror(error.errno)}`);
-    throw error;
-  }
-  let at = skip;
-  return {
-    endless: false,
-    *take(bytes) {
-      return text.slice(at, (at += bytes));
-    },
-  };
-}
-
-function zeroBytes(): ByteSource {
-  return {
-    endless: true,
-    *take(bytes) {
-      return "\0".repeat(bytes);
-    },
-  };
-}
-
-function fileBytes(file: OpenFile, skip: number): ByteSource {
-  let at = skip;
-  return {
-    endless: false,
-    *take(length) {
-      const bytes = yield* file.readAt(at, length);
-      at += bytes.length;
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-    },
-  };
-}
-
-function randomBytes(): ByteSource {
-  const random = new Random(0);
-  return {
-    endless: true,
-    *take(bytes) {
-      const words = Uint32Array.from({ length: Math.ceil(bytes / 4) }, () => random.nextUint32());
-      return Buffer.from(words.buffer, 0, bytes).toString("latin1");
-    },
-  };
 }
 
 function splitOperand(argument: string): [string, string] {
@@ -139,7 +139,8 @@ function splitOperand(argument: string): [string, string] {
 function size(text: string): number {
   try {
     return memparse(text);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     throw new UsageProblem(`invalid number '${text}'`);
   }
 }

@@ -1,4 +1,5 @@
 // echo and printf: text from arguments. Both are part of busybox's shell, so a write that fails is the shell's error.
+import { strerror } from "@hetmem/kernel";
 import { type Program, UsageProblem } from "../program.ts";
 
 export const echo: Program = function* (io, args) {
@@ -26,9 +27,13 @@ export const printf: Program = function* (io, args) {
   const invalid: string[] = [];
   let left = values;
   // The format is used again until the arguments are used up, if it uses any.
+  // Ends: each turn uses an argument at least.
   for (;;) {
-    const { text, rest } = fillFormat(template, left, invalid);
-    io.out(text);
+    const rest = [...left];
+    for (const piece of fillFormat(template, rest, invalid)) {
+      io.out(piece);
+      yield* io.turn();
+    }
     if (rest.length === 0 || rest.length === left.length) break;
     left = rest;
   }
@@ -36,40 +41,49 @@ export const printf: Program = function* (io, args) {
   return invalid.length > 0 ? 1 : 0;
 };
 
-/** Uses the format once. @returns the text and the values it didn't use; what should be a number and isn't is added to `invalid` */
-function fillFormat(
-  template: string,
-  values: readonly string[],
-  invalid: string[],
-): { text: string; rest: string[] } {
-  const rest = [...values];
-  const size = (given: string | undefined): number | undefined =>
-    given === "*" ? Number(rest.shift() ?? 0) : given === undefined ? undefined : Number(given);
-  const text = template.replaceAll(
-    DIRECTIVE,
-    (
-      directive: string,
-      flags: string,
-      width: string | undefined,
-      precision: string | undefined,
-      kind: string,
-    ) => {
-      if (directive === "%%") return "%";
-      const [fieldWidth = 0, digits] = [size(width), size(precision)];
-      const value = rest.shift() ?? "";
-      const converted = convert(kind, value, digits);
-      if (converted === undefined) invalid.push(value);
-      return pad(converted ?? "0", flags, fieldWidth, kind);
-    },
-  );
-  return { text, rest };
+/** What is filled in at a time. */
+const FILL_BYTES = 65_536;
+/** What printf(3) can count. @see EOVERFLOW */
+const WIDTH_MAX = 0x7fff_ffff;
+
+/**
+ * Uses the format once. @param rest loses the values that it uses
+ *
+ * @param invalid what should be a number and isn't is added to it
+ */
+function* fillFormat(template: string, rest: string[], invalid: string[]): Generator<string, void, void> {
+  let at = 0;
+  for (const found of template.matchAll(DIRECTIVE)) {
+    const [directive, flags = "", width, precision, kind = "s"] = found;
+    yield template.slice(at, found.index);
+    at = found.index + directive.length;
+    if (directive === "%%") {
+      yield "%";
+      continue;
+    }
+    const [fieldWidth = 0, digits] = [sizeOf(width, rest), sizeOf(precision, rest)];
+    const value = rest.shift() ?? "";
+    const converted = convert(kind, value, digits);
+    if (converted === undefined) invalid.push(value);
+    yield* pad(converted ?? "0", fieldWidth < 0 ? `${flags}-` : flags, Math.abs(fieldWidth), kind, digits);
+  }
+  yield template.slice(at);
+}
+
+/** A width or a precision: a number, or the next value. @throws UsageProblem EOVERFLOW */
+function sizeOf(given: string | undefined, rest: string[]): number | undefined {
+  if (given === undefined) return undefined;
+  const size = Number(given === "*" ? (rest.shift() ?? 0) : given);
+  if (Number.isNaN(size)) return 0;
+  if (Math.abs(size) > WIDTH_MAX) throw new UsageProblem(`printf: ${strerror("EOVERFLOW")}`);
+  return Math.trunc(size);
 }
 
 /** Undefined when a number is asked for and there is none. */
 function convert(kind: string, value: string, precision: number | undefined): string | undefined {
   switch (kind) {
     case "s":
-      return precision === undefined ? value : value.slice(0, precision);
+      return precision === undefined || precision < 0 ? value : value.slice(0, precision);
     case "b":
       return unescape(value).text;
     case "c":
@@ -84,7 +98,7 @@ function convert(kind: string, value: string, precision: number | undefined): st
         o: unsigned.toString(8),
         u: unsigned.toString(),
       }[kind];
-      return (text ?? BigInt.asIntN(64, number).toString()).padStart(precision ?? 0, "0");
+      return text ?? BigInt.asIntN(64, number).toString();
     }
   }
 }
@@ -97,14 +111,38 @@ function parseInteger(text: string): bigint | undefined {
   return negative ? -value : value;
 }
 
-function pad(text: string, flags: string, width: number, kind: string): string {
+/** A field in pieces: blanks or zeros may be many. */
+function* pad(
+  text: string,
+  flags: string,
+  width: number,
+  kind: string,
+  precision = 0,
+): Generator<string, void, void> {
   const number = /[diuxXo]/.test(kind);
-  const prefixed = flags.includes("#") && /[xX]/.test(kind) && text !== "0" ? `0${kind}${text}` : text;
-  const signed = number && flags.includes("+") && !prefixed.startsWith("-") ? `+${prefixed}` : prefixed;
-  if (flags.includes("-")) return signed.padEnd(width);
-  if (!flags.includes("0") || !number) return signed.padStart(width);
-  const [, sign = "", digits = ""] = /^([-+]?(?:0[xX])?)(.*)$/.exec(signed) ?? [];
-  return sign + digits.padStart(width - sign.length, "0");
+  const [, minus = "", digits = ""] = /^(-?)(.*)$/s.exec(text) ?? [];
+  if (!number) {
+    const blanks = width - text.length;
+    if (flags.includes("-")) yield text;
+    yield* fill(" ", blanks);
+    if (!flags.includes("-")) yield text;
+    return;
+  }
+  const sign = minus || (flags.includes("+") ? "+" : "");
+  const prefix = flags.includes("#") && /[xX]/.test(kind) && text !== "0" ? `0${kind}` : "";
+  const taken = sign.length + prefix.length + digits.length;
+  const padsZeros = flags.includes("0") && !flags.includes("-") && precision <= 0;
+  const zeros = Math.max(0, padsZeros ? width - taken : precision - digits.length);
+  const blanks = width - taken - zeros;
+  if (!flags.includes("-")) yield* fill(" ", blanks);
+  yield sign + prefix;
+  yield* fill("0", zeros);
+  yield digits;
+  if (flags.includes("-")) yield* fill(" ", blanks);
+}
+
+function* fill(character: string, count: number): Generator<string, void, void> {
+  for (let left = count; left > 0; left -= FILL_BYTES) yield character.repeat(Math.min(left, FILL_BYTES));
 }
 
 const ESCAPED: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 // find: paths below a directory in the order of its file system, filtered by name, type and depth.
+import type { Sleeps } from "@hetmem/kernel";
 import { type FileKind, GlobPattern } from "@hetmem/vfs";
 import { type Program, type ProgramContext, reasonOf, UsageProblem } from "../program.ts";
 
@@ -18,7 +19,7 @@ export const find: Program = function* (io, args) {
   let status = 0;
   for (const start of starts.length > 0 ? starts : ["."]) {
     try {
-      visit(io, start, io.vfs.lstat(io.path(start)).kind, 0, criteria);
+      yield* visit(io, start, io.vfs.lstat(io.path(start)).kind, 0, criteria);
     } catch (error) {
       io.err(`find: ${start}: ${reasonOf(error)}\n`);
       status = 1;
@@ -27,7 +28,14 @@ export const find: Program = function* (io, args) {
   return status;
 };
 
-function visit(io: ProgramContext, path: string, kind: FileKind, depth: number, criteria: Criteria): void {
+function* visit(
+  io: ProgramContext,
+  path: string,
+  kind: FileKind,
+  depth: number,
+  criteria: Criteria,
+): Sleeps<void> {
+  yield* io.turn();
   const name =
     path
       .replace(/(?<=.)\/+$/, "")
@@ -37,7 +45,7 @@ function visit(io: ProgramContext, path: string, kind: FileKind, depth: number, 
     io.out(`${path}\n`);
   if (kind !== "directory" || depth >= criteria.maxDepth) return;
   for (const entry of io.vfs.readdir(io.path(path))) {
-    visit(
+    yield* visit(
       io,
       path.endsWith("/") ? path + entry.name : `${path}/${entry.name}`,
       entry.kind,

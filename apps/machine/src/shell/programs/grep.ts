@@ -1,15 +1,15 @@
 // grep: lines that match, with the file and line number when asked, and the lines around them.
 import type { Sleeps } from "@hetmem/kernel";
 import {
-  linesOf,
-  type NamedText,
   type Options,
   parseOptions,
   type Program,
   type ProgramContext,
   reasonOf,
   UsageProblem,
+  withoutEnd,
 } from "../program.ts";
+import { Input } from "../streams.ts";
 import { patternToRegExp } from "../regular-expression.ts";
 
 /** How the lines of one run are shown. */
@@ -19,6 +19,8 @@ interface Report {
   readonly named: boolean;
   readonly before: number;
   readonly after: number;
+  /** Lines that are looked for in one file. */
+  readonly limit: number;
 }
 
 const LONG = {
@@ -69,18 +71,23 @@ export const grep: Program = function* (io, args) {
     named: flags.has("H") || (!flags.has("h") && (files.length > 1 || recursive)),
     before: contextLines(options, "B"),
     after: contextLines(options, "A"),
+    limit: Number(options.values.get("m") ?? Number.POSITIVE_INFINITY),
   };
   let failed = false;
   let matched = false;
   for (const operand of files.length > 0 ? files : [recursive ? "." : "-"]) {
     for (const name of recursive ? filesBelow(io, operand) : [operand]) {
-      const input = yield* read(io, name, flags.has("s"));
-      failed ||= input === undefined;
-      const found =
-        input !== undefined &&
-        search(io, input, report, Number(options.values.get("m") ?? Number.POSITIVE_INFINITY));
-      matched ||= found;
-      if (found && flags.has("q")) return 0;
+      try {
+        const input = name === "-" ? io.stdin : new Input(io.vfs.open(io.path(name), "read"));
+        const shown = name === "-" ? "(standard input)" : name;
+        if (yield* search(io, shown, input, report)) matched = true;
+      } catch (error) {
+        const reason = reasonOf(error);
+        if (!flags.has("s")) io.err(`grep: ${name}: ${reason}\n`);
+        failed = true;
+      }
+      if (matched && flags.has("q")) return 0;
+      yield* io.turn();
     }
   }
   return failed ? 2 : matched ? 0 : 1;
@@ -88,18 +95,6 @@ export const grep: Program = function* (io, args) {
 
 function contextLines({ values }: Options, side: "A" | "B"): number {
   return Number(values.get(side) ?? values.get("C") ?? 0);
-}
-
-function* read(io: ProgramContext, name: string, silent: boolean): Sleeps<NamedText | undefined> {
-  try {
-    return name === "-"
-      ? { name: "(standard input)", text: yield* io.stdin.readAll() }
-      : { name, text: yield* io.vfs.read(io.path(name)) };
-  } catch (error) {
-    const reason = reasonOf(error);
-    if (!silent) io.err(`grep: ${name}: ${reason}\n`);
-    return undefined;
-  }
 }
 
 /** Regular files below a directory in the order of its file system; links that are met on the way aren't followed. */
@@ -117,26 +112,32 @@ function* filesBelow(io: ProgramContext, name: string): Iterable<string> {
 }
 
 /** Prints what matches in one file. @returns whether anything did */
-function search(io: ProgramContext, { name, text }: NamedText, report: Report, limit: number): boolean {
-  const { flags, matchers } = report;
-  const lines = linesOf(text);
-  const matches = lines.map(
-    (line) => matchers.some((matcher) => line.search(matcher) >= 0) !== flags.has("v"),
-  );
-  const selected = lines.flatMap((_, index) => (matches[index] ? [index] : [])).slice(0, limit);
+function* search(io: ProgramContext, name: string, input: Input, report: Report): Sleeps<boolean> {
+  const { flags, matchers, limit } = report;
   const prefix = report.named ? `${name}:` : "";
-  if (flags.has("q")) return selected.length > 0;
-  if (flags.has("l") || flags.has("L")) {
-    if (selected.length > 0 === flags.has("l")) io.out(`${name}\n`);
-  } else if (flags.has("c")) {
-    io.out(`${prefix}${selected.length}\n`);
-  } else if (flags.has("o") && !flags.has("v")) {
-    for (const index of selected)
-      printParts(io, lines[index] ?? "", flags.has("n") ? `${prefix}${index + 1}:` : prefix, matchers);
-  } else {
-    printLines(io, name, lines, selected, report);
+  const silent = flags.has("q") || flags.has("l") || flags.has("L");
+  const printer = new LinePrinter(io, name, report);
+  let selected = 0;
+  let number = 0;
+  // Ends: with the input, a line a turn.
+  for (let raw = yield* input.readLine(); raw !== ""; raw = yield* input.readLine()) {
+    const line = withoutEnd(raw);
+    number++;
+    const open = selected < limit;
+    if (open && matchers.some((matcher) => line.search(matcher) >= 0) !== flags.has("v")) {
+      selected++;
+      if (silent) break;
+      if (flags.has("o") && !flags.has("v"))
+        printParts(io, line, flags.has("n") ? `${prefix}${number}:` : prefix, matchers);
+      else if (!flags.has("c")) printer.selected(line, number);
+    } else if (!open && !printer.follows(number)) break;
+    else if (!flags.has("c") && !flags.has("o")) printer.other(line, number);
+    yield* io.turn();
   }
-  return selected.length > 0;
+  if (flags.has("l") || flags.has("L")) {
+    if (selected > 0 === flags.has("l") && !flags.has("q")) io.out(`${name}\n`);
+  } else if (flags.has("c") && !flags.has("q")) io.out(`${prefix}${selected}\n`);
+  return selected > 0;
 }
 
 function printParts(io: ProgramContext, line: string, prefix: string, matchers: readonly RegExp[]): void {
@@ -146,24 +147,51 @@ function printParts(io: ProgramContext, line: string, prefix: string, matchers: 
 }
 
 /** Lines that match have a colon behind their name, lines around them a dash; `--` stands between groups. */
-function printLines(
-  io: ProgramContext,
-  name: string,
-  lines: readonly string[],
-  selected: readonly number[],
-  report: Report,
-): void {
-  const { before, after, named, flags } = report;
-  const chosen = new Set(selected);
-  let printedTo = -1;
-  for (const index of selected) {
-    const first = Math.max(printedTo + 1, index - before);
-    const last = Math.min(lines.length - 1, index + after);
-    if (before + after > 0 && printedTo >= 0 && first > printedTo + 1) io.out("--\n");
-    for (let at = first; at <= last; at++) {
-      const mark = chosen.has(at) ? ":" : "-";
-      io.out(`${named ? `${name}${mark}` : ""}${flags.has("n") ? `${at + 1}${mark}` : ""}${lines[at]}\n`);
+class LinePrinter {
+  readonly #io: ProgramContext;
+  readonly #name: string;
+  readonly #report: Report;
+  /** Lines that may turn out to stand before one that matches. */
+  #waiting: { readonly line: string; readonly number: number }[] = [];
+  #printedTo = 0;
+  #lastSelected = Number.NEGATIVE_INFINITY;
+
+  constructor(io: ProgramContext, name: string, report: Report) {
+    this.#io = io;
+    this.#name = name;
+    this.#report = report;
+  }
+
+  selected(line: string, number: number): void {
+    const { before, after } = this.#report;
+    const first = this.#waiting[0]?.number ?? number;
+    if (before + after > 0 && this.#printedTo > 0 && first > this.#printedTo + 1) this.#io.out("--\n");
+    for (const waiting of this.#waiting) this.#print(waiting.line, waiting.number, "-");
+    this.#waiting = [];
+    this.#print(line, number, ":");
+    this.#lastSelected = number;
+  }
+
+  other(line: string, number: number): void {
+    if (this.follows(number)) {
+      this.#print(line, number, "-");
+      return;
     }
-    printedTo = Math.max(printedTo, last);
+    if (this.#report.before === 0) return;
+    this.#waiting.push({ line, number });
+    if (this.#waiting.length > this.#report.before) this.#waiting.shift();
+  }
+
+  /** Whether a line is among those behind one that matched. */
+  follows(number: number): boolean {
+    return number <= this.#lastSelected + this.#report.after;
+  }
+
+  #print(line: string, number: number, mark: string): void {
+    const { named, flags } = this.#report;
+    this.#io.out(
+      `${named ? `${this.#name}${mark}` : ""}${flags.has("n") ? `${number}${mark}` : ""}${line}\n`,
+    );
+    this.#printedTo = number;
   }
 }

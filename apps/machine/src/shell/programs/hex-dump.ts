@@ -3,18 +3,36 @@
 
 const WIDTH = 16;
 
-/** @param start address of the first byte */
-export function hexDump(start: number, bytes: Uint8Array): string {
-  const lines: string[] = [];
-  let before: string | undefined;
-  for (let at = 0; at < bytes.length; at += WIDTH) {
-    const body = lineOf(bytes.subarray(at, at + WIDTH));
-    const last = at + WIDTH >= bytes.length;
-    if (body !== before || last) lines.push(`${(start + at).toString(16).padStart(8, "0")}: ${body}`);
-    else if (lines.at(-1) !== "*") lines.push("*");
-    before = body;
+/** A dump that is made a piece at a time. */
+export class HexDump {
+  #at: number;
+  #before: string | undefined;
+  #starred = false;
+
+  /** @param start address of the first byte */
+  constructor(start: number) {
+    this.#at = start;
   }
-  return lines.map((line) => `${line}\n`).join("");
+
+  /**
+   * The lines of the next bytes.
+   *
+   * @param bytes whole lines, but for the last piece
+   * @param last whether nothing follows: then the last line is printed, though it repeats the one before
+   */
+  lines(bytes: Uint8Array, last: boolean): string {
+    let text = "";
+    for (let at = 0; at < bytes.length; at += WIDTH) {
+      const body = lineOf(bytes.subarray(at, at + WIDTH));
+      const repeats = body === this.#before && !(last && at + WIDTH >= bytes.length);
+      if (!repeats) text += `${this.#at.toString(16).padStart(8, "0")}: ${body}\n`;
+      else if (!this.#starred) text += "*\n";
+      this.#starred = repeats;
+      this.#before = body;
+      this.#at += WIDTH;
+    }
+    return text;
+  }
 }
 
 function lineOf(bytes: Uint8Array): string {

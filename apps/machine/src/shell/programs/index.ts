@@ -24,7 +24,7 @@ import { proc } from "./proc/proc.ts";
 import { ps } from "./ps.ts";
 import { sed } from "./sed.ts";
 import { swapoff, swapon } from "./swap.ts";
-import { dmesg, env, no, reboot, sleep, uname, yes } from "./system.ts";
+import { dmesg, env, fail, reboot, sleep, succeed, uname, yes } from "./system.ts";
 import { test } from "./test.ts";
 import { cut, seq, sort, tee, tr, uniq, wc } from "./text-filters.ts";
 
@@ -43,7 +43,7 @@ export const PROGRAMS: Programs = {
     run: explain,
     summary: "who uses what a cgroup pays for, and why it was killed: explain CGROUP, -j",
   },
-  false: { run: no, summary: "nothing, with status 1", builtin: true },
+  false: { run: fail, summary: "nothing, with status 1", builtin: true },
   find: { run: find, summary: "paths below a directory: -name -path -type -maxdepth" },
   free: { run: free, summary: "memory and swap in one table: -b -k -m -g" },
   gpu: { run: gpu, summary: "have devices compute on the memory of processes, and take it: gpu help" },
@@ -77,8 +77,9 @@ export const PROGRAMS: Programs = {
   test: { run: test, summary: "a condition: test -e FILE", builtin: true },
   touch: { run: touch, summary: "make an empty file" },
   tr: { run: tr, summary: "replace or delete characters" },
-  true: { run: yes, summary: "nothing, with status 0", builtin: true },
+  true: { run: succeed, summary: "nothing, with status 0", builtin: true },
   uname: { run: uname, summary: "the system; -r its release" },
   uniq: { run: uniq, summary: "drop lines that repeat" },
   wc: { run: wc, summary: "count lines, words and bytes" },
+  yes: { run: yes, summary: "the same line without end" },
 };

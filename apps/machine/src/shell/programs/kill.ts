@@ -1,6 +1,5 @@
 // kill: ends processes. None of them handles a signal, so any but 0 ends one at once. Part of the shell, as in ash.
 import { KernelError, strerror } from "@hetmem/kernel";
-import { exitProcess } from "@hetmem/mm";
 import { type Program, UsageProblem, userSpaceOf } from "../program.ts";
 
 const SIGNALS: Readonly<Record<string, number>> = {
@@ -16,18 +15,21 @@ const SIGNALS: Readonly<Record<string, number>> = {
   TERM: 15,
 };
 
+const TERM = 15;
+/** Those that stop or continue a process, and those that nobody minds who doesn't handle them. */
+const NOT_DEADLY: readonly number[] = [17, 18, 19, 20, 21, 22, 23, 28];
+
 export const kill: Program = function* (io, args) {
-  const { processes } = userSpaceOf(io).vm;
+  const space = userSpaceOf(io);
   const [first = "", ...rest] = args;
-  const number = /^-./.test(first) ? signalOf(first.slice(1)) : SIGNALS["TERM"];
+  const number = /^-./.test(first) ? signalOf(first.slice(1)) : TERM;
   const pids = /^-./.test(first) ? rest : args;
   if (pids.length === 0) throw new UsageProblem("you need to specify whom to kill", 2);
   let status = 0;
   for (const pid of pids) {
     if (!/^\d+$/.test(pid)) throw new UsageProblem(`invalid number '${pid}'`, 2);
     try {
-      const process = processes.get(Number(pid));
-      if (number !== 0) yield* exitProcess(process);
+      yield* space.kill(Number(pid), number);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       io.err(`${io.name}: can't kill pid ${pid}: ${strerror(error.errno)}\n`);
@@ -40,5 +42,7 @@ export const kill: Program = function* (io, args) {
 function signalOf(text: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : SIGNALS[text.toUpperCase().replace(/^SIG/, "")];
   if (number === undefined || number > 64) throw new UsageProblem(`bad signal name '${text}'`, 2);
+  if (NOT_DEADLY.includes(number))
+    throw new UsageProblem(`signal ${text} ends no process, and nothing else is modelled of signals`, 2);
   return number;
 }

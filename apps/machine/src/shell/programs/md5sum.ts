@@ -1,17 +1,18 @@
 // md5sum: checksums of files, and -c to check them again.
 import { createHash } from "node:crypto";
 import type { Sleeps } from "@hetmem/kernel";
-import { linesOf, parseOptions, type Program, type ProgramContext, readOperands } from "../program.ts";
+import { Operands, parseOptions, type Program, type ProgramContext } from "../program.ts";
+import type { Input } from "../streams.ts";
 
 export const md5sum: Program = function* (io, args) {
   const { flags, operands } = parseOptions(args, "cs");
-  const { inputs, failed } = yield* readOperands(io, operands, complain);
-  if (flags.has("c")) {
-    const lists = inputs.flatMap(({ text }) => linesOf(text));
-    return (yield* check(io, lists, flags.has("s"))) && !failed ? 0 : 1;
-  }
-  for (const { name, text } of inputs) io.out(`${md5(text)}  ${name}\n`);
-  return failed ? 1 : 0;
+  const inputs = new Operands(io, operands, complain);
+  if (flags.has("c"))
+    return (yield* check(io, yield* inputs.allLines(), flags.has("s"))) && !inputs.failed ? 0 : 1;
+  yield* inputs.each(function* ({ name, input }) {
+    io.out(`${yield* md5(io, input)}  ${name}\n`);
+  });
+  return inputs.failed ? 1 : 0;
 };
 
 /** Compares each listed file with its sum. @returns whether all are as they were */
@@ -19,8 +20,10 @@ function* check(io: ProgramContext, lines: readonly string[], silent: boolean): 
   let wrong = 0;
   for (const line of lines) {
     const [, sum, name = ""] = /^([0-9a-f]{32})\s+\*?(.*)$/.exec(line) ?? [];
-    const { inputs } = yield* readOperands(io, [name], complain);
-    const same = inputs[0] !== undefined && md5(inputs[0].text) === sum;
+    let same = false;
+    yield* new Operands(io, [name], complain).each(function* ({ input }) {
+      same = (yield* md5(io, input)) === sum;
+    });
     if (!same) wrong++;
     if (!silent) io.out(`${name}: ${same ? "OK" : "FAILED"}\n`);
   }
@@ -33,6 +36,12 @@ function complain(name: string, reason: string): string {
   return `can't open '${name}': ${reason}`;
 }
 
-function md5(text: string): string {
-  return createHash("md5").update(text).digest("hex");
+function* md5(io: ProgramContext, input: Input): Sleeps<string> {
+  const hash = createHash("md5");
+  // Ends: with the input.
+  for (let piece = yield* input.readChunk(); piece !== ""; piece = yield* input.readChunk()) {
+    hash.update(piece, "latin1");
+    yield* io.turn();
+  }
+  return hash.digest("hex");
 }

@@ -1,10 +1,12 @@
 // od: bytes of a file or of standard input as numbers: -t x8, x4, x2, x1, u8 …, c; -A d, x, o or n; -j skips, -N limits, -v
 // shows lines that repeat. Words are little-endian. User space counterpart: od(1) of coreutils.
 import { memparse, type Sleeps } from "@hetmem/kernel";
+import { bytesOf, type OpenFile } from "@hetmem/vfs";
 import { parseOptions, type Program, type ProgramContext, reasonOf, UsageProblem } from "../program.ts";
 
 const LINE = 16;
-const MAX_BYTES = 2 ** 26;
+/** Bytes that are read at a time. */
+const PIECE = 4096;
 const BASES: Readonly<Record<string, number>> = { d: 10, u: 10, x: 16, o: 8 };
 
 /** How one number is printed. */
@@ -19,23 +21,27 @@ export const od: Program = function* (io, args) {
   const format = formatOf(flags.has("x") ? "x2" : (values.get("t") ?? "o2"));
   const radix = values.get("A") ?? "o";
   const skip = sizeOf(values.get("j") ?? "0");
-  const bytes = yield* readBytes(
-    io,
-    operands[0],
-    skip,
-    values.has("N") ? sizeOf(values.get("N") ?? "") : MAX_BYTES,
-  );
+  const limit = values.has("N") ? sizeOf(values.get("N") ?? "") : Number.POSITIVE_INFINITY;
+  const read = yield* openBytes(io, operands[0], skip);
   let before: string | undefined;
   let starred = false;
-  for (let at = 0; at < bytes.length; at += LINE) {
-    const body = lineOf(bytes.subarray(at, at + LINE), format);
-    const repeats = body === before && at + LINE <= bytes.length && !flags.has("v");
-    if (!repeats) io.out(`${position(skip + at, radix)}${body}\n`);
-    else if (!starred) io.out("*\n");
-    starred = repeats;
-    before = body;
+  let done = 0;
+  // Ends: with the input, or with as many bytes as were asked for.
+  for (;;) {
+    const bytes = yield* read(Math.min(PIECE, limit - done));
+    if (bytes.length === 0) break;
+    for (let at = 0; at < bytes.length; at += LINE) {
+      const body = lineOf(bytes.subarray(at, at + LINE), format);
+      const repeats = body === before && at + LINE <= bytes.length && !flags.has("v");
+      if (!repeats) io.out(`${position(skip + done + at, radix)}${body}\n`);
+      else if (!starred) io.out("*\n");
+      starred = repeats;
+      before = body;
+    }
+    done += bytes.length;
+    yield* io.turn();
   }
-  if (radix !== "n") io.out(`${position(skip + bytes.length, radix)}\n`);
+  if (radix !== "n") io.out(`${position(skip + done, radix)}\n`);
   return 0;
 };
 
@@ -89,20 +95,40 @@ function position(offset: number, radix: string): string {
   }
 }
 
-/** A file is read from where it is asked for on: one of bytes, as pagemap, has no end in sight. */
-function* readBytes(
+/** Reads whole lines of bytes, fewer at the end. A file is read from where it is asked for on. */
+function* openBytes(
   io: ProgramContext,
   name: string | undefined,
   skip: number,
-  length: number,
-): Sleeps<Uint8Array> {
-  if (name === undefined || name === "-")
-    return Buffer.from(yield* io.stdin.readAll(), "latin1").subarray(skip, skip + length);
-  try {
-    return yield* io.vfs.open(io.path(name), "read").readAt(skip, length);
-  } catch (error) {
-    throw new UsageProblem(`${name}: ${reasonOf(error)}`);
+): Sleeps<(length: number) => Sleeps<Uint8Array>> {
+  if (name !== undefined && name !== "-") {
+    let file: OpenFile;
+    try {
+      file = io.vfs.open(io.path(name), "read");
+    } catch (error) {
+      throw new UsageProblem(`${name}: ${reasonOf(error)}`);
+    }
+    let at = skip;
+    return function* (length) {
+      try {
+        const bytes = length > 0 ? yield* file.readAt(at, length) : new Uint8Array(0);
+        at += bytes.length;
+        return bytes;
+      } catch (error) {
+        throw new UsageProblem(`${name}: ${reasonOf(error)}`);
+      }
+    };
   }
+  // Ends: each turn takes bytes, or finds the end.
+  for (let left = skip; left > 0;) {
+    const piece = yield* io.stdin.readBytes(Math.min(left, PIECE));
+    if (piece === "") break;
+    left -= piece.length;
+    yield* io.turn();
+  }
+  return function* (length) {
+    return length > 0 ? bytesOf(yield* io.stdin.readBytes(length)) : new Uint8Array(0);
+  };
 }
 
 function sizeOf(text: string): number {

@@ -1,5 +1,5 @@
 // sed: the part of it that people type: s///, p, d, q, =, y///, with addresses by number, `$`, /pattern/ and ranges.
-import { linesOf, parseOptions, type Program, readOperands, UsageProblem } from "../program.ts";
+import { Operands, parseOptions, type Program, UsageProblem } from "../program.ts";
 import { patternToRegExp } from "../regular-expression.ts";
 
 type Address = { readonly line: number } | { readonly last: true } | { readonly matches: RegExp };
@@ -31,13 +31,13 @@ export const sed: Program = function* (io, args) {
   const scripts = lists.get("e") ?? operands.slice(0, 1);
   if (scripts.length === 0) throw new UsageProblem("usage: sed [-nE] [-e SCRIPT]... [FILE]...");
   const commands = new Script(scripts.join("\n"), flags.has("E") || flags.has("r")).commands();
-  const { inputs, failed } = yield* readOperands(io, lists.has("e") ? operands : operands.slice(1));
-  const lines = inputs.flatMap(({ text }) => linesOf(text));
-  for (const [index, text] of lines.entries()) {
+  const inputs = new Operands(io, lists.has("e") ? operands : operands.slice(1));
+  let number = 0;
+  const edit = (text: string, last: boolean): boolean => {
     const cycle: Cycle = {
       text,
-      number: index + 1,
-      last: index === lines.length - 1,
+      number: ++number,
+      last,
       deleted: false,
       quit: false,
       print: (line) => io.out(`${line}\n`),
@@ -47,9 +47,18 @@ export const sed: Program = function* (io, args) {
       if (cycle.deleted || cycle.quit) break;
     }
     if (!cycle.deleted && !flags.has("n")) cycle.print(cycle.text);
-    if (cycle.quit) break;
-  }
-  return failed ? 1 : 0;
+    return cycle.quit;
+  };
+  // Whether a line is the last is known when the next has been looked for.
+  let waiting: string | undefined;
+  let quit = false;
+  yield* inputs.lines(function* (line) {
+    if (waiting !== undefined) quit = edit(waiting, false);
+    waiting = line;
+    return quit;
+  });
+  if (waiting !== undefined && !quit) edit(waiting, true);
+  return inputs.failed ? 1 : 0;
 };
 
 function selects(command: SedCommand, cycle: Cycle): boolean {

@@ -48,10 +48,24 @@ export const reboot: Program = function* (io) {
   return 0;
 };
 
-export const yes: Program = function* () {
+/** Bytes of a buffer of stdio. */
+const BUFFER_BYTES = 4096;
+
+/** The same line again and again, for whoever has seen enough to end it. */
+export const yes: Program = function* (io, args) {
+  const line = `${args.length === 0 ? "y" : args.join(" ")}\n`;
+  const lines = line.repeat(Math.ceil(BUFFER_BYTES / line.length));
+  // Ends: with ^C, or with the reader.
+  for (;;) {
+    io.out(lines);
+    yield* io.turn();
+  }
+};
+
+export const succeed: Program = function* () {
   return 0;
 };
 
-export const no: Program = function* () {
+export const fail: Program = function* () {
   return 1;
 };

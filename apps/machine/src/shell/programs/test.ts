@@ -10,10 +10,13 @@ export const test: Program = function* (io, args) {
   return condition.holds() ? 0 : 1;
 };
 
+const NESTING_MAX = 500;
+
 class Condition {
   readonly #io: ProgramContext;
   readonly #words: readonly string[];
   #at = 0;
+  #nesting = 0;
 
   constructor(io: ProgramContext, words: readonly string[]) {
     this.#io = io;
@@ -41,7 +44,16 @@ class Condition {
     return value;
   }
 
+  /** @throws UsageProblem for more words within words than any script has */
   #not(): boolean {
+    if (++this.#nesting > NESTING_MAX)
+      throw new UsageProblem(`the condition is nested more than ${NESTING_MAX} deep`, 2);
+    const value = this.#notNested();
+    this.#nesting--;
+    return value;
+  }
+
+  #notNested(): boolean {
     return this.#binaryFollows() || !this.#accept("!") ? this.#primary() : !this.#not();
   }
 

@@ -1,31 +1,69 @@
 // wc, sort, uniq, cut, tr and seq: the small filters of a pipeline.
-import { compareNames } from "@hetmem/vfs";
-import { linesOf, parseOptions, type Program, readOperands, reasonOf, UsageProblem } from "../program.ts";
+import type { Sleeps } from "@hetmem/kernel";
+import { compareNames, type OpenFile } from "@hetmem/vfs";
+import {
+  Operands,
+  parseOptions,
+  type Program,
+  type ProgramContext,
+  reasonOf,
+  UsageProblem,
+} from "../program.ts";
+import type { Input } from "../streams.ts";
+
+const TAB = 9;
+const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
+const SPACE = 32;
 
 export const wc: Program = function* (io, args) {
   const { flags, operands } = parseOptions(args, "lwcmL");
-  const { inputs, failed } = yield* readOperands(io, operands);
+  const inputs = new Operands(io, operands);
   const columns = (["l", "w", "c"] as const).filter((letter) => flags.size === 0 || flags.has(letter));
-  const counts = inputs.map(({ name, text }) => ({
-    name: operands.length > 0 ? name : "",
-    l: text.split("\n").length - 1,
-    w: text.split(/\s+/).filter(Boolean).length,
-    c: text.length,
-  }));
-  const sum = (column: "l" | "w" | "c"): number => counts.reduce((total, count) => total + count[column], 0);
+  const counts: Counts[] = [];
+  yield* inputs.each(function* ({ name, input }) {
+    counts.push(yield* count(io, operands.length > 0 ? name : "", input));
+  });
+  const sum = (column: "l" | "w" | "c"): number => counts.reduce((total, each) => total + each[column], 0);
   if (counts.length > 1) counts.push({ name: "total", l: sum("l"), w: sum("w"), c: sum("c") });
   // A single number stands alone; columns are nine wide.
   const width = columns.length === 1 ? 0 : 9;
-  for (const count of counts) {
-    const numbers = columns.map((column) => `${count[column]}`.padStart(width)).join(" ");
-    io.out(`${numbers}${count.name && ` ${count.name}`}\n`);
+  for (const each of counts) {
+    const numbers = columns.map((column) => `${each[column]}`.padStart(width)).join(" ");
+    io.out(`${numbers}${each.name && ` ${each.name}`}\n`);
   }
-  return failed ? 1 : 0;
+  return inputs.failed ? 1 : 0;
 };
+
+/** Lines, words and bytes. */
+interface Counts {
+  readonly name: string;
+  readonly l: number;
+  readonly w: number;
+  readonly c: number;
+}
+
+function* count(io: ProgramContext, name: string, input: Input): Sleeps<Counts> {
+  let [l, w, c] = [0, 0, 0];
+  let inWord = false;
+  // Ends: with the input.
+  for (let piece = yield* input.readChunk(); piece !== ""; piece = yield* input.readChunk()) {
+    for (let at = 0; at < piece.length; at++) {
+      const code = piece.charCodeAt(at);
+      if (code === NEWLINE) l++;
+      const space = code === SPACE || (code >= TAB && code <= CARRIAGE_RETURN);
+      if (!space && !inWord) w++;
+      inWord = !space;
+    }
+    c += piece.length;
+    yield* io.turn();
+  }
+  return { name, l, w, c };
+}
 
 export const sort: Program = function* (io, args) {
   const { flags, values, lists, operands } = parseOptions(args, "nrufbsk:t:o:");
-  const { inputs, failed } = yield* readOperands(io, operands);
+  const inputs = new Operands(io, operands);
   const keys = (lists.get("k") ?? []).map((key) => sortKey(key, values.get("t")));
   const whole = { numeric: flags.has("n"), reverse: flags.has("r"), text: (line: string) => line };
   const order = (a: string, b: string): number => {
@@ -41,12 +79,15 @@ export const sort: Program = function* (io, args) {
   };
   const lastResort = (a: string, b: string): number =>
     order(a, b) || (flags.has("u") || flags.has("s") ? 0 : compareNames(a, b) * (flags.has("r") ? -1 : 1));
-  const sorted = inputs.flatMap(({ text }) => linesOf(text)).sort(lastResort);
+  const sorted = (yield* inputs.allLines()).sort(lastResort);
   const kept = flags.has("u")
     ? sorted.filter((line, index) => index === 0 || order(sorted[index - 1] ?? "", line) !== 0)
     : sorted;
-  io.out(kept.map((line) => `${line}\n`).join(""));
-  return failed ? 1 : 0;
+  for (const line of kept) {
+    io.out(`${line}\n`);
+    yield* io.turn();
+  }
+  return inputs.failed ? 1 : 0;
 };
 
 /** `2`, `2,3`, `2n`, `1,1nr`: fields of a line, counted from one. */
@@ -72,24 +113,23 @@ function leadingNumber(text: string): number {
 
 export const uniq: Program = function* (io, args) {
   const { flags, operands } = parseOptions(args, "cdui");
-  const { inputs, failed } = yield* readOperands(
-    io,
-    operands.slice(0, 1),
-    (name, reason) => `can't open '${name}': ${reason}`,
-  );
-  const runs: { line: string; count: number }[] = [];
-  for (const line of inputs.flatMap(({ text }) => linesOf(text))) {
-    const last = runs.at(-1);
-    const same =
-      last && (flags.has("i") ? last.line.toLowerCase() === line.toLowerCase() : last.line === line);
-    if (same) last.count++;
-    else runs.push({ line, count: 1 });
-  }
-  for (const { line, count } of runs) {
-    if ((flags.has("d") && count === 1) || (flags.has("u") && count > 1)) continue;
-    io.out(flags.has("c") ? `${`${count}`.padStart(7)} ${line}\n` : `${line}\n`);
-  }
-  return failed ? 1 : 0;
+  const inputs = new Operands(io, operands.slice(0, 1), (name, reason) => `can't open '${name}': ${reason}`);
+  let run: { readonly line: string; count: number } | undefined;
+  const tell = (): void => {
+    if (!run || (flags.has("d") && run.count === 1) || (flags.has("u") && run.count > 1)) return;
+    io.out(flags.has("c") ? `${`${run.count}`.padStart(7)} ${run.line}\n` : `${run.line}\n`);
+  };
+  const key = (line: string): string => (flags.has("i") ? line.toLowerCase() : line);
+  yield* inputs.lines(function* (line) {
+    if (run && key(run.line) === key(line)) {
+      run.count++;
+      return;
+    }
+    tell();
+    run = { line, count: 1 };
+  });
+  tell();
+  return inputs.failed ? 1 : 0;
 };
 
 export const cut: Program = function* (io, args) {
@@ -98,16 +138,16 @@ export const cut: Program = function* (io, args) {
   if (!list) throw new UsageProblem("expected a list of bytes, characters, or fields");
   const delimiter = values.get("d") ?? "\t";
   const byField = values.has("f");
-  const { inputs, failed } = yield* readOperands(io, operands);
-  for (const line of inputs.flatMap(({ text }) => linesOf(text))) {
+  const inputs = new Operands(io, operands);
+  yield* inputs.lines(function* (line) {
     if (byField && !line.includes(delimiter)) {
       if (!flags.has("s")) io.out(`${line}\n`);
-      continue;
+      return;
     }
-    const pieces = byField ? line.split(delimiter) : [...line];
+    const pieces = byField ? line.split(delimiter) : line.split("");
     io.out(`${pieces.filter((_, index) => inList(list, index + 1)).join(byField ? delimiter : "")}\n`);
-  }
-  return failed ? 1 : 0;
+  });
+  return inputs.failed ? 1 : 0;
 };
 
 /** Whether a position is in `1,3-5,7-`. */
@@ -129,19 +169,27 @@ export const tr: Program = function* (io, args) {
   const set = expandSet(from);
   const inSet = (char: string): boolean => set.includes(char) !== (flags.has("c") || flags.has("C"));
   const target = to === undefined ? [] : expandSet(to);
-  const text = yield* io.stdin.readAll();
-  let result = "";
   const squeezed = (char: string): boolean => (target.length > 0 ? target.includes(char) : inSet(char));
-  for (const char of text) {
-    if (inSet(char) && flags.has("d")) continue;
-    const mapped =
-      inSet(char) && target.length > 0
-        ? (target[Math.min(set.indexOf(char), target.length - 1)] ?? target.at(-1) ?? char)
-        : char;
-    if (flags.has("s") && squeezed(mapped) && result.endsWith(mapped)) continue;
-    result += mapped;
+  const changed = (char: string): string => {
+    if (!inSet(char)) return char;
+    if (flags.has("d")) return "";
+    return target.length === 0 ? char : (target[Math.min(set.indexOf(char), target.length - 1)] ?? char);
+  };
+  const table = Array.from({ length: 256 }, (_, code) => changed(String.fromCharCode(code)));
+  const squeezes = table.map((_, code) => flags.has("s") && squeezed(String.fromCharCode(code)));
+  let before = "";
+  // Ends: with the input.
+  for (let piece = yield* io.stdin.readChunk(); piece !== ""; piece = yield* io.stdin.readChunk()) {
+    let result = "";
+    for (let at = 0; at < piece.length; at++) {
+      const mapped = table[piece.charCodeAt(at)] ?? "";
+      if (mapped === "" || (mapped === before && squeezes[mapped.charCodeAt(0)])) continue;
+      result += mapped;
+      before = mapped;
+    }
+    io.out(result);
+    yield* io.turn();
   }
-  io.out(result);
   return 0;
 };
 
@@ -183,27 +231,48 @@ export const seq: Program = function* (io, args) {
   const [start = 1, step = 1, last = 0] =
     numbers.length === 1 ? [1, 1, ...numbers] : numbers.length === 2 ? [numbers[0], 1, numbers[1]] : numbers;
   if (step === 0) throw new UsageProblem("the increment must not be 0");
-  const items: string[] = [];
-  for (let value = start; step > 0 ? value <= last : value >= last; value += step) items.push(`${value}`);
-  const width = flags.has("w") ? Math.max(...items.map((item) => item.length)) : 0;
-  if (items.length > 0)
-    io.out(`${items.map((item) => item.padStart(width, "0")).join(values.get("s") ?? "\n")}\n`);
+  const goesOn = (value: number): boolean => (step > 0 ? value <= last : value >= last);
+  const steps = Math.floor((last - start) / step);
+  const width = flags.has("w") ? Math.max(`${start}`.length, `${start + steps * step}`.length) : 0;
+  const separator = values.get("s") ?? "\n";
+  // Ends: the number of steps is finite, and ^C is heard at each.
+  for (let index = 0; goesOn(start + index * step); index++) {
+    if (index > 0) io.out(separator);
+    io.out(`${start + index * step}`.padStart(width, "0"));
+    yield* io.turn();
+  }
+  if (goesOn(start)) io.out("\n");
   return 0;
 };
 
 /** tee: what comes in, to each file and out again. */
 export const tee: Program = function* (io, args) {
   const { flags, operands } = parseOptions(args, "ai");
-  const text = yield* io.stdin.readAll();
   let status = 0;
+  const fail = (name: string, error: unknown): void => {
+    io.err(`tee: ${name}: ${reasonOf(error)}\n`);
+    status = 1;
+  };
+  const files = new Map<string, OpenFile>();
   for (const name of operands) {
     try {
-      yield* io.vfs.open(io.path(name), flags.has("a") ? "append" : "write").write(text);
+      files.set(name, io.vfs.open(io.path(name), flags.has("a") ? "append" : "write"));
     } catch (error) {
-      io.err(`tee: ${name}: ${reasonOf(error)}\n`);
-      status = 1;
+      fail(name, error);
     }
   }
-  io.out(text);
+  // Ends: with the input.
+  for (let piece = yield* io.stdin.readChunk(); piece !== ""; piece = yield* io.stdin.readChunk()) {
+    for (const [name, file] of files) {
+      try {
+        yield* file.write(piece);
+      } catch (error) {
+        files.delete(name);
+        fail(name, error);
+      }
+    }
+    io.out(piece);
+    yield* io.turn();
+  }
   return status;
 };

@@ -10,7 +10,8 @@ import {
   type VirtAddr,
   virtAddr,
 } from "@hetmem/kernel";
-import { type MmStruct, type Process, Prot } from "@hetmem/mm";
+import { exitProcess, type MmStruct, type Process, Prot } from "@hetmem/mm";
+import { wordsOfSignal } from "../endings.ts";
 import {
   explanationOf,
   type Options,
@@ -42,6 +43,9 @@ export interface Verb {
   readonly run: (call: Call) => Sleeps<number>;
 }
 
+/** Behind it, the number of the signal that ended a process: its status. */
+const SIGNAL_STATUS = 128;
+
 export type Verbs = Readonly<Record<string, Verb>>;
 
 /** A program of many verbs; `help` lists them, and a refusal of the kernel is explained. */
@@ -56,6 +60,7 @@ export function programOfVerbs(verbs: Verbs): Program {
     try {
       return yield* verb.run(parseCall(io, name, verb, args));
     } catch (error) {
+      if (error instanceof Died) return yield* tellDeath(io, error);
       if (!(error instanceof KernelError)) throw error;
       io.err(`${io.name}: ${name}: ${strerror(error.errno)}\n${explanationOf(error)}`);
       return 1;
@@ -74,6 +79,43 @@ export function mmOf(call: Call, text: string): MmStruct {
   const { mm, pid } = processOf(call, text);
   if (!mm) throw new KernelError("ESRCH", `process ${pid} has exited`);
   return mm;
+}
+
+/** The process that a verb is about got a deadly signal, and never came back to user mode. */
+class Died extends Error {
+  override readonly name = "Died";
+  readonly process: Process;
+
+  constructor(process: Process) {
+    super(`process ${process.pid} died`);
+    this.process = process;
+  }
+}
+
+/**
+ * A system call that a process makes. One that is killed meanwhile never sees the answer, whatever it is.
+ *
+ * @throws KernelError ESRCH, and what the call throws
+ */
+export function* systemCall<T>(call: Call, pid: string, body: (mm: MmStruct) => Sleeps<T>): Sleeps<T> {
+  const process = processOf(call, pid);
+  const mm = mmOf(call, pid);
+  try {
+    const result = yield* body(mm);
+    if (process.deadlySignal === undefined) return result;
+  } catch (error) {
+    if (!(error instanceof KernelError) || process.deadlySignal === undefined) throw error;
+  }
+  throw new Died(process);
+}
+
+/** What a shell says of a child that ended so, and why it did. @returns the child's status */
+function* tellDeath(io: ProgramContext, { process }: Died): Sleeps<number> {
+  const { deadlySignal = 0, signals } = process;
+  const reason = signals.at(-1)?.reason;
+  io.err(`${wordsOfSignal(deadlySignal) ?? ""}\n${reason === undefined ? "" : `    ${reason}\n`}`);
+  yield* exitProcess(process);
+  return SIGNAL_STATUS + deadlySignal;
 }
 
 /** Hexadecimal, with 0x or without. @throws UsageProblem */

@@ -31,6 +31,20 @@ export function parse(text: string): Command {
   return readCommands(new Source(text), "");
 }
 
+/** A script that is parsed a line at a time: what a line holds is run before the next is looked at. */
+export class Script {
+  readonly #parser: Parser;
+
+  constructor(text: string) {
+    this.#parser = new Parser(new Source(text));
+  }
+
+  /** The commands of the next line; undefined at the end. @throws SyntaxProblem */
+  next(): Command | undefined {
+    return this.#parser.line();
+  }
+}
+
 function readCommands(source: Source, end: string): Command {
   const parser = new Parser(source);
   const body = parser.list();
@@ -51,6 +65,26 @@ class Parser {
     this.#skipNewlines();
     if (end === "" ? this.#source.ended : this.#source.accept(end)) return;
     this.#unexpected();
+  }
+
+  /** The commands of a line, with the here-documents behind it; undefined at the end of the text. */
+  line(): Command | undefined {
+    this.#skipNewlines();
+    if (this.#source.ended) return undefined;
+    const commands: Command[] = [];
+    // Ends: each turn passes over a command.
+    for (;;) {
+      if (this.#atListEnd()) this.#unexpected();
+      commands.push(this.#andOr());
+      this.#source.skipBlanks();
+      if (this.#source.startsWith(";;")) this.#unexpected();
+      const more = this.#source.accept(";") || this.#source.accept("&");
+      this.#source.skipBlanks();
+      if (this.#source.ended || this.#source.newline()) break;
+      if (!more) this.#unexpected();
+    }
+    const [only] = commands;
+    return only && commands.length === 1 ? only : { kind: "sequence", commands };
   }
 
   /** Commands with `;`, `&` or newlines between them, up to a word or token that ends them. */
@@ -81,7 +115,7 @@ class Parser {
   }
 
   #pipeline(): Command {
-    if (this.#acceptWord("!")) return { kind: "not", body: this.#pipeline() };
+    if (this.#acceptWord("!")) return this.#source.nested(() => ({ kind: "not", body: this.#pipeline() }));
     const stages = [this.#command()];
     for (;;) {
       this.#source.skipBlanks();
@@ -94,6 +128,10 @@ class Parser {
   }
 
   #command(): Command {
+    return this.#source.nested(() => this.#redirectedCommand());
+  }
+
+  #redirectedCommand(): Command {
     const body = this.#compound();
     if (!body) return this.#simple();
     const redirections = this.#redirections();
@@ -270,7 +308,7 @@ class Parser {
       stripTabs,
       take: (body) => {
         if (quoted) word.push({ kind: "literal", text: body, quoted: true });
-        else word.push(...new WordReader(new Source(body), readCommands).readExpanding());
+        else word.push(...new WordReader(new Source(body, this.#source), readCommands).readExpanding());
       },
     });
     return { kind: "here-document", descriptor, text: word };

@@ -20,13 +20,29 @@ interface PendingDocument {
   readonly take: (text: string) => void;
 }
 
+/** Commands and words within others: each is read by functions that call themselves. */
+const DEPTH_MAX = 200;
+
 export class Source {
   readonly text: string;
   at = 0;
   #pending: PendingDocument[] = [];
+  #depth: number;
 
-  constructor(text: string) {
+  /** @param outer the text that this one is part of */
+  constructor(text: string, outer?: Source) {
     this.text = text;
+    this.#depth = outer ? outer.#depth : 0;
+  }
+
+  /** Reads a command or a word that may hold others. @throws SyntaxProblem when they are nested too deep */
+  nested<T>(read: () => T): T {
+    if (this.#depth >= DEPTH_MAX)
+      throw new SyntaxProblem(`syntax error: commands are nested more than ${DEPTH_MAX} deep`);
+    this.#depth++;
+    const result = read();
+    this.#depth--;
+    return result;
   }
 
   get ended(): boolean {
@@ -62,6 +78,7 @@ export class Source {
 
   /** Passes over blanks, continued lines and a comment. */
   skipBlanks(): void {
+    // Ends: each turn passes over a character.
     for (;;) {
       if (this.peek() === " " || this.peek() === "\t") this.at++;
       else if (!this.accept("\\\n")) break;
@@ -82,6 +99,7 @@ export class Source {
 
   #readDocument({ delimiter, stripTabs }: PendingDocument): string {
     let text = "";
+    // Ends: each turn passes over a line.
     while (!this.ended) {
       const end = this.text.indexOf("\n", this.at);
       const raw = this.text.slice(this.at, end < 0 ? this.text.length : end);

@@ -99,7 +99,7 @@ export class WordReader {
     if (source.startsWith("((")) {
       const expression = this.#arithmeticText();
       if (expression !== undefined) {
-        const word = new WordReader(expression, this.#readCommands).readExpanding();
+        const word = source.nested(() => new WordReader(expression, this.#readCommands).readExpanding());
         this.#parts.push({ kind: "arithmetic", expression: word, quoted });
         return;
       }
@@ -107,7 +107,7 @@ export class WordReader {
     if (source.accept("(")) {
       this.#parts.push({ kind: "command", body: this.#readCommands(source, ")"), quoted });
     } else if (source.accept("{")) {
-      this.#readBraces(quoted);
+      source.nested(() => this.#readBraces(quoted));
     } else {
       const name = source.take(NAME) ?? source.take(SPECIAL_PARAMETER);
       if (name === undefined) this.#literal("$", quoted);
@@ -126,7 +126,7 @@ export class WordReader {
         if (source.text.charAt(at - 1) !== ")") return undefined;
         const inside = source.text.slice(source.at + 2, at - 1);
         source.at = at + 1;
-        return new Source(inside);
+        return new Source(inside, source);
       }
     }
     throw new SyntaxProblem("syntax error: missing '))'", true);
@@ -142,7 +142,7 @@ export class WordReader {
     if (source.peek() !== "}" && !length) {
       const kind = PARAMETER_OPERATORS.find((operator) => source.accept(operator));
       if (!kind) throw new SyntaxProblem("syntax error: bad substitution");
-      operation = { kind, argument: this.#readArgument(quoted) };
+      operation = { kind, argument: this.#readArgument(quoted && !/[#%]/.test(kind)) };
     }
     if (!source.accept("}")) throw new SyntaxProblem("syntax error: missing '}'", source.ended);
     this.#parts.push(
@@ -172,7 +172,7 @@ export class WordReader {
       else text += char;
     }
     source.next();
-    const inner = new Source(text);
+    const inner = new Source(text, source);
     this.#parts.push({ kind: "command", body: this.#readCommands(inner, ""), quoted });
   }
 

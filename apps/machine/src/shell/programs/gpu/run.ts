@@ -1,38 +1,53 @@
 // gpu run: a kernel on the device, over addresses of the process. It reaches them through the device's page table alone.
 import type { GpuContext } from "@hetmem/gpu";
-import type { Sleeps, VirtAddr } from "@hetmem/kernel";
+import { MiB, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { UsageProblem } from "../../program.ts";
-import { hexDump } from "../hex-dump.ts";
+import { HexDump } from "../hex-dump.ts";
 import { addressOf, sizeOf, type Verbs } from "../verbs.ts";
 import { contextOf, gpuNamed } from "./device.ts";
 
-/** What the device computes. @returns what is printed */
-type Operation = (context: GpuContext, start: VirtAddr, length: number, value: string) => Sleeps<string>;
+/** What the device computes with one piece of the range, which may be large. @returns what is printed */
+type Operation = (job: Job, start: VirtAddr, length: number) => Sleeps<string>;
+
+interface Job {
+  readonly context: GpuContext;
+  readonly value: string;
+  readonly dump: HexDump;
+  readonly end: number;
+}
 
 /** Bytes of what an atomic operation is about. */
 const WORD = 4;
+/** Bytes that one request of the device is about at most. */
+const PIECE = 16 * MiB;
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
-  *read(context, start, length) {
+  *read({ context, dump, end }, start, length) {
     const bytes = new Uint8Array(length);
     yield* context.read(start, bytes);
-    return hexDump(start, bytes);
+    return dump.lines(bytes, start + length >= end);
   },
   /** A text again and again, until all is written. */
-  *write(context, start, length, value) {
-    if (value === "") throw new UsageProblem("write what? A text behind the length");
+  *write({ context, value }, start, length) {
     yield* context.write(start, Buffer.alloc(length, value, "latin1"));
     return "";
   },
   /** Each word by itself; what was there before is printed. */
-  *add(context, start, length, value) {
-    if (!/^-?\d{0,10}$/.test(value)) throw new UsageProblem(`"${value}" is not a number`);
+  *add({ context, value }, start, length) {
     const lines: string[] = [];
     for (let at = 0; at + WORD <= length; at += WORD)
       lines.push(`${yield* context.atomicAdd((start + at) as VirtAddr, Number(value || 1))}\n`);
     return lines.join("");
   },
 };
+
+/** Bytes of a piece: whole texts, so that the next goes on where the last ended. @throws UsageProblem */
+function pieceOf(word: string, value: string): number {
+  if (word === "add" && !/^-?\d{0,10}$/.test(value)) throw new UsageProblem(`"${value}" is not a number`);
+  if (word !== "write") return PIECE;
+  if (value === "") throw new UsageProblem("write what? A text behind the length");
+  return Math.floor(PIECE / value.length) * value.length;
+}
 
 export const RUN: Verbs = {
   run: {
@@ -47,7 +62,12 @@ export const RUN: Verbs = {
         throw new UsageProblem(`a gpu can't "${word}": write ${Object.keys(OPERATIONS).join(", ")}`);
       const [start, size] = [addressOf(address), sizeOf(length)];
       const context = yield* contextOf(call, gpuNamed(call.io, name), pid);
-      call.io.out(yield* operation(context, start, size, value));
+      const piece = pieceOf(word, value);
+      const job = { context, value, dump: new HexDump(start), end: start + size };
+      for (let at: number = start; at < job.end; at += piece) {
+        call.io.out(yield* operation(job, at as VirtAddr, Math.min(piece, job.end - at)));
+        yield* call.io.turn();
+      }
       return 0;
     },
   },

@@ -1,6 +1,6 @@
 // proc touch, read, write and flush: what a process does with its memory, as its cpu does it. An access that raises a signal
 // ends the process, for it handles none, and the program as if the shell had started that process itself.
-import { condResched, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   exitProcess,
   type Process,
@@ -11,7 +11,7 @@ import {
   writeUser,
 } from "@hetmem/mm";
 import { addressOf, type Call, hex, processOf, sizeOf, type Verbs } from "../verbs.ts";
-import { hexDump } from "../hex-dump.ts";
+import { HexDump } from "../hex-dump.ts";
 
 /** Bytes that are read at a time. */
 const CHUNK = 65_536;
@@ -39,7 +39,7 @@ export const ACCESS: Verbs = {
           ? yield* readUser(process, at as VirtAddr, new Uint8Array(1))
           : yield* touchUser(process, at as VirtAddr);
         if (signal) return yield* die(call, process, signal);
-        if (at % CHUNK === 0) yield condResched;
+        if (at % CHUNK === 0) yield* call.io.turn();
       }
       return 0;
     },
@@ -52,10 +52,15 @@ export const ACCESS: Verbs = {
       const [pid = "", address = "", length = ""] = call.operands;
       const process = processOf(call, pid);
       const start = addressOf(address);
-      const bytes = new Uint8Array(sizeOf(length));
-      const signal = yield* readUser(process, start, bytes);
-      if (signal) return yield* die(call, process, signal);
-      call.io.out(hexDump(start, bytes));
+      const dump = new HexDump(start);
+      const end = start + sizeOf(length);
+      for (let at: number = start; at < end; at += CHUNK) {
+        const bytes = new Uint8Array(Math.min(CHUNK, end - at));
+        const signal = yield* readUser(process, at as VirtAddr, bytes);
+        if (signal) return yield* die(call, process, signal);
+        call.io.out(dump.lines(bytes, at + CHUNK >= end));
+        yield* call.io.turn();
+      }
       return 0;
     },
   },

@@ -12,7 +12,7 @@ import {
   setMempolicy,
 } from "@hetmem/mm";
 import { UsageProblem } from "../../program.ts";
-import { addressOf, mmOf, nodesOf, sizeOf, type Verbs } from "../verbs.ts";
+import { addressOf, mmOf, nodesOf, sizeOf, systemCall, type Verbs } from "../verbs.ts";
 
 const MODES: readonly (MpolMode | "default")[] = [
   "default",
@@ -34,7 +34,7 @@ export const ADVICE: Verbs = {
       const number = Object.entries(Madv).find(([name]) => name === word)?.[1];
       if (number === undefined)
         throw new KernelError("EINVAL", `${word} is no advice: write one of ${Object.keys(Madv).join(", ")}`);
-      yield* madvise(mmOf(call, pid), addressOf(address), sizeOf(length), number);
+      yield* systemCall(call, pid, (mm) => madvise(mm, addressOf(address), sizeOf(length), number));
       return 0;
     },
   },
@@ -44,7 +44,7 @@ export const ADVICE: Verbs = {
     operands: [3, 3],
     *run(call) {
       const [pid = "", address = "", length = ""] = call.operands;
-      yield* mlock(mmOf(call, pid), addressOf(address), sizeOf(length));
+      yield* systemCall(call, pid, (mm) => mlock(mm, addressOf(address), sizeOf(length)));
       return 0;
     },
   },
@@ -54,7 +54,7 @@ export const ADVICE: Verbs = {
     operands: [3, 3],
     *run(call) {
       const [pid = "", address = "", length = ""] = call.operands;
-      yield* munlock(mmOf(call, pid), addressOf(address), sizeOf(length));
+      yield* systemCall(call, pid, (mm) => munlock(mm, addressOf(address), sizeOf(length)));
       return 0;
     },
   },
@@ -70,7 +70,9 @@ export const ADVICE: Verbs = {
         (flags.has("m") ? MbindFlag.MOVE : 0) |
         (flags.has("a") ? MbindFlag.MOVE_ALL : 0) |
         (flags.has("s") ? MbindFlag.STRICT : 0);
-      yield* mbind(mmOf(call, pid), addressOf(address), sizeOf(length), policyOf(mode, nodes), bits);
+      yield* systemCall(call, pid, (mm) =>
+        mbind(mm, addressOf(address), sizeOf(length), policyOf(mode, nodes), bits),
+      );
       return 0;
     },
   },

@@ -1,6 +1,6 @@
 // proc start, fork and exit: processes come and go.
 import { exitProcess, forkProcess } from "@hetmem/mm";
-import { nodesOf, processOf, type Verbs } from "../verbs.ts";
+import { nodesOf, processOf, systemCall, type Verbs } from "../verbs.ts";
 
 export const LIFE: Verbs = {
   start: {
@@ -20,7 +20,8 @@ export const LIFE: Verbs = {
     summary: "let it make a child; prints the child's pid",
     operands: [1, 1],
     *run(call) {
-      const child = yield* forkProcess(processOf(call, call.operands[0] ?? ""));
+      const [pid = ""] = call.operands;
+      const child = yield* systemCall(call, pid, () => forkProcess(processOf(call, pid)));
       call.io.out(`${child.pid}\n`);
       return 0;
     },

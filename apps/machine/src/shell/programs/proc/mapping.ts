@@ -14,7 +14,7 @@ import {
   munmap,
   Prot,
 } from "@hetmem/mm";
-import { addressOf, type Call, hex, mmOf, protOf, sizeOf, type Verbs } from "../verbs.ts";
+import { addressOf, type Call, hex, mmOf, protOf, sizeOf, systemCall, type Verbs } from "../verbs.ts";
 
 export const MAPPING: Verbs = {
   mmap: {
@@ -23,14 +23,16 @@ export const MAPPING: Verbs = {
     operands: [2, 2],
     options: { prot: "p:", shared: "s", file: "f:", offset: "o:", at: "a:", populate: "P", huge: "H" },
     *run(call) {
-      const mm = mmOf(call, call.operands[0] ?? "");
       const request = requestOf(call);
       const path = call.options.values.get("f");
-      const address =
-        path === undefined
-          ? yield* mmap(mm, request)
-          : yield* call.space.withFile(call.io.path(path), (file) => mmap(mm, { ...request, file }));
-      if (call.options.flags.has("H")) yield* makeHuge(mm, address, request.length, call);
+      const address = yield* systemCall(call, call.operands[0] ?? "", function* (mm) {
+        const mapped =
+          path === undefined
+            ? yield* mmap(mm, request)
+            : yield* call.space.withFile(call.io.path(path), (file) => mmap(mm, { ...request, file }));
+        if (call.options.flags.has("H")) yield* makeHuge(mm, mapped, request.length, call);
+        return mapped;
+      });
       call.io.out(`${hex(address)}\n`);
       return 0;
     },
@@ -41,7 +43,7 @@ export const MAPPING: Verbs = {
     operands: [3, 3],
     *run(call) {
       const [pid = "", address = "", length = ""] = call.operands;
-      yield* munmap(mmOf(call, pid), addressOf(address), sizeOf(length));
+      yield* systemCall(call, pid, (mm) => munmap(mm, addressOf(address), sizeOf(length)));
       return 0;
     },
   },
@@ -51,7 +53,7 @@ export const MAPPING: Verbs = {
     operands: [4, 4],
     *run(call) {
       const [pid = "", address = "", length = "", prot = ""] = call.operands;
-      yield* mprotect(mmOf(call, pid), addressOf(address), sizeOf(length), protOf(prot));
+      yield* systemCall(call, pid, (mm) => mprotect(mm, addressOf(address), sizeOf(length), protOf(prot)));
       return 0;
     },
   },
@@ -64,16 +66,18 @@ export const MAPPING: Verbs = {
       const [pid = "", address = "", oldLength = "", newLength = ""] = call.operands;
       const { flags, values } = call.options;
       const to = values.get("t");
-      const moved = yield* mremap(mmOf(call, pid), {
-        address: addressOf(address),
-        oldLength: sizeOf(oldLength),
-        newLength: sizeOf(newLength),
-        flags:
-          (flags.has("m") || to !== undefined || flags.has("d") ? MremapFlag.MAYMOVE : 0) |
-          (to === undefined ? 0 : MremapFlag.FIXED) |
-          (flags.has("d") ? MremapFlag.DONTUNMAP : 0),
-        ...(to !== undefined && { newAddress: addressOf(to) }),
-      });
+      const moved = yield* systemCall(call, pid, (mm) =>
+        mremap(mm, {
+          address: addressOf(address),
+          oldLength: sizeOf(oldLength),
+          newLength: sizeOf(newLength),
+          flags:
+            (flags.has("m") || to !== undefined || flags.has("d") ? MremapFlag.MAYMOVE : 0) |
+            (to === undefined ? 0 : MremapFlag.FIXED) |
+            (flags.has("d") ? MremapFlag.DONTUNMAP : 0),
+          ...(to !== undefined && { newAddress: addressOf(to) }),
+        }),
+      );
       call.io.out(`${hex(moved)}\n`);
       return 0;
     },
@@ -85,7 +89,8 @@ export const MAPPING: Verbs = {
     *run(call) {
       const [pid = "", address] = call.operands;
       const mm = mmOf(call, pid);
-      const end = address === undefined ? mm.brk : yield* brk(mm, addressOf(address));
+      const end =
+        address === undefined ? mm.brk : yield* systemCall(call, pid, () => brk(mm, addressOf(address)));
       call.io.out(`${hex(end)}\n`);
       return 0;
     },

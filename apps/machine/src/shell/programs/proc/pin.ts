@@ -2,7 +2,7 @@
 // them again; or of all when the process ends. What is pinned doesn't move.
 import { alignUp, PAGE_SIZE } from "@hetmem/kernel";
 import { pinUserPages, unpinUserPages } from "@hetmem/mm";
-import { addressOf, mmOf, processOf, sizeOf, type Verbs } from "../verbs.ts";
+import { addressOf, processOf, sizeOf, systemCall, type Verbs } from "../verbs.ts";
 
 export const PIN: Verbs = {
   pin: {
@@ -14,22 +14,23 @@ export const PIN: Verbs = {
       const [pid = "", address = "", length = ""] = call.operands;
       const { pins, vm } = call.space;
       const process = processOf(call, pid);
-      const mm = mmOf(call, pid);
       const pages = alignUp(sizeOf(length), PAGE_SIZE) / PAGE_SIZE;
       const longterm = call.options.flags.has("l");
-      yield* mm.mmapLock.downRead();
-      try {
-        const taken = yield* pinUserPages(mm, addressOf(address), pages, { write: true, longterm });
-        if (!pins.has(process))
-          process.closing.add(function* () {
-            unpinUserPages(vm, pins.get(process) ?? []);
-            pins.delete(process);
-          });
-        pins.set(process, [...(pins.get(process) ?? []), ...taken]);
-        return 0;
-      } finally {
-        mm.mmapLock.upRead();
-      }
+      yield* systemCall(call, pid, function* (mm) {
+        yield* mm.mmapLock.downRead();
+        try {
+          const taken = yield* pinUserPages(mm, addressOf(address), pages, { write: true, longterm });
+          if (!pins.has(process))
+            process.closing.add(function* () {
+              unpinUserPages(vm, pins.get(process) ?? []);
+              pins.delete(process);
+            });
+          pins.set(process, [...(pins.get(process) ?? []), ...taken]);
+        } finally {
+          mm.mmapLock.upRead();
+        }
+      });
+      return 0;
     },
   },
   unpin: {
