@@ -135,15 +135,42 @@ test("a program that a package adds runs like any other", () => {
   expect(sh("help").output).toMatch(/^hello +greets$/m);
 });
 
+test("who got a deadly signal prints nothing more, and its shell says how it ended", () => {
+  let signal: number | undefined;
+  const processes = {
+    *fork(name: string): Sleeps<RunningProcess> {
+      const alive = name !== "die";
+      return {
+        get deadlySignal() {
+          return alive ? undefined : signal;
+        },
+        *exit() {},
+      };
+    },
+  };
+  const die = {
+    summary: "prints, is sent SIGTERM, and prints",
+    *run(io: { out(text: string): void; err(text: string): void }) {
+      io.out("before\n");
+      signal = 15;
+      io.out("after\n");
+      io.err("after\n");
+      return 0;
+    },
+  };
+  const { sh } = testShell({ processes, programs: { die } });
+  expect(sh("die; echo $?")).toMatchObject({ stdout: "before\n143\n", stderr: "Terminated\n" });
+});
+
 function watched(): { events: string[]; sh: ReturnType<typeof testShell> } {
   const events: string[] = [];
   const processes = {
     *fork(name: string): Sleeps<RunningProcess> {
       events.push(`+${name}`);
       return {
+        deadlySignal: undefined,
         *exit() {
           events.push(`-${name}`);
-          return false;
         },
       };
     },
