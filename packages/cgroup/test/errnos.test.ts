@@ -128,3 +128,11 @@ function textOfAll(): string {
   const files = [...vfs.walk(TOP)].filter(({ kind, name }) => kind === "file" && name !== "cgroup.kill");
   return files.map(({ path }) => `${path}: ${run(vfs.read(path))}`).join("");
 }
+
+test("a limit of 2147483647 cgroups is none, and one less is one", () => {
+  const { read, write } = machine;
+  write("/a/cgroup.max.depth", "2147483647");
+  expect(read("/a/cgroup.max.depth")).toBe("max\n");
+  write("/a/cgroup.max.depth", "2147483646");
+  expect(read("/a/cgroup.max.depth")).toBe("2147483646\n");
+});

@@ -232,6 +232,11 @@ describe("RAM in the way", () => {
     it.map(pagemap);
     const section = Math.floor(0x37c000000 / SECTION);
     expect(it.memmap.sections.has(section, SectionFlag.taintZoneDevice)).toBe(true);
+    const beside = devicePagemap({ ranges: [{ start: SECTION * 0x40, size: SECTION }] });
+    const behind = devicePagemap({ ranges: [{ start: SECTION * 0x41, size: SECTION }] });
+    for (const whole of [behind, beside]) it.map(whole);
+    expect(it.memmap.sections.has(0x41, SectionFlag.taintZoneDevice)).toBe(false);
+    for (const whole of [behind, beside]) it.unmap(whole);
     expect(it.memmap.zoneOf(it.memmap.pfnToPage(pfn(0x37c000)))).toBe(ZoneType.Device);
     it.unmap(pagemap);
     expect(it.memmap.pfnValid(pfn(0x37c000))).toBe(false);

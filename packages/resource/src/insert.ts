@@ -26,6 +26,7 @@ export function insertResource(parent: Resource, resource: Resource): void {
  */
 export function insertResourceConflict(parent: Resource, resource: Resource): Resource | undefined {
   let inside = parent;
+  // Ends: each turn is a level deeper in the tree.
   for (;;) {
     const first = requestResourceConflict(inside, resource);
     if (!first || first === inside) return first;
@@ -43,6 +44,7 @@ export function insertResourceConflict(parent: Resource, resource: Resource): Re
  */
 export function insertResourceExpandToFit(root: Resource, resource: Resource): void {
   if (resource.parent) return;
+  // Ends: each turn makes the resource larger, by one that is in the tree.
   for (;;) {
     const conflict = insertResourceConflict(root, resource);
     if (!conflict) return;

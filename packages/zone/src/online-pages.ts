@@ -149,6 +149,7 @@ function onlinePagesRange(memory: Memory, zone: Zone, start: Pfn, pages: number)
  */
 function* emptyRange(hotplug: MemoryHotplug, zone: Zone, start: Pfn, end: Pfn): Sleeps<void> {
   const { memory, migration } = hotplug;
+  // Ends: at the last attempt what is busy is EBUSY.
   for (let attempt = 0; ; attempt++) {
     yield condResched;
     const busy = firstPageLeft(hotplug, zone, start, end);

@@ -24,6 +24,7 @@ export function* resizeMax(by: LegacyWriter, cgroup: MemoryCgroup, pages: number
   if (cgroup.isRoot) throw new KernelError("EINVAL", "the root of the memory cgroups has no limit");
   const { memory } = cgroup;
   let drained = false;
+  // Ends: a pass that reclaims nothing is EBUSY, and each other leaves less to reclaim.
   for (;;) {
     refuseKilled(by, cgroup);
     if (memory.setMax(pages)) return;

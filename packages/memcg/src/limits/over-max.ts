@@ -21,6 +21,7 @@ export function* makeRoom(tools: LimitTools, refused: RefusedCharge): Sleeps<Ove
   const [current] = mm ? vm.processes.of(mm) : [];
   let retries = MAX_RECLAIM_RETRIES;
   let killed = false;
+  // Ends: a pass that frees pages leaves fewer to free, others are counted by retries, and each kill leaves a process less.
   for (;;) {
     const reclaimed = yield* reclaimOnce(tools, refused, current);
     if (margin(over) >= pages) return "retry";

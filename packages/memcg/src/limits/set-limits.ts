@@ -22,6 +22,7 @@ export function* setMax(
   memory.max = max;
   let reclaims = MAX_RECLAIM_RETRIES;
   let drained = false;
+  // Ends: passes that reclaim nothing are counted, and each kill leaves a process less.
   while (memory.max === max && memory.usage > max && !isKilled(writer)) {
     if (!drained) {
       tools.memcgs.stocks.drainAll(cgroup);
@@ -47,6 +48,7 @@ export function* setHigh(
   memory.high = high;
   let retries = MAX_RECLAIM_RETRIES;
   let drained = false;
+  // Ends: passes that reclaim nothing are counted, and each other leaves less to reclaim.
   while (memory.high === high && memory.usage > high && !isKilled(writer)) {
     if (!drained) {
       tools.memcgs.stocks.drainAll(cgroup);
