@@ -3,7 +3,6 @@
 // counterpart: __migrate_device_pages() in mm/migrate_device.c.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import {
-  COPIED,
   invalidateRangeEnd,
   invalidateRangeStart,
   MAPPING_ANON,
@@ -118,8 +117,6 @@ class PageMover {
       if (kind === DeviceKind.fixed) return MigrateSkip.badDestination;
       if ((memmap.mapping(page) & MAPPING_ANON) === 0) return MigrateSkip.file;
       if (memmap.test(page, PageFlag.swapcache)) return MigrateSkip.swapCache;
-      // Nobody strips a device's page of what its last user left, as the allocator does.
-      memmap.clear(to, COPIED);
     }
     const held = this.from.referencesOf(page) - 1;
     const extra = page === this.faultPage ? held + 1 : held;

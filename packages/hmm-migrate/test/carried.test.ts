@@ -1,4 +1,4 @@
-import { run } from "@hetmem/kernel";
+import { type Page, run } from "@hetmem/kernel";
 import {
   ClearRefs,
   clearRefs,
@@ -6,6 +6,9 @@ import {
   entryKind,
   forkProcess,
   exitProcess,
+  MmuNotifier,
+  mmuNotifierRegister,
+  MmuNotifyEvent,
   mprotect,
   Prot,
   Pte,
@@ -103,4 +106,45 @@ test("the next user of a device's page finds nothing of the last one's", () => {
   expect(entryAt(process, 1).value).toBe(page);
   expect(machine.memmap.test(page, PageFlag.referenced)).toBe(false);
   expect(read(process, 1)).toBe(0);
+});
+
+test("a page that moves to a frame of the device has what it was, and what the frame's last user left: nobody strips it", () => {
+  const { machine, device, process } = createMemory(2, { devicePages: 1 });
+  const flagsOf = (n: number): number =>
+    machine.memmap.flags(entryAt(process, n).value as Page) & (PageFlag.referenced | PageFlag.workingset);
+  const left = (n: number): Page => entryAt(process, n).value as Page;
+  write(process, 0, 1);
+  write(process, 1, 2);
+  machine.memmap.set(left(0), PageFlag.workingset);
+  run(device.migrateTo(mmOf(process), BASE, 1));
+  run(device.migrateBack(mmOf(process), BASE, 1));
+  expect(flagsOf(1) & PageFlag.workingset).toBe(0);
+  expect(run(device.migrateTo(mmOf(process), pageAt(1), 1))).toBe(1);
+  expect(flagsOf(1) & PageFlag.workingset).toBe(PageFlag.workingset);
+  machine.check();
+});
+
+test("who mirrors the process hears whose migration it is: of pages that are taken, and of holes that are filled", () => {
+  const { device, process } = createMemory(3);
+  write(process, 0, 1);
+  const mm = mmOf(process);
+  const heard: unknown[] = [];
+  const notifier = new MmuNotifier(
+    {
+      *invalidateRangeStart(_, { event, owner }) {
+        heard.push([event, owner === device]);
+        return true;
+      },
+    },
+    undefined,
+  );
+  run(mmuNotifierRegister(notifier, mm));
+  run(device.migrateTo(mm, BASE, 3));
+  expect(heard).toEqual([
+    [MmuNotifyEvent.Migrate, true],
+    [MmuNotifyEvent.Migrate, true],
+  ]);
+  heard.length = 0;
+  run(device.migrateBack(mm, BASE, 1));
+  expect(heard[0]).toEqual([MmuNotifyEvent.Migrate, true]);
 });

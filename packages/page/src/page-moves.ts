@@ -58,7 +58,7 @@ export class PageMoves {
    *
    * @param forbidden flags that the old one must not have
    * @param references that the old one must have, no more and no less
-   * @param inherited flags that the new one has afterwards where the old one has them
+   * @param inherited flags that the new one gets where the old one has them; it loses none, which a device's page may have of its last user
    * @param lost those that the old one loses
    * @returns false when it isn't such a page, and nothing has changed
    */
@@ -85,7 +85,7 @@ export class PageMoves {
       return false;
     words[(fresh | 5) >>> 0] = mapping;
     words[(fresh | 6) >>> 0] = words[(old | 6) >>> 0] as number;
-    words[fresh >>> 0] = (bits & ~inherited) | (had & inherited);
+    words[fresh >>> 0] = bits | (had & inherited);
     words[old >>> 0] = had & ~lost;
     return true;
   }
