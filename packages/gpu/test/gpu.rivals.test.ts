@@ -9,33 +9,45 @@ function* writeAll({ context }: GpuWorld): Sleeps<void> {
   for (let page = 0; page < PAGES; page++) yield* context.write(at(page), Uint8Array.of(firstByte(page)));
 }
 
-testPaths({
-  *"a read of the device"({ context }) {
-    yield* context.read(BASE, new Uint8Array(PAGES * PAGE));
+/** Where the memory, the process, the device's memory or the device itself goes. */
+const GONE = ["path: EFAULT", "path: ESRCH", "path: ENODEV"];
+
+testPaths(
+  {
+    *"a read of the device"({ context }) {
+      yield* context.read(BASE, new Uint8Array(PAGES * PAGE));
+    },
+    "a write of the device": writeAll,
+    *"a migration to the device and back"({ context }) {
+      yield* context.migrateTo(BASE, PAGES * PAGE);
+      yield* context.migrateBack(BASE, PAGES * PAGE);
+    },
+    *"an atomic operation"({ context, childContext }) {
+      yield* context.atomicAdd(at(3, 8), 1);
+      yield* context.exclusive(at(1), 2 * PAGE);
+      yield* childContext.atomicAdd(at(3, 8), 1);
+    },
+    *"a snapshot"({ context, childContext }) {
+      yield* context.snapshot(BASE, PAGES * PAGE);
+      yield* childContext.snapshot(BASE, PAGES * PAGE);
+    },
+    *"an eviction"({ gpu }) {
+      yield* gpu.evict(3);
+    },
+    *"the end of a mirror"(world) {
+      yield* world.childContext.read(at(0), new Uint8Array(PAGE));
+      yield* world.childContext.close();
+      yield* world.context.close();
+    },
   },
-  "a write of the device": writeAll,
-  *"a migration to the device and back"({ context }) {
-    yield* context.migrateTo(BASE, PAGES * PAGE);
-    yield* context.migrateBack(BASE, PAGES * PAGE);
+  {},
+  {
+    "a write of the device": [...GONE, "path: EIO"],
+    "a migration to the device and back": ["path: EINVAL", "path: ESRCH", "path: ENODEV"],
+    "an atomic operation": [...GONE, "path: EIO"],
+    "the end of a mirror": ["a second mirror: EBADF"],
   },
-  *"an atomic operation"({ context, childContext }) {
-    yield* context.atomicAdd(at(3, 8), 1);
-    yield* context.exclusive(at(1), 2 * PAGE);
-    yield* childContext.atomicAdd(at(3, 8), 1);
-  },
-  *"a snapshot"({ context, childContext }) {
-    yield* context.snapshot(BASE, PAGES * PAGE);
-    yield* childContext.snapshot(BASE, PAGES * PAGE);
-  },
-  *"an eviction"({ gpu }) {
-    yield* gpu.evict(3);
-  },
-  *"the end of a mirror"(world) {
-    yield* world.childContext.read(at(0), new Uint8Array(PAGE));
-    yield* world.childContext.close();
-    yield* world.context.close();
-  },
-});
+);
 
 for (const policy of [mapInPlace, prefetchBlocks(2 * PAGE)]) {
   testPaths(
@@ -47,6 +59,7 @@ for (const policy of [mapInPlace, prefetchBlocks(2 * PAGE)]) {
       },
     },
     { memoryType: "coherent", policy },
+    { [`coherent memory with the policy ${policy.name}`]: GONE },
   );
 }
 
@@ -58,6 +71,7 @@ testPaths(
     },
   },
   { policy: prefetchBlocks(2 * PAGE) },
+  { "a policy that brings neighbours along": [...GONE, "path: EIO"] },
 );
 
 testRace(

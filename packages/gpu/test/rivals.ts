@@ -162,11 +162,21 @@ const RIVALS: Readonly<Record<string, Body>> = {
   },
 };
 
-/** One test for each path, which the rivals take turns at. */
-export function testPaths(paths: Readonly<Record<string, Body>>, options: GpuMachineOptions = {}): void {
+/**
+ * One test for each path, which the rivals take turns at.
+ *
+ * @param endings by path: how it and its rivals end beside success, in some schedules
+ */
+export function testPaths(
+  paths: Readonly<Record<string, Body>>,
+  options: GpuMachineOptions = {},
+  endings: Readonly<Record<string, readonly string[]>> = {},
+): void {
+  onlyNamed(paths, Object.keys(endings));
   for (const [name, body] of Object.entries(paths)) {
     test(`${name} survives whoever takes its pages away`, { timeout: 36_000_000 }, () => {
-      expect(runRivals(rivalsOf(body, RIVALS, options), PLAN).steps).toBeGreaterThan(0);
+      const rivals = { ...rivalsOf(body, RIVALS, options), endings: endings[name] ?? [] };
+      expect(runRivals(rivals, PLAN).steps).toBeGreaterThan(0);
     });
   }
 }

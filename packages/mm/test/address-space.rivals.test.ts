@@ -13,46 +13,54 @@ import { ANON, ELSEWHERE, FILE, PAGES, PRIVATE_FILE, readAll, SHMEM, writeAndChe
 import { testPaths } from "./rivals-of-paths.ts";
 import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
 
-testPaths({
-  *"a write to pages that are shared since a fork"(world) {
-    yield* writeAndCheck(world.parent, ANON, 100);
-    yield* writeAndCheck(world.parent, PRIVATE_FILE, 101);
+testPaths(
+  {
+    *"a write to pages that are shared since a fork"(world) {
+      yield* writeAndCheck(world.parent, ANON, 100);
+      yield* writeAndCheck(world.parent, PRIVATE_FILE, 101);
+    },
+    *"a fork"({ parent }) {
+      const child = yield* forkProcess(parent);
+      yield* readAll(child, ANON);
+      yield* exitProcess(child);
+    },
+    *"an exit"({ machine, parent }) {
+      const other = yield* forkProcess(parent);
+      yield condResched;
+      yield* exitProcess(other);
+      machine.vm.processes.get(parent.pid);
+    },
+    *"an munmap"({ parent }) {
+      yield* munmap(mmOf(parent), ANON, 3 * PAGE);
+      yield* munmap(mmOf(parent), PRIVATE_FILE, PAGES * PAGE);
+    },
+    *"an mprotect"({ parent }) {
+      yield* mprotect(mmOf(parent), ANON, PAGES * PAGE, Prot.READ);
+      yield* mprotect(mmOf(parent), FILE, PAGES * PAGE, Prot.READ);
+      yield* mprotect(mmOf(parent), ANON, PAGES * PAGE, Prot.READ | Prot.WRITE);
+    },
+    *"an mremap"({ parent }) {
+      const flags = MremapFlag.MAYMOVE | MremapFlag.FIXED;
+      const request = { address: ANON, oldLength: PAGES * PAGE, newLength: PAGES * PAGE, flags };
+      yield* mremap(mmOf(parent), { ...request, newAddress: ELSEWHERE });
+      yield* readAll(parent, ELSEWHERE);
+    },
+    *"madvise(DONTNEED), (FREE) and (COLD)"({ parent }) {
+      yield* madvise(mmOf(parent), ANON, 2 * PAGE, Madv.FREE);
+      yield* madvise(mmOf(parent), pageAt(ANON, 2), PAGE, Madv.DONTNEED);
+      yield* madvise(mmOf(parent), SHMEM, PAGES * PAGE, Madv.COLD);
+      yield* readAll(parent, ANON);
+    },
+    *"mlock and munlock"({ parent }) {
+      yield* mlock(mmOf(parent), ANON, PAGES * PAGE);
+      yield* mlock(mmOf(parent), SHMEM, PAGES * PAGE);
+      yield* munlock(mmOf(parent), ANON, PAGES * PAGE);
+    },
   },
-  *"a fork"({ parent }) {
-    const child = yield* forkProcess(parent);
-    yield* readAll(child, ANON);
-    yield* exitProcess(child);
+  {
+    "an munmap": ["reclaim: ENOMEM", "mprotect: ENOMEM"],
+    "an mprotect": ["path: ENOMEM"],
+    "an mremap": ["reclaim: ENOMEM"],
+    "mlock and munlock": ["path: ENOMEM", "reclaim: EINVAL"],
   },
-  *"an exit"({ machine, parent }) {
-    const other = yield* forkProcess(parent);
-    yield condResched;
-    yield* exitProcess(other);
-    machine.vm.processes.get(parent.pid);
-  },
-  *"an munmap"({ parent }) {
-    yield* munmap(mmOf(parent), ANON, 3 * PAGE);
-    yield* munmap(mmOf(parent), PRIVATE_FILE, PAGES * PAGE);
-  },
-  *"an mprotect"({ parent }) {
-    yield* mprotect(mmOf(parent), ANON, PAGES * PAGE, Prot.READ);
-    yield* mprotect(mmOf(parent), FILE, PAGES * PAGE, Prot.READ);
-    yield* mprotect(mmOf(parent), ANON, PAGES * PAGE, Prot.READ | Prot.WRITE);
-  },
-  *"an mremap"({ parent }) {
-    const flags = MremapFlag.MAYMOVE | MremapFlag.FIXED;
-    const request = { address: ANON, oldLength: PAGES * PAGE, newLength: PAGES * PAGE, flags };
-    yield* mremap(mmOf(parent), { ...request, newAddress: ELSEWHERE });
-    yield* readAll(parent, ELSEWHERE);
-  },
-  *"madvise(DONTNEED), (FREE) and (COLD)"({ parent }) {
-    yield* madvise(mmOf(parent), ANON, 2 * PAGE, Madv.FREE);
-    yield* madvise(mmOf(parent), pageAt(ANON, 2), PAGE, Madv.DONTNEED);
-    yield* madvise(mmOf(parent), SHMEM, PAGES * PAGE, Madv.COLD);
-    yield* readAll(parent, ANON);
-  },
-  *"mlock and munlock"({ parent }) {
-    yield* mlock(mmOf(parent), ANON, PAGES * PAGE);
-    yield* mlock(mmOf(parent), SHMEM, PAGES * PAGE);
-    yield* munlock(mmOf(parent), ANON, PAGES * PAGE);
-  },
-});
+);

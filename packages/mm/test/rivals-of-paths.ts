@@ -3,7 +3,7 @@
 // been told, and in the end nothing is left.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { byTurns, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { byTurns, onlyNamed, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, nodeId, type Sleeps } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
@@ -71,11 +71,19 @@ const RIVALS: Readonly<Record<string, Body>> = {
   },
 };
 
-/** One test for each path, which the rivals take turns at. */
-export function testPaths(paths: Readonly<Record<string, Body>>): void {
+/**
+ * One test for each path, which the rivals take turns at.
+ *
+ * @param endings by path: how it and its rivals end beside success, in some schedules
+ */
+export function testPaths(
+  paths: Readonly<Record<string, Body>>,
+  endings: Readonly<Record<string, readonly string[]>> = {},
+): void {
+  onlyNamed(paths, Object.keys(endings));
   for (const [name, body] of Object.entries(paths)) {
     test(`${name} survives whoever takes its pages away`, { timeout: 36_000_000 }, () => {
-      const rivals = { machine: () => scenario(body), rounds: ROUNDS, endings: [] };
+      const rivals = { machine: () => scenario(body), rounds: ROUNDS, endings: endings[name] ?? [] };
       expect(runRivals(rivals, PLAN).steps).toBeGreaterThan(0);
     });
   }
