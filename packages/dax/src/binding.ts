@@ -36,8 +36,8 @@ export function* deviceAttach(device: DevDax): Sleeps<void> {
 /**
  * Binds a device to a driver that matches it.
  *
- * @throws KernelError ENODEV without such a device, or where the driver doesn't match it; EBUSY when it has a driver; what
- *   the driver's probe() throws
+ * @throws KernelError ENODEV without such a device, or where the driver doesn't match it; and as the bus's policy says EBUSY
+ *   when it has a driver, what the driver's probe() throws
  * @see bind_store(), device_driver_attach()
  */
 export function* driverBind(bus: DaxBus, driver: DaxDriver, name: string): Sleeps<void> {
@@ -49,15 +49,20 @@ export function* driverBind(bus: DaxBus, driver: DaxDriver, name: string): Sleep
   yield* device.lock.lock();
   try {
     if (!device.registered) throw noDevice(name);
-    if (device.driver)
-      throw new KernelError(
-        "EBUSY",
-        `${name} is bound to ${device.driver.name}: write it to its unbind first`,
-      );
-    yield* reallyProbe(device, driver);
+    yield* probeUnbound(device, driver);
+  } catch (error) {
+    throw error instanceof KernelError ? bus.bindPolicy.answer(error) : error;
   } finally {
     device.lock.unlock();
   }
+}
+
+/** @see __driver_probe_device() */
+function* probeUnbound(device: DevDax, driver: DaxDriver): Sleeps<void> {
+  const { name } = device;
+  if (device.driver)
+    throw new KernelError("EBUSY", `${name} is bound to ${device.driver.name}: write it to its unbind first`);
+  yield* reallyProbe(device, driver);
 }
 
 /** @throws KernelError ENODEV when the driver doesn't have such a device @see unbind_store() */

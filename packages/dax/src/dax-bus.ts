@@ -2,6 +2,7 @@
 // drivers/dax/bus.c, over struct bus_type of drivers/base/bus.c.
 import { type Kernel, KernelBug, type Sleeps, type UeventAction } from "@hetmem/kernel";
 import type { ResourceTree } from "@hetmem/resource";
+import { bindAnswersProbe, type BindPolicy } from "./bind-policy.ts";
 import { deviceReleaseDriver, driverAttach } from "./binding.ts";
 import type { DaxDriver } from "./dax-driver.ts";
 import type { DaxRegion } from "./dax-region.ts";
@@ -19,12 +20,15 @@ export interface DaxBusOptions {
   readonly iomem: ResourceTree;
   /** Major number of /dev/daxN.M; 252 when absent. */
   readonly major?: number;
+  /** What writes to `bind` answer; as since 5.14 when absent. */
+  readonly bindPolicy?: BindPolicy;
 }
 
 export class DaxBus {
   readonly kernel: Kernel;
   readonly iomem: ResourceTree;
   readonly major: number;
+  readonly bindPolicy: BindPolicy;
   readonly minors: Ida = new Ida();
   readonly regions: Set<DaxRegion> = new Set();
   /** On the bus, by name, in the order in which they came. */
@@ -37,10 +41,11 @@ export class DaxBus {
   autoprobe = true;
   readonly #ids = new Map<DaxDriver, Set<string>>();
 
-  constructor({ kernel, iomem, major = DEFAULT_MAJOR }: DaxBusOptions) {
+  constructor({ kernel, iomem, major = DEFAULT_MAJOR, bindPolicy = bindAnswersProbe }: DaxBusOptions) {
     this.kernel = kernel;
     this.iomem = iomem;
     this.major = major;
+    this.bindPolicy = bindPolicy;
   }
 
   /** Names of devices that a driver was given. */

@@ -170,7 +170,8 @@ function hex(value: number): string {
 function parseAlign(text: string): number {
   try {
     return kstrtoull(text);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     throw new KernelError("ENXIO", `"${text.trim()}" is not a number of bytes`);
   }
 }

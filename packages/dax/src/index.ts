@@ -1,3 +1,4 @@
+export { bindAnswersNoDevice, bindAnswersProbe, type BindPolicy } from "./bind-policy.ts";
 export { daxBusTables } from "./bus-sysfs.ts";
 export { createDevDax, type DevDaxData } from "./create-dev-dax.ts";
 export { DaxBus, type DaxBusOptions } from "./dax-bus.ts";

@@ -1,7 +1,7 @@
 // Devices and drivers of the bus, as an administrator pairs them.
-import { MiB, run } from "@hetmem/kernel";
+import { KernelError, MiB, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { daxPmemCompatProbe } from "../src/index.ts";
+import { bindAnswersNoDevice, bindAnswersProbe, daxPmemCompatProbe } from "../src/index.ts";
 import {
   addHmem,
   addNamespace,
@@ -63,6 +63,15 @@ test("bind wants a name that the driver was given, and a device that is free", (
   machine.write(`${DRIVERS}/device_dax/unbind`, "dax0.0");
   expect(bind("device_dax")).toBe("done");
   expect(outcome(() => machine.write(`${DRIVERS}/device_dax/bind`, "dax7.0"))).toBe("ENODEV");
+});
+
+test("before 5.14, bind says that there is no such device, whatever the driver refuses it for", () => {
+  const refused = new KernelError("EINVAL", "no node");
+  expect(bindAnswersNoDevice.answer(refused)).toMatchObject({ errno: "ENODEV", reason: "no node" });
+  expect(bindAnswersProbe.answer(refused)).toBe(refused);
+  const machine = daxMachine({ bindPolicy: bindAnswersNoDevice });
+  addNamespace(machine);
+  expect(outcome(() => machine.write(`${DRIVERS}/device_dax/bind`, "dax0.0"))).toBe("ENODEV");
 });
 
 test("unbind is the driver's own: that of another driver has no such device", () => {

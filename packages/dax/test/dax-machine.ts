@@ -23,6 +23,7 @@ import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem
 import { Vfs } from "@hetmem/vfs";
 import { anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
 import {
+  type BindPolicy,
   allocDaxRegion,
   createDevDax,
   DaxBus,
@@ -77,9 +78,15 @@ export interface DaxMachineOptions {
   readonly drivers?: "none" | "loaded";
   /** Many machines are made in a row: this one has a node less, little room for devices, and no files. */
   readonly small?: boolean;
+  /** What writes to `bind` answer. */
+  readonly bindPolicy?: BindPolicy;
 }
 
-export function daxMachine({ drivers = "loaded", small = false }: DaxMachineOptions = {}): DaxMachine {
+export function daxMachine({
+  drivers = "loaded",
+  small = false,
+  bindPolicy,
+}: DaxMachineOptions = {}): DaxMachine {
   const kernel = createKernel();
   const physicalBits = small ? 36 : 46;
   const memory = bootMemory(kernel, {
@@ -124,7 +131,7 @@ export function daxMachine({ drivers = "loaded", small = false }: DaxMachineOpti
       isFsdax: (page) => pagemaps.pagemapOf(page)?.type === MemoryType.DeviceFsDax,
     },
   });
-  const bus = new DaxBus({ kernel, iomem });
+  const bus = new DaxBus({ kernel, iomem, ...(bindPolicy && { bindPolicy }) });
   const deviceDax = new DeviceDax({ vm, pagemaps });
   if (drivers === "loaded") {
     run(bus.registerDriver(deviceDax));

@@ -1,5 +1,6 @@
 // A kernel release as a choice of policies. Nothing asks for a version: each rule that changed is an object in the
 // package that owns it, and a profile names the ones that its release follows.
+import { bindAnswersNoDevice, bindAnswersProbe } from "@hetmem/dax";
 import { kmemAddOnly, kmemGrouped } from "@hetmem/dax-kmem";
 import {
   coherentDeviceMemory,
@@ -54,7 +55,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     moduleParameters: false,
     gupTest: gupBenchmark,
     pagemaps: defaultPagemapPolicies,
-    dax: { subsystem: "class", kmem: undefined },
+    dax: { subsystem: "class", kmem: undefined, bind: bindAnswersNoDevice },
     memoryTiering: false,
   },
   "v5.1": {
@@ -65,7 +66,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     moduleParameters: false,
     gupTest: gupBenchmark,
     pagemaps: defaultPagemapPolicies,
-    dax: { subsystem: "bus", kmem: kmemAddOnly },
+    dax: { subsystem: "bus", kmem: kmemAddOnly, bind: bindAnswersNoDevice },
     memoryTiering: false,
   },
   "v6.1": {
@@ -81,7 +82,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       idle: idleAtZero,
       structPages: sharedTailStructPages,
     },
-    dax: { subsystem: "bus", kmem: kmemGrouped },
+    dax: { subsystem: "bus", kmem: kmemGrouped, bind: bindAnswersProbe },
     memoryTiering: true,
   },
 };

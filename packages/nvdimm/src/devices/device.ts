@@ -1,6 +1,6 @@
 // What the devices of the nd bus have in common: a name, a place below /sys, a lock that holds drivers still, and the driver.
 // Kernel counterpart: struct device with drivers/base/dd.c, and drivers/nvdimm/bus.c.
-import { type Kernel, KernelError, Mutex, type Sleeps } from "@hetmem/kernel";
+import { errnoNumber, type Kernel, KernelError, Mutex, type Sleeps } from "@hetmem/kernel";
 
 /** @see struct nd_device_driver */
 export type NdDriverName = "nd_bus" | "nvdimm" | "nd_region" | "nd_pmem" | "dax_pmem";
@@ -46,6 +46,16 @@ export function* withDeviceLock<T>(device: NdDevice, action: () => Sleeps<T>): S
   } finally {
     device.lock.unlock();
   }
+}
+
+/** What the kernel logs of a probe that fails. A driver that doesn't want the device is no failure. @see call_driver_probe() */
+export function logFailedProbe(
+  { kernel, name }: NdDevice,
+  driver: NdDriverName,
+  { errno }: KernelError,
+): void {
+  if (errno === "ENODEV" || errno === "ENXIO") return;
+  kernel.log.printk(4, `${driver}: probe of ${name} failed with error ${-errnoNumber(errno)}`);
 }
 
 /** @throws KernelError EBUSY when a driver is bound to it */

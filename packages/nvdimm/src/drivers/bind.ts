@@ -2,7 +2,13 @@
 // space may configure. Kernel counterpart: nvdimm_bus_probe() in drivers/nvdimm/bus.c, nd_region_advance_seeds() in region_devs.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { type Claim, createClaim } from "../devices/claim.ts";
-import { expectUnbound, type NdDevice, type NdDriverName, withDeviceLock } from "../devices/device.ts";
+import {
+  expectUnbound,
+  logFailedProbe,
+  type NdDevice,
+  type NdDriverName,
+  withDeviceLock,
+} from "../devices/device.ts";
 import { Namespace } from "../devices/namespace.ts";
 import type { Region } from "../devices/region.ts";
 import { probeDax, removeDax } from "./dax-pmem.ts";
@@ -99,7 +105,9 @@ function* probeDevice(
       device.driver = driver;
       device.uevent("bind");
     } catch (error) {
-      if (error instanceof KernelError && error.errno === "EOPNOTSUPP") yield* advanceSeeds(region, device);
+      if (!(error instanceof KernelError)) throw error;
+      logFailedProbe(device, driver, error);
+      if (error.errno === "EOPNOTSUPP") yield* advanceSeeds(region, device);
       throw error;
     }
     yield* advanceSeeds(region, device);

@@ -98,7 +98,8 @@ export function bttInfoBlock(
 function hasBlock(io: NamespaceIo, uuid: Uuid): boolean {
   try {
     return readBttBlock(io).uuid === uuid;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     return false;
   }
 }

@@ -57,7 +57,8 @@ export class NamespaceIo {
       throw badSectors(this.namespace.name, Math.floor(offset / SECTOR_SIZE));
     try {
       clearPoison(region.bus, region, range.start + offset, size);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
       throw badSectors(this.namespace.name, Math.floor(offset / SECTOR_SIZE));
     }
     this.#badblocks.clear(offset / SECTOR_SIZE, size / SECTOR_SIZE);

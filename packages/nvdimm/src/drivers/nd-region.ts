@@ -52,7 +52,7 @@ export function* enableRegion(region: Region): Sleeps<void> {
     expectUnbound(region);
     return yield* region.bus.probing(() => probeRegion(region));
   });
-  for (const namespace of namespaces) yield* bindOrLog(namespace);
+  for (const namespace of namespaces) yield* bindQuietly(namespace);
 }
 
 /**
@@ -127,12 +127,11 @@ function deactivate(region: Region): void {
 }
 
 /** What a failed bind leaves is a disabled namespace, as when a driver's probe fails at boot. */
-function* bindOrLog(namespace: Namespace): Sleeps<void> {
+function* bindQuietly(namespace: Namespace): Sleeps<void> {
   try {
     yield* bindNamespace(namespace);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    if (namespace.size > 0) namespace.log(4, `probe failed: ${error.message}`);
   }
 }
 

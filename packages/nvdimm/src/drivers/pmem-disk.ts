@@ -104,7 +104,8 @@ export class PmemDisk {
   #clear(sector: number, spa: number, size: number): void {
     try {
       clearPoison(this.region.bus, this.region, spa, size);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
       throw new KernelError("EIO", `${this.name}: the errors of sector ${sector} can't be cleared`);
     }
     this.badblocks.clear(sector, size / SECTOR_SIZE);

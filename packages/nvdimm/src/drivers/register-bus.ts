@@ -2,7 +2,7 @@
 // acpi_nfit_init() and acpi_nfit_register_regions() in drivers/acpi/nfit/core.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { NvdimmBus } from "../devices/bus.ts";
-import type { NdDevice } from "../devices/device.ts";
+import { logFailedProbe, type NdDevice, type NdDriverName } from "../devices/device.ts";
 import type { Region } from "../devices/region.ts";
 import type { NvdimmBusSpec } from "../devices/spec.ts";
 import { learnKnown, startScrub } from "../errors/scrub.ts";
@@ -19,11 +19,11 @@ export function* registerNvdimmBus(spec: NvdimmBusSpec): Sleeps<NvdimmBus> {
   bus.kernel.uevents.send("add", bus.path, "nd");
   for (const region of bus.regions)
     bus.mappings.attach({ start: region.start, end: region.end }, mediaOf(region));
-  for (const dimm of bus.dimms) yield* orLog(dimm, () => enableDimm(bus, dimm));
+  for (const dimm of bus.dimms) yield* orLog(dimm, "nvdimm", () => enableDimm(bus, dimm));
   for (const region of bus.regions) {
     // Each region is asked for before it is enabled, so that its first reads know of errors.
     if (bus.firmware === "ars") learnKnown(region);
-    yield* orLog(region, () => enableRegion(region));
+    yield* orLog(region, "nd_region", () => enableRegion(region));
   }
   if (bus.firmware === "ars") yield* startScrub(bus, "long");
   return bus;
@@ -46,11 +46,11 @@ function cyclePower(region: Region, domain: PersistenceDomain): void {
   for (const media of region.media) media.powerCycle(domain);
 }
 
-function* orLog(device: NdDevice, enable: () => Sleeps<void>): Sleeps<void> {
+function* orLog(device: NdDevice, driver: NdDriverName, enable: () => Sleeps<void>): Sleeps<void> {
   try {
     yield* enable();
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    device.log(3, `probe failed: ${error.message}`);
+    logFailedProbe(device, driver, error);
   }
 }

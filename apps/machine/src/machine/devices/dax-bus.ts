@@ -1,6 +1,13 @@
 // The dax bus of a machine with its two drivers, and what a release has of them: no bus before 5.1, no kmem then. Kernel
 // counterparts: drivers/dax/bus.c, device.c, kmem.c.
-import { DaxBus, daxBusTables, daxDeviceTables, type DaxDriver, DeviceDax } from "@hetmem/dax";
+import {
+  type BindPolicy,
+  DaxBus,
+  daxBusTables,
+  daxDeviceTables,
+  type DaxDriver,
+  DeviceDax,
+} from "@hetmem/dax";
 import { Kmem, type KmemPolicy } from "@hetmem/dax-kmem";
 import { run } from "@hetmem/kernel";
 import type { Pagemaps } from "@hetmem/memremap";
@@ -14,6 +21,8 @@ export interface DaxPolicy {
   readonly subsystem: "bus" | "class";
   /** undefined: memory of a device can't become RAM. */
   readonly kmem: KmemPolicy | undefined;
+  /** What writes to a driver's `bind` answer. */
+  readonly bind: BindPolicy;
 }
 
 export interface MachineDax {
@@ -33,7 +42,7 @@ export interface MachineDaxOptions {
 }
 
 export function createDax({ vm, iomem, pagemaps, policy }: MachineDaxOptions): MachineDax {
-  const bus = new DaxBus({ kernel: vm.kernel, iomem });
+  const bus = new DaxBus({ kernel: vm.kernel, iomem, bindPolicy: policy.bind });
   const deviceDax = new DeviceDax({ vm, pagemaps });
   const kmem =
     policy.kmem && new Kmem({ hotplug: pagemaps.hotplug, memoryTypes: vm.tiers, policy: policy.kmem });

@@ -2,7 +2,7 @@
 // of a process from its first request until it ends. Kernel counterparts: hmm_dmirror_init() in lib/test_hmm.c, and what a
 // module's probe and its file's release do.
 import { Gpu, type GpuContext, gpuDebugfsTable } from "@hetmem/gpu";
-import { KernelError, PAGE_SIZE, run, type Sleeps } from "@hetmem/kernel";
+import { errnoNumber, KernelError, PAGE_SIZE, run, type Sleeps } from "@hetmem/kernel";
 import { MEMORY_TYPES, type Pagemaps } from "@hetmem/memremap";
 import { mmgetNotZero, mmput, type Process, type Vm } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
@@ -63,7 +63,8 @@ function probe(spec: GpuSpec, vm: Vm, pagemaps: Pagemaps): Gpu | undefined {
     run(gpu.memory.plug());
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    log.printk(3, `${name}: probe failed: ${error.message}`);
+    log.printk(3, `gpu ${name}: ${error.reason}`);
+    log.printk(4, `gpu: probe of ${name} failed with error ${-errnoNumber(error.errno)}`);
     return undefined;
   }
   log.printk(6, `${name}: ${memoryText(gpu)}, ${gpu.policy.name}`);

@@ -1,7 +1,7 @@
 // Memory that the firmware sets aside for a purpose ("Soft Reserved"): each range becomes a dynamic dax region with one
 // device that has all of it, which the administrator may divide. Kernel counterparts: drivers/dax/hmem/device.c and hmem.c.
 import { allocDaxRegion, createDevDax, type DaxBus } from "@hetmem/dax";
-import { KernelError, MiB, physAddr, physToPfn, run } from "@hetmem/kernel";
+import { errnoNumber, KernelError, MiB, physAddr, physToPfn, run } from "@hetmem/kernel";
 import { DeviceRam, type FrameStores } from "@hetmem/page";
 import { insertResource, IORES_DESC_SOFT_RESERVED, IORESOURCE_MEM, Resource } from "@hetmem/resource";
 import type { IomemEntry, MemoryRange } from "../../spec/machine-spec.ts";
@@ -61,6 +61,6 @@ function createHmemRegion(
     run(createDevDax(region, { size }));
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    bus.kernel.log.printk(3, `hmem ${name}: ${error.message}`);
+    bus.kernel.log.printk(4, `hmem: probe of ${name} failed with error ${-errnoNumber(error.errno)}`);
   }
 }
