@@ -85,6 +85,7 @@ class Evaluation {
 
   #comma(): bigint {
     let { value } = this.#assignment();
+    // Ends: each turn passes over a comma.
     while (this.#accept(",")) ({ value } = this.#assignment());
     return value;
   }

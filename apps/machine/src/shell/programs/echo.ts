@@ -6,6 +6,7 @@ export const echo: Program = function* (io, args) {
   const words = [...args];
   let newline = true;
   let escapes = false;
+  // Ends: each turn takes a word.
   while (/^-[neE]+$/.test(words[0] ?? "")) {
     for (const letter of words.shift() ?? "") {
       if (letter === "n") newline = false;

@@ -158,6 +158,7 @@ function sizeText(bytes: number, exact: boolean): string {
   if (exact) return `${bytes}`;
   let unit = 0;
   let value = bytes;
+  // Ends: each turn makes the value smaller.
   while (value >= 1024) {
     value /= 1024;
     unit++;

@@ -93,6 +93,7 @@ class Script {
 
   commands(): SedCommand[] {
     const commands: SedCommand[] = [];
+    // Ends: each turn passes over a part of the script.
     for (;;) {
       this.#take(/[\s;]*/y);
       if (this.#at >= this.#text.length) return commands;
@@ -164,6 +165,7 @@ class Script {
   /** Text up to an unescaped delimiter, which loses its backslash. */
   #until(delimiter: string): string {
     let text = "";
+    // Ends: each turn passes over a part of the script.
     while (this.#text.charAt(this.#at) !== delimiter) {
       if (this.#at >= this.#text.length) throw new UsageProblem("unmatched '" + delimiter + "'");
       if (this.#text.charAt(this.#at) === "\\") {

@@ -34,12 +34,14 @@ class Condition {
 
   #or(): boolean {
     let value = this.#and();
+    // Ends: each turn passes over a word.
     while (this.#accept("-o")) value = this.#and() || value;
     return value;
   }
 
   #and(): boolean {
     let value = this.#not();
+    // Ends: each turn passes over a word.
     while (this.#accept("-a")) value = this.#not() && value;
     return value;
   }

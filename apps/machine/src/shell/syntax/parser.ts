@@ -90,6 +90,7 @@ class Parser {
   /** Commands with `;`, `&` or newlines between them, up to a word or token that ends them. */
   list(): Command {
     const commands: Command[] = [];
+    // Ends: each turn passes over a part of the text.
     for (;;) {
       this.#skipNewlines();
       if (this.#atListEnd()) break;
@@ -105,6 +106,7 @@ class Parser {
 
   #andOr(): Command {
     let left = this.#pipeline();
+    // Ends: each turn passes over a part of the text.
     for (;;) {
       this.#source.skipBlanks();
       const kind = this.#source.accept("&&") ? "and" : this.#source.accept("||") ? "or" : undefined;
@@ -117,6 +119,7 @@ class Parser {
   #pipeline(): Command {
     if (this.#acceptWord("!")) return this.#source.nested(() => ({ kind: "not", body: this.#pipeline() }));
     const stages = [this.#command()];
+    // Ends: each turn passes over a part of the text.
     for (;;) {
       this.#source.skipBlanks();
       if (this.#source.startsWith("||") || !this.#source.accept("|")) break;
@@ -217,11 +220,13 @@ class Parser {
     this.#skipNewlines();
     this.#expectWord("in");
     const arms: CaseArm[] = [];
+    // Ends: each turn passes over a part of the text.
     for (;;) {
       this.#skipNewlines();
       if (this.#acceptWord("esac")) return { kind: "case", subject, arms };
       this.#source.accept("(");
       const patterns: Word[] = [];
+      // Ends: each turn passes over a part of the text.
       do {
         const pattern = this.#word();
         if (!pattern) this.#unexpected();
@@ -239,6 +244,7 @@ class Parser {
     const assignments: Assignment[] = [];
     const words: Word[] = [];
     const redirections: Redirection[] = [];
+    // Ends: each turn passes over a part of the text.
     for (;;) {
       const redirection = this.#redirection();
       if (redirection) {
@@ -320,6 +326,7 @@ class Parser {
   }
 
   #skipNewlines(): void {
+    // Ends: each turn passes over a part of the text.
     do this.#source.skipBlanks();
     while (this.#source.newline());
   }

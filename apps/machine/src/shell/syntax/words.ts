@@ -30,6 +30,7 @@ export class WordReader {
   read(): Word | undefined {
     if (this.#source.ended || WORD_END.test(this.#source.peek())) return undefined;
     return this.#collect(() => {
+      // Ends: each turn passes over a character.
       while (!this.#source.ended && !WORD_END.test(this.#source.peek())) this.#readUnquoted();
     });
   }
@@ -37,6 +38,7 @@ export class WordReader {
   /** The rest of the text as inside double quotes: a here-document, or the inside of `$((…))`. */
   readExpanding(): Word {
     return this.#collect(() => {
+      // Ends: each turn passes over a character.
       while (!this.#source.ended) this.#readQuotedChar('"');
     });
   }
@@ -72,6 +74,7 @@ export class WordReader {
 
   #readDoubleQuotes(): void {
     const before = this.#parts.length;
+    // Ends: each turn passes over a character.
     while (this.#source.peek() !== '"') {
       if (this.#source.ended) throw new SyntaxProblem("syntax error: unterminated quoted string", true);
       this.#readQuotedChar("");
@@ -153,6 +156,7 @@ export class WordReader {
   /** The word behind an operator of `${…}`, up to its closing brace. */
   #readArgument(quoted: boolean): Word {
     return this.#collect(() => {
+      // Ends: each turn passes over a character.
       while (this.#source.peek() !== "}") {
         if (this.#source.ended) throw new SyntaxProblem("syntax error: missing '}'", true);
         if (quoted && this.#source.peek() !== '"') this.#readQuotedChar("");
@@ -164,6 +168,7 @@ export class WordReader {
   #readBackquotes(quoted: boolean): void {
     let text = "";
     const source = this.#source;
+    // Ends: each turn passes over a character.
     while (source.peek() !== "`") {
       if (source.ended) throw new SyntaxProblem("syntax error: EOF in backquote substitution", true);
       const char = source.next();
