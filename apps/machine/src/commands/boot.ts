@@ -3,6 +3,7 @@ import { readHost } from "../host/host.ts";
 import { vfsTree } from "../host/tree.ts";
 import { plannableDevice } from "../plan/plan-device.ts";
 import { type BootReport, bootReportJson, bootReportLines } from "../report/boot-report.ts";
+import { withMemmapElsewhere } from "../report/memmap-elsewhere.ts";
 import { createPaint } from "../report/paint.ts";
 import { viewOf } from "../report/view.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
@@ -17,7 +18,7 @@ export interface BootOptions extends MachineOptions {
 export function boot(options: BootOptions, createMachine: CreateMachine, terminal: Terminal): void {
   const { spec, source, sameMachine, host, notices } = chooseMachine(options);
   const machine = createMachine(spec);
-  const view = viewOf(spec, readHost(vfsTree(spec.name, machine.vfs)));
+  const view = withMemmapElsewhere(viewOf(spec, readHost(vfsTree(spec.name, machine.vfs))), machine);
   const report: BootReport = {
     view,
     source,

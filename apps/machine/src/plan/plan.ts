@@ -153,17 +153,22 @@ function bindToKmem(machine: Machine, { name, driver }: DevDax): void {
   write(machine, "/sys/bus/dax/drivers/kmem/bind", name);
 }
 
-/** @throws KernelError ENOMEM that says how much there is */
-function orShortOfMemory({ memory }: Machine, { name, size }: DevDax, change: () => void): void {
+/** @throws KernelError ENOMEM that says how much there is, where struct pages find no room; else what the kernel refuses it with */
+function orShortOfMemory(machine: Machine, device: DevDax, change: () => void): void {
+  const { name, size } = device;
+  const free = [...zoneBytes(machine.memory).values()]
+    .filter(({ zone }) => zone !== "Movable")
+    .reduce((sum, zone) => sum + zone.free, landing(machine, device).bytes);
   try {
     change();
   } catch (error) {
     if (!(error instanceof KernelError && error.errno === "ENOMEM")) throw error;
-    const free = [...zoneBytes(memory).values()].reduce((sum, zone) => sum + zone.free, 0);
-    throw new KernelError(
-      "ENOMEM",
-      `${name} can't become RAM here: its struct pages need ${formatBytes((size / PAGE_SIZE) * STRUCT_PAGE_BYTES)}, and ${formatBytes(free)} of the machine's RAM are free`,
-    );
+    const needed = (size / PAGE_SIZE) * STRUCT_PAGE_BYTES;
+    const why =
+      needed > free
+        ? `its struct pages need ${formatBytes(needed)}, and ${formatBytes(free)} of the kernel's memory are free`
+        : error.reason;
+    throw new KernelError("ENOMEM", `${name} can't become RAM here: ${why}`);
   }
 }
 

@@ -37,6 +37,9 @@ export function memmapPriceLines(view: MachineView, paint: Paint): string[] {
     ...tableLines(columns, [...rows, total], (text, row) =>
       row === -1 ? paint.dim(text) : row === rows.length ? paint.bold(text) : text,
     ),
+    ...view.memmapElsewhere.map(
+      ({ of, payer, bytes }) => `Node ${payer}'s RAM holds those of ${of}: ${formatBytes(bytes)}.`,
+    ),
     view.selfHosted
       ? `Each further memory block of ${formatBytes(view.blockSize)} keeps its struct pages itself (memmap_on_memory): ${formatBytes(view.blockSize - block)} of it can be used.`
       : `Each further memory block of ${formatBytes(view.blockSize)} costs ${formatBytes(block)} of what is there already, before anybody uses it.`,

@@ -61,6 +61,15 @@ export interface MemmapPrice {
   readonly share: number;
 }
 
+/** Struct pages that lie in the RAM of a node which isn't that of the memory they describe. */
+export interface MemmapElsewhere {
+  /** What they describe: "node 1", "the soft-reserved memory at 0x10_0000_0000". */
+  readonly of: string;
+  /** The node whose RAM they take. */
+  readonly payer: number;
+  readonly bytes: number;
+}
+
 export interface MachineView {
   readonly name: string;
   readonly release: string;
@@ -77,6 +86,8 @@ export interface MachineView {
   readonly blocks: readonly BlockView[];
   readonly stretches: readonly Stretch[];
   readonly memmap: readonly MemmapPrice[];
+  /** RAM that struct pages of devices' memory take, and struct pages that another node's RAM holds. */
+  readonly memmapElsewhere: readonly MemmapElsewhere[];
   /** Whether added blocks hold their own struct pages: memmap_on_memory. */
   readonly selfHosted: boolean;
   /** What happens to memory that is added: "offline", or what it is onlined to. */
@@ -121,6 +132,7 @@ export function viewOf(spec: MachineSpec, running: Host): MachineView {
     blocks,
     stretches: [...stretchesOf(spec, running, zoneViews)],
     memmap: spec.nodes.filter((node) => node.memory.length > 0).map(({ id, memory }) => priceOf(id, memory)),
+    memmapElsewhere: [],
     selfHosted: spec.options.memmap_on_memory === true,
     autoOnline: spec.options.memhp_default_state ?? "offline",
     gpus: (spec.gpus ?? []).map(({ name }) => name),
