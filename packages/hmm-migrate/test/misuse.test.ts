@@ -1,5 +1,12 @@
 // What a driver must not do with a migration: the kernel asserts it, or hangs for it later.
 import { KernelBug, run } from "@hetmem/kernel";
+import {
+  makeDeviceExclusiveRange,
+  MmuIntervalNotifier,
+  mmuIntervalNotifierInsert,
+  mmuIntervalNotifierInsertLocked,
+  mmuNotifierGetLocked,
+} from "@hetmem/mm";
 import { expect, test } from "vitest";
 import {
   createMigrateVma,
@@ -59,4 +66,22 @@ test("pages are moved once, after a setup; and finalized once", () => {
     const { args } = twoPages();
     expect(() => misuse(args), step).toThrow(KernelBug);
   }
+});
+
+test("who wants pages for a device alone, or comes to listen as one that holds the mmap lock, holds it", () => {
+  const { mm } = twoPages();
+  const listener = () =>
+    new MmuIntervalNotifier(
+      {
+        *invalidate() {
+          return true;
+        },
+      },
+      undefined,
+    );
+  // The tree is there already: nothing else would ask for the lock.
+  run(mmuIntervalNotifierInsert(listener(), mm, BASE, 4096));
+  expect(() => run(makeDeviceExclusiveRange(mm, BASE, pageAt(1), undefined))).toThrow(KernelBug);
+  expect(() => run(mmuIntervalNotifierInsertLocked(listener(), mm, BASE, 4096))).toThrow(KernelBug);
+  expect(() => run(mmuNotifierGetLocked({ allocNotifier: () => undefined }, mm))).toThrow(/mmap lock/);
 });
