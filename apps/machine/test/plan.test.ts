@@ -131,6 +131,6 @@ test("a large device on a small machine is warned of, or refused for its struct 
   );
   expect(plan.ratio.advice).toMatch(/^risky/);
   expect(() => large("640M", "region0")).toThrow(
-    /^ENOMEM: dax0\.0 can't become RAM here: its struct pages need 504 MiB, and \d+ MiB of the machine's RAM are free$/,
+    /^ENOMEM: dax0\.0 can't become RAM here: its struct pages need 504 MiB, and \d+ MiB of the kernel's memory are free$/,
   );
 });
