@@ -144,7 +144,7 @@ test("a page that was lost is lost for a child too, and doesn't read as zeros th
   withMemory(parent, 2);
   write(parent, 4096, "gives the mapping an anon_vma");
   const { pageTable } = parent.mm ?? {};
-  pageTable?.set(pageTable.find(BASE), 0, EntryKind.marker);
+  pageTable?.set(pageTable.find(BASE), 0, EntryKind.swapinError);
   const child = run(forkProcess(parent));
   for (const process of [parent, child])
     expect(run(readUser(process, BASE, new Uint8Array(1)))).toMatchObject({ code: "BUS_ADRERR" });

@@ -1,11 +1,13 @@
 // Bad memory that is also somewhere else, or only there: in swap, in shared memory, locked in memory.
-import { MiB, type Page, run } from "@hetmem/kernel";
+import { assertInvariants, MiB, type Page, run } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
+import { vmInvariants } from "../src/invariants.ts";
 import { Rss } from "../src/mm-struct.ts";
 import { createDiskFile } from "../src/page-cache/disk-file.ts";
 import { fileVmOps } from "../src/page-cache/file-mmap.ts";
 import { OpenFile } from "../src/page-cache/open-file.ts";
+import { cachePageSource } from "../src/page-cache/filemap.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { readUser } from "../src/process/access.ts";
@@ -13,6 +15,8 @@ import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { reclaimPages } from "../src/reclaim/reclaim-pages.ts";
+import { readSwapCache } from "../src/swap/read-swap-cache.ts";
+import { swapoff } from "../src/swap/swapoff.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
@@ -46,6 +50,45 @@ test("a page that swap doesn't have yet stays in the swap cache, and who swaps i
   expect(log).toContain("recovery action for dirty swapcache page: Delayed");
   expect(mmOf(process).rss[Rss.swapEntries]).toBe(1);
   expect(codeAt(process, start)).toBe("BUS_MCEERR_AR");
+});
+
+test("a bad page of the swap cache gives its slot back to swapoff, and stays lost", () => {
+  const { machine, process, start, frameOf } = machineWithSwap();
+  const { memmap, swap } = machine.vm;
+  const page = pageBehind(process, start);
+  trylockPage(memmap, page);
+  swap.cache.addToSwap(page);
+  unlockPage(memmap, page);
+  run(machine.failure.hardOffline(frameOf(page)));
+  run(swapoff(machine.vm, "/dev/vda2"));
+  expect(mmOf(process).rss[Rss.swapEntries]).toBe(0);
+  expect(codeAt(process, start)).toBe("BUS_ADRERR");
+  expect(codeAt(process, pageAt(start, 1))).toBeUndefined();
+  run(exitProcess(process));
+});
+
+test("shared memory whose page swap could not give back knows that it is lost: SIGBUS, and its slot is free", () => {
+  const { machine, process } = machineWithSwap();
+  const { lru, memmap, swap } = machine.vm;
+  const start = map(process, 1, MapFlag.SHARED);
+  fill(process, start, 1);
+  const page = pageBehind(process, start);
+  const { pageTable } = mmOf(process);
+  pageTable.setFlags(pageTable.find(start), pageTable.flags(pageTable.find(start)) & ~Pte.accessed);
+  memmap.clear(page, PageFlag.referenced);
+  lru.isolate(page);
+  run(reclaimPages(machine.vm, [page]));
+  const device = swap.device(0);
+  const cached = run(
+    readSwapCache(machine.vm, 0, device.nextInUse(1), cachePageSource(machine.vm, undefined)),
+  );
+  memmap.clear(cached, PageFlag.uptodate);
+  expect([codeAt(process, start), device.used]).toEqual(["BUS_ADRERR", 0]);
+  memmap.putPage(cached);
+  expect(codeAt(process, start)).toBe("BUS_ADRERR");
+  run(swapoff(machine.vm, "/dev/vda2"));
+  assertInvariants(machine.vm, vmInvariants);
+  run(exitProcess(process));
 });
 
 test("a page that swap has too is dropped, and read from there again", () => {

@@ -27,14 +27,14 @@ test("a hole in a file takes frames and pages of devices from who maps them, and
   mm.pageTable.set(entryAt(mm, BASE), ...frame);
   mm.pageTable.set(entryAt(mm, BASE + 4096), devicePage(0), Pte.present | Pte.devmap);
   mm.pageTable.set(entryAt(mm, BASE + 2 * 4096), devicePage(1), EntryKind.hwpoison);
-  mm.pageTable.set(entryAt(mm, BASE + 3 * 4096), 0, EntryKind.marker);
+  mm.pageTable.set(entryAt(mm, BASE + 3 * 4096), 0, EntryKind.swapinError);
   if (!file.mapping) throw new Error("no file");
   run(unmapMappingRange(file.mapping, 0, 4, false));
   expect([0, 1, 2, 3].map((i) => entryOf(process, i)[1])).toEqual([
     0,
     0,
     EntryKind.hwpoison,
-    EntryKind.marker,
+    EntryKind.swapinError,
   ]);
   run(unmapMappingRange(file.mapping, 0, 4, true));
   expect([2, 3].map((i) => entryOf(process, i)[1])).toEqual([0, 0]);

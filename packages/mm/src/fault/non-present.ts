@@ -1,6 +1,6 @@
 // Entries that hold something, but no page that the cpu can reach: it is in swap, on its way, on a device, or bad. Kernel
 // counterpart: the first half of do_swap_page() in mm/memory.c, migration_entry_wait() in mm/migrate.c.
-import { condResched, type Page, type Preempt, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { condResched, KernelBug, type Page, type Preempt, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
@@ -35,9 +35,12 @@ export function* handleNonPresent(fault: FaultContext): Sleeps<VmFault> {
       return yield* doSwapPage(fault);
     case EntryKind.hwpoison:
       return VmFault.HWPOISON;
-    default:
-      // What a marker stands for was lost: the page could not be read back.
+    case EntryKind.swapinError:
       return VmFault.SIGBUS;
+    default:
+      throw new KernelBug(
+        `an entry of no known kind: flags 0x${origFlags.toString(16)} at 0x${fault.address.toString(16)}`,
+      );
   }
 }
 

@@ -4,14 +4,14 @@
 import type { NodeId, Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_TRANSHUGE, VmEvent } from "@hetmem/zone";
-import { doSwapPage } from "../fault/swap-in.ts";
+import { handleNonPresent } from "../fault/non-present.ts";
 import { faultAt } from "../fault/fault-context.ts";
 import { VM_FAULT_ERROR } from "../fault/vm-fault.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
 import { ENTRIES, NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
-import { EntryKind, entryKind, entryPage, Pte } from "../page-table/pte.ts";
+import { entryPage, isNonPresent, Pte } from "../page-table/pte.ts";
 import { pageRemoveRmap } from "../rmap/map-counts.ts";
 import { munlockVmaPage } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";
@@ -127,13 +127,13 @@ function* swapIn(target: Target): Sleeps<ScanResult> {
   return result;
 }
 
-/** @returns false when it can't be had */
+/** Whatever the entry stands for: swap, a migration, a device. @returns false when it can't be had */
 function* swapInOne(vma: Vma, address: VirtAddr): Sleeps<boolean> {
   const { pageTable } = vma.mm;
   const entry = pageTable.find(address);
   const origFlags = entry === NO_ENTRY ? 0 : pageTable.flags(entry);
-  if (entryKind(origFlags) !== EntryKind.swap) return true;
-  const result = yield* doSwapPage(faultAt(vma, address, 0, entry));
+  if (!isNonPresent(origFlags)) return true;
+  const result = yield* handleNonPresent(faultAt(vma, address, 0, entry));
   return (result & VM_FAULT_ERROR) === 0;
 }
 

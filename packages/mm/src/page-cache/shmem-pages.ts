@@ -6,7 +6,13 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { type PageSource, readSwapCache } from "../swap/read-swap-cache.ts";
-import { deviceOfEntry, NO_SWAP_ENTRY, slotOfEntry } from "../swap/swap-entry.ts";
+import {
+  deviceOfEntry,
+  isSwapinError,
+  NO_SWAP_ENTRY,
+  slotOfEntry,
+  swapinErrorEntry,
+} from "../swap/swap-entry.ts";
 import { swapWritepage } from "../swap/swap-io.ts";
 import type { Vm } from "../vm.ts";
 import type { AddressSpace, AddressSpaceOperations } from "./address-space.ts";
@@ -99,9 +105,18 @@ export function* shmemUnuse(vm: Vm, device: number): Sleeps<void> {
     for (let index = pages.find(0, MAX_INDEX); index !== NO_INDEX; index = pages.find(index + 1, MAX_INDEX)) {
       const entry = pages.load(index);
       if (!isValue(entry) || deviceOfEntry(entryValue(entry)) !== device) continue;
-      const page = yield* shmemLookup(mapping, index, cachePageSource(vm, undefined));
-      if (page !== NULL_PAGE) unlockAndPut(vm, page);
+      yield* unuseOne(mapping, index);
     }
+  }
+}
+
+/** A page that can't be read is lost, and its slot free, too. @see shmem_unuse_swap_entries() */
+function* unuseOne(mapping: AddressSpace, index: number): Sleeps<void> {
+  try {
+    const page = yield* shmemLookup(mapping, index, cachePageSource(mapping.vm, undefined));
+    if (page !== NULL_PAGE) unlockAndPut(mapping.vm, page);
+  } catch (error) {
+    if (!(error instanceof KernelError) || error.errno !== "EIO") throw error;
   }
 }
 
@@ -122,6 +137,7 @@ function* swapIn(mapping: AddressSpace, index: number, entry: number, source: Pa
   const { vm } = mapping;
   const { memmap, swap } = vm;
   const word = entryValue(entry);
+  if (isSwapinError(word)) throw lost(mapping, index);
   const device = deviceOfEntry(word);
   const slot = slotOfEntry(word);
   const page = yield* readSwapCache(vm, device, slot, source);
@@ -136,11 +152,30 @@ function* swapIn(mapping: AddressSpace, index: number, entry: number, source: Pa
     unlockAndPut(vm, page);
     return NULL_PAGE as Page;
   }
+  if (!memmap.test(page, PageFlag.uptodate)) {
+    setSwapinError(mapping, page, index, word);
+    throw lost(mapping, index);
+  }
   enterPageCache(mapping, page, index);
   swap.cache.remove(page, 0);
   setPageDirty(vm, page);
   swap.free(device, slot);
   return page;
+}
+
+/** The slot is given back, and the file keeps a note that the page is lost. Unlocks the page. @see shmem_set_folio_swapin_error() */
+function setSwapinError({ pages, vm }: AddressSpace, page: Page, index: number, word: number): void {
+  pages.store(index, valueEntry(swapinErrorEntry(vm.memmap.pageToPfn(page))));
+  vm.swap.cache.remove(page, 0);
+  vm.swap.free(deviceOfEntry(word), slotOfEntry(word));
+  unlockAndPut(vm, page);
+}
+
+function lost({ host }: AddressSpace, index: number): KernelError {
+  return new KernelError(
+    "EIO",
+    `page ${index} of file ${host.number} was in swap and is lost: punch a hole to be rid of it`,
+  );
 }
 
 /** Reclaim wants the page gone: it moves to the swap cache, and a value entry takes its place. @see shmem_writepage() */
@@ -206,7 +241,7 @@ function refuseBad({ vm, host }: AddressSpace, page: Page): void {
 function forget(mapping: AddressSpace, entry: number): void {
   if (isValue(entry)) {
     const word = entryValue(entry);
-    mapping.vm.swap.free(deviceOfEntry(word), slotOfEntry(word));
+    if (!isSwapinError(word)) mapping.vm.swap.free(deviceOfEntry(word), slotOfEntry(word));
   }
   shmemInode(mapping).recount();
 }

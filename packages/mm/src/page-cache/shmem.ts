@@ -7,7 +7,7 @@ import { VmEvent } from "@hetmem/zone";
 import { VmFault } from "../fault/vm-fault.ts";
 import { pageSourceAt } from "../migrate/policy-alloc.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import { deviceOfEntry, slotOfEntry } from "../swap/swap-entry.ts";
+import { deviceOfEntry, isSwapinError, slotOfEntry } from "../swap/swap-entry.ts";
 import type { FaultContext, Vma, VmOperations } from "../vma/vma.ts";
 import type { Vm } from "../vm.ts";
 import { countMmEvent } from "../vm-events.ts";
@@ -123,5 +123,6 @@ function isInSwap({ pages, vm }: AddressSpace, index: number): boolean {
   const entry = pages.load(index);
   if (!isValue(entry)) return false;
   const word = entryValue(entry);
+  if (isSwapinError(word)) return false;
   return vm.swap.cache.lookup(deviceOfEntry(word), slotOfEntry(word)) === NULL_PAGE;
 }

@@ -45,8 +45,8 @@ export const EntryKind = {
   deviceExclusiveWrite: 8 << 12,
   /** The value is a page whose memory is bad. */
   hwpoison: 9 << 12,
-  /** No page: a note for the fault handler. @see pte_marker */
-  marker: 10 << 12,
+  /** What was in swap could not be read: the value is the frame that it should have come to. @see SWP_SWAPIN_ERROR */
+  swapinError: 10 << 12,
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 

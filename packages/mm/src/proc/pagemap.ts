@@ -58,7 +58,7 @@ const SWAP_TYPE: Readonly<Partial<Record<EntryKind, number>>> = {
   [EntryKind.devicePrivateRead]: 27,
   [EntryKind.deviceExclusiveWrite]: 28,
   [EntryKind.deviceExclusiveRead]: 29,
-  [EntryKind.marker]: 30,
+  [EntryKind.swapinError]: 31,
 };
 
 /**

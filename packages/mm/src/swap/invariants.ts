@@ -5,7 +5,7 @@ import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { takeCensus } from "../census.ts";
 import { entryValue, isValue, MAX_INDEX, NO_INDEX } from "../page-cache/xarray.ts";
 import type { Vm } from "../vm.ts";
-import { deviceOfEntry, slotOfEntry, swapEntry } from "./swap-entry.ts";
+import { deviceOfEntry, isSwapinError, slotOfEntry, swapEntry } from "./swap-entry.ts";
 
 export const swapInvariants: readonly Invariant<Vm>[] = [
   {
@@ -58,8 +58,10 @@ function entriesNaming(vm: Vm): Map<number, number> {
   for (const [entry, count] of takeCensus(vm).swapped) add(entry, count);
   for (const { canWriteback, pages } of vm.mappings) {
     if (canWriteback) continue;
-    for (let at = pages.find(0, MAX_INDEX); at !== NO_INDEX; at = pages.find(at + 1, MAX_INDEX))
-      if (isValue(pages.load(at))) add(entryValue(pages.load(at)), 1);
+    for (let at = pages.find(0, MAX_INDEX); at !== NO_INDEX; at = pages.find(at + 1, MAX_INDEX)) {
+      const entry = pages.load(at);
+      if (isValue(entry) && !isSwapinError(entryValue(entry))) add(entryValue(entry), 1);
+    }
   }
   return named;
 }

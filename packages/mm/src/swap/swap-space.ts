@@ -19,8 +19,13 @@ export interface SwaponRequest {
   readonly kind?: "partition" | "file";
 }
 
-/** @see MAX_SWAPFILES in include/linux/swap.h */
-const MAX_SWAPFILES = 23;
+/**
+ * Entries have 5 bits for the area. 10 numbers stand for other things than areas: bad memory, 3 kinds of migration, 4 of
+ * devices, markers of userfaultfd, and pages that swap could not give back.
+ *
+ * @see MAX_SWAPFILES in include/linux/swap.h
+ */
+const MAX_SWAPFILES: number = 32 - 10;
 const MAX_PRIORITY = 32_767;
 /** mkswap makes none with fewer pages. */
 const MIN_SLOTS = 10;

@@ -1,10 +1,10 @@
 // Takes a swap device out of use: everything that lies on it comes back into memory first. Kernel counterpart:
 // try_to_unuse() and swapoff in mm/swapfile.c.
-import { condResched, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { mapFromSwap } from "../fault/swap-in.ts";
-import type { MmStruct } from "../mm-struct.ts";
+import { type MmStruct, Rss } from "../mm-struct.ts";
 import { waitOnWriteback } from "../page-cache/dirty.ts";
 import { shmemUnuse } from "../page-cache/shmem-pages.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
@@ -100,13 +100,23 @@ function* unuseEntry(vma: Vma, address: VirtAddr, entry: number, device: SwapDev
   yield* waitOnWriteback(vm, page);
   const inCache = vm.memmap.test(page, PageFlag.swapcache);
   if (inCache && vm.memmap.private(page) === swapEntry(device.type, slot) && isSame()) {
-    mapFromSwap(vma, address, entry, page, false);
+    if (vm.memmap.test(page, PageFlag.uptodate)) mapFromSwap(vma, address, entry, page, false);
+    else setSwapinError(vma, entry, page);
     vm.swap.freeSwap(page);
     unlockPage(vm.memmap, page);
   } else {
     unlockPage(vm.memmap, page);
     vm.memmap.putPage(page);
   }
+}
+
+/** The page can't be had: who touches it gets SIGBUS. @see make_swapin_error_entry() */
+function setSwapinError({ mm }: Vma, entry: number, page: Page): void {
+  const { pageTable, rss, vm } = mm;
+  vm.swap.free(swapDevice(pageTable.flags(entry)), pageTable.value(entry));
+  rss[Rss.swapEntries] = (rss[Rss.swapEntries] as number) - 1;
+  pageTable.set(entry, vm.memmap.pageToPfn(page) | 0, EntryKind.swapinError);
+  vm.memmap.putPage(page);
 }
 
 /** Pages of the cache that no entry names any more give up their slots. */

@@ -105,7 +105,7 @@ function zapOther(
   const kind = entryKind(flags);
   if ((flags & Pte.present) !== 0) {
     pageTable.clear(entry);
-  } else if (kind === EntryKind.marker || kind === EntryKind.hwpoison) {
+  } else if (kind === EntryKind.swapinError || kind === EntryKind.hwpoison) {
     if (shouldZap === undefined) pageTable.clear(entry);
   } else if (kind === EntryKind.swap) {
     if (shouldZap !== undefined) return;

@@ -140,7 +140,7 @@ function freeEntry(vma: Vma, entry: number): void {
     pageTable.clear(entry);
     rss[Rss.swapEntries] = (rss[Rss.swapEntries] as number) - 1;
     vm.swap.free(swapDevice(flags), slot);
-  } else if (kind === EntryKind.hwpoison || kind === EntryKind.marker) {
+  } else if (kind === EntryKind.hwpoison || kind === EntryKind.swapinError) {
     pageTable.clear(entry);
   }
 }

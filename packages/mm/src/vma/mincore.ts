@@ -7,7 +7,7 @@ import type { MmStruct } from "../mm-struct.ts";
 import { entryValue, isValue } from "../page-cache/xarray.ts";
 import { NO_ENTRY, TASK_SIZE } from "../page-table/page-table.ts";
 import { EntryKind, entryKind, Pte, swapDevice } from "../page-table/pte.ts";
-import { deviceOfEntry, slotOfEntry } from "../swap/swap-entry.ts";
+import { deviceOfEntry, isSwapinError, slotOfEntry } from "../swap/swap-entry.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "./vma.ts";
 
@@ -60,8 +60,8 @@ function isResident(vma: Vma, address: VirtAddr): boolean {
   const flags = pageTable.flags(entry);
   if ((flags & Pte.present) !== 0) return true;
   const kind = entryKind(flags);
-  if (kind === EntryKind.none || kind === EntryKind.marker) return inPageCache(vma, address);
-  // What is being moved, or is on a device, need not be read from anywhere.
+  if (kind === EntryKind.none) return inPageCache(vma, address);
+  // What is being moved, is on a device, or is lost need not be read from anywhere.
   if (kind !== EntryKind.swap) return true;
   return isReady(vm, vm.swap.cache.lookup(swapDevice(flags), pageTable.value(entry)));
 }
@@ -76,6 +76,7 @@ function inPageCache(vma: Vma, address: VirtAddr): boolean {
   // Shmem keeps the slot in the place of the page; a file keeps a note of when the page was evicted.
   if (mapping.canWriteback) return false;
   const word = entryValue(found);
+  if (isSwapinError(word)) return false;
   return isReady(vm, vm.swap.cache.lookup(deviceOfEntry(word), slotOfEntry(word)));
 }
 
