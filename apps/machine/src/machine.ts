@@ -129,6 +129,7 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
   const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: profile.pagemaps });
   const { charging, memory: charged } = memoryCharging(memory, spec.options);
   const vm = new Vm(memory, { charging, devices: new PagemapPages(pagemaps) });
+  hotplug.notifiers.register(reserveListener(vm));
   hotplug.migration = new PageMigrations(footprint, new ProcessPageMigration(vm));
   for (const usage of spec.bootUsage) footprint.occupy(usage);
   addOfflineBlocks(hotplug, spec);
@@ -172,6 +173,7 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
       swapTotal: () => vm.swap.totalPages,
       swapFree: () => vm.swap.freePages,
       committed: () => vm.commit.pages,
+      commitLimit: () => vm.commit.limit,
       hugePages: vm.hugetlb,
     }),
     ...sysctlTables(vm),

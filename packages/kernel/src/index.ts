@@ -6,6 +6,7 @@ export { createKernel, type Kernel } from "./kernel.ts";
 export { Mutex, RwSemaphore } from "./lock.ts";
 export { Lockdep, type LockHolder } from "./lockdep.ts";
 export { KernelLog, type LogLevel, type LogRecord } from "./log.ts";
+export { RatelimitedLog } from "./ratelimited-log.ts";
 export { PercpuRef } from "./percpu-ref.ts";
 export { Random } from "./random.ts";
 export { type Choice, replayChoice, Scheduler, seededChoice, Task, type TaskState } from "./scheduler.ts";

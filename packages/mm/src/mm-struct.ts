@@ -5,6 +5,9 @@ import { NULL_PAGE } from "@hetmem/page";
 import type { MemPolicy } from "./migrate/mempolicy.ts";
 import type { NotifierSubscriptions } from "./notifier/subscriptions.ts";
 import { Level, PageTable, type TablePages } from "./page-table/page-table.ts";
+import type { Cap } from "./process/credentials.ts";
+import type { Process, ProcessRights } from "./process/process.ts";
+import type { RlimitName } from "./process/rlimits.ts";
 import type { Vm } from "./vm.ts";
 import { VmaList } from "./vma/vma-list.ts";
 
@@ -45,7 +48,9 @@ export class MmStruct {
   endCode: VirtAddr = virtAddr(0);
   /** VmFlag bits that every new mapping gets: mlockall(MCL_FUTURE). */
   defFlags = 0;
-  /** Whom its pages are charged to, a number that PageCharging gives; 0: whoever pays for what is nobody else's. @see mm->owner */
+  /** The process that it is the memory of; undefined until there is one. @see mm->owner */
+  owner: Process | undefined = undefined;
+  /** Whom its pages are charged to, a number that PageCharging gives; 0: whoever pays for what is nobody else's. */
   payer: number;
   /** Where its task runs: pages come from near there. */
   node: NodeId;
@@ -75,6 +80,21 @@ export class MmStruct {
     this.payer = payer;
     this.pageTable = pageTable;
     this.mmapLock = new RwSemaphore(vm.kernel.lockdep, `mmap_lock of mm ${id}`);
+  }
+
+  /** How much its process may have and do. */
+  get rights(): ProcessRights {
+    return this.owner ?? this.vm.processes.init;
+  }
+
+  /** The soft limit of a resource. @see rlimit() */
+  rlimit(name: RlimitName): number {
+    return this.rights.rlimits.get(name).soft;
+  }
+
+  /** Whether its process may do something that not everybody may. @see capable() */
+  capable(capability: Cap): boolean {
+    return this.rights.credentials.capable(capability);
   }
 
   /** Resident pages of all kinds. @see get_mm_rss() */

@@ -1,6 +1,6 @@
 // The process side of one machine's memory: a record of parts, each of which is a folder of this package, over a booted
 // Memory. Everything here is reached from it; nothing is global.
-import { type Kernel, KernelError, type Page, type Pfn } from "@hetmem/kernel";
+import { type Kernel, KernelError, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_KERNEL, type Memory } from "@hetmem/zone";
 import { type PageCharging, uncharged } from "./charging.ts";
@@ -16,14 +16,17 @@ import { Srcu } from "./notifier/srcu.ts";
 import { TableArenas } from "./page-table/table-arenas.ts";
 import { Mappings } from "./page-cache/mappings.ts";
 import { ShmemMount } from "./page-cache/shmem-inode.ts";
+import { ROOT } from "./process/credentials.ts";
 import { Processes } from "./process/processes.ts";
+import { type RlimitName, Rlimits } from "./process/rlimits.ts";
 import { Lru } from "./reclaim/lru.ts";
 import { Reclaim } from "./reclaim/reclaim.ts";
 import { AnonVmas } from "./rmap/anon-vma.ts";
 import { SwapSpace } from "./swap/swap-space.ts";
 import { defaultTunables, type Tunables } from "./tunables.ts";
 import { UserPages } from "./user-pages.ts";
-import { Commit } from "./vma/commit.ts";
+import { Commit, totalRamPages } from "./vma/commit.ts";
+import { freeKbytes } from "./vma/commit-reserves.ts";
 import type { MemoryErrors } from "./vma/madvise-inject.ts";
 import type { MlockCounts } from "./vma/mlock-page.ts";
 
@@ -33,6 +36,8 @@ export interface VmOptions {
   /** Who knows about pages of devices; there are none when absent. */
   readonly devices?: DevicePages;
   readonly tunables?: Partial<Tunables>;
+  /** Soft limits of the first process, where they aren't the kernel's. */
+  readonly rlimits?: Partial<Record<RlimitName, number>>;
 }
 
 export class Vm {
@@ -86,18 +91,24 @@ export class Vm {
   private lastMmId = 0;
 
   /** @throws KernelError ENOMEM on a machine without a free page */
-  constructor(memory: Memory, { charging = uncharged, devices = noDevicePages, tunables }: VmOptions = {}) {
+  constructor(
+    memory: Memory,
+    { charging = uncharged, devices = noDevicePages, tunables, rlimits }: VmOptions = {},
+  ) {
     this.memory = memory;
     this.kernel = memory.kernel;
     this.memmap = memory.memmap;
     this.nodeStats = memory.nodes.map((node) => node?.stat ?? new Float64Array(0));
     this.charging = charging;
     this.devices = devices;
-    this.tunables = { ...defaultTunables(), ...tunables };
+    this.tunables = { ...defaultTunables(freeKbytes(memory)), ...tunables };
     this.lru = new Lru(memory, charging);
     this.anonVmas = new AnonVmas(memory.kernel);
     this.mappings = new Mappings();
-    this.processes = new Processes();
+    this.processes = new Processes({
+      rlimits: Rlimits.ofInit(totalRamPages({ memory }) * PAGE_SIZE, rlimits),
+      credentials: ROOT,
+    });
     this.commit = new Commit(this);
     this.zeroPage = allocZeroPage(memory);
     this.zeroPfn = memory.memmap.pageToPfn(this.zeroPage);

@@ -8,7 +8,7 @@ import { mlock, mlockall } from "../src/vma/mlock.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
 import { read, readSignal, RW, write } from "./files.ts";
 import { at, BASE, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, type VmMachineOptions, mmOf, PAGE } from "./vm-machine.ts";
+import { vmMachine, type VmMachineOptions, mmOf, PAGE, ORDINARY } from "./vm-machine.ts";
 
 /** A process whose heap begins at page 0 of the region. */
 function withHeap(options: VmMachineOptions = {}): Process {
@@ -41,7 +41,7 @@ test("the heap is one mapping that grows and shrinks with the break", () => {
 });
 
 test("a break that can't be had leaves it where it is, without an error", () => {
-  const process = withHeap({ tunables: { dataLimit: 4 * PAGE } });
+  const process = withHeap({ rlimits: { data: 4 * PAGE } });
   moveBreak(process, PAGE);
   expect(moveBreak(process, -PAGE)).toBe(PAGE);
   expect(moveBreak(process, 5 * PAGE)).toBe(PAGE);
@@ -85,12 +85,13 @@ test("a stack stays a gap away from what lies below, unless that can't be reache
 });
 
 test("a stack grows no further than RLIMIT_STACK, RLIMIT_AS and RLIMIT_MEMLOCK let it", () => {
-  for (const [tunables, lock] of [
-    [{ stackLimit: 4 * PAGE }, false],
-    [{ addressSpaceLimit: 4 * PAGE }, false],
-    [{ memlockLimit: 4 * PAGE }, true],
+  for (const [rlimits, lock] of [
+    [{ stack: 4 * PAGE }, false],
+    [{ as: 4 * PAGE }, false],
+    [{ memlock: 4 * PAGE }, true],
   ] as const) {
-    const process = vmMachine({ tunables }).spawn();
+    const process = vmMachine({ rlimits }).spawn();
+    process.credentials = ORDINARY;
     mapPages(process, 10, 1, RW, MapFlag.GROWSDOWN);
     if (lock) run(mlock(mmOf(process), at(10), PAGE));
     expect(readSignal(process, at(6))?.code).toBe("SEGV_MAPERR");

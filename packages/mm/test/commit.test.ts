@@ -74,14 +74,14 @@ test("mode 2 promises no more than there is, keeps a reserve, and ignores MAP_NO
 });
 
 test("a mapping that isn't made promises nothing", () => {
-  const { vm, spawn } = vmMachine({ tunables: { addressSpaceLimit: 4 * PAGE } });
+  const { vm, spawn } = vmMachine({ rlimits: { as: 4 * PAGE } });
   const process = spawn();
   expect(errnoOf(mmap(mmOf(process), { length: 5 * PAGE, prot: RW, flags: ANON }))).toBe("ENOMEM");
   expect(vm.commit.pages).toBe(0);
 });
 
 test("RLIMIT_DATA limits private writable memory alone", () => {
-  const process = vmMachine({ tunables: { dataLimit: 2 * PAGE } }).spawn();
+  const process = vmMachine({ rlimits: { data: 2 * PAGE } }).spawn();
   mapPages(process, 0, 2);
   mapPages(process, 10, 5, Prot.READ);
   map(process, undefined, 5, MapFlag.SHARED);

@@ -15,7 +15,7 @@ import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
 import { event, nodeStat } from "./counters.ts";
 import { map, RW, write } from "./files.ts";
 import { at, entryFlags, errnoOf, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE, ORDINARY } from "./vm-machine.ts";
 
 function pageAt(process: Process, address: number): Page {
   const { pageTable } = mmOf(process);
@@ -104,7 +104,8 @@ test("unmapped and exited pages are no longer counted as locked", () => {
 });
 
 test("RLIMIT_MEMLOCK counts what is locked already only once", () => {
-  const process = vmMachine({ tunables: { memlockLimit: 3 * PAGE } }).spawn();
+  const process = vmMachine({ rlimits: { memlock: 3 * PAGE } }).spawn();
+  process.credentials = ORDINARY;
   const mm = mmOf(process);
   mapPages(process, 0, 4);
   run(mlock(mm, at(0), 2 * PAGE));
@@ -114,7 +115,8 @@ test("RLIMIT_MEMLOCK counts what is locked already only once", () => {
 });
 
 test("a process that may lock nothing gets EPERM", () => {
-  const process = vmMachine({ tunables: { memlockLimit: 0 } }).spawn();
+  const process = vmMachine({ rlimits: { memlock: 0 } }).spawn();
+  process.credentials = ORDINARY;
   mapPages(process, 0, 1);
   expect(errnoOf(mlock(mmOf(process), at(0), PAGE))).toBe("EPERM");
   expect(errnoOf(mlockall(mmOf(process), Mcl.CURRENT))).toBe("EPERM");
@@ -134,7 +136,8 @@ test("holes and memory that can't be reached are ENOMEM, and what comes before i
 });
 
 test("MAP_LOCKED memory is there at once, and refused beyond the limit", () => {
-  const process = vmMachine({ tunables: { memlockLimit: 2 * PAGE } }).spawn();
+  const process = vmMachine({ rlimits: { memlock: 2 * PAGE } }).spawn();
+  process.credentials = ORDINARY;
   mapPages(process, 0, 2, RW, MapFlag.LOCKED);
   expect(mmOf(process).rssPages).toBe(2);
   const request = { length: PAGE, prot: RW, flags: MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.LOCKED };

@@ -103,7 +103,7 @@ test("mappings beyond vm.max_map_count are refused", () => {
 });
 
 test("RLIMIT_AS counts what MAP_FIXED replaces only once", () => {
-  const process = vmMachine({ tunables: { addressSpaceLimit: 4 * PAGE } }).spawn();
+  const process = vmMachine({ rlimits: { as: 4 * PAGE } }).spawn();
   mapPages(process, 0, 4);
   mapPages(process, 0, 4, Prot.READ);
   const more = { address: at(2), length: 3 * PAGE, prot: RW, flags: ANON | MapFlag.FIXED };

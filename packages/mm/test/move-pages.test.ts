@@ -20,14 +20,53 @@ const nodes = (...ids: number[]) => ids.map(nodeId);
 const UNTOUCHED = 99;
 const blank = (count: number): number[] => Array.from({ length: count }, () => UNTOUCHED);
 
-test("a query tells the node of each page, ENOENT where none is, EFAULT where nothing is mapped", () => {
+test("a query tells the node of each page, and EFAULT for the zero page and where nothing was ever touched", () => {
   const process = vmMachine().spawn("asked", 1);
   const start = map(process, 3);
   fill(process, start, 1);
   run(readUser(process, pageAt(start, 1), new Uint8Array(1)));
   const addresses = [start, pageAt(start, 1), pageAt(start, 2), virtAddr(0x1000)];
   // The zero page, which a read of untouched memory finds, is nobody's.
-  expect(run(queryPages(process, addresses))).toEqual([1, ENOENT, ENOENT, EFAULT]);
+  expect(run(queryPages(process, addresses))).toEqual([1, EFAULT, EFAULT, EFAULT]);
+});
+
+test("a query answers ENOENT for a page in swap, and where a file has one that isn't mapped yet", () => {
+  const { vm, spawn } = vmMachine();
+  vm.swap.swapon({ path: "/dev/sdb", size: MiB });
+  const process = spawn();
+  const start = map(process, 1);
+  fill(process, start, 1);
+  run(pageOut(process, start));
+  const { file } = diskFile(vm, 1);
+  const mapped = mapFile(process, file, 1, MapFlag.SHARED);
+  const shared = map(process, 1, MapFlag.SHARED);
+  expect(run(queryPages(process, [start, mapped, shared]))).toEqual([ENOENT, ENOENT, ENOENT]);
+  const status = blank(1);
+  expect(run(movePages(process, [start], nodes(1), status, MOVE))).toBe(0);
+  expect(status).toEqual([ENOENT]);
+});
+
+test("a page with a NUMA hint is only found by a fault: ENOENT", () => {
+  const process = vmMachine().spawn();
+  const start = map(process, 1);
+  fill(process, start, 1);
+  const { pageTable } = mmOf(process);
+  const entry = pageTable.find(start);
+  pageTable.setFlags(entry, pageTable.flags(entry) | Pte.protnone);
+  expect(run(queryPages(process, [start]))).toEqual([ENOENT]);
+});
+
+test("MOVE_ALL is for CAP_SYS_NICE: EPERM; migrate_pages leaves what others map without it", () => {
+  const machine = vmMachine();
+  const process = machine.spawn();
+  const start = map(process, 2);
+  fill(process, start, 1);
+  run(forkProcess(process));
+  fill(process, pageAt(start, 1), 1);
+  process.credentials = ORDINARY;
+  expect(outcome(() => movePages(process, [start], nodes(1), blank(1), MOVE_ALL))).toBe("EPERM");
+  run(migrateProcessPages(machine.vm, process, nodes(0), nodes(1)));
+  expect(nodesOf(process, start, 2)).toEqual([0, 1]);
 });
 
 test("pages go to their nodes with what is written in them, and each status is the node", () => {
@@ -51,7 +90,7 @@ test("a page that can't be moved has its errno for a status, and the others move
   const status = blank(5);
   const addresses = [start, pageAt(start, 1), pageAt(start, 4), virtAddr(0x1000), pageAt(start, 3)];
   expect(run(movePages(process, addresses, nodes(1, 1, 1, 1, 1), status, MOVE))).toBe(0);
-  expect(status).toEqual([1, EBUSY, ENOENT, EFAULT, 1]);
+  expect(status).toEqual([1, EBUSY, EFAULT, EFAULT, 1]);
   check(process, start, 4);
 });
 

@@ -10,7 +10,7 @@ import { mremap, type MremapRequest } from "../src/vma/mremap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
 import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
 import { at, entryFlags, errnoOf, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
+import { vmMachine, mmOf, PAGE, ORDINARY } from "./vm-machine.ts";
 
 const { MAYMOVE, FIXED, DONTUNMAP } = MremapFlag;
 
@@ -226,7 +226,8 @@ test("a device's mapping doesn't grow", () => {
 });
 
 test("limits hold for mappings that grow", () => {
-  const process = vmMachine({ tunables: { addressSpaceLimit: 3 * PAGE, memlockLimit: 2 * PAGE } }).spawn();
+  const process = vmMachine({ rlimits: { as: 3 * PAGE, memlock: 2 * PAGE } }).spawn();
+  process.credentials = ORDINARY;
   const mm = mmOf(process);
   mapPages(process, 0, 2);
   expect(errnoOf(mremap(mm, request(0, 2, 4, MAYMOVE)))).toBe("ENOMEM");

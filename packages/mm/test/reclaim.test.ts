@@ -111,7 +111,7 @@ test("a page that nobody used since is swapped", () => {
 });
 
 test("locked memory stays in memory", () => {
-  const machine = shortMachine({ swap: 16 * MiB, tunables: { overcommitMemory: 1, memlockLimit: 64 * MiB } });
+  const machine = shortMachine({ swap: 16 * MiB, tunables: { overcommitMemory: 1 } });
   const keeper = machine.spawn("keeper");
   const start = machine.map(keeper, 500);
   machine.fill(keeper, start, 500);

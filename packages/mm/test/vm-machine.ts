@@ -12,10 +12,13 @@ import {
 } from "@hetmem/kernel";
 import { bootMemory, allZones, type Memory } from "@hetmem/zone";
 import { allocMm, type MmStruct } from "../src/mm-struct.ts";
+import { Credentials } from "../src/process/credentials.ts";
 import type { Process } from "../src/process/process.ts";
 import { Vm, type VmOptions } from "../src/vm.ts";
 
 export const PAGE = 4096;
+/** A user who isn't root, and may do nothing that needs a capability. */
+export const ORDINARY: Credentials = new Credentials(1000);
 
 export interface VmMachineOptions extends VmOptions {
   /** Bytes of each node, whole MiB. Two nodes of 64 MiB when absent. */

@@ -15,6 +15,8 @@ export interface MeminfoPort {
   readonly swapFree?: () => number;
   /** Promised to programs that may write to them. @see vm_memory_committed() */
   readonly committed?: () => number;
+  /** What may be promised where overcommit is off. @see vm_commit_limit() */
+  readonly commitLimit?: () => number;
   readonly hugePages?: HugePages;
   readonly vmallocUsed?: () => number;
   readonly percpu?: () => number;
@@ -31,8 +33,6 @@ const HUGE_PAGE_COUNTS = {
   HugePages_Surp: "surplus",
 } as const satisfies Record<string, keyof HugePageCounts>;
 const HUGE_PAGE_KIB = (2 * MiB) / 1024;
-/** Percent of the memory that may be promised when overcommit is off. @see sysctl_overcommit_ratio */
-const OVERCOMMIT_RATIO = 50;
 
 /** @see meminfo_proc_show() in fs/proc/meminfo.c */
 export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
@@ -71,7 +71,7 @@ export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
       ["NFS_Unstable", 0],
       ["Bounce", zoneStat("nr_bounce")],
       ["WritebackTmp", stat("nr_writeback_temp")],
-      ["CommitLimit", Math.floor((managed * OVERCOMMIT_RATIO) / 100) + swapTotal],
+      ["CommitLimit", port.commitLimit?.() ?? 0],
       ["Committed_AS", port.committed?.() ?? 0],
     ]),
     ["VmallocTotal", port.vmallocTotalKiB ?? VMALLOC_TOTAL_KIB],

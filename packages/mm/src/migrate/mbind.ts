@@ -1,6 +1,6 @@
 // The policy of a range of a process's memory: mbind() divides mappings where the range begins and ends, gives what is
 // between the policy, and moves the pages that are elsewhere, where it is asked to. Kernel counterpart: do_mbind() in
-// mm/mempolicy.c. Not modelled: policies of shared memory objects, which outlive their mappings; capabilities.
+// mm/mempolicy.c. Not modelled: policies of shared memory objects, which outlive their mappings.
 import { alignUp, KernelError, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { Gfp, GFP_HIGHUSER_MOVABLE, GFP_TRANSHUGE } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
@@ -9,6 +9,7 @@ import { vmaModify } from "../vma/split.ts";
 import type { Vma } from "../vma/vma.ts";
 import { type MemPolicy, type MempolicyRequest, mpolEqual, mpolNew } from "./mempolicy.ts";
 import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
+import { checkMoveAll } from "./move-pages.ts";
 import { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 import type { MigrationTarget } from "./migration-target.ts";
 import { allocUncharged, tryAllocUncharged } from "./policy-alloc.ts";
@@ -20,7 +21,7 @@ const VALID_FLAGS = MbindFlag.STRICT | MbindFlag.MOVE | MbindFlag.MOVE_ALL;
  * Sets the policy of [start, start + length).
  *
  * @param flags MbindFlag bits
- * @throws KernelError EINVAL for arguments that don't fit together; EFAULT for a range with holes; EIO with STRICT, when a
+ * @throws KernelError EINVAL for arguments that don't fit together; EPERM for MOVE_ALL without CAP_SYS_NICE; EFAULT for a range with holes; EIO with STRICT, when a
  *   page is elsewhere or could not move: the policy is set all the same if it was to move; ENOMEM for too many mappings
  * @see mbind(2)
  */
@@ -34,6 +35,7 @@ export function* mbind(
   const end = checkRange(start, length);
   if ((flags & ~VALID_FLAGS) !== 0)
     throw new KernelError("EINVAL", `0x${flags.toString(16)} is no set of mbind flags`);
+  if ((flags & MbindFlag.MOVE_ALL) !== 0) checkMoveAll(mm.rights);
   const policy = mpolNew(mm.vm.memory, request);
   if (end === start) return;
   const wanted = request.mode === "default" ? flags & ~MbindFlag.STRICT : flags;

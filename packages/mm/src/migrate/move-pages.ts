@@ -1,23 +1,29 @@
 // Moving single pages of a process to given nodes, or all pages of some nodes to others, and asking where pages are.
-// Kernel counterparts: move_pages(2) in mm/migrate.c, migrate_pages(2) in mm/mempolicy.c. Not modelled: permissions; who
-// calls is allowed to.
-import { errnoNumber, KernelError, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
+// Kernel counterparts: move_pages(2) in mm/migrate.c, migrate_pages(2) in mm/mempolicy.c. The caller is
+// the process itself, or has its capabilities.
+import { errnoNumber, KernelError, type NodeId, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { Gfp, GFP_HIGHUSER_MOVABLE, ZoneType } from "@hetmem/zone";
+import { Foll } from "../gup/foll.ts";
+import { Follow, followPage } from "../gup/follow-page.ts";
+import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import { NO_ENTRY, PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
+import { TASK_SIZE } from "../page-table/page-table.ts";
+import { Cap } from "../process/credentials.ts";
 import { mmput } from "../process/exit.ts";
-import type { Process } from "../process/process.ts";
+import type { Process, ProcessRights } from "../process/process.ts";
 import { pageMapcount } from "../proc/page-mapcount.ts";
 import type { Vm } from "../vm.ts";
 import { nodesWithMemory } from "./mempolicy.ts";
 import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
 import { migratePages as migrateIsolated, putbackMovablePages } from "./migrate-pages.ts";
 import { migrationTarget } from "./migration-target.ts";
-import { isOrdinaryPage, MbindFlag, queuePagesRange, vmaMigratable } from "./queue-pages.ts";
+import { MbindFlag, queuePagesRange, vmaMigratable } from "./queue-pages.ts";
 
 /** What becomes of a page: its node, or a negative errno number. */
 export type PageStatus = number;
+
+const EFAULT: PageStatus = -errnoNumber("EFAULT");
+const ENOENT: PageStatus = -errnoNumber("ENOENT");
 
 /** The page was taken off its list, to be moved with others. */
 const QUEUED = Number.MAX_SAFE_INTEGER;
@@ -25,7 +31,8 @@ const QUEUED = Number.MAX_SAFE_INTEGER;
 /**
  * Where the pages at some addresses are.
  *
- * @returns by address: the node, -EFAULT where nothing is mapped, -ENOENT where no page is
+ * @returns by address: the node; -EFAULT where nothing is mapped, or only the zero page or nothing is in anonymous memory;
+ *   -ENOENT where a page is in swap, on its way or a device's, or where a file has one that isn't mapped yet
  * @throws KernelError EINVAL for a process that has exited
  * @see move_pages(2) without nodes, do_pages_stat()
  */
@@ -33,11 +40,8 @@ export function* queryPages(process: Process, addresses: readonly VirtAddr[]): S
   const mm = getTaskMm(process);
   yield* mm.mmapLock.downRead();
   const status = addresses.map((address) => {
-    if (!mm.vmas.at(address)) return -errnoNumber("EFAULT");
-    const page = followPage(mm, address);
-    return page !== undefined && isOrdinaryPage(mm.vm, page)
-      ? mm.vm.memmap.nodeOf(page)
-      : -errnoNumber("ENOENT");
+    const page = pageOrStatus(mm, address);
+    return page > 0 ? mm.vm.memmap.nodeOf(page as Page) : page;
   });
   mm.mmapLock.upRead();
   yield* mmput(mm);
@@ -51,7 +55,7 @@ export function* queryPages(process: Process, addresses: readonly VirtAddr[]): S
  *   others map and -EBUSY for one that nobody can take. Left alone from the first page on that was not tried
  * @param flags MbindFlag.MOVE or MOVE_ALL
  * @returns pages that did not move, those that were not tried among them
- * @throws KernelError EINVAL; ENODEV for a node without memory, ENOMEM for one that is full: pages before have been moved
+ * @throws KernelError EINVAL; EPERM for MOVE_ALL without CAP_SYS_NICE; ENODEV for a node without memory, ENOMEM for one that is full: pages before have been moved
  * @see move_pages(2), do_pages_move()
  */
 export function* movePages(
@@ -63,6 +67,7 @@ export function* movePages(
 ): Sleeps<number> {
   if ((flags & ~(MbindFlag.MOVE | MbindFlag.MOVE_ALL)) !== 0)
     throw new KernelError("EINVAL", `0x${flags.toString(16)}: pages move with MOVE or MOVE_ALL`);
+  if ((flags & MbindFlag.MOVE_ALL) !== 0) checkMoveAll(process);
   const mm = getTaskMm(process);
   try {
     return yield* movePagesOf(mm, addresses, nodes, status, flags);
@@ -97,18 +102,34 @@ export function* migrateProcessPages(
   }
 }
 
-/** The page that an address maps; undefined for none, and for the zero page. @see follow_page() with FOLL_DUMP */
-export function followPage({ pageTable, vm }: MmStruct, address: VirtAddr): Page | undefined {
-  const entry = pageTable.find(address);
-  if (entry !== NO_ENTRY) {
-    const mapped = (pageTable.flags(entry) & (Pte.present | Pte.special)) === Pte.present;
-    return mapped ? entryPage(pageTable.value(entry)) : undefined;
+/**
+ * The page that an address maps, without a reference.
+ *
+ * @returns a negative errno number where it maps none: -EFAULT where nothing was ever there, or a frame that is nobody's as
+ *   the zero page is; -ENOENT where a page is elsewhere, or may come by a fault, or is a device's
+ * @see follow_page() with FOLL_DUMP
+ */
+function pageOrStatus(mm: MmStruct, address: VirtAddr): Page | PageStatus {
+  const { memmap } = mm.vm;
+  const vma = mm.vmas.at(address);
+  if (!vma) return EFAULT;
+  const page = followPage(vma, (address - (address % PAGE_SIZE)) as VirtAddr, Foll.GET | Foll.DUMP);
+  if (page > 0) {
+    memmap.putPage(memmap.compoundHead(page as Page));
+    return memmap.zoneOf(page as Page) === ZoneType.Device ? ENOENT : page;
   }
-  const pmd = pageTable.findPmd(address);
-  if (pmd === NO_ENTRY || (pageTable.flags(pmd) & (Pte.present | Pte.huge)) !== (Pte.present | Pte.huge))
-    return undefined;
-  const page = (pageTable.value(pmd) + Math.floor((address % PMD_SIZE) / 4096)) as Page;
-  return page === vm.zeroPage ? undefined : page;
+  switch (page) {
+    case Follow.hole:
+      // The file of huge pages may have one.
+      return isVmHugetlbPage(vma) ? ENOENT : EFAULT;
+    case Follow.noStructPage:
+    case Follow.dead:
+      return EFAULT;
+    case Follow.overflow:
+      return -errnoNumber("ENOMEM");
+    default:
+      return ENOENT;
+  }
 }
 
 /** Its address space, which lives until mmput(). @see get_task_mm() */
@@ -116,6 +137,12 @@ function getTaskMm({ mm, pid }: Process): MmStruct {
   if (!mm) throw new KernelError("EINVAL", `process ${pid} has exited: it has no pages`);
   mm.users++;
   return mm;
+}
+
+/** @throws KernelError EPERM */
+export function checkMoveAll({ credentials }: ProcessRights): void {
+  if (!credentials.capable(Cap.SYS_NICE))
+    throw new KernelError("EPERM", "pages that others map move for CAP_SYS_NICE only: use MOVE");
 }
 
 /** Pages that go to the same node in a row are moved together. */
@@ -196,10 +223,14 @@ function* addPageForMigration(
   const { vm } = mm;
   yield* mm.mmapLock.downRead();
   const vma = mm.vmas.at(address);
-  const page = vma && followPage(mm, address);
+  const page = vma && vmaMigratable(vma) ? pageOrStatus(mm, address) : EFAULT;
   mm.mmapLock.upRead();
-  if (!vma || !vmaMigratable(vma)) return -errnoNumber("EFAULT");
-  if (page === undefined || !isOrdinaryPage(vm, page)) return -errnoNumber("ENOENT");
+  if (page <= 0) return page;
+  return isolateForMove(vm, page as Page, node, pages, flags);
+}
+
+/** Takes a page off its list if it is to move. @returns the status of one that isn't, or QUEUED */
+function isolateForMove(vm: Vm, page: Page, node: NodeId, pages: Page[], flags: number): PageStatus {
   if (vm.memmap.nodeOf(page) === node) return node;
   if (pageMapcount(vm.memmap, page) > 1 && (flags & MbindFlag.MOVE_ALL) === 0) return -errnoNumber("EACCES");
   const head = vm.memmap.compoundHead(page);
@@ -255,7 +286,8 @@ function* migrateToNode(mm: MmStruct, source: NodeId, node: NodeId): Sleeps<numb
     start: 0 as VirtAddr,
     end: TASK_SIZE as VirtAddr,
     wants: (candidate) => candidate === source,
-    flags: MbindFlag.MOVE_ALL,
+    // What others map, too, moves only for who may say so.
+    flags: mm.capable(Cap.SYS_NICE) ? MbindFlag.MOVE_ALL : MbindFlag.MOVE,
     holes: "allowed",
   });
   return yield* doMovePagesToNode(vm, pages, node);

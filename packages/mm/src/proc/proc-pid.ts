@@ -49,6 +49,7 @@ export function procPidTable(vm: Vm, options: ProcPidOptions = {}): AttributeTab
           throw new KernelError("EINVAL", `only process ${pid} itself may change its name`);
         },
       },
+      "{pid}/limits": { show: (params) => processOf(params).rlimits.format() },
       "{pid}/maps": { show: (params) => textOf(mmOf(params), mapsText) },
       "{pid}/numa_maps": { show: (params) => textOf(mmOf(params), numaMapsText) },
       "{pid}/oom_score": { show: (params) => oomScoreText(vm, processOf(params)) },

@@ -1,19 +1,16 @@
 // /proc/PID/status and statm: a process in words, and its memory in counters that cost nothing to read. What isn't
-// modelled has the value of a simple process that root runs: one thread, no cgroup limits, no signals blocked, every
-// capability, no seccomp. Kernel counterparts: proc_pid_status() in fs/proc/array.c, task_mem() in fs/proc/task_mmu.c.
+// modelled has the value of a simple process: one thread, no cgroup limits, no signals blocked, no seccomp. Kernel counterparts: proc_pid_status() in fs/proc/array.c, task_mem() in fs/proc/task_mmu.c.
 import { formatIdList, PAGE_SIZE, pagesToKiB } from "@hetmem/kernel";
-import { allZones, type Memory, onlineCpus } from "@hetmem/zone";
+import { type Memory, onlineCpus } from "@hetmem/zone";
 import { type MmStruct, Rss } from "../mm-struct.ts";
 import { nodesWithMemory } from "../migrate/mempolicy.ts";
+import { ROOT } from "../process/credentials.ts";
 import type { Process } from "../process/process.ts";
 
 /** Who adopts the children of nobody. */
 const INIT_PID = 1;
 /** Bits of a node mask: MAX_NUMNODES of the kernel that the captures are from. */
 const NODE_BITS = 64;
-/** Bytes for each task at which the kernel begins to limit their number, and half of that for signals. @see set_max_threads(), RLIMIT_SIGPENDING */
-const BYTES_PER_THREAD = 8 * 16_384;
-const ALL_CAPABILITIES = "000001ffffffffff";
 const NO_BITS = "0000000000000000";
 
 type Line = readonly [label: string, value: string | number];
@@ -25,8 +22,8 @@ export function statusText(process: Process, memory: Memory): string {
     ["Name", escapeName(process.comm)],
     ...identity(process),
     ...(mm ? [...memoryLines(mm), ["CoreDumping", 0] as const, ["THP_enabled", 1] as const] : []),
-    ...signals(memory),
-    ...rights(),
+    ...signals(process),
+    ...rights(process),
     ...placement(memory),
     ["voluntary_ctxt_switches", 0],
     ["nonvoluntary_ctxt_switches", 0],
@@ -48,7 +45,7 @@ function escapeName(comm: string): string {
 }
 
 /** @see task_state() */
-function identity({ pid, parent, mm }: Process): Line[] {
+function identity({ pid, parent, mm, credentials: { uid } }: Process): Line[] {
   return [
     ["Umask", "0022"],
     ["State", mm ? "R (running)" : "Z (zombie)"],
@@ -57,8 +54,8 @@ function identity({ pid, parent, mm }: Process): Line[] {
     ["Pid", pid],
     ["PPid", parent?.mm ? parent.pid : INIT_PID],
     ["TracerPid", 0],
-    ["Uid", "0\t0\t0\t0"],
-    ["Gid", "0\t0\t0\t0"],
+    ["Uid", Array(4).fill(uid).join("\t")],
+    ["Gid", Array(4).fill(uid).join("\t")],
     ["FDSize", 64],
     ["Groups", " "],
     ["NStgid", pid],
@@ -94,13 +91,10 @@ function memoryLines(mm: MmStruct): Line[] {
 }
 
 /** @see task_sig() */
-function signals(memory: Memory): Line[] {
-  let managed = 0;
-  for (const zone of allZones(memory)) managed += zone.managedPages;
-  const limit = Math.floor((managed * PAGE_SIZE) / BYTES_PER_THREAD / 2);
+function signals({ rlimits }: Process): Line[] {
   return [
     ["Threads", 1],
-    ["SigQ", `0/${limit}`],
+    ["SigQ", `0/${rlimits.get("sigpending").soft}`],
     ["SigPnd", NO_BITS],
     ["ShdPnd", NO_BITS],
     ["SigBlk", NO_BITS],
@@ -110,12 +104,13 @@ function signals(memory: Memory): Line[] {
 }
 
 /** @see task_cap(), task_seccomp() */
-function rights(): Line[] {
+function rights({ credentials: { effective } }: Process): Line[] {
+  const has = effective.toString(16).padStart(16, "0");
   return [
     ["CapInh", NO_BITS],
-    ["CapPrm", ALL_CAPABILITIES],
-    ["CapEff", ALL_CAPABILITIES],
-    ["CapBnd", ALL_CAPABILITIES],
+    ["CapPrm", has],
+    ["CapEff", has],
+    ["CapBnd", ROOT.effective.toString(16).padStart(16, "0")],
     ["CapAmb", NO_BITS],
     ["NoNewPrivs", 0],
     ["Seccomp", 0],

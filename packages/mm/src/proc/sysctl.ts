@@ -10,7 +10,7 @@ import { ENTRIES, PMD_SIZE } from "../page-table/page-table.ts";
 import { swapsText } from "../swap/swaps-text.ts";
 import type { Tunables } from "../tunables.ts";
 import type { Vm } from "../vm.ts";
-import { parseSysctl } from "./parse-sysctl.ts";
+import { parseSysctl, parseUnsignedSysctl } from "./parse-sysctl.ts";
 
 /** The tunables of one kind: those that are numbers, or those that are switches. */
 type NamesOf<T> = { [K in keyof Tunables]: T extends Tunables[K] ? K : never }[keyof Tunables];
@@ -34,9 +34,14 @@ export function sysctlTables(vm: Vm): AttributeTable[] {
         max_map_count: numeric(tunables, "maxMapCount", 0, INT_MAX),
         mmap_min_addr: numeric(tunables, "mmapMinAddr", 0, Number.MAX_SAFE_INTEGER),
         oom_kill_allocating_task: onOff(tunables, "oomKillAllocatingTask", INT_MAX, INT_MIN),
+        admin_reserve_kbytes: unsigned(tunables, "adminReserveKbytes"),
+        overcommit_kbytes: unsigned(tunables, "overcommitKbytes", () => {
+          tunables.overcommitRatio = 0;
+        }),
         overcommit_memory: overcommitMemory(tunables),
-        overcommit_ratio: numeric(tunables, "overcommitRatio", INT_MIN, INT_MAX),
+        overcommit_ratio: overcommitRatio(tunables),
         swappiness: numeric(tunables, "swappiness", 0, 200),
+        user_reserve_kbytes: unsigned(tunables, "userReserveKbytes"),
       },
     },
     {
@@ -94,6 +99,29 @@ function dropCaches(vm: Vm): Attribute {
       const what = between(text, 1, 4);
       if ((what & 1) !== 0) yield* dropPagecache(vm);
       if ((what & 2) !== 0) vm.memory.allocator.countEvent(VmEvent.drop_slab, 1);
+    },
+  };
+}
+
+/** 64 bits without a sign. @see proc_doulongvec_minmax() */
+function unsigned(tunables: Tunables, name: NamesOf<bigint>, written?: () => void): Attribute {
+  return {
+    show: () => `${tunables[name]}\n`,
+    store(_params, text) {
+      tunables[name] = parseUnsignedSysctl(text);
+      written?.();
+    },
+  };
+}
+
+/** @see overcommit_ratio_handler() */
+function overcommitRatio(tunables: Tunables): Attribute {
+  const ratio = numeric(tunables, "overcommitRatio", INT_MIN, INT_MAX);
+  return {
+    ...ratio,
+    *store(params, text) {
+      yield* ratio.store?.(params, text) ?? [];
+      tunables.overcommitKbytes = 0n;
     },
   };
 }

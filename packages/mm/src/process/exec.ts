@@ -11,7 +11,7 @@ import { Prot } from "../vma/vm-flags.ts";
 import { readUser, touchUser } from "./access.ts";
 import { exitProcess, mmput } from "./exit.ts";
 import { allocKernelStack } from "./kernel-stack.ts";
-import type { Process } from "./process.ts";
+import type { Process, ProcessRights } from "./process.ts";
 
 /** A part of a program's file that is mapped. @see Elf64_Phdr */
 export interface ProgramSegment {
@@ -39,6 +39,7 @@ export interface ProgramImage {
  * @param node where its page tables and its kernel stack come from: its parent makes them
  * @param cpuNode where its own cpu stands, and its pages come from
  * @param payer whom it is charged to until somebody says otherwise: its parent's; 0 where it has none
+ * @param begins whose limits and rights it begins with: its parent's; those of process 1 when absent
  * @throws KernelError ENOMEM when there is no memory for it: nothing is left of it then
  * @see kernel_clone(), execve(2)
  */
@@ -49,10 +50,11 @@ export function* execProgram(
   image: ProgramImage,
   cpuNode: NodeId = node,
   payer = 0,
+  begins: ProcessRights = vm.processes.init,
 ): Sleeps<Process> {
   const mm = allocMm(vm, node, 0, payer);
   if (!mm) throw new KernelError("ENOMEM", `no memory for the page table of ${comm}`);
-  const process = vm.processes.add(comm, mm, undefined);
+  const process = vm.processes.add(comm, mm, undefined, begins);
   try {
     process.kernelStack = allocKernelStack(vm, mm, node) ?? noMemory(comm);
     mm.node = cpuNode;
@@ -79,6 +81,7 @@ export function* execve(process: Process, comm: string, image: ProgramImage): Sl
   const mm = allocMm(old.vm, old.node, 0, old.payer);
   if (!mm) noMemory(comm);
   try {
+    mm.owner = process;
     mm.policy = old.policy;
     mm.interleavePrev = old.interleavePrev;
     yield* mapImage(mm, image);

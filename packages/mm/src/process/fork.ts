@@ -80,7 +80,7 @@ function inherit(to: MmStruct, from: MmStruct): void {
 
 function* dupVma(to: MmStruct, from: Vma): Sleeps<void> {
   if ((from.flags & VmFlag.DONTCOPY) !== 0) return;
-  if ((from.flags & VmFlag.ACCOUNT) !== 0) to.vm.commit.charge(to, from.pages);
+  if ((from.flags & VmFlag.ACCOUNT) !== 0) to.vm.commit.charge(from.mm, from.pages);
   const vma = new Vma(to, from.start, from.end, from.flags & ~VM_LOCKED_MASK, from.pgoff);
   vma.file = from.file;
   vma.ops = from.ops;

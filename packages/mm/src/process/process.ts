@@ -2,9 +2,17 @@
 // task_struct in include/linux/sched.h, as far as memory goes.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
+import type { Credentials } from "./credentials.ts";
+import type { Rlimits } from "./rlimits.ts";
 import { type Signal, SIGNAL_NUMBERS } from "./signal.ts";
 
-export class Process {
+/** How much a process may have and do: a child begins with its parent's. */
+export interface ProcessRights {
+  readonly rlimits: Rlimits;
+  readonly credentials: Credentials;
+}
+
+export class Process implements ProcessRights {
   readonly pid: number;
   readonly parent: Process | undefined;
   /** The command's name, 15 characters at most. */
@@ -21,6 +29,9 @@ export class Process {
   deadlySignal: number | undefined = undefined;
   /** SIGKILL has come: it dies on its way back to user mode. @see fatal_signal_pending() */
   killed = false;
+  readonly rlimits: Rlimits;
+  /** What it is allowed to do. */
+  credentials: Credentials;
   /** Pages of the stack that the kernel runs on for it. */
   kernelStack: readonly Page[] = [];
   /** It prefers to hear of bad memory at once. @see PR_MCE_KILL_EARLY */
@@ -28,12 +39,21 @@ export class Process {
   /** What its open files do when it ends: a driver's gives up the pins and mirrors that it had for the process. @see exit_files() */
   readonly closing: Set<() => Sleeps<void>> = new Set();
 
-  constructor(pid: number, comm: string, mm: MmStruct, parent: Process | undefined) {
+  /** @param begins whose limits and rights it begins with: its parent's */
+  constructor(
+    pid: number,
+    comm: string,
+    mm: MmStruct,
+    parent: Process | undefined,
+    begins: ProcessRights,
+  ) {
     this.pid = pid;
     this.comm = comm.slice(0, 15);
     this.argv = [comm];
     this.mm = mm;
     this.parent = parent;
+    this.rlimits = begins.rlimits.copy();
+    this.credentials = begins.credentials;
   }
 
   /** @see force_sig_fault() */

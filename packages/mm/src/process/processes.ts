@@ -1,7 +1,7 @@
 // The processes of a machine, by number. Kernel counterpart: kernel/pid.c.
 import { KernelError } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
-import { Process } from "./process.ts";
+import { Process, type ProcessRights } from "./process.ts";
 
 const FIRST_PID = 2;
 
@@ -17,10 +17,26 @@ export class Processes {
   listener: ProcessListener | undefined = undefined;
   private readonly byPid = new Map<number, Process>();
   private nextPid = FIRST_PID;
+  /** The limits and rights of process 1, which processes begin with that nobody forked. */
+  readonly init: ProcessRights;
 
-  /** Enters a process that runs in an address space. */
-  add(comm: string, mm: MmStruct, parent: Process | undefined): Process {
-    const process = new Process(this.nextPid++, comm, mm, parent);
+  constructor(init: ProcessRights) {
+    this.init = init;
+  }
+
+  /**
+   * Enters a process that runs in an address space.
+   *
+   * @param begins whose limits and rights it begins with; its parent's, or those of process 1, when absent
+   */
+  add(
+    comm: string,
+    mm: MmStruct,
+    parent: Process | undefined,
+    begins: ProcessRights = parent ?? this.init,
+  ): Process {
+    const process = new Process(this.nextPid++, comm, mm, parent, begins);
+    mm.owner = process;
     this.byPid.set(process.pid, process);
     this.listener?.began(process, parent);
     return process;

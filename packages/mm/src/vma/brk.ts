@@ -40,7 +40,7 @@ export function* brk(mm: MmStruct, address: VirtAddr): Sleeps<VirtAddr> {
 }
 
 function* moveBreak(mm: MmStruct, address: VirtAddr): Sleeps<void> {
-  const { dataLimit } = mm.vm.tunables;
+  const dataLimit = mm.rlimit("data");
   if (address < mm.startBrk)
     throw new KernelError("EINVAL", `the heap begins at 0x${mm.startBrk.toString(16)}, and can't end before`);
   if (address - mm.startBrk > dataLimit)

@@ -1,48 +1,60 @@
 // What address spaces have been promised: Committed_AS and the three ways to overcommit, and how much a single address
 // space may map. Kernel counterparts: __vm_enough_memory() in mm/util.c, may_expand_vm() and vm_stat_account() in
 // mm/mmap.c.
-import { KernelError, MiB } from "@hetmem/kernel";
+import { KernelError, RatelimitedLog } from "@hetmem/kernel";
+import { HPAGE_PMD_NR } from "../huge/huge-counts.ts";
 import type { MmStruct } from "../mm-struct.ts";
+import { Cap } from "../process/credentials.ts";
 import type { Vm } from "../vm.ts";
 import { VmFlag } from "./vm-flags.ts";
 
-/** Pages that mode 2 keeps for an administrator, and at most for a user, to save the machine with. */
-const ADMIN_RESERVE_PAGES = (8 * MiB) / 4096;
-const USER_RESERVE_PAGES = (128 * MiB) / 4096;
+/** Lines about refusals in five seconds at most. @see pr_warn_ratelimited() */
+const REFUSAL_BURST = 10;
 
 /** Pages promised to all address spaces of a machine. @see vm_committed_as */
 export class Commit {
   /** Committed_AS, in pages. */
   pages = 0;
+  /** Whether the log has told of a process over its limit of data. */
+  warnedOfData = false;
   private readonly vm: Vm;
+  private readonly limited: RatelimitedLog;
 
   constructor(vm: Vm) {
     this.vm = vm;
+    this.limited = new RatelimitedLog(vm.kernel, REFUSAL_BURST, "__vm_enough_memory");
   }
 
-  /** CommitLimit, in pages: what mode 2 promises at most. @see vm_commit_limit() */
+  /** CommitLimit, in pages: what mode 2 promises at most. Huge pages of the pool can't be had otherwise. @see vm_commit_limit() */
   get limit(): number {
-    const { overcommitRatio } = this.vm.tunables;
-    return Math.floor((totalRamPages(this.vm) * overcommitRatio) / 100) + this.vm.swap.totalPages;
+    const { hugetlb, swap, tunables } = this.vm;
+    const { overcommitKbytes, overcommitRatio } = tunables;
+    if (overcommitKbytes > 0n) return Number(overcommitKbytes >> 2n) + swap.totalPages;
+    const pages = totalRamPages(this.vm) - hugetlb.counts.total * HPAGE_PMD_NR;
+    // The kernel's product has no sign: a ratio below 0 allows nearly everything.
+    const percents = BigInt.asUintN(64, BigInt(pages) * BigInt(overcommitRatio));
+    return Number(percents / 100n) + swap.totalPages;
   }
 
   /**
    * Promises pages to an address space.
    *
+   * @param mm undefined: the kernel takes them for itself
    * @throws KernelError ENOMEM when vm.overcommit_memory doesn't allow as much
    * @see __vm_enough_memory()
    */
-  charge(mm: MmStruct, pages: number): void {
+  charge(mm: MmStruct | undefined, pages: number): void {
     const refusal = this.refusal(mm, pages);
-    if (refusal !== undefined) throw new KernelError("ENOMEM", refusal);
+    if (refusal !== undefined) throw this.refused(mm, refusal);
     this.pages += pages;
   }
 
   /** The same for who has no error to give. @returns false when it isn't allowed */
   tryCharge(mm: MmStruct, pages: number): boolean {
-    if (this.refusal(mm, pages) !== undefined) return false;
-    this.pages += pages;
-    return true;
+    const refusal = this.refusal(mm, pages);
+    if (refusal !== undefined) this.refused(mm, refusal);
+    else this.pages += pages;
+    return refusal === undefined;
   }
 
   /** The promise is given back. @see vm_unacct_memory() */
@@ -50,7 +62,7 @@ export class Commit {
     this.pages -= pages;
   }
 
-  private refusal(mm: MmStruct, pages: number): string | undefined {
+  private refusal(mm: MmStruct | undefined, pages: number): string | undefined {
     switch (this.vm.tunables.overcommitMemory) {
       case 0:
         return this.guess(pages);
@@ -61,6 +73,16 @@ export class Commit {
     }
   }
 
+  /** Every refusal is told in the log. */
+  private refused(mm: MmStruct | undefined, reason: string): KernelError {
+    const { pid = 1, comm = "sh" } = mm?.owner ?? {};
+    this.limited.printk(
+      4,
+      `__vm_enough_memory: pid: ${pid}, comm: ${comm}, no enough memory for the allocation`,
+    );
+    return new KernelError("ENOMEM", reason);
+  }
+
   /** Mode 0 refuses only what could never be there at once. */
   private guess(pages: number): string | undefined {
     const total = totalRamPages(this.vm) + this.vm.swap.totalPages;
@@ -68,18 +90,20 @@ export class Commit {
     return `${pages} pages are more than the ${total} of memory and swap together: map less, use MAP_NORESERVE, or set vm.overcommit_memory to 1`;
   }
 
-  /** Mode 2 counts, and keeps a part of what a large process takes for whoever has to stop it. */
-  private beyondLimit(mm: MmStruct, pages: number): string | undefined {
-    const part = Math.floor(totalRamPages(this.vm) / 32);
-    const forUser = Math.min(Math.floor(mm.totalVm / 32), part, USER_RESERVE_PAGES);
-    const allowed = this.limit - Math.min(part, ADMIN_RESERVE_PAGES) - forUser;
+  /** Mode 2 counts, and keeps a part for who has to stop a process that takes all. */
+  private beyondLimit(mm: MmStruct | undefined, pages: number): string | undefined {
+    const { adminReserveKbytes, userReserveKbytes } = this.vm.tunables;
+    const privileged = mm === undefined || mm.capable(Cap.SYS_ADMIN);
+    const forAdmin = privileged ? 0 : Number(adminReserveKbytes >> 2n);
+    const forUser = mm === undefined ? 0 : Math.min(Math.floor(mm.totalVm / 32), Number(userReserveKbytes >> 2n));
+    const allowed = this.limit - forAdmin - forUser;
     if (this.pages + pages < allowed) return undefined;
     return `${this.pages} of ${allowed} pages are promised, ${pages} more are too many: raise vm.overcommit_ratio or add swap`;
   }
 }
 
 /** Memory that the allocator manages. @see totalram_pages() */
-export function totalRamPages({ memory }: Vm): number {
+export function totalRamPages({ memory }: Pick<Vm, "memory">): number {
   return memory.nodes.reduce((sum, node) => sum + (node?.managedPages ?? 0), 0);
 }
 
@@ -91,25 +115,40 @@ export function accountableMapping(flags: number): boolean {
 
 /** Whether the limits leave an address space room for further pages. @see may_expand_vm() */
 export function mayExpandVm(mm: MmStruct, flags: number, pages: number): boolean {
-  const { addressSpaceLimit, dataLimit } = mm.vm.tunables;
-  if (mm.totalVm + pages > Math.floor(addressSpaceLimit / 4096)) return false;
-  return !isDataMapping(flags) || mm.dataVm + pages <= Math.floor(dataLimit / 4096);
+  if (mm.totalVm + pages > Math.floor(mm.rlimit("as") / 4096)) return false;
+  const data = mm.dataVm + pages;
+  const { soft, hard } = mm.rights.rlimits.get("data");
+  if (!isDataMapping(flags) || data <= Math.floor(soft / 4096)) return true;
+  // Valgrind sets the soft limit to 0, and means no limit by that.
+  if (soft === 0 && data <= Math.floor(hard / 4096)) return true;
+  warnOfData(mm, data, soft);
+  return false;
+}
+
+/** Once a boot. @see pr_warn_once() */
+function warnOfData({ owner, vm }: MmStruct, data: number, limit: number): void {
+  if (vm.commit.warnedOfData) return;
+  vm.commit.warnedOfData = true;
+  const { pid = 1, comm = "sh" } = owner ?? {};
+  vm.kernel.log.printk(
+    4,
+    `${comm} (${pid}): VmData ${data * 4096} exceed data ulimit ${limit}. Update limits or use boot option ignore_rlimit_data.`,
+  );
 }
 
 /** @throws KernelError ENOMEM when mayExpandVm() says no */
 export function checkExpansion(mm: MmStruct, flags: number, pages: number): void {
   if (mayExpandVm(mm, flags, pages)) return;
-  const { addressSpaceLimit, dataLimit } = mm.vm.tunables;
   throw new KernelError(
     "ENOMEM",
-    `${pages} pages don't fit beside the ${mm.totalVm} that are mapped (${mm.dataVm} of data): RLIMIT_AS is ${addressSpaceLimit} bytes, RLIMIT_DATA ${dataLimit}`,
+    `${pages} pages don't fit beside the ${mm.totalVm} that are mapped (${mm.dataVm} of data): RLIMIT_AS is ${mm.rlimit("as")} bytes, RLIMIT_DATA ${mm.rlimit("data")}`,
   );
 }
 
 /** Whether pages of a mapping with these flags may be locked besides those that are. @see mlock_future_check() */
 export function mayLock(mm: MmStruct, flags: number, pages: number): boolean {
   if ((flags & VmFlag.LOCKED) === 0) return true;
-  return mm.lockedVm + pages <= Math.floor(mm.vm.tunables.memlockLimit / 4096);
+  return mm.lockedVm + pages <= Math.floor(mm.rlimit("memlock") / 4096) || mm.capable(Cap.IPC_LOCK);
 }
 
 /** @throws KernelError EAGAIN when mayLock() says no */
@@ -117,7 +156,7 @@ export function checkLock(mm: MmStruct, flags: number, pages: number): void {
   if (mayLock(mm, flags, pages)) return;
   throw new KernelError(
     "EAGAIN",
-    `${mm.lockedVm} pages are locked, ${pages} more would be over RLIMIT_MEMLOCK, ${mm.vm.tunables.memlockLimit} bytes`,
+    `${mm.lockedVm} pages are locked, ${pages} more would be over RLIMIT_MEMLOCK, ${mm.rlimit("memlock")} bytes`,
   );
 }
 

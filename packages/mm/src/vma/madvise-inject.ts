@@ -3,6 +3,7 @@
 import { KernelError, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { getUserPages } from "../gup/gup.ts";
 import type { MmStruct } from "../mm-struct.ts";
+import { Cap } from "../process/credentials.ts";
 
 /** Port: who deals with bad memory. The zone package's MemoryFailure is one. */
 export interface MemoryErrors {
@@ -16,7 +17,7 @@ export interface MemoryErrors {
  * Has each page of a range fail, as it is now.
  *
  * @param kind "hard": the memory is bad; "soft": it is going to be
- * @throws KernelError EINVAL on a machine without memory failure handling, EFAULT where nothing can be read, and what the
+ * @throws KernelError EPERM without CAP_SYS_ADMIN, EINVAL on a machine without memory failure handling, EFAULT where nothing can be read, and what the
  *   handling throws
  */
 export function* madviseInjectError(
@@ -25,7 +26,8 @@ export function* madviseInjectError(
   end: VirtAddr,
   kind: "hard" | "soft",
 ): Sleeps<void> {
-  const { memmap, memoryErrors } = mm.vm;
+  const { kernel, memmap, memoryErrors } = mm.vm;
+  if (!mm.capable(Cap.SYS_ADMIN)) throw new KernelError("EPERM", "only CAP_SYS_ADMIN has memory fail");
   if (!memoryErrors) throw new KernelError("EINVAL", "the machine is made without memory failure handling");
   const current = [...mm.vm.processes].find((process) => process.mm === mm);
   for (let at: number = start; at < end;) {
@@ -42,6 +44,11 @@ export function* madviseInjectError(
     } finally {
       mm.mmapLock.upRead();
     }
+    const what = kind === "hard" ? "Injecting memory failure for" : "Soft offlining";
+    kernel.log.printk(
+      6,
+      `${what} pfn 0x${frame.toString(16)} at process virtual address 0x${at.toString(16)}`,
+    );
     if (kind === "hard") yield* memoryErrors.hardOffline(frame, current);
     else yield* memoryErrors.softOffline(frame);
     at += size;

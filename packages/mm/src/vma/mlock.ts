@@ -14,6 +14,7 @@ import { mmPopulate } from "../gup/populate.ts";
 import { NO_ENTRY, PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { MmStruct } from "../mm-struct.ts";
+import { Cap } from "../process/credentials.ts";
 import { Mcl, MLOCK_ONFAULT } from "./map-flags.ts";
 import { mlockPage, munlockPage } from "./mlock-page.ts";
 import { checkMayLock } from "./mmap.ts";
@@ -74,7 +75,7 @@ export function* mlockall(mm: MmStruct, flags: number): Sleeps<void> {
   const current = (flags & Mcl.CURRENT) !== 0;
   yield* mm.mmapLock.downWrite();
   try {
-    if (current && mm.totalVm > memlockPages(mm)) throw overLimit(mm, mm.totalVm);
+    if (current && mm.totalVm > memlockPages(mm) && !mm.capable(Cap.IPC_LOCK)) throw overLimit(mm, mm.totalVm);
     yield* lockAll(mm, flags);
   } finally {
     mm.mmapLock.upWrite();
@@ -110,7 +111,7 @@ function wholePages(start: VirtAddr, length: number): [VirtAddr, VirtAddr] {
 /** What is locked already isn't counted twice. @see count_mm_mlocked_page_nr() */
 function checkMemlock(mm: MmStruct, start: VirtAddr, end: VirtAddr): void {
   let locked = mm.lockedVm + (end - start) / PAGE_SIZE;
-  if (locked <= memlockPages(mm)) return;
+  if (locked <= memlockPages(mm) || mm.capable(Cap.IPC_LOCK)) return;
   for (const vma of mm.vmas.within(start, end)) {
     if ((vma.flags & VmFlag.LOCKED) === 0) continue;
     locked -= (Math.min(vma.end, end) - Math.max(vma.start, start)) / PAGE_SIZE;
@@ -118,8 +119,8 @@ function checkMemlock(mm: MmStruct, start: VirtAddr, end: VirtAddr): void {
   if (locked > memlockPages(mm)) throw overLimit(mm, locked);
 }
 
-function memlockPages({ vm }: MmStruct): number {
-  return Math.floor(vm.tunables.memlockLimit / PAGE_SIZE);
+function memlockPages(mm: MmStruct): number {
+  return Math.floor(mm.rlimit("memlock") / PAGE_SIZE);
 }
 
 function overLimit(mm: MmStruct, pages: number): KernelError {

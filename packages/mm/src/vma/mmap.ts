@@ -11,6 +11,7 @@ import {
 } from "@hetmem/kernel";
 import { hugetlbFileSetup } from "../hugetlb/hugetlb-file.ts";
 import type { MmStruct } from "../mm-struct.ts";
+import { Cap } from "../process/credentials.ts";
 import type { FileObject } from "../page-cache/file-object.ts";
 import { checkLock, checkMapCount } from "./commit.ts";
 import { LEGACY_MAP_MASK, MAP_TYPE, MapFlag } from "./map-flags.ts";
@@ -102,7 +103,7 @@ function* mapFileOrMemory(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> 
 
 /** @throws KernelError EPERM for a process that may lock nothing @see can_do_mlock() */
 export function checkMayLock(mm: MmStruct): void {
-  if (mm.vm.tunables.memlockLimit > 0) return;
+  if (mm.rlimit("memlock") > 0 || mm.capable(Cap.IPC_LOCK)) return;
   throw new KernelError("EPERM", "RLIMIT_MEMLOCK is 0: the process may not lock memory");
 }
 

@@ -58,6 +58,6 @@ function tooClose(below: Vma | undefined, address: VirtAddr): boolean {
 /** @param size bytes it would have; @param grow pages more than now @see acct_stack_growth() */
 function mayGrow(vma: Vma, size: number, grow: number): boolean {
   const { mm } = vma;
-  if (size > mm.vm.tunables.stackLimit) return false;
+  if (size > mm.rlimit("stack")) return false;
   return mayExpandVm(mm, vma.flags, grow) && mayLock(mm, vma.flags, grow) && mm.vm.commit.tryCharge(mm, grow);
 }

@@ -3,6 +3,7 @@
 // arch_get_unmapped_area_topdown() in arch/x86/kernel/sys_x86_64.c.
 import { alignDown, alignUp, isAligned, KernelError, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
+import { Cap } from "../process/credentials.ts";
 import type { FileObject } from "../page-cache/file-object.ts";
 import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { MapFlag } from "./map-flags.ts";
@@ -31,7 +32,7 @@ export interface AreaRequest {
  * Finds room for a mapping.
  *
  * @throws KernelError ENOMEM when there is no gap as large, EINVAL for a fixed address that is no page's, EPERM for one
- *   below vm.mmap_min_addr
+ *   below vm.mmap_min_addr without CAP_SYS_RAWIO
  * @see get_unmapped_area()
  */
 export function getUnmappedArea(mm: MmStruct, request: AreaRequest): VirtAddr {
@@ -49,7 +50,7 @@ export function getUnmappedArea(mm: MmStruct, request: AreaRequest): VirtAddr {
   if (!isAligned(address, PAGE_SIZE))
     throw new KernelError("EINVAL", `0x${address.toString(16)} is not the address of a page`);
   const { mmapMinAddr } = mm.vm.tunables;
-  if (address < mmapMinAddr)
+  if (address < mmapMinAddr && !mm.capable(Cap.SYS_RAWIO))
     throw new KernelError(
       "EPERM",
       `0x${address.toString(16)} is below vm.mmap_min_addr, 0x${mmapMinAddr.toString(16)}`,

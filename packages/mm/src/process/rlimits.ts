@@ -1,0 +1,130 @@
+// How much of each resource a process may have: a soft limit that counts, and a hard one up to which the process may raise
+// it. Kernel counterparts: include/uapi/asm-generic/resource.h, do_prlimit() in kernel/sys.c, proc_pid_limits() in
+// fs/proc/base.c. Not modelled: what limits other than data, stack, memlock and as do; they are kept and shown.
+import { KernelError, MiB } from "@hetmem/kernel";
+import { Cap, type Credentials } from "./credentials.ts";
+
+/** RLIM_INFINITY is Infinity. */
+export interface Rlimit {
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** The resources in the kernel's order, with the words and units of /proc/PID/limits. */
+export const RLIMITS = {
+  cpu: ["Max cpu time", "seconds"],
+  fsize: ["Max file size", "bytes"],
+  data: ["Max data size", "bytes"],
+  stack: ["Max stack size", "bytes"],
+  core: ["Max core file size", "bytes"],
+  rss: ["Max resident set", "bytes"],
+  nproc: ["Max processes", "processes"],
+  nofile: ["Max open files", "files"],
+  memlock: ["Max locked memory", "bytes"],
+  as: ["Max address space", "bytes"],
+  locks: ["Max file locks", "locks"],
+  sigpending: ["Max pending signals", "signals"],
+  msgqueue: ["Max msgqueue size", "bytes"],
+  nice: ["Max nice priority", undefined],
+  rtprio: ["Max realtime priority", undefined],
+  rttime: ["Max realtime timeout", "us"],
+} as const satisfies Record<string, readonly [words: string, unit: string | undefined]>;
+export type RlimitName = keyof typeof RLIMITS;
+
+/** Limits that something on this machine goes by. */
+export const HONOURED_RLIMITS: ReadonlySet<RlimitName> = new Set(["data", "stack", "memlock", "as"]);
+
+/** @see sysctl_nr_open */
+const NR_OPEN = 1024 * 1024;
+/** Bytes of memory for each task at which the kernel begins to limit their number. @see set_max_threads() */
+const BYTES_PER_THREAD = 8 * 16_384;
+
+export class Rlimits {
+  private readonly limits: Map<RlimitName, Rlimit>;
+
+  private constructor(limits: Iterable<readonly [RlimitName, Rlimit]>) {
+    this.limits = new Map(limits);
+  }
+
+  /**
+   * What the first process has.
+   *
+   * @param ramBytes memory of the machine as it boots
+   * @param soft soft limits other than the kernel's
+   * @see INIT_RLIMITS, fork_init()
+   */
+  static ofInit(ramBytes: number, soft: Partial<Record<RlimitName, number>> = {}): Rlimits {
+    const tasks = both(Math.floor(Math.floor(ramBytes / BYTES_PER_THREAD) / 2));
+    const finite: Partial<Record<RlimitName, Rlimit>> = {
+      stack: { soft: 8 * MiB, hard: Number.POSITIVE_INFINITY },
+      core: { soft: 0, hard: Number.POSITIVE_INFINITY },
+      nproc: tasks,
+      nofile: { soft: 1024, hard: 4096 },
+      memlock: both(8 * MiB),
+      sigpending: tasks,
+      msgqueue: both(819_200),
+      nice: both(0),
+      rtprio: both(0),
+    };
+    return new Rlimits(
+      rlimitNames().map((name) => {
+        const { soft: usual, hard } = finite[name] ?? both(Number.POSITIVE_INFINITY);
+        const chosen = soft[name] ?? usual;
+        return [name, { soft: chosen, hard: Math.max(chosen, hard) }];
+      }),
+    );
+  }
+
+  /** A child's, which begin as its parent's. */
+  copy(): Rlimits {
+    return new Rlimits(this.limits);
+  }
+
+  get(name: RlimitName): Rlimit {
+    return this.limits.get(name) ?? both(Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Sets a limit.
+   *
+   * @param setter who does it
+   * @throws KernelError EINVAL for a soft limit above the hard one; EPERM for a hard one that is raised without
+   *   CAP_SYS_RESOURCE, or open files beyond fs.nr_open
+   * @see do_prlimit()
+   */
+  set(name: RlimitName, limit: Rlimit, setter: Credentials): void {
+    if (limit.soft > limit.hard)
+      throw new KernelError("EINVAL", `a soft limit of ${limit.soft} is above the hard one, ${limit.hard}`);
+    if (name === "nofile" && limit.hard > NR_OPEN)
+      throw new KernelError("EPERM", `${limit.hard} open files are more than fs.nr_open, ${NR_OPEN}`);
+    const { hard } = this.get(name);
+    if (limit.hard > hard && !setter.capable(Cap.SYS_RESOURCE))
+      throw new KernelError("EPERM", `the hard limit is ${hard}: only CAP_SYS_RESOURCE raises it`);
+    this.limits.set(name, limit);
+  }
+
+  /** @see proc_pid_limits() */
+  format(): string {
+    const head = "Limit                     Soft Limit           Hard Limit           Units     \n";
+    const lines = rlimitNames().map((name) => {
+      const [words, unit] = RLIMITS[name];
+      const { soft, hard } = this.get(name);
+      const columns = `${words.padEnd(25)} ${valueText(soft).padEnd(20)} ${valueText(hard).padEnd(20)} `;
+      return `${columns}${unit === undefined ? "" : unit.padEnd(10)}\n`;
+    });
+    return head + lines.join("");
+  }
+}
+
+/** In the kernel's order. */
+export function rlimitNames(): RlimitName[] {
+  return Object.keys(RLIMITS) as RlimitName[];
+}
+
+function both(value: number): Rlimit {
+  return { soft: value, hard: value };
+}
+
+function valueText(value: number): string {
+  return value === Number.POSITIVE_INFINITY ? "unlimited" : `${value}`;
+}
