@@ -21,6 +21,7 @@ import {
   ProcessPageMigration,
   ProcessPoisonedPages,
   procPidTable,
+  reserveListener,
   sysctlTables,
   TmpfsPages,
   Vm,

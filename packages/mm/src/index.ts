@@ -113,7 +113,14 @@ export { setPageDirty } from "./page-cache/dirty.ts";
 export { msync, MsyncFlag } from "./page-cache/msync.ts";
 export { OpenFile, unlinkInode } from "./page-cache/open-file.ts";
 export { Cap, Credentials, ROOT } from "./process/credentials.ts";
-export { HONOURED_RLIMITS, type Rlimit, type RlimitName, rlimitNames, Rlimits, RLIMITS } from "./process/rlimits.ts";
+export {
+  HONOURED_RLIMITS,
+  type Rlimit,
+  type RlimitName,
+  rlimitNames,
+  Rlimits,
+  RLIMITS,
+} from "./process/rlimits.ts";
 export { reserveListener } from "./vma/commit-reserves.ts";
 export { createShmemInode, shmemFallocate, shmemVmOps } from "./page-cache/shmem.ts";
 export { Seal, ShmemInode, ShmemMount } from "./page-cache/shmem-inode.ts";

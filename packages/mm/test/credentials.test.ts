@@ -74,7 +74,8 @@ test("a child has its parent's limits and rights, and what it changes is its own
 
 test("a hard limit is raised by CAP_SYS_RESOURCE only, and a soft one never passes it", () => {
   const { rlimits } = vmMachine().spawn();
-  const set = (soft: number, hard: number, by: Credentials) => () => rlimits.set("memlock", { soft, hard }, by);
+  const set = (soft: number, hard: number, by: Credentials) => () =>
+    rlimits.set("memlock", { soft, hard }, by);
   expect(set(2, 1, ROOT)).toThrow(/^EINVAL/);
   set(PAGE, PAGE, ORDINARY)();
   expect(set(PAGE, 2 * PAGE, ORDINARY)).toThrow(/^EPERM/);

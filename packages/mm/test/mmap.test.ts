@@ -2,6 +2,7 @@ import { GiB, KernelError, MiB, run, virtAddr } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import type { FileObject } from "../src/page-cache/file-object.ts";
 import { Pte } from "../src/page-table/pte.ts";
+import { ROOT } from "../src/process/credentials.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import { remapPfnRange, vmInsertPage } from "../src/vma/device-mapping.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
@@ -11,7 +12,7 @@ import { installSpecialMapping } from "../src/vma/special-mapping.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
 import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
 import { at, entryFlags, errnoOf, expectSound, layout, mapPages, presentPages } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
+import { mmOf, ORDINARY, PAGE, vmMachine } from "./vm-machine.ts";
 
 const ANON = MapFlag.PRIVATE | MapFlag.ANONYMOUS;
 const REGISTERS: FileObject = {
@@ -80,10 +81,18 @@ test("requests that contradict themselves are refused with the kernel's errnos",
     "EOPNOTSUPP",
   );
   expect(refusal({ file, flags: MapFlag.SHARED | MapFlag.SYNC, prot: Prot.READ })).toBe(undefined);
-  expect(refusal({ address: 0x1000, flags: ANON | MapFlag.FIXED })).toBe("EPERM");
   expect(refusal({ address: at(0) + 1, flags: ANON | MapFlag.FIXED })).toBe("EINVAL");
   expect(refusal({ length: 2 ** 47, flags: ANON | MapFlag.NORESERVE })).toBe("ENOMEM");
   expect(refusal({ flags: ANON | MapFlag.HUGETLB })).toBe("ENOMEM");
+});
+
+test("below vm.mmap_min_addr maps only who has CAP_SYS_RAWIO: EPERM for others", () => {
+  const process = vmMachine().spawn();
+  const low = { address: virtAddr(0x1000), length: PAGE, prot: RW, flags: ANON | MapFlag.FIXED };
+  process.credentials = ORDINARY;
+  expect(errnoOf(mmap(mmOf(process), low))).toBe("EPERM");
+  process.credentials = ROOT;
+  expect(run(mmap(mmOf(process), low))).toBe(0x1000);
 });
 
 test("a shared mapping of a file that isn't open for writing can never become writable", () => {

@@ -9,8 +9,12 @@ import { mbind } from "../src/migrate/mbind.ts";
 import { migrateProcessPages, movePages, queryPages } from "../src/migrate/move-pages.ts";
 import { MbindFlag } from "../src/migrate/queue-pages.ts";
 import { readUser } from "../src/process/access.ts";
+import { Pte } from "../src/page-table/pte.ts";
+import { Madv, MapFlag } from "../src/vma/map-flags.ts";
+import { madvise } from "../src/vma/madvise.ts";
+import { diskFile, map as mapFile } from "./files.ts";
 import { check, fill, map, nodesOf, outcome, pageBehind } from "./placed-memory.ts";
-import { vmMachine, pageAt, mmOf } from "./vm-machine.ts";
+import { mmOf, ORDINARY, PAGE, pageAt, vmMachine } from "./vm-machine.ts";
 
 const { MOVE, MOVE_ALL } = MbindFlag;
 const [ENOENT, EFAULT, EACCES, EBUSY] = (["ENOENT", "EFAULT", "EACCES", "EBUSY"] as const).map(
@@ -36,7 +40,7 @@ test("a query answers ENOENT for a page in swap, and where a file has one that i
   const process = spawn();
   const start = map(process, 1);
   fill(process, start, 1);
-  run(pageOut(process, start));
+  run(madvise(mmOf(process), start, PAGE, Madv.PAGEOUT));
   const { file } = diskFile(vm, 1);
   const mapped = mapFile(process, file, 1, MapFlag.SHARED);
   const shared = map(process, 1, MapFlag.SHARED);

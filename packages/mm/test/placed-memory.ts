@@ -1,8 +1,9 @@
 // Memory of processes in tests about where it is: mapped, filled with bytes that name their page, and looked up by node.
 import { KernelError, type NodeId, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { Foll } from "../src/gup/foll.ts";
+import { followPage } from "../src/gup/follow-page.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import type { Process } from "../src/process/process.ts";
-import { followPage } from "../src/migrate/move-pages.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
@@ -41,16 +42,22 @@ export function check(process: Process, start: VirtAddr, pages: number, writer =
 
 /** The page at an address. */
 export function pageBehind(process: Process, address: VirtAddr): Page {
-  const page = followPage(mmOf(process), address);
+  const page = pageOf(process, address);
   if (page === undefined) throw new Error(`no page at 0x${address.toString(16)}`);
   return page;
+}
+
+function pageOf(process: Process, address: VirtAddr): Page | undefined {
+  const vma = mmOf(process).vmas.at(address);
+  const page = vma === undefined ? 0 : followPage(vma, address, Foll.FORCE);
+  return page > 0 ? (page as Page) : undefined;
 }
 
 /** The node of each page of a range; -1 where there is none. */
 export function nodesOf(process: Process, start: VirtAddr, pages: number): (NodeId | -1)[] {
   const mm = mmOf(process);
   return Array.from({ length: pages }, (_, i) => {
-    const page = followPage(mm, pageAt(start, i));
+    const page = pageOf(process, pageAt(start, i));
     return page === undefined ? -1 : mm.vm.memmap.nodeOf(page);
   });
 }

@@ -1,7 +1,15 @@
 // Moving single pages of a process to given nodes, or all pages of some nodes to others, and asking where pages are.
 // Kernel counterparts: move_pages(2) in mm/migrate.c, migrate_pages(2) in mm/mempolicy.c. The caller is
 // the process itself, or has its capabilities.
-import { errnoNumber, KernelError, type NodeId, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  errnoNumber,
+  KernelError,
+  type NodeId,
+  type Page,
+  PAGE_SIZE,
+  type Sleeps,
+  type VirtAddr,
+} from "@hetmem/kernel";
 import { Gfp, GFP_HIGHUSER_MOVABLE, ZoneType } from "@hetmem/zone";
 import { Foll } from "../gup/foll.ts";
 import { Follow, followPage } from "../gup/follow-page.ts";

@@ -40,13 +40,7 @@ export class Process implements ProcessRights {
   readonly closing: Set<() => Sleeps<void>> = new Set();
 
   /** @param begins whose limits and rights it begins with: its parent's */
-  constructor(
-    pid: number,
-    comm: string,
-    mm: MmStruct,
-    parent: Process | undefined,
-    begins: ProcessRights,
-  ) {
+  constructor(pid: number, comm: string, mm: MmStruct, parent: Process | undefined, begins: ProcessRights) {
     this.pid = pid;
     this.comm = comm.slice(0, 15);
     this.argv = [comm];

@@ -10,8 +10,8 @@ export const MAX_ADMIN_RESERVE: bigint = 1n << 13n;
 export const MAX_USER_RESERVE: bigint = 1n << 17n;
 
 /** Three percent of what is free, and no more than a maximum; all in kilobytes. @see init_admin_reserve() */
-export function defaultReserve(freeKbytes: number, most: bigint): bigint {
-  const part = BigInt(Math.floor(freeKbytes / 32));
+export function defaultReserve(free: number, most: bigint): bigint {
+  const part = BigInt(Math.floor(free / 32));
   return part < most ? part : most;
 }
 

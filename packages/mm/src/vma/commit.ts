@@ -95,7 +95,8 @@ export class Commit {
     const { adminReserveKbytes, userReserveKbytes } = this.vm.tunables;
     const privileged = mm === undefined || mm.capable(Cap.SYS_ADMIN);
     const forAdmin = privileged ? 0 : Number(adminReserveKbytes >> 2n);
-    const forUser = mm === undefined ? 0 : Math.min(Math.floor(mm.totalVm / 32), Number(userReserveKbytes >> 2n));
+    const forUser =
+      mm === undefined ? 0 : Math.min(Math.floor(mm.totalVm / 32), Number(userReserveKbytes >> 2n));
     const allowed = this.limit - forAdmin - forUser;
     if (this.pages + pages < allowed) return undefined;
     return `${this.pages} of ${allowed} pages are promised, ${pages} more are too many: raise vm.overcommit_ratio or add swap`;

@@ -75,7 +75,8 @@ export function* mlockall(mm: MmStruct, flags: number): Sleeps<void> {
   const current = (flags & Mcl.CURRENT) !== 0;
   yield* mm.mmapLock.downWrite();
   try {
-    if (current && mm.totalVm > memlockPages(mm) && !mm.capable(Cap.IPC_LOCK)) throw overLimit(mm, mm.totalVm);
+    if (current && mm.totalVm > memlockPages(mm) && !mm.capable(Cap.IPC_LOCK))
+      throw overLimit(mm, mm.totalVm);
     yield* lockAll(mm, flags);
   } finally {
     mm.mmapLock.upWrite();
