@@ -177,7 +177,7 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
       commitLimit: () => vm.commit.limit,
       hugePages: vm.hugetlb,
     }),
-    ...sysctlTables(vm),
+    ...sysctlTables(vm, () => processes.currentTask),
     procPidTable(vm),
     processes.selfTable(),
     memoryDevices(),

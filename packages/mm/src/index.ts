@@ -163,7 +163,7 @@ export { mappingName } from "./proc/maps.ts";
 export { pageMapcount } from "./proc/page-mapcount.ts";
 export { pagemap, PageMapBit, type PagemapOptions } from "./proc/pagemap.ts";
 export { type ProcPidOptions, procPidTable } from "./proc/proc-pid.ts";
-export { sysctlTables } from "./proc/sysctl.ts";
+export { type LoggedTask, sysctlTables } from "./proc/sysctl.ts";
 
 export { exitToUserMode, readUser, touchUser, writebackUser, writeUser } from "./process/access.ts";
 export { execProgram, execve, type ProgramImage, type ProgramSegment } from "./process/exec.ts";

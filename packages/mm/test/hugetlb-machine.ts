@@ -6,7 +6,7 @@ import { HugetlbInode } from "../src/hugetlb/hugetlb-inode.ts";
 import { hugeIndex, privateHugetlb } from "../src/hugetlb/reservations.ts";
 import { watchCoverage } from "../src/notifier/coverage.ts";
 import { procPidTable } from "../src/proc/proc-pid.ts";
-import { sysctlTables } from "../src/proc/sysctl.ts";
+import { type LoggedTask, sysctlTables } from "../src/proc/sysctl.ts";
 import type { Process } from "../src/process/process.ts";
 import type { Vm } from "../src/vm.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
@@ -24,6 +24,8 @@ export interface HugetlbMachine extends VmMachine {
   echo(path: string, text: string): void;
 }
 
+const WRITER: LoggedTask = { pid: 1, comm: "sh" };
+
 /** A machine whose pool has so many pages. */
 export function hugetlbMachine(pages: number, options: VmMachineOptions = {}): HugetlbMachine {
   const machine = vmMachine(options);
@@ -31,7 +33,7 @@ export function hugetlbMachine(pages: number, options: VmMachineOptions = {}): H
   const { memory, vm } = machine;
   for (const table of [
     ...procTables(memory, { hugePages: vm.hugetlb }),
-    ...sysctlTables(vm),
+    ...sysctlTables(vm, () => WRITER),
     procPidTable(vm),
   ])
     vfs.mount(table);

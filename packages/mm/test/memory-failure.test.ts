@@ -1,5 +1,5 @@
 // Bad memory that processes use: who is told, what is lost, and what only moves.
-import { type Errno, KernelError, type Page, type Pfn, run } from "@hetmem/kernel";
+import { type Errno, KernelError, type Page, type Pfn, run, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { pinUserPages } from "../src/gup/gup.ts";
@@ -74,6 +74,17 @@ test("who touches bad memory later gets SIGBUS with BUS_MCEERR_AR and its addres
   expect(read(process, bad)).toMatchObject({ signo: "SIGBUS", code: "BUS_MCEERR_AR", address: bad });
   check(process, start, 1);
   expect(machine.memory.counters.poisonedPages).toBe(1);
+});
+
+test("a process that is killed for touching bad memory is named in the log, with the byte that it touched", () => {
+  const { machine, process, bad, frame } = filled();
+  run(machine.failure.hardOffline(frame));
+  read(process, virtAddr(bad + 5));
+  const { pid, comm } = process;
+  expect(machine.vm.kernel.log.records.at(-1)).toMatchObject({
+    level: 3,
+    text: `MCE: Killing ${comm}:${pid} due to hardware memory corruption fault at ${(bad + 5).toString(16)}`,
+  });
 });
 
 test("who asked to hear early gets BUS_MCEERR_AO at once, with the page's address", () => {

@@ -10,7 +10,7 @@ import { vmMachine } from "./vm-machine.ts";
 function administrator() {
   const machine = vmMachine();
   const vfs = new Vfs();
-  for (const table of sysctlTables(machine.vm)) vfs.mount(table);
+  for (const table of sysctlTables(machine.vm, () => ({ pid: 7, comm: "sysctl" }))) vfs.mount(table);
   return {
     vm: machine.vm,
     read: (path: string) => machine.run(vfs.read(path)),
@@ -107,4 +107,15 @@ test("drop_caches drops pages of files for 1 and 3, can't be read, and takes 1 t
   expect(dropped("3\n")).toEqual({ drop_pagecache: 1, drop_slab: 1, ...pages });
   expect(() => dropped("5\n")).toThrow("EINVAL");
   expect(() => read("/proc/sys/vm/drop_caches")).toThrow("EACCES");
+});
+
+test("each write to drop_caches is told in the log with its writer, until one has had bit 2", () => {
+  const { vm, write } = administrator();
+  for (const what of ["1\n", "3\n", "4\n", "1\n"]) write("/proc/sys/vm/drop_caches", what);
+  const told = vm.kernel.log.records.map(({ text }) => text).filter((text) => text.includes("drop_caches"));
+  expect(told).toEqual([
+    "sysctl (7): drop_caches: 1",
+    "sysctl (7): drop_caches: 3",
+    "sysctl (7): drop_caches: 4",
+  ]);
 });

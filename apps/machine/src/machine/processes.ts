@@ -7,6 +7,7 @@ import {
   exitProcess,
   type FileObject,
   type Inode,
+  type LoggedTask,
   Process,
   type ProgramImage,
   type SwaponRequest,
@@ -104,6 +105,11 @@ export class Processes implements ProcessPort, UserSpace {
 
   get current(): Process | undefined {
     return this.#running.get(this.vm.kernel.lockdep.current)?.at(-1);
+  }
+
+  /** The same as the log names it: where no program runs, it is the shell. */
+  get currentTask(): LoggedTask {
+    return this.current ?? { pid: FIRST_PID, comm: "sh" };
   }
 
   get running(): readonly Process[] {

@@ -1,6 +1,6 @@
 // A process touched an address that its page table doesn't give it: it gets the page, or a signal. Kernel counterpart:
 // do_user_addr_fault() in arch/x86/mm/fault.c.
-import { PAGE_SHIFT, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { PAGE_SHIFT, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Process } from "../process/process.ts";
 import type { Signal, SignalCode } from "../process/signal.ts";
 import { findExtendVma } from "../vma/stack.ts";
@@ -49,12 +49,21 @@ function* faultError(process: Process, address: VirtAddr, result: VmFault): Slee
     if (process.mm) yield* process.mm.vm.reclaim.pagefaultOutOfMemory(process);
     return process.killed ? process.signals.findLast((signal) => signal.signo === "SIGKILL") : undefined;
   }
-  const page = (address - (address % 4096)) as VirtAddr;
-  if ((result & VmFault.HWPOISON) !== 0)
-    return deliver(process, "SIGBUS", "BUS_MCEERR_AR", page, "the page's memory is bad", PAGE_SHIFT);
+  if ((result & VmFault.HWPOISON) !== 0) return badMemory(process, address);
   if ((result & VmFault.SIGBUS) !== 0)
     return deliver(process, "SIGBUS", "BUS_ADRERR", address, "nothing stands behind the address any more");
   return deliver(process, "SIGSEGV", "SEGV_MAPERR", address, "the mapping's driver refused it");
+}
+
+/** @see do_sigbus() with VM_FAULT_HWPOISON */
+function badMemory(process: Process, address: VirtAddr): Signal {
+  const { comm, mm, pid } = process;
+  mm?.vm.kernel.log.printk(
+    3,
+    `MCE: Killing ${comm}:${pid} due to hardware memory corruption fault at ${address.toString(16)}`,
+  );
+  const page = (address - (address % PAGE_SIZE)) as VirtAddr;
+  return deliver(process, "SIGBUS", "BUS_MCEERR_AR", page, "the page's memory is bad", PAGE_SHIFT);
 }
 
 function deliver(

@@ -7,6 +7,7 @@ import { VmEvent } from "@hetmem/zone";
 import { hugetlbTables } from "../hugetlb/hugetlb-sysfs.ts";
 import { dropPagecache } from "../page-cache/invalidate.ts";
 import { ENTRIES, PMD_SIZE } from "../page-table/page-table.ts";
+import type { Process } from "../process/process.ts";
 import { swapsText } from "../swap/swaps-text.ts";
 import type { Tunables } from "../tunables.ts";
 import type { Vm } from "../vm.ts";
@@ -15,8 +16,15 @@ import { parseSysctl, parseUnsignedSysctl } from "./parse-sysctl.ts";
 /** The tunables of one kind: those that are numbers, or those that are switches. */
 type NamesOf<T> = { [K in keyof Tunables]: T extends Tunables[K] ? K : never }[keyof Tunables];
 
-/** /proc/swaps, /proc/sys and /sys/kernel/mm. */
-export function sysctlTables(vm: Vm): AttributeTable[] {
+/** A task, as the log names it. */
+export type LoggedTask = Pick<Process, "pid" | "comm">;
+
+/**
+ * /proc/swaps, /proc/sys and /sys/kernel/mm.
+ *
+ * @param writer the task that writes to a file just now
+ */
+export function sysctlTables(vm: Vm, writer: () => LoggedTask): AttributeTable[] {
   const { khugepaged, tunables, swap } = vm;
   return [
     {
@@ -30,7 +38,7 @@ export function sysctlTables(vm: Vm): AttributeTable[] {
     {
       root: "/proc/sys/vm",
       files: {
-        drop_caches: dropCaches(vm),
+        drop_caches: dropCaches(vm, writer),
         max_map_count: numeric(tunables, "maxMapCount", 0, INT_MAX),
         mmap_min_addr: numeric(tunables, "mmapMinAddr", 0, Number.MAX_SAFE_INTEGER),
         oom_kill_allocating_task: onOff(tunables, "oomKillAllocatingTask", INT_MAX, INT_MIN),
@@ -92,13 +100,23 @@ function onOff(tunables: Tunables, name: NamesOf<boolean>, most: number, least =
   };
 }
 
-/** 1: pages of files; 2: the kernel's own objects, which take nothing here; 3: both. @see drop_caches_sysctl_handler() in fs/drop_caches.c */
-function dropCaches(vm: Vm): Attribute {
+/**
+ * 1: pages of files; 2: the kernel's own objects, which take nothing here; 3: both. Each write is told in the log until
+ * one has had bit 2.
+ *
+ * @see drop_caches_sysctl_handler() in fs/drop_caches.c
+ */
+function dropCaches(vm: Vm, writer: () => LoggedTask): Attribute {
+  let silent = false;
   return {
     *store(_params, text) {
       const what = between(text, 1, 4);
       if ((what & 1) !== 0) yield* dropPagecache(vm);
       if ((what & 2) !== 0) vm.memory.allocator.countEvent(VmEvent.drop_slab, 1);
+      if (silent) return;
+      const { comm, pid } = writer();
+      vm.kernel.log.printk(6, `${comm} (${pid}): drop_caches: ${what}`);
+      silent = (what & 4) !== 0;
     },
   };
 }

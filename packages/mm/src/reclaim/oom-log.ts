@@ -121,6 +121,11 @@ export function logKill(
   );
 }
 
+/** The victim has given up its address space already. @see __oom_kill_process() */
+export function logGone({ kernel }: Vm, message: string, { comm, pid }: Process): void {
+  kernel.log.printk(6, `${message}: OOM victim ${pid} (${comm}) is already exiting. Skip killing the task`);
+}
+
 /** @see oom_reap_task_mm() */
 export function logReaped({ kernel }: Vm, { comm, pid }: Process, mm: MmStruct): void {
   kernel.log.printk(6, `oom_reaper: reaped process ${pid} (${comm}), now ${residentText(mm)}`);

@@ -5,7 +5,7 @@ import { allZones, Gfp, VmEvent } from "@hetmem/zone";
 import type { Process } from "../process/process.ts";
 import type { Vm } from "../vm.ts";
 import { isUnkillable, OOM_SCORE_ADJ_MIN, oomBadness } from "./oom-badness.ts";
-import { logGroup, logInvocation, logKill, logSummary, logTasks } from "./oom-log.ts";
+import { logGone, logGroup, logInvocation, logKill, logSummary, logTasks } from "./oom-log.ts";
 import { reapVictim } from "./oom-reaper.ts";
 import type { ReclaimGroup } from "./reclaim-groups.ts";
 
@@ -147,7 +147,7 @@ function* killProcess(vm: Vm, control: OomControl, victim: Process, message: str
 /** @see __oom_kill_process() */
 function* killOne(vm: Vm, control: OomControl, victim: Process, message: string): Sleeps<void> {
   const { mm } = victim;
-  if (!mm) return;
+  if (!mm) return logGone(vm, message, victim);
   vm.memory.allocator.countEvent(VmEvent.oom_kill, 1);
   vm.charging.groups?.noteOomKill(victim, mm, control);
   kill(victim, message);
