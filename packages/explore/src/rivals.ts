@@ -80,10 +80,19 @@ export function freshMachines(make: MakeScenario, endings: readonly string[] = [
 /**
  * Runs rivals as a plan says: under so many seeds, or the rounds of one machine up to one.
  *
+ * @param rivals a function makes each scenario on a machine of its own, as freshMachines() does
+ * @param plan a number is as many schedules, from seed 0 on
  * @throws ScheduleFailure at the first schedule that breaks something
  * @throws KernelBug when all has run and an ending was never met, or the last machine's rounds don't replay
  */
-export function runRivals(rivals: Rivals, plan: RivalsPlan): RivalsReport {
+export function runRivals(rivals: Rivals | MakeScenario, plan: RivalsPlan | number): RivalsReport {
+  return runPlan(
+    typeof rivals === "function" ? freshMachines(rivals) : rivals,
+    typeof plan === "number" ? { schedules: plan } : plan,
+  );
+}
+
+function runPlan(rivals: Rivals, plan: RivalsPlan): RivalsReport {
   const { schedules, first = 0, round: only } = plan;
   if (only !== undefined && only >= rivals.rounds)
     throw new KernelBug(

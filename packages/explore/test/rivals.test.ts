@@ -142,6 +142,17 @@ test("a round that no machine serves is refused", () => {
   expect(() => runRivals(wornOut(5), plan(1, { round: 5 }))).toThrow(/serves 5 rounds .* no round 5/);
 });
 
+test("a function and a number are so many scenarios, each on a machine of its own", () => {
+  expect(runRivals(counters(true), 20)).toMatchObject({
+    schedules: 20,
+    endings: new Map([
+      ["left: done", 20],
+      ["right: done", 20],
+    ]),
+  });
+  expect(() => runRivals(counters(false), 200)).toThrow(ScheduleFailure);
+});
+
 test("a machine is made anew after its rounds, and hears the seeds from its own on", () => {
   const made: [number, number[]][] = [];
   const rivals: Rivals = {

@@ -30,8 +30,8 @@ export interface PagemapsOptions {
   readonly physicalBits: number;
   /** Shared with IoMappings, so that both see what the other has mapped. */
   readonly memtypes?: Memtypes;
-  /** v5.1's when absent. */
-  readonly policies?: PagemapPolicies;
+  /** Those that are absent are v5.1's. */
+  readonly policies?: Partial<PagemapPolicies>;
 }
 
 export class Pagemaps {
@@ -52,12 +52,12 @@ export class Pagemaps {
   private readonly refs: (PercpuRef | undefined)[] = [undefined];
   private readonly freeIds: number[] = [];
 
-  constructor({ hotplug, physicalBits, memtypes, policies = defaultPagemapPolicies }: PagemapsOptions) {
+  constructor({ hotplug, physicalBits, memtypes, policies }: PagemapsOptions) {
     this.hotplug = hotplug;
     this.memory = hotplug.memory;
     this.memmap = hotplug.memory.memmap;
     this.memtypes = memtypes ?? new Memtypes(hotplug.iomem);
-    this.policies = policies;
+    this.policies = { ...defaultPagemapPolicies, ...policies };
     this.tree = new PagemapTree(physicalBits);
     this.initialising = this.memory.kernel.trace.define("memremap", "memmap_init_zone_device");
     this.memmap.setFreePage(ZoneType.Device, (page) => freeZoneDevicePage(this, page), 1);
