@@ -34,6 +34,7 @@ function* devicePagesOf(
     const end = zone.startPfn + zone.spannedPages;
     const first = zone.startPfn - (zone.startPfn % PAGES_PER_SECTION);
     for (let pfn = first; pfn < end; pfn += PAGES_PER_SECTION) {
+      if (memmap.isDeferred(pfn / PAGES_PER_SECTION)) continue;
       const base = memmap.pfnToPage(pfn as Pfn);
       if (base === NULL_PAGE) continue;
       const section = owners.subarray(base, base + PAGES_PER_SECTION);

@@ -2,7 +2,7 @@
 // checked against. Slow and simple on purpose.
 import { type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { MAPPING_ANON, pageMapcount } from "@hetmem/mm";
-import { PageFlag, PAGES_PER_SUBSECTION } from "@hetmem/page";
+import { PageFlag, PAGES_PER_SUBSECTION, sectionOfPfn } from "@hetmem/page";
 import type { Memory } from "@hetmem/zone";
 import { NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
@@ -117,7 +117,8 @@ function populatedBlocks({ nodes, memmap }: Memory): Set<Page> {
   const step = PAGES_PER_SUBSECTION;
   for (const zone of nodes.flatMap((node) => node?.zones ?? []))
     for (let frame = zone.startPfn; frame < zone.startPfn + zone.spannedPages; frame = (frame + step) as Pfn)
-      if (memmap.pfnValid(frame)) blocks.add((memmap.pfnToPage(frame) & -step) as Page);
+      if (memmap.pfnValid(frame) && !memmap.isDeferred(sectionOfPfn(frame)))
+        blocks.add((memmap.pfnToPage(frame) & -step) as Page);
   return blocks;
 }
 

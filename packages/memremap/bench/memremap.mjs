@@ -79,13 +79,11 @@ function fill() {
   return (
     median(() => {
       for (let section = 32; section < 32 + sections; section++)
-        memmap.initDeviceRange(
-          memmap.pfnToPage(sectionToPfn(section)),
-          PAGES_PER_SECTION,
-          ZoneType.Device,
-          1,
-          1,
-        );
+        memmap.initDeviceRange(memmap.pfnToPage(sectionToPfn(section)), PAGES_PER_SECTION, {
+          zone: ZoneType.Device,
+          pagemap: 1,
+          references: 1,
+        });
     }) / PAGES
   );
 }

@@ -1,8 +1,8 @@
 // What always holds of pagemaps. The quick rules hold between any two steps of a task; the others walk the struct pages
-// of every device whose pagemap is live, and cost accordingly.
+// of every device whose pagemap is live, as far as anybody has looked at them, and cost accordingly.
 import type { Invariant, Page, Pfn } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
-import { type MemoryNode, sectionPieces, ZoneType } from "@hetmem/zone";
+import { type MemoryNode, touchedPieces, ZoneType } from "@hetmem/zone";
 import type { DevPagemap } from "./dev-pagemap.ts";
 import type { Pagemaps } from "./pagemaps.ts";
 
@@ -86,7 +86,7 @@ function* mappedRanges(pagemaps: Pagemaps): Generator<readonly [DevPagemap, numb
 
 function* devicePages(pagemaps: Pagemaps): Generator<readonly [DevPagemap, Page], void, void> {
   for (const [pagemap, range] of mappedRanges(pagemaps)) {
-    const pieces = sectionPieces(pagemaps.memory, pagemap.firstPfn(range), pagemap.pages(range));
+    const pieces = touchedPieces(pagemaps.memory, pagemap.firstPfn(range), pagemap.pages(range));
     for (const [first, pages] of pieces) for (let i = 0; i < pages; i++) yield [pagemap, (first + i) as Page];
   }
 }

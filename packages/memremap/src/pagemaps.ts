@@ -15,7 +15,7 @@ import {
   type Tracepoint,
 } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE } from "@hetmem/page";
-import { type Altmap, type Memory, type MemoryHotplug, sectionPieces, ZoneType } from "@hetmem/zone";
+import { type Altmap, type Memory, type MemoryHotplug, touchedPieces, ZoneType } from "@hetmem/zone";
 import { DevPagemap } from "./dev-pagemap.ts";
 import { checkMemoryType } from "./memory-type.ts";
 import { Memtypes } from "./memtype.ts";
@@ -222,7 +222,7 @@ export class Pagemaps {
   #idlePages(pagemap: DevPagemap, range: number): number {
     const total = pagemap.pages(range);
     let used = 0;
-    for (const [page, pages] of sectionPieces(this.memory, pagemap.firstPfn(range), total))
+    for (const [page, pages] of touchedPieces(this.memory, pagemap.firstPfn(range), total))
       used += this.memmap.countReferenced(page, pages, 1);
     return total - used;
   }

@@ -12,8 +12,16 @@ import {
   physToPfn,
   type Sleeps,
 } from "@hetmem/kernel";
-import { describePage, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
-import { sectionPieces, ZoneType } from "@hetmem/zone";
+import {
+  describePage,
+  type DevicePages,
+  type MemMap,
+  PageFlag,
+  PAGES_PER_SECTION,
+  SectionFlag,
+  sectionOfPfn,
+} from "@hetmem/page";
+import { sectionFrames, sectionPieces, ZoneType } from "@hetmem/zone";
 import type { DevPagemap } from "./dev-pagemap.ts";
 import { MEMORY_TYPES, MemoryType } from "./memory-type.ts";
 import type { Pagemaps } from "./pagemaps.ts";
@@ -21,8 +29,6 @@ import type { ByteRange } from "./policies.ts";
 
 /** Pages that are initialised between two yields. */
 const INIT_BATCH = 1024;
-/** Pages after which a large mapping says how far it is: 16 GiB. */
-const PROGRESS_PAGES = 4 * 1024 * 1024;
 
 /** Emitted as struct pages are initialised, a section each. */
 export interface MemmapInitZoneDevice {
@@ -198,22 +204,31 @@ function expectPagemap(pagemaps: Pagemaps, page: Page): DevPagemap {
 }
 
 function* initDevicePages(pagemaps: Pagemaps, pagemap: DevPagemap, start: Pfn, end: Pfn): Sleeps<void> {
-  const { memory, memmap, initialising } = pagemaps;
+  const { memmap, initialising } = pagemaps;
   const { name, id, idleCount } = pagemap;
+  const init: DevicePages = { zone: ZoneType.Device, pagemap: id, references: idleCount };
   const total = end - start;
   let done = 0;
-  for (const [first, pages] of sectionPieces(memory, start, total)) {
-    for (let i = 0; i < pages; i += INIT_BATCH) {
-      const batch = Math.min(INIT_BATCH, pages - i);
-      memmap.initDeviceRange((first + i) as Page, batch, ZoneType.Device, id, idleCount);
-      yield condResched;
-    }
-    markInitialised(pagemaps, first);
+  for (const [first, pages] of sectionFrames(start, total)) {
+    yield* initSection(memmap, first, pages, init);
     done += pages;
     if (initialising.enabled) initialising.emit({ name, done, total });
-    if (done % PROGRESS_PAGES < pages && total > PROGRESS_PAGES)
-      memory.kernel.log.printk(6, `${name}: memmap_init_zone_device initialised ${done} of ${total} pages`);
   }
+}
+
+/** A whole section is written when somebody first looks at it: see deferDeviceSection(). */
+function* initSection(memmap: MemMap, start: Pfn, pages: number, init: DevicePages): Sleeps<void> {
+  if (pages === PAGES_PER_SECTION) {
+    memmap.deferDeviceSection(sectionOfPfn(start), init);
+    yield condResched;
+    return;
+  }
+  const first = memmap.pfnToPage(start);
+  for (let i = 0; i < pages; i += INIT_BATCH) {
+    memmap.initDeviceRange((first + i) as Page, Math.min(INIT_BATCH, pages - i), init);
+    yield condResched;
+  }
+  markInitialised(memmap, first);
 }
 
 function* initReserved(pagemaps: Pagemaps, start: Pfn, end: Pfn): Sleeps<void> {
@@ -229,10 +244,10 @@ function* initReserved(pagemaps: Pagemaps, start: Pfn, end: Pfn): Sleeps<void> {
       );
       yield condResched;
     }
-    markInitialised(pagemaps, first);
+    markInitialised(memmap, first);
   }
 }
 
-function markInitialised({ memmap }: Pagemaps, page: Page): void {
+function markInitialised(memmap: MemMap, page: Page): void {
   memmap.sections.set(sectionOfPfn(memmap.pageToPfn(page)), SectionFlag.initialised);
 }

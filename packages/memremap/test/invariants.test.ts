@@ -28,7 +28,7 @@ const damages: Readonly<
     "page 0x100007",
   ],
   "a page that forgot its pagemap": [
-    ({ memmap }, _pagemap, page) => memmap.initDeviceRange(page, 1, 4, 99, 1),
+    ({ memmap }, _pagemap, page) => memmap.initDeviceRange(page, 1, { zone: 4, pagemap: 99, references: 1 }),
     "page 0x100007",
   ],
   "a zone that doesn't span the device": [

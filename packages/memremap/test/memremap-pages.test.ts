@@ -1,6 +1,6 @@
 // Mapping a device's memory: what is in the way, what it makes, and that a mapping that fails leaves nothing behind.
 import { condResched, GiB, KernelBug, MiB, type Pfn, pfn, run } from "@hetmem/kernel";
-import { PageFlag, PAGES_PER_SECTION, PAGES_PER_SUBSECTION, SectionFlag } from "@hetmem/page";
+import { PageFlag, PAGES_PER_SECTION, PAGES_PER_SUBSECTION, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
 import {
@@ -85,19 +85,22 @@ describe("a mapped device", () => {
     machine.check();
   });
 
-  test("yields every 1,024 pages while struct pages are initialised, without the locks of hotplug", () => {
-    const machine = deviceMachine();
+  test.each([
+    { of: "a section", size: 2 * SECTION, yields: 2 },
+    { of: "1,024 pages of a part of a section", size: SECTION / 2, yields: PAGES_PER_SECTION / 2 / 1024 },
+  ])("yields after the struct pages of $of, without the locks of hotplug", ({ size, yields }) => {
+    const machine = deviceMachine({ policies: LATER });
     const { locks } = machine.hotplug;
-    const task = machine.pagemaps.memremapPages(devicePagemap(), NODE_0);
-    let yields = 0;
+    const task = machine.pagemaps.memremapPages(devicePagemap({ ranges: [{ start: START, size }] }), NODE_0);
+    let seen = 0;
     for (let step = task.next(); !step.done; step = task.next())
       if (
         step.value === condResched &&
         !locks.changing &&
         machine.memmap.initialised(machine.memmap.pfnToPage(pfn(START / 4096)))
       )
-        yields++;
-    expect(yields).toBe(PAGES_PER_SECTION / 1024);
+        seen++;
+    expect(seen).toBe(yields);
   });
 
   test("tells how far its struct pages are", () => {
@@ -111,12 +114,42 @@ describe("a mapped device", () => {
     ]);
   });
 
-  test("of many gigabytes logs its progress", () => {
+  test("of many gigabytes writes no struct page that nobody looks at, and says nothing", () => {
+    const size = 32 * GiB;
     const machine = deviceMachine({ ram: [[0, 2 * GiB]], room: 33 * GiB, policies: LATER });
-    machine.map(devicePagemap({ ranges: [{ start: START, size: 33 * GiB }] }));
-    expect(machine.kernel.log.format()).toContain(
-      "memmap_init_zone_device initialised 4194304 of 8650752 pages",
-    );
+    const logged = machine.kernel.log.format();
+    const pagemap = devicePagemap({ ranges: [{ start: START, size }] });
+    machine.map(pagemap);
+    const { memmap } = machine;
+    const first = sectionOfPfn(pfn(START / 4096));
+    const written = (): number[] => {
+      const sections = Array.from({ length: size / SECTION }, (_, i) => first + i);
+      return sections.filter((section) => !memmap.isDeferred(section)).map((section) => section - first);
+    };
+    expect(written()).toEqual([]);
+    const page = memmap.pfnToPage(pfn((START + 5 * SECTION) / 4096 + 77));
+    expect(machine.pagemaps.pagemapOf(page)).toBe(pagemap);
+    expect(memmap.refcount(page)).toBe(1);
+    expect(written()).toEqual([5]);
+    machine.check();
+    machine.unmap(pagemap);
+    machine.check();
+    expect(machine.kernel.log.format()).toBe(logged);
+  });
+
+  test("of which a page is in use outlives its owner until the page's last put, whoever looked at the others", () => {
+    const machine = deviceMachine();
+    const pagemap = devicePagemap({ ranges: [{ start: START, size: 2 * SECTION }] });
+    machine.map(pagemap);
+    const { memmap } = machine;
+    const page = memmap.pfnToPage(pfn(START / 4096 + 7));
+    memmap.getPage(page);
+    const task = machine.pagemaps.memunmapPages(pagemap);
+    for (let i = 0; i < 1000; i++) task.next();
+    expect(pagemap.ref.count).toBe(1);
+    memmap.putPage(page);
+    while (!task.next().done);
+    machine.check();
   });
 });
 

@@ -9,6 +9,7 @@ import {
   Field,
   INITIALISED,
   MAX_PAGES,
+  NULL_PAGE,
   PAGE_WORDS,
   PageFlag,
   PAGES_PER_SECTION,
@@ -17,7 +18,7 @@ import {
 } from "./layout.ts";
 import { LIST_POISON_NEXT, LIST_POISON_PREV, PageLists } from "./page-lists.ts";
 import { PageMoves } from "./page-moves.ts";
-import { SectionTable } from "./section.ts";
+import { SectionFlag, sectionOfPfn, SectionTable } from "./section.ts";
 
 /** Port: who takes a page back whose last reference has gone. The buddy takes RAM, a pagemap its device pages. */
 export type FreePage = (page: Page) => void;
@@ -27,6 +28,16 @@ export interface MemMapOptions {
   readonly maxPages: number;
   /** Bits of a physical address. */
   readonly physicalBits: number;
+}
+
+/** What the struct pages of a device say to begin with. */
+export interface DevicePages {
+  /** The zone's number. */
+  readonly zone: number;
+  /** Number of the pagemap, above 0. */
+  readonly pagemap: number;
+  /** References of an idle page. */
+  readonly references: number;
 }
 
 const { flags, refcount, mapcount, lruNext, lruPrev, mapping, index, private: priv } = Field;
@@ -49,6 +60,8 @@ export class MemMap {
   private readonly freePagePorts: (FreePage | undefined)[] = [];
   /** References at which a page of each zone may be idle, and the most of them. */
   private readonly idleCounts = new Int32Array(8);
+  /** Whole sections of devices that pfnToPage() has not been asked for yet. */
+  private readonly deferred = new Map<number, DevicePages>();
   private idleCountMax = 0;
   // Not #words: V8 reads a private name at half the speed of a field.
   private readonly words: Int32Array;
@@ -82,8 +95,10 @@ export class MemMap {
     this.idleCountMax = Math.max(...this.idleCounts);
   }
 
+  /** The struct page of a frame, NULL_PAGE where it has none. The first look at a deferred section writes its struct pages. */
   pfnToPage(frame: Pfn): Page {
-    return this.sections.pfnToPage(frame);
+    const page = this.sections.pfnToPage(frame);
+    return page === NULL_PAGE ? this.firstLook(frame) : page;
   }
 
   pageToPfn(page: Page): Pfn {
@@ -126,10 +141,9 @@ export class MemMap {
    * The same for pages of ZONE_DEVICE: reserved, and each knows its pagemap where other pages are linked to lists. What
    * they hold is what lies in the device.
    *
-   * @param pagemap number of the pagemap, above 0
    * @see __init_zone_device_page() in mm/mm_init.c
    */
-  initDeviceRange(page: Page, pages: number, zone: number, pagemap: number, references: number): void {
+  initDeviceRange(page: Page, pages: number, { zone, pagemap, references }: DevicePages): void {
     if (pages <= 0) return;
     const start = page * PAGE_WORDS;
     this.initRange(page, 1, zone, PageFlag.reserved, references);
@@ -137,6 +151,35 @@ export class MemMap {
     this.words[start + lruPrev] = 0;
     this.repeatFirst(start, (page + pages) * PAGE_WORDS);
     this.contents.show(page, pages);
+  }
+
+  /**
+   * The same for a whole section, as soon as somebody asks for one of its pages: a device of a terabyte has 8 GiB of
+   * struct pages, and most are never looked at.
+   *
+   * @throws KernelBug for a section without struct pages, and for one that is deferred already
+   */
+  deferDeviceSection(section: number, pages: DevicePages): void {
+    this.sections.setAside(section);
+    this.deferred.set(section, pages);
+  }
+
+  /** Whether the struct pages of a device's section are still to be written: each of its pages is idle. */
+  isDeferred(section: number): boolean {
+    return this.deferred.has(section);
+  }
+
+  /** Takes away the struct pages of a range within one section, and what is known of the contents. @see sparse_remove_section() */
+  removeRange(start: Pfn, pages: number): void {
+    const section = sectionOfPfn(start);
+    if (this.deferred.delete(section)) this.sections.takeBack(section);
+    else {
+      const page = this.pfnToPage(start);
+      this.poisonRange(page, pages);
+      // A page that failed kept its contents: whoever gets these struct pages next must not read them.
+      this.contents.clearChunks(page, pages);
+    }
+    this.sections.remove(start, pages);
   }
 
   /** Number of the pagemap that a page of ZONE_DEVICE belongs to; meaningless for other pages. @see page->pgmap */
@@ -400,6 +443,16 @@ export class MemMap {
   /** Order of the compound page whose head this is, 0 for any other page. @see compound_order() */
   compoundOrder(page: Page): number {
     return this.test(page, PageFlag.head) ? this.private(page) : 0;
+  }
+
+  private firstLook(frame: Pfn): Page {
+    const section = sectionOfPfn(frame);
+    const pages = this.deferred.get(section);
+    if (!pages) return NULL_PAGE as Page;
+    this.deferred.delete(section);
+    this.initDeviceRange(this.sections.takeBack(section), PAGES_PER_SECTION, pages);
+    this.sections.set(section, SectionFlag.initialised);
+    return this.sections.pfnToPage(frame);
   }
 
   /** All are alike: copying what is there to behind it, twice as much each time, is four times as fast as a loop. */

@@ -33,7 +33,10 @@ const SUBSECTION_SHIFT = 9;
 export class SectionTable {
   /** Slots in the memmap. */
   readonly slots: number;
-  /** Section number to slot + 1, so that 0 says that there is none and the array is committed as it is touched. */
+  /**
+   * Section number to slot + 1, so that 0 says that there is none and the array is committed as it is touched. Negative
+   * while the section is set aside.
+   */
   private readonly slotOf: Int32Array;
   private readonly sectionOf: Float64Array;
   private readonly flags: Uint8Array;
@@ -63,8 +66,8 @@ export class SectionTable {
   }
 
   /**
-   * The struct page of a frame, NULL_PAGE where its section has none. In a section that is there only in part, ask
-   * pfnValid() first.
+   * The struct page of a frame, NULL_PAGE where its section has none or is set aside. In a section that is there only in
+   * part, ask pfnValid() first.
    *
    * @see pfn_to_page() in include/asm-generic/memory_model.h
    */
@@ -161,6 +164,19 @@ export class SectionTable {
     if (slot !== SECTION_0_SLOT) this.#freeSlots.push(slot);
   }
 
+  /** From now on pfnToPage() finds no struct page in a section, which keeps its slot. */
+  setAside(section: number): void {
+    bugOn((this.slotOf[section] ?? 0) <= 0, `section ${section} has no struct pages to set aside`);
+    this.slotOf[section] = -(this.slotOf[section] ?? 0);
+  }
+
+  /** Undoes setAside(). @returns the first page of the section */
+  takeBack(section: number): Page {
+    bugOn((this.slotOf[section] ?? 0) >= 0, `section ${section} isn't set aside`);
+    this.slotOf[section] = -(this.slotOf[section] ?? 0);
+    return this.pfnToPage(sectionToPfn(section));
+  }
+
   /** Says which node a range of one section belongs to. */
   setNode(start: Pfn, pages: number, node: NodeId): void {
     bugOn(this.#slot(sectionOfPfn(start)) === NO_SLOT, `section ${sectionOfPfn(start)} has no struct pages`);
@@ -207,7 +223,7 @@ export class SectionTable {
   }
 
   #slot(section: number): number {
-    return (this.slotOf[section] ?? 0) - 1;
+    return Math.abs(this.slotOf[section] ?? 0) - 1;
   }
 
   #expectRoom(first: number, end: number): void {

@@ -44,7 +44,8 @@ function isStored(page: Page): boolean {
 function become(what: "device" | "RAM"): void {
   memmap.poisonRange(stored(0), 2 * SUBSECTION);
   memmap.contents.clearChunks(stored(0), 2 * SUBSECTION);
-  if (what === "device") memmap.initDeviceRange(stored(0), 2 * SUBSECTION, DEVICE_ZONE, 1, 1);
+  if (what === "device")
+    memmap.initDeviceRange(stored(0), 2 * SUBSECTION, { zone: DEVICE_ZONE, pagemap: 1, references: 1 });
   else memmap.initRange(stored(0), 2 * SUBSECTION, NORMAL, 0, 1);
 }
 
@@ -85,7 +86,7 @@ describe("a device's page", () => {
   test("beside the device in the same 2 MiB has bytes of its own", () => {
     const other = smallMemMap();
     other.stores.add(pfn(FIRST), pfn(FIRST + 1), new DeviceRam());
-    other.initDeviceRange(nth(other, 0), SUBSECTION, DEVICE_ZONE, 1, 1);
+    other.initDeviceRange(nth(other, 0), SUBSECTION, { zone: DEVICE_ZONE, pagemap: 1, references: 1 });
     other.contents.write(nth(other, 5), 0, Uint8Array.of(9));
     expect(other.contents.bytes(nth(other, 5))?.[0]).toBe(9);
     expect(other.contents.bytes(nth(other, 6))).toBeUndefined();

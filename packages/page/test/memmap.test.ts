@@ -4,6 +4,7 @@ import {
   MAX_PAGES,
   MemMap,
   NO_ZONE,
+  NULL_PAGE,
   PageFlag,
   PAGES_PER_SECTION,
   PAGES_PER_SUBSECTION,
@@ -325,7 +326,7 @@ describe("a page of ZONE_DEVICE", () => {
   test("is reserved and knows its pagemap, where other pages are linked to lists", () => {
     const memmap = smallMemMap();
     const device = NORMAL + 2;
-    memmap.initDeviceRange(nth(memmap, 512), 1000, device, 77, 0);
+    memmap.initDeviceRange(nth(memmap, 512), 1000, { zone: device, pagemap: 77, references: 0 });
     for (const n of [512, 513, 1511]) {
       const page = nth(memmap, n);
       expect([memmap.zoneOf(page), memmap.pagemap(page), memmap.refcount(page)]).toEqual([device, 77, 0]);
@@ -337,7 +338,56 @@ describe("a page of ZONE_DEVICE", () => {
 
   test("can't be put on a list", () => {
     const memmap = smallMemMap();
-    memmap.initDeviceRange(nth(memmap, 0), 1, NORMAL + 2, 77, 1);
+    memmap.initDeviceRange(nth(memmap, 0), 1, { zone: NORMAL + 2, pagemap: 77, references: 1 });
     expect(() => memmap.lists.addTail(memmap.lists.create(), nth(memmap, 0))).toThrow(KernelBug);
+  });
+});
+
+describe("a deferred section of a device", () => {
+  const DEVICE = { zone: NORMAL + 2, pagemap: 77, references: 1 };
+
+  function deferred(): MemMap {
+    const memmap = new MemMap({ maxPages: 2 * PAGES_PER_SECTION, physicalBits: 46 });
+    memmap.sections.addSections(1, 3, NODE_1, 0);
+    for (const section of [1, 2]) memmap.deferDeviceSection(section, DEVICE);
+    return memmap;
+  }
+
+  test("has valid frames, and is written whole at the first look at one of them", () => {
+    const memmap = deferred();
+    expect(memmap.pfnValid(sectionToPfn(1))).toBe(true);
+    expect([1, 2].map((section) => memmap.isDeferred(section))).toEqual([true, true]);
+    const page = nth(memmap, 5);
+    expect([1, 2].map((section) => memmap.isDeferred(section))).toEqual([false, true]);
+    expect(memmap.sections.has(1, SectionFlag.initialised)).toBe(true);
+    for (const other of [page, nth(memmap, 0), nth(memmap, PAGES_PER_SECTION - 1)]) {
+      expect([memmap.zoneOf(other), memmap.pagemap(other), memmap.refcount(other)]).toEqual([
+        NORMAL + 2,
+        77,
+        1,
+      ]);
+      expect(memmap.nodeOf(other)).toBe(NODE_1);
+    }
+  });
+
+  test("is written once: what its pages have become stays", () => {
+    const memmap = deferred();
+    memmap.getPage(nth(memmap, 5));
+    expect(memmap.refcount(nth(memmap, 5))).toBe(2);
+  });
+
+  test("goes without having been written, and its slot can be another's", () => {
+    const memmap = deferred();
+    memmap.removeRange(sectionToPfn(1), PAGES_PER_SECTION);
+    expect([memmap.isDeferred(1), memmap.pfnValid(sectionToPfn(1))]).toEqual([false, false]);
+    expect(nth(memmap, 0)).toBe(NULL_PAGE);
+    memmap.sections.add(sectionToPfn(9), PAGES_PER_SECTION, NODE_0, 0);
+    expect(memmap.initialised(memmap.pfnToPage(sectionToPfn(9)))).toBe(false);
+  });
+
+  test("must have struct pages, and isn't deferred twice", () => {
+    const memmap = deferred();
+    expect(() => memmap.deferDeviceSection(2, DEVICE)).toThrow(KernelBug);
+    expect(() => memmap.deferDeviceSection(7, DEVICE)).toThrow(KernelBug);
   });
 });

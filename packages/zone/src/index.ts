@@ -112,4 +112,11 @@ export {
   type VmemmapParams,
   vmemmapPages,
 } from "./vmemmap.ts";
-export { movePfnRangeToZone, removePfnRangeFromZone, resizeZoneRange, sectionPieces } from "./zone-span.ts";
+export {
+  movePfnRangeToZone,
+  removePfnRangeFromZone,
+  resizeZoneRange,
+  sectionFrames,
+  sectionPieces,
+  touchedPieces,
+} from "./zone-span.ts";

@@ -450,13 +450,8 @@ export class MemoryHotplug {
   }
 
   #removeSection(frame: Pfn, pages: number): void {
-    const { memmap } = this.memory;
-    const page = memmap.pfnToPage(frame);
-    clearHwpoisonedPages(this.memory, page, pages);
-    memmap.poisonRange(page, pages);
-    // A page that failed kept its contents: whoever gets these struct pages next must not read them.
-    memmap.contents.clearChunks(page, pages);
-    memmap.sections.remove(frame, pages);
+    clearHwpoisonedPages(this.memory, frame, pages);
+    this.memory.memmap.removeRange(frame, pages);
     this.vmemmap.depopulate(frame);
   }
 }

@@ -39,9 +39,16 @@ export function sharedVmemmapPages(start: Pfn, pages: number, tails: SharedTails
 interface Backing {
   readonly altmap: Altmap | undefined;
   readonly frames: number;
-  /** Blocks of the allocator, with their order. */
-  readonly blocks: readonly (readonly [page: Page, order: number])[];
+  readonly blocks: Blocks;
 }
+
+/** Blocks of the allocator. A device of a terabyte has a million of them. */
+interface Blocks {
+  readonly huge: readonly Page[];
+  readonly single: readonly Page[];
+}
+
+const NO_BLOCKS: Blocks = { huge: [], single: [] };
 
 /** Where the struct pages of a range go. */
 export interface VmemmapParams {
@@ -70,7 +77,7 @@ export class Vmemmap {
     const frames = tails && !altmap ? sharedVmemmapPages(start, pages, tails) : vmemmapPages(pages);
     if (altmap) {
       altmap.allocBlock(frames);
-      this.#backing.set(start, { altmap, frames, blocks: [] });
+      this.#backing.set(start, { altmap, frames, blocks: NO_BLOCKS });
       return;
     }
     this.#backing.set(start, { altmap, frames, blocks: this.#allocBlocks(frames, node) });
@@ -101,20 +108,19 @@ export class Vmemmap {
     const frames = new Map<NodeId, number>();
     for (const [described, { blocks }] of this.#backing) {
       if (described < start || described >= end) continue;
-      for (const [page, order] of blocks) {
+      for (const [page, count] of framesOf(blocks)) {
         const node = this.#allocator.memmap.nodeOf(page);
-        frames.set(node, (frames.get(node) ?? 0) + (1 << order));
+        frames.set(node, (frames.get(node) ?? 0) + count);
       }
     }
     return frames;
   }
 
   /** Huge pages as long as there are any, then single ones. */
-  #allocBlocks(frames: number, node: NodeId): (readonly [Page, number])[] {
-    const blocks: (readonly [Page, number])[] = [];
+  #allocBlocks(frames: number, node: NodeId): Blocks {
+    const blocks = { huge: [] as Page[], single: [] as Page[] };
     for (let left = frames; left > 0;) {
       const huge = left >= PAGEBLOCK_NR_PAGES ? this.#alloc(PAGEBLOCK_ORDER, node) : NULL_PAGE;
-      const order = huge === NULL_PAGE ? 0 : PAGEBLOCK_ORDER;
       const page = huge === NULL_PAGE ? this.#alloc(0, node) : huge;
       if (page === NULL_PAGE) {
         this.#freeBlocks(blocks);
@@ -123,8 +129,8 @@ export class Vmemmap {
           `no ${left} free pages near node ${node} for the struct pages of the new memory`,
         );
       }
-      blocks.push([page as Page, order]);
-      left -= 1 << order;
+      (huge === NULL_PAGE ? blocks.single : blocks.huge).push(page as Page);
+      left -= huge === NULL_PAGE ? 1 : PAGEBLOCK_NR_PAGES;
     }
     return blocks;
   }
@@ -133,7 +139,13 @@ export class Vmemmap {
     return this.#allocator.allocPages(GFP_KERNEL | Gfp.RETRY_MAYFAIL | Gfp.NOWARN, order, node);
   }
 
-  #freeBlocks(blocks: readonly (readonly [Page, number])[]): void {
-    for (const [page, order] of blocks) this.#allocator.freePages(page, order);
+  #freeBlocks({ huge, single }: Blocks): void {
+    for (const page of huge) this.#allocator.freePages(page, PAGEBLOCK_ORDER);
+    for (const page of single) this.#allocator.freePages(page, 0);
   }
+}
+
+function* framesOf({ huge, single }: Blocks): Generator<readonly [page: Page, frames: number], void, void> {
+  for (const page of huge) yield [page, PAGEBLOCK_NR_PAGES];
+  for (const page of single) yield [page, 1];
 }

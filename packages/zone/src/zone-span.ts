@@ -65,10 +65,12 @@ export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
 }
 
 /** Struct pages are about to go, and take with them what they know of bad memory. @see clear_hwpoisoned_pages() */
-export function clearHwpoisonedPages(memory: Memory, first: Page, pages: number): void {
-  for (const page of hwpoisonedPages(memory, first, pages)) {
-    memory.memmap.clear(page, PageFlag.hwpoison);
-    memory.counters.poisonedPages--;
+export function clearHwpoisonedPages(memory: Memory, start: Pfn, pages: number): void {
+  for (const [first, count] of touchedPieces(memory, start, pages)) {
+    for (const page of hwpoisonedPages(memory, first, count)) {
+      memory.memmap.clear(page, PageFlag.hwpoison);
+      memory.counters.poisonedPages--;
+    }
   }
 }
 
@@ -87,21 +89,34 @@ export function* sectionPieces(
   start: Pfn,
   pages: number,
 ): Generator<readonly [page: Page, pages: number], void, void> {
-  const end = start + pages;
-  for (let frame = start; frame < end;) {
-    const next = Math.min(end, (sectionOfPfn(frame) + 1) * PAGES_PER_SECTION);
-    yield [memmap.pfnToPage(frame), next - frame];
-    frame = next as Pfn;
-  }
+  for (const [frame, count] of sectionFrames(start, pages)) yield [memmap.pfnToPage(frame), count];
+}
+
+/** The same without the sections of devices whose struct pages nobody has looked at: all of these are idle. */
+export function* touchedPieces(
+  { memmap }: Memory,
+  start: Pfn,
+  pages: number,
+): Generator<readonly [page: Page, pages: number], void, void> {
+  for (const [frame, count] of sectionFrames(start, pages))
+    if (!memmap.isDeferred(sectionOfPfn(frame))) yield [memmap.pfnToPage(frame), count];
 }
 
 /** A range of bytes as frames, cut at sections. */
-export function* sectionRanges(
+export function sectionRanges(
   start: PhysAddr,
   size: number,
 ): Generator<readonly [frame: Pfn, pages: number], void, void> {
-  const end = (start + size) / PAGE_SIZE;
-  for (let frame = physToPfn(start); frame < end;) {
+  return sectionFrames(physToPfn(start), size / PAGE_SIZE);
+}
+
+/** A range of frames, cut at sections. */
+export function* sectionFrames(
+  start: Pfn,
+  pages: number,
+): Generator<readonly [frame: Pfn, pages: number], void, void> {
+  const end = start + pages;
+  for (let frame = start; frame < end;) {
     const next = Math.min(end, (sectionOfPfn(frame) + 1) * PAGES_PER_SECTION);
     yield [frame, next - frame];
     frame = next as Pfn;
