@@ -14,6 +14,7 @@ beforeEach(() => {
   vfs = new Vfs();
   const port = {
     committed: () => 18_352 / 4,
+    commitLimit: () => 988_848 / 4,
     vmallocUsed: () => 9440 / 4,
     percpu: () => 432 / 4,
     vmallocTotalKiB: 13_743_895_347_199,
