@@ -60,15 +60,16 @@ export function namespaceOf({ nvdimm }: CycleMachine): Namespace {
  * - which of the free pages lie where: on a processor's own list, or in blocks of which order and migrate type. countersOf()
  *   has their sum;
  * - watermarks, and what is worked out from them. Each time that a block comes or goes they are worked out anew from the
- *   pages above the high watermarks of the time before, so that they hang between two values.
+ *   pages above the high watermarks of the time before, so that they hang between two values;
+ * - reserves of overcommit, which are worked out anew from what is free at the time.
  *
- * @see nr_free_zone_pages() in mm/page_alloc.c
+ * @see nr_free_zone_pages() in mm/page_alloc.c, reserve_mem_notifier() in mm/mmap.c
  */
 export function exportedTree({ vfs }: Machine): string[] {
   const texts: string[] = [];
   for (const root of ["/proc", "/sys", "/dev"])
     for (const { path, kind, target } of vfs.walk(root))
-      if (!/^\/proc\/(?:buddyinfo|pagetypeinfo)$/.test(path))
+      if (!/^\/proc\/(?:buddyinfo|pagetypeinfo|sys\/vm\/\w+_reserve_kbytes)$/.test(path))
         texts.push(`${path} ${kind === "file" ? textOf(vfs, path) : (target ?? "")}`);
   return texts;
 }

@@ -84,7 +84,7 @@ function* addStructPages(pagemaps: Pagemaps, pagemap: DevPagemap, range: number,
   const { start, size } = alignedRange(pagemaps, pagemap, range);
   const { addressable } = MEMORY_TYPES[pagemap.type];
   const address = physAddr(start);
-  if (addressable && !hotplug.rangeAllowed(address, size)) {
+  if (addressable && !hotplug.range.isAllowed(address, size)) {
     throw new KernelError("EINVAL", `${pagemap} ends past the last address that the kernel can map`);
   }
   yield* begin(pagemaps);

@@ -29,6 +29,7 @@ import {
 } from "@hetmem/resource";
 import { Altmap } from "./altmap.ts";
 import { HotplugLocks } from "./hotplug-locks.ts";
+import { HotplugRange } from "./hotplug-range.ts";
 import { checkOffline, type MemoryBlock, offlineBlock, onlineBlock } from "./memory-block.ts";
 import { type MemoryGroup, MemoryGroups } from "./memory-group.ts";
 import { MemoryNotifiers } from "./memory-notifier.ts";
@@ -84,7 +85,8 @@ export class MemoryHotplug {
   /** Who moves pages in use. Plugged in by the machine. */
   migration: PageMigration = nothingMoves;
   readonly memmapOnMemory: boolean;
-  readonly #addressableEnd: number;
+  /** Where memory can be added. */
+  readonly range: HotplugRange;
   readonly #failRegister: FaultPoint;
 
   constructor(options: MemoryHotplugOptions) {
@@ -96,7 +98,7 @@ export class MemoryHotplug {
     this.blockSize = options.blockSize;
     this.autoOnline = options.autoOnline;
     this.memmapOnMemory = options.memmapOnMemory;
-    this.#addressableEnd = options.addressableEnd;
+    this.range = new HotplugRange(options.memory.kernel.log, options.blockSize, options.addressableEnd);
     this.#failRegister = options.memory.kernel.faults.point("memory_block_register");
   }
 
@@ -159,7 +161,7 @@ export class MemoryHotplug {
    */
   *removeMemory(start: PhysAddr, size: number): Sleeps<void> {
     this.locks.assertDeviceHotplug("remove_memory");
-    this.#checkAligned(start, size);
+    this.range.checkBlocks(start, size);
     const blocks = this.blocksIn(start, size);
     for (const block of blocks) checkOffline(this, block);
     if (blocks.length * this.blockSize !== size) {
@@ -185,7 +187,7 @@ export class MemoryHotplug {
    * @see offline_and_remove_memory()
    */
   *offlineAndRemoveMemory(start: PhysAddr, size: number): Sleeps<void> {
-    this.#checkAligned(start, size);
+    this.range.checkBlocks(start, size);
     yield* this.locks.lockDeviceHotplug();
     const wentOffline: (readonly [MemoryBlock, OnlineType])[] = [];
     try {
@@ -209,7 +211,7 @@ export class MemoryHotplug {
    * @see arch_add_memory()
    */
   *archAddMemory(node: NodeId, start: PhysAddr, size: number, params: ArchAddMemoryParams): Sleeps<void> {
-    this.#checkAddressable(start, size);
+    this.range.checkAddressable(start, size);
     yield* this.addPages(node, start, size, params);
   }
 
@@ -320,7 +322,7 @@ export class MemoryHotplug {
     size: number,
     group: MemoryGroup | undefined,
   ): Sleeps<void> {
-    this.#checkHotplugRange(start, size);
+    this.range.checkHotplug(start, size);
     yield* this.locks.memHotplugBegin();
     try {
       const newNode = this.#prepareNode(node);
@@ -362,7 +364,7 @@ export class MemoryHotplug {
 
   /** @see register_memory_resource() */
   #requestResource(start: PhysAddr, size: number, name: string): Resource {
-    this.#checkAddressable(start, size);
+    this.range.checkAddressable(start, size);
     const driverManaged = name === "System RAM" ? 0 : IORESOURCE_SYSRAM_DRIVER_MANAGED;
     try {
       return requestRegion(this.iomem, start, size, name, IORESOURCE_SYSTEM_RAM | driverManaged);
@@ -370,47 +372,6 @@ export class MemoryHotplug {
       if (error instanceof KernelError) throw new KernelError("EEXIST", error.reason);
       throw error;
     }
-  }
-
-  #checkAligned(start: PhysAddr, size: number): void {
-    if (size > 0 && isAligned(start, this.blockSize) && isAligned(size, this.blockSize)) return;
-    throw new KernelError(
-      "EINVAL",
-      `0x${start.toString(16)}+0x${size.toString(16)} is not a whole number of memory blocks of 0x${this.blockSize.toString(16)} bytes`,
-    );
-  }
-
-  /** A range that isn't whole blocks is refused and logged. @throws KernelError EINVAL @see check_hotplug_memory_range() */
-  #checkHotplugRange(start: PhysAddr, size: number): void {
-    try {
-      this.#checkAligned(start, size);
-    } catch (error) {
-      const range = `start ${hex(start)}, size ${hex(size)}`;
-      this.memory.kernel.log.printk(
-        3,
-        `Block size [${hex(this.blockSize)}] unaligned hotplug range: ${range}`,
-      );
-      throw error;
-    }
-  }
-
-  /** Whether the kernel can map a range: one that it can't is logged. @see mhp_range_allowed() */
-  rangeAllowed(start: PhysAddr, size: number): boolean {
-    if (start + size <= this.#addressableEnd) return true;
-    const range = `[${hex(start)}-${hex(start + size)}]`;
-    this.memory.kernel.log.printk(
-      4,
-      `Hotplug memory ${range} exceeds maximum addressable range [0-${hex(this.#addressableEnd - 1)}]`,
-    );
-    return false;
-  }
-
-  #checkAddressable(start: PhysAddr, size: number): void {
-    if (this.rangeAllowed(start, size)) return;
-    throw new KernelError(
-      "E2BIG",
-      `0x${start.toString(16)}+0x${size.toString(16)} ends past 0x${this.#addressableEnd.toString(16)}, the last address that the kernel can map`,
-    );
   }
 
   /** @see create_memory_block_devices() */
@@ -454,9 +415,4 @@ export class MemoryHotplug {
     this.memory.memmap.removeRange(frame, pages);
     this.vmemmap.depopulate(frame);
   }
-}
-
-/** As `%#llx` prints a number above 0. */
-function hex(value: number): string {
-  return `0x${value.toString(16)}`;
 }

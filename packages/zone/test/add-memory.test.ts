@@ -63,7 +63,7 @@ test("what the log says of memory that is refused", () => {
   outcome(() => machine.add(START + MiB));
   expect(said()).toBe("Block size [0x8000000] unaligned hotplug range: start 0x100100000, size 0x8000000");
   const end = machine.hotplug.blockSize * 1000;
-  expect(machine.hotplug.rangeAllowed(physAddr(2 ** 50), end)).toBe(false);
+  expect(machine.hotplug.range.isAllowed(physAddr(2 ** 50), end)).toBe(false);
   expect(said()).toMatch(
     /^Hotplug memory \[0x4000000000000-0x4[0-9a-f]+\] exceeds maximum addressable range \[0-0x[0-9a-f]+f\]$/,
   );
@@ -349,7 +349,7 @@ test("memory that the kernel doesn't map may lie past what the direct map reache
     );
   expect(outcome(() => add("archAddMemory"))).toBe("E2BIG");
   expect(outcome(() => add("addPages"))).toBe("done");
-  expect(machine.hotplug.rangeAllowed(physAddr(64 * GiB - BLOCK), BLOCK)).toBe(true);
+  expect(machine.hotplug.range.isAllowed(physAddr(64 * GiB - BLOCK), BLOCK)).toBe(true);
 });
 
 test("a zone can span memory whose struct pages somebody else initialises", () => {
