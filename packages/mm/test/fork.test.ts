@@ -3,7 +3,7 @@ import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
 import { Rss } from "../src/mm-struct.ts";
-import { EntryKind } from "../src/page-table/pte.ts";
+import { EntryKind, Pte } from "../src/page-table/pte.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
@@ -149,3 +149,27 @@ test("a page that was lost is lost for a child too, and doesn't read as zeros th
   for (const process of [parent, child])
     expect(run(readUser(process, BASE, new Uint8Array(1)))).toMatchObject({ code: "BUS_ADRERR" });
 });
+
+test.each([
+  ["at once", false],
+  ["one by one, since the parent has had pages pinned", true],
+])("a child has not accessed what it gets, and its parent has: entries copied %s", (_how, hasPinned) => {
+  const { spawn } = vmMachine();
+  const parent = spawn();
+  const vma = withMemory(parent, 2);
+  write(parent, 0, "a");
+  write(parent, 4096, "b");
+  vma.mm.hasPinned = hasPinned;
+  const child = run(forkProcess(parent));
+  const used = Pte.accessed | Pte.dirty;
+  for (const page of [0, 1]) {
+    expect(entryOf(parent, page) & used).toBe(used);
+    // A page that is copied on write is as dirty as it was; only what is shared begins clean.
+    expect(entryOf(child, page) & used).toBe(Pte.dirty);
+  }
+});
+
+function entryOf({ mm }: Process, page: number): number {
+  if (!mm) throw new KernelError("ESRCH", "no mm");
+  return mm.pageTable.flags(mm.pageTable.find(virtAddr(BASE + page * 4096)));
+}

@@ -3,6 +3,7 @@ import {
   condResched,
   KernelBug,
   MiB,
+  nodeId,
   type Page,
   run,
   Scheduler,
@@ -15,8 +16,10 @@ import { describe, expect, test } from "vitest";
 import { uncharged } from "../src/charging.ts";
 import { vmInvariants } from "../src/invariants.ts";
 import { MigrateMode, MigrateReason } from "../src/migrate/migrate-mode.ts";
+import { migratePage } from "../src/migrate/migrate-page.ts";
 import { migratePages, putbackMovablePages } from "../src/migrate/migrate-pages.ts";
 import { migrationTarget } from "../src/migrate/migration-target.ts";
+import { fileWrite } from "../src/page-cache/file-io.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
@@ -24,6 +27,7 @@ import { deviceOfEntry, slotOfEntry } from "../src/swap/swap-entry.ts";
 import { mlock } from "../src/vma/mlock.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { nodeStat } from "./counters.ts";
+import { diskFile } from "./files.ts";
 import { fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
 import { BASE, moveToNode1, ON_NODE_1, pageOf, read, withMemory, write } from "./moving.ts";
 import { vmMachine, mmOf } from "./vm-machine.ts";
@@ -95,6 +99,21 @@ describe("a page that nobody holds", () => {
     expect(vm.memmap.test(fresh, PageFlag.dirty)).toBe(true);
     expect(vm.memmap.refcount(fresh)).toBe(2);
     expect(new TextDecoder().decode(vm.memmap.contents.bytes(fresh)?.subarray(0, 5))).toBe("bytes");
+  });
+
+  test("of a file hands its dirtiness to the new page, and is clean itself: the disk is owed one write, not two", () => {
+    const { vm } = vmMachine();
+    const { file } = diskFile(vm, 1);
+    run(fileWrite(file, 0, Uint8Array.of(9)));
+    const old = file.mapping?.pages.load(0) as Page;
+    const fresh = vm.pages.tryAlloc(GFP_HIGHUSER_MOVABLE, 0, nodeId(1), undefined);
+    vm.lru.isolate(old);
+    for (const page of [old, fresh]) expect(trylockPage(vm.memmap, page)).toBe(true);
+    const dirty = (): boolean[] => [old, fresh].map((page) => vm.memmap.test(page, PageFlag.dirty));
+    expect(dirty()).toEqual([true, false]);
+    expect(migratePage(vm, old, fresh, 0)).toBe(true);
+    expect(dirty()).toEqual([false, true]);
+    expect(nodeStat(vm, "nr_dirty")).toBe(1);
   });
 
   test("in the swap cache takes its slot along", () => {

@@ -238,3 +238,37 @@ test("limits hold for mappings that grow", () => {
     "ENOMEM",
   );
 });
+
+test.each(["anonymous memory", "a file"])(
+  "entries of %s stay where they are while a walk of the reverse mapping is under way: it finds each page once",
+  (what) => {
+    const { vm, spawn } = vmMachine();
+    const process = spawn();
+    if (what === "a file")
+      run(
+        mmap(mmOf(process), {
+          address: at(0),
+          length: 2 * PAGE,
+          prot: RW,
+          flags: MapFlag.SHARED | MapFlag.FIXED,
+          file: diskFile(vm, 2).file,
+        }),
+      );
+    else mapPages(process, 0, 2);
+    write(process, at(0), "x");
+    const { anonVma, file } = vmaAt(process, 0);
+    const lock = file?.mapping?.iMmapRwsem ?? anonVma?.rwsem;
+    if (!lock) throw new Error("nothing to walk by");
+    const move = mremap(mmOf(process), { ...request(0, 2, 2, MAYMOVE | FIXED), newAddress: at(1024) });
+    // The walk begins when the new mapping is there and its entries have still to move.
+    let step = move.next();
+    while (mmOf(process).vmas.at(at(1024)) === undefined && !step.done) step = move.next();
+    run(lock.downRead());
+    while (!step.done && step.value.ready()) step = move.next();
+    expect(step.done).toBe(false);
+    expect(entryFlags(process, at(0))).not.toBe(0);
+    lock.upRead();
+    run(move);
+    expect([entryFlags(process, at(0)), read(process, at(1024), 1)]).toEqual([0, "x"]);
+  },
+);
