@@ -1,9 +1,7 @@
 // The composition root: a machine is made from its specification by plugging packages together, and nothing else knows
 // them all. Swap a policy or a driver by passing another object here.
 import {
-  alignUp,
   createKernel,
-  GiB,
   type Kernel,
   KiB,
   type NodeId,
@@ -26,7 +24,6 @@ import {
   TmpfsPages,
   Vm,
 } from "@hetmem/mm";
-import { MAX_PAGES, SECTION_SIZE } from "@hetmem/page";
 import {
   createIomem,
   descendants,
@@ -55,6 +52,7 @@ import { cpuTables } from "./machine/cpu-sysfs.ts";
 import { spanDeviceMemory } from "./machine/device-spans.ts";
 import { createDevices, type Devices } from "./machine/devices/devices.ts";
 import { createHardware, type Hardware } from "./machine/devices/hardware.ts";
+import { maxPages, withHostRoom } from "./machine/host-room.ts";
 import { MappedFiles } from "./machine/mapped-files.ts";
 import { memoryDevices } from "./machine/memory-devices.ts";
 import { memoryHotplugParameters } from "./machine/module-parameters.ts";
@@ -88,8 +86,6 @@ export interface Machine {
   readonly udev: Udev;
 }
 
-/** Room for memory that is added later, where the specification doesn't say how much. */
-const HOTPLUG_ROOM = 64 * GiB;
 /** Bits that the direct map reaches with four levels of page tables. @see MAX_PHYSMEM_BITS */
 const DIRECT_MAP_BITS = 46;
 
@@ -97,9 +93,13 @@ const DIRECT_MAP_BITS = 46;
  * Boots a machine.
  *
  * @param hardware that of an earlier boot, with what is on its persistent memory; new when absent
- * @throws KernelError with a sentence that names what the specification has wrong
+ * @throws KernelError with a sentence that names what the specification has wrong, and ENOMEM when the host has no room
  */
 export function createMachine(spec: MachineSpec, hardware: Hardware = createHardware(spec)): Machine {
+  return withHostRoom(spec, () => assemble(spec, hardware));
+}
+
+function assemble(spec: MachineSpec, hardware: Hardware): Machine {
   const kernel = createKernel();
   const udev = new Udev(kernel, spec.rules ?? []);
   const profile = PROFILES[spec.profile];
@@ -226,35 +226,12 @@ export function createMachine(spec: MachineSpec, hardware: Hardware = createHard
   };
 }
 
-function maxPages(spec: MachineSpec): number {
-  const boot = [...spec.nodes.flatMap((node) => node.memory), ...spec.hidden, ...(spec.offline ?? [])];
-  const bytes = boot.reduce(
-    (sum, range) => sum + range.end - range.start,
-    deviceBytes(spec.iomem) + gpuBytes(spec),
-  );
-  return Math.min(MAX_PAGES, Math.ceil((spec.maxMemory ?? bytes + HOTPLUG_ROOM) / PAGE_SIZE));
-}
-
 /** The smallest part of the physical space that an address lies in. */
 function innermostAt(iomem: ResourceTree, address: number): Resource | undefined {
   let found: Resource | undefined;
   for (const resource of descendants(iomem))
     if (resource.start <= address && address <= resource.end) found = resource;
   return found;
-}
-
-/** Memory of devices that may get struct pages. */
-function deviceBytes(iomem: MachineSpec["iomem"]): number {
-  return iomem.reduce(
-    (sum, { name, start, end, children }) =>
-      sum + (/^(Persistent Memory|Soft Reserved)/.test(name) ? end + 1 - start : deviceBytes(children)),
-    0,
-  );
-}
-
-/** Memory of gpus, each in sections of its own. */
-function gpuBytes({ gpus = [] }: MachineSpec): number {
-  return gpus.reduce((sum, { size }) => sum + alignUp(size, SECTION_SIZE) + SECTION_SIZE, 0);
 }
 
 /** The vmalloc area grows with the page tables. @see VMALLOC_SIZE_TB in arch/x86/include/asm/pgtable_64_types.h */

@@ -21,7 +21,7 @@ import {
   type Pagemaps,
   zoneDevicePageInit,
 } from "@hetmem/memremap";
-import { NULL_PAGE } from "@hetmem/page";
+import { hostArray, NULL_PAGE } from "@hetmem/page";
 import { releaseResource, requestFreeMemRegion, type Resource } from "@hetmem/resource";
 import type { GpuStats } from "./stats.ts";
 
@@ -74,8 +74,9 @@ export class DeviceMemory {
     if (this.pages < 1)
       throw new KernelError("EINVAL", `${init.name} has ${init.bytes} bytes: give it a page`);
     this.failure = init.pagemaps.memory.kernel.faults.point(GPU_ALLOC_PAGE);
-    this.frames = new Uint8Array(this.pages);
-    this.stack = new Int32Array(this.pages);
+    const use = `frames of ${init.name}`;
+    this.frames = hostArray(Uint8Array, this.pages, use);
+    this.stack = hostArray(Int32Array, this.pages, use);
   }
 
   /** Where it is, undefined while it isn't plugged in. */

@@ -3,7 +3,7 @@
 // in mm/memcontrol.c.
 import { bugOn, KernelBug, type NodeId, type Page } from "@hetmem/kernel";
 import type { Lruvec, MmStruct, Vm } from "@hetmem/mm";
-import { PAGES_PER_SECTION } from "@hetmem/page";
+import { hostArray, PAGES_PER_SECTION } from "@hetmem/page";
 import type { Memory } from "@hetmem/zone";
 import { CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import { CgroupLruvecs } from "./cgroup-lruvecs.ts";
@@ -36,7 +36,11 @@ export class MemoryCgroups {
   constructor(memory: Memory) {
     this.memory = memory;
     const nodes = memory.nodes.length;
-    this.owners = new Uint16Array(memory.memmap.sections.slots * PAGES_PER_SECTION);
+    this.owners = hostArray(
+      Uint16Array,
+      memory.memmap.sections.slots * PAGES_PER_SECTION,
+      "cgroups of pages",
+    );
     this.lruvecs = new CgroupLruvecs(this.ids, this.owners, nodes);
     this.stats = new CgroupStats(this.ids, this.owners, this.lruvecs, nodes);
     const cpus = memory.nodes.reduce(

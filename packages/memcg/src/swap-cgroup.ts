@@ -1,4 +1,5 @@
 // Who pays for each swap slot: two bytes a slot, of devices that cgroups use. Kernel counterpart: mm/swap_cgroup.c.
+import { hostArray } from "@hetmem/page";
 import { NOBODY } from "./cgroup-ids.ts";
 
 export class SwapOwners {
@@ -14,7 +15,8 @@ export class SwapOwners {
   record(device: number, slot: number, id: number, deviceSlots: number): void {
     const known = this.slots[device];
     // Another device may have come under the number of one that went, with all its slots free.
-    const owners = known?.length === deviceSlots ? known : new Uint16Array(deviceSlots);
+    const owners =
+      known?.length === deviceSlots ? known : hostArray(Uint16Array, deviceSlots, "cgroups of swap slots");
     this.slots[device] = owners;
     owners[slot] = id;
   }

@@ -6,6 +6,7 @@
 // The root has a slot for each 64 GiB. Below it are four levels of nodes of 64 slots. A slot is 0, the number of a
 // pagemap, or ~node. An entry that covers several slots of its node is written to each.
 import { bugOn, PAGE_SHIFT, type Pfn } from "@hetmem/kernel";
+import { hostArray } from "@hetmem/page";
 
 const SLOT_BITS = 6;
 const SLOTS = 64;
@@ -32,7 +33,11 @@ export class PagemapTree {
 
   /** @param physicalBits bits of a physical address */
   constructor(physicalBits: number) {
-    this.root = new Int32Array(Math.ceil(2 ** (physicalBits - PAGE_SHIFT - ROOT_ORDER)));
+    this.root = hostArray(
+      Int32Array,
+      Math.ceil(2 ** (physicalBits - PAGE_SHIFT - ROOT_ORDER)),
+      `pagemaps of a space of ${physicalBits} bits`,
+    );
   }
 
   /** The number of the pagemap that covers a frame, 0 for none. @see xa_load() */

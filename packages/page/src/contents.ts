@@ -5,6 +5,7 @@
 // store's: a device's pages show what lies there, and RAM reads as zeros over it, as the allocator hands it out.
 import { bugOn, KernelBug, type Page, PAGE_SIZE } from "@hetmem/kernel";
 import type { FrameStores } from "./frame-store.ts";
+import { hostArray } from "./host-array.ts";
 import { PAGES_PER_SUBSECTION } from "./layout.ts";
 
 const CHUNK_PAGES = PAGES_PER_SUBSECTION;
@@ -44,8 +45,9 @@ export class PageContents {
    */
   constructor(pages: number, stores?: FrameStores) {
     this.stores = stores;
-    this.live = new Uint16Array(Math.ceil(pages / CHUNK_PAGES));
-    this.places = new Int32Array(this.live.length);
+    const chunks = Math.ceil(pages / CHUNK_PAGES);
+    this.live = hostArray(Uint16Array, chunks, "counts of written pages");
+    this.places = hostArray(Int32Array, chunks, "places of written pages");
   }
 
   /** Copies bytes out of a page. @throws KernelBug when the range leaves the page */
@@ -189,7 +191,9 @@ export class PageContents {
     const found = this.chunks[this.places[at] as number];
     if (found) return found;
     const chunk =
-      this.newStoredChunk(at) ?? this.spare.pop() ?? newChunk(new Uint8Array(CHUNK_PAGES * PAGE_SIZE), 0);
+      this.newStoredChunk(at) ??
+      this.spare.pop() ??
+      newChunk(hostArray(Uint8Array, CHUNK_PAGES * PAGE_SIZE, "pages that are written"), 0);
     const place = this.holes.pop() ?? this.chunks.length;
     this.chunks[place] = chunk;
     this.places[at] = place;

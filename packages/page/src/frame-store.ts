@@ -2,6 +2,7 @@
 // have gone and others have come. Whoever has such memory plugs it in, by physical address, before anything is mapped.
 // What a cpu stores to a page is in the store at once, in the same bytes. Kernel counterpart: none, this is the hardware.
 import { bugOn, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
+import { hostArray } from "./host-array.ts";
 import { PAGES_PER_SUBSECTION } from "./layout.ts";
 import type { SectionTable } from "./section.ts";
 
@@ -81,7 +82,7 @@ export class DeviceRam implements FrameStore {
     const at = Math.floor(frame / PAGES_PER_SUBSECTION);
     let piece = this.#pieces.get(at);
     if (!piece) {
-      piece = new Uint8Array(PAGES_PER_SUBSECTION * PAGE_SIZE);
+      piece = hostArray(Uint8Array, PAGES_PER_SUBSECTION * PAGE_SIZE, "frames that are written");
       this.#pieces.set(at, piece);
     }
     const offset = (frame % PAGES_PER_SUBSECTION) * PAGE_SIZE;

@@ -1,6 +1,7 @@
 export { PageContents } from "./contents.ts";
 export { DeviceRam, type FrameStore, FrameStores } from "./frame-store.ts";
 export { describePage, dumpPage, formatPageFlags } from "./dump-page.ts";
+export { hostArray, HostMemoryError, hostSize } from "./host-array.ts";
 export { pageInvariants } from "./invariants.ts";
 export {
   MAX_PAGES,

@@ -2,9 +2,10 @@
 // follows from the section table. The array is sized once for the most memory that the machine can have, and the
 // operating system commits it as it is touched, so that memory nobody uses costs nothing: this is
 // DEFERRED_STRUCT_PAGE_INIT. Kernel counterparts: include/linux/mm.h, mm/page_alloc.c (__init_single_page).
-import { KernelBug, KernelError, type NodeId, type Page, type Pfn } from "@hetmem/kernel";
+import { KernelBug, KernelError, type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { PageContents } from "./contents.ts";
 import { FrameStores } from "./frame-store.ts";
+import { hostArray, hostSize } from "./host-array.ts";
 import {
   Field,
   INITIALISED,
@@ -76,7 +77,7 @@ export class MemMap {
     }
     this.sections = new SectionTable(maxPages, physicalBits);
     const pages = this.sections.slots * PAGES_PER_SECTION;
-    this.words = new Int32Array(pages * PAGE_WORDS);
+    this.words = hostArray(Int32Array, pages * PAGE_WORDS, `struct pages of ${hostSize(pages * PAGE_SIZE)}`);
     this.stores = new FrameStores(this.sections);
     this.contents = new PageContents(pages, this.stores);
     this.lists = new PageLists(this.words);

@@ -2,6 +2,7 @@
 // This is SPARSEMEM_VMEMMAP: a section's struct pages are consecutive, and a slot of the memmap is given to a section
 // when it is added and taken back when it is removed. Kernel counterpart: mm/sparse.c.
 import { bugOn, KernelBug, KernelError, type NodeId, type Page, PAGE_SHIFT, type Pfn } from "@hetmem/kernel";
+import { hostArray } from "./host-array.ts";
 import {
   NULL_PAGE,
   PAGES_PER_SECTION,
@@ -50,7 +51,11 @@ export class SectionTable {
   /** @param physicalBits bits of a physical address, which bound the section numbers */
   constructor(maxPages: number, physicalBits: number) {
     this.slots = Math.ceil(maxPages / PAGES_PER_SECTION) + 1;
-    this.slotOf = new Int32Array(2 ** (physicalBits - PAGE_SHIFT - SECTION_SHIFT));
+    this.slotOf = hostArray(
+      Int32Array,
+      2 ** (physicalBits - PAGE_SHIFT - SECTION_SHIFT),
+      `sections of a space of ${physicalBits} bits`,
+    );
     this.sectionOf = new Float64Array(this.slots);
     this.flags = new Uint8Array(this.slots);
     this.subsections = new Uint32Array(this.slots * 2);

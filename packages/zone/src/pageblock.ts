@@ -1,13 +1,13 @@
 // What each 2 MiB pageblock is used for, a byte a block. Kernel counterpart: pageblock_flags in mm/page_alloc.c.
 import type { Page } from "@hetmem/kernel";
-import type { MemMap } from "@hetmem/page";
+import { hostArray, type MemMap } from "@hetmem/page";
 import { MigrateType, PAGEBLOCK_ORDER } from "./zone-type.ts";
 
 export class Pageblocks {
   private readonly types: Uint8Array;
 
   constructor(memmap: MemMap) {
-    this.types = new Uint8Array(memmap.sections.slots * 64).fill(MigrateType.Movable);
+    this.types = hostArray(Uint8Array, memmap.sections.slots * 64, "pageblocks").fill(MigrateType.Movable);
   }
 
   /** @see get_pageblock_migratetype() */

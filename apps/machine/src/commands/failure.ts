@@ -1,5 +1,6 @@
 // The last net below every command: what went wrong is one sentence, and a status.
 import { KernelBug, KernelError } from "@hetmem/kernel";
+import { hostMemoryReason } from "../machine/host-room.ts";
 import { complain } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -21,12 +22,12 @@ function fileErrorOf(error: unknown): string | undefined {
     : undefined;
 }
 
-/** V8 gives no array that the process may not have, and no string of more than half a GiB. */
+/** V8 gives no string of more than half a GiB. */
 function memoryErrorOf(error: unknown): string | undefined {
-  return error instanceof RangeError &&
-    /allocation failed|Invalid (array buffer|typed array|string) length/.test(error.message)
-    ? "the host gives hetmem no more memory: raise the limit (ulimit -v) or use a smaller machine"
-    : undefined;
+  const tooLong =
+    error instanceof RangeError && /Invalid (array buffer|typed array|string) length/.test(error.message);
+  const reason = tooLong ? "the host gives hetmem no more memory" : hostMemoryReason(error);
+  return reason && `${reason}: raise the limit (ulimit -v) or use a smaller machine`;
 }
 
 /** Where it broke is all that whoever mends it needs to be told. */

@@ -1,6 +1,7 @@
 // Drives a script as run() does, with a pause now and then in which the host's events are heard: a key, a reader that has
 // gone. What goes wrong in the machine, or in hetmem itself, becomes a sentence.
 import { KernelBug, KernelError, type Sleeps } from "@hetmem/kernel";
+import { HostMemoryError } from "@hetmem/page";
 import type { Terminal } from "./streams.ts";
 
 /** Steps between two looks at the clock, and milliseconds between two pauses. */
@@ -34,6 +35,8 @@ export function tellBroken(error: unknown, terminal: Terminal): void {
 function sentenceOf(error: unknown): string {
   if (error instanceof KernelBug) return `kernel BUG: ${error.message}`;
   if (error instanceof KernelError) return `sh: ${error.reason}`;
+  if (error instanceof HostMemoryError)
+    return `sh: ${error.message}: raise the limit (ulimit -v) or use less at a time`;
   const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   if (error instanceof RangeError)
     return `sh: the host has no room for what this asks of it (${words}): ask for less at a time`;

@@ -1,5 +1,6 @@
 // The arrays that page tables live in, kept for the next address space when one ends: memory fresh from the host costs a
 // fault a page, which is more than filling the tables does.
+import { hostArray } from "@hetmem/page";
 
 /** Arrays kept at most; the rest goes to the garbage collector. */
 const KEPT_MAX = 4;
@@ -10,7 +11,7 @@ export class TableArenas {
   /** An array of zeros with room for so many words, and maybe more. */
   take(words: number): Int32Array {
     const fits = this.kept.findIndex((arena) => arena.length >= words);
-    if (fits < 0) return new Int32Array(words);
+    if (fits < 0) return hostArray(Int32Array, words, "page tables");
     return this.kept.splice(fits, 1)[0] as Int32Array;
   }
 

@@ -1,7 +1,7 @@
 // One swap device or file: how often each of its slots is in use, which page of memory holds the same, and the bytes.
 // Kernel counterpart: struct swap_info_struct in include/linux/swap.h, mm/swapfile.c.
 import { KernelBug, type Page } from "@hetmem/kernel";
-import { NULL_PAGE, PageContents } from "@hetmem/page";
+import { hostArray, NULL_PAGE, PageContents } from "@hetmem/page";
 
 /** Bits of a slot's count. @see SWAP_HAS_CACHE in include/linux/swap.h */
 export const SWAP_HAS_CACHE = 0x40;
@@ -46,9 +46,9 @@ export class SwapDevice {
     this.kind = kind;
     this.priority = priority;
     this.pages = slots - 1;
-    this.map = new Uint8Array(slots);
+    this.map = hostArray(Uint8Array, slots, `slots of ${path}`);
     this.map[0] = SWAP_MAP_BAD;
-    this.cache = new Int32Array(slots);
+    this.cache = hostArray(Int32Array, slots, `slots of ${path}`);
     this.freeInCluster = new Int16Array(Math.ceil(slots / CLUSTER_SLOTS)).fill(CLUSTER_SLOTS);
     this.freeInCluster[0] = CLUSTER_SLOTS - 1;
     const behind = this.freeInCluster.length * CLUSTER_SLOTS - slots;
