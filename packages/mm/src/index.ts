@@ -169,7 +169,7 @@ export { exitToUserMode, readUser, touchUser, writebackUser, writeUser } from ".
 export { execProgram, execve, type ProgramImage, type ProgramSegment } from "./process/exec.ts";
 export { exitProcess, mmgetNotZero, mmput } from "./process/exit.ts";
 export { forkProcess } from "./process/fork.ts";
-export { Process } from "./process/process.ts";
+export { Process, type ProcessRights } from "./process/process.ts";
 export { type ProcessListener } from "./process/processes.ts";
 export { hearsEarly, killProcs, type ToKill } from "./memory-failure/collect-procs.ts";
 export { type Signal, type SignalCode } from "./process/signal.ts";

@@ -9,6 +9,7 @@ import {
   type Inode,
   type LoggedTask,
   Process,
+  type ProcessRights,
   type ProgramImage,
   type SwaponRequest,
   type Vm,
@@ -65,7 +66,15 @@ export class Processes implements ProcessPort, UserSpace {
 
   *fork(name: string): Sleeps<RunningProcess> {
     const payer = this.#payer(this.current);
-    const process = yield* execProgram(this.vm, this.#shellNode, name, this.#image, this.#programNode, payer);
+    const process = yield* execProgram(
+      this.vm,
+      this.#shellNode,
+      name,
+      this.#image,
+      this.#programNode,
+      payer,
+      this.rights,
+    );
     const { current } = this.vm.kernel.lockdep;
     // What it is loaded to is taken before; a policy is inherited by what a program takes afterwards.
     if (process.mm) process.mm.policy = this.current?.mm?.policy;
@@ -81,7 +90,8 @@ export class Processes implements ProcessPort, UserSpace {
   *start(name: string, node: NodeId = this.#programNode): Sleeps<Process> {
     const owner = this.vm.memory.nodes[node];
     if (!owner) throw new KernelError("EINVAL", `there is no node ${node} on this machine`);
-    return yield* execProgram(this.vm, node, name, this.#image, node, this.#payer(this.current));
+    const payer = this.#payer(this.current);
+    return yield* execProgram(this.vm, node, name, this.#image, node, payer, this.rights);
   }
 
   *withFile<T>(path: string, use: (file: FileObject) => Sleeps<T>): Sleeps<T> {
@@ -107,7 +117,11 @@ export class Processes implements ProcessPort, UserSpace {
     return this.#running.get(this.vm.kernel.lockdep.current)?.at(-1);
   }
 
-  /** The same as the log names it: where no program runs, it is the shell. */
+  get rights(): ProcessRights {
+    return this.current ?? this.vm.processes.init;
+  }
+
+  /** The process that runs as the log names it: where no program runs, it is the shell. */
   get currentTask(): LoggedTask {
     return this.current ?? { pid: FIRST_PID, comm: "sh" };
   }

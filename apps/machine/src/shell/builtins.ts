@@ -9,6 +9,7 @@ import type { ShellOptions } from "./state.ts";
 import { type Descriptors, inputOf, outputOf } from "./streams.ts";
 import { parse } from "./syntax/parser.ts";
 import { SyntaxProblem } from "./syntax/source.ts";
+import { ulimit } from "./ulimit.ts";
 
 export interface Builtin {
   readonly summary: string;
@@ -36,6 +37,7 @@ export const BUILTINS: Readonly<Record<string, Builtin>> = {
   return: { summary: "leave a function", run: (shell, args) => leave("return", shell, args) },
   set: { summary: "list variables, set options (-e -u -x) or arguments", run: set },
   shift: { summary: "drop the first argument", run: shift },
+  ulimit: { summary: "limits of what the shell starts: -a -H -S -d -l -s -v", run: ulimit },
   unset: { summary: "forget variables", run: unset },
 };
 

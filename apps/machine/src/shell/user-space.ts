@@ -1,7 +1,7 @@
 // A port: the processes of a machine as the programs see them that start, look at and end them. What is below it are the
 // system calls of packages/mm.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
-import type { FileObject, Process, SwaponRequest, Vm } from "@hetmem/mm";
+import type { FileObject, Process, ProcessRights, SwaponRequest, Vm } from "@hetmem/mm";
 
 export interface UserSpace {
   readonly vm: Vm;
@@ -11,6 +11,8 @@ export interface UserSpace {
   readonly pins: Map<Process, readonly Page[]>;
   /** The program that asks; undefined where none runs. What it starts has its memory policy. */
   readonly current: Process | undefined;
+  /** Limits and capabilities of whoever asks, the shell itself where no program runs: what is started begins with them. */
+  readonly rights: ProcessRights;
   /**
    * Starts a program that stays until it exits or is killed.
    *

@@ -20,6 +20,7 @@ import { ndctl } from "./ndctl/ndctl.ts";
 import { numactl } from "./numactl.ts";
 import { od } from "./od.ts";
 import { pidof } from "./pidof.ts";
+import { prlimit } from "./prlimit.ts";
 import { proc } from "./proc/proc.ts";
 import { ps } from "./ps.ts";
 import { sed } from "./sed.ts";
@@ -60,6 +61,7 @@ export const PROGRAMS: Programs = {
   od: { run: od, summary: "bytes as numbers: -A d|x|o|n -t x8 -j SKIP -N COUNT" },
   printf: { run: printf, summary: "print by a format", builtin: true },
   pidof: { run: pidof, summary: "the pids of a name; -s one of them" },
+  prlimit: { run: prlimit, summary: "limits of a process: --pid PID --memlock=SOFT:HARD" },
   proc: { run: proc, summary: "start processes and have them map, touch, read, write: proc help" },
   ps: { run: ps, summary: "the processes: -o pid,ppid,vsz,rss,anon,swap,stat,comm" },
   reboot: { run: reboot, summary: "boot anew: persistent memory keeps what it holds" },
