@@ -54,6 +54,7 @@ export type HmmRangeResult = "ok" | "busy";
 export function* hmmRangeFault(range: HmmRange): Sleeps<HmmRangeResult> {
   const mm = mmOf(range);
   const walk = new HmmVmaWalk(mm, range);
+  // Ends: a fault brings what is asked for, or fails; what takes it away again notifies, and then the answer is "busy".
   for (;;) {
     if (mmuIntervalCheckRetry(range.notifier, range.notifierSeq)) return "busy";
     const need = walkPageRange(mm, walk.stop.last, range.end, walk);

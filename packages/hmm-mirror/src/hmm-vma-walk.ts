@@ -93,6 +93,7 @@ export class HmmVmaWalk implements MmWalkOps {
     const end = ((first << 1) + ((next - address) >> 11)) | 0;
     let entry = (first << 1) | 0;
     let at = this.wordOf(address) | 0;
+    // Ends: each turn passes over an entry at least.
     for (;;) {
       const done = answerPlain(words, entry, end, hmmPfns, at, this.asks) - entry;
       entry += done;

@@ -32,6 +32,7 @@ export const condResched: Preempt = Object.freeze({ why: "cond_resched", ready: 
  * @throws KernelBug when the task waits for something that nobody is there to give
  */
 export function run<T>(task: Sleeps<T>): T {
+  // Ends: with the task; one that waits for another task is a bug.
   for (;;) {
     const step = task.next();
     if (step.done) return step.value;

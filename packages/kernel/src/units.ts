@@ -156,7 +156,10 @@ export function formatIdList(ids: Iterable<number>): string {
   return runs.join(",");
 }
 
-/** Reads `0-3,7` back. @throws KernelError EINVAL */
+/** Cpus, nodes and memory blocks of any machine are numbered below this. */
+const IDS_MAX = 1 << 20;
+
+/** Reads `0-3,7` back. @throws KernelError EINVAL, ERANGE for ids past those of any machine @see bitmap_parselist() */
 export function parseIdList(text: string): number[] {
   const ids: number[] = [];
   for (const run of text.trim().split(",").filter(Boolean)) {
@@ -166,6 +169,11 @@ export function parseIdList(text: string): number[] {
     const last = Number(parts[2] ?? parts[1]);
     if (last < first)
       throw new KernelError("EINVAL", `"${run}" runs backwards: write the lower number first`);
+    if (last >= IDS_MAX || ids.length >= IDS_MAX)
+      throw new KernelError(
+        "ERANGE",
+        `"${run}" is past ${IDS_MAX - 1}, the last number that any machine has`,
+      );
     for (let id = first; id <= last; id++) ids.push(id);
   }
   return ids;

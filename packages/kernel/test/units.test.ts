@@ -165,6 +165,13 @@ describe("lists of numbers", () => {
   test.each(["a", "1-", "-1", "1-2-3", "1;2", "3-1", "4-3"])("%o is EINVAL", (text) => {
     expect(() => parseIdList(text)).toThrow(errno("EINVAL"));
   });
+
+  test("a list that runs past the ids of any machine is refused at once", () => {
+    expect(() => parseIdList("0-99999999999")).toThrow(errno("ERANGE"));
+    expect(() => parseIdList(Array.from({ length: 3 }, () => "0-1048575").join(","))).toThrow(
+      errno("ERANGE"),
+    );
+  });
 });
 
 describe("kstrtobool()", () => {

@@ -50,6 +50,7 @@ export class GlobPattern {
     const tokens = this.#tokens;
     let reached = new Uint8Array(tokens.length + 1);
     reached[0] = 1;
+    // Ends: with the text.
     for (let length = 0; ; length++) {
       passStars(tokens, reached);
       if (reached[tokens.length] === 1) yield length;

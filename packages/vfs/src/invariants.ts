@@ -1,5 +1,5 @@
 // What must hold for a file system at any step: the ways of asking for a file agree, and what is listed can be found.
-import type { Invariant } from "@hetmem/kernel";
+import { type Invariant, KernelError } from "@hetmem/kernel";
 import type { Vfs } from "./vfs.ts";
 
 export const vfsInvariants: readonly Invariant<Vfs>[] = [
@@ -43,7 +43,8 @@ function kindOf(vfs: Vfs, path: string): string {
   try {
     return vfs.lstat(path).kind;
   } catch (error) {
-    return String(error);
+    if (!(error instanceof KernelError)) throw error;
+    return error.message;
   }
 }
 

@@ -98,6 +98,7 @@ function readToEnd(fd: number, { file, bytesMax, fix }: OutsideFile, patienceMs:
   const pieces: Buffer[] = [];
   let length = 0;
   let waitedMs = 0;
+  // Ends: at the end of the file, past the most that is read of it, or when a pipe has brought nothing for so long.
   for (;;) {
     const piece = Buffer.allocUnsafe(PIECE_BYTES);
     const count = readPiece(fd, piece);

@@ -81,9 +81,7 @@ function nameArchive(file: string, read: () => void): void {
     read();
   } catch (error) {
     if (error instanceof KernelError || !(error instanceof Error)) throw error;
-    const what = /unexpected end|truncated/i.test(error.message)
-      ? "is cut short"
-      : `is not a tar archive (${error.message.replace(/^TAR_\w+: /, "")})`;
+    const what = /unexpected end|truncated/i.test(error.message) ? "is cut short" : "is not a tar archive";
     throw new KernelError("EINVAL", `${file} ${what}: ${captureFix(file)}`);
   }
 }

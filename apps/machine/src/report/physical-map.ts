@@ -49,7 +49,7 @@ const ZOOM_END = 4 * GiB;
 /** Draws the map. @param width columns of the terminal */
 export function physicalMapLines(view: MachineView, width: number, paint: Paint): string[] {
   const end = pictureEnd(view);
-  const columns = width - LABEL_WIDTH - TICK_WIDTH;
+  const columns = Math.max(1, width - LABEL_WIDTH - TICK_WIDTH);
   const pictures = [drawLanes(view, { start: 0, end }, columns)];
   if (end > ZOOM_FROM) pictures.push(drawLanes(view, { start: 0, end: ZOOM_END }, columns));
   for (const window of farWindows(view, end)) pictures.push(drawLanes(view, window, columns));
@@ -100,6 +100,7 @@ function isMemory({ lane }: Stretch): boolean {
 
 /** Bytes a column: the smallest of 1, 1.5, 2, 3, 4, 6, 8… MiB with which all fits. */
 function columnBytes(end: number, columns: number): number {
+  // Ends: the columns are at least one, and each turn doubles what one of them shows.
   for (let unit = MiB; ; unit *= 2) {
     for (const bytes of [unit, unit * 1.5]) {
       if (end / bytes <= columns) return bytes;

@@ -181,6 +181,7 @@ function* unset({ state }: Interpreter, args: readonly string[]): Sleeps<number>
 function* help(shell: Interpreter, _: readonly string[], io: Descriptors): Sleeps<number> {
   const commands = Object.entries({ ...shell.programs, ...BUILTINS }).sort(([a], [b]) => compareNames(a, b));
   const width = Math.max(...commands.map(([name]) => name.length));
+  // Bounded: by the longest name of a command.
   for (const [name, { summary }] of commands) write(io, `${name.padEnd(width)}  ${summary}\n`);
   return 0;
 }

@@ -48,7 +48,8 @@ export function patternToRegExp(pattern: string, options: PatternOptions = {}): 
   if (options.line) source = `^(?:${source})$`;
   try {
     return new RegExp(source, options.ignoreCase ? "gi" : "g");
-  } catch {
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
     throw new UsageProblem(`bad regex '${pattern}'`, 2);
   }
 }

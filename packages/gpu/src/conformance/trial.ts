@@ -101,8 +101,12 @@ export function* must<T>(what: string, body: Sleeps<T>): Sleeps<T> {
     return yield* body;
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    throw new Violation(`${what} ends in ${error.errno}: ${error.message}`, { cause: error });
+    throw mustNotFail(what, error);
   }
+}
+
+function mustNotFail(what: string, error: KernelError): Violation {
+  return new Violation(`${what} ends in ${error.errno}: ${error.reason}`, { cause: error });
 }
 
 /** The same where EBUSY is an answer: how often a driver asks by itself is another obligation's. */
@@ -111,7 +115,8 @@ export function* insist<T>(what: string, body: () => Sleeps<T>): Sleeps<T> {
     try {
       return yield* body();
     } catch (error) {
-      if (!(error instanceof KernelError) || error.errno !== "EBUSY") return yield* must(what, body());
+      if (!(error instanceof KernelError)) throw error;
+      if (error.errno !== "EBUSY") throw mustNotFail(what, error);
     }
   }
   return yield* must(what, body());

@@ -88,6 +88,7 @@ export function* hmmVmaFault(
   }
   const walk = new HmmVmaPfnWalk(range, write ? "fault to write" : "fault");
   try {
+    // Ends: a fault brings what is asked for, or fails; only another task takes it away again.
     for (;;) {
       const need = walkPageRange(vma.mm, walk.stop.last, end, walk);
       if (need === Need.nothing) return range;
@@ -125,7 +126,7 @@ function mirrored(vma: Vma, start: VirtAddr, end: VirtAddr): Hmm {
 /** Changes that have begun are waited for, and those that begin later are told of the range. */
 function* begin(hmm: Hmm, start: VirtAddr, end: VirtAddr, pfns: Int32Array): Sleeps<HmmVmaRange> {
   let sequence: number;
-  // Who has waited for one change may find that the next has begun.
+  // Ends: with the last change that other tasks have begun; when one has been waited for, the next may be under way.
   do sequence = yield* mmuIntervalReadBegin(hmm.changes);
   while (mmuIntervalCheckRetry(hmm.changes, sequence));
   const range = new HmmVmaRange(hmm, start, end, pfns);

@@ -84,6 +84,7 @@ export class Hmm {
 
   /** The address space ends; its mirrors have dropped everything by now. They go one by one, and may do what they like meanwhile. @see hmm_release() */
   *release(): Sleeps<void> {
+    // Ends: each turn takes a mirror off the list, and none is added to an address space that has ended.
     for (;;) {
       yield* this.mirrorsSem.downWrite();
       const mirror = this.mirrors.shift();

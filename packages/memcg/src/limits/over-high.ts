@@ -65,6 +65,7 @@ export class OverHigh {
   /** Reclaims for as long as that helps. @returns ticks to sleep for what is above the mark still */
   private *penaltyAfterReclaim(cgroup: MemoryCgroup, pages: number, gfp: number): Sleeps<number> {
     let wanted = pages;
+    // Ends: each turn reclaims pages, or is one of MAX_RECLAIM_RETRIES that reclaim none.
     for (let retries = MAX_RECLAIM_RETRIES; ;) {
       const reclaimed = yield* this.reclaimHigh(cgroup, wanted, gfp);
       const penalty = Math.min(

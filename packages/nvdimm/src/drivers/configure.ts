@@ -18,6 +18,7 @@ const NAME_LENGTH_MAX = 63;
 /** With the device and the whole bus held still, and no probe under way. @see wait_nvdimm_bus_probe_idle() */
 export function* configuring<T>(region: Region, device: NdDevice, action: () => Sleeps<T>): Sleeps<T> {
   const { bus } = region;
+  // Ends: each turn waits for the probes under way, and a probe that began meanwhile ends as well.
   for (;;) {
     yield* bus.waitProbeIdle();
     yield* device.lock.lock();

@@ -166,12 +166,15 @@ function clearStructPageErrors(namespace: Namespace, { mode, dataOffset }: PfnIn
   const base = namespace.range.start - region.start;
   const [first, last] = [base + INFO_BLOCK_RESERVE, base + dataOffset];
   withNamespaceIo(namespace, dataOffset, (io) => {
-    for (;;) {
-      const bad = region.badblocks.check(first / SECTOR_SIZE, (last - first) / SECTOR_SIZE);
+    let at = first;
+    while (at < last) {
+      const bad = region.badblocks.check(at / SECTOR_SIZE, (last - at) / SECTOR_SIZE);
       if (!bad) return;
-      const start = Math.max(first, alignDown(bad.firstBad * SECTOR_SIZE, PAGE_SIZE));
+      const start = Math.max(at, alignDown(bad.firstBad * SECTOR_SIZE, PAGE_SIZE));
       const end = Math.min(last, alignUp((bad.firstBad + bad.badSectors) * SECTOR_SIZE, PAGE_SIZE));
       io.write(start - base, new Uint8Array(end - start));
+      // What has been written is not looked at again: a bus without firmware never learns that it is good.
+      at = end;
     }
   });
 }

@@ -188,6 +188,7 @@ function formatRows(
   const format = (row: readonly string[]): string =>
     row
       .map((text, index) =>
+        // Bounded: by the longest text of the column, a range or a size.
         columns[index] === "RANGE" ? text.padEnd(widths[index] ?? 0) : text.padStart(widths[index] ?? 0),
       )
       .join(" ");

@@ -24,7 +24,8 @@ export const migratepages: Program = function* (io, args) {
 function nodesOf(text: string): NodeId[] {
   try {
     return parseIdList(text).map(nodeId);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     throw new UsageProblem(`<${text}> is invalid`);
   }
 }

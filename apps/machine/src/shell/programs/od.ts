@@ -1,6 +1,6 @@
 // od: bytes of a file or of standard input as numbers: -t x8, x4, x2, x1, u8 …, c; -A d, x, o or n; -j skips, -N limits, -v
 // shows lines that repeat. Words are little-endian. User space counterpart: od(1) of coreutils.
-import { memparse, type Sleeps } from "@hetmem/kernel";
+import { KernelError, memparse, type Sleeps } from "@hetmem/kernel";
 import { bytesOf, type OpenFile } from "@hetmem/vfs";
 import { parseOptions, type Program, type ProgramContext, reasonOf, UsageProblem } from "../program.ts";
 
@@ -58,6 +58,7 @@ function formatOf(text: string): Format {
     width,
     text: (value) => {
       if (base === 10) return `${kind === "d" ? BigInt.asIntN(bits, value) : value}`;
+      // Bounded: by the 22 digits of a value of eight bytes.
       return value.toString(base).padStart(width, "0");
     },
   };
@@ -75,6 +76,7 @@ function lineOf(bytes: Uint8Array, { bytes: size, width, text }: Format): string
   for (let at = 0; at < bytes.length; at += size) {
     let value = 0n;
     for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[at + i] ?? 0);
+    // Bounded: by the 22 digits of a value of eight bytes.
     cells.push(` ${text(value).padStart(width)}`);
   }
   return cells.join("");
@@ -134,7 +136,8 @@ function* openBytes(
 function sizeOf(text: string): number {
   try {
     return memparse(text);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     throw new UsageProblem(`invalid number '${text}'`);
   }
 }

@@ -60,6 +60,7 @@ function* statusOf({ vfs }: ProgramContext, pid: string): Sleeps<Map<string, str
 
 function lineOf(columns: readonly Column[], cell: (column: Column) => string): string {
   const cells = columns.map((column) =>
+    // Bounded: the widths are those of the table of columns.
     column.width === undefined ? cell(column).padEnd(4) : cell(column).padStart(column.width),
   );
   return `${cells.join(" ").trimEnd()}\n`;

@@ -87,7 +87,9 @@ function show(io: ProgramContext): void {
   const table = [["NAME", "TYPE", "SIZE", "USED", "PRIO"], ...rows];
   const width = (column: number): number => Math.max(...table.map((row) => (row[column] ?? "").length));
   for (const [name = "", type = "", size = "", used = "", priority = ""] of table) {
+    // Bounded: by the longest text of the column, a path or a number.
     const right = [size.padStart(width(2)), used.padStart(width(3)), priority.padStart(width(4))];
+    // Bounded: likewise.
     io.out(`${name.padEnd(width(0))} ${type.padEnd(width(1))} ${right.join(" ")}\n`);
   }
 }
@@ -100,7 +102,8 @@ function sizeOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   try {
     return memparse(text);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     throw new UsageProblem(`"${text}" is not a size: write a number, then K, M or G`, SWAPON_FAILED);
   }
 }

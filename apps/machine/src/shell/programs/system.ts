@@ -54,6 +54,7 @@ const BUFFER_BYTES = 4096;
 /** The same line again and again, for whoever has seen enough to end it. */
 export const yes: Program = function* (io, args) {
   const line = `${args.length === 0 ? "y" : args.join(" ")}\n`;
+  // Bounded: by a buffer, or by one line that is longer.
   const lines = line.repeat(Math.ceil(BUFFER_BYTES / line.length));
   // Ends: with ^C, or with the reader.
   for (;;) {

@@ -27,9 +27,9 @@ export const wc: Program = function* (io, args) {
   const sum = (column: "l" | "w" | "c"): number => counts.reduce((total, each) => total + each[column], 0);
   if (counts.length > 1) counts.push({ name: "total", l: sum("l"), w: sum("w"), c: sum("c") });
   // A single number stands alone; columns are nine wide.
-  const width = columns.length === 1 ? 0 : 9;
+  const columnWidth = columns.length === 1 ? 0 : 9;
   for (const each of counts) {
-    const numbers = columns.map((column) => `${each[column]}`.padStart(width)).join(" ");
+    const numbers = columns.map((column) => `${each[column]}`.padStart(columnWidth)).join(" ");
     io.out(`${numbers}${each.name && ` ${each.name}`}\n`);
   }
   return inputs.failed ? 1 : 0;
@@ -238,6 +238,7 @@ export const seq: Program = function* (io, args) {
   // Ends: the number of steps is finite, and ^C is heard at each.
   for (let index = 0; goesOn(start + index * step); index++) {
     if (index > 0) io.out(separator);
+    // Bounded: by the digits of a number.
     io.out(`${start + index * step}`.padStart(width, "0"));
     yield* io.turn();
   }

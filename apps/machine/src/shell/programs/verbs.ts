@@ -129,7 +129,8 @@ export function addressOf(text: string): VirtAddr {
 export function sizeOf(text: string): number {
   try {
     return memparse(text);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     throw new UsageProblem(`"${text}" is not a size: write a number, then K, M or G`);
   }
 }
@@ -147,7 +148,8 @@ export function protOf(text: string): number {
 export function nodesOf(text: string): NodeId[] {
   try {
     return parseIdList(text).map(nodeId);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
     throw new UsageProblem(`"${text}" is not a list of nodes: write one like 0-1`);
   }
 }

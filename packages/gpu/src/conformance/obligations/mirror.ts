@@ -195,6 +195,7 @@ function* readAll(trial: Trial): Sleeps<void> {
 
 /** Runs a task, and counts where it could be preempted. */
 function* counting<T>(progress: { steps: number }, body: Sleeps<T>): Sleeps<T> {
+  // Ends: with the task.
   for (;;) {
     const step = body.next();
     if (step.done) return step.value;

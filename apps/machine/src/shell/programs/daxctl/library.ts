@@ -107,6 +107,7 @@ export function isSystemRam(io: ProgramContext, device: DaxDevice): boolean {
 /** Its ranges, as far as root sees them. */
 export function* mappingsOf(io: ProgramContext, { path }: DaxDevice): Sleeps<DaxMappingInfo[]> {
   const mappings: DaxMappingInfo[] = [];
+  // Ends: at the first mapping that the device does not have.
   for (let id = 0; ; id++) {
     const start = yield* numberIn(io, `${path}/mapping${id}/start`);
     const end = yield* numberIn(io, `${path}/mapping${id}/end`);
