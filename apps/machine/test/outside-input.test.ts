@@ -59,6 +59,27 @@ describe("YAML", () => {
     ],
     ["groups in one another", `nodes: ${"[".repeat(20_000)}`, /more than 32 groups stand in one another/],
     ["a key twice", "nodes: []\nnodes: []\n", /m\.yaml:2: not YAML/],
+    ["a second machine", `nodes: [${NODE}]\n---\nnodes: []\n`, /m\.yaml:2: a second machine begins here/],
+    [
+      "more words than a machine has",
+      `nodes: [${"x,".repeat(100_000)}]\n`,
+      /more than 100000 words and marks are too many/,
+    ],
+    [
+      "names that the library would compare each with each",
+      `sysctl: {${Array.from({ length: 1001 }, (_, at) => `n${at}: 1`).join()}}\n`,
+      /1001 names in one group are too many: write at most 1000/,
+    ],
+    [
+      "thirty wrong nodes",
+      `nodes: [${"1,".repeat(30)}]\n`,
+      /nodes\[19\].*\nand 10 more of the kind: mend these first$/,
+    ],
+    [
+      "a word in the place of a profile, of many lines",
+      `nodes: [${NODE}]\nprofile: |\n${"  v6\n".repeat(30)}`,
+      /m\.yaml:2: profile: "(v6\\n){20}…" is not known; write v4\.14, v5\.1 or v6\.1$/,
+    ],
     ["a name with control characters", `name: "a\\e[31m"\nnodes: [${NODE}]\n`, /is not a text of one line/],
     [
       "a line end in a name",

@@ -26,6 +26,8 @@ interface PatternNode {
   readonly table: AttributeTable;
   readonly leaf: Leaf | undefined;
   readonly children: PatternNode[];
+  /** The children without a leaf, by the text of their pattern: a directory of /sys may have thousands. */
+  readonly directories: Map<string, PatternNode[]>;
 }
 
 /** A node of the tree with the values that led to it. */
@@ -48,6 +50,7 @@ export class PatternTree {
     table: NO_TABLE,
     leaf: undefined,
     children: [],
+    directories: new Map(),
   };
   /** What each mounted pattern is, by its full path. */
   readonly #kinds = new Map<string, Kind>();
@@ -133,15 +136,20 @@ export class PatternTree {
     let node = this.#root;
     segments.forEach((pattern, index) => {
       const ownLeaf = index === segments.length - 1 ? leaf : undefined;
-      const shared = node.children.find(
-        (child) =>
-          !child.leaf && child.pattern.text === pattern.text && (pattern.literal || child.table === table),
-      );
+      const namesakes = node.directories.get(pattern.text) ?? [];
+      const shared = namesakes.find((child) => pattern.literal || child.table === table);
       if (shared && !ownLeaf) {
         node = shared;
       } else {
-        const child: PatternNode = { pattern, table, leaf: ownLeaf, children: [] };
+        const child: PatternNode = {
+          pattern,
+          table,
+          leaf: ownLeaf,
+          children: [],
+          directories: new Map(),
+        };
         node.children.push(child);
+        if (!ownLeaf) node.directories.set(pattern.text, [...namesakes, child]);
         node = child;
       }
     });

@@ -95,22 +95,23 @@ function topology(place: CpuPlace, bits: number): [string, string][] {
     ["physical_package_id", `${place.package}\n`],
     ["die_id", "0\n"],
     ["core_id", `${place.core}\n`],
-    ...group("core_cpus", [place.cpu], bits),
-    ...group("thread_siblings", [place.cpu], bits),
+    ...group(["core_cpus", "thread_siblings"], [place.cpu], bits),
   ];
 }
 
 /** The files of cpuN/topology that are the same for all CPUs of a socket. */
 function filesOfSocket(members: readonly number[], bits: number): [string, string][] {
-  return ["die_cpus", "package_cpus", "core_siblings"].flatMap((name) => group(name, members, bits));
+  return group(["die_cpus", "package_cpus", "core_siblings"], members, bits);
 }
 
-/** A group of CPUs as a mask and as a list. */
-function group(name: string, cpus: readonly number[], bits: number): [string, string][] {
-  return [
-    [name, `${cpuMask(cpus, bits)}\n`],
-    [`${name}_list`, `${formatIdList(cpus)}\n`],
-  ];
+/** A group of CPUs as a mask and as a list, under each of its names. */
+function group(names: readonly string[], cpus: readonly number[], bits: number): [string, string][] {
+  const mask = `${cpuMask(cpus, bits)}\n`;
+  const list = `${formatIdList(cpus)}\n`;
+  return names.flatMap((name): [string, string][] => [
+    [name, mask],
+    [`${name}_list`, list],
+  ]);
 }
 
 /** A set of CPUs in hexadecimal, 32 bits a group, the highest first and no wider than it need be. */

@@ -2,6 +2,9 @@
 // person who writes a machine by hand mends it in one go.
 import { KernelError } from "@hetmem/kernel";
 
+/** Problems that are written out: a screen of them. */
+const SHOWN_MAX = 20;
+
 /** A place in a spec: ["nodes", 1, "memory", 0]. */
 export type SpecPath = readonly (string | number)[];
 
@@ -17,11 +20,13 @@ export function formatPath(path: SpecPath): string {
     .join("");
 }
 
-/** @throws KernelError EINVAL with every problem, one a line, when there are any */
+/** @throws KernelError EINVAL with the problems, one a line, when there are any */
 export function refuseProblems(problems: readonly SpecProblem[], where: (path: SpecPath) => string): void {
   if (problems.length === 0) return;
-  const lines = problems.map(
-    ({ path, message }) => `${where(path)}${formatPath(path)}${path.length > 0 ? ": " : ""}${message}`,
-  );
+  const lines = problems
+    .slice(0, SHOWN_MAX)
+    .map(({ path, message }) => `${where(path)}${formatPath(path)}${path.length > 0 ? ": " : ""}${message}`);
+  const more = problems.length - lines.length;
+  if (more > 0) lines.push(`and ${more} more of the kind: mend these first`);
   throw new KernelError("EINVAL", lines.join("\n"));
 }

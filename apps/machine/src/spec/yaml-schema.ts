@@ -216,12 +216,12 @@ function isObject(input: unknown): boolean {
 }
 
 function quote(input: unknown): string {
-  const whole =
-    typeof input === "string" || typeof input === "number"
-      ? String(input)
-      : (JSON.stringify(input) ?? "nothing");
-  const short = whole.length > QUOTED_MAX ? `${whole.slice(0, QUOTED_MAX)}…` : whole;
-  return typeof input === "string" ? `"${short}"` : short;
+  const isText = typeof input === "string";
+  // A text is quoted on one line, as JSON writes it; of a long one the end is missing, and is not escaped in half.
+  const shown = isText && input.length > QUOTED_MAX ? input.slice(0, QUOTED_MAX) : input;
+  const whole = JSON.stringify(shown) ?? "nothing";
+  if (isText) return shown === input ? whole : `${whole.slice(0, -1)}…"`;
+  return whole.length > QUOTED_MAX ? `${whole.slice(0, QUOTED_MAX)}…` : whole;
 }
 
 function unlessRefused<T>(read: () => T): T | undefined {

@@ -1,8 +1,18 @@
 // A machine in a YAML file. The form is for people: sizes with suffixes, memory laid out by itself, a default for all that
 // can have one; and each complaint names file, line, place, what was there and what to write instead.
 import { basename } from "node:path";
-import { GiB, isAligned, KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
-import { type CST, isMap, isSeq, LineCounter, type Node, parseDocument, Parser } from "yaml";
+import {
+  GiB,
+  isAligned,
+  KernelBug,
+  KernelError,
+  MiB,
+  type NodeId,
+  nodeId,
+  PAGE_SIZE,
+  physAddr,
+} from "@hetmem/kernel";
+import { Composer, type CST, type Document, isMap, isSeq, Lexer, LineCounter, type Node, Parser } from "yaml";
 import { bootUsageOf } from "./boot-reserve.ts";
 import { deviceProblems } from "./devices.ts";
 import { gpuProblems, gpusOf, placedGpus } from "./gpus.ts";
@@ -34,6 +44,10 @@ const REMOTE_DISTANCE = 20;
 const PIECES_MAX = 128 + 3 * NODES_MAX;
 /** Groups that stand in one another. */
 const DEPTH_MAX = 32;
+/** Words, marks and spaces of a file: one with the distances of 128 nodes has 55,000, and 100,000 take the library a second. */
+const LEXEMES_MAX = 100_000;
+/** Names of one group: the library compares each with each. */
+const NAMES_MAX = 1000;
 const LEAST_SWAP_BYTES = 10 * PAGE_SIZE;
 
 /**
@@ -78,17 +92,43 @@ function bootUsage({ nodes, options }: MachineSpec, where: string): MachineSpec[
 }
 
 /**
- * Parses a text whose groups aren't too deep: the library composes them by recursion, and V8 ends the process when a regular
- * expression is compiled where no stack is left.
+ * Parses a text of bounded cost: the library takes its time for each word, compares the names of a group with one another, and
+ * composes by recursion, where V8 ends the process when a regular expression is compiled without stack left.
  *
- * @throws KernelError EINVAL
+ * @throws KernelError EINVAL for a text that is too much
  */
-function parseYaml(text: string, file: string, lineCounter: LineCounter): ReturnType<typeof parseDocument> {
-  for (const token of new Parser().parse(text)) refuseDepth(token, file);
-  return parseDocument(text, { lineCounter, prettyErrors: false, logLevel: "error" });
+function parseYaml(text: string, file: string, lines: LineCounter): Document.Parsed {
+  const tokens: CST.Token[] = [];
+  for (const token of tokensOf(text, file, lines)) {
+    refuseShape(token, file);
+    tokens.push(token);
+  }
+  const [document, second] = new Composer({ logLevel: "error" }).compose(tokens, true, text.length);
+  if (document === undefined) throw new KernelBug(`${file} composes to nothing`);
+  if (second)
+    throw new KernelError(
+      "EINVAL",
+      `${file}:${lines.linePos(second.range[0]).line}: a second machine begins here: a file has one`,
+    );
+  return document;
 }
 
-function refuseDepth(document: CST.Token, file: string): void {
+function* tokensOf(text: string, file: string, lines: LineCounter): Generator<CST.Token> {
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  let count = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    if (++count > LEXEMES_MAX)
+      throw new KernelError(
+        "EINVAL",
+        `${file}: more than ${LEXEMES_MAX} words and marks are too many for a machine: leave out what isn't needed`,
+      );
+    yield* parser.next(lexeme);
+  }
+  yield* parser.end();
+}
+
+function refuseShape(document: CST.Token, file: string): void {
   const open = [{ token: document, depth: 0 }];
   for (let next = open.pop(); next; next = open.pop()) {
     const { token, depth } = next;
@@ -96,6 +136,12 @@ function refuseDepth(document: CST.Token, file: string): void {
       throw new KernelError(
         "EINVAL",
         `${file}: more than ${DEPTH_MAX} groups stand in one another: a machine has five levels`,
+      );
+    const names = isGroup(token) ? token.items.length : 0;
+    if (names > NAMES_MAX)
+      throw new KernelError(
+        "EINVAL",
+        `${file}: ${names} names in one group are too many: write at most ${NAMES_MAX}`,
       );
     const inside =
       "items" in token
@@ -107,11 +153,12 @@ function refuseDepth(document: CST.Token, file: string): void {
   }
 }
 
+function isGroup(token: CST.Token): token is CST.BlockMap | CST.FlowCollection {
+  return token.type === "block-map" || (token.type === "flow-collection" && token.start.source === "{");
+}
+
 /** @throws KernelError EINVAL for aliases of nothing, and for those that unfold to more than a machine holds */
-function readValue(
-  document: ReturnType<typeof parseDocument>,
-  file: string,
-): ReturnType<typeof readMachineFile> {
+function readValue(document: Document.Parsed, file: string): ReturnType<typeof readMachineFile> {
   try {
     return readMachineFile(document.toJS());
   } catch (error) {
