@@ -38,6 +38,7 @@ test.each(readdirSync(DAX))(
 test.each([
   ["0", "too little"],
   ["393215", "less than both pieces"],
+  ["264241153", "a page more than from the first to the last"],
 ])("a span of device memory of %s pages, which is %s, is found to differ", (pages) => {
   const change = (text: string): string => text.replace("spanned  264241152", `spanned  ${pages}`);
   expect(replay("devdax-to-system-ram.txt", change, spec).equal).toBe(false);

@@ -99,6 +99,7 @@ describe("masks", () => {
       "nr_free_pages 527888\nnr_shmem 19613\n",
       "nr_free_pages 1\nnr_shmem 2\n",
     ],
+    ["events since boot", "grep pgfault /proc/vmstat", "pgfault 527888\n", "pgfault 1\n"],
     ["free memory", "cat /proc/meminfo", "MemFree:         1913144 kB\n", "MemFree:         9 kB\n"],
     [
       "free memory of a node behind a file name",
@@ -176,6 +177,16 @@ describe("masks", () => {
     ],
     ["present pages", "cat /proc/zoneinfo", "        present  32768\n", "        present  0\n"],
     ["managed pages", "cat /proc/zoneinfo", "        managed  32768\n", "        managed  32767\n"],
+    ["pages that an operator dropped", "grep drop_ /proc/vmstat", "drop_pagecache 1\n", "drop_pagecache 0\n"],
+    ["kills", "grep oom_kill /proc/vmstat", "oom_kill 1\n", "oom_kill 0\n"],
+    ["failed migrations", "grep pgmigrate /proc/vmstat", "pgmigrate_fail 1\n", "pgmigrate_fail 0\n"],
+    ["free pages of an empty zone", "cat /proc/zoneinfo", freeIn(0, 0), freeIn(1, 0)],
+    [
+      "more free pages than a zone manages",
+      "cat /proc/zoneinfo",
+      freeIn(32_768, 32_768),
+      freeIn(32_769, 32_768),
+    ],
     [
       "poisoned memory",
       "grep -i HardwareCorrupted /proc/meminfo",
@@ -202,6 +213,8 @@ describe("masks", () => {
 
   const elsewhere: Readonly<Record<string, [command: string, expected: string, actual: string]>> = {
     "use-counters": ["cat /tmp/counts", "nr_free_pages 527888\n", "nr_free_pages 1\n"],
+    "event-counters": ["cat /tmp/counts", "pgfault 527888\n", "pgfault 1\n"],
+    "free-pages": ["cat /proc/vmstat", freeIn(32_712, 32_768), freeIn(32_768, 32_768)],
     pagesets: ["cat /proc/vmstat", "    count: 5\n", "    count: 6\n"],
     "use-fields": ["cat /proc/zoneinfo", "MemFree:  2 kB\n", "MemFree:  1 kB\n"],
     "free-lists": ["cat /proc/zoneinfo", "Node 0, zone  DMA   0   1 \n", "Node 0, zone  DMA   2   2 \n"],
@@ -247,6 +260,20 @@ describe("masks", () => {
     expect(equal("cat /proc/zoneinfo", zones([131_072, 0]), zones([0, 131_072]))).toBe(true);
   });
 
+  test("one node may have what the machine's two have, and what lies between, to the page", () => {
+    const parts = [
+      { startPfn: 1_000_000, endPfn: 1_131_072 },
+      { startPfn: 2_000_000, endPfn: 2_065_536 },
+    ];
+    const joined = (span: number): boolean => {
+      const [answered, machine] = [zones([span, 0]), zones([131_072, 65_536])];
+      const lines = maskOutputs("cat /proc/zoneinfo", answered, machine, MASKS, parts);
+      return lines.expected.join("\n") === lines.actual.join("\n");
+    };
+    expect(joined(1_065_536)).toBe(true);
+    for (const span of [0, 131_072, 196_608, 1_065_535, 1_065_537]) expect(joined(span)).toBe(false);
+  });
+
   test("but not be others, nor be present", () => {
     expect(equal("cat /proc/zoneinfo", zones([131_072, 0]), zones([0, 65_536]))).toBe(false);
     expect(equal("cat /proc/zoneinfo", zones([131_072, 0], 1), zones([0, 131_072], 1))).toBe(false);
@@ -269,6 +296,11 @@ function zones(spans: readonly [device0: number, device1: number], present = 0):
   return spans
     .map((pages, node) => zone(node, "Movable", 0, 0) + zone(node, "Device", pages, present))
     .join("");
+}
+
+/** What /proc/zoneinfo says first of a zone. */
+function freeIn(free: number, managed: number): string {
+  return `Node 0, zone  Movable\n  pages free     ${free}\n        spanned  ${managed}\n        present  ${managed}\n        managed  ${managed}\n`;
 }
 
 function zone(node: number, name: string, spanned: number, present: number): string {

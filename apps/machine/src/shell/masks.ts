@@ -14,21 +14,37 @@ export interface Mask {
   readonly reason: string;
   /** Whether a command prints this kind of text. */
   applies(command: string): boolean;
-  /** Replaces what can't be equal on both sides. */
-  apply(lines: Compared): Compared;
+  /**
+   * Replaces what can't be equal on both sides.
+   *
+   * @param deviceZones the zones of device memory of the machine that answered, as they were then
+   */
+  apply(lines: Compared, deviceZones: readonly PfnSpan[]): Compared;
 }
 
-/** Counters of what is in use, by their names in /proc/vmstat and in the zones of /proc/zoneinfo. */
+/** Where a zone lies, in pages. */
+export interface PfnSpan {
+  readonly startPfn: number;
+  readonly endPfn: number;
+}
+
+/** Counters of what is in use, by their names in /proc/vmstat and in the nodes and zones of /proc/zoneinfo. */
 const USE_COUNTERS = [
   "nr_free_pages",
   String.raw`nr_(?:zone_)?(?:in)?active_(?:anon|file)`,
-  String.raw`nr_(?:zone_)?(?:unevictable|write_pending)`,
-  String.raw`nr_slab_\w+`,
-  "nr_anon_pages|nr_mapped|nr_file_pages|nr_shmem|nr_dirty|nr_dirtied|nr_written|nr_mlock",
+  String.raw`nr_(?:zone_)?(?:unevictable|write_pending)|nr_slab_(?:un)?reclaimable`,
+  "nr_anon_pages|nr_mapped|nr_file_pages|nr_shmem|nr_dirty|nr_mlock",
   "nr_kernel_stack|nr_page_table_pages|nr_kernel_misc_reclaimable",
-  String.raw`numa_\w+|workingset_\w+|pgfault|pgmajfault|pgreuse|pgactivate|pgdeactivate`,
-  String.raw`pg(?:alloc|free|refill|steal|scan|skip|pgin|pgout)\w*`,
-  String.raw`pgmigrate_success|thp_\w+|drop_\w+|unevictable_pgs_\w+`,
+].join("|");
+
+/** Events since boot, by their names in the same files and in those of nodes. What an operator causes alone is not among them. */
+const EVENT_COUNTERS = [
+  "numa_(?:hit|miss|foreign|interleave|local|other)|interleave_hit|local_node|other_node",
+  String.raw`nr_dirtied|nr_written|workingset_\w+|unevictable_pgs_\w+`,
+  "pgfault|pgmajfault|pgreuse|pgactivate|pgdeactivate|pgpgin|pgpgout|pgfree|pgrefill|pgmigrate_success",
+  String.raw`pg(?:alloc|skip)_(?:dma|dma32|normal|movable|device)`,
+  String.raw`pg(?:steal|scan)_(?:kswapd|direct|anon|file)`,
+  String.raw`thp_(?:fault|collapse|file|split|zero_page|deferred)\w*`,
 ].join("|");
 
 /** Fields of /proc/meminfo and of a node's meminfo that say what is in use. */
@@ -42,14 +58,23 @@ export const MASKS: readonly Mask[] = [
   {
     name: "use-counters",
     reason:
-      "how many pages are free or used depends on what the captured system's own processes and caches held just then",
-    applies: (command) => /zoneinfo|vmstat|numastat/.test(command),
-    apply: eachLine(
-      new RegExp(
-        String.raw`^((?:.*:)?\s*(?:pages free|${USE_COUNTERS}|interleave_hit|local_node|other_node)\s+)\d+$`,
-      ),
-      "$1<in use>",
-    ),
+      "how many pages are used, and for what, depends on what the captured system's own processes and caches held just then",
+    applies: readsCounters,
+    apply: eachLine(new RegExp(String.raw`^((?:.*:)?\s*(?:${USE_COUNTERS})\s+)\d+$`), "$1<in use>"),
+  },
+  {
+    name: "event-counters",
+    reason:
+      "how often the captured system's own processes faulted, allocated, missed a node or had pages moved since boot isn't known",
+    applies: readsCounters,
+    apply: eachLine(new RegExp(String.raw`^((?:.*:)?\s*(?:${EVENT_COUNTERS})\s+)\d+$`), "$1<since boot>"),
+  },
+  {
+    name: "free-pages",
+    reason:
+      "how many pages of a zone are free depends on what the captured system held just then; but an empty zone has none, and no zone more than it manages",
+    applies: (command) => /\bzoneinfo\b/.test(command),
+    apply: bothSides(hideFreePages),
   },
   {
     name: "pagesets",
@@ -166,10 +191,15 @@ export function maskOutputs(
   expected: string,
   actual: string,
   masks: readonly Mask[] = MASKS,
+  deviceZones: readonly PfnSpan[] = [],
 ): Compared {
   let lines: Compared = { expected: toLines(expected), actual: toLines(actual) };
-  for (const mask of masks) if (mask.applies(command)) lines = mask.apply(lines);
+  for (const mask of masks) if (mask.applies(command)) lines = mask.apply(lines, deviceZones);
   return lines;
+}
+
+function readsCounters(command: string): boolean {
+  return /\b(?:zoneinfo|vmstat|numastat)\b/.test(command);
 }
 
 function readsLog(command: string): boolean {
@@ -193,8 +223,24 @@ function bothSides(change: (lines: readonly string[]) => readonly string[]): Mas
 }
 
 function chain(...steps: readonly Mask["apply"][]): Mask["apply"] {
-  return (lines) => steps.reduce((compared, step) => step(compared), lines);
+  return (lines, deviceZones) => steps.reduce((compared, step) => step(compared, deviceZones), lines);
 }
+
+/** Free pages of zones, as far as the number can be that of the zone: what it manages stands a few lines further down. */
+function hideFreePages(lines: readonly string[]): string[] {
+  return lines.map((line, index) => {
+    const [, words = "", free] = /^(\s*pages free\s+)(\d+)$/.exec(line) ?? [];
+    if (free === undefined) return line;
+    const rest = lines.slice(index + 1, index + LINES_OF_A_ZONE);
+    const end = rest.findIndex((other) => /^Node |pages free/.test(other));
+    const managed = (end < 0 ? rest : rest.slice(0, end)).find((other) => /^\s+managed\s/.test(other));
+    const most = managed === undefined ? Infinity : Number(managed.trim().split(/\s+/)[1]);
+    return most === 0 || Number(free) > most ? line : `${words}<in use>`;
+  });
+}
+
+/** From `pages free` to `managed` and a little further. */
+const LINES_OF_A_ZONE = 12;
 
 /** Where the Device zones of an output give their span, by line. */
 interface DeviceSpan {
@@ -203,13 +249,14 @@ interface DeviceSpan {
 }
 
 /**
- * Device zones without memory of their own trade spans between nodes. Only when the two sides have the same spans, on
- * whichever nodes, or one side has them in one piece, is the place left out of the comparison.
+ * Device zones without memory of their own trade spans between nodes. The place is left out of the comparison only when the two
+ * sides have the same spans, on whichever nodes, or when the captured kernel has on one node what this machine has on several:
+ * then its span must be just that from the beginning of the first to the end of the last.
  */
-function maskDeviceZones(lines: Compared): Compared {
+function maskDeviceZones(lines: Compared, deviceZones: readonly PfnSpan[]): Compared {
   const [expected, actual] = [deviceSpans(lines.expected), deviceSpans(lines.actual)];
   const same = spansText(expected) === spansText(actual);
-  if (!same && !isJoined(expected, actual) && !isJoined(actual, expected)) return lines;
+  if (!same && !isJoined(expected, actual, deviceZones)) return lines;
   return { expected: hideSpans(lines.expected, expected), actual: hideSpans(lines.actual, actual) };
 }
 
@@ -220,16 +267,29 @@ function spansText(spans: readonly DeviceSpan[]): string {
     .join(" ");
 }
 
-/** Whether one node has it all, which may lie apart. */
-function isJoined(one: readonly DeviceSpan[], parts: readonly DeviceSpan[]): boolean {
-  const [whole, ...others] = one.map(({ pages }) => Number(pages)).filter((pages) => pages > 0);
-  const sizes = parts.map(({ pages }) => Number(pages)).filter((pages) => pages > 0);
+/** Whether one node has all that several of this machine's have, and what lies between. */
+function isJoined(
+  whole: readonly DeviceSpan[],
+  parts: readonly DeviceSpan[],
+  deviceZones: readonly PfnSpan[],
+): boolean {
+  const zones = deviceZones.filter(({ startPfn, endPfn }) => endPfn > startPfn);
+  const sizes = zones.map(({ startPfn, endPfn }) => endPfn - startPfn);
+  const start = Math.min(...zones.map(({ startPfn }) => startPfn));
+  const end = Math.max(...zones.map(({ endPfn }) => endPfn));
   return (
-    whole !== undefined &&
-    others.length === 0 &&
-    sizes.length > 1 &&
-    whole >= sizes.reduce((sum, pages) => sum + pages, 0)
+    zones.length > 1 && sizesOf(parts) === `${sizes.sort(byNumber)}` && sizesOf(whole) === `${end - start}`
   );
+}
+
+/** Those that aren't empty. */
+function sizesOf(spans: readonly DeviceSpan[]): string {
+  const sizes = spans.map(({ pages }) => Number(pages)).filter((pages) => pages > 0);
+  return `${sizes.sort(byNumber)}`;
+}
+
+function byNumber(one: number, other: number): number {
+  return one - other;
 }
 
 function deviceSpans(lines: readonly string[]): DeviceSpan[] {

@@ -3,6 +3,7 @@
 import { type Kernel, KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { NvdimmBus } from "@hetmem/nvdimm";
 import type { Vfs } from "@hetmem/vfs";
+import type { MemoryNode } from "@hetmem/zone";
 import type { CgroupExplanation } from "../machine/cgroups.ts";
 import type { Gpus } from "../machine/devices/gpus.ts";
 import type { ProcessPort } from "./process-port.ts";
@@ -18,6 +19,8 @@ export interface ShellMachine {
   /** `release` is what `uname -r` prints. */
   readonly spec: { readonly release: string };
   readonly processes?: ProcessPort;
+  /** Its nodes: a replay asks where their zones of device memory lie. */
+  readonly memory?: { readonly nodes: readonly (Pick<MemoryNode, "zones"> | undefined)[] };
   /** Who pays for memory: absent where there are no cgroups. @throws KernelError ENOENT, EOPNOTSUPP */
   readonly cgroups?: { explain(path: string): CgroupExplanation };
   /** What ndctl and gpu ask through ioctl: no bus where there is no persistent memory. */

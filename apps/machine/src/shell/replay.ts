@@ -1,7 +1,8 @@
 // Types the commands of a capture into a machine and compares the answers with those of the kernel it was taken from.
 import { run } from "@hetmem/kernel";
+import { ZoneType } from "@hetmem/zone";
 import { createTwoFilesPatch } from "diff";
-import { type Mask, maskOutputs, MASKS } from "./masks.ts";
+import { type Mask, maskOutputs, MASKS, type PfnSpan } from "./masks.ts";
 import type { Shell } from "./shell.ts";
 import { formatEntry, formatTranscript, parseTranscript, type TranscriptEntry } from "./transcript.ts";
 
@@ -34,12 +35,15 @@ export function replayTranscript(
   { masks = MASKS, name = "captured", onEntry }: ReplayOptions = {},
 ): ReplayResult {
   const expected = parseTranscript(transcript, name);
-  const actual = expected.map(({ command }): TranscriptEntry => {
+  const actual: TranscriptEntry[] = [];
+  const compared = expected.map((entry) => {
+    const { command } = entry;
     const { output, status } = run(shell.execute(command, { subshell: true }));
-    onEntry?.(formatEntry({ command, output, status }));
-    return { command, output, status };
+    const answer = { command, output, status };
+    onEntry?.(formatEntry(answer));
+    actual.push(answer);
+    return compareEntry(entry, answer, masks, deviceZones(shell));
   });
-  const compared = expected.map((entry, index) => compareEntry(entry, actual[index] ?? entry, masks));
   const differing = compared.filter((pair) => pair.expected !== pair.actual).map(({ command }) => command);
   return {
     actual: formatTranscript(actual),
@@ -47,6 +51,11 @@ export function replayTranscript(
     equal: differing.length === 0,
     differing,
   };
+}
+
+function deviceZones({ machine }: Shell): PfnSpan[] {
+  const zones = machine.memory?.nodes.flatMap((node) => node?.zones ?? []) ?? [];
+  return zones.filter(({ type }) => type === ZoneType.Device);
 }
 
 interface ComparedEntry {
@@ -59,9 +68,10 @@ function compareEntry(
   expected: TranscriptEntry,
   actual: TranscriptEntry,
   masks: readonly Mask[],
+  zones: readonly PfnSpan[],
 ): ComparedEntry {
   const { command } = expected;
-  const lines = maskOutputs(command, expected.output, actual.output, masks);
+  const lines = maskOutputs(command, expected.output, actual.output, masks, zones);
   const text = (output: readonly string[], status: number): string =>
     formatEntry({ command, output: output.map((line) => `${line}\n`).join(""), status });
   return {
