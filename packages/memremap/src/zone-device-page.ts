@@ -216,10 +216,10 @@ function* initDevicePages(pagemaps: Pagemaps, pagemap: DevPagemap, start: Pfn, e
   }
 }
 
-/** A whole section is written when somebody first looks at it: see deferDeviceSection(). */
+/** A whole section is written when somebody first looks at it: see deferSection(). */
 function* initSection(memmap: MemMap, start: Pfn, pages: number, init: DevicePages): Sleeps<void> {
   if (pages === PAGES_PER_SECTION) {
-    memmap.deferDeviceSection(sectionOfPfn(start), init);
+    memmap.deferSection(sectionOfPfn(start), init);
     yield condResched;
     return;
   }

@@ -41,6 +41,15 @@ export interface DevicePages {
   readonly references: number;
 }
 
+/** The same for memory that isn't a device's. */
+export interface RamPages {
+  /** The zone's number, or NO_ZONE. */
+  readonly zone: number;
+  /** PageFlag bits. */
+  readonly state: number;
+  readonly references: number;
+}
+
 const { flags, refcount, mapcount, lruNext, lruPrev, mapping, index, private: priv } = Field;
 
 /** A page's words begin at `(page << WORDS_SHIFT) >>> 0`, and hot paths or the field to it: no addition to check for overflow. */
@@ -61,8 +70,8 @@ export class MemMap {
   private readonly freePagePorts: (FreePage | undefined)[] = [];
   /** References at which a page of each zone may be idle, and the most of them. */
   private readonly idleCounts = new Int32Array(8);
-  /** Whole sections of devices that pfnToPage() has not been asked for yet. */
-  private readonly deferred = new Map<number, DevicePages>();
+  /** Whole sections that pfnToPage() has not been asked for yet. */
+  private readonly deferred = new Map<number, DevicePages | RamPages>();
   private idleCountMax = 0;
   // Not #words: V8 reads a private name at half the speed of a field.
   private readonly words: Int32Array;
@@ -155,25 +164,31 @@ export class MemMap {
   }
 
   /**
-   * The same for a whole section, as soon as somebody asks for one of its pages: a device of a terabyte has 8 GiB of
-   * struct pages, and most are never looked at.
+   * Leaves the struct pages of a whole section, which are not written yet, to whoever first asks for one of them: a device
+   * of a terabyte has 8 GiB of struct pages, and most are never looked at. Again, it changes what they will say.
    *
-   * @throws KernelBug for a section without struct pages, and for one that is deferred already
+   * @throws KernelBug for a section without struct pages
    */
-  deferDeviceSection(section: number, pages: DevicePages): void {
-    this.sections.setAside(section);
+  deferSection(section: number, pages: DevicePages | RamPages): void {
+    if (!this.deferred.has(section)) this.sections.setAside(section);
     this.deferred.set(section, pages);
   }
 
-  /** Whether the struct pages of a device's section are still to be written: each of its pages is idle. */
+  /** Whether the struct pages of a section are left to whoever asks first: no page of it is in use. */
   isDeferred(section: number): boolean {
     return this.deferred.has(section);
+  }
+
+  /** Undoes deferSection() and writes nothing. @returns the first page of the section @throws KernelBug for one that isn't deferred */
+  undefer(section: number): Page {
+    this.deferred.delete(section);
+    return this.sections.takeBack(section);
   }
 
   /** Takes away the struct pages of a range within one section, and what is known of the contents. @see sparse_remove_section() */
   removeRange(start: Pfn, pages: number): void {
     const section = sectionOfPfn(start);
-    if (this.deferred.delete(section)) this.sections.takeBack(section);
+    if (this.deferred.has(section)) this.undefer(section);
     else {
       const page = this.pfnToPage(start);
       this.poisonRange(page, pages);
@@ -450,8 +465,9 @@ export class MemMap {
     const section = sectionOfPfn(frame);
     const pages = this.deferred.get(section);
     if (!pages) return NULL_PAGE as Page;
-    this.deferred.delete(section);
-    this.initDeviceRange(this.sections.takeBack(section), PAGES_PER_SECTION, pages);
+    const first = this.undefer(section);
+    if ("pagemap" in pages) this.initDeviceRange(first, PAGES_PER_SECTION, pages);
+    else this.initRange(first, PAGES_PER_SECTION, pages.zone, pages.state, pages.references);
     this.sections.set(section, SectionFlag.initialised);
     return this.sections.pfnToPage(frame);
   }

@@ -179,13 +179,19 @@ export class SectionTable {
   takeBack(section: number): Page {
     bugOn((this.slotOf[section] ?? 0) >= 0, `section ${section} isn't set aside`);
     this.slotOf[section] = -(this.slotOf[section] ?? 0);
-    return this.pfnToPage(sectionToPfn(section));
+    return this.pageAt(sectionToPfn(section));
+  }
+
+  /** The page of a frame, set aside or not: for tables that are as long as the memmap. @throws KernelBug where its section has none */
+  pageAt(frame: Pfn): Page {
+    const slot = this.#slot(sectionOfPfn(frame));
+    bugOn(slot === NO_SLOT, `section ${sectionOfPfn(frame)} has no struct pages`);
+    return (slot * PAGES_PER_SECTION + (frame % PAGES_PER_SECTION)) as Page;
   }
 
   /** Says which node a range of one section belongs to. */
   setNode(start: Pfn, pages: number, node: NodeId): void {
-    bugOn(this.#slot(sectionOfPfn(start)) === NO_SLOT, `section ${sectionOfPfn(start)} has no struct pages`);
-    const page = this.pfnToPage(start);
+    const page = this.pageAt(start);
     const last = page + pages - 1;
     this.node.fill(node, page >> SUBSECTION_SHIFT, (last >> SUBSECTION_SHIFT) + 1);
   }

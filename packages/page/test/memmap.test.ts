@@ -349,7 +349,7 @@ describe("a deferred section of a device", () => {
   function deferred(): MemMap {
     const memmap = new MemMap({ maxPages: 2 * PAGES_PER_SECTION, physicalBits: 46 });
     memmap.sections.addSections(1, 3, NODE_1, 0);
-    for (const section of [1, 2]) memmap.deferDeviceSection(section, DEVICE);
+    for (const section of [1, 2]) memmap.deferSection(section, DEVICE);
     return memmap;
   }
 
@@ -385,9 +385,26 @@ describe("a deferred section of a device", () => {
     expect(memmap.initialised(memmap.pfnToPage(sectionToPfn(9)))).toBe(false);
   });
 
-  test("must have struct pages, and isn't deferred twice", () => {
+  test("must have struct pages", () => {
+    expect(() => deferred().deferSection(7, DEVICE)).toThrow(KernelBug);
+  });
+
+  test("is written as it was deferred last, be it RAM", () => {
     const memmap = deferred();
-    expect(() => memmap.deferDeviceSection(2, DEVICE)).toThrow(KernelBug);
-    expect(() => memmap.deferDeviceSection(7, DEVICE)).toThrow(KernelBug);
+    memmap.deferSection(1, { zone: NO_ZONE, state: PageFlag.reserved, references: 0 });
+    const page = nth(memmap, 7);
+    expect([memmap.zoneOf(page), memmap.refcount(page), memmap.test(page, PageFlag.reserved)]).toEqual([
+      NO_ZONE,
+      0,
+      true,
+    ]);
+  });
+
+  test("can be had back unwritten", () => {
+    const memmap = deferred();
+    const first = memmap.undefer(1);
+    expect(first).toBe(nth(memmap, 0));
+    expect(memmap.initialised(first)).toBe(false);
+    expect(() => memmap.undefer(1)).toThrow(KernelBug);
   });
 });

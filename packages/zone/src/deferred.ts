@@ -1,6 +1,6 @@
-// Boot memory that nobody has touched yet: sections, or a zone's part of one, whose struct pages don't exist. A zone
-// grows into the next one when its lists run out of large blocks, so that a machine of a terabyte boots in
-// milliseconds. Kernel counterpart: DEFERRED_STRUCT_PAGE_INIT, deferred_grow_zone() in mm/page_alloc.c.
+// Free memory that nobody has touched yet: sections, or a zone's part of one, whose struct pages don't exist. A zone
+// grows into the next one when its lists run out of large blocks, so that a machine of a terabyte boots, and memory of
+// a terabyte goes online, in milliseconds. Boot memory is used from its start, then what went online, the oldest first. Kernel counterpart: DEFERRED_STRUCT_PAGE_INIT, deferred_grow_zone() in mm/page_alloc.c.
 import type { Page, Pfn } from "@hetmem/kernel";
 import {
   type MemMap,
@@ -38,8 +38,10 @@ const LARGEST_BLOCKS_PER_SECTION = PAGES_PER_SECTION / MAX_ORDER_NR_PAGES;
 export class DeferredSections {
   readonly #memmap: MemMap;
   readonly #pageblocks: Pageblocks;
-  /** Ascending. */
+  /** Boot memory, ascending. */
   #runs: SectionRun[] = [];
+  /** What went online later, in that order. */
+  #onlined: SectionRun[] = [];
   /** By section. */
   readonly #parts = new Map<number, DeferredPart>();
   /** Sections of parts that have free frames, the lowest last. */
@@ -56,6 +58,15 @@ export class DeferredSections {
     if (first >= end) return;
     this.#runs = [...this.#runs, { first, end }].sort((a, b) => a.first - b.first);
     this.#pages += (end - first) * PAGES_PER_SECTION;
+  }
+
+  /** Says the same of a section that has gone online: it is used last. */
+  deferOnlined(section: number): void {
+    const last = this.#onlined.at(-1);
+    if (last?.end === section)
+      this.#onlined[this.#onlined.length - 1] = { first: last.first, end: section + 1 };
+    else this.#onlined.push({ first: section, end: section + 1 });
+    this.#pages += PAGES_PER_SECTION;
   }
 
   /** Says the same of sections that are partly reserved, partly holes, or partly another zone's: one part a section. */
@@ -83,7 +94,7 @@ export class DeferredSections {
       }
     }
     if (order < MAX_ORDER - 1 || type !== MigrateType.Movable) return blocks;
-    return this.#runs.reduce(
+    return this.#allRuns().reduce(
       (sum, { first, end }) => sum + (end - first) * LARGEST_BLOCKS_PER_SECTION,
       blocks,
     );
@@ -92,7 +103,7 @@ export class DeferredSections {
   /** Numbers of the sections, ascending. */
   sections(): number[] {
     const sections = [...this.#parts.keys()];
-    for (const { first, end } of this.#runs)
+    for (const { first, end } of this.#allRuns())
       for (let section = first; section < end; section++) sections.push(section);
     return sections.sort((a, b) => a - b);
   }
@@ -101,7 +112,7 @@ export class DeferredSections {
     const section = sectionOfPfn(frame);
     const part = this.#parts.get(section);
     if (part) return frame >= part.start && frame < part.end;
-    return this.#runs.some(({ first, end }) => section >= first && section < end);
+    return this.#allRuns().some(({ first, end }) => section >= first && section < end);
   }
 
   /** Whether all that the zone has of a deferred section is free. */
@@ -110,12 +121,11 @@ export class DeferredSections {
     return part === undefined || pagesOf(part.free) === part.end - part.start;
   }
 
-  /** Initialises the lowest section that has free pages and lists its blocks. @returns whether there was one */
+  /** Initialises the next section that has free pages and lists its blocks. @returns whether there was one */
   grow(zone: Zone): boolean {
-    const run = this.#runs[0];
-    const part = this.#growableParts.at(-1);
-    const section = Math.min(run?.first ?? Infinity, part ?? Infinity);
-    if (section === Infinity) return false;
+    const boot = Math.min(this.#runs[0]?.first ?? Infinity, this.#growableParts.at(-1) ?? Infinity);
+    const section = boot === Infinity ? this.#onlined[0]?.first : boot;
+    if (section === undefined) return false;
     this.#list(zone, section);
     return true;
   }
@@ -156,15 +166,25 @@ export class DeferredSections {
   }
 
   #takeFromRun(section: number): void {
-    this.#runs = this.#runs.flatMap(({ first, end }) => {
-      if (section < first || section >= end) return [{ first, end }];
-      const halves = [
-        { first, end: section },
-        { first: section + 1, end },
-      ];
-      return halves.filter((half) => half.first < half.end);
-    });
+    this.#runs = without(this.#runs, section);
+    this.#onlined = without(this.#onlined, section);
   }
+
+  #allRuns(): readonly SectionRun[] {
+    return this.#onlined.length === 0 ? this.#runs : [...this.#runs, ...this.#onlined];
+  }
+}
+
+/** Runs in their order, cut where the section was. */
+function without(runs: readonly SectionRun[], section: number): SectionRun[] {
+  return runs.flatMap(({ first, end }) => {
+    if (section < first || section >= end) return [{ first, end }];
+    const halves = [
+      { first, end: section },
+      { first: section + 1, end },
+    ];
+    return halves.filter((half) => half.first < half.end);
+  });
 }
 
 /** What isn't free is reserved, holes too where they have struct pages. @see init_unavailable_range() */

@@ -189,17 +189,13 @@ export const memoryInvariants: readonly Invariant<Memory>[] = [
     },
   },
   {
-    name: "memory that nobody has touched was there at boot, and has no struct pages",
+    name: "memory that nobody has touched is online, and has no struct pages",
     *check(memory) {
       const { memmap } = memory;
       for (const zone of allZones(memory)) {
         for (const section of zone.deferred.sections()) {
-          if (
-            !memmap.sections.has(section, SectionFlag.early) ||
-            !memmap.sections.has(section, SectionFlag.online)
-          ) {
-            yield `section ${section} of ${nameOf(zone)} is deferred, and not online since boot`;
-          }
+          if (!memmap.sections.has(section, SectionFlag.online))
+            yield `section ${section} of ${nameOf(zone)} is deferred, and not online`;
         }
       }
       for (const frame of initialisedSubsections(memory)) {
@@ -295,18 +291,22 @@ interface Plugged {
 function pluggedPages(memory: Memory): Map<Zone, Plugged> {
   const { memmap, nodes } = memory;
   const plugged = new Map<Zone, Plugged>();
-  for (const frame of initialisedSubsections(memory)) {
+  const count = (zone: Zone | undefined, frame: Pfn, pages: number): void => {
     const section = sectionOfPfn(frame);
     if (memmap.sections.has(section, SectionFlag.early) || !memmap.sections.has(section, SectionFlag.online))
-      continue;
-    const page = memmap.pfnToPage(frame);
-    const zone = nodes[memmap.nodeOf(page)]?.zones[memmap.zoneOf(page)];
-    if (!zone) continue;
+      return;
+    if (!zone) return;
     const known = plugged.get(zone) ?? { pages: 0, outside: undefined };
     plugged.set(zone, known);
-    known.pages += PAGES_PER_SUBSECTION;
+    known.pages += pages;
     if (!zone.intersects(frame, 1)) known.outside ??= frame;
+  };
+  for (const frame of initialisedSubsections(memory)) {
+    const page = memmap.pfnToPage(frame);
+    count(nodes[memmap.nodeOf(page)]?.zones[memmap.zoneOf(page)], frame, PAGES_PER_SUBSECTION);
   }
+  for (const zone of allZones(memory))
+    for (const section of zone.deferred.sections()) count(zone, sectionToPfn(section), PAGES_PER_SECTION);
   return plugged;
 }
 
@@ -325,7 +325,8 @@ function* initialisedSubsections({ memmap }: Memory): Generator<Pfn, void, void>
 function isOnlineIn({ memmap }: Memory, zone: Zone, frame: Pfn): boolean {
   if (!memmap.pfnValid(frame) || !memmap.sections.has(sectionOfPfn(frame), SectionFlag.online)) return false;
   const page = memmap.pfnToPage(frame);
-  return memmap.nodeOf(page) === zone.node && memmap.initialised(page) && memmap.zoneOf(page) === zone.type;
+  if (!memmap.initialised(page)) return zone.deferred.has(frame);
+  return memmap.nodeOf(page) === zone.node && memmap.zoneOf(page) === zone.type;
 }
 
 /** Zones are laid over a node's frames from its first to its last: one of them may have nothing but the hole between. */

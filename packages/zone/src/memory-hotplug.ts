@@ -39,7 +39,7 @@ import { nothingMoves, type PageMigration } from "./page-migration.ts";
 import type { OnlineType, Placement } from "./placement.ts";
 import { Vmemmap, type VmemmapParams, vmemmapPages } from "./vmemmap.ts";
 import { PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
-import { clearHwpoisonedPages, sectionRanges, tieToNoZone } from "./zone-span.ts";
+import { clearHwpoisonedPages, initAdded, sectionRanges } from "./zone-span.ts";
 import { buildAllZonelists } from "./zonelist.ts";
 
 export interface MemoryHotplugOptions {
@@ -245,7 +245,7 @@ export class MemoryHotplug {
           throw error;
         }
         added.push([frame, pages]);
-        if (params.memoryBlocks) tieToNoZone(this.memory, frame, pages);
+        if (params.memoryBlocks) initAdded(this.memory, frame, pages);
         yield condResched;
       }
       if (params.memoryBlocks) this.#createBlocks(node, start, size, params);

@@ -16,10 +16,12 @@ import type { MemoryGroup } from "./memory-group.ts";
 import type { MemoryHotplug } from "./memory-hotplug.ts";
 import type { MemoryNotify } from "./memory-notifier.ts";
 import type { Memory } from "./memory.ts";
+import { addTo } from "./page-alloc.ts";
+import { ZoneStat } from "./vmstat.ts";
 import { initPerZoneWmarkMin } from "./watermark.ts";
 import type { Zone } from "./zone.ts";
 import { MAX_ORDER, MAX_ORDER_NR_PAGES, MigrateType, PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
-import { movePfnRangeToZone, removePfnRangeFromZone, sectionPieces } from "./zone-span.ts";
+import { movePfnRangeToZone, removePfnRangeFromZone, sectionFrames, sectionPieces } from "./zone-span.ts";
 import { buildAllZonelists } from "./zonelist.ts";
 
 /**
@@ -130,16 +132,30 @@ export function adjustPresentPageCount(
 /** Blocks as large as the start allows, into isolated pageblocks: nobody can have them yet. @see online_pages_range() */
 function onlinePagesRange(memory: Memory, zone: Zone, start: Pfn, pages: number): void {
   const { memmap, allocator } = memory;
-  for (const [first, count] of sectionPieces(memory, start, pages)) {
+  for (const [frame, count] of sectionFrames(start, pages)) {
+    const section = sectionOfPfn(frame);
+    memmap.sections.set(section, SectionFlag.online);
+    if (memmap.isDeferred(section)) {
+      onlineUntouched(memory, zone, section);
+      continue;
+    }
+    const first = memmap.pfnToPage(frame);
     memmap.initRange(first, count, zone.type, 0, 0);
     for (let page = first as number; page < first + count;) {
       const order = page % MAX_ORDER_NR_PAGES === 0 ? MAX_ORDER - 1 : Math.log2(page & -page);
       allocator.freeToBuddy(zone, page as Page, order, MigrateType.Isolate, true);
       page += 1 << order;
     }
-    memmap.sections.set(sectionOfPfn(memmap.pageToPfn(first)), SectionFlag.online);
   }
   zone.managedPages += pages;
+}
+
+/** A section that nobody has looked at since it was added is free and isn't listed, as boot memory. */
+function onlineUntouched({ memmap, allocator }: Memory, zone: Zone, section: number): void {
+  allocator.pageblocks.setRange(memmap.undefer(section), PAGES_PER_SECTION, MigrateType.Movable);
+  zone.isolatedPageblocks -= PAGES_PER_SECTION / PAGEBLOCK_NR_PAGES;
+  zone.deferred.deferOnlined(section);
+  addTo(zone, ZoneStat.nr_free_pages, PAGES_PER_SECTION);
 }
 
 /**

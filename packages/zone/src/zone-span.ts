@@ -6,6 +6,7 @@ import {
   PageFlag,
   PAGES_PER_SECTION,
   PAGES_PER_SUBSECTION,
+  type RamPages,
   SectionFlag,
   sectionOfPfn,
 } from "@hetmem/page";
@@ -13,6 +14,8 @@ import type { Memory } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import type { Zone } from "./zone.ts";
 import { type MigrateType, ZoneType } from "./zone-type.ts";
+
+const NOT_ONLINE: RamPages = { zone: NO_ZONE, state: PageFlag.reserved, references: 1 };
 
 /**
  * Ties a range to a zone: every page is reserved, with one reference, and the zone spans it.
@@ -27,10 +30,10 @@ export function movePfnRangeToZone(
   type: MigrateType,
 ): void {
   resizeZoneRange(memory, zone, start, pages);
-  for (const [page, count] of sectionPieces(memory, start, pages)) {
-    memory.memmap.initRange(page, count, zone.type, PageFlag.reserved, 1);
-    memory.allocator.pageblocks.setRange(page, count, type);
-    memory.memmap.sections.set(sectionOfPfn(memory.memmap.pageToPfn(page)), SectionFlag.initialised);
+  const reserved: RamPages = { zone: zone.type, state: PageFlag.reserved, references: 1 };
+  for (const [frame, count] of sectionFrames(start, pages)) {
+    memory.allocator.pageblocks.setRange(memory.memmap.sections.pageAt(frame), count, type);
+    writePages(memory, frame, count, reserved);
   }
 }
 
@@ -57,11 +60,28 @@ export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, p
 
 /** What the struct pages of memory are that isn't online: reserved, of no zone, and bad where the memory is. */
 export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
-  for (const [page, count] of sectionPieces(memory, start, pages)) {
-    const poisoned = hwpoisonedPages(memory, page, count);
-    memory.memmap.initRange(page, count, NO_ZONE, PageFlag.reserved, 1);
+  for (const [frame, count] of sectionFrames(start, pages)) {
+    const poisoned = memory.memmap.isDeferred(sectionOfPfn(frame))
+      ? []
+      : hwpoisonedPages(memory, memory.memmap.pfnToPage(frame), count);
+    writePages(memory, frame, count, NOT_ONLINE);
     for (const bad of poisoned) memory.memmap.set(bad, PageFlag.hwpoison);
   }
+}
+
+/** The same for memory that has just got its struct pages. Those of a whole section are written when somebody looks. */
+export function initAdded(memory: Memory, start: Pfn, pages: number): void {
+  if (pages === PAGES_PER_SECTION) memory.memmap.deferSection(sectionOfPfn(start), NOT_ONLINE);
+  else tieToNoZone(memory, start, pages);
+}
+
+/** Says what the struct pages of a part of a section are, which stay unwritten where they are. */
+function writePages({ memmap }: Memory, start: Pfn, pages: number, fresh: RamPages): void {
+  const section = sectionOfPfn(start);
+  if (pages === PAGES_PER_SECTION && memmap.isDeferred(section)) return memmap.deferSection(section, fresh);
+  memmap.initRange(memmap.pfnToPage(start), pages, fresh.zone, fresh.state, fresh.references);
+  // Rules walk what was in a zone once, and leave alone what has only been added.
+  if (fresh.zone !== NO_ZONE) memmap.sections.set(section, SectionFlag.initialised);
 }
 
 /** Struct pages are about to go, and take with them what they know of bad memory. @see clear_hwpoisoned_pages() */

@@ -190,7 +190,7 @@ describe("a rule says so when", () => {
       },
     ],
     "a struct page was initialised behind a zone's back": [
-      "memory that nobody has touched was there at boot, and has no struct pages",
+      "memory that nobody has touched is online, and has no struct pages",
       (memory, zone) => {
         const section = zone.deferred.sections().at(-1) ?? 0;
         memory.memmap.initRange(
