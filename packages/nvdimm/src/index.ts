@@ -52,6 +52,7 @@ export {
   writebackCache,
 } from "./drivers/media-io.ts";
 export { disableDimm, disableRegion, enableDimm, enableRegion } from "./drivers/nd-region.ts";
+export { alignedLayout, type PfnLayout, type PfnLayoutPolicy, sectionLayout } from "./drivers/pfn-layout.ts";
 export { PmemDisk } from "./drivers/pmem-disk.ts";
 export { powerFailure, registerNvdimmBus, unregisterNvdimmBus } from "./drivers/register-bus.ts";
 export { Badblocks, type BadRange, populateBadblocks, SECTOR_SIZE } from "./errors/badblocks.ts";

@@ -20,6 +20,7 @@ const WHOLE: PfnInfoBlock = {
   uuid: "82155aaa-ced0-453e-95e5-dd726d7491cb",
   parentUuid: ZERO,
   mode: "pmem",
+  startPad: 0,
   dataOffset: 18 * MiB,
   npfns: (GiB - 18 * MiB) / 4096,
   endTrunc: 0,

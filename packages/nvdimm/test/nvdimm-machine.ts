@@ -1,6 +1,13 @@
 // A machine with persistent memory for tests: modules that outlive it, ports that map nothing and count what is mapped.
 import { createKernel, GiB, type Kernel, KernelError, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
-import { createIomem, formatIomem, insertResource, Resource, type ResourceTree } from "@hetmem/resource";
+import {
+  createIomem,
+  formatIomem,
+  insertResource,
+  IORESOURCE_SYSTEM_RAM,
+  Resource,
+  type ResourceTree,
+} from "@hetmem/resource";
 import {
   type DaxRegionMapping,
   type DaxRegionRequest,
@@ -25,6 +32,11 @@ export const PARENT = "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00";
 export interface MachineOptions {
   /** Modules of each region; default one. */
   readonly ways?: number;
+  /** Where the first region begins; default 4 GiB. */
+  readonly start?: number;
+  /** RAM beside the regions: first byte and first behind it. */
+  readonly ram?: readonly (readonly [start: number, end: number])[];
+  readonly pfnLayout?: NvdimmBusSpec["pfnLayout"];
   /** Bytes of each region; default 1 GiB. */
   readonly size?: number;
   readonly regions?: number;
@@ -98,6 +110,11 @@ export class NvdimmMachine {
     const spec = this.spec();
     for (const { start, size } of spec.regions)
       insertResource(this.iomem, new Resource({ name: "Persistent Memory", start, end: start + size - 1 }));
+    for (const [start, end] of this.options.ram ?? [])
+      insertResource(
+        this.iomem,
+        new Resource({ name: "System RAM", start, end: end - 1, flags: IORESOURCE_SYSTEM_RAM }),
+      );
     this.#bus = yield* registerNvdimmBus(spec);
   }
 
@@ -128,6 +145,8 @@ export class NvdimmMachine {
       security,
       keys,
       persistenceDomain,
+      start = START,
+      pfnLayout,
     } = this.options;
     return {
       kernel: this.kernel,
@@ -135,13 +154,14 @@ export class NvdimmMachine {
       provider: firmware === "none" ? "e820" : "ACPI.NFIT",
       parent: PARENT,
       firmware,
+      ...(pfnLayout && { pfnLayout }),
       dimms: this.media.map((media) => ({
         media,
         ...(flushHints !== undefined && { flushHints }),
         ...(security !== undefined && { security }),
       })),
       regions: Array.from({ length: regions }, (_none, i) => ({
-        start: START + i * size,
+        start: start + i * size,
         size,
         mappings: this.media.map((_media, dimm) => ({ dimm, start: (i * size) / ways })),
         numaNode: 0,

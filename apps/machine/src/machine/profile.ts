@@ -11,6 +11,7 @@ import {
   subsectionCollision,
 } from "@hetmem/memremap";
 import { gupBenchmark, gupTest, type GupTestPolicy } from "@hetmem/mm";
+import { alignedLayout, type PfnLayoutPolicy, sectionLayout } from "@hetmem/nvdimm";
 import {
   alwaysRemovable,
   autoOnlineAnyType,
@@ -40,6 +41,8 @@ export interface Profile {
   /** How device memory gets its struct pages. */
   readonly pagemaps: PagemapPolicies;
   readonly dax: DaxPolicy;
+  /** How namespaces are laid out that get struct pages. */
+  readonly pfnLayout: PfnLayoutPolicy;
   /** Whether /sys shows memory tiers. @see 9832fb87834e */
   readonly memoryTiering: boolean;
 }
@@ -56,6 +59,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     gupTest: gupBenchmark,
     pagemaps: defaultPagemapPolicies,
     dax: { subsystem: "class", kmem: undefined, bind: bindAnswersNoDevice },
+    pfnLayout: sectionLayout,
     memoryTiering: false,
   },
   "v5.1": {
@@ -67,6 +71,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     gupTest: gupBenchmark,
     pagemaps: defaultPagemapPolicies,
     dax: { subsystem: "bus", kmem: kmemAddOnly, bind: bindAnswersNoDevice },
+    pfnLayout: sectionLayout,
     memoryTiering: false,
   },
   "v6.1": {
@@ -83,6 +88,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       structPages: sharedTailStructPages,
     },
     dax: { subsystem: "bus", kmem: kmemGrouped, bind: bindAnswersProbe },
+    pfnLayout: alignedLayout,
     memoryTiering: true,
   },
 };

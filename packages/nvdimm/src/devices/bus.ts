@@ -4,6 +4,7 @@ import { type Kernel, KernelError, Mutex, type Sleeps, WaitQueue } from "@hetmem
 import type { ResourceTree } from "@hetmem/resource";
 import { RangeSet } from "../errors/range-set.ts";
 import { NfitWork } from "../errors/nfit-work.ts";
+import type { PfnLayoutPolicy } from "../drivers/pfn-layout.ts";
 import type { Claim } from "./claim.ts";
 import { Nvdimm } from "./dimm.ts";
 import type { Namespace } from "./namespace.ts";
@@ -23,6 +24,8 @@ export class NvdimmBus {
   readonly mappings: NvdimmMappings;
   readonly newUuid: NewUuid;
   readonly keys: SecurityKeys;
+  /** How namespaces are laid out that are made into pfn and dax devices; as since 5.3 where it is absent. */
+  readonly pfnLayout: PfnLayoutPolicy | undefined;
   /** @see nvdimm_bus_lock() */
   readonly reconfig: Mutex;
   readonly dimms: readonly Nvdimm[];
@@ -45,6 +48,7 @@ export class NvdimmBus {
     this.mappings = spec.mappings;
     this.newUuid = spec.newUuid;
     this.keys = spec.keys ?? { request: () => undefined, lookup: () => undefined };
+    this.pfnLayout = spec.pfnLayout;
     this.reconfig = new Mutex(this.kernel.lockdep, "nvdimm_bus reconfig_mutex");
     this.#probeIdle = new WaitQueue(`the probes of ${this.name}`);
     this.work = new NfitWork(this.kernel, spec.onWork);

@@ -16,6 +16,8 @@ export class NdDevice {
   readonly lock: Mutex;
   readonly kernel: Kernel;
   driver: NdDriverName | undefined;
+  /** The driver whose probe runs just now: the log names it already. */
+  probing: NdDriverName | undefined;
   /** Whether it is no longer on the bus: who waited for its lock finds it so. */
   gone = false;
 
@@ -33,7 +35,7 @@ export class NdDevice {
 
   /** `nd_pmem namespace0.0: …`, as dev_err() and dev_info() print it. */
   log(level: 3 | 4 | 6, text: string): void {
-    this.kernel.log.printk(level, `${this.driver ?? "nd"} ${this.name}: ${text}`);
+    this.kernel.log.printk(level, `${this.driver ?? this.probing ?? "nd"} ${this.name}: ${text}`);
   }
 }
 

@@ -3,6 +3,7 @@
 import type { Kernel } from "@hetmem/kernel";
 import type { ResourceTree } from "@hetmem/resource";
 import type { DimmMedia } from "../media/dimm-media.ts";
+import type { PfnLayoutPolicy } from "../drivers/pfn-layout.ts";
 import type { NewUuid, NvdimmMappings, SecurityKeys } from "./ports.ts";
 
 /** One module. @see struct acpi_nfit_control_region */
@@ -61,6 +62,8 @@ export interface NvdimmBusSpec {
   readonly mappings: NvdimmMappings;
   readonly newUuid: NewUuid;
   readonly keys?: SecurityKeys;
+  /** Default: alignedLayout, as since 5.3. */
+  readonly pfnLayout?: PfnLayoutPolicy;
   /** Told when there is work for `runNfitWork()`: a workqueue's place. */
   readonly onWork?: () => void;
 }

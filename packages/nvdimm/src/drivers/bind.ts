@@ -99,6 +99,7 @@ function* probeDevice(
 ): Sleeps<Claim | undefined> {
   expectUnbound(device);
   return yield* region.bus.probing(function* () {
+    device.probing = driver;
     try {
       const claim = yield* probe();
       if (claim) return claim;
@@ -109,6 +110,8 @@ function* probeDevice(
       logFailedProbe(device, driver, error);
       if (error.errno === "EOPNOTSUPP") yield* advanceSeeds(region, device);
       throw error;
+    } finally {
+      device.probing = undefined;
     }
     yield* advanceSeeds(region, device);
     return undefined;

@@ -5,6 +5,8 @@ import { blockChecksum } from "../labels/fletcher64.ts";
 import { decodeText, encodeText, viewOf } from "../labels/label-format.ts";
 import { type Uuid, uuidFromBytes, uuidToBytes } from "../labels/uuid.ts";
 
+/** Bytes of a struct page for which room is set aside. @see MAX_STRUCT_PAGE_SIZE */
+export const STRUCT_PAGE_SIZE = 64;
 /** Where it stands in the namespace; also its size. */
 export const INFO_BLOCK_AT = 4096;
 export const INFO_BLOCK_SIZE = 4096;
@@ -19,7 +21,9 @@ export interface PfnInfoBlock {
   /** The namespace that it was made for, by its label. */
   readonly parentUuid: Uuid;
   readonly mode: PfnMode;
-  /** Bytes from the start of the namespace to the first of data. */
+  /** Bytes at the start of the namespace that are not mapped. */
+  readonly startPad: number;
+  /** Bytes from there to the first of data. */
   readonly dataOffset: number;
   /** Pages of data. */
   readonly npfns: number;
@@ -42,6 +46,7 @@ export function encodePfnBlock(block: PfnInfoBlock): Uint8Array {
   view.setBigUint64(56, BigInt(block.dataOffset), true);
   view.setBigUint64(64, BigInt(block.npfns), true);
   view.setUint32(72, MODES.indexOf(block.mode), true);
+  view.setUint32(76, block.startPad, true);
   view.setUint32(80, block.endTrunc, true);
   view.setUint32(84, block.align, true);
   view.setUint32(88, block.pageSize, true);
@@ -63,6 +68,7 @@ export function decodePfnBlock(bytes: Uint8Array): PfnInfoBlock | undefined {
     uuid: uuidFromBytes(bytes.subarray(16, 32)),
     parentUuid: uuidFromBytes(bytes.subarray(32, 48)),
     mode,
+    startPad: view.getUint32(76, true),
     dataOffset: Number(view.getBigUint64(56, true)),
     npfns: Number(view.getBigUint64(64, true)),
     endTrunc: view.getUint32(80, true),

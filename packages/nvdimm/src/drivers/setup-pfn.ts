@@ -1,7 +1,7 @@
 // From a namespace and what an administrator chose (alignment, where struct pages lie) to an info block and a range to map: read
 // the block that is there, or work out the layout and write one. Kernel counterpart: nd_pfn_validate(), nd_pfn_init() and
 // nvdimm_setup_pfn() in drivers/nvdimm/pfn_devs.c.
-import { alignDown, alignUp, isAligned, KernelError, KiB, MiB, PAGE_SIZE } from "@hetmem/kernel";
+import { alignDown, alignUp, isAligned, KernelError, PAGE_SIZE } from "@hetmem/kernel";
 import { type Claim, PFN_ALIGNMENTS, type PfnMode } from "../devices/claim.ts";
 import type { Namespace } from "../devices/namespace.ts";
 import type { PagemapRequest } from "../devices/ports.ts";
@@ -13,14 +13,10 @@ import {
   INFO_BLOCK_AT,
   INFO_BLOCK_SIZE,
   type PfnInfoBlock,
+  STRUCT_PAGE_SIZE,
 } from "./info-block.ts";
 import { INFO_BLOCK_RESERVE, type NamespaceIo, withNamespaceIo } from "./namespace-io.ts";
-
-/** Bytes of a struct page for which room is set aside. @see MAX_STRUCT_PAGE_SIZE */
-export const STRUCT_PAGE_SIZE = 64;
-/** Bytes that can be mapped on their own. @see memremap_compat_align() */
-const COMPAT_ALIGN = 2 * MiB;
-const SUBSECTION_SIZE = 2 * MiB;
+import { alignedLayout, COMPAT_ALIGN, type PfnLayoutPolicy } from "./pfn-layout.ts";
 
 /**
  * Reads the info block of a namespace and judges it.
@@ -51,9 +47,9 @@ export function validatePfnBlock(
     (expected && (expected.align !== block.align || expected.mode !== block.mode) && "has other settings") ||
     (block.align > namespace.size && `has an alignment of ${block.align}, more than the namespace`) ||
     (block.dataOffset >= namespace.size && "says that struct pages fill the whole namespace") ||
-    (!isAligned(namespace.range.start + block.dataOffset, block.align) &&
+    (!isAligned(namespace.range.start + block.startPad + block.dataOffset, block.align) &&
       "says that data begins unaligned") ||
-    (!isAligned(namespace.range.start, COMPAT_ALIGN) && "begins misaligned") ||
+    (!isAligned(namespace.range.start + block.startPad, COMPAT_ALIGN) && "begins misaligned") ||
     (!isAligned(namespace.range.end - block.endTrunc, COMPAT_ALIGN) && "ends misaligned");
   if (typeof wrong === "string")
     throw new KernelError(
@@ -87,7 +83,7 @@ export function setupPfn(claim: Claim): { readonly block: PfnInfoBlock; readonly
 
 /** Where data lies. */
 export function dataRange({ range }: Namespace, block: PfnInfoBlock): { start: number; end: number } {
-  return { start: range.start + block.dataOffset, end: range.end - block.endTrunc };
+  return { start: range.start + block.startPad + block.dataOffset, end: range.end - block.endTrunc };
 }
 
 function readBlock(io: NamespaceIo): Uint8Array {
@@ -118,31 +114,17 @@ function existingBlock(
 
 /** Where struct pages and data come to lie. @see nd_pfn_init() */
 function layoutOf(claim: Claim, namespace: Namespace, uuid: string, kind: "pfn" | "dax"): PfnInfoBlock {
-  const { start, end } = namespace.range;
   if (claim.region.readOnly)
     throw new KernelError("ENXIO", `${claim.region.name} is read-only: no info block can be written`);
   if (claim.mode === "none")
     throw new KernelError("ENXIO", `${claim.name} has no mode: write ram or pmem to it`);
-  if (!isAligned(start, COMPAT_ALIGN)) {
-    claim.log(
-      3,
-      `${namespace.name}: start 0x${start.toString(16)} misaligned to 0x${COMPAT_ALIGN.toString(16)}`,
-    );
-    throw new KernelError(
-      "EINVAL",
-      `${namespace.name} begins at 0x${start.toString(16)}, not at a multiple of 2 MiB`,
-    );
-  }
-  const align = Math.max(claim.align, COMPAT_ALIGN);
-  const endTrunc = end - alignDown(end, align);
-  const pages = (namespace.size - 8 * KiB) / PAGE_SIZE;
-  const memmap = claim.mode === "pmem" ? STRUCT_PAGE_SIZE * pages : 0;
-  const dataOffset = alignUp(start + INFO_BLOCK_RESERVE + memmap, align) - start;
-  if (dataOffset >= namespace.size - endTrunc) {
+  const { startPad, endTrunc, dataOffset } = layoutPolicy(namespace).layOut(claim, namespace);
+  const bytes = namespace.size - startPad - dataOffset - endTrunc;
+  if (bytes <= 0) {
     claim.log(3, `${namespace.name} unable to satisfy requested alignment`);
     throw new KernelError(
       "ENXIO",
-      `nothing is left of ${namespace.name} with an alignment of ${align}: choose a smaller one`,
+      `nothing is left of ${namespace.name} with an alignment of ${claim.align}: choose a smaller one`,
     );
   }
   return {
@@ -150,8 +132,9 @@ function layoutOf(claim: Claim, namespace: Namespace, uuid: string, kind: "pfn" 
     uuid,
     parentUuid: namespace.uuid ?? NULL_UUID,
     mode: claim.mode,
+    startPad,
     dataOffset,
-    npfns: (namespace.size - dataOffset - endTrunc) / PAGE_SIZE,
+    npfns: bytes / PAGE_SIZE,
     endTrunc,
     align: claim.align,
     pageSize: PAGE_SIZE,
@@ -180,19 +163,26 @@ function clearStructPageErrors(namespace: Namespace, { mode, dataOffset }: PfnIn
 }
 
 /** @see __nvdimm_setup_pfn() */
-function pagemapOf({ range }: Namespace, { mode, dataOffset, endTrunc }: PfnInfoBlock): PagemapRequest {
-  const base = alignDown(range.start, SUBSECTION_SIZE);
+function pagemapOf(namespace: Namespace, block: PfnInfoBlock): PagemapRequest {
+  const { range } = namespace;
+  const { mode, startPad, dataOffset, endTrunc } = block;
+  const start = range.start + startPad;
+  const base = alignDown(start, layoutPolicy(namespace).altmapUnit);
   return {
-    range: { start: range.start, end: range.end - endTrunc },
+    range: { start, end: range.end - endTrunc },
     altmap:
       mode === "pmem"
         ? {
             basePfn: base / PAGE_SIZE,
-            reserve: (INFO_BLOCK_RESERVE + range.start - base) / PAGE_SIZE,
+            reserve: (INFO_BLOCK_RESERVE + start - base) / PAGE_SIZE,
             free: (dataOffset - INFO_BLOCK_RESERVE) / PAGE_SIZE,
           }
         : undefined,
   };
+}
+
+function layoutPolicy({ region }: Namespace): PfnLayoutPolicy {
+  return region.bus.pfnLayout ?? alignedLayout;
 }
 
 function isSupported(align: number): boolean {

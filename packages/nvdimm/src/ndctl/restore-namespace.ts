@@ -6,9 +6,8 @@ import { labelId } from "../devices/dimm.ts";
 import { Namespace } from "../devices/namespace.ts";
 import type { Region } from "../devices/region.ts";
 import { bttInfoBlock } from "../drivers/btt.ts";
-import { encodePfnBlock, INFO_BLOCK_AT } from "../drivers/info-block.ts";
+import { encodePfnBlock, INFO_BLOCK_AT, STRUCT_PAGE_SIZE } from "../drivers/info-block.ts";
 import { storeBytes } from "../drivers/media-io.ts";
-import { STRUCT_PAGE_SIZE } from "../drivers/setup-pfn.ts";
 import type { Range } from "../errors/range-set.ts";
 import { updateLabels } from "../labels/update-labels.ts";
 import { NULL_UUID, type Uuid } from "../labels/uuid.ts";
@@ -81,6 +80,7 @@ function writeInfoBlock(namespace: Namespace, claim: ClaimRecord): void {
     uuid,
     parentUuid: namespace.uuid ?? NULL_UUID,
     mode,
+    startPad: 0,
     dataOffset: data.start - range.start,
     npfns: (data.end - data.start) / PAGE_SIZE,
     endTrunc: range.end - data.end,

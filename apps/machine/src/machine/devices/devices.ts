@@ -59,6 +59,7 @@ export function createDevices(options: DevicesOptions): Devices {
       iomem,
       spec: spec.nvdimm,
       hardware,
+      pfnLayout: profile.pfnLayout,
       mappings: new MachineMappings({ pagemaps, dax, ranges: spec.nvdimm.ranges, failures }),
       onWork: () => {
         hasWork = true;

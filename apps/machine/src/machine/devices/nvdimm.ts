@@ -7,6 +7,7 @@ import {
   type NvdimmBus,
   type NvdimmBusSpec,
   type NvdimmMappings,
+  type PfnLayoutPolicy,
   type RegionSpec,
   registerNvdimmBus,
   restoreNamespace,
@@ -21,6 +22,7 @@ export interface NvdimmOptions {
   readonly iomem: ResourceTree;
   readonly spec: NvdimmSpec;
   readonly hardware: Hardware;
+  readonly pfnLayout: PfnLayoutPolicy;
   readonly mappings: NvdimmMappings;
   /** Told when the bus has work for its queue. */
   readonly onWork: () => void;
@@ -32,15 +34,12 @@ const PARENTS = {
   e820: "/devices/platform/e820_pmem",
 } as const;
 
-export function createNvdimm({ kernel, iomem, spec, hardware, mappings, onWork }: NvdimmOptions): NvdimmBus {
+export function createNvdimm({ spec, hardware, ...options }: NvdimmOptions): NvdimmBus {
   return run(
     registerNvdimmBus({
       ...firmwareTables(spec, hardware),
-      kernel,
-      iomem,
-      mappings,
+      ...options,
       newUuid: hardware.newUuid,
-      onWork,
     }),
   );
 }
