@@ -14,6 +14,7 @@ export function trylockPage(memmap: MemMap, page: Page): boolean {
 export function* lockPage(memmap: MemMap, page: Page): Sleeps<void> {
   if (trylockPage(memmap, page)) return;
   const wait: Preempt = { why: "page lock", ready: () => !memmap.test(page, PageFlag.locked) };
+  // Ends: with a turn in which the page is unlocked: its holder ends.
   do yield wait;
   while (!trylockPage(memmap, page));
 }

@@ -46,6 +46,7 @@ export function* handleMmFault(vma: Vma, realAddress: VirtAddr, flags: number): 
 /** The entry for an address, with reclaim where memory for a table is short; NO_ENTRY when that doesn't help. @see pte_alloc() */
 export function* ensureEntry(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
+  // Ends: the page that was put back is the table's unless another task takes it; without a page, it gives up.
   for (;;) {
     const entry = pageTable.ensure(address);
     if (entry !== NO_ENTRY) return entry;

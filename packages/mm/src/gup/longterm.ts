@@ -16,6 +16,7 @@ import { unpinUserPages } from "./unpin.ts";
 
 /** Pins pages, moves those that must not be pinned for long, and begins again until there are none. @see __gup_longterm_locked() */
 export function* gupLongterm(mm: MmStruct, start: VirtAddr, count: number, foll: number): Sleeps<Page[]> {
+  // Ends: each turn moves pages to where they may stay, fails, or waits for the task that isolated them.
   for (;;) {
     const pages: Page[] = [];
     yield* walkUserPages(mm, start, count, foll, pages);

@@ -37,6 +37,7 @@ export function* copyHugePmd(to: Vma, from: Vma, address: VirtAddr): Sleeps<void
 /** Tables down to the entry that maps 2 MiB, and one that is put by for it. @returns the entry */
 function* ensureTables(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
+  // Ends: the page that was put back is the table's unless another task takes it; without a page, it gives up.
   for (;;) {
     const pmd = pageTable.ensurePmd(address);
     if (pmd !== NO_ENTRY && pageTable.deposit()) return pmd;

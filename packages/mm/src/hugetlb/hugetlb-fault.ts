@@ -45,6 +45,7 @@ export function* hugetlbFault(vma: Vma, realAddress: VirtAddr, flags: number): S
 /** The directory entry for 2 MiB, with the tables above; NO_ENTRY when there is no memory for them. @see huge_pte_alloc() */
 export function* ensureHugetlbPmd(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
+  // Ends: the page that was put back is the table's unless another task takes it; without a page, it gives up.
   for (;;) {
     const pmd = pageTable.ensurePmd(address);
     if (pmd !== NO_ENTRY) {

@@ -34,6 +34,7 @@ export function* hugetlbWp(vma: Vma, address: VirtAddr, pmd: number, flags: numb
   const old = entryPage(pageTable.value(pmd));
   const had = pageTable.flags(pmd);
   const unchanged = (): boolean => pageTable.value(pmd) === old && pageTable.flags(pmd) === had;
+  // Ends: once the children have lost the page it is mapped here alone, or the entry has changed.
   for (;;) {
     if (compoundMapcount(memmap, old) === 1) {
       if (!memmap.test(old, PageFlag.anonExclusive)) pageMoveAnonRmap(vm, old, vma);

@@ -38,6 +38,7 @@ const diskFileOps: AddressSpaceOperations = {
 
 function* readBegin(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page> {
   const { memmap } = mapping.vm;
+  // Ends: a page is "gone" when a truncation took it, which moves the end of the file.
   for (;;) {
     if (mapping.pages.load(index) <= 0) yield* readAhead(mapping, index, READAHEAD_PAGES, mm);
     const page = yield* grabPage(mapping, index, mm);
@@ -60,6 +61,7 @@ function* writeBegin(
   mm: MmStruct | undefined,
 ): Sleeps<Page> {
   const whole = from === 0 && to === PAGE_SIZE;
+  // Ends: likewise: only a truncation takes a page away between the two looks.
   for (;;) {
     const page = yield* grabPage(mapping, index, mm);
     if (page === NULL_PAGE) throw noMemory(mapping);

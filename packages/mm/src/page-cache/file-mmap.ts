@@ -41,6 +41,7 @@ export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
   if (pgoff >= host.pages) return VmFault.SIGBUS;
   let major = 0;
   let page = findGetPage(mapping, pgoff);
+  // Ends: only a truncation takes a page away, and behind the end of the file nothing is brought in twice.
   for (;;) {
     if (page === NULL_PAGE) {
       if (major === 0) countMmEvent(vma.mm, VmEvent.pgmajfault);

@@ -88,6 +88,7 @@ export function findGetPage(mapping: AddressSpace, index: number): Page {
 
 /** The same, locked: it is in the file when this returns, and stays for as long as it is locked. @see find_lock_page() */
 export function* findLockPage(mapping: AddressSpace, index: number): Sleeps<Page> {
+  // Ends: only another task takes a page out of the file between the two looks.
   for (;;) {
     const page = findGetPage(mapping, index);
     if (page === NULL_PAGE || (yield* lockPageOf(mapping, page))) return page;

@@ -56,6 +56,7 @@ export function* readAhead(
  * @returns NULL_PAGE when there is no memory for it @see __filemap_get_folio() with FGP_CREAT
  */
 export function* grabPage(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page> {
+  // Ends: a page that can't be added is there already, and found by the next turn.
   for (;;) {
     const found = findGetPage(mapping, index);
     if (found !== NULL_PAGE) return found;

@@ -47,6 +47,7 @@ export const shmemOps: AddressSpaceOperations = {
  * @see shmem_get_folio_gfp() with SGP_READ
  */
 export function* shmemLookup(mapping: AddressSpace, index: number, source: PageSource): Sleeps<Page> {
+  // Ends: each turn finds what another task has made of the entry since: a page, a slot of swap, a hole.
   for (;;) {
     const entry = mapping.pages.load(index);
     if (isValue(entry)) {
@@ -67,6 +68,7 @@ export function* shmemLookup(mapping: AddressSpace, index: number, source: PageS
  */
 export function* shmemGetPage(mapping: AddressSpace, index: number, source: PageSource): Sleeps<Page> {
   const inode = shmemInode(mapping);
+  // Ends: a page that can't be entered is there already, and found by the next turn.
   for (;;) {
     const found = yield* shmemLookup(mapping, index, source);
     if (found !== NULL_PAGE) return found;

@@ -105,6 +105,7 @@ export function* truncateInodePages(
   yield* zeroPartial(mapping, from, Math.min(to, first * PAGE_SIZE), mm);
   if (to > end * PAGE_SIZE && end >= first) yield* zeroPartial(mapping, end * PAGE_SIZE, to, mm);
   // Pages may come while this sleeps, though not behind the end of the file: until a round finds none.
+  // Ends: no page comes back behind the end of the file; within it, when other tasks have stopped to add some.
   for (;;) {
     let index = mapping.pages.find(first, end - 1);
     if (index === NO_INDEX) return;

@@ -145,6 +145,7 @@ export class XArray {
     while (index <= last) {
       let node = this.root;
       let level = this.levels - 1;
+      // Ends: each turn is a level further down.
       for (;;) {
         const slot = this.nextSlot(node, (index >>> (level * SLOT_BITS)) & SLOT_MASK, mark);
         const size = 2 ** (level * SLOT_BITS);

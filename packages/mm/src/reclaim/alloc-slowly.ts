@@ -23,6 +23,7 @@ export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
   // There is memory, and none was given: the allocator was told to fail.
   if (request.nodemask === undefined && anyAbove(request, "low")) return NONE;
   let noProgress = 0;
+  // Ends: each turn frees memory, counts against MAX_RECLAIM_RETRIES, or kills a process, of which there are so many.
   for (;;) {
     wakeAllKswapds(vm, request);
     const page = askAllocator(vm, request, reservesFor(vm, request));
@@ -114,6 +115,7 @@ function killingHelps({ gfp, order, highest }: AllocRequest): boolean {
 /** Who can't do without gets everything there is, and waits for more when that is nothing. @see __GFP_NOFAIL */
 function* waitForever(vm: Vm, request: AllocRequest): Sleeps<Page> {
   const wait: Preempt = { why: "memory that must not fail", ready: () => anyAbove(request, "min") };
+  // Ends: with memory; where nobody frees any, the wait for it is a bug that run() reports.
   for (;;) {
     const page = askAllocator(vm, request, Gfp.MEMALLOC);
     if (page !== NULL_PAGE) return page;

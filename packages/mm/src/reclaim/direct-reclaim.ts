@@ -67,6 +67,7 @@ export function* tryToFreeMemCgroupPages(
 /** Looks at ever larger parts of the lists, until enough is free or all has been looked at. @see do_try_to_free_pages() */
 function* doTryToFreePages(vm: Vm, nodes: readonly NodeId[], request: ReclaimRequest): Sleeps<number> {
   const scan = new ScanControl(vm, request);
+  // Ends: each turn more stops being spared, first what is active and then what is protected.
   for (;;) {
     if (!scan.forCgroup) vm.memory.allocator.countEvent(ALLOCSTALL[request.highest] as number, 1);
     for (; scan.priority >= 0 && scan.nrReclaimed < scan.nrToReclaim; scan.priority--) {

@@ -17,6 +17,7 @@ import { snapshotRefaults } from "./workingset.ts";
 export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {
   const state = vm.reclaim.node(id);
   const wait: Preempt = { why: `kswapd${id}`, ready: () => state.stopped || isKswapdWanted(vm, id) };
+  // Ends: when it is stopped.
   for (;;) {
     while (!wait.ready()) yield wait;
     if (state.stopped) return;

@@ -223,6 +223,7 @@ export class Lru {
       const kind = memmap.flags(first) & swapbacked;
       const place = memmap.placeOf(first);
       let run = 0;
+      // Ends: with the pages of the batch.
       for (let page = first; ; page = pages[i + run] as Page) {
         memmap.moves.exchange(page, isolated | PageFlag.locked, 0);
         if (++run + i === count) break;

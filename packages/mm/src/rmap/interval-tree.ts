@@ -70,6 +70,7 @@ export class IntervalTree<T> {
     if (node === undefined) throw new KernelBug("an interval is removed from a tree that it isn't in");
     this.nodes.delete(item);
     // It sinks until nothing is below it, and its place above goes to the better one each time.
+    // Ends: each turn sinks the node by a level.
     for (;;) {
       const { left, right } = node;
       if (left === undefined && right === undefined) break;
@@ -112,6 +113,7 @@ export class IntervalTree<T> {
       this.root = node;
       return;
     }
+    // Ends: each turn is a level further down.
     for (;;) {
       if (parent.subtreeLast < node.last) parent.subtreeLast = node.last;
       const below: Node<T> | undefined = node.first < parent.first ? parent.left : parent.right;
@@ -184,6 +186,7 @@ function refresh<T>(node: Node<T>): void {
 function firstBelow<T>(root: Node<T> | undefined, first: number, last: number): Node<T> | undefined {
   let node = root;
   if (node === undefined || node.subtreeLast < first) return undefined;
+  // Ends: each turn is a level further down.
   for (;;) {
     // If something on the left ends late enough, then the leftmost overlap is there, or there is none at all.
     if (node.left !== undefined && node.left.subtreeLast >= first) {
@@ -200,6 +203,7 @@ function firstBelow<T>(root: Node<T> | undefined, first: number, last: number): 
 /** The next in order that overlaps. @see interval_tree_iter_next() */
 function next<T>(from: Node<T>, first: number, last: number): Node<T> | undefined {
   let node = from;
+  // Ends: each turn is further on in the order of the tree.
   for (;;) {
     const found = firstBelow(node.right, first, last);
     if (found !== undefined) return found;

@@ -62,6 +62,7 @@ export function rmapLock(vm: Vm, head: Page): RwSemaphore | undefined {
 
 /** The page may go to another anon_vma while we wait: that of the one process that still has it. @see folio_lock_anon_vma_read() */
 function* lockAnonVma(vm: Vm, head: Page): Sleeps<AnonVma | undefined> {
+  // Ends: a page goes to another anon_vma once, to that of the one process that still has it.
   for (;;) {
     const anonVma = vm.anonVmas.of(vm.memmap, head);
     if (!anonVma || anonVma.rwsem.writtenByCurrent || anonVma.rwsem.tryDownRead()) return anonVma;

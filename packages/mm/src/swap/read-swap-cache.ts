@@ -27,6 +27,7 @@ export interface PageSource {
  */
 export function* readSwapCache(vm: Vm, device: number, slot: number, source: PageSource): Sleeps<Page> {
   const { memmap, swap } = vm;
+  // Ends: a slot that is in the cache by now is found there by the next turn, and one that was freed ends it.
   for (;;) {
     if (!swap.isInUse(device, slot)) return NULL_PAGE as Page;
     const found = swap.cache.lookup(device, slot);

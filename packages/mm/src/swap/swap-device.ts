@@ -150,6 +150,7 @@ export class SwapDevice {
     const { map, freeInCluster } = this;
     const end = this.pages + 1;
     let slot = this.cursor;
+    // Ends: the caller knows of a free slot, and each turn passes over one at least.
     for (;;) {
       if (slot >= end) slot = 1;
       if (freeInCluster[slot >> CLUSTER_SHIFT] === 0) slot = ((slot >> CLUSTER_SHIFT) + 1) << CLUSTER_SHIFT;

@@ -114,6 +114,7 @@ function searchDown({ vmas, mmapBase }: MmStruct, length: number): number | unde
   let ceiling: number = mmapBase;
   const above = vmas.get(index);
   if (above) ceiling = Math.min(ceiling, startGap(above));
+  // Ends: each turn is a mapping further down.
   for (;;) {
     const below = vmas.get(--index);
     if (ceiling - (below?.end ?? PAGE_SIZE) >= length) return ceiling - length;
@@ -125,6 +126,7 @@ function searchDown({ vmas, mmapBase }: MmStruct, length: number): number | unde
 /** The beginning of the lowest gap from a third of the address space on. @see unmapped_area() */
 function searchUp({ vmas }: MmStruct, length: number): number | undefined {
   let index = vmas.indexFrom(TASK_UNMAPPED_BASE as VirtAddr);
+  // Ends: each turn is a mapping further up.
   for (let floor = TASK_UNMAPPED_BASE; ; index++) {
     const above = vmas.get(index);
     if ((above ? startGap(above) : TASK_SIZE) - floor >= length) return floor;

@@ -195,7 +195,9 @@ function table(
   const widths = columns.map((_, at) => Math.max(...lines.map((row) => row[at]?.length ?? 0)));
   const padded = (text: string, at: number): string => {
     const width = widths[at] ?? 0;
+    // Bounded: by the longest text of the column, words of a limit or a number.
     if (columns[at] === "SOFT" || columns[at] === "HARD") return text.padStart(width);
+    // Bounded: likewise.
     return at === columns.length - 1 ? text : text.padEnd(width);
   };
   return lines.map((row) => `${row.map(padded).join(" ")}\n`).join("");
