@@ -49,6 +49,16 @@ describe("a file that is no machine file", () => {
   });
 });
 
+test("a transcript's control characters are printed as escapes, in its commands and where its answers differ", async () => {
+  const machine = written("m.yaml", `nodes: [${NODE}]\n`);
+  const transcript = written("t.txt", "$ echo a # \x1b[31m\nb\x1b[32m\n");
+  const { status, out, err } = await hetmem("sh", "--machine", machine, "--replay", transcript);
+  expect(status).toBe(1);
+  expect(out).toBe("$ echo a # \\x1b[31m\na\n");
+  expect(err).toContain("-b\\x1b[32m\n+a\n");
+  expect(err).not.toContain("\x1b");
+});
+
 describe("YAML", () => {
   test.each([
     ["an alias of nothing", "nodes: *absent\n", /its aliases \(\*NAME\) can't be followed/],

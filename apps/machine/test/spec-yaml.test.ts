@@ -314,7 +314,7 @@ describe("a YAML file that is no machine", () => {
     ],
     [
       "nodes:\n  - { memory: 3T, cpus: 0 }\n",
-      "machine.yaml:1: nodes: 805306270 pages are more than the 536870912 that hetmem's memmap can hold: use at most 2T of memory",
+      "machine.yaml:1: nodes: 805306270 pages are more than the 536838144 that hetmem's memmap can hold: use less than 2T of memory",
     ],
   ])("%j is refused in one line", (text, expected) => {
     if (typeof expected === "string") expect(complaint(text)).toContain(expected);

@@ -2,6 +2,7 @@
 // these, and with somebody at the keyboard, it is interactive.
 import { basename } from "node:path";
 import { createPaint } from "../report/paint.ts";
+import { plainText } from "../report/plain-text.ts";
 import { interact, PROGRAMS, replayTranscript, runScript, Shell } from "../shell/index.ts";
 import { INPUT_BYTES_MAX, readOutsideText } from "../host/outside-file.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
@@ -58,14 +59,17 @@ function isInteractive({ command }: ShOptions, script: string | undefined, termi
   return command === undefined && script === undefined && terminal.streams.terminal;
 }
 
-/** The machine's answers go to standard output, so that they are a capture themselves; what differs goes to the other. */
+/**
+ * The machine's answers go to standard output, so that they are a capture themselves; what differs goes to the other. Both
+ * quote the transcript, which is text from outside.
+ */
 function replay(shell: Shell, name: string, transcript: string, terminal: Terminal): number {
   const { equal, differing, diff } = replayTranscript(shell, transcript, {
     name,
-    onEntry: (text) => terminal.write(text),
+    onEntry: (text) => terminal.write(plainText(text)),
   });
   if (equal) return 0;
-  terminal.writeError(diff);
+  terminal.writeError(plainText(diff));
   complain(terminal, `${differing.length} of ${name}'s commands answer otherwise here`);
   return DIFFERENT;
 }

@@ -61,9 +61,10 @@ export function bootReportJson(report: BootReport): object {
 function headlines({ view, source }: BootReport, paint: Paint): string[] {
   const nodes = view.nodes.length === 1 ? "1 node" : `${view.nodes.length} nodes`;
   const cpus = view.nodes.reduce((count, node) => count + node.cpus.length, 0);
+  const counted = cpus === 1 ? "1 CPU" : `${cpus} CPUs`;
   return [
     `${paint.bold("hetmem")} booted ${source}:`,
-    `${formatBytes(view.ramBytes)} in ${nodes}, ${cpus} CPUs, Linux ${view.release}, with the rules of ${view.profile}`,
+    `${formatBytes(view.ramBytes)} in ${nodes}, ${counted}, Linux ${view.release}, with the rules of ${view.profile}`,
   ];
 }
 

@@ -1,12 +1,13 @@
 // The machine beside the host that it was made from: the same totals from the same files, and for every difference a sentence
 // that says where it comes from.
 import { PAGE_SIZE } from "@hetmem/kernel";
+import { STRUCT_PAGE_BYTES } from "@hetmem/page";
 import { usageOfHost } from "../host/boot-usage.ts";
 import type { Host } from "../host/host.ts";
 import type { Paint } from "./paint.ts";
 import { formatBytes } from "./size.ts";
 import { tableLines } from "./table.ts";
-import { LINUX_STRUCT_PAGE, type MachineView } from "./view.ts";
+import type { MachineView } from "./view.ts";
 
 /** One total of both. */
 export interface Comparison {
@@ -75,7 +76,7 @@ export function hostComparisonLines(view: MachineView, host: Host, paint: Paint)
 function keptSentence(host: Host): string {
   const present = sum(host.zoneinfo.zones, "present");
   const memTotal = host.meminfo.get("MemTotal") ?? 0;
-  const memmap = (present * LINUX_STRUCT_PAGE) / PAGE_SIZE;
+  const memmap = (present * STRUCT_PAGE_BYTES) / PAGE_SIZE;
   return (
     `MemTotal is less than the RAM by ${pages(present - memTotal / 4)} that boot memory keeps: struct pages take ${formatBytes(memmap * PAGE_SIZE)}, ` +
     "the kernel's image, its tables and what the firmware reserves take the rest."

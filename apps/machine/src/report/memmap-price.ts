@@ -1,10 +1,11 @@
 // What struct pages cost: Linux keeps 64 bytes for each 4 KiB page, allocated by the whole section, so 1.56 % of all memory,
 // whether it is used or not. hetmem's memmap has 32 bytes a page, and only for pages that something has touched.
 import { PAGE_SIZE } from "@hetmem/kernel";
+import { MEMMAP_PAGE_BYTES, STRUCT_PAGE_BYTES } from "@hetmem/page";
 import type { Paint } from "./paint.ts";
 import { formatBytes, formatShare } from "./size.ts";
 import { tableLines } from "./table.ts";
-import { HETMEM_STRUCT_PAGE, LINUX_STRUCT_PAGE, type MachineView } from "./view.ts";
+import type { MachineView } from "./view.ts";
 
 /** A line a node with memory, and what one more block would cost. */
 export function memmapPriceLines(view: MachineView, paint: Paint): string[] {
@@ -28,11 +29,11 @@ export function memmapPriceLines(view: MachineView, paint: Paint): string[] {
   const columns = [
     { title: "node" },
     { title: "struct pages", align: "right" },
-    { title: `Linux (${LINUX_STRUCT_PAGE} B each)`, align: "right" },
+    { title: `Linux (${STRUCT_PAGE_BYTES} B each)`, align: "right" },
     { title: "of its RAM", align: "right" },
-    { title: `hetmem (${HETMEM_STRUCT_PAGE} B, once touched)`, align: "right" },
+    { title: `hetmem (${MEMMAP_PAGE_BYTES} B, once touched)`, align: "right" },
   ] as const;
-  const block = (view.blockSize / PAGE_SIZE) * LINUX_STRUCT_PAGE;
+  const block = (view.blockSize / PAGE_SIZE) * STRUCT_PAGE_BYTES;
   return [
     ...tableLines(columns, [...rows, total], (text, row) =>
       row === -1 ? paint.dim(text) : row === rows.length ? paint.bold(text) : text,

@@ -1,15 +1,10 @@
 // What a report shows, as plain data. It is read from the files of the booted machine, by the reader that reads hosts: what
 // is printed is what a program on that machine would see.
 import { type NodeId, PAGE_SIZE } from "@hetmem/kernel";
+import { MEMMAP_PAGE_BYTES, PAGES_PER_SECTION, SECTION_SIZE, STRUCT_PAGE_BYTES } from "@hetmem/page";
 import { blockRange, type Host } from "../host/host.ts";
 import { systemRam } from "../host/iomem.ts";
 import type { IomemEntry, MachineSpec, MemoryRange } from "../spec/machine-spec.ts";
-
-/** Bytes of a struct page in Linux on 64-bit machines, and in hetmem's memmap. */
-export const LINUX_STRUCT_PAGE = 64;
-export const HETMEM_STRUCT_PAGE = 32;
-/** Bytes in a section: struct pages are allocated by the whole section. */
-const SECTION_SIZE = 128 * 1024 * 1024;
 
 export interface ZoneView {
   readonly node: NodeId;
@@ -222,19 +217,20 @@ function kindOfZone(name: string): StretchKind {
   return name === "DMA" || name === "DMA32" || name === "Movable" ? name : "Normal";
 }
 
+/** Struct pages are allocated by the whole section. */
 function priceOf(node: NodeId, memory: readonly MemoryRange[]): MemmapPrice {
   const sections = new Set<number>();
   for (const { start, end } of memory) {
     for (let section = Math.floor(start / SECTION_SIZE); section * SECTION_SIZE < end; section++)
       sections.add(section);
   }
-  const structPages = (sections.size * SECTION_SIZE) / PAGE_SIZE;
+  const structPages = sections.size * PAGES_PER_SECTION;
   return {
     node,
     structPages,
-    linuxBytes: structPages * LINUX_STRUCT_PAGE,
-    hetmemBytes: structPages * HETMEM_STRUCT_PAGE,
-    share: (structPages * LINUX_STRUCT_PAGE) / bytesOf(memory),
+    linuxBytes: structPages * STRUCT_PAGE_BYTES,
+    hetmemBytes: structPages * MEMMAP_PAGE_BYTES,
+    share: (structPages * STRUCT_PAGE_BYTES) / bytesOf(memory),
   };
 }
 

@@ -1,15 +1,12 @@
 // What any machine must keep to, wherever its spec came from: memory that doesn't overlap and fits below the top of the
 // physical address space, blocks that sections divide, distances between all nodes, and a memmap that holds every page.
 import { isAligned, MiB, PAGE_SIZE } from "@hetmem/kernel";
+import { MAX_PAGES, SECTION_SIZE } from "@hetmem/page";
 import { checkKconfig } from "./kconfig.ts";
 import type { MachineSpec, MemoryRange } from "./machine-spec.ts";
 import { refuseProblems, type SpecPath, type SpecProblem } from "./problem.ts";
 import { writeSize } from "./size.ts";
 
-/** The memmap is one array with eight 32-bit words a page, and 2^32 words are the most that an index reaches. */
-export const PAGES_MAX = 2 ** 29;
-/** Bytes in a section of the sparse memmap: a memory block is one or more of them. */
-const SECTION_SIZE = 128 * MiB;
 const BLOCK_SIZE_MAX = 64 * 1024 * MiB;
 const PHYSICAL_BITS_MIN = 32;
 const PHYSICAL_BITS_MAX = 52;
@@ -123,10 +120,10 @@ function* checkSize(spec: MachineSpec): Generator<SpecProblem> {
   const placed = [...placedMemory(spec)].reduce((sum, { start, end }) => sum + end - start, 0);
   const bytes = (spec.gpus ?? []).reduce((sum, { size }) => sum + size, placed);
   const pages = bytes / PAGE_SIZE;
-  if (pages > PAGES_MAX) {
+  if (pages > MAX_PAGES) {
     yield {
       path: ["nodes"],
-      message: `${pages} pages are more than the ${PAGES_MAX} that hetmem's memmap can hold: use at most 2T of memory, that of gpus included`,
+      message: `${pages} pages are more than the ${MAX_PAGES} that hetmem's memmap can hold: use less than 2T of memory, that of gpus included`,
     };
   }
 }
