@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as rules from "../src/rules.ts";
 import { parseFile } from "../src/syntax.ts";
-import { packages, readText, ROOT, sources } from "../src/workspace.ts";
+import { exists, packages, readText, ROOT, sources } from "../src/workspace.ts";
 
 const FILES = packages()
   .flatMap(({ folder }) => sources(join(folder, "src")))
@@ -158,6 +158,12 @@ test("each rule is kept and has its samples", () => {
   const all = Object.entries(rules).map(([name]) => name);
   expect(Object.values(RULES).map(({ rule }) => rule.name)).toEqual(all);
   expect(SAMPLES.map(([rule]) => rule.name)).toEqual(all);
+});
+
+test("each test that the table of faults names is there", () => {
+  const named = [...readText("docs/kinds-of-faults.md").matchAll(/`((?:packages|apps|tools)\/[^`]+)`/g)];
+  expect(named.length).toBeGreaterThan(50);
+  expect(named.flatMap(([, path = ""]) => (exists(path) ? [] : [path]))).toEqual([]);
 });
 
 /** Folders that hold nothing that is committed. */
