@@ -31,8 +31,13 @@ export class Gpus {
     if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
     try {
       const context = yield* gpu.open(mm);
-      process.closing.add(() => context.close());
-      return context;
+      if (process.mm) {
+        process.closing.add(() => context.close());
+        return context;
+      }
+      // The process has closed its files meanwhile, and would never close this one.
+      yield* context.close();
+      throw new KernelError("ESRCH", `process ${pid} has exited`);
     } finally {
       yield* mmput(mm);
     }

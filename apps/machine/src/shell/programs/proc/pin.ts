@@ -1,6 +1,6 @@
 // proc pin and unpin: a driver pins pages of a process for a device, as those of RDMA, VFIO and GPUs do, and lets go of
 // them again; or of all when the process ends. What is pinned doesn't move.
-import { alignUp, PAGE_SIZE } from "@hetmem/kernel";
+import { alignUp, KernelError, PAGE_SIZE } from "@hetmem/kernel";
 import { pinUserPages, unpinUserPages } from "@hetmem/mm";
 import { addressOf, processOf, sizeOf, systemCall, type Verbs } from "../verbs.ts";
 
@@ -20,6 +20,11 @@ export const PIN: Verbs = {
         yield* mm.mmapLock.downRead();
         try {
           const taken = yield* pinUserPages(mm, addressOf(address), pages, { write: true, longterm });
+          // The process has let go of its pins meanwhile, and would never let go of these.
+          if (!process.mm) {
+            unpinUserPages(vm, taken);
+            throw new KernelError("ESRCH", `process ${pid} has exited`);
+          }
           if (!pins.has(process))
             process.closing.add(function* () {
               unpinUserPages(vm, pins.get(process) ?? []);
