@@ -77,7 +77,7 @@ function isBad({ region }: DevDax, { mm: { vm } }: Vma, frame: Pfn, pages: numbe
   const { poison } = region.parent;
   if (poison) return !poison.isReadable((frame * PAGE_SIZE) as PhysAddr, pages * PAGE_SIZE);
   const { memmap } = vm;
-  for (let i = 0; i < pages && vm.memory.counters.poisonedPages > 0; i++)
+  for (let i = 0; i < pages; i++)
     if (memmap.test(memmap.pfnToPage((frame + i) as Pfn), PageFlag.hwpoison)) return true;
   return false;
 }

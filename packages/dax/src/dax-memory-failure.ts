@@ -30,12 +30,9 @@ export function* daxMemoryFailure(vm: Vm, device: DevDax, bad: BadFrames): Sleep
 }
 
 function* failFrame(vm: Vm, device: DevDax, frame: Pfn, accessing: Process | undefined): Sleeps<void> {
-  const { memmap, memory } = vm;
-  const page = memmap.pfnToPage(frame);
-  if (!memmap.test(page, PageFlag.hwpoison)) {
-    memmap.set(page, PageFlag.hwpoison);
-    memory.counters.poisonedPages++;
-  }
+  const { memmap } = vm;
+  // HardwareCorrupted counts memory that the kernel has lost; this was the device's all along.
+  memmap.set(memmap.pfnToPage(frame), PageFlag.hwpoison);
   const pgoff = pgoffOf(device, frame);
   const mapping = device.inode?.mapping;
   if (pgoff === undefined || !mapping) return;

@@ -1,6 +1,7 @@
 // Memory of a device that goes bad: whoever has it mapped gets SIGBUS, and so does who touches it later.
 import { MiB, pfn, run, type VirtAddr } from "@hetmem/kernel";
 import { memoryFailureDevPagemap } from "@hetmem/memremap";
+import { PageFlag } from "@hetmem/page";
 import { readUser, writeUser } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { type DaxPoison, daxMemoryFailure } from "../src/index.ts";
@@ -106,4 +107,13 @@ test("the pagemap of the device hands bad frames to it, with the process that wa
     expect(process.signals).toMatchObject(reads ? [{ code: "BUS_MCEERR_AR", address: at }] : []);
     expect(machine.dmesg().at(-1)).toMatch(/recovery action for dax page: Recovered$/);
   }
+});
+
+test("a bad frame of a device is marked, and isn't among the memory that the kernel has lost: HardwareCorrupted stays", () => {
+  const { machine, process, at } = mappedMachine(4096);
+  run(writeUser(process, at, BYTE));
+  const { counters, memmap } = machine.memory;
+  run(memoryFailureDevPagemap(machine.pagemaps, pfn(START / 4096), undefined));
+  expect(memmap.test(memmap.pfnToPage(pfn(START / 4096)), PageFlag.hwpoison)).toBe(true);
+  expect(counters.poisonedPages).toBe(0);
 });
