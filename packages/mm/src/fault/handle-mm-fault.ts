@@ -9,7 +9,7 @@ import { hugePmd } from "../huge/split-pmd.ts";
 import { hugetlbFault } from "../hugetlb/hugetlb-fault.ts";
 import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
+import { NO_ENTRY, TABLE_TURNS_MAX } from "../page-table/page-table.ts";
 import { isNonPresent, Pte } from "../page-table/pte.ts";
 import { countMmEvent } from "../vm-events.ts";
 import type { FaultContext, Vma } from "../vma/vma.ts";
@@ -46,8 +46,7 @@ export function* handleMmFault(vma: Vma, realAddress: VirtAddr, flags: number): 
 /** The entry for an address, with reclaim where memory for a table is short; NO_ENTRY when that doesn't help. @see pte_alloc() */
 export function* ensureEntry(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
-  // Ends: the page that was put back is the table's unless another task takes it; without a page, it gives up.
-  for (;;) {
+  for (let turn = 0; turn < TABLE_TURNS_MAX; turn++) {
     const entry = pageTable.ensure(address);
     if (entry !== NO_ENTRY) return entry;
     const pmd = pageTable.findPmd(address);
@@ -57,6 +56,7 @@ export function* ensureEntry(mm: MmStruct, address: VirtAddr): Sleeps<number> {
     if (page === NULL_PAGE) return NO_ENTRY;
     vm.memmap.putPage(page);
   }
+  return NO_ENTRY;
 }
 
 function* handlePteFault(fault: FaultContext): Sleeps<VmFault> {

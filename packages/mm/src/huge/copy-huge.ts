@@ -5,7 +5,7 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_KERNEL } from "@hetmem/zone";
 import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
+import { NO_ENTRY, TABLE_TURNS_MAX } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
 import { HPAGE_PMD_NR, hugeDupRmap } from "./huge-counts.ts";
@@ -37,16 +37,15 @@ export function* copyHugePmd(to: Vma, from: Vma, address: VirtAddr): Sleeps<void
 /** Tables down to the entry that maps 2 MiB, and one that is put by for it. @returns the entry */
 function* ensureTables(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
-  // Ends: the page that was put back is the table's unless another task takes it; without a page, it gives up.
-  for (;;) {
+  for (let turn = 0; turn < TABLE_TURNS_MAX; turn++) {
     const pmd = pageTable.ensurePmd(address);
     if (pmd !== NO_ENTRY && pageTable.deposit()) return pmd;
     // One page that waited for reclaim makes room for the table that can't.
     const page = yield* vm.pages.alloc(GFP_KERNEL, 0, mm.node, mm);
-    if (page === NULL_PAGE)
-      throw new KernelError("ENOMEM", "no memory for the child's page tables: the process can't fork");
+    if (page === NULL_PAGE) break;
     vm.memmap.putPage(page);
   }
+  throw new KernelError("ENOMEM", "no memory for the child's page tables: the process can't fork");
 }
 
 /** @see page_try_dup_anon_rmap() */

@@ -80,6 +80,7 @@ export class Khugepaged {
 /** Runs until it is stopped: a task for a scheduler. @see khugepaged() */
 export function* khugepaged(vm: Vm): Sleeps<void> {
   const { khugepaged: daemon, kernel, tunables } = vm;
+  // Ends: when the daemon is stopped.
   while (!daemon.stopped) {
     yield* daemon.scan(vm, tunables.khugepagedPagesToScan);
     yield* kernel.clock.sleep(tunables.khugepagedScanSleepMillisecs * NS_PER_MS);

@@ -7,7 +7,7 @@ import { GFP_KERNEL } from "@hetmem/zone";
 import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
 import { hugeAddress } from "../huge/split-pmd.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
+import { NO_ENTRY, PMD_SIZE, TABLE_TURNS_MAX } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
@@ -45,8 +45,7 @@ export function* hugetlbFault(vma: Vma, realAddress: VirtAddr, flags: number): S
 /** The directory entry for 2 MiB, with the tables above; NO_ENTRY when there is no memory for them. @see huge_pte_alloc() */
 export function* ensureHugetlbPmd(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
-  // Ends: the page that was put back is the table's unless another task takes it; without a page, it gives up.
-  for (;;) {
+  for (let turn = 0; turn < TABLE_TURNS_MAX; turn++) {
     const pmd = pageTable.ensurePmd(address);
     if (pmd !== NO_ENTRY) {
       // An empty table that an earlier mapping left would be in the way.
@@ -58,6 +57,7 @@ export function* ensureHugetlbPmd(mm: MmStruct, address: VirtAddr): Sleeps<numbe
     if (page === NULL_PAGE) return NO_ENTRY;
     vm.memmap.putPage(page);
   }
+  return NO_ENTRY;
 }
 
 /** @see hugetlb_no_page() */

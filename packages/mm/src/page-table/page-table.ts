@@ -23,6 +23,12 @@ export const ENTRY_SIZE: readonly number[] = [4096, PMD_SIZE, PUD_SIZE, PGDIR_SI
 /** There is no such entry: a table is missing on the way, or a larger page is mapped. */
 export const NO_ENTRY = -1;
 
+/**
+ * Turns in which tables are made with reclaim between them, until memory counts as missing: a process that the OOM killer has
+ * chosen gets pages from reserves that tables are not made of.
+ */
+export const TABLE_TURNS_MAX = 16;
+
 /** Port: where the pages come from that tables are kept in. */
 export interface TablePages {
   /** Arrays for tables to live in; what one address space leaves, the next one takes. */

@@ -72,6 +72,7 @@ export function* writeUser(
 /** Touches one byte for writing and leaves it as it is: what a program does that fills memory with nothing. */
 export function* touchUser(process: Process, address: VirtAddr): Sleeps<Signal | undefined> {
   let faulted = false;
+  // Ends: a fault makes the byte writable, or is a signal, unless another task changes the entry.
   while (!process.mm || translate(process.mm, address, WRITABLE, WRITTEN) === FAULT) {
     const signal = yield* fault(process, address, FaultFlag.WRITE);
     if (signal) return signal;

@@ -32,6 +32,7 @@ export function* swapoff(vm: Vm, path: string): Sleeps<void> {
   if (!device?.writeOk) throw new KernelError("EINVAL", `${path} is not swap: /proc/swaps lists what is`);
   swap.withdraw(device);
   try {
+    // Ends: no slot is given out any more, and each round frees those that an entry, a file or the cache holds.
     while (device.used > 0) yield* tryToUnuse(vm, device);
   } catch (error) {
     swap.offer(device);
