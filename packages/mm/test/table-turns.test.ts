@@ -1,5 +1,5 @@
-import { KernelError, run, virtAddr } from "@hetmem/kernel";
-import { NULL_PAGE, type Page } from "@hetmem/page";
+import { KernelError, type Page, run, virtAddr } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { ensureEntry } from "../src/fault/handle-mm-fault.ts";
 import { ensureHugetlbPmd } from "../src/hugetlb/hugetlb-fault.ts";
