@@ -42,7 +42,7 @@ class CapturedMachine extends NvdimmMachine {
 
 test("ndctl list, create-namespace and list again print what they printed there", () => {
   const { bus, region } = new CapturedMachine().boot();
-  const verbose: ListOptions = { verbose: true, dimms: true, daxRegion };
+  const verbose: ListOptions = { verbose: true, dimms: bus.dimms, daxRegion };
   const list = (): Listing[] => listedNamespaces(region, verbose).map((one) => listNamespace(one, verbose));
   const everything = {
     dimms: bus.dimms.map(listDimm),

@@ -19,13 +19,13 @@ export interface ListOptions {
   readonly verbose?: boolean;
   /** `-M`: runs of bad sectors; `-v` shows them too. */
   readonly mediaErrors?: boolean;
-  /** `-D`: what each module contributes to a region. */
-  readonly dimms?: boolean;
+  /** `-D`: the modules whose part in a region is shown, if they are enabled or what is disabled is shown too. */
+  readonly dimms?: readonly Nvdimm[];
   /** `-C`: what namespaces of a region may be. */
   readonly capabilities?: boolean;
   /** `-i`: also what is disabled. */
   readonly idle?: boolean;
-  /** `-c`: also what is disabled, if it has a size. */
+  /** `-c`: also what is disabled; of namespaces, if it has a size. */
   readonly configured?: boolean;
   /** `-X`, and by itself with `-v`: the dax region of a devdax namespace, from whoever has the dax bus. */
   readonly daxRegion?: (namespace: Namespace) => object | undefined;
@@ -68,14 +68,14 @@ export function listRegion(region: Region, options: ListOptions = {}): Listing {
     type: "pmem",
     ...nodesOf(region, options),
     ...(isLabelled && { iset_id: BigInt.asIntN(64, region.setCookie) }),
-    ...(options.dimms && region.mappings.length > 0 && { mappings: region.mappings.map(mappingOf) }),
+    ...mappingsOf(region, options),
     ...(region.driver === undefined && { state: "disabled" }),
     ...(bad.length > 0 && { badblock_count: badblocks.sectors }),
     ...(bad.length > 0 &&
       showsErrors(options) && {
-        badblocks: bad.map(({ start, end }) => ({ offset: start, length: end - start })),
+        badblocks: bad.map(({ start, end }) => badblockOf(region, region.start, start, end)),
       }),
-    ...(options.capabilities && { capabilities: capabilitiesOf() }),
+    ...(options.capabilities && region.driver !== undefined && { capabilities: capabilitiesOf() }),
     persistence_domain: region.persistenceDomain ?? "unknown",
   };
 }
@@ -112,10 +112,9 @@ export function listNamespace(namespace: Namespace, options: ListOptions = {}): 
     ...(bad.length > 0 &&
       claim?.kind !== "btt" &&
       showsErrors(options) && {
-        badblocks: bad.map(({ start, end }) => ({
-          offset: sectors(data.start, start),
-          length: sectors(start, end),
-        })),
+        badblocks: bad.map(({ start, end }) =>
+          badblockOf(namespace.region, data.start, sectors(data.start, start), sectors(data.start, end)),
+        ),
       }),
   };
 }
@@ -125,16 +124,16 @@ function modeOf({ claim }: Namespace): Listing {
   if (claim.kind === "btt") return { mode: "sector" };
   return {
     mode: claim.kind === "pfn" ? "fsdax" : "devdax",
-    ...(claim.mode !== "none" && { map: claim.mode === "ram" ? "mem" : "dev" }),
+    map: { none: "none", ram: "mem", pmem: "dev" }[claim.mode],
   };
 }
 
 /** A claim's own name hides that of the label. */
-function uuidsOf({ claim, uuid }: Namespace, { verbose }: ListOptions): Listing {
-  if (!claim) return uuid === undefined ? {} : { uuid };
+function uuidsOf({ claim, kind, uuid }: Namespace, { verbose }: ListOptions): Listing {
+  if (!claim) return kind === "io" ? {} : { uuid: uuid ?? NULL_UUID };
   return {
-    ...(claim.uuid !== undefined && { uuid: claim.uuid }),
-    ...(verbose && { raw_uuid: uuid ?? NULL_UUID }),
+    uuid: claim.uuid ?? NULL_UUID,
+    ...(verbose && uuid !== undefined && { raw_uuid: uuid }),
   };
 }
 
@@ -151,8 +150,29 @@ function nodesOf({ numaNode, targetNode }: Region, { verbose }: ListOptions): Li
   };
 }
 
-function mappingOf({ dimm, start, size, position }: Region["mappings"][number]): Listing {
-  return { dimm: dimm.name, offset: start, length: size, position };
+function mappingsOf({ mappings }: Region, { dimms, idle, configured }: ListOptions): Listing {
+  const shown = mappings.filter(
+    ({ dimm }) => dimms?.includes(dimm) && (dimm.driver !== undefined || idle || configured),
+  );
+  if (shown.length === 0) return {};
+  return {
+    mappings: shown.map(({ dimm, start, size, position }) => ({
+      dimm: dimm.name,
+      offset: start,
+      length: size,
+      position,
+    })),
+  };
+}
+
+/** A run of bad sectors, and the modules that it lies on. @param base what sectors are counted from @see badblocks_to_jdimms() */
+function badblockOf(region: Region, base: number, from: number, to: number): Listing {
+  const media = new Set<unknown>();
+  const [at, size] = [base + from * SECTOR_SIZE, (to - from) * SECTOR_SIZE];
+  for (const extent of region.extents(at, size)) media.add(extent.media);
+  const dimms = region.mappings.filter(({ dimm }) => media.has(dimm.media)).map(({ dimm }) => dimm);
+  const names = dimms.sort((one, other) => one.id - other.id).map(({ name }) => name);
+  return { offset: from, length: to - from, ...(names.length > 0 && { dimms: names }) };
 }
 
 function capabilitiesOf(): Listing[] {

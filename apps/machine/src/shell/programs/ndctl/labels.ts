@@ -51,12 +51,23 @@ const READ: ToolUsage = {
   ],
 };
 
+/** Bytes of a label by the versions that can be asked for. */
+const LABEL_SIZES: ReadonlyMap<string, 128 | 256> = new Map([
+  ["1.1", 128],
+  ["v1.1", 128],
+  ["1.2", 256],
+  ["v1.2", 256],
+]);
+
 export function* readLabelAreas(io: ProgramContext, args: readonly string[]): Sleeps<number> {
   const given = parseToolOptions(args, READ);
   const { flags, values } = given;
   const json = flags.has("json") || flags.has("human");
-  if (json && (values.has("size") || values.has("offset")))
-    throw new ToolUsageProblem(READ, "  Error: --size and --offset are incompatible with --json\n\n");
+  const spans = spanOf(given);
+  if (json && (spans.size > 0 || spans.offset > 0))
+    throw new ToolUsageProblem(READ, "--size and --offset are incompatible with --json\n");
+  if (flags.has("index") && spans.size > 0)
+    throw new ToolUsageProblem(READ, "pick either --size, or --index, not both\n");
   const listings: Json[] = [];
   let bytes = "";
   const status = yield* overDimms(io, given, READ, ["read", "nmem"], function* (dimm) {
@@ -98,7 +109,7 @@ export const initLabelAreas: ToolCommand = dimmCommand(
       io.err(`${dimm.name}: error: labels already initialized\n`);
       throw new KernelError("EBUSY", `the labels of ${dimm.name} are initialised: say --force`);
     }
-    yield* initLabels(bus, dimm, (values.get("label-version") ?? "1.1") === "1.1" ? 128 : 256);
+    yield* initLabels(bus, dimm, LABEL_SIZES.get(values.get("label-version") ?? "1.1"));
   },
 );
 
@@ -138,12 +149,30 @@ function* overDimms(
   step: (dimm: Nvdimm, bus: NvdimmBus) => Sleeps<void>,
 ): Sleeps<number> {
   const { operands, values } = given;
-  if (operands.length === 0) throw new ToolUsageProblem(usage);
+  expectNames(given, usage, io);
   const filter = { bus: values.get("bus"), dimm: operands.join(" ") };
   const pairs = busesOf(io, filter.bus).flatMap((bus) => dimmsOf(io, filter).map((dimm) => ({ bus, dimm })));
-  const result = yield* forEachSilently(pairs, ({ bus, dimm }) => step(dimm, bus));
+  const version = values.get("label-version") ?? "1.1";
+  const known = LABEL_SIZES.has(version);
+  if (!known) io.err(`'${version}' is not a valid label version\n`);
+  const result = known
+    ? yield* forEachSilently(pairs, ({ bus, dimm }) => step(dimm, bus))
+    : { done: 0, status: 1 };
   io.err(`${verb} ${result.done} ${what}${result.done > 1 ? "s" : ""}\n`);
   return result.status;
+}
+
+/**
+ * Says which names aren't those of modules.
+ *
+ * @throws ToolUsageProblem without any name of a module
+ */
+function expectNames({ operands }: ToolArguments, usage: ToolUsage, io?: ProgramContext): void {
+  if (operands.includes("all")) return;
+  const wrong = operands.filter((name) => !/^nmem[+-]?\d/.test(name));
+  const told = wrong.map((name) => `'${name}' is not a valid dimm name\n`).join("");
+  if (wrong.length === operands.length) throw new ToolUsageProblem(usage, told);
+  io?.err(told);
 }
 
 /** @throws KernelError EBUSY for a module whose regions are enabled, which is said */

@@ -55,7 +55,7 @@ export function regionsOf(io: ProgramContext, filter: NdFilter): Region[] {
       return wanted === undefined || mappings.some(({ dimm }) => isDimm(dimm, wanted));
     })
     .filter(({ numaNode }) => fits(filter.numaNode, [`${numaNode}`]))
-    .filter(() => fits(filter.type, ["pmem"]))
+    .filter(() => filter.type === undefined || filter.type === "pmem")
     .filter(({ namespaces }) => {
       const { namespace: wanted } = filter;
       return wanted === undefined || [...namespaces.values()].some((each) => isNamespace(each, wanted));
@@ -66,9 +66,10 @@ export function namespacesOf(io: ProgramContext, filter: NdFilter): Namespace[] 
   return regionsOf(io, filter)
     .flatMap(({ namespaces }) => [...namespaces.values()].sort((one, other) => one.id - other.id))
     .filter((namespace) => filter.namespace === undefined || isNamespace(namespace, filter.namespace))
-    .filter((namespace) =>
-      fits(filter.mode, [modeOf(namespace), ...(LEGACY_MODES[modeOf(namespace)] ?? [])]),
-    );
+    .filter((namespace) => {
+      const { mode } = filter;
+      return mode === undefined || MODES.get(mode.toLowerCase()) === modeOf(namespace);
+    });
 }
 
 export function dimmsOf(io: ProgramContext, filter: NdFilter): Nvdimm[] {
@@ -154,11 +155,21 @@ export function* forEachSilently<T>(
   return { done, status: done === 0 && refused > 0 ? 1 : 0 };
 }
 
-const LEGACY_MODES: Readonly<Record<string, readonly string[]>> = {
-  fsdax: ["memory"],
-  devdax: ["dax"],
-  sector: ["safe"],
-};
+/** Modes by all their names. @see util_nsmode() */
+const MODES: ReadonlyMap<string, string> = new Map([
+  ["memory", "fsdax"],
+  ["fsdax", "fsdax"],
+  ["sector", "sector"],
+  ["safe", "sector"],
+  ["dax", "devdax"],
+  ["devdax", "devdax"],
+  ["raw", "raw"],
+]);
+
+/** Whether a mode has that name, in capitals or not. */
+export function isMode(name: string): boolean {
+  return MODES.has(name.toLowerCase());
+}
 
 function modeOf({ claim }: Namespace): string {
   return claim ? { btt: "sector", pfn: "fsdax", dax: "devdax" }[claim.kind] : "raw";
