@@ -59,6 +59,15 @@ test("a transcript's control characters are printed as escapes, in its commands 
   expect(err).not.toContain("\x1b");
 });
 
+test("an export to an empty name is refused: / isn't meant", async () => {
+  const machine = written("m.yaml", `nodes: [${NODE}]\n`);
+  expect(await hetmem("export", "", "--machine", machine)).toEqual({
+    status: 1,
+    out: "",
+    err: "hetmem: an empty name is no folder: name a new one to export to\n",
+  });
+});
+
 describe("YAML", () => {
   test.each([
     ["an alias of nothing", "nodes: *absent\n", /its aliases \(\*NAME\) can't be followed/],

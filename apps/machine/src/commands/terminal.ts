@@ -24,9 +24,9 @@ const COLUMNS_MIN = 60;
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   const { stdin, stdout, stderr, env } = process;
-  // A reader that has seen enough (`| head`) is no error; a full disk is.
+  // A reader that has seen enough (`| head`) is no error, and nobody is left to go on for; a full disk is one.
   stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") return;
+    if (error.code === "EPIPE") process.exit();
     stderr.write(`hetmem: the output can't be written (${error.code}): give it another place\n`);
     process.exitCode = 1;
   });

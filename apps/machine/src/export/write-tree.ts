@@ -17,7 +17,7 @@ export interface WrittenTree {
 /**
  * Writes /proc and /sys below a folder, which is made when it isn't there.
  *
- * @throws KernelError ENOTEMPTY for a folder with something in it, ENOTDIR for a file, EACCES or ENOSPC from the host
+ * @throws KernelError ENOENT for an empty name, ENOTEMPTY for a folder with something in it, ENOTDIR for a file, EACCES or ENOSPC from the host
  */
 export function writeTree(vfs: Vfs, folder: string): WrittenTree {
   prepare(folder);
@@ -43,6 +43,8 @@ export function writeTree(vfs: Vfs, folder: string): WrittenTree {
 }
 
 function prepare(folder: string): void {
+  if (folder === "")
+    throw new KernelError("ENOENT", "an empty name is no folder: name a new one to export to");
   const kind = statSync(folder, { throwIfNoEntry: false });
   if (kind && !kind.isDirectory())
     throw new KernelError("ENOTDIR", `${folder} is a file: name a new folder to export to`);
