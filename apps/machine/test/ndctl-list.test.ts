@@ -88,6 +88,13 @@ test("words that are no modules and versions that are none are told", () => {
   });
 });
 
+test("read-labels shows the flags of labels, ids and sizes for people with -u, and with -I the index blocks alone", () => {
+  const shown = sh("ndctl read-labels -u nmem0").stdout;
+  expect(shown).toMatch(/"nlabel":2,\n *"flags":"0",\n *"isetcookie":"0x/);
+  expect(shown).toContain('"rawsize":"512.00 MiB (536.87 MB)"');
+  expect(sh("ndctl read-labels -jI nmem0").stdout).not.toContain('"label"');
+});
+
 test("with -c what is disabled is listed, too", () => {
   sh("ndctl disable-region region0");
   expect(sh("ndctl list -R").stdout).toBe("");

@@ -84,6 +84,7 @@ export interface LabelListing {
     readonly slot: number;
     readonly position: number;
     readonly nlabel: number;
+    readonly flags: number;
     readonly isetcookie: bigint;
     readonly lbasize: number;
     readonly dpa: number;
@@ -115,13 +116,14 @@ function indexFields({ minor, labelSize, seq, slots }: IndexBlock): LabelListing
 }
 
 function labelFields(label: Label, isVersion11: boolean): NonNullable<LabelListing["label"]>[number] {
-  const { uuid, name, slot, position, nlabel, isetCookie, lbaSize, dpa, rawSize, claimClass } = label;
+  const { uuid, name, slot, position, nlabel, flags, isetCookie, lbaSize, dpa, rawSize, claimClass } = label;
   return {
     uuid,
     name,
     slot,
     position,
     nlabel,
+    flags,
     isetcookie: isetCookie,
     lbasize: lbaSize,
     dpa,

@@ -11,7 +11,7 @@ import {
   zeroLabels,
 } from "@hetmem/nvdimm";
 import type { ProgramContext } from "../../program.ts";
-import { formatJsonArray, type Json } from "../tool/json.ts";
+import { formatJsonArray, type Json, jsonHex, jsonSize } from "../tool/json.ts";
 import {
   parseSize,
   parseToolOptions,
@@ -71,7 +71,7 @@ export function* readLabelAreas(io: ProgramContext, args: readonly string[]): Sl
   const listings: Json[] = [];
   let bytes = "";
   const status = yield* overDimms(io, given, READ, ["read", "nmem"], function* (dimm) {
-    if (json) listings.push(listLabels(dimm) as unknown as Json);
+    if (json) listings.push(labelsJson(dimm, flags));
     else bytes += Buffer.from(readLabels(dimm, spanOf(given))).toString("latin1");
   });
   const text = json ? formatJsonArray(listings, flags.has("human")) : bytes;
@@ -79,6 +79,24 @@ export function* readLabelAreas(io: ProgramContext, args: readonly string[]): Sl
   if (output === undefined) io.out(text);
   else yield* io.vfs.write(io.path(output), text);
   return status;
+}
+
+/** With `-I` only the index blocks, with `-u` numbers for people. @see dump_json() */
+function labelsJson(dimm: Nvdimm, flags: ReadonlySet<string>): Json {
+  const { dev, index, label } = listLabels(dimm);
+  if (flags.has("index") || !label) return { dev, index };
+  const human = flags.has("human");
+  return {
+    dev,
+    index,
+    label: label.map((one) => ({
+      ...one,
+      flags: jsonHex(one.flags, human),
+      isetcookie: jsonHex(one.isetcookie, human),
+      dpa: jsonHex(one.dpa, human),
+      rawsize: jsonSize(one.rawsize, human),
+    })),
+  };
 }
 
 export const zeroLabelAreas: ToolCommand = dimmCommand(
