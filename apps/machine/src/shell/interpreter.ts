@@ -1,26 +1,20 @@
 // Runs commands: one method a kind of command, the sleeping ones all the way down to the store of a sysfs file. Every
 // simple command is a place where another task of the machine may run. User space counterpart: shell/ash.c of busybox.
-import { condResched, KernelError, type Sleeps, strerror } from "@hetmem/kernel";
-import { bytesOf, GlobPattern, textOf } from "@hetmem/vfs";
+import type { Sleeps } from "@hetmem/kernel";
+import { GlobPattern } from "@hetmem/vfs";
 import { ArithmeticProblem } from "./arithmetic.ts";
 import { BUILTINS } from "./builtins.ts";
 import { type ExpansionScope, expandPattern, expandWord, expandWords } from "./expand.ts";
+import { Launcher, type Session } from "./launcher.ts";
 import { ControlFlow, ShellProblem } from "./problem.ts";
-import { wordsOfSignal } from "./endings.ts";
 import { Pipe } from "./pipe.ts";
 import { runStages } from "./pipeline.ts";
-import { NO_PROCESSES, type ProcessPort, type RunningProcess } from "./process-port.ts";
-import {
-  type ProgramContext,
-  type ProgramEntry,
-  type Programs,
-  type ShellMachine,
-  UsageProblem,
-} from "./program.ts";
+import type { RunningProcess } from "./process-port.ts";
+import type { ProgramEntry, Programs, ShellMachine } from "./program.ts";
 import { redirect } from "./redirect.ts";
 import { visible } from "./visible.ts";
 import { ShellState } from "./state.ts";
-import { type Descriptors, FileOutput, Input, inputOf, outputOf, PipeOutput, TextOutput } from "./streams.ts";
+import { type Descriptors, Input, outputOf, PipeOutput, TextOutput } from "./streams.ts";
 import type { Assignment, Command, Redirection, SimpleCommand } from "./syntax/ast.ts";
 import { plainText } from "./syntax/words.ts";
 
@@ -28,38 +22,17 @@ import { plainText } from "./syntax/words.ts";
 const DEPTH_MAX = 200;
 /** Commands within commands, function calls and substitutions included: a real shell has as much stack as it likes. */
 const NESTING_MAX = 250;
-/** Behind it, the number of the signal that ended a child: what `$?` is then. */
-const SIGNAL_STATUS = 128;
-/** What `$?` is behind a name that no program has, and behind a program that could not be started. */
+/** What `$?` is behind a name that no program has. */
 const NOT_FOUND_STATUS = 127;
-const NOT_STARTED_STATUS = 126;
-/** Bytes of one argument, with its zero. @see MAX_ARG_STRLEN in include/uapi/linux/binfmts.h */
-const ARGUMENT_MAX = 131_072;
-/** Bytes of all arguments and the environment: a quarter of the stack's limit of 8 MiB. @see bprm_stack_limits() */
-const ARGUMENTS_MAX = 2_097_152;
-const POINTER_BYTES = 8;
-/** What `$?` is behind ^C. */
-const INTERRUPTED_STATUS = 130;
-
-/** What a shell and all its subshells share with whoever types into it. */
-export interface Session {
-  /** Set to end what runs before its next command. */
-  interrupted: boolean;
-  /** Words for a refusal beyond strerror()'s, a line of their own behind it; nothing in a shell that answers to the letter. */
-  explain(error: KernelError): string;
-  /** What happens when a program has ended, before the next begins. */
-  settle(): Sleeps<void>;
-}
 
 export class Interpreter {
   readonly machine: ShellMachine;
   readonly programs: Programs;
   readonly state: ShellState<Command>;
   readonly #session: Session;
+  readonly #launcher: Launcher;
   /** The process that this shell is; undefined for the first, which no signal ends. */
   readonly #process: RunningProcess | undefined;
-  /** How the last program ended, if by a signal: the shell that waited for it has still to say it. */
-  #ending: string | undefined;
   /** How many conditions we are in: there, failing isn't an error for `set -e`. */
   #tested = 0;
   #depth = 0;
@@ -77,6 +50,7 @@ export class Interpreter {
     this.state = state;
     this.#session = session;
     this.#process = process;
+    this.#launcher = new Launcher(machine, state, session, process);
   }
 
   /** Runs a command. @returns its exit status, which `$?` is from then on */
@@ -97,7 +71,7 @@ export class Interpreter {
    * process. Whatever ends the command ends the subshell only.
    */
   *runSubshell(command: Command, io: Descriptors): Sleeps<number> {
-    const process = this.#isProgram(command) ? undefined : yield* this.fork("sh");
+    const process = this.#isProgram(command) ? undefined : yield* this.fork();
     const inner = new Interpreter(
       this.machine,
       this.programs,
@@ -118,9 +92,14 @@ export class Interpreter {
       if (process) yield* process.exit();
     }
     if (process?.deadlySignal === undefined) return status;
-    this.#ending = wordsOfSignal(process.deadlySignal);
-    this.#tellEnding(io);
-    return SIGNAL_STATUS + process.deadlySignal;
+    const ended = this.#launcher.endedBy(process.deadlySignal);
+    this.#launcher.tellEnding(io);
+    return ended;
+  }
+
+  /** Starts a process for a subshell. @throws ShellProblem when the machine has no memory for it */
+  *fork(): Sleeps<RunningProcess> {
+    return yield* this.#launcher.fork("sh");
   }
 
   /** Runs a command and turns what would end the shell into its status and message. */
@@ -183,7 +162,7 @@ export class Interpreter {
   }
 
   *#simple(command: SimpleCommand, io: Descriptors): Sleeps<number> {
-    yield* this.#betweenCalls(this.#process);
+    yield* this.#launcher.betweenCalls();
     const args = yield* expandWords(command.words, this.#scope(io));
     const [name, ...rest] = args;
     const redirected = yield* this.#redirect(command.redirections, io);
@@ -198,139 +177,22 @@ export class Interpreter {
     const status = yield* this.#withAssignments(command.assignments, redirected, () =>
       this.#invoke(name, rest, redirected),
     );
-    this.#tellEnding(io);
+    this.#launcher.tellEnding(io);
     return status;
-  }
-
-  /** Other tasks of the machine run, and ^C or a deadly signal ends what runs here. @throws ControlFlow */
-  *#betweenCalls(process: RunningProcess | undefined): Sleeps<void> {
-    yield condResched;
-    if (this.#session.interrupted) throw new ControlFlow("interrupt", INTERRUPTED_STATUS);
-    const signal = process?.deadlySignal;
-    if (signal !== undefined) throw new ControlFlow("signal", SIGNAL_STATUS + signal);
-  }
-
-  /** Prints what a shell does when a signal has ended a child that it waited for. @see dowait() in shell/ash.c of busybox */
-  #tellEnding(io: Descriptors): void {
-    const ending = this.#ending;
-    this.#ending = undefined;
-    if (ending !== undefined && this.#process?.deadlySignal === undefined)
-      outputOf(io, 2).write(`${ending}\n`);
   }
 
   *#invoke(name: string, args: readonly string[], io: Descriptors): Sleeps<number> {
     const body = this.state.functions.get(name);
     if (body) return yield* this.#callFunction(body, args, io);
     const builtin = Object.hasOwn(BUILTINS, name) ? BUILTINS[name] : undefined;
-    if (builtin) return yield* this.#flushing("sh", io, this.#process, builtin.run(this, args, io));
+    if (builtin) return yield* this.#launcher.runBuiltin(builtin.run(this, args, io), io);
     const entry = this.#program(name);
     if (!entry) {
       outputOf(io, 2).write(`sh: ${visible(name)}: not found\n`);
       return NOT_FOUND_STATUS;
     }
-    if (!entry.builtin && isTooLong([name, ...args], this.state.environment)) {
-      outputOf(io, 2).write(`sh: ${visible(name)}: ${strerror("E2BIG")}\n`);
-      return NOT_STARTED_STATUS;
-    }
-    return yield* this.#runProgram(entry, name, args, io);
-  }
-
-  *#runProgram(entry: ProgramEntry, name: string, args: readonly string[], io: Descriptors): Sleeps<number> {
-    const label = entry.builtin ? "sh" : (name.split("/").at(-1) ?? name);
-    const process = entry.builtin ? undefined : yield* this.fork(label);
-    const own = process ?? this.#process;
-    const context = this.#context(label, io, own);
-    let status: number;
-    try {
-      status = yield* this.#flushing(
-        label,
-        io,
-        own,
-        entry.run(context, name === "[" ? ["[", ...args] : args),
-      );
-    } catch (error) {
-      if (!process || !(error instanceof ControlFlow) || error.kind !== "signal") throw error;
-      status = error.value;
-    } finally {
-      if (process) yield* process.exit();
-    }
-    if (process) yield* this.#session.settle();
-    else if (outputOf(io, 1) instanceof FileOutput) yield* this.#processes.reap?.() ?? nothing();
-    if (process?.deadlySignal === undefined) return status;
-    this.#ending = wordsOfSignal(process.deadlySignal);
-    return SIGNAL_STATUS + process.deadlySignal;
-  }
-
-  /** @param process the one that the program is, or the shell's whose part it is */
-  #context(label: string, io: Descriptors, process: RunningProcess | undefined): ProgramContext {
-    // Who was sent a deadly signal never comes back to user mode, and so prints nothing more.
-    const write = (descriptor: number, text: string): void => {
-      if (process?.deadlySignal === undefined) outputOf(io, descriptor).write(bytesAsText(text));
-    };
-    const turn = (): Sleeps<void> => this.#betweenCalls(process);
-    return {
-      name: label,
-      machine: this.machine,
-      vfs: this.machine.vfs,
-      stdin: inputOf(io),
-      out: (text) => write(1, text),
-      err: (text) => write(2, text),
-      *turn() {
-        yield* turn();
-        yield* outputOf(io, 1).drain();
-      },
-      path: (argument) => this.state.absolute(argument),
-      environment: this.state.environment,
-      exec: (program, ...rest) => this.#invoke(program, rest, io),
-    };
-  }
-
-  /** Runs the body of a program, says what it complained of, and writes out what it held back. */
-  *#flushing(
-    label: string,
-    io: Descriptors,
-    process: RunningProcess | undefined,
-    body: Sleeps<number>,
-  ): Sleeps<number> {
-    const status = yield* this.#complaining(label, io, process, body);
-    if (process?.deadlySignal !== undefined)
-      throw new ControlFlow("signal", SIGNAL_STATUS + process.deadlySignal);
-    return yield* this.#flush(label, io, status);
-  }
-
-  /** @returns the status of the body, or the one that goes with what it throws */
-  *#complaining(
-    label: string,
-    io: Descriptors,
-    process: RunningProcess | undefined,
-    body: Sleeps<number>,
-  ): Sleeps<number> {
-    try {
-      return yield* body;
-    } catch (error) {
-      const ofProgram = error instanceof ShellProblem && label !== "sh";
-      if (!(error instanceof UsageProblem) && !(error instanceof KernelError) && !ofProgram) throw error;
-      if (process?.deadlySignal === undefined)
-        outputOf(io, 2).write(
-          `${label}: ${error instanceof KernelError ? strerror(error.errno) : visible(error.message)}\n`,
-        );
-      return error instanceof KernelError ? 1 : error.status;
-    }
-  }
-
-  *#flush(label: string, io: Descriptors, status: number): Sleeps<number> {
-    let flushed = status;
-    try {
-      yield* outputOf(io, 1).flush();
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error;
-      outputOf(io, 2).write(
-        `${label}: write error: ${strerror(error.errno)}\n${this.#session.explain(error)}`,
-      );
-      flushed = 1;
-    }
-    yield* outputOf(io, 2).flush();
-    return flushed;
+    const exec = (program: string, ...rest: string[]): Sleeps<number> => this.#invoke(program, rest, io);
+    return yield* this.#launcher.run({ entry, name, args, exec }, io);
   }
 
   *#callFunction(body: Command, args: readonly string[], io: Descriptors): Sleeps<number> {
@@ -366,11 +228,7 @@ export class Interpreter {
       };
       return { task: this.runSubshell(stage, stageIo), from, to };
     });
-    return yield* runStages(tasks, this.#processes);
-  }
-
-  get #processes(): ProcessPort {
-    return this.machine.processes ?? NO_PROCESSES;
+    return yield* runStages(tasks, this.#launcher.processes);
   }
 
   *#sequence(commands: readonly Command[], io: Descriptors): Sleeps<number> {
@@ -517,30 +375,6 @@ export class Interpreter {
     const entry = this.#program(name);
     return entry !== undefined && !entry.builtin;
   }
-
-  /** Starts a process. @throws ShellProblem when the machine has no memory for it */
-  *fork(name: string): Sleeps<RunningProcess> {
-    try {
-      return yield* this.#processes.fork(name);
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error;
-      throw new ShellProblem(`can't fork: ${strerror(error.errno)}`);
-    }
-  }
-}
-
-function* nothing(): Sleeps<void> {}
-
-/** What a program writes is bytes: a text of other characters is meant as UTF-8. */
-function bytesAsText(text: string): string {
-  return /[^\0-\xff]/.test(text) ? textOf(bytesOf(text)) : text;
-}
-
-/** Whether a new program can't be given so much. @see bprm_stack_limits(), copy_strings() in fs/exec.c */
-function isTooLong(args: readonly string[], environment: ReadonlyMap<string, string>): boolean {
-  const strings = [...args, ...Array.from(environment, ([name, value]) => `${name}=${value}`)];
-  const bytes = strings.reduce((sum, text) => sum + text.length + 1 + POINTER_BYTES, 0);
-  return bytes > ARGUMENTS_MAX || strings.some((text) => text.length >= ARGUMENT_MAX);
 }
 
 function restore(variables: Map<string, string>, name: string, value: string | undefined): void {

@@ -2,7 +2,8 @@
 // terminal would have shown and the exit status.
 import { isUtf8 } from "node:buffer";
 import type { KernelError, Sleeps } from "@hetmem/kernel";
-import { Interpreter, type Session } from "./interpreter.ts";
+import { Interpreter } from "./interpreter.ts";
+import type { Session } from "./launcher.ts";
 import { ControlFlow, type ControlKind, ShellProblem } from "./problem.ts";
 import type { RunningProcess } from "./process-port.ts";
 import type { Programs, ShellMachine } from "./program.ts";
@@ -92,7 +93,7 @@ export class Shell {
     };
     try {
       if (subshell) {
-        process = yield* interpreter.fork("sh");
+        process = yield* interpreter.fork();
         interpreter = new Interpreter(
           this.machine,
           this.programs,

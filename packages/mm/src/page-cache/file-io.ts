@@ -152,8 +152,12 @@ function writeContents({ contents }: MemMap, page: Page, offset: number, part: U
   contents.write(page, offset, part);
 }
 
+/** By words of four bytes where they lie so, which takes a quarter of the time. */
 function isZero(part: Uint8Array): boolean {
-  for (let at = 0; at < part.length; at++) if (part[at] !== 0) return false;
+  const { buffer, byteOffset, length } = part;
+  const isWords = byteOffset % 4 === 0 && length % 4 === 0;
+  const all = isWords ? new Int32Array(buffer, byteOffset, length / 4) : part;
+  for (let at = 0; at < all.length; at++) if (all[at] !== 0) return false;
   return true;
 }
 
