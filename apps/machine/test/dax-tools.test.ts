@@ -253,3 +253,14 @@ test("JSON has no space behind a colon, escaped slashes, and sizes for people", 
   expect(jsonSize(1054867456, true)).toBe("1006.00 MiB (1054.87 MB)");
   expect(jsonSize(4096, true)).toBe(4096);
 });
+
+test("sizes of a namespace that is made are for people on a terminal, and for programs everywhere else", () => {
+  const shell = new Shell(createMachine(spec), PROGRAMS);
+  let seen = "";
+  const terminal = { isTerminal: true, out: (text: string) => void (seen += text), err: () => {} };
+  run(shell.execute("ndctl create-namespace -r region0 -m devdax -s 1G", { terminal }));
+  expect(seen).toMatch(/"size":"10\d\d\.\d\d MiB \(10\d\d\.\d\d MB\)"/);
+  seen = "";
+  run(shell.execute("ndctl create-namespace -r region0 -m devdax -s 1G | cat", { terminal }));
+  expect(seen).toMatch(/"size":10\d{8},/);
+});

@@ -24,6 +24,7 @@ export async function hetmemWithInput(input: string, ...args: string[]): Promise
     colours: false,
     self: "hetmem",
     streams: { input: stdin, output: stdout, error: stderr, terminal: false },
+    printsToTerminal: false,
     readInput: () => input,
   };
   const status = await runProgram(args, { createMachine, terminal, version: "1.2.3" });

@@ -40,6 +40,7 @@ export async function sh(
   complain(terminal, ...notices);
   const shell = new Shell(createMachine(spec), PROGRAMS);
   const echo = {
+    isTerminal: terminal.printsToTerminal,
     out: (output: string) => terminal.write(output),
     err: (output: string) => terminal.writeError(output),
   };

@@ -8,6 +8,8 @@ export interface Terminal {
   write(text: string): void;
   /** Standard error. */
   writeError(text: string): void;
+  /** Whether a person reads standard output. */
+  readonly printsToTerminal: boolean;
   readonly columns: number;
   readonly colours: boolean;
   /** How the user called hetmem, for the commands that we suggest. */
@@ -35,6 +37,7 @@ export function processTerminal(): Terminal {
   return {
     write: (text) => void stdout.write(text),
     writeError: (text) => void stderr.write(text),
+    printsToTerminal: stdout.isTTY,
     columns: Math.max(COLUMNS_MIN, Math.min(stdout.columns ?? COLUMNS_MAX, COLUMNS_MAX)),
     colours:
       (stdout.isTTY && !env["NO_COLOR"] && env["TERM"] !== "dumb") ||

@@ -123,6 +123,7 @@ class Session {
   async #answer(): Promise<Answer> {
     const { output, error } = this.#streams;
     const terminal = {
+      isTerminal: this.#streams.terminal,
       out: (piece: string) => void output.write(piece),
       err: (piece: string) => void error.write(piece),
     };

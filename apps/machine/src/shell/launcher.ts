@@ -120,6 +120,7 @@ export class Launcher {
       machine: this.#machine,
       vfs: this.#machine.vfs,
       stdin: inputOf(io),
+      printsToTerminal: outputOf(io, 1).isTerminal,
       out: (text) => write(1, text),
       err: (text) => write(2, text),
       *turn() {

@@ -37,6 +37,8 @@ export interface ProgramContext {
   readonly machine: ShellMachine;
   readonly vfs: Vfs;
   readonly stdin: Input;
+  /** Whether what it prints goes to a person. @see isatty(3) */
+  readonly printsToTerminal: boolean;
   out(text: string): void;
   err(text: string): void;
   /**

@@ -168,9 +168,10 @@ class Transcript {
 }
 
 function liveOutputs(terminal: Terminal): [Output, Output] {
+  const { isTerminal = false } = terminal;
   return [
-    new LiveOutput((piece) => terminal.out(textOfBytes(piece))),
-    new LiveOutput((piece) => terminal.err(textOfBytes(piece))),
+    new LiveOutput((piece) => terminal.out(textOfBytes(piece)), isTerminal),
+    new LiveOutput((piece) => terminal.err(textOfBytes(piece)), isTerminal),
   ];
 }
 

@@ -10,6 +10,8 @@ import { PIPE_BYTES, type Pipe } from "./pipe.ts";
 export const CHUNK_BYTES = 65_536;
 
 export interface Output {
+  /** Whether a person reads it. @see isatty(3) */
+  readonly isTerminal: boolean;
   write(text: string): void;
   /** Hands on what is held back if that is much. @throws what flush() throws */
   drain(): Sleeps<void>;
@@ -19,12 +21,15 @@ export interface Output {
 
 /** Where a shell's own output goes. */
 export interface Terminal {
+  /** Whether a person reads what goes out; absent: nobody. */
+  readonly isTerminal?: boolean;
   out(text: string): void;
   err(text: string): void;
 }
 
 /** What was written, kept in its order: for `$(…)`, and for whoever runs a line and wants its answer. */
 export class TextOutput implements Output {
+  readonly isTerminal = false;
   text = "";
   readonly #echo: (text: string) => void;
 
@@ -46,10 +51,12 @@ export class TextOutput implements Output {
 
 /** What somebody sees as it comes, and nobody keeps. */
 export class LiveOutput implements Output {
+  readonly isTerminal: boolean;
   readonly #show: (text: string) => void;
 
-  constructor(show: (text: string) => void) {
+  constructor(show: (text: string) => void, isTerminal: boolean) {
     this.#show = show;
+    this.isTerminal = isTerminal;
   }
 
   write(text: string): void {
@@ -62,6 +69,7 @@ export class LiveOutput implements Output {
 }
 
 export class FileOutput implements Output {
+  readonly isTerminal = false;
   readonly #file: OpenFile;
   #held: string[] = [];
   #bytes = 0;
@@ -105,6 +113,7 @@ function isBytes(text: string): boolean {
 
 /** The end of a pipe that is written to. Who writes waits while the pipe is full, and dies of SIGPIPE when nobody reads. */
 export class PipeOutput implements Output {
+  readonly isTerminal = false;
   readonly #pipe: Pipe;
 
   constructor(pipe: Pipe) {
@@ -124,14 +133,14 @@ export class PipeOutput implements Output {
   }
 }
 
-export const NOWHERE: Output = { write: () => {}, *drain() {}, *flush() {} };
+export const NOWHERE: Output = { isTerminal: false, write: () => {}, *drain() {}, *flush() {} };
 
 function* closed(): Sleeps<void> {
   throw new KernelError("EBADF", "the descriptor was closed");
 }
 
 /** A descriptor that was closed: writing to it fails. */
-export const CLOSED: Output = { write: () => {}, drain: closed, flush: closed };
+export const CLOSED: Output = { isTerminal: false, write: () => {}, drain: closed, flush: closed };
 
 /** Where the bytes of an input come from: the next of them, "" at the end. */
 interface Source {

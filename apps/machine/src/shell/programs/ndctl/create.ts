@@ -159,7 +159,7 @@ function* createAll(
 }
 
 function* print(io: ProgramContext, namespace: Namespace): Sleeps<void> {
-  const json = yield* namespaceJson(io, namespace, { options: {}, human: false, dax: true });
+  const json = yield* namespaceJson(io, namespace, { options: {}, human: io.printsToTerminal, dax: true });
   io.out(`${formatJson(json)}\n`);
 }
 
