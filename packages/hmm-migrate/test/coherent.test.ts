@@ -1,11 +1,30 @@
-import { run } from "@hetmem/kernel";
+import { type Page, run } from "@hetmem/kernel";
 import { defaultPagemapPolicies, DevPagemap, MemoryType, MEMORY_TYPES } from "@hetmem/memremap";
-import { forkProcess, getUserPages, pinUserPages, Pte, putUserPages, unpinUserPages } from "@hetmem/mm";
+import {
+  type FollOptions,
+  forkProcess,
+  getUserPages,
+  pinUserPages,
+  type Process,
+  Pte,
+  putUserPages,
+  unpinUserPages,
+} from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
 import { GFP_HIGHUSER_MOVABLE, ZoneType } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import type { MigrateVmaSkip } from "../src/index.ts";
-import { BASE, entryAt, migrateMachine, mmOf, pageAt, read, TestDevice, write } from "./migrate-machine.ts";
+import {
+  BASE,
+  entryAt,
+  migrateMachine,
+  mmOf,
+  pageAt,
+  read,
+  TestDevice,
+  withMmapLock,
+  write,
+} from "./migrate-machine.ts";
 import { createMemory } from "./situations.ts";
 
 const KINDS = [
@@ -20,6 +39,11 @@ function onDevice(kind: (typeof KINDS)[number], pages: number) {
   for (let i = 0; i < pages; i++) write(process, i, i + 1);
   expect(run(device.migrateTo(mmOf(process), BASE, pages))).toBe(pages);
   return situation;
+}
+
+/** Pins the first pages of a process. */
+function pin(process: Process, count: number, options: FollOptions): Page[] {
+  return run(withMmapLock(mmOf(process), pinUserPages(mmOf(process), BASE, count, options)));
 }
 
 for (const kind of KINDS) {
@@ -67,10 +91,10 @@ for (const kind of KINDS) {
 test("a long pin moves a coherent page to RAM first, and a short one pins it where it is", () => {
   const [coherent] = KINDS;
   const { machine, device, process } = onDevice(coherent, 2);
-  const short = run(pinUserPages(mmOf(process), BASE, 1, { write: true }));
+  const short = pin(process, 1, { write: true });
   expect(short[0]).toBe(device.page(0));
   unpinUserPages(machine.vm, short);
-  const long = run(pinUserPages(mmOf(process), BASE, 2, { write: true, longterm: true }));
+  const long = pin(process, 2, { write: true, longterm: true });
   expect(long.map((page) => machine.memmap.zoneOf(page) === ZoneType.Device)).toEqual([false, false]);
   expect([...device.freed.values()]).toEqual([1, 1]);
   expect([read(process, 0), read(process, 1)]).toEqual([1, 2]);
@@ -81,8 +105,8 @@ test("a long pin moves a coherent page to RAM first, and a short one pins it whe
 test("a long pin of a coherent page that somebody holds fails with EBUSY, and pins nothing", () => {
   const [coherent] = KINDS;
   const { machine, process } = onDevice(coherent, 1);
-  const held = run(getUserPages(mmOf(process), BASE, 1, { write: false }));
-  expect(() => run(pinUserPages(mmOf(process), BASE, 1, { write: true, longterm: true }))).toThrow(/EBUSY/);
+  const held = run(withMmapLock(mmOf(process), getUserPages(mmOf(process), BASE, 1, { write: false })));
+  expect(() => pin(process, 1, { write: true, longterm: true })).toThrow(/EBUSY/);
   putUserPages(machine.vm, Int32Array.from(held));
   machine.check();
 });
@@ -90,7 +114,7 @@ test("a long pin of a coherent page that somebody holds fails with EBUSY, and pi
 test("a pinned coherent page stays", () => {
   const [coherent] = KINDS;
   const { machine, device, process } = onDevice(coherent, 2);
-  const pins = run(pinUserPages(mmOf(process), BASE, 1, { write: true }));
+  const pins = pin(process, 1, { write: true });
   const why: string[] = [];
   machine.kernel.trace
     .define<MigrateVmaSkip>("migrate", "migrate_vma_skip")
@@ -105,7 +129,7 @@ test("a pinned coherent page stays", () => {
 test("by the rules of 4.14 a long pin keeps a public page where it is", () => {
   const [, publicKind] = KINDS;
   const { machine, device, process } = onDevice(publicKind, 1);
-  const pins = run(pinUserPages(mmOf(process), BASE, 1, { write: true, longterm: true }));
+  const pins = pin(process, 1, { write: true, longterm: true });
   expect(pins[0]).toBe(device.page(0));
   unpinUserPages(machine.vm, pins);
 });

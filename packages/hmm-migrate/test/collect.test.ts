@@ -73,8 +73,10 @@ test("a hole that a page table is missing for gets one", () => {
 test("a page with a pin, or a reference that nobody explains, stays, and its entry says why", () => {
   const { machine, device, process } = createMemory(4);
   for (let i = 0; i < 4; i++) write(process, i, i + 1);
-  const pinned = run(pinUserPages(mmOf(process), pageAt(1), 1, { write: true }));
-  const referenced = run(getUserPages(mmOf(process), pageAt(2), 1, { write: true }));
+  const pinned = run(withMmapLock(mmOf(process), pinUserPages(mmOf(process), pageAt(1), 1, { write: true })));
+  const referenced = run(
+    withMmapLock(mmOf(process), getUserPages(mmOf(process), pageAt(2), 1, { write: true })),
+  );
   expect(reasons(device, process, 4)).toEqual(["none", "pinned", "referenced", "none"]);
   machine.check();
   expect(entryAt(process, 1).flags & Pte.write).not.toBe(0);
@@ -176,7 +178,7 @@ test("each page that stays is told to who listens, by the name of its reason", (
   machine.kernel.trace
     .define<MigrateVmaSkip>("migrate", "migrate_vma_skip")
     .subscribe(({ event }) => told.push(event));
-  const pins = run(pinUserPages(mmOf(process), pageAt(1), 1, { write: true }));
+  const pins = run(withMmapLock(mmOf(process), pinUserPages(mmOf(process), pageAt(1), 1, { write: true })));
   run(device.migrateTo(mmOf(process), BASE, 2));
   expect(told.map(({ index, why, page }) => [index, why, page])).toEqual([[1, "pinned", pins[0]]]);
   unpinUserPages(machine.vm, pins);

@@ -3,7 +3,6 @@ import { nodeId, type Page, run, virtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { VmFault } from "../src/fault/vm-fault.ts";
-import { getUserPages } from "../src/gup/gup.ts";
 import { vmfInsertPfnPmd } from "../src/huge/insert-pfn-pmd.ts";
 import { PMD_SIZE } from "../src/page-table/page-table.ts";
 import { Pte } from "../src/page-table/pte.ts";
@@ -12,6 +11,7 @@ import type { VmOperations } from "../src/vma/vma.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { deviceMachine } from "./device-machine.ts";
 import { mapAt, RW } from "./hand-mapped.ts";
+import { getUserPages } from "./locked-calls.ts";
 import { BASE, errnoOf, write } from "./moving.ts";
 import { mmOf, withMmapLock } from "./vm-machine.ts";
 

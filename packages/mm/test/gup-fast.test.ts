@@ -9,7 +9,6 @@ import {
   pinUserPagesFast,
   pinUserPagesFastOnly,
 } from "../src/gup/fast.ts";
-import { getUserPages, pinUserPages } from "../src/gup/gup.ts";
 import { compoundPincount, GUP_PIN_COUNTING_BIAS, pageMaybeDmaPinned } from "../src/gup/pin-count.ts";
 import { putUserPages, unpinUserPages } from "../src/gup/unpin.ts";
 import type { MmStruct } from "../src/mm-struct.ts";
@@ -23,6 +22,7 @@ import { madvise } from "../src/vma/madvise.ts";
 import { Madv } from "../src/vma/map-flags.ts";
 import type { Vma } from "../src/vma/vma.ts";
 import { entryAt, mapAt, touch } from "./hand-mapped.ts";
+import { getUserPages, pinUserPages } from "./locked-calls.ts";
 import { BASE, pageOf, read, withMemory, write, errnoOf } from "./moving.ts";
 import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 

@@ -4,7 +4,6 @@ import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
 import { pinUserPagesFast, pinUserPagesFastOnly } from "../src/gup/fast.ts";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { putGrabbedPage } from "../src/gup/pin-count.ts";
 import { Foll } from "../src/gup/foll.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
@@ -12,6 +11,7 @@ import { Pte } from "../src/page-table/pte.ts";
 import { deviceMachine } from "./device-machine.ts";
 import { entryAt, mapAt } from "./hand-mapped.ts";
 import { hotplugVmMachine } from "./hotplug-vm-machine.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { BASE, pageOf, read, withMemory, write, errnoOf } from "./moving.ts";
 import { mmOf } from "./vm-machine.ts";
 

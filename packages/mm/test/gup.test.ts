@@ -4,7 +4,7 @@ import { PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
 import type { FollOptions } from "../src/gup/foll.ts";
-import { getUserPages, getUserPagesRemote, pinUserPages } from "../src/gup/gup.ts";
+import * as unlocked from "../src/gup/gup.ts";
 import { GUP_PIN_COUNTING_BIAS, pageMaybeDmaPinned } from "../src/gup/pin-count.ts";
 import { putUserPages, unpinUserPages, unpinUserPagesDirty } from "../src/gup/unpin.ts";
 import type { MmStruct } from "../src/mm-struct.ts";
@@ -14,6 +14,7 @@ import type { Process } from "../src/process/process.ts";
 import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { entryAt, mapAt, RW } from "./hand-mapped.ts";
+import { getUserPages, getUserPagesRemote, pinUserPages } from "./locked-calls.ts";
 import { BASE, entryOf, pageOf, read, withMemory, write, errnoOf } from "./moving.ts";
 import { vmMachine, type VmMachine, mmOf } from "./vm-machine.ts";
 
@@ -104,6 +105,21 @@ describe("getUserPages", () => {
   test("of no pages is no error, wherever that is", () => {
     const { mm } = place();
     expect(run(getUserPages(mm, virtAddr(0x1000), 0, {}))).toEqual([]);
+  });
+
+  test("without the mmap lock is a bug, whatever kind of reference is asked for", () => {
+    const { mm } = place();
+    const calls = [
+      unlocked.getUserPages,
+      unlocked.getUserPagesRemote,
+      unlocked.pinUserPages,
+      unlocked.pinUserPagesRemote,
+    ];
+    for (const call of calls)
+      expect(() => run(call(mm, at(0), 1, {}))).toThrow(
+        `mm ${mm.id} is asked for pages without its mmap lock`,
+      );
+    expect(run(unlocked.getUserPages(mm, at(0), 0, {}))).toEqual([]);
   });
 
   test.each([

@@ -2,7 +2,6 @@
 import { run, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { pinUserPagesFast } from "../src/gup/fast.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
 import { Pte } from "../src/page-table/pte.ts";
@@ -21,6 +20,7 @@ import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
 import { read, RW, write } from "./files.ts";
 import { HUGE, hugeAt, hugetlbMachine, mapHuge, pool, PRIVATE_HUGE, SHARED_HUGE } from "./hugetlb-machine.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { errnoOf } from "./mappings.ts";
 import { hugeAt as entryAt, expectAllSound } from "./thp.ts";
 import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";

@@ -1,7 +1,6 @@
 import { MiB, nodeId, type Page, run, Scheduler, seededChoice } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
 import { collapseHugePage } from "../src/huge/collapse.ts";
 import { khugepaged } from "../src/huge/khugepaged.ts";
@@ -15,6 +14,7 @@ import { mprotect } from "../src/vma/mprotect.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
 import { event, nodeStat } from "./counters.ts";
 import { read, write } from "./files.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { at, errnoOf, mapPages } from "./mappings.ts";
 import { differing, expectAllSound, fill, hugeAt, hugeMachine, PARTS, smallAt } from "./thp.ts";
 import { mmOf, PAGE, type VmMachine, type VmMachineOptions } from "./vm-machine.ts";

@@ -2,7 +2,6 @@
 import { type Errno, KernelError, type Page, type Pfn, run, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { unpoisonMemory } from "../src/memory-failure/unpoison.ts";
 import { createDiskFile } from "../src/page-cache/disk-file.ts";
 import { fileVmOps } from "../src/page-cache/file-mmap.ts";
@@ -22,6 +21,7 @@ import {
   type HotplugVmMachine,
   type HotplugVmMachineOptions,
 } from "./hotplug-vm-machine.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { check, fill, map, outcome, pageBehind } from "./placed-memory.ts";
 import { pageAt, mmOf } from "./vm-machine.ts";
 

@@ -4,7 +4,6 @@ import { MiB, nodeId, type Page, run } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
 import { createDiskFile } from "../src/page-cache/disk-file.ts";
 import { fileVmOps } from "../src/page-cache/file-mmap.ts";
@@ -16,6 +15,7 @@ import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
 import { hotplugVmMachine, type HotplugVmMachine, refusal } from "./hotplug-vm-machine.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { check, fill, map, nodesOf, pageBehind } from "./placed-memory.ts";
 import { pageAt, mmOf } from "./vm-machine.ts";
 

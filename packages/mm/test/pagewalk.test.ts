@@ -5,13 +5,13 @@ import { NO_ENTRY, PGDIR_SIZE, PMD_SIZE, PUD_SIZE } from "../src/page-table/page
 import {
   type MmWalkOps,
   WalkAction,
-  walkPageRange,
-  walkPageRangeSleeping,
+  walkPageRange as walkUnlocked,
   walkPageVma,
 } from "../src/page-table/pagewalk.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { entryAt, mapAt, RW, touch } from "./hand-mapped.ts";
+import { walkPageRange, walkPageRangeSleeping } from "./locked-calls.ts";
 import { type VmMachine, vmMachine, mmOf } from "./vm-machine.ts";
 
 const START = 0x7f00_0000_0000;
@@ -210,6 +210,13 @@ test("callbacks that sleep may be preempted, and the walk goes on where it was",
   expect(machine.run(walk)).toBe(0);
   expect(seen).toEqual([mm.pageTable.find(vma.start), mm.pageTable.find(virtAddr(START + PMD_SIZE))]);
   expect(seen).not.toContain(NO_ENTRY);
+});
+
+test("a walk without the mmap lock is a bug: mappings may go away under it", () => {
+  const mm = emptyMm();
+  expect(() => walkUnlocked(mm, virtAddr(START), virtAddr(START + 0x1000), {})).toThrow(
+    `mm ${mm.id} is walked without its mmap lock`,
+  );
 });
 
 test("there is nothing to walk in an empty range", () => {

@@ -2,13 +2,13 @@
 import { MiB, nodeId, type Page, run, type VirtAddr } from "@hetmem/kernel";
 import { ZoneType } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
 import { MbindFlag } from "../src/migrate/queue-pages.ts";
 import { movePages } from "../src/migrate/move-pages.ts";
 import { event } from "./counters.ts";
 import { hotplugVmMachine, refusal } from "./hotplug-vm-machine.ts";
 import { read } from "./files.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { at as inRegion, expectSound, mapPages } from "./mappings.ts";
 import { check, fill, pageBehind } from "./placed-memory.ts";
 import { hugeAt, PARTS, smallAt } from "./thp.ts";

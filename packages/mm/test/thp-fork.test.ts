@@ -1,7 +1,6 @@
 import { type Page, run } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { migratePages, putbackMovablePages } from "../src/migrate/migrate-pages.ts";
@@ -17,6 +16,7 @@ import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { nodeId } from "@hetmem/kernel";
 import { event, nodeStat } from "./counters.ts";
 import { read, write } from "./files.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { at } from "./mappings.ts";
 import {
   differing,

@@ -1,6 +1,5 @@
 import { run, type VirtAddr } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { getUserPages } from "../src/gup/gup.ts";
 import { changeProtNuma } from "../src/migrate/numa-balancing.ts";
 import { NO_ENTRY } from "../src/page-table/page-table.ts";
 import { Pte } from "../src/page-table/pte.ts";
@@ -13,6 +12,7 @@ import { mprotect } from "../src/vma/mprotect.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
 import { event } from "./counters.ts";
 import { bytes, read, readSignal, write } from "./files.ts";
+import { getUserPages } from "./locked-calls.ts";
 import { at, vmaAt } from "./mappings.ts";
 import { differing, expectAllSound, fill, hugeAt, hugeMachine, PARTS, smallAt, withHuge } from "./thp.ts";
 import { mmOf, PAGE } from "./vm-machine.ts";

@@ -4,7 +4,6 @@ import { expect, test } from "vitest";
 import { deferredSplitScan, shrinkDeferredSplits } from "../src/huge/deferred-split.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { splitHugePmd } from "../src/huge/split-pmd.ts";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { Pte } from "../src/page-table/pte.ts";
@@ -17,6 +16,7 @@ import { munmap } from "../src/vma/munmap.ts";
 import { mremap } from "../src/vma/mremap.ts";
 import { event, nodeStat } from "./counters.ts";
 import { read, write } from "./files.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { at, entryFlags, mapPages, vmaAt } from "./mappings.ts";
 import {
   differing,

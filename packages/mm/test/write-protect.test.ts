@@ -5,7 +5,6 @@ import { GFP_KERNEL } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { handleMmFault } from "../src/fault/handle-mm-fault.ts";
 import { FaultFlag, VmFault } from "../src/fault/vm-fault.ts";
-import { pinUserPages } from "../src/gup/gup.ts";
 import { vmInvariants } from "../src/invariants.ts";
 import { Pte, specialFlags, specialValue } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
@@ -15,6 +14,7 @@ import { VmFlag } from "../src/vma/vm-flags.ts";
 import { deviceMachine } from "./device-machine.ts";
 import { bytes, diskFile, map, read, text } from "./files.ts";
 import { entryAt, mapAt, RW } from "./hand-mapped.ts";
+import { pinUserPages } from "./locked-calls.ts";
 import { BASE, entryOf, pageOf, read as readAt, withMemory, write as writeAt } from "./moving.ts";
 import { vmMachine, mmOf } from "./vm-machine.ts";
 

@@ -12,6 +12,7 @@ import {
 import { ensureEntry, handleMmFault } from "../fault/handle-mm-fault.ts";
 import { FaultFlag, VM_FAULT_ERROR, VmFault } from "../fault/vm-fault.ts";
 import { hugePmd, splitHugePmd } from "../huge/split-pmd.ts";
+import { mmapAssertLocked } from "../mmap-lock.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
@@ -29,6 +30,7 @@ import { gupLongterm } from "./longterm.ts";
  * @returns by address; fewer than `count` where something is in the way behind the first
  * @throws KernelError EFAULT where nothing may be reached, ENOMEM, EHWPOISON, EINTR when the process is being killed: of
  * the first page only
+ * @throws KernelBug without the mmap lock
  * @see get_user_pages() in mm/gup.c
  */
 export function* getUserPages(
@@ -78,6 +80,7 @@ export function* pinUserPagesRemote(
 
 /** All of these, by bits. The mmap lock is held. @see __gup_longterm_locked() */
 export function* gup(mm: MmStruct, start: VirtAddr, count: number, foll: number): Sleeps<Page[]> {
+  if (count > 0) mmapAssertLocked(mm, "is asked for pages");
   if ((foll & Foll.PIN) !== 0) mm.hasPinned = true;
   if ((foll & Foll.LONGTERM) === 0) {
     const pages: Page[] = [];

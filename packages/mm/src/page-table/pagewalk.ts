@@ -2,6 +2,7 @@
 // meets. One walk serves callers that sleep in their callbacks and callers that don't: a callback is a plain function or
 // a generator, and walkPageRange() takes plain ones only and is atomic. Kernel counterpart: mm/pagewalk.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { mmapAssertLocked } from "../mmap-lock.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
@@ -71,7 +72,7 @@ export type SleepingWalkOps = MmWalkOps<number | Sleeps<number>>;
  *
  * @returns 0, or what a callback ended the walk with
  * @throws KernelError EINVAL for an empty range
- * @throws KernelBug when a callback that was a plain function slept all the same
+ * @throws KernelBug without the mmap lock, and when a callback that was a plain function slept all the same
  * @see walk_page_range() in mm/pagewalk.c
  */
 export function walkPageRange(mm: MmStruct, start: VirtAddr, end: VirtAddr, ops: MmWalkOps): number {
@@ -83,13 +84,27 @@ export function walkPageVma(vma: Vma, ops: MmWalkOps): number {
   return withoutSleep(walkPageVmaSleeping(vma, ops));
 }
 
-/** The same with callbacks that may sleep. The mmap lock stays held, or the callback ends the walk. */
+/**
+ * The same with callbacks that may sleep. The mmap lock stays held, or the callback ends the walk.
+ *
+ * @throws KernelBug without the mmap lock
+ */
 export function* walkPageRangeSleeping(
   mm: MmStruct,
   start: VirtAddr,
   end: VirtAddr,
   ops: SleepingWalkOps,
 ): Sleeps<number> {
+  if (start < end) mmapAssertLocked(mm, "is walked");
+  return yield* walkMappings(mm, start, end, ops);
+}
+
+/** The same for who looks at all of it between two steps of anybody, and needs no lock. */
+export function snapshotRange(mm: MmStruct, start: VirtAddr, end: VirtAddr, ops: MmWalkOps): number {
+  return withoutSleep(walkMappings(mm, start, end, ops));
+}
+
+function* walkMappings(mm: MmStruct, start: VirtAddr, end: VirtAddr, ops: SleepingWalkOps): Sleeps<number> {
   if (start >= end) {
     throw new KernelError("EINVAL", `0x${start.toString(16)}-0x${end.toString(16)} holds no address to walk`);
   }

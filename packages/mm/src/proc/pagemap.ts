@@ -5,7 +5,7 @@ import { condResched, type Page, type Sleeps, type VirtAddr, virtAddr } from "@h
 import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
-import { walkPageRange } from "../page-table/pagewalk.ts";
+import { snapshotRange } from "../page-table/pagewalk.ts";
 import {
   EntryKind,
   entryKind,
@@ -108,7 +108,7 @@ export function* readPagemap(
 
 function fill(writer: EntryWriter, mm: MmStruct, start: VirtAddr, end: VirtAddr): void {
   const { pageTable } = mm;
-  walkPageRange(mm, start, end, {
+  snapshotRange(mm, start, end, {
     pmdEntry(pmd, address, next, { vma }) {
       if (vma && (pageTable.flags(pmd) & Pte.table) === 0) writer.huge(vma, pmd, address, next);
       return 0;
