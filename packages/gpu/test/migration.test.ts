@@ -95,7 +95,10 @@ describe.each(MEMORY_TYPES)("with %s memory", (memoryType) => {
     mapAnon(process, 1);
     cpuWrite(process, at(0), 1);
     cpuWrite(process, at(8), 2);
-    const pages = run(pinUserPagesRemote(mmOf(process), at(0), 1, { write: true }));
+    const mm = mmOf(process);
+    run(mm.mmapLock.downRead());
+    const pages = run(pinUserPagesRemote(mm, at(0), 1, { write: true }));
+    mm.mmapLock.upRead();
     const context = machine.open(process);
     expect(run(context.migrateTo(at(0), PAGE))).toBe(0);
     expect(run(context.migrateTo(at(8), PAGE))).toBe(0);
