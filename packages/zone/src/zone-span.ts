@@ -15,7 +15,8 @@ import type { MemoryNode } from "./node.ts";
 import type { Zone } from "./zone.ts";
 import { type MigrateType, ZoneType } from "./zone-type.ts";
 
-const NOT_ONLINE: RamPages = { zone: NO_ZONE, state: PageFlag.reserved, references: 1 };
+/** No references: a lockless walk that has still read of such a page can take none. */
+const NOT_ONLINE: RamPages = { zone: NO_ZONE, state: PageFlag.reserved, references: 0 };
 
 /**
  * Ties a range to a zone: every page is reserved, with one reference, and the zone spans it.
@@ -58,7 +59,7 @@ export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, p
   updateNodeSpan(memory.nodes[zone.node] as MemoryNode);
 }
 
-/** What the struct pages of memory are that isn't online: reserved, of no zone, and bad where the memory is. */
+/** What the struct pages of memory are that isn't online: reserved, without references, of no zone, and bad where the memory is. */
 export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
   for (const [frame, count] of sectionFrames(start, pages)) {
     const poisoned = memory.memmap.isDeferred(sectionOfPfn(frame))
