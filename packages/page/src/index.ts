@@ -17,7 +17,8 @@ export {
   STRUCT_PAGE_BYTES,
   SUBSECTIONS_PER_SECTION,
 } from "./layout.ts";
-export { type DevicePages, type FreePage, MemMap, type MemMapOptions, type RamPages } from "./memmap.ts";
+export { type FreePage, MemMap, type MemMapOptions } from "./memmap.ts";
+export type { DevicePages, RamPages } from "./page-init.ts";
 export { type ListId, PageLists } from "./page-lists.ts";
 export { PageMoves } from "./page-moves.ts";
 export { SectionFlag, sectionOfPfn, SectionTable, sectionToPfn } from "./section.ts";

@@ -8,7 +8,6 @@ import { FrameStores } from "./frame-store.ts";
 import { hostArray, hostSize } from "./host-array.ts";
 import {
   Field,
-  INITIALISED,
   MAX_PAGES,
   NULL_PAGE,
   PAGE_WORDS,
@@ -17,7 +16,8 @@ import {
   ZONE_MASK,
   ZONE_SHIFT,
 } from "./layout.ts";
-import { LIST_POISON_NEXT, LIST_POISON_PREV, PageLists } from "./page-lists.ts";
+import { type DevicePages, initDevicePages, initPages, type RamPages } from "./page-init.ts";
+import { PageLists } from "./page-lists.ts";
 import { PageMoves } from "./page-moves.ts";
 import { SectionFlag, sectionOfPfn, SectionTable } from "./section.ts";
 
@@ -31,26 +31,7 @@ export interface MemMapOptions {
   readonly physicalBits: number;
 }
 
-/** What the struct pages of a device say to begin with. */
-export interface DevicePages {
-  /** The zone's number. */
-  readonly zone: number;
-  /** Number of the pagemap, above 0. */
-  readonly pagemap: number;
-  /** References of an idle page. */
-  readonly references: number;
-}
-
-/** The same for memory that isn't a device's. */
-export interface RamPages {
-  /** The zone's number, or NO_ZONE. */
-  readonly zone: number;
-  /** PageFlag bits. */
-  readonly state: number;
-  readonly references: number;
-}
-
-const { flags, refcount, mapcount, lruNext, lruPrev, mapping, index, private: priv } = Field;
+const { refcount, mapcount, lruNext, mapping, index, private: priv } = Field;
 
 /** A page's words begin at `(page << WORDS_SHIFT) >>> 0`, and hot paths or the field to it: no addition to check for overflow. */
 const WORDS_SHIFT = 3;
@@ -64,7 +45,7 @@ export class MemMap {
   readonly lists: PageLists;
   readonly moves: PageMoves;
   readonly contents: PageContents;
-  /** What keeps bytes by itself, whatever becomes of the struct pages. */
+  /** Devices that keep bytes by themselves. */
   readonly stores: FrameStores;
   /** Who takes back the idle pages of each zone. */
   private readonly freePagePorts: (FreePage | undefined)[] = [];
@@ -132,19 +113,7 @@ export class MemMap {
    * @see __init_single_page() in mm/page_alloc.c
    */
   initRange(page: Page, pages: number, zone: number, state: number, references: number): void {
-    if (pages <= 0) return;
-    const words = this.words;
-    const start = page * PAGE_WORDS;
-    const end = (page + pages) * PAGE_WORDS;
-    words[start + flags] = state | (zone << ZONE_SHIFT) | INITIALISED;
-    words[start + refcount] = references;
-    words[start + mapcount] = 0;
-    words[start + lruNext] = LIST_POISON_NEXT;
-    words[start + lruPrev] = LIST_POISON_PREV;
-    words[start + mapping] = 0;
-    words[start + index] = 0;
-    words[start + priv] = 0;
-    this.repeatFirst(start, end);
+    initPages(this.words, page, pages, { zone, state, references });
   }
 
   /**
@@ -153,14 +122,9 @@ export class MemMap {
    *
    * @see __init_zone_device_page() in mm/mm_init.c
    */
-  initDeviceRange(page: Page, pages: number, { zone, pagemap, references }: DevicePages): void {
-    if (pages <= 0) return;
-    const start = page * PAGE_WORDS;
-    this.initRange(page, 1, zone, PageFlag.reserved, references);
-    this.words[start + lruNext] = pagemap;
-    this.words[start + lruPrev] = 0;
-    this.repeatFirst(start, (page + pages) * PAGE_WORDS);
-    this.contents.show(page, pages);
+  initDeviceRange(page: Page, pages: number, fresh: DevicePages): void {
+    initDevicePages(this.words, page, pages, fresh);
+    if (pages > 0) this.contents.show(page, pages);
   }
 
   /**
@@ -205,11 +169,8 @@ export class MemMap {
 
   /** How many pages of a range within one section have more than so many references. */
   countReferenced(page: Page, pages: number, references: number): number {
-    const words = this.words.subarray(page * PAGE_WORDS, (page + pages) * PAGE_WORDS);
     let found = 0;
-    for (let at = refcount; at < words.length; at += PAGE_WORDS) {
-      if ((words[at] as number) > references) found++;
-    }
+    for (let i = 0; i < pages; i++) if (this.refcount((page + i) as Page) > references) found++;
     return found;
   }
 
@@ -440,10 +401,8 @@ export class MemMap {
   /** Order of the free block that begins here, -1 where none does. @see buddy_order() */
   freeBlockOrder(page: Page, zone: number): number {
     const at = page << WORDS_SHIFT;
-    const bits = this.words[at >>> 0] as number;
-    return (bits & FREE_BLOCK_MASK) === (BUDDY | (zone << ZONE_SHIFT))
-      ? (this.words[(at | priv) >>> 0] as number)
-      : -1;
+    const bits = (this.words[at >>> 0] as number) ^ (zone << ZONE_SHIFT);
+    return (bits & FREE_BLOCK_MASK) === BUDDY ? (this.words[(at | priv) >>> 0] as number) : -1;
   }
 
   /** Migrate type of the list that a free block is on. */
@@ -472,28 +431,18 @@ export class MemMap {
     return this.sections.pfnToPage(frame);
   }
 
-  /** All are alike: copying what is there to behind it, twice as much each time, is four times as fast as a loop. */
-  private repeatFirst(start: number, end: number): void {
-    const { words } = this;
-    for (let done = PAGE_WORDS; start + done < end; done *= 2) {
-      words.copyWithin(start + done, start, Math.min(start + done, end - done));
-    }
-  }
-
   private unreferenced(page: Page): never {
     throw new KernelBug(`put_page of frame 0x${this.pageToPfn(page).toString(16)} without a reference`);
   }
 
   private busy(page: Page): never {
     const counts = `refcount ${this.refcount(page)}, mapcount ${this.mapcount(page)}`;
-    throw new KernelBug(
-      `frame 0x${this.pageToPfn(page).toString(16)} is handed out while it is in use (${counts})`,
-    );
+    const frame = this.pageToPfn(page).toString(16);
+    throw new KernelBug(`frame 0x${frame} is handed out while it is in use (${counts})`);
   }
 
   private uninitialised(page: Page): never {
-    throw new KernelBug(
-      `the struct page of frame 0x${this.pageToPfn(page).toString(16)} is read before it is initialised`,
-    );
+    const frame = this.pageToPfn(page).toString(16);
+    throw new KernelBug(`the struct page of frame 0x${frame} is read before it is initialised`);
   }
 }
