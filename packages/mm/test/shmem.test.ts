@@ -6,6 +6,7 @@ import { Rss } from "../src/mm-struct.ts";
 import { fileRead, fileWrite } from "../src/page-cache/file-io.ts";
 import { findLockPage, unlockAndPut } from "../src/page-cache/filemap.ts";
 import { OpenFile } from "../src/page-cache/open-file.ts";
+import { memfdCreate } from "../src/page-cache/memfd.ts";
 import { createShmemInode, shmemFallocate, shmemVmOps } from "../src/page-cache/shmem.ts";
 import { type ShmemInode, ShmemMount } from "../src/page-cache/shmem-inode.ts";
 import { shmemUnuse } from "../src/page-cache/shmem-pages.ts";
@@ -21,6 +22,7 @@ import { MapFlag } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { event, nodeStat } from "./counters.ts";
 import { bytes, map, read, readSignal, text, write } from "./files.ts";
+import { errnoOf } from "./mappings.ts";
 import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 function tmpfsFile(vm: Vm, maxPages?: number): { inode: ShmemInode; file: OpenFile } {
@@ -287,4 +289,19 @@ test("zeros that are written to a file take a page each and no contents", () => 
   run(tmp.write(5, PAGE + 1, Uint8Array.of(0)));
   expect([...run(tmp.read(5, PAGE - 1, 5))]).toEqual([0, 1, 0, 3, 0]);
   expect(tmp.size(5)).toBe(64 * PAGE);
+});
+
+test("each page of a memfd is promised while the file has it, and mode 2 answers ENOSPC for one too many", () => {
+  const { vm } = vmMachine();
+  const file = memfdCreate(vm, "counted", 0);
+  const before = vm.commit.pages;
+  run(fileWrite(file, 0, new Uint8Array(3 * PAGE)));
+  expect(vm.commit.pages).toBe(before + 3);
+  run(truncate(file.host, PAGE));
+  expect(vm.commit.pages).toBe(before + 1);
+  vm.tunables.overcommitMemory = 2;
+  vm.tunables.overcommitKbytes = 4n * BigInt(before + 2);
+  expect(errnoOf(fileWrite(file, PAGE, new Uint8Array(PAGE)))).toBe("ENOSPC");
+  run(truncate(file.host, 0));
+  expect(vm.commit.pages).toBe(before);
 });

@@ -35,6 +35,8 @@ export class ShmemInode extends Inode {
   seals: number = Seal.SEAL;
   /** Pages that its whole size was promised to have, counted in Committed_AS. */
   committed = 0;
+  /** Whether each page is promised as it is added; memory that processes share without a file is promised whole. @see shmem_acct_block() */
+  promisesEach = true;
   /** Pages that the mount counts for it. */
   private counted = 0;
 
@@ -43,20 +45,31 @@ export class ShmemInode extends Inode {
     this.mount = mount;
   }
 
-  /** Takes room in the mount for a page that is about to be added. @throws KernelError ENOSPC @see shmem_inode_acct_block() */
+  /**
+   * Takes room in the mount for a page that is about to be added, and promises it where the whole file is not promised.
+   *
+   * @throws KernelError ENOSPC when the mount is full, or vm.overcommit_memory doesn't allow another page
+   * @see shmem_inode_acct_block()
+   */
   reserve(): void {
     this.recount();
-    if (this.mount.usedPages >= this.mount.maxPages)
+    const { maxPages, usedPages } = this.mount;
+    if (usedPages >= maxPages)
       throw new KernelError(
         "ENOSPC",
-        `all ${this.mount.maxPages} pages of the tmpfs are in use: remove files, or mount it with a larger size`,
+        `all ${maxPages} pages of the tmpfs are in use: remove files, or mount it with a larger size`,
+      );
+    if (this.promisesEach && !this.mapping.vm.commit.tryCharge(undefined, 1))
+      throw new KernelError(
+        "ENOSPC",
+        `no further page of file ${this.number} may be promised: raise vm.overcommit_ratio or add swap`,
       );
     this.mount.usedPages++;
   }
 
   /** The page could not be added. */
   unreserve(): void {
-    this.mount.usedPages--;
+    this.giveBack(1);
   }
 
   /** It was: the room is the file's. */
@@ -71,7 +84,13 @@ export class ShmemInode extends Inode {
     const gone = this.counted - pages.pages - pages.values;
     if (gone <= 0) return;
     this.counted -= gone;
-    this.mount.usedPages -= gone;
+    this.giveBack(gone);
+  }
+
+  /** @see shmem_inode_unacct_blocks() */
+  private giveBack(pages: number): void {
+    this.mount.usedPages -= pages;
+    if (this.promisesEach) this.mapping.vm.commit.uncharge(pages);
   }
 
   override checkResize(size: number): void {

@@ -1,6 +1,6 @@
 // Files of shmem as they are used: mapped, mapped without a file by MAP_SHARED | MAP_ANONYMOUS, filled ahead of time.
 // Kernel counterpart: mm/shmem.c. Not modelled: huge pages in files, a policy of the file's own (mbind of a shared mapping
-// is the mapping's), counting single pages of tmpfs files in Committed_AS.
+// is the mapping's).
 import { KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
@@ -41,6 +41,7 @@ export function shmemZeroSetup(vma: Vma): void {
   vm.commit.charge(mm, committed);
   const inode = new ShmemInode(vm, vm.shm, shmemOps);
   inode.committed = committed;
+  inode.promisesEach = committed === 0;
   inode.size = pages * PAGE_SIZE;
   inode.linked = false;
   const file = new OpenFile(inode, { path: "/dev/zero (deleted)", writable: true, vmOps: shmemVmOps });

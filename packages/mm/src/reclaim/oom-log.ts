@@ -80,12 +80,12 @@ export function logAllocationFailure(vm: Vm, { current, gfp, order, nodemask }: 
 export function logTasks({ kernel }: Vm, candidates: Iterable<Process>): void {
   kernel.log.printk(6, "Tasks state (memory values in pages):");
   kernel.log.printk(6, "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name");
-  for (const { pid, comm, mm, oomScoreAdj } of candidates) {
+  for (const { pid, comm, mm, oomScoreAdj, credentials } of candidates) {
     if (!mm) continue;
     const column = (value: number, width: number): string => `${value}`.padStart(width);
     kernel.log.printk(
       6,
-      `[${column(pid, 7)}] ${column(0, 5)} ${column(pid, 5)} ${column(mm.totalVm, 8)} ${column(mm.rssPages, 8)} ` +
+      `[${column(pid, 7)}] ${column(credentials.uid, 5)} ${column(pid, 5)} ${column(mm.totalVm, 8)} ${column(mm.rssPages, 8)} ` +
         `${column(tableBytes(mm), 8)} ${column(mm.rss[Rss.swapEntries] as number, 8)}         ` +
         `${column(oomScoreAdj, 5)} ${comm}`,
     );
@@ -98,7 +98,7 @@ export function logSummary(vm: Vm, { constraint, scope }: OomControl, victim: Pr
   vm.kernel.log.printk(
     6,
     `oom-kill:constraint=${constraint},nodemask=(null),cpuset=/,mems_allowed=${memsAllowed(vm)},${scope},` +
-      `task_memcg=${path},task=${victim.comm},pid=${victim.pid},uid=0`,
+      `task_memcg=${path},task=${victim.comm},pid=${victim.pid},uid=${victim.credentials.uid}`,
   );
 }
 
@@ -111,13 +111,13 @@ export function logGroup({ kernel }: Vm, { path }: OomGroup): void {
 export function logKill(
   { kernel }: Vm,
   message: string,
-  { comm, pid, oomScoreAdj }: Process,
+  { comm, pid, oomScoreAdj, credentials }: Process,
   mm: MmStruct,
 ): void {
   kernel.log.printk(
     3,
     `${message}: Killed process ${pid} (${comm}) total-vm:${pagesToKiB(mm.totalVm)}kB, ${residentText(mm)}, ` +
-      `UID:0 pgtables:${tableBytes(mm) / 1024}kB oom_score_adj:${oomScoreAdj}`,
+      `UID:${credentials.uid} pgtables:${tableBytes(mm) / 1024}kB oom_score_adj:${oomScoreAdj}`,
   );
 }
 

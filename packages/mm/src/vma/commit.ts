@@ -50,7 +50,7 @@ export class Commit {
   }
 
   /** The same for who has no error to give. @returns false when it isn't allowed */
-  tryCharge(mm: MmStruct, pages: number): boolean {
+  tryCharge(mm: MmStruct | undefined, pages: number): boolean {
     const refusal = this.refusal(mm, pages);
     if (refusal !== undefined) this.refused(mm, refusal);
     else this.pages += pages;
