@@ -17,9 +17,10 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/hmm-mirror": 5,
   "@hetmem/hmm-migrate": 5,
   "@hetmem/dax-kmem": 6,
-  "@hetmem/gpu": 6,
   "@hetmem/nvdimm": 6,
-  hetmem: 7,
+  "@hetmem/driver-kit": 7,
+  "@hetmem/gpu": 7,
+  hetmem: 9,
 };
 
 /** Imports between packages of one floor that are allowed. */

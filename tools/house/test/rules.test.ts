@@ -33,8 +33,7 @@ const RULES: Readonly<Record<string, Kept>> = {
     except: {
       "packages/kernel/src/scheduler.ts":
         "the error is the task's end, which whoever runs the tasks looks at",
-      "packages/gpu/src/conformance/check.ts":
-        "a bug of the driver under test is a finding that the report tells",
+      "packages/driver-kit/src/check.ts": "a bug of the driver under test is a finding that the report tells",
     },
   },
   "a loop without a bound says why it ends": { rule: rules.endlessLoops, where: /./ },

@@ -1,4 +1,5 @@
-// The machine that a driver is tried on: a node with 4 MiB of RAM and one process, made anew for every schedule.
+// The machine of a trial: one node with 4 MiB of RAM, room for a device above it, and no process yet. Every schedule gets a
+// machine of its own, so that a seed replays from nothing.
 import {
   createKernel,
   type Kernel,
@@ -18,9 +19,9 @@ import { allZones, anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } f
 const RAM = 4 * MiB;
 const SECTION = 128 * MiB;
 const PHYSICAL_BITS = 36;
-/** That of RAM, and one for the device. */
+/** One section for RAM, one for the device. */
 const SECTIONS = 2;
-/** Where the process maps. */
+/** The address of the first page of the process. */
 const BASE = virtAddr(0x1000_0000);
 
 export interface TrialMachine {
@@ -58,11 +59,12 @@ export function trialMachine(): TrialMachine {
   return { kernel, memory, iomem, pagemaps, vm };
 }
 
-/** The address of a byte of the process's memory. */
+/** The address of a byte in a page of the process, counted from its first page. */
 export function at(page: number, offset = 0): VirtAddr {
   return virtAddr(BASE + page * PAGE_SIZE + offset);
 }
 
+/** Free pages of RAM, those on per-cpu lists included. */
 export function freePages({ memory }: TrialMachine): number {
   let free = 0;
   for (const zone of allZones(memory))

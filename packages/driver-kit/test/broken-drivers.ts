@@ -1,5 +1,5 @@
-// The driver of the README with one thing wrong each: what somebody forgets, or thinks that he can do without. Every one
-// breaks one obligation, and no other.
+// The driver of the README with one mistake each: a step left out, or taken for needless. Every broken driver breaks one
+// obligation, and no other.
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { migratePfnToPage, migrates } from "@hetmem/hmm-migrate";
 import { HmmPfn } from "@hetmem/hmm-mirror";
@@ -13,11 +13,11 @@ import {
   VmFault,
 } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
-import { TinyGpu } from "../../examples/tiny-gpu.ts";
+import { TinyGpu } from "../examples/tiny-gpu.ts";
 
 type Entry = { readonly page: Page; readonly flags: number };
 
-/** Notes what has to go, and clears it when the engine runs next: a TLB that is flushed when there is time. */
+/** Records the invalidated range, and clears it when the engine runs next: a TLB that is flushed too late. */
 class InvalidatesLater extends TinyGpu {
   private readonly stale: MmuNotifierRange[] = [];
 
@@ -34,7 +34,7 @@ class InvalidatesLater extends TinyGpu {
   }
 }
 
-/** Pins what it maps of RAM, so that nobody takes it away. */
+/** Takes a reference on each page of RAM that it maps. */
 class HoldsReferences extends TinyGpu {
   private readonly held: Page[] = [];
   override readonly table: Map<number, Entry> = observed((_, { page }) => {
@@ -49,7 +49,7 @@ class HoldsReferences extends TinyGpu {
   }
 }
 
-/** Clears its table, and doesn't tell who is looking at the cpu's that they look in vain. */
+/** Clears its table without setting the sequence: a fault in progress doesn't retry. */
 class NeverAsksAgain extends TinyGpu {
   override *invalidate(_: unknown, { start, end }: MmuNotifierRange): Sleeps<boolean> {
     for (const at of this.table.keys()) if (at >= start && at < end) this.table.delete(at);
@@ -57,7 +57,7 @@ class NeverAsksAgain extends TinyGpu {
   }
 }
 
-/** Takes "busy" for an error. */
+/** Fails where hmmRangeFault() answers "busy". */
 class GivesUp extends TinyGpu {
   override *locked<T>(address: VirtAddr, body: (vma: Vma) => Sleeps<T>): Sleeps<T> {
     const result = yield* super.locked(address, body);
@@ -66,12 +66,12 @@ class GivesUp extends TinyGpu {
   }
 }
 
-/** Leaves it to the cpu's entries to know what was written. */
+/** Marks no page dirty that the device writes. */
 class WritesInSilence extends TinyGpu {
   override readonly willWrite = (): boolean => false;
 }
 
-/** Its pages are 2 KiB long when they are copied. */
+/** Copies the first 2 KiB of a page only. */
 class CopiesHalf extends TinyGpu {
   override *fill(src: Int32Array, dst: Int32Array, home: boolean): Sleeps<void> {
     yield* super.fill(src, dst, home);
@@ -82,7 +82,7 @@ class CopiesHalf extends TinyGpu {
   }
 }
 
-/** Hands out pages as the last user left them. */
+/** Moves a hole to a page that still holds a byte of its last user. */
 class FillsHolesWithAnything extends TinyGpu {
   override *fill(src: Int32Array, dst: Int32Array, home: boolean): Sleeps<void> {
     yield* super.fill(src, dst, home);
@@ -94,14 +94,14 @@ class FillsHolesWithAnything extends TinyGpu {
   }
 }
 
-/** A process that touches what the device works on has made a mistake. */
+/** Answers a touch of the cpu with SIGBUS. */
 class RefusesTheCpu extends TinyGpu {
   override *migrateToRam(): Sleeps<number> {
     return VmFault.SIGBUS;
   }
 }
 
-/** Takes its page to be free as soon as it has been asked to give it back. */
+/** Clears a device page before the page has moved. */
 class WipesTooEarly extends TinyGpu {
   override *fill(src: Int32Array, dst: Int32Array, home: boolean): Sleeps<void> {
     yield* super.fill(src, dst, home);
@@ -112,14 +112,14 @@ class WipesTooEarly extends TinyGpu {
   }
 }
 
-/** Its entries have one bit, and that says that there is a page. */
+/** Takes every entry for writable. */
 class WritesEverywhere extends TinyGpu {
   override readonly table: Map<number, Entry> = observed((table, { page, flags }, at) => {
     if ((flags & HmmPfn.write) === 0) table.set(at, { page, flags: flags | HmmPfn.write });
   });
 }
 
-/** Keeps the address space that it mirrors. */
+/** Holds a user of the address space that it mirrors. */
 class KeepsTheProcess extends TinyGpu {
   private kept: MmStruct | undefined = undefined;
 
@@ -136,7 +136,7 @@ class KeepsTheProcess extends TinyGpu {
   }
 }
 
-/** Is gone before it has cleaned up. */
+/** Leaves its notifier and its region behind. */
 class LeavesItsRegion extends TinyGpu {
   override *unbind(): Sleeps<void> {
     yield* this.evict();
@@ -144,7 +144,7 @@ class LeavesItsRegion extends TinyGpu {
   }
 }
 
-/** Each with the obligation that it breaks. */
+/** The broken drivers, each with the obligation that it breaks. */
 export const BROKEN: readonly (readonly [obligation: string, driver: typeof TinyGpu])[] = [
   ["invalidates before it returns", InvalidatesLater],
   ["holds no page past an invalidation", HoldsReferences],
@@ -160,7 +160,7 @@ export const BROKEN: readonly (readonly [obligation: string, driver: typeof Tiny
   ["lets go when it is unbound", LeavesItsRegion],
 ];
 
-/** A page table that tells what is entered. */
+/** A page table that calls `entered` for each entry. */
 function observed(
   entered: (table: Map<number, Entry>, entry: Entry, at: number) => void,
 ): Map<number, Entry> {

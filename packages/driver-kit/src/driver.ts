@@ -1,15 +1,15 @@
-// What a driver must offer so that the kit can try it. Nothing here is about how it works inside: the kit looks at the
+// The interface that a driver offers to the kit. It tells nothing of how the driver works inside: the kit looks at the
 // process's page table, at the frames of the pagemap and at what the device reaches. Kernel counterpart: the ioctls of
 // lib/test_hmm.c, which the kernel's own tests go through.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import type { DevPagemap, Pagemaps } from "@hetmem/memremap";
 import type { MmStruct, Vm } from "@hetmem/mm";
 
-/** What a driver is given to begin with. */
+/** The machine that a driver is bound to. */
 export interface DriverHost {
   readonly vm: Vm;
   readonly pagemaps: Pagemaps;
-  /** Pages of device memory that it hands out, no more: the kit wants it to be full. */
+  /** Pages of device memory that the driver may hand out: few, so that the device is full at times. */
   readonly pages: number;
 }
 
@@ -21,41 +21,41 @@ export interface DriverUnderTest {
 }
 
 export interface BoundDriver {
-  /** Its memory; undefined while that isn't plugged in. */
+  /** The pagemap of the device's memory; undefined while the memory isn't plugged in. */
   readonly pagemap: DevPagemap | undefined;
   /** Mirrors an address space. The kit opens one at a time. */
   open(mm: MmStruct): Sleeps<DriverMirror>;
-  /** Moves to RAM what it can, whoever's it is. */
+  /** Moves pages of all processes to RAM, as many as can move. */
   evict(): Sleeps<unknown>;
   /**
-   * The driver goes, and its memory with it. Every mirror has been closed by then.
+   * Unbinds the driver and removes its memory. The kit closes every mirror before.
    *
-   * @throws KernelError EBUSY while somebody uses a page; then it is asked again
+   * @throws KernelError EBUSY while a page is in use; the kit then calls it again
    */
   unbind(): Sleeps<unknown>;
 }
 
 /**
- * What a process can ask for, as ioctls of an open file: the address space doesn't end while one runs, and the file isn't
- * closed. Several may run at once.
+ * Requests of a process, as ioctls of an open file: while a request runs, the address space doesn't end and the file isn't
+ * closed. Several requests may run at once.
  */
 export interface DriverMirror {
-  /** The device reads. @throws KernelError where the process couldn't */
+  /** The device reads. @throws KernelError where the process may not read */
   read(address: VirtAddr, into: Uint8Array): Sleeps<unknown>;
-  /** The device writes. @throws KernelError where the process couldn't */
+  /** The device writes. @throws KernelError where the process may not write */
   write(address: VirtAddr, from: Uint8Array): Sleeps<unknown>;
-  /** The device adds to 32 bits. Absent: it can't. */
+  /** The device adds to 32 bits atomically. Absent: the device has no atomic operations. */
   atomicAdd?(address: VirtAddr, value: number): Sleeps<unknown>;
-  /** Moves what it can of a range to the device. */
+  /** Moves pages of a range to the device, as many as can move. Lengths are in bytes. */
   migrateTo(address: VirtAddr, length: number): Sleeps<unknown>;
-  /** Moves what it can of a range back. Absent: BoundDriver.evict() does that. */
+  /** Moves pages of a range to RAM, as many as can move. Absent: the kit calls BoundDriver.evict(). */
   migrateBack?(address: VirtAddr, length: number): Sleeps<unknown>;
-  /** What the device's page table says of a page, without a fault; undefined: nothing. */
+  /** The entry of the device's page table, without a fault; undefined when there is none. */
   lookup(address: VirtAddr): DeviceView | undefined;
   close(): Sleeps<unknown>;
 }
 
-/** What a device reaches. */
+/** An entry of the device's page table: the page, and whether the device may write to it. */
 export interface DeviceView {
   readonly page: Page;
   readonly write: boolean;

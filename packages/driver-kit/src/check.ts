@@ -1,5 +1,6 @@
-// Runs a driver against all that the kernel counts on, and says of each by name whether it holds. An obligation is tried
-// under so many seeds; the first that breaks it is reported, and tries it again alone.
+// Tries a driver against each obligation, and reports by name which of them hold. An obligation is tried under a number of
+// seeds; the report has the first seed that breaks it, and that seed alone replays the failure. The kernel has no such kit:
+// tools/testing/selftests/vm/hmm-tests.c tests the one driver lib/test_hmm.c.
 import { freshMachines, type MakeScenario, runRivals } from "@hetmem/explore";
 import type { DriverUnderTest } from "./driver.ts";
 import { survivesCompany } from "./obligations/company.ts";
@@ -10,7 +11,7 @@ import { holdsNoPage, invalidatesBeforeItReturns, survivesEveryRetry } from "./o
 import type { Obligation } from "./obligations/obligation.ts";
 import { createTrial } from "./trial.ts";
 
-/** All of them, in the order in which a driver is written. */
+/** All obligations, in the order in which a driver is written. */
 export const OBLIGATIONS: readonly Obligation[] = [
   invalidatesBeforeItReturns,
   holdsNoPage,
@@ -27,17 +28,17 @@ export const OBLIGATIONS: readonly Obligation[] = [
 export interface ConformanceOptions {
   /** Seeds that each obligation is tried under: 100 when absent. */
   readonly schedules?: number;
-  /** Where they begin: 0 when absent. With one schedule, the seed of a report replays it. */
+  /** The first seed: 0 when absent. With one schedule, the seed of a report replays its failure. */
   readonly firstSeed?: number;
-  /** Which are tried: all when absent. */
+  /** The obligations to try: all when absent. */
   readonly obligations?: readonly Obligation[];
 }
 
-/** How a driver stands to one obligation. */
+/** The outcome of one obligation. */
 export interface ObligationReport {
   readonly name: string;
   readonly sentence: string;
-  /** Absent when it holds. */
+  /** Absent when the obligation holds. */
   readonly failure?: { readonly reason: string; readonly seed: number };
 }
 
@@ -47,7 +48,7 @@ export interface ConformanceReport {
   readonly obligations: readonly ObligationReport[];
 }
 
-/** Tries a driver. Never throws for what a driver does. */
+/** Tries a driver. Errors of the driver are failures in the report, and are never thrown. */
 export function checkConformance(
   driver: DriverUnderTest,
   { schedules = 100, firstSeed = 0, obligations = OBLIGATIONS }: ConformanceOptions = {},
@@ -59,12 +60,12 @@ export function checkConformance(
   };
 }
 
-/** Whether all that was tried holds. */
+/** Whether every obligation that was tried holds. */
 export function conforms({ obligations }: ConformanceReport): boolean {
   return obligations.every(({ failure }) => failure === undefined);
 }
 
-/** A report to print: a line for each obligation, and under one that doesn't hold, why and how to see it again. */
+/** A report to print: a line for each obligation, and under a failed one its sentence, seed and reason. */
 export function formatConformance({ driver, obligations, schedules }: ConformanceReport): string {
   const held = obligations.filter(({ failure }) => failure === undefined).length;
   const lines = [
@@ -98,7 +99,7 @@ function tryObligation(
   }
 }
 
-/** What stands behind the report of a schedule. */
+/** The reason of an error, without the report of the schedule around it. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.name === "ScheduleFailure" ? reasonOf(error.cause) : error.message;

@@ -1,6 +1,6 @@
-// What a driver owes to who else is at work on the address space: fork, munmap and mprotect come at any time, and mean for
-// the device what they mean for the cpu. Kernel counterpart: the cases of tools/testing/selftests/vm/hmm-tests.c that
-// fork and protect.
+// Obligations towards other tasks of the address space: fork, munmap and mprotect come at any time, and mean for the device
+// what they mean for the cpu. Kernel counterpart: the cases of tools/testing/selftests/vm/hmm-tests.c that fork and
+// protect.
 import { assertInvariants, PAGE_SIZE, run, type Sleeps } from "@hetmem/kernel";
 import { exitProcess, forkProcess, mprotect, munmap, Prot, vmInvariants } from "@hetmem/mm";
 import { at } from "../machine.ts";
@@ -57,7 +57,7 @@ function* change({ mm, process, random, seed }: Trial): Sleeps<void> {
   else yield* mprotect(mm, at(page), 2 * PAGE_SIZE, Prot.READ);
 }
 
-/** One after the other, on fresh memory: who may write what. */
+/** Access rights of the device on fresh memory: after a fork, after mprotect, after munmap. */
 function* demandMeaning(trial: Trial): Sleeps<void> {
   const { mm, process } = trial;
   yield* mapPages(trial);

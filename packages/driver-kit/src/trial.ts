@@ -1,5 +1,5 @@
-// One try of a driver: a machine, a process with a few pages, and the driver that mirrors it. What an obligation does with
-// them is written in these verbs; whatever the driver owes and doesn't give is a Violation.
+// One trial of a driver: a machine, a process with four pages, and the driver that mirrors it. Obligations are written in the
+// verbs of this file. A driver that breaks an obligation throws a Violation out of them.
 import {
   KernelError,
   nodeId,
@@ -29,19 +29,19 @@ import { formatIomem } from "@hetmem/resource";
 import type { BoundDriver, DriverMirror, DriverUnderTest } from "./driver.ts";
 import { at, freePages, type TrialMachine, trialMachine } from "./machine.ts";
 
-/** Pages of the process, and how many of them the device has room for. */
+/** Pages of the process, and pages that the device has room for. */
 export const PAGES = 4;
 export const ROOM = 3;
 
-/** How often something is asked for that is busy. */
+/** Attempts at a request that ends in EBUSY. */
 const ATTEMPTS = 5;
-/** Places where a request could be preempted, before it is taken to never end: a hundred times what any needs. */
+/** Preemption points after which a request counts as endless: a hundred times the number that a request needs. */
 const STEPS_MAX = 20_000;
 
-/** The kernel never kills who has this. @see OOM_SCORE_ADJ_MIN */
+/** The OOM killer spares processes with this score. @see OOM_SCORE_ADJ_MIN */
 const UNKILLABLE = -1000;
 
-/** Something that a driver owes, and didn't give. */
+/** A breach of an obligation. The message says what was found. */
 export class Violation extends Error {
   override readonly name = "Violation";
 }
@@ -55,12 +55,12 @@ export interface Trial {
   /** The process's address space, which may have ended. */
   readonly mm: MmStruct;
   readonly mirror: DriverMirror;
-  /** Free pages of RAM, and /proc/iomem, before the driver came. */
+  /** Free pages of RAM, and /proc/iomem, before the driver was bound. */
   readonly freeBefore: number;
   readonly iomemBefore: string;
 }
 
-/** The same one for the same seed: every page of the process holds its byte. */
+/** A trial for a seed, equal for equal seeds: byte 0 of every page of the process holds firstByte(). */
 export function createTrial(driver: DriverUnderTest, seed: number): Trial {
   const machine = trialMachine();
   const { pagemaps, vm, iomem } = machine;
@@ -78,24 +78,24 @@ export function createTrial(driver: DriverUnderTest, seed: number): Trial {
   return trial;
 }
 
-/** Maps what the process has, anew where it had something, and writes each page's byte. */
+/** Maps the pages of the process, replacing older mappings, and writes byte 0 of each. */
 export function* mapPages({ process, mm }: Trial): Sleeps<void> {
   const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
   yield* mmap(mm, { address: at(0), length: PAGES * PAGE_SIZE, prot: Prot.READ | Prot.WRITE, flags });
   for (let i = 0; i < PAGES; i++) yield* writeUser(process, at(i), Uint8Array.of(firstByte(i)));
 }
 
-/** What byte 0 of a page holds. */
+/** The value of byte 0 of a page. */
 export function firstByte(page: number): number {
   return page + 1;
 }
 
-/** @throws Violation with the sentence when it isn't so */
+/** @throws Violation with the sentence unless the condition holds */
 export function demand(holds: boolean, sentence: string): void {
   if (!holds) throw new Violation(sentence);
 }
 
-/** Something of the driver that must not fail. @throws Violation when it does */
+/** Runs a part of the driver that must not fail. @throws Violation when it ends in a KernelError */
 export function* must<T>(what: string, body: Sleeps<T>): Sleeps<T> {
   try {
     return yield* body;
@@ -109,7 +109,7 @@ function mustNotFail(what: string, error: KernelError): Violation {
   return new Violation(`${what} ends in ${error.errno}: ${error.reason}`, { cause: error });
 }
 
-/** The same where EBUSY is an answer: how often a driver asks by itself is another obligation's. */
+/** Like must(), but repeats a request that ends in EBUSY: another obligation covers how often a driver retries by itself. */
 export function* insist<T>(what: string, body: () => Sleeps<T>): Sleeps<T> {
   for (let attempt = 1; attempt < ATTEMPTS; attempt++) {
     try {
@@ -122,7 +122,7 @@ export function* insist<T>(what: string, body: () => Sleeps<T>): Sleeps<T> {
   return yield* must(what, body());
 }
 
-/** Something that may fail as a system call does. @returns whether it has not */
+/** Runs a request that may end in a KernelError, as a system call. @returns whether it succeeded */
 export function* may(body: Sleeps<unknown>): Sleeps<boolean> {
   try {
     yield* body;
@@ -133,7 +133,7 @@ export function* may(body: Sleeps<unknown>): Sleeps<boolean> {
   }
 }
 
-/** A request of the process, which doesn't end meanwhile. @throws KernelError ESRCH when it has ended, and what the driver throws */
+/** A request of the process, whose address space is kept alive meanwhile. @throws KernelError ESRCH after its end, and errors of the driver */
 export function* request<T>({ mm, mirror }: Trial, body: (mirror: DriverMirror) => Sleeps<T>): Sleeps<T> {
   if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
   try {
@@ -143,7 +143,7 @@ export function* request<T>({ mm, mirror }: Trial, body: (mirror: DriverMirror) 
   }
 }
 
-/** Runs a task as long as one may take. @throws Violation when it takes longer */
+/** Runs a request up to STEPS_MAX preemption points. @throws Violation when it takes more */
 function* limited<T>(body: Sleeps<T>): Sleeps<T> {
   for (let steps = 0; steps < STEPS_MAX; steps++) {
     const step = body.next();
@@ -168,19 +168,19 @@ export function migrateTo(trial: Trial, first: number, pages: number): Sleeps<un
   return request(trial, (mirror) => mirror.migrateTo(at(first), pages * PAGE_SIZE));
 }
 
-/** Everything of the process goes back, as the driver does that. */
+/** Moves all pages of the process to RAM: by the mirror's migrateBack(), or by evict() of the driver. */
 export function migrateBack(trial: Trial): Sleeps<unknown> {
   return request(trial, (mirror) => mirror.migrateBack?.(at(0), PAGES * PAGE_SIZE) ?? trial.driver.evict());
 }
 
-/** The cpu reads a byte. @returns it, or the signal */
+/** The cpu reads a byte. @returns the byte, or the signal as text */
 export function* cpuRead(process: Process, address: VirtAddr): Sleeps<number | string> {
   const into = new Uint8Array(1);
   const signal = yield* readUser(process, address, into);
   return signal === undefined ? (into[0] as number) : `${signal.signo}, ${signal.reason}`;
 }
 
-/** @throws Violation unless the cpu reads every page's byte */
+/** @throws Violation unless the cpu reads firstByte() in byte 0 of every page */
 export function* demandBytes({ process }: Trial, when: string): Sleeps<void> {
   for (let i = 0; i < PAGES; i++) {
     const read = yield* cpuRead(process, at(i));
@@ -188,7 +188,7 @@ export function* demandBytes({ process }: Trial, when: string): Sleeps<void> {
   }
 }
 
-/** The page that the process has at an address, wherever it is; undefined: none. */
+/** The page mapped at an address, of RAM or of the device; undefined when there is none. */
 export function pageAt({ mm: { pageTable } }: Trial, address: VirtAddr): Page | undefined {
   const entry = pageTable.find(address);
   if (entry === NO_ENTRY || pageTable.flags(entry) === 0 || (pageTable.flags(entry) & Pte.special) !== 0)
@@ -196,7 +196,7 @@ export function pageAt({ mm: { pageTable } }: Trial, address: VirtAddr): Page | 
   return pageTable.value(entry) as Page;
 }
 
-/** How many pages of the process are in the device. */
+/** The number of pages of the process that are in device memory. */
 export function pagesInDevice(trial: Trial): number {
   const { driver, machine } = trial;
   let pages = 0;
@@ -207,7 +207,7 @@ export function pagesInDevice(trial: Trial): number {
   return pages;
 }
 
-/** Frames of the device that somebody uses. */
+/** The number of frames of the device with more references than a free page has. */
 export function framesInUse({ driver: { pagemap }, machine: { vm } }: Trial): number {
   let used = 0;
   for (const { start, end } of pagemap?.spans ?? [])

@@ -1,4 +1,4 @@
-// What a mirror owes: to let go in time, to let go of everything, and to ask again as often as it takes. Kernel
+// Obligations of a mirror: it drops its entries in time, drops all of them, and retries as often as the range changes. Kernel
 // counterpart: Documentation/mm/hmm.rst, "Address space mirroring implementation and API".
 import {
   assertInvariants,
@@ -77,7 +77,7 @@ export const survivesEveryRetry: Obligation = {
   sentence:
     "Whenever the range changes between the look at the cpu's tables and the use, all begins again, and ends well.",
   scenario(trial) {
-    // The child keeps the pages that the parent loses: a device that remembers one reads the old byte there.
+    // The child keeps the pages that the parent replaces: a device with a stale entry reads the old byte there.
     run(forkProcess(trial.process));
     const point = trial.seed % 20;
     const progress = { steps: 0, done: false };
@@ -102,7 +102,7 @@ export const survivesEveryRetry: Obligation = {
   },
 };
 
-/** What the device still reaches when an entry of the process has gone; it fills up. */
+/** Collects a sentence for each page table entry of the process that is cleared while the device still reaches its page. */
 function watchLosses({ mm: { pageTable }, mirror }: Trial): string[] {
   const late: string[] = [];
   pageTable.watch((address, level, oldValue, oldFlags, value, flags) => {
@@ -124,7 +124,7 @@ function mayWrite(flags: number): boolean {
   return entryKind(flags) === EntryKind.devicePrivateWrite;
 }
 
-/** All that a device does. */
+/** Every kind of request: read, write, atomic add, migration to the device and back. */
 function* useAll(trial: Trial): Sleeps<void> {
   const { random } = trial;
   for (let i = 0; i < 3; i++) {
@@ -139,7 +139,7 @@ function* useAll(trial: Trial): Sleeps<void> {
 
 function* idle(): Sleeps<void> {}
 
-/** One of those who take pages away, or the right to write to them. */
+/** One operation that takes pages away, or write access to them; the seed chooses which. */
 function* disturb(trial: Trial): Sleeps<void> {
   const { mm, process, random, seed } = trial;
   const page = random.below(PAGES - 1);
@@ -151,7 +151,7 @@ function* disturb(trial: Trial): Sleeps<void> {
   else yield* may(trial.driver.evict());
 }
 
-/** Pages go, one way or another, after the device has used them. */
+/** Unmaps or discards pages that the device has used. */
 function* giveUpPages(trial: Trial): Sleeps<void> {
   const { machine, mm, process, seed } = trial;
   const { memmap } = machine.vm;
@@ -172,7 +172,7 @@ function idleCount({ machine: { pagemaps } }: Trial, page: Page): number {
   return pagemaps.pagemapOf(page)?.idleCount ?? 0;
 }
 
-/** The process gets a copy of a page that its child keeps: the device sees the copy from then on, and leaves the child alone. */
+/** The process writes to a page shared with a child and gets a copy: the device reads and writes the copy, not the child's page. */
 function* demandNewPage(trial: Trial, page: number): Sleeps<void> {
   const child = yield* forkProcess(trial.process);
   yield* writeUser(trial.process, at(page), Uint8Array.of(0x55));
@@ -193,7 +193,7 @@ function* readAll(trial: Trial): Sleeps<void> {
   for (let i = 0; i < 2; i++) yield* deviceRead(trial, at(i));
 }
 
-/** Runs a task, and counts where it could be preempted. */
+/** Runs a task, and counts its preemption points. */
 function* counting<T>(progress: { steps: number }, body: Sleeps<T>): Sleeps<T> {
   // Ends: with the task.
   for (;;) {
@@ -204,7 +204,7 @@ function* counting<T>(progress: { steps: number }, body: Sleeps<T>): Sleeps<T> {
   }
 }
 
-/** Changes that take nothing away, and one that does. */
+/** Invalidations that clear no entry; after the first, writes of the cpu replace pages. */
 function* moveSequence({ mm, process, seed }: Trial): Sleeps<void> {
   for (let i = 0; i <= seed % 4; i++) {
     const range = { mm, start: at(0), end: at(PAGES), event: MmuNotifyEvent.Clear };

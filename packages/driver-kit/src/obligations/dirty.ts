@@ -1,14 +1,14 @@
-// What a driver owes to the pages that its device writes: the cpu's entries don't note it, and reclaim drops a page that looks
-// clean. Kernel counterpart: set_page_dirty() in ib_umem_odp_unmap_dma_pages(), drivers/infiniband/core/umem_odp.c.
+// The obligation to mark pages that the device writes: the cpu's entries don't record those writes, and reclaim drops a page
+// that looks clean. Kernel counterpart: set_page_dirty() in ib_umem_odp_unmap_dma_pages(), drivers/infiniband/core/umem_odp.c.
 import { MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { Madv, madvise, MapFlag, mmap, Prot } from "@hetmem/mm";
 import { at } from "../machine.ts";
 import { cpuRead, demand, deviceWrite, migrateBack, migrateTo, must, PAGES, type Trial } from "../trial.ts";
 import { nothing, type Obligation } from "./obligation.ts";
 
-/** What the device writes. */
+/** The byte that the device writes. */
 const BYTE = 0x77;
-/** A page of shared memory behind the process's own. */
+/** A page of shared memory, after the private pages of the process. */
 const SHARED = PAGES;
 
 export const marksWhatItWrites: Obligation = {
@@ -25,7 +25,7 @@ export const marksWhatItWrites: Obligation = {
   },
 };
 
-/** Three ways to a page whose entry of the cpu's may be written through and is clean. */
+/** Three ways to a page whose cpu entry is clean and allows writes. */
 function* loseNothing(trial: Trial): Sleeps<void> {
   const { mm, process, seed } = trial;
   if (seed % 3 === 0) {
@@ -43,7 +43,7 @@ function* loseNothing(trial: Trial): Sleeps<void> {
   yield* demandByte(trial, page, "memory that the process had given up");
 }
 
-/** Reclaim takes the page twice: a page of MADV_FREE that turns out to be dirty needs swap space first. */
+/** Two rounds of reclaim: the first only gives swap space to a MADV_FREE page that is dirty. */
 function* demandByte({ mm, process }: Trial, page: number, what: string): Sleeps<void> {
   for (let i = 0; i < 2; i++) yield* madvise(mm, at(page), PAGE_SIZE, Madv.PAGEOUT);
   const read = yield* cpuRead(process, at(page));

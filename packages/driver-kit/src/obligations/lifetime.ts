@@ -1,4 +1,4 @@
-// What a driver owes at the end: of the process, and of itself. Kernel counterpart: mmu_notifier_release() and
+// Obligations at the end of a process, and at the end of the driver. Kernel counterpart: mmu_notifier_release() and
 // dmirror_fops_release(); devm_memunmap_pages() behind a driver's remove().
 import { run, type Sleeps } from "@hetmem/kernel";
 import { exitProcess, forkProcess, munmap } from "@hetmem/mm";
@@ -75,7 +75,7 @@ function* useUntilTheEnd(trial: Trial): Sleeps<void> {
   }
 }
 
-/** The process neither knows nor cares. */
+/** The process runs on while the driver is unbound: it reads, forks or unmaps. */
 function* goOn(trial: Trial): Sleeps<void> {
   const { mm, process, seed } = trial;
   for (let i = 0; i < PAGES; i++) yield* cpuRead(process, at(i));

@@ -1,5 +1,5 @@
-// What a driver with memory of its own owes: pages come back whenever somebody wants them, with what was in them, and
-// whatever fails in between. Kernel counterpart: Documentation/mm/hmm.rst, "Migration to and from device memory".
+// Obligations of a driver with memory of its own: pages come back at a touch of the cpu and at an eviction, with their
+// contents, whatever fails in between. Kernel counterpart: Documentation/mm/hmm.rst, "Migration to and from device memory".
 import { type Page, PAGE_SIZE, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   exitProcess,
@@ -31,9 +31,9 @@ import {
 } from "../trial.ts";
 import { nothing, type Obligation } from "./obligation.ts";
 
-/** The point at which the allocator of RAM can be made to fail. */
+/** The fault injection point of the page allocator. */
 const FAIL_PAGE_ALLOC = "fail_page_alloc";
-/** The page that has nothing when it moves: the last for which there is room. */
+/** The page that is a hole when it moves: the last for which the device has room. */
 const HOLE = ROOM - 1;
 
 export const givesBackUnderPressure: Obligation = {
@@ -70,7 +70,7 @@ export const partialSuccess: Obligation = {
   }),
 };
 
-/** The device wants all of its pages all the time. */
+/** The device reads and migrates pages again and again. */
 function* keepBusy(trial: Trial): Sleeps<void> {
   for (let i = 0; i < PAGES; i++) {
     yield* may(deviceRead(trial, at(trial.random.below(PAGES))));
@@ -82,7 +82,7 @@ function* touchAll(trial: Trial, times: number): Sleeps<void> {
   for (let i = 0; i < times; i++) yield* demandBytes(trial, "at a touch of the cpu");
 }
 
-/** Memory is full, is emptied, and can't be emptied for want of RAM: afterwards every touch still ends well. */
+/** Fills and evicts device memory, then evicts while allocations of RAM fail: every touch of the cpu still succeeds. */
 function* empty(trial: Trial): Sleeps<void> {
   const { driver, machine, process } = trial;
   yield* must("a migration to a device that is full", migrateTo(trial, 0, PAGES));
@@ -103,7 +103,7 @@ function* empty(trial: Trial): Sleeps<void> {
   }
 }
 
-/** Two trips of two pages and a hole, each written through and through on both sides. */
+/** Two round trips of two pages and a hole. Every byte is written on both sides. */
 function* roundTrips(trial: Trial): Sleeps<void> {
   const { mm, process, random } = trial;
   let last = [random.below(256), random.below(256)];
@@ -117,7 +117,7 @@ function* roundTrips(trial: Trial): Sleeps<void> {
       `${ROOM} pages that nobody else uses were to move to the device, and ${there} did`,
     );
     for (const [i, seed] of last.entries()) yield* demandInDevice(trial, i, pattern(seed));
-    // On the second trip it is a page that the device has used before.
+    // On the second trip the hole moves to a device page that was used before.
     yield* demandInDevice(trial, HOLE, new Uint8Array(PAGE_SIZE));
     const fresh = [random.below(256), random.below(256), random.below(256)];
     for (const [i, seed] of fresh.entries())
@@ -151,14 +151,14 @@ function demandSame(bytes: Uint8Array, expected: Uint8Array, what: string): void
   demand(wrong < 0, `${what} has ${bytes[wrong]} at byte ${wrong}, and ${expected[wrong]} was written`);
 }
 
-/** A page full of bytes, pages of other seeds have others. */
+/** The contents of a whole page, different for each seed. */
 function pattern(seed: number): Uint8Array {
   const bytes = new Uint8Array(PAGE_SIZE);
   for (let i = 0; i < PAGE_SIZE; i++) bytes[i] = seed + i * 7 + (i >> 8);
   return bytes;
 }
 
-/** More pages than there is room for, one of them pinned at times; and a way back on which memory ends. */
+/** Migrates more pages than the device has room for, at times with one pinned, and back while allocations of RAM fail. */
 function* succeedInPart(trial: Trial): Sleeps<void> {
   const { machine, mm, random, seed } = trial;
   const pinned = seed % 3 === 0 ? yield* pinOne(mm, at(random.below(PAGES))) : [];
@@ -191,7 +191,7 @@ function* pinOne(mm: MmStruct, address: VirtAddr): Sleeps<Page[]> {
   }
 }
 
-/** Once process and driver are gone, all RAM is free again. */
+/** @throws Violation unless all RAM is free after the process has exited and the driver is unbound */
 export function* demandNoLeak(trial: Trial): Sleeps<void> {
   const { driver, freeBefore, machine, mirror, process } = trial;
   yield* exitProcess(process);
