@@ -1,5 +1,6 @@
-// Simulated time. It moves only when a path says that it took time, or when everybody sleeps and the next timer is
-// due, so that a run never depends on the speed of the machine it runs on. Kernel counterpart: kernel/time/timekeeping.c.
+// Simulated time. The clock advances only when a path reports that it took time, or when all tasks sleep and the next
+// timer is due. A run therefore never depends on the speed of the host. Kernel counterpart:
+// kernel/time/timekeeping.c.
 import type { Sleeps } from "./task.ts";
 
 export class Clock {
@@ -10,12 +11,12 @@ export class Clock {
     return this.#nowNs;
   }
 
-  /** Says that something took this long. */
+  /** Advances the clock by `ns` nanoseconds, the time that an operation took. */
   advance(ns: number): void {
     this.#nowNs += ns;
   }
 
-  /** Sleeps for a span of simulated time. @see schedule_timeout() in kernel/time/timer.c */
+  /** Sleeps for `ns` nanoseconds of simulated time. @see schedule_timeout() in kernel/time/timer.c */
   *sleep(ns: number): Sleeps<void> {
     const deadlineNs = this.#nowNs + ns;
     const wait = {

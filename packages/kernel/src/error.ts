@@ -1,7 +1,8 @@
-// How things fail. An expected failure is a KernelError: the errno that the kernel returns and a sentence that it
-// never gave. What the kernel WARNs or BUGs on is a KernelBug: the caller broke a rule, and nobody should catch it.
+// The two kinds of failure. A KernelError is an expected one: the errno that the kernel returns, and a sentence that
+// the kernel doesn't give. A KernelBug stands for a WARN or BUG of the kernel: the caller broke a rule, and no code
+// should catch it.
 
-/** The errnos in use, with their Linux numbers and the words that strerror() has for them. */
+/** The errnos in use, with their Linux numbers and the texts of strerror(). */
 const ERRNOS = {
   EPERM: [1, "Operation not permitted"],
   ENOENT: [2, "No such file or directory"],
@@ -38,17 +39,17 @@ const ERRNOS = {
 
 export type Errno = keyof typeof ERRNOS;
 
-/** The positive number of an errno, as errno.h has it. */
+/** The positive number of an errno, as in errno.h. */
 export function errnoNumber(errno: Errno): number {
   return ERRNOS[errno][0];
 }
 
-/** What strerror() prints for it, and so what a shell prints when a write fails. */
+/** The text of strerror() for an errno, which a shell prints when a write fails. */
 export function strerror(errno: Errno): string {
   return ERRNOS[errno][1];
 }
 
-/** An operation that failed as the kernel lets it fail, and that left everything as it was. */
+/** An expected failure of an operation. The operation has changed nothing. */
 export class KernelError extends Error {
   override readonly name = "KernelError";
   readonly errno: Errno;
@@ -63,14 +64,14 @@ export class KernelError extends Error {
   }
 }
 
-/** A broken rule: what the kernel would WARN or BUG on. */
+/** A broken rule, on which the kernel would WARN or BUG. */
 export class KernelBug extends Error {
   override readonly name = "KernelBug";
 }
 
 /**
- * Throws when `broken` holds. Where building the message costs something on a hot path, write
- * `if (broken) throw new KernelBug(…)` instead.
+ * Throws a KernelBug with `message` when `broken` is true. On hot paths write `if (broken) throw new KernelBug(…)`
+ * instead, so that the message isn't built.
  *
  * @see VM_BUG_ON() in include/linux/mmdebug.h
  */

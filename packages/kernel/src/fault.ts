@@ -1,24 +1,25 @@
-// Failures on purpose. Each place that can fail for want of memory or luck has a named point; armed, it fails as
-// often as it is told, from a seed. Kernel counterpart: lib/fault-inject.c, whose attribute names are kept.
+// Fault injection. Each place that can fail has a named point: an allocation, a device access. An armed point fails
+// as often as its attributes say, from a seed. Kernel counterpart: lib/fault-inject.c, whose attribute names are
+// kept.
 import { KernelError } from "./error.ts";
 import { Random } from "./random.ts";
 
-/** How an armed point fails. */
+/** The attributes of an armed point. @see struct fault_attr in include/linux/fault-inject.h */
 export interface FaultAttributes {
   /** Percent of the calls that fail. */
   readonly probability: number;
   /** Only every n-th call is considered. */
   readonly interval?: number;
-  /** Calls that are let through first. */
+  /** Calls at the beginning that never fail. */
   readonly space?: number;
-  /** How often it may fail; no limit when absent. */
+  /** Failures at most; no limit when absent. */
   readonly times?: number;
   readonly seed?: number;
 }
 
 export class FaultPoint {
   readonly name: string;
-  /** Whether it can fail at all. Hot sites read it before they ask. */
+  /** Whether the point can fail at all. Hot call sites read this field before they call shouldFail(). */
   armed = false;
   #attributes: FaultAttributes = { probability: 0 };
   #random = new Random(0);
@@ -54,9 +55,9 @@ export class FaultPoint {
   }
 
   /**
-   * A small allocation of the kernel, which fails only on purpose.
+   * Stands for a small kernel allocation, which fails only by injection.
    *
-   * @param what "a dax region"
+   * @param what the object allocated, for the message: "a dax region"
    * @throws KernelError ENOMEM when this call is to fail
    * @see should_failslab() in mm/failslab.c
    */
@@ -64,7 +65,10 @@ export class FaultPoint {
     if (this.shouldFail()) throw new KernelError("ENOMEM", `no memory for ${what} (${this.name} is armed)`);
   }
 
-  /** Calls asked since it was armed: what a test that tries every one of them counts to. */
+  /**
+   * Calls of shouldFail() since the point was armed. A test that makes each call fail in turn counts up to this
+   * number.
+   */
   get calls(): number {
     return this.#calls;
   }
@@ -77,7 +81,7 @@ export class FaultPoint {
 export class FaultInjection {
   readonly #points = new Map<string, FaultPoint>();
 
-  /** The point of that name, made at first use and disarmed. */
+  /** The point of that name, created disarmed at first use. */
   point(name: string): FaultPoint {
     let point = this.#points.get(name);
     if (!point) this.#points.set(name, (point = new FaultPoint(name)));

@@ -1,14 +1,14 @@
-// A rule that must hold whenever nobody is in the middle of something. Packages export theirs as a list, so that
-// schedulers, fuzzers and a user's own tests can check them at any step.
+// A rule that must hold whenever no operation is half done. Each package exports its rules as a list, which
+// schedulers, fuzzers and a user's own tests can check at any step.
 import { KernelBug } from "./error.ts";
 
-/** Says what is wrong, one sentence a finding; nothing when the rule holds. */
+/** A named rule. check() yields one sentence a violation, and nothing when the rule holds. */
 export interface Invariant<S> {
   readonly name: string;
   check(state: S): Iterable<string>;
 }
 
-/** @throws KernelBug that names each broken rule */
+/** Checks all rules. @throws KernelBug that lists the first ten violations, each with the name of its rule */
 export function assertInvariants<S>(state: S, invariants: readonly Invariant<S>[]): void {
   const broken = invariants.flatMap((rule) =>
     Array.from(rule.check(state), (finding) => `${rule.name}: ${finding}`),

@@ -1,5 +1,5 @@
-// What every part of a machine shares: the clock, the log, lock order, tracepoints, fault points and uevents. A record
-// that is passed along, never a global: two machines in one process have nothing in common.
+// The services that all parts of a machine share: clock, log, lockdep, tracepoints, fault points and uevents. The
+// record is passed along and is never a global: two machines in one process share nothing.
 import { Clock } from "./clock.ts";
 import { FaultInjection } from "./fault.ts";
 import { Lockdep } from "./lockdep.ts";

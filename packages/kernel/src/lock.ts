@@ -1,5 +1,5 @@
-// Locks that sleep. Each is a handful of fields: a task that can't have it yields until it can, and whoever drives
-// the tasks decides who gets it next. Kernel counterparts: kernel/locking/mutex.c, kernel/locking/rwsem.c.
+// Sleeping locks. A task that can't take a lock yields until it can, and the driver of the tasks (run() or a
+// Scheduler) decides which waiter gets the lock. Kernel counterparts: kernel/locking/mutex.c, kernel/locking/rwsem.c.
 import { KernelBug } from "./error.ts";
 import type { Lockdep, LockHolder } from "./lockdep.ts";
 import { condResched, type Preempt, type Sleeps } from "./task.ts";
@@ -44,7 +44,7 @@ export class Mutex {
     return this.#owner !== undefined;
   }
 
-  /** Whether the running task holds it. */
+  /** Whether the running task holds the mutex. */
   get heldByCurrent(): boolean {
     return this.#owner === this.#lockdep.current;
   }
@@ -55,7 +55,11 @@ export class Mutex {
   }
 }
 
-/** Many readers or one writer; a writer that waits holds new readers off. @see struct rw_semaphore in include/linux/rwsem.h */
+/**
+ * Many readers or one writer. A waiting writer holds off new readers.
+ *
+ * @see struct rw_semaphore in include/linux/rwsem.h
+ */
 export class RwSemaphore {
   readonly name: string;
   readonly #lockdep: Lockdep;
@@ -129,7 +133,7 @@ export class RwSemaphore {
     return this.#readers;
   }
 
-  /** Whether the running task is its writer. */
+  /** Whether the running task holds the semaphore for writing. */
   get writtenByCurrent(): boolean {
     return this.#writer === this.#lockdep.current;
   }

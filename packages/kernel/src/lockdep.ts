@@ -1,26 +1,31 @@
-// Who holds which lock, and in which order locks have ever been taken. Taking A and then B once, and B and then A
-// later, is reported the second time, whether or not it deadlocked. Kernel counterpart: kernel/locking/lockdep.c.
+// Held locks of each task, and every order in which locks were ever taken. Taking A and then B once, and B and then A
+// later, is reported the second time, whether or not the tasks deadlocked. Kernel counterpart:
+// kernel/locking/lockdep.c.
 import { KernelBug } from "./error.ts";
 
-/** A thing that takes locks. The machine starts with one; a scheduler adds one a task. */
+/** A context that takes locks. A machine begins with one, the boot context; a scheduler adds one per task. */
 export interface LockHolder {
   readonly name: string;
-  /** Names of the locks held, in the order in which they were taken. */
+  /** Names of the held locks, in the order in which they were taken. */
   readonly held: string[];
 }
 
-/** The first time that one lock was taken under another. */
+/** The first occasion on which one lock was taken while another was held. */
 interface Edge {
   readonly task: string;
   readonly chain: readonly string[];
 }
 
 export class Lockdep {
-  /** The task that runs now. A scheduler sets it before each step. */
+  /** The running task. A scheduler sets it before each step. */
   current: LockHolder = { name: "swapper", held: [] };
   readonly #after = new Map<string, Map<string, Edge>>();
 
-  /** Notes that the current task is about to take a lock, and checks the order. */
+  /**
+   * Records that the running task is about to take `lock`.
+   *
+   * @throws KernelBug when it holds a lock of that name, or the order is inverted
+   */
   acquiring(lock: string): void {
     const { name, held } = this.current;
     if (held.length === 0) return;
@@ -60,7 +65,7 @@ export class Lockdep {
       edges.set(after, { task: this.current.name, chain: [...this.current.held, after] });
   }
 
-  /** The locks that lead from one to another in the order seen so far, or undefined. */
+  /** A chain of recorded orders from one lock to another, or undefined. */
   #path(from: string, to: string, seen: Set<string> = new Set()): string[] | undefined {
     if (from === to) return [from];
     seen.add(from);

@@ -20,7 +20,7 @@ export class KernelLog {
     this.#clock = clock;
   }
 
-  /** Adds one line, without a newline. The oldest go when the buffer is full. */
+  /** Appends one line, given without its newline. A full buffer drops its oldest quarter. */
   printk(level: LogLevel, text: string): void {
     this.#records.push({ timeNs: this.#clock.nowNs, level, text });
     if (this.#records.length > RECORDS_MAX) this.#records = this.#records.slice(RECORDS_MAX / 4);
@@ -30,7 +30,7 @@ export class KernelLog {
     return this.#records;
   }
 
-  /** As dmesg prints it, a line a record. */
+  /** The log in the format of dmesg, one line per record. */
   format(): string {
     return this.#records
       .map(({ timeNs, text }) => `[${(timeNs / 1e9).toFixed(6).padStart(12)}] ${text}\n`)

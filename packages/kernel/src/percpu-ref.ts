@@ -1,5 +1,5 @@
-// A reference that is cheap while its object lives and exact once it is being torn down. One cpu's worth of it is
-// modelled, since tasks interleave only at their yields: the states are what matters here. Kernel counterpart:
+// A reference count that is cheap while its object is live and exact once the object has been killed. One counter
+// stands for all cpus: tasks interleave only at their yields, so a model needs the states alone. Kernel counterpart:
 // lib/percpu-refcount.c.
 import { KernelBug } from "./error.ts";
 import type { Sleeps } from "./task.ts";
@@ -13,14 +13,14 @@ export class PercpuRef {
   private held = 1;
   private killed = false;
 
-  /** Starts live, with the owner's reference. @param release called once, at the last put */
+  /** A live reference count that holds the owner's reference. @param release called once, at the last put */
   constructor(name: string, release: () => void = () => {}) {
     this.name = name;
     this.#queue = new WaitQueue(`the last reference of ${name}`);
     this.#release = release;
   }
 
-  /** Takes a reference on something that the caller already keeps alive. */
+  /** Takes a reference on an object that the caller already keeps alive. @throws KernelBug when the count is zero */
   get(): void {
     this.getMany(1);
   }
@@ -31,7 +31,7 @@ export class PercpuRef {
     this.held += references;
   }
 
-  /** Takes a reference unless the last one has gone. A dying object still gives one. */
+  /** Takes a reference unless the count is zero. A killed object with references left still gives one. */
   tryget(): boolean {
     if (this.held === 0) return false;
     this.held++;
@@ -45,7 +45,7 @@ export class PercpuRef {
     return true;
   }
 
-  /** Gives a reference back. The owner's own goes with kill(). */
+  /** Drops a reference. Only kill() drops the owner's. @throws KernelBug when no such reference is held */
   put(): void {
     this.putMany(1);
   }
@@ -59,14 +59,14 @@ export class PercpuRef {
     if (this.held === 0) this.#release();
   }
 
-  /** Gives up the owner's reference: from here on trygetLive() fails. */
+  /** Drops the owner's reference; trygetLive() fails from now on. @throws KernelBug when called twice */
   kill(): void {
     if (this.killed) throw new KernelBug(`percpu_ref_kill of ${this.name} twice`);
     this.killed = true;
     this.put();
   }
 
-  /** Waits until the last user is gone. Call kill() first. */
+  /** Waits until the count is zero. Call kill() first. */
   *waitForZero(): Sleeps<void> {
     yield* this.#queue.waitEvent(() => this.held === 0);
   }
@@ -79,7 +79,7 @@ export class PercpuRef {
     return this.held === 0;
   }
 
-  /** References held now, the owner's among them while the object lives. */
+  /** References held now; the owner's counts until kill(). */
   get count(): number {
     return this.held;
   }

@@ -1,4 +1,4 @@
-// The machine's only source of randomness: a small seeded generator (sfc32), so that a run is a function of its seed.
+// The machine's only source of randomness: a small seeded generator (sfc32). A run is a function of its seed.
 
 export class Random {
   #a: number;
@@ -6,7 +6,7 @@ export class Random {
   #c: number;
   #counter = 1;
 
-  /** @param seed any integer; the same seed gives the same numbers for ever */
+  /** @param seed any integer; equal seeds give equal sequences */
   constructor(seed: number) {
     this.#a = 0x9e3779b9;
     this.#b = 0x243f6a88;

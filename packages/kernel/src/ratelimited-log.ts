@@ -1,5 +1,5 @@
-// A line of the log that could come over and over comes a few times in five seconds, and then it is told how many were
-// left out. Kernel counterpart: ___ratelimit() in lib/ratelimit.c.
+// Rate-limited logging: `burst` lines within five seconds, then the number of suppressed lines. Kernel counterpart:
+// ___ratelimit() in lib/ratelimit.c.
 import type { Kernel } from "./kernel.ts";
 import type { LogLevel } from "./log.ts";
 
@@ -13,7 +13,7 @@ export class RatelimitedLog {
   #printed = 0;
   #missed = 0;
 
-  /** @param burst lines in five seconds; @param name the function that says how many were left out */
+  /** @param burst lines within five seconds @param name function named in the line "callbacks suppressed" */
   constructor(kernel: Kernel, burst: number, name: string) {
     this.#kernel = kernel;
     this.#burst = burst;

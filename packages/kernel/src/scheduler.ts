@@ -1,22 +1,26 @@
-// Runs tasks against one another, one step at a time, in an order that a Choice decides: a seed for exploration, a
-// recorded list for replay. A failure is a seed and a list of numbers. Kernel counterpart: kernel/sched/core.c, with
-// the nondeterminism taken out.
+// Interleaves tasks, one step at a time, in an order that a Choice decides: a seed for exploration, a recorded list
+// for replay. A failing run is reproduced by its seed or by its list of choices. Kernel counterpart:
+// kernel/sched/core.c, without its nondeterminism.
 import { KernelBug } from "./error.ts";
 import type { Kernel } from "./kernel.ts";
 import type { LockHolder } from "./lockdep.ts";
 import { Random } from "./random.ts";
 import type { Preempt, Sleeps } from "./task.ts";
 
-/** Decides which of `count` tasks that could run goes next. */
+/** Picks the index of the next task among `count` runnable ones. */
 export type Choice = (count: number) => number;
 
-/** The same order for the same seed. */
+/** Random choices; equal seeds give equal orders. */
 export function seededChoice(seed: number): Choice {
   const random = new Random(seed);
   return (count) => random.below(count);
 }
 
-/** A recorded order. @throws KernelBug where the record ends, or fits no longer */
+/**
+ * Replays a recorded schedule.
+ *
+ * @throws KernelBug at the step where the record ends or names a task that isn't runnable
+ */
 export function replayChoice(schedule: readonly number[]): Choice {
   let at = 0;
   return (count) => {
@@ -27,7 +31,7 @@ export function replayChoice(schedule: readonly number[]): Choice {
   };
 }
 
-/** How a task ended, or that it hasn't. */
+/** The state of a task: running, or its result. */
 export type TaskState<T> =
   | { readonly kind: "running" }
   | { readonly kind: "done"; readonly value: T }
@@ -49,7 +53,7 @@ export class Task<T = unknown> implements LockHolder {
     return this.state.kind === "running" && (this.waitsFor === undefined || this.waitsFor.ready());
   }
 
-  /** The value of a finished task. @throws what the task threw, or KernelBug while it runs */
+  /** The return value of a finished task. @throws the error that the task threw; KernelBug while the task runs */
   get result(): T {
     if (this.state.kind === "failed") throw this.state.error;
     if (this.state.kind === "running") throw new KernelBug(`task ${this.name} has not finished`);
@@ -59,7 +63,7 @@ export class Task<T = unknown> implements LockHolder {
 
 export class Scheduler {
   readonly tasks: Task[] = [];
-  /** The choices made so far: what replayChoice() takes. */
+  /** The choices made so far, as replayChoice() takes them. */
   readonly schedule: number[] = [];
   readonly #kernel: Kernel;
   readonly #choice: Choice;
@@ -75,7 +79,12 @@ export class Scheduler {
     return task;
   }
 
-  /** Lets one task run to its next yield. @returns false when all have ended */
+  /**
+   * Runs one task to its next yield.
+   *
+   * @returns false when all tasks have ended
+   * @throws KernelBug for a deadlock or a leaked lock
+   */
   step(): boolean {
     const runnable = this.#runnable();
     if (runnable.length === 0) return false;
@@ -87,7 +96,7 @@ export class Scheduler {
     return true;
   }
 
-  /** Runs everything to its end, with a look at the machine after each step. */
+  /** Runs all tasks to their ends and calls `afterStep` after each step. */
   runAll(afterStep: () => void = () => {}): void {
     while (this.step()) afterStep();
   }

@@ -1,38 +1,41 @@
-// The one idea of this code base: the type says whether a path may sleep. A plain function is atomic; a generator
-// function may be preempted at each of its yields. run() drives one straight to its end, a Scheduler drives many.
-// Kernel counterpart: might_sleep(), cond_resched() and schedule().
+// The type says whether a path may sleep. A plain function is atomic; a generator function may be preempted at each
+// of its yields. run() drives one task to its end, a Scheduler interleaves several. Kernel counterparts:
+// might_sleep(), cond_resched() and schedule().
 import { KernelBug } from "./error.ts";
 
-/** What a task yields: a place where others may run, and when this one may go on. Shared and frozen, so that a yield allocates nothing. */
+/**
+ * The value that a task yields at a preemption point: its wait condition. Shared and frozen, so that a yield
+ * allocates nothing.
+ */
 export interface Preempt {
-  /** For reports: "mutex mem_hotplug_lock". */
+  /** The awaited event, for reports: "mutex mem_hotplug_lock". */
   readonly why: string;
-  /** Whether the task can go on now. */
+  /** Whether the task is runnable now. */
   ready(): boolean;
-  /** A sleep that ends by itself has the timer that ends it. */
+  /** The timer of a sleep that ends at a deadline. */
   readonly timer?: Timer;
 }
 
-/** A point of simulated time that a sleeper waits for. */
+/** A deadline in simulated time. */
 export interface Timer {
   readonly deadlineNs: number;
-  /** Moves the clock to the deadline: what an idle machine does. */
+  /** Advances the clock to the deadline. Called when all tasks sleep. */
   expire(): void;
 }
 
-/** A path that may sleep and returns T. Call it with `yield*`, or with run() where nobody else runs. */
+/** A path that may sleep and returns T. Call it with `yield*`, or with run() when no other task runs. */
 export type Sleeps<T> = Generator<Preempt, T, void>;
 
-/** A place where another task may run although this one could go on. */
+/** A preemption point at which the task stays runnable. */
 export const condResched: Preempt = Object.freeze({ why: "cond_resched", ready: () => true });
 
 /**
- * Drives a task to its end when nobody contends.
+ * Drives a task to its end while no other task runs. Timers expire at once.
  *
- * @throws KernelBug when the task waits for something that nobody is there to give
+ * @throws KernelBug when the task waits for another task; and the error that the task throws
  */
 export function run<T>(task: Sleeps<T>): T {
-  // Ends: with the task; one that waits for another task is a bug.
+  // Bounded by the task: a wait for another task throws.
   for (;;) {
     const step = task.next();
     if (step.done) return step.value;

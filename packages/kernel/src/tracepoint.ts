@@ -1,11 +1,11 @@
-// Typed tracepoints that cost one field read while nobody listens. They carry the kernel's event names. A site reads
-// `if (tp.enabled) tp.emit({ … })`, so that the event isn't even built. Kernel counterpart: kernel/tracepoint.c.
+// Typed tracepoints with the kernel's event names. A disabled tracepoint costs one field read: a site writes `if
+// (tp.enabled) tp.emit({ … })`, so that the event isn't built. Kernel counterpart: kernel/tracepoint.c.
 import type { Clock } from "./clock.ts";
 
-/** What a listener gets. */
+/** An event as a listener receives it. */
 export interface TraceRecord<E = object> {
   readonly name: string;
-  /** The group that the kernel files it under: "kmem", "migrate". */
+  /** The kernel's event group: "kmem", "migrate". */
   readonly system: string;
   readonly timeNs: number;
   readonly event: E;
@@ -16,7 +16,7 @@ export type TraceListener<E = object> = (record: TraceRecord<E>) => void;
 export class Tracepoint<E extends object> {
   readonly system: string;
   readonly name: string;
-  /** Whether somebody listens. Read it before building an event. */
+  /** Whether there are listeners. Read this field before building an event. */
   enabled = false;
   readonly #clock: Clock;
   readonly #listeners = new Set<TraceListener<E>>();
@@ -52,7 +52,7 @@ export class Tracepoints {
     this.#clock = clock;
   }
 
-  /** The tracepoint of that name, made at first use. Packages define theirs once and keep them. */
+  /** The tracepoint of that name, created at first use. Packages define their tracepoints once and keep the objects. */
   define<E extends object>(system: string, name: string): Tracepoint<E> {
     const known = this.#byName.get(name);
     if (known) return known as unknown as Tracepoint<E>;

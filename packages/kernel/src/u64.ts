@@ -1,20 +1,20 @@
-// Unsigned 64-bit numbers as files take and print them. A JavaScript number holds them exactly up to 2^53 only, so that a
-// text becomes a bigint here and a number where its bounds are known. Kernel counterparts: lib/cmdline.c (memparse) and
-// lib/kstrtox.c.
+// Unsigned 64-bit numbers in the formats of sysfs and the command line. A JavaScript number is exact up to 2^53 only,
+// so parsing gives a bigint, and callers that know the bounds convert it. Kernel counterparts: lib/cmdline.c
+// (memparse) and lib/kstrtox.c.
 import { KernelError } from "./error.ts";
 
 const SUFFIXES = "kmgtpe";
 const PREFIX = /^(0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*|)([kmgtpe]?)/i;
 
-/** A number at the beginning of a text, and what stands behind it. */
+/** A number at the beginning of a text, and the rest of the text. */
 export interface ParsedU64 {
   readonly value: bigint;
   readonly rest: string;
 }
 
 /**
- * Reads bytes as the kernel does: decimal, 0x or octal behind a zero, with K, M, G, T, P or E. No digits are 0, and what
- * doesn't fit in 64 bits wraps.
+ * Parses bytes as the kernel does: decimal, hexadecimal after 0x or octal after 0, with a suffix K, M, G, T, P or E.
+ * A text without digits is 0. A value beyond 64 bits wraps.
  *
  * @see memparse() in lib/cmdline.c
  */
@@ -25,7 +25,8 @@ export function memparseU64(text: string): ParsedU64 {
 }
 
 /**
- * Reads an unsigned 64-bit number as a sysfs file takes it: decimal, 0x or octal behind a zero, one newline behind it.
+ * Parses an unsigned 64-bit number in the format of sysfs files: decimal, hexadecimal after 0x or octal after 0, then
+ * at most one newline.
  *
  * @throws KernelError EINVAL for anything else, ERANGE at 2^64 and above
  * @see kstrtoull() in lib/kstrtox.c
@@ -40,7 +41,7 @@ export function kstrtou64(text: string): bigint {
   return value;
 }
 
-/** All digits of a whole number: those of a template end at the seventeenth. @see "%llu" */
+/** All decimal digits of a whole number. A template literal gives at most 17 significant ones. @see "%llu" */
 export function formatU64(value: number | bigint): string {
   return BigInt(value).toString();
 }

@@ -1,4 +1,4 @@
-// What the kernel tells user space about its devices. Kernel counterpart: lib/kobject_uevent.c.
+// Uevents: messages to user space about devices. Kernel counterpart: lib/kobject_uevent.c.
 
 export type UeventAction = "add" | "remove" | "change" | "move" | "online" | "offline" | "bind" | "unbind";
 
@@ -11,7 +11,7 @@ export interface Uevent {
   readonly seqnum: number;
 }
 
-/** Hears each uevent as it is sent: udev's place. */
+/** Receives each uevent when it is sent, as udev does. */
 export type UeventListener = (event: Uevent) => void;
 
 export class Uevents {

@@ -1,6 +1,5 @@
-// The quantities that everything else is measured in, kept apart by branded types so that a page can't be
-// passed where a frame number is meant. Kernel counterparts: include/asm/page_types.h, include/linux/pfn.h,
-// lib/cmdline.c (memparse) and lib/kstrtox.c.
+// The units of memory as branded types: the compiler rejects a page where a frame number is meant. Kernel
+// counterparts: include/asm/page_types.h, include/linux/pfn.h, lib/cmdline.c (memparse) and lib/kstrtox.c.
 import { KernelError } from "./error.ts";
 import { kstrtou64, memparseU64 } from "./u64.ts";
 
@@ -21,7 +20,7 @@ export const PAGE_SHIFT = 12;
 /** Bytes in a page. */
 export const PAGE_SIZE = 4096;
 
-/** Node numbers end here. @see NODES_SHIFT in arch/x86/Kconfig, 10 in distributions */
+/** Node numbers are below this. @see NODES_SHIFT in arch/x86/Kconfig, 10 in distributions */
 export const MAX_NUMNODES = 1024;
 
 export const KiB = 1024;
@@ -67,16 +66,18 @@ export function isAligned(value: number, unit: number): boolean {
   return value % unit === 0;
 }
 
-/** Pages as the kilobytes that /proc prints. */
+/** Converts pages to KiB, the unit of /proc. */
 export function pagesToKiB(pages: number): number {
   return pages * (PAGE_SIZE / KiB);
 }
 
 /**
- * Reads a size as people and the command line write it: decimal or 0x, with K, M, G, T, P or E, and B or iB behind it.
+ * Parses a size as written by people and on the kernel command line: decimal or hexadecimal, with a suffix K, M, G,
+ * T, P or E, optionally B or iB.
  *
  * @returns bytes
- * @throws KernelError EINVAL when the text isn't a size, or one above 2^53, where numbers aren't exact
+ * @throws KernelError EINVAL when the text isn't a size, or the size is above 2^53 - 1 bytes, where numbers aren't
+ * exact
  * @see memparse() in lib/cmdline.c
  */
 export function memparse(text: string): number {
@@ -89,7 +90,8 @@ export function memparse(text: string): number {
 }
 
 /**
- * Reads an unsigned 64-bit number as a sysfs file takes it. Above 2^53 it is the nearest number: kstrtou64() is exact.
+ * Parses an unsigned 64-bit number in the format of sysfs files. Above 2^53 the result is the nearest number;
+ * kstrtou64() is exact.
  *
  * @throws KernelError EINVAL for anything else, ERANGE at 2^64 and above
  * @see kstrtoull() in lib/kstrtox.c
@@ -99,7 +101,7 @@ export function kstrtoull(text: string): number {
 }
 
 /**
- * Reads an unsigned 32-bit number as a parameter of a module takes it.
+ * Parses an unsigned 32-bit number in the format of module parameters.
  *
  * @throws KernelError EINVAL for anything else, ERANGE at 2^32 and above
  * @see kstrtouint() in lib/kstrtox.c
@@ -111,8 +113,10 @@ export function kstrtouint(text: string): number {
 }
 
 /**
- * Reads a signed 32-bit number that is all of the text but for one newline behind it: decimal, and with `0x` or a leading
- * zero too where any base will do.
+ * Parses a signed 32-bit number, followed by at most one newline.
+ *
+ * @param base 10, or "any" to accept hexadecimal after 0x and octal after 0 as well
+ * @returns the number
  *
  * @throws KernelError EINVAL for anything else, ERANGE outside of 32 bits
  * @see kstrtoint() in lib/kstrtox.c
@@ -132,7 +136,8 @@ export function kstrtoint(text: string, base: 10 | "any" = 10): number {
 }
 
 /**
- * Reads yes or no as a sysfs file takes it: 1, y, t, on or 0, n, f, off. Only the first letter counts, the second of `o`.
+ * Parses a boolean in the format of sysfs files: 1, y, t, on or 0, n, f, off. Only the first letter counts, or the
+ * first two after `o`.
  *
  * @throws KernelError EINVAL for anything else
  * @see kstrtobool() in lib/kstrtox.c
@@ -143,7 +148,7 @@ export function kstrtobool(text: string): boolean {
   throw new KernelError("EINVAL", `"${text.trim()}" is neither yes nor no: write 1 or 0`);
 }
 
-/** A list of numbers as bitmaps print it: `0-3,7`. @see bitmap_print_to_pagebuf() in lib/bitmap.c */
+/** Formats numbers as the kernel prints bitmaps: `0-3,7`. @see bitmap_print_to_pagebuf() in lib/bitmap.c */
 export function formatIdList(ids: Iterable<number>): string {
   const sorted = [...new Set(ids)].sort((a, b) => a - b);
   const runs: string[] = [];
@@ -156,10 +161,15 @@ export function formatIdList(ids: Iterable<number>): string {
   return runs.join(",");
 }
 
-/** Cpus, nodes and memory blocks of any machine are numbered below this. */
+/** Bound on the numbers of cpus, nodes and memory blocks. */
 const IDS_MAX = 1 << 20;
 
-/** Reads `0-3,7` back. @throws KernelError EINVAL, ERANGE for ids past those of any machine @see bitmap_parselist() */
+/**
+ * Parses `0-3,7`.
+ *
+ * @throws KernelError EINVAL for other texts, ERANGE for ids of 2^20 and above
+ * @see bitmap_parselist()
+ */
 export function parseIdList(text: string): number[] {
   const ids: number[] = [];
   for (const run of text.trim().split(",").filter(Boolean)) {

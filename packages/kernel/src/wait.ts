@@ -1,7 +1,10 @@
-// Waiting for something to happen. Kernel counterparts: kernel/sched/wait.c and kernel/sched/completion.c.
+// Wait queues and completions. Kernel counterparts: kernel/sched/wait.c and kernel/sched/completion.c.
 import type { Preempt, Sleeps } from "./task.ts";
 
-/** Sleepers that wait for conditions. There are no wake-ups to lose: whoever drives the tasks asks the condition itself. */
+/**
+ * Tasks that wait for conditions. There are no wake-ups to lose: run() and Scheduler evaluate the condition
+ * themselves.
+ */
 export class WaitQueue {
   readonly name: string;
   #waiting = 0;
@@ -28,7 +31,11 @@ export class WaitQueue {
   }
 }
 
-/** Something that happens once, or once a waiter. @see struct completion in include/linux/completion.h */
+/**
+ * An event that wakes one waiter per complete(), or all after completeAll().
+ *
+ * @see struct completion in include/linux/completion.h
+ */
 export class Completion {
   readonly #queue: WaitQueue;
   #done = 0;

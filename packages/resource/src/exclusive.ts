@@ -1,20 +1,22 @@
-// Whether /dev/mem keeps its hands off a range. Kernel counterpart: resource_is_exclusive() in kernel/resource.c.
+// Ranges that user space may not map through /dev/mem. Kernel counterpart: resource_is_exclusive() in
+// kernel/resource.c.
 import { PAGE_SIZE, type Pfn, pfnToPhys } from "@hetmem/kernel";
 import { IORESOURCE_BUSY, IORESOURCE_EXCLUSIVE, IORESOURCE_SYSTEM_RAM } from "./flags.ts";
 import { firstChildFrom, type Resource } from "./resource.ts";
 
-/** How strictly drivers' memory is kept from user space. */
+/** The kernel options that keep drivers' memory from user space. */
 export interface StrictIomem {
-  /** Exclusive busy ranges are kept: CONFIG_STRICT_DEVMEM without `iomem=relaxed`. */
+  /** Exclusive busy ranges can't be mapped: CONFIG_STRICT_DEVMEM without `iomem=relaxed`. On when absent. */
   readonly strictDevmem?: boolean;
-  /** All busy ranges are kept: CONFIG_IO_STRICT_DEVMEM. */
+  /** No busy range can be mapped: CONFIG_IO_STRICT_DEVMEM. Off when absent. */
   readonly ioStrictDevmem?: boolean;
 }
 
 /**
- * Whether any of a range is the kernel's alone. RAM in a range that its driver made exclusive always is, even where no
- * RAM is at the moment: the driver adds and removes it as it likes.
+ * Whether any part of a range is exclusive to the kernel. An exclusive System RAM resource always is, whatever the
+ * options: its driver adds and removes memory inside it at any time (virtio-mem).
  *
+ * @param start first byte
  * @param size bytes
  * @see resource_is_exclusive() in kernel/resource.c
  */
@@ -38,7 +40,7 @@ export function resourceIsExclusive(
   return false;
 }
 
-/** The same for the page of a frame. @see iomem_is_exclusive() in kernel/resource.c */
+/** resourceIsExclusive() for the page at a frame. @see iomem_is_exclusive() in kernel/resource.c */
 export function iomemIsExclusive(iomem: Resource, frame: Pfn, strict: StrictIomem = {}): boolean {
   return resourceIsExclusive(iomem, pfnToPhys(frame), PAGE_SIZE, strict);
 }

@@ -1,33 +1,34 @@
-// What a resource is (flags) and what it is for (descriptor), with the kernel's names and bits. Flags are 32-bit
-// integers as JavaScript's bit operators make them, so that `IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY` can be compared
-// with `===`: IORESOURCE_BUSY, the top bit, is a negative number. Kernel counterpart: include/linux/ioport.h.
+// Flags and descriptors of resources, with the kernel's names and bits. Flags say what a resource is, the descriptor
+// what the range is used for. Flags are 32-bit integers as JavaScript's bit operators make them, so that
+// `IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY` can be compared with `===`: IORESOURCE_BUSY, the top bit, is a negative
+// number. Kernel counterpart: include/linux/ioport.h.
 
-/** Which kind of space the addresses are in. */
+/** Mask of the address space: memory, I/O ports. */
 export const IORESOURCE_TYPE_BITS = 0x0000_1f00;
 export const IORESOURCE_IO = 0x0000_0100;
 export const IORESOURCE_MEM = 0x0000_0200;
 /** Reads have no side effects. */
 export const IORESOURCE_PREFETCH = 0x0000_2000;
 export const IORESOURCE_READONLY = 0x0000_4000;
-/** A bridge forwards it. */
+/** A window that a bridge forwards. */
 export const IORESOURCE_WINDOW = 0x0020_0000;
-/** A narrower kind of memory; so far there is one. */
+/** Mask of extended types. IORESOURCE_SYSRAM is the only one. */
 export const IORESOURCE_EXT_TYPE_BITS = 0x0100_0000;
 export const IORESOURCE_SYSRAM = 0x0100_0000;
-/** RAM that a driver added and that the firmware's map doesn't list: kexec leaves it alone. */
+/** RAM added by a driver and absent from the firmware's memory map. kexec doesn't use it. */
 export const IORESOURCE_SYSRAM_DRIVER_MANAGED = 0x0200_0000;
-/** RAM whose neighbours may become one resource with it. */
+/** RAM that may be merged with mergeable neighbours. @see mergeSystemRamResource() */
 export const IORESOURCE_SYSRAM_MERGEABLE = 0x0400_0000;
-/** User space may not map it. */
+/** User space may not map the range. */
 export const IORESOURCE_EXCLUSIVE = 0x0800_0000;
 export const IORESOURCE_DISABLED = 0x1000_0000;
-/** It has a size, and no address yet. */
+/** The resource has a size and no address yet. */
 export const IORESOURCE_UNSET = 0x2000_0000;
-/** A driver owns it: nobody may request a region inside. */
+/** A driver owns the range: requests of regions inside fail with EBUSY. */
 export const IORESOURCE_BUSY = 0x8000_0000 | 0;
 export const IORESOURCE_SYSTEM_RAM = IORESOURCE_MEM | IORESOURCE_SYSRAM;
 
-/** No descriptor; a search for it finds every one. */
+/** No descriptor. As a search key: any descriptor. */
 export const IORES_DESC_NONE = 0;
 export const IORES_DESC_CRASH_KERNEL = 1;
 export const IORES_DESC_ACPI_TABLES = 2;
@@ -39,5 +40,5 @@ export const IORES_DESC_RESERVED = 7;
 export const IORES_DESC_SOFT_RESERVED = 8;
 export const IORES_DESC_CXL = 9;
 
-/** What a range is for, where somebody searches by it. */
+/** A descriptor: the use of a range, by which walks can search. @see IORES_DESC_* in include/linux/ioport.h */
 export type IoresDesc = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;

@@ -1,6 +1,7 @@
-// Finding room. Unaddressable device memory needs page frames that no bus will ever answer for: it takes them from the
-// top of the physical space, downwards, out of the way of anything that may be plugged in later. Buses place their
-// windows upwards from the bottom. Kernel counterpart: get_free_mem_region() and allocate_resource() in kernel/resource.c.
+// Allocation of free ranges. Unaddressable device memory needs page frames that no bus will ever decode. Such memory
+// is placed downwards from the top of the physical space, away from memory that may be hotplugged later. Buses place
+// their windows upwards from the bottom. Kernel counterpart: get_free_mem_region() and allocate_resource() in
+// kernel/resource.c.
 import { alignUp, bugOn, KernelError, MiB, physAddr } from "@hetmem/kernel";
 import { IORES_DESC_DEVICE_PRIVATE_MEMORY, IORES_DESC_NONE, IORESOURCE_MEM } from "./flags.ts";
 import { insertResourceConflict } from "./insert.ts";
@@ -9,15 +10,17 @@ import { firstChildFrom, hex, Resource, rootOf } from "./resource.ts";
 
 /** Physical addresses that the memmap can describe on x86-64 with four-level page tables. @see arch/x86/include/asm/sparsemem.h */
 export const MAX_PHYSMEM_BITS = 46;
-/** A section of memory: what free regions are aligned to. @see GFR_DEFAULT_ALIGN in kernel/resource.c */
+/** Alignment of free regions in bytes: one memory section. @see GFR_DEFAULT_ALIGN in kernel/resource.c */
 export const GFR_DEFAULT_ALIGN = 128 * MiB;
 
 /**
  * Requests the highest free range below the top of the physical space, for device memory that the cpu can't address.
  *
- * @param base the tree's root, or what the range must lie in
+ * @param base the tree's root, or a resource that the range must lie in
  * @param size bytes, rounded up to whole sections
- * @param maxPhysmemBits what the memmap can describe; the base's end limits the range too
+ * @param maxPhysmemBits bits of the highest physical address that the memmap can describe; the end of `base` is a
+ * limit too
+ * @returns the busy region, whose descriptor is IORES_DESC_DEVICE_PRIVATE_MEMORY
  * @throws KernelError ERANGE when no range is free
  * @see request_free_mem_region() in kernel/resource.c, GFR_DESCENDING
  */
@@ -29,7 +32,7 @@ export function requestFreeMemRegion(
 ): Resource {
   const rounded = roundedSize(size, GFR_DEFAULT_ALIGN, name);
   const top = Math.min(base.end, 2 ** maxPhysmemBits - 1);
-  // The kernel goes down a whole size a step, so a hole that the grid of steps cuts in two isn't found.
+  // The kernel steps down by the whole size. A hole that straddles two steps is not found.
   for (let start = top - rounded + 1; start > rounded && start >= base.start; start -= rounded) {
     if (!isFree(base, start, rounded)) continue;
     const region = requestRegion(rootOf(base), start, rounded, name);
@@ -40,10 +43,11 @@ export function requestFreeMemRegion(
 }
 
 /**
- * Inserts a resource into the lowest free range of a base: where a bus makes room for a new memory window.
+ * Inserts a resource into the lowest free range inside `base`, as a bus does for a new memory window.
  *
  * @param size bytes, rounded up to the alignment
  * @param align bytes
+ * @returns the inserted resource
  * @throws KernelError ERANGE when no range is free
  * @see alloc_free_mem_region() in kernel/resource.c
  */
@@ -73,7 +77,7 @@ export function allocFreeMemRegion(
   throw noRoom(base, rounded, name);
 }
 
-/** Where allocateResource() may place a resource. */
+/** Bounds on the place that allocateResource() chooses. */
 export interface ResourceConstraint {
   /** Lowest first byte. */
   readonly min?: number;
@@ -116,7 +120,7 @@ export function allocateResource(
   );
 }
 
-/** Whether nothing at all lies in a range. */
+/** Whether no child of `base` overlaps the range. */
 function isFree(base: Resource, start: number, size: number): boolean {
   const next = base.children[firstChildFrom(base, start)];
   return !next || next.start > start + size - 1;

@@ -1,16 +1,16 @@
-// Putting a resource into a tree that is already there. Firmware tables, buses and late-found windows describe ranges
-// in no particular order, so a resource may be inserted above others: those that fit inside become its children.
-// Kernel counterpart: the insert, adjust and reserve functions of kernel/resource.c.
+// Insertion into a populated tree. Firmware tables, buses and hotplugged windows describe ranges in no particular
+// order, so a resource may be inserted above existing ones: those that fit inside become its children. Kernel
+// counterpart: the insert, adjust and reserve functions of kernel/resource.c.
 import { bugOn, KernelError, physAddr } from "@hetmem/kernel";
 import { IORES_DESC_NONE, IORESOURCE_BUSY, IORESOURCE_TYPE_BITS } from "./flags.ts";
 import { busy, requestResource, requestResourceConflict } from "./request.ts";
 import { firstChildFrom, hex, Resource } from "./resource.ts";
 
 /**
- * Places a resource under a parent, or inside whatever there holds it whole; what it holds whole goes inside it.
- * Of two equal ranges the later one is the parent.
+ * Inserts a resource under `parent`, at the deepest descendant that contains its range. Existing resources inside the
+ * range become its children. Of two equal ranges the one inserted later is the parent.
  *
- * @throws KernelError EBUSY that names what it overlaps in part
+ * @throws KernelError EBUSY that names the resource it overlaps partially
  * @see insert_resource() in kernel/resource.c
  */
 export function insertResource(parent: Resource, resource: Resource): void {
@@ -19,14 +19,15 @@ export function insertResource(parent: Resource, resource: Resource): void {
 }
 
 /**
- * The same for callers that go on after a conflict.
+ * insertResource() for callers that go on after a conflict.
  *
- * @returns nothing when it is placed; else what it overlaps in part, or the parent when the range leaves it
+ * @returns undefined when the resource was inserted; else the resource that it overlaps partially, or `parent` when
+ * the range doesn't lie inside it
  * @see insert_resource_conflict() in kernel/resource.c
  */
 export function insertResourceConflict(parent: Resource, resource: Resource): Resource | undefined {
   let inside = parent;
-  // Ends: each turn is a level deeper in the tree.
+  // Bounded by the depth of the tree: each turn descends one level.
   for (;;) {
     const first = requestResourceConflict(inside, resource);
     if (!first || first === inside) return first;
@@ -37,18 +38,18 @@ export function insertResourceConflict(parent: Resource, resource: Resource): Re
 }
 
 /**
- * Inserts a resource, and makes it larger until nothing overlaps it in part.
+ * Inserts a resource, widening its range until no other resource overlaps it partially.
  *
- * @throws KernelError EBUSY when it can't fit inside the tree; its range is then what it was
+ * @throws KernelError EBUSY when the range doesn't fit into the tree; the resource then keeps its range
  * @see insert_resource_expand_to_fit() in kernel/resource.c
  */
 export function insertResourceExpandToFit(root: Resource, resource: Resource): void {
   if (resource.parent) return;
-  // Ends: each turn makes the resource larger, by one that is in the tree.
+  // Bounded: each turn covers one more resource of the tree.
   for (;;) {
     const conflict = insertResourceConflict(root, resource);
     if (!conflict) return;
-    // Only a range that leaves the tree from the start does: what it grows over lies inside.
+    // Only the range as passed can leave the tree: the resources that widen it lie inside the tree.
     if (conflict === root) throw busy(resource, root, root);
     resource.start = physAddr(Math.min(resource.start, conflict.start));
     resource.end = physAddr(Math.max(resource.end, conflict.end));
@@ -59,7 +60,7 @@ export function insertResourceExpandToFit(root: Resource, resource: Resource): v
  * Moves the ends of a resource. Its children stay where they are and must still fit.
  *
  * @param size bytes
- * @throws KernelError EBUSY that names the parent, sibling or child that doesn't allow it
+ * @throws KernelError EBUSY that names the parent, sibling or child in the way
  * @see adjust_resource() in kernel/resource.c
  */
 export function adjustResource(resource: Resource, start: number, size: number): void {
@@ -73,10 +74,11 @@ export function adjustResource(resource: Resource, start: number, size: number):
 }
 
 /**
- * Makes whatever is still free of a range busy, in as many pieces as it takes.
+ * Reserves the free parts of a range with busy resources, one per part.
  *
+ * @param start first byte
  * @param end last byte
- * @returns the pieces
+ * @returns the new resources
  * @see reserve_region_with_split() in kernel/resource.c
  */
 export function reserveRegionWithSplit(root: Resource, start: number, end: number, name: string): Resource[] {
@@ -98,7 +100,11 @@ export function reserveRegionWithSplit(root: Resource, start: number, end: numbe
   return pieces;
 }
 
-/** Puts a resource in the place of the siblings that it covers. @returns the one that it covers in part, if any */
+/**
+ * Replaces the siblings inside a resource's range by the resource.
+ *
+ * @returns a sibling that the range overlaps partially, if any
+ */
 function adoptOverlapped(parent: Resource, resource: Resource): Resource | undefined {
   bugOn(resource.children.length > 0, `${resource} has children of its own and cannot take others`);
   const from = firstChildFrom(parent, resource.start);
@@ -112,7 +118,7 @@ function adoptOverlapped(parent: Resource, resource: Resource): Resource | undef
   return undefined;
 }
 
-/** What keeps a resource from having another range. */
+/** The parent, sibling or child that conflicts with a new range of a resource. */
 function obstacleTo(resource: Resource, start: number, end: number): Resource | undefined {
   const { parent } = resource;
   if (parent) {

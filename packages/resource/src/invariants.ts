@@ -1,4 +1,4 @@
-// What holds of every tree between two calls.
+// Invariants of resource trees, which hold between any two calls.
 import type { Invariant } from "@hetmem/kernel";
 import { descendants, type Resource, type ResourceTree } from "./resource.ts";
 

@@ -1,6 +1,7 @@
-// What a name in /proc/iomem says about the resource. Firmware, buses and drivers each name theirs, and give them flags
-// that the text doesn't show. Kernel counterparts: e820_type_to_string() and do_mark_busy() in arch/x86/kernel/e820.c,
-// arch/x86/kernel/setup.c, arch/x86/kernel/probe_roms.c, drivers/pnp/system.c, drivers/cxl/acpi.c, drivers/dax/kmem.c.
+// Flags and descriptors by resource name. Firmware, buses and drivers give their resources well-known names; the text
+// of /proc/iomem shows the names alone. Kernel counterparts: e820_type_to_string() and do_mark_busy() in
+// arch/x86/kernel/e820.c, arch/x86/kernel/setup.c, arch/x86/kernel/probe_roms.c, drivers/pnp/system.c,
+// drivers/cxl/acpi.c, drivers/dax/kmem.c.
 import {
   IORES_DESC_ACPI_NV_STORAGE,
   IORES_DESC_ACPI_TABLES,
@@ -21,17 +22,17 @@ import {
 } from "./flags.ts";
 import type { Resource } from "./resource.ts";
 
-/** What a resource is and what it is for. */
+/** Flags and descriptor of a resource. */
 export interface ResourceKind {
   readonly flags: number;
-  /** Absent: that of its parent, as requestRegion() leaves it. */
+  /** When absent the parent's applies, as with requestRegion(). */
   readonly desc?: IoresDesc;
 }
 
 const BUSY_RAM = IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY;
 const BUSY_MEM = IORESOURCE_MEM | IORESOURCE_BUSY;
 
-/** First match counts. */
+/** The first match counts. */
 const KINDS: readonly (readonly [name: RegExp, flags: number, desc?: IoresDesc])[] = [
   [/^System RAM$/, BUSY_RAM],
   [/^System RAM \(/, BUSY_RAM | IORESOURCE_SYSRAM_DRIVER_MANAGED],
@@ -52,7 +53,7 @@ const KINDS: readonly (readonly [name: RegExp, flags: number, desc?: IoresDesc])
   [/^HPET /, IORESOURCE_MEM, IORES_DESC_NONE],
 ];
 
-/** The kind of a resource whose name is known. */
+/** Flags and descriptor for a well-known name, undefined for any other. */
 export function kindOfName(name: string): ResourceKind | undefined {
   const known = KINDS.find(([pattern]) => pattern.test(name));
   if (!known) return undefined;
@@ -61,8 +62,9 @@ export function kindOfName(name: string): ResourceKind | undefined {
 }
 
 /**
- * The kind of any other resource, from what lies in it. One with nothing in it is a driver's own, hence busy; one in
- * which others found room isn't, and if that is System RAM, kmem marked it so that RAM could be added.
+ * Flags of a resource without a well-known name, from its children. A resource without children is taken for a
+ * driver's region, which is busy. A resource with children is not busy: regions were requested inside it. When a
+ * child is System RAM the resource is marked as System RAM too, as dax/kmem marks a device's range.
  */
 export function kindOfParent(children: readonly Resource[]): ResourceKind {
   if (children.length === 0) return { flags: BUSY_MEM };

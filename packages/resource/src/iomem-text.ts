@@ -1,6 +1,6 @@
-// /proc/iomem: the tree as text, a line a resource. Whoever may not see addresses reads zeros in the same lines.
-// What a privileged reader got can be read back into a tree; the text doesn't say what flags a resource has, so those
-// are told from its name. Kernel counterpart: r_show() in kernel/resource.c.
+// /proc/iomem: the tree as text, one line per resource. Readers without CAP_SYS_ADMIN get zeros for the addresses. A
+// file read with privileges can be parsed back into a tree; the text holds no flags, so flags are derived from names.
+// Kernel counterpart: r_show() in kernel/resource.c.
 import { KernelError, MiB } from "@hetmem/kernel";
 import {
   IORES_DESC_NONE,
@@ -12,13 +12,14 @@ import {
 import { kindOfName, kindOfParent } from "./iomem-names.ts";
 import { createIomem, descendants, hex, Resource, type ResourceTree } from "./resource.ts";
 
-/** Levels that get an indent of their own: whatever lies deeper is printed at this one. @see MAX_IORES_LEVEL */
+/** The deepest level of indentation; deeper resources are printed at this level. @see MAX_IORES_LEVEL */
 const MAX_IORES_LEVEL = 5;
 
 /**
- * The tree as /proc/iomem and /proc/ioports print it.
+ * Formats a tree as /proc/iomem and /proc/ioports do.
  *
- * @param privileged whether the reader has CAP_SYS_ADMIN; others see zeros
+ * @param privileged whether the reader has CAP_SYS_ADMIN; without it all addresses are zeros
+ * @returns one line per resource below the root
  */
 export function formatIomem(tree: ResourceTree, { privileged }: { readonly privileged: boolean }): string {
   const digits = tree.end < 0x10000 ? 4 : 8;
@@ -36,9 +37,9 @@ export function formatIomem(tree: ResourceTree, { privileged }: { readonly privi
 }
 
 /**
- * Reads a tree back from its text.
+ * Parses the text of /proc/iomem into a tree.
  *
- * @param tree where to put it: an empty root; its end must be above all addresses
+ * @param tree an empty root whose range contains all addresses; createIomem() when absent
  * @throws KernelError EINVAL that names the line, EPERM when the addresses are hidden
  */
 export function parseIomem(text: string, tree: ResourceTree = createIomem()): ResourceTree {
@@ -90,7 +91,7 @@ function readLine(text: string, index: number): Line | undefined {
   };
 }
 
-/** Leaves open what a line at this level can be inside. At the deepest level the addresses decide. */
+/** Closes resources that can't contain a line of this level. At the deepest level the addresses decide. */
 function closeTo(open: Resource[], level: number, start: number, end: number): void {
   if (level < MAX_IORES_LEVEL) {
     open.length = Math.min(open.length, level);
@@ -102,8 +103,8 @@ function closeTo(open: Resource[], level: number, start: number, end: number): v
 }
 
 /**
- * Tells flags and descriptors from names. Flags go from children to parents, for what a resource holds says something
- * about it; descriptors from parents to children, for a region takes its parent's.
+ * Derives flags and descriptors from names. Flags are derived bottom-up, since kindOfParent() reads the children's.
+ * Descriptors are derived top-down, since a region inherits its parent's.
  */
 function giveKinds(tree: ResourceTree): void {
   const isMemory = (tree.flags & IORESOURCE_TYPE_BITS) === IORESOURCE_MEM;
@@ -114,7 +115,7 @@ function giveKinds(tree: ResourceTree): void {
   }
   for (const resource of resources) {
     resource.desc = kindOfName(resource.name)?.desc ?? resource.parent?.desc ?? IORES_DESC_NONE;
-    // What the firmware reserves among the old BIOS areas is nobody's to request. @see do_mark_busy()
+    // Firmware reservations below 1 MiB, the BIOS areas, are busy. @see do_mark_busy()
     if (resource.desc === IORES_DESC_RESERVED && resource.start < MiB) resource.flags |= IORESOURCE_BUSY;
   }
 }

@@ -1,26 +1,27 @@
-// Is a range of a kind, of another kind, or of both? memremap() asks this before it maps anything, and memory hotplug
-// before it adds. Kernel counterpart: region_intersects() in kernel/resource.c.
+// Whether a range holds resources of one kind, of others, or both. memremap() and memory hotplug check this before
+// they map or add memory. Kernel counterpart: region_intersects() in kernel/resource.c.
 import { IORES_DESC_NONE, type IoresDesc } from "./flags.ts";
 import { descendants, firstChildFrom, type Resource } from "./resource.ts";
 
 /** No resource of the kind is in the range. */
 export const REGION_DISJOINT = "REGION_DISJOINT";
-/** Nothing but resources of the kind, and perhaps holes, are in the range. */
+/** Only resources of the kind, and possibly holes, are in the range. */
 export const REGION_INTERSECTS = "REGION_INTERSECTS";
-/** Resources of the kind and others are in the range. */
+/** Resources of the kind and of others are in the range. */
 export const REGION_MIXED = "REGION_MIXED";
 
 export type RegionIntersection = typeof REGION_DISJOINT | typeof REGION_INTERSECTS | typeof REGION_MIXED;
 
 /**
- * How a range meets the resources of a kind. Where a resource isn't of the kind, what lies in it counts as cut out of
- * it: RAM under a CXL window is RAM, and the rest of the window is something else.
+ * Compares a range with the resources of a kind. Descendants of a resource of another kind are checked in its place:
+ * RAM under a CXL window counts as RAM, and only the rest of the window as another kind.
  *
+ * @param start first byte
  * @param size bytes
- * @param flags all of which a resource of the kind has
- * @param desc which it has, or IORES_DESC_NONE for any
+ * @param flags flags that a resource of the kind has all of
+ * @param desc descriptor of the kind, or IORES_DESC_NONE for any
  * @see region_intersects() in kernel/resource.c
- * @see b4afe4183ec7: what lies in a resource is looked at too
+ * @see b4afe4183ec7: descendants are checked too
  */
 export function regionIntersects(
   parent: Resource,
@@ -47,7 +48,7 @@ export function regionIntersects(
   return ofOther ? REGION_MIXED : REGION_INTERSECTS;
 }
 
-/** Whether some of a range, and whether all of it, is of the kind below a resource that isn't. */
+/** Whether descendants of the kind cover some of a range, and whether they cover all of it. */
 function matchesInside(
   resource: Resource,
   start: number,

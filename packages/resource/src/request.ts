@@ -1,6 +1,6 @@
-// Asking for a range and giving it back. What is asked for must be free: the first resource that is in the way is the
-// conflict, and the caller hears its name. A region is asked for by its user, and may lie inside a resource that
-// nobody has marked busy. Kernel counterpart: the request and release functions of kernel/resource.c.
+// Requests and releases of ranges. A requested range must be free; the first resource in the way is the conflict,
+// which the error names. A region is requested by the user of a range and may lie inside a resource that isn't busy.
+// Kernel counterpart: the request and release functions of kernel/resource.c.
 import { bugOn, KernelBug, KernelError } from "@hetmem/kernel";
 import {
   IORES_DESC_DEVICE_PRIVATE_MEMORY,
@@ -13,7 +13,7 @@ import { firstChildFrom, hex, Resource } from "./resource.ts";
 /**
  * Places a resource directly under a parent.
  *
- * @throws KernelError EBUSY that names what is in the way, or the parent when the range leaves it
+ * @throws KernelError EBUSY that names the conflicting sibling, or the parent when the range doesn't lie inside it
  * @see request_resource() in kernel/resource.c
  */
 export function requestResource(parent: Resource, resource: Resource): void {
@@ -22,9 +22,10 @@ export function requestResource(parent: Resource, resource: Resource): void {
 }
 
 /**
- * The same for callers that go on after a conflict.
+ * requestResource() for callers that go on after a conflict.
  *
- * @returns nothing when it is placed; else the sibling in the way, or the parent when the range leaves it
+ * @returns undefined when the resource was placed; else the conflicting sibling, or `parent` when the range doesn't
+ * lie inside it
  * @see request_resource_conflict() in kernel/resource.c
  */
 export function requestResourceConflict(parent: Resource, resource: Resource): Resource | undefined {
@@ -39,9 +40,9 @@ export function requestResourceConflict(parent: Resource, resource: Resource): R
 }
 
 /**
- * Takes a resource out of the tree, with all that lies in it.
+ * Removes a resource and all its descendants from the tree.
  *
- * @throws KernelError EINVAL when it is in no tree
+ * @throws KernelError EINVAL when the resource is in no tree
  * @see release_resource() in kernel/resource.c
  */
 export function releaseResource(resource: Resource): void {
@@ -51,9 +52,9 @@ export function releaseResource(resource: Resource): void {
 }
 
 /**
- * Takes a resource out of the tree and leaves what lies in it to its parent: the reverse of insertResource().
+ * Removes a resource from the tree; its children become its parent's. Reverses insertResource().
  *
- * @throws KernelError EINVAL when it is in no tree
+ * @throws KernelError EINVAL when the resource is in no tree
  * @see remove_resource() in kernel/resource.c
  */
 export function removeResource(resource: Resource): void {
@@ -66,12 +67,14 @@ export function removeResource(resource: Resource): void {
 }
 
 /**
- * Makes a busy region for whoever uses the range. It goes as deep as resources that aren't busy let it.
+ * Creates a busy region for the user of a range, inside the deepest resource that contains the range and isn't busy.
  *
- * @param parent the tree's root, or what the region must lie in
+ * @param parent the tree's root, or a resource that the region must lie in
+ * @param start first byte
  * @param size bytes
- * @param flags what the region gets besides the type of its parent and IORESOURCE_BUSY
- * @throws KernelError EBUSY that names what is in the way
+ * @param flags flags added to the type of the parent and IORESOURCE_BUSY
+ * @returns the region
+ * @throws KernelError EBUSY that names the conflicting resource
  * @see __request_region() in kernel/resource.c
  */
 export function requestRegion(
@@ -83,7 +86,7 @@ export function requestRegion(
 ): Resource {
   const region = new Resource({ name, start, end: start + size - 1 });
   let inside = parent;
-  // Ends: each turn is a level deeper in the tree.
+  // Bounded by the depth of the tree: each turn descends one level.
   for (;;) {
     region.flags =
       (inside.flags & (IORESOURCE_TYPE_BITS | IORESOURCE_EXT_TYPE_BITS)) | IORESOURCE_BUSY | flags;
@@ -96,15 +99,15 @@ export function requestRegion(
 }
 
 /**
- * Gives a busy region back, with all that lies in it. Both ends must be those that were requested.
+ * Releases a busy region and its descendants. `start` and `size` must be those of the request.
  *
- * @throws KernelBug when there is no such region: the kernel logs it and goes on
+ * @throws KernelBug when there is no such region, where the kernel logs a warning
  * @see __release_region() in kernel/resource.c
  */
 export function releaseRegion(parent: Resource, start: number, size: number): void {
   const end = start + size - 1;
   let inside = parent;
-  // Ends: each turn is a level deeper in the tree.
+  // Bounded by the depth of the tree: each turn descends one level.
   for (;;) {
     const found = inside.children[firstChildFrom(inside, start)];
     if (!found?.contains(start, end)) break;
@@ -119,7 +122,7 @@ export function releaseRegion(parent: Resource, start: number, size: number): vo
   throw new KernelBug(`trying to free nonexistent resource <0x${hex(start, 8)}-0x${hex(end, 8)}>`);
 }
 
-/** EBUSY for a range that another resource has, or that leaves its parent. */
+/** EBUSY for a range that conflicts with another resource or doesn't lie inside its parent. */
 export function busy(wanted: Resource, conflict: Resource, parent: Resource): KernelError {
   if (conflict === parent) return new KernelError("EBUSY", `${wanted} does not lie inside ${parent}`);
   const fix =

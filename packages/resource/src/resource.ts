@@ -1,7 +1,7 @@
-// One range of physical addresses with a name and an owner, and its place in the tree: inside its parent, over its
-// children, beside its siblings. The kernel chains siblings in a list; here a parent holds them in one array, sorted
-// and disjoint, so that looking among thousands of hot-added blocks is a binary search. A tree is its root resource.
-// Kernel counterpart: struct resource in include/linux/ioport.h, iomem_resource in kernel/resource.c.
+// One named range of physical addresses and its place in the tree: parent, children, siblings. The kernel chains
+// siblings in a list; here a parent holds them in one sorted array of disjoint ranges, so that a lookup among
+// thousands of hot-added blocks is a binary search. A tree is its root resource. Kernel counterpart: struct resource
+// in include/linux/ioport.h, iomem_resource in kernel/resource.c.
 import { bugOn, type PhysAddr, physAddr } from "@hetmem/kernel";
 import {
   IORES_DESC_NONE,
@@ -15,25 +15,28 @@ export interface ResourceInit {
   readonly name: string;
   /** First byte. */
   readonly start: number;
-  /** Last byte: the range includes it. */
+  /** Last byte of the range. */
   readonly end: number;
   /** IORESOURCE_MEM when absent. */
   readonly flags?: number;
   readonly desc?: IoresDesc;
 }
 
-/** Where a resource stands is changed only by the functions of this package; a driver may change its flags and descriptor. */
+/**
+ * Only the functions of this package change the range and place of a resource; drivers may change its flags and
+ * descriptor.
+ */
 export class Resource {
   name: string;
   /** First byte. */
   start: PhysAddr;
-  /** Last byte, as the kernel has it. */
+  /** Last byte, as in the kernel. */
   end: PhysAddr;
   flags: number;
   desc: IoresDesc;
-  /** What it lies in; nothing while it is in no tree, and for a root. */
+  /** The enclosing resource; undefined for a root and for a resource in no tree. */
   parent: Resource | undefined;
-  /** What lies in it, lowest address first. */
+  /** Resources directly inside, lowest address first. */
   children: Resource[] = [];
 
   constructor({ name, start, end, flags = IORESOURCE_MEM, desc = IORES_DESC_NONE }: ResourceInit) {
@@ -53,28 +56,32 @@ export class Resource {
     return this.end - this.start + 1;
   }
 
-  /** The next one at higher addresses in the same parent. */
+  /** The next resource at higher addresses with the same parent. */
   get sibling(): Resource | undefined {
     const siblings = this.parent?.children;
     return siblings?.[siblings.indexOf(this) + 1];
   }
 
-  /** Whether it has all of these flags, and this descriptor unless IORES_DESC_NONE is asked for. @see is_type_match() */
+  /**
+   * Whether the resource has all of these flags, and this descriptor unless `desc` is IORES_DESC_NONE.
+   *
+   * @see is_type_match()
+   */
   matches(flags: number, desc: IoresDesc): boolean {
     return (this.flags & flags) === (flags | 0) && (desc === IORES_DESC_NONE || desc === this.desc);
   }
 
-  /** Whether any byte of start..end is in it. @see resource_overlaps() */
+  /** Whether the resource contains any byte of start..end. @see resource_overlaps() */
   overlaps(start: number, end: number): boolean {
     return this.start <= end && this.end >= start;
   }
 
-  /** Whether every byte of start..end is in it. */
+  /** Whether the resource contains every byte of start..end. */
   contains(start: number, end: number): boolean {
     return this.start <= start && this.end >= end;
   }
 
-  /** `dax0.0 [mem 0x101200000-0x13fffffff]`: the name, then what the kernel's %pR prints. */
+  /** `dax0.0 [mem 0x101200000-0x13fffffff]`: the name, then the range in the format of the kernel's %pR. */
   toString(): string {
     const isIo = (this.flags & IORESOURCE_TYPE_BITS) === IORESOURCE_IO;
     const digits = isIo ? 4 : 8;
@@ -82,7 +89,7 @@ export class Resource {
   }
 }
 
-/** A root resource, which stands for the whole tree, as `iomem_resource` does. */
+/** A root resource, which represents the whole tree as `iomem_resource` does. */
 export type ResourceTree = Resource;
 
 /**
@@ -104,14 +111,14 @@ export function createIoports(): ResourceTree {
   return new Resource({ name: "PCI IO", start: 0, end: 0xffff, flags: IORESOURCE_IO });
 }
 
-/** The tree's root, from anything in it. */
+/** The root of the tree that a resource is in. */
 export function rootOf(resource: Resource): ResourceTree {
   let root = resource;
   while (root.parent) root = root.parent;
   return root;
 }
 
-/** Everything under a resource, parents before their children, in the order in which /proc/iomem lists it. */
+/** All descendants of a resource in the order of /proc/iomem: parents before their children. */
 export function* descendants(resource: Resource): Generator<Resource, void, void> {
   for (const child of resource.children) {
     yield child;
@@ -119,7 +126,7 @@ export function* descendants(resource: Resource): Generator<Resource, void, void
   }
 }
 
-/** The place among a parent's children of the first that ends at or after an address. */
+/** Index of the first child that ends at or after an address. */
 export function firstChildFrom(parent: Resource, address: number): number {
   const { children } = parent;
   let low = 0;
@@ -132,7 +139,7 @@ export function firstChildFrom(parent: Resource, address: number): number {
   return low;
 }
 
-/** A number in lower-case hexadecimal, at least so many digits. */
+/** A number in lower-case hexadecimal, zero-padded to `digits`. */
 export function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, "0");
 }

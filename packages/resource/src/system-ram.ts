@@ -1,5 +1,5 @@
-// RAM that comes and goes. Hot-added blocks may be merged into one resource; hot-remove takes any part of a resource
-// back, trimming it or cutting it in two. Kernel counterpart: release_mem_region_adjustable() and
+// Resources of hotplugged RAM. Hot-added blocks may be merged into one resource; hot-remove releases any part of a
+// resource, trimming or splitting it. Kernel counterpart: release_mem_region_adjustable() and
 // merge_system_ram_resource() in kernel/resource.c.
 import { bugOn, KernelBug, physAddr } from "@hetmem/kernel";
 import {
@@ -13,18 +13,20 @@ import { releaseResource } from "./request.ts";
 import { firstChildFrom, hex, Resource } from "./resource.ts";
 
 /**
- * Gives back part of a busy memory resource, or all of it. A resource cut in two keeps its children in the lower half.
+ * Releases part of a busy memory resource, or all of it. A resource that is split keeps its children in the lower
+ * half.
  *
+ * @param start first byte
  * @param size bytes
- * @returns whether a busy memory resource held the whole range: the kernel is silent when none did
- * @throws KernelBug when the range leaves the tree, or a child stands where the cut would be
+ * @returns false when no busy memory resource contains the range, which the kernel ignores
+ * @throws KernelBug when the range doesn't lie inside the tree, or a child is in the way of the cut
  * @see release_mem_region_adjustable() in kernel/resource.c
  */
 export function releaseMemRegionAdjustable(iomem: Resource, start: number, size: number): boolean {
   const end = start + size - 1;
   bugOn(!iomem.contains(start, end), `0x${hex(start, 8)}-0x${hex(end, 8)} does not lie inside ${iomem}`);
   let inside = iomem;
-  // Ends: each turn is a level deeper in the tree.
+  // Bounded by the depth of the tree: each turn descends one level.
   for (;;) {
     const found = inside.children[firstChildFrom(inside, start)];
     if (!found?.contains(start, end) || (found.flags & IORESOURCE_MEM) === 0) return false;
@@ -37,11 +39,11 @@ export function releaseMemRegionAdjustable(iomem: Resource, start: number, size:
 }
 
 /**
- * Marks RAM mergeable and makes it one with mergeable neighbours of the same name and kind. A resource with children
- * stays as it is.
+ * Marks RAM mergeable and merges it with mergeable neighbours of the same name, flags and descriptor. Resources with
+ * children are not merged.
  *
- * @returns the resource that covers the range now; others that it took in are in no tree any more
- * @throws KernelBug when it isn't busy System RAM
+ * @returns the resource that covers the range now; the absorbed ones are in no tree any more
+ * @throws KernelBug when the resource isn't busy System RAM
  * @see merge_system_ram_resource() in kernel/resource.c
  */
 export function mergeSystemRamResource(resource: Resource): Resource {
@@ -100,7 +102,7 @@ function mergeable(low: Resource, high: Resource): boolean {
   );
 }
 
-/** Makes the lower one cover both. */
+/** Extends the lower resource over both ranges. */
 function absorb(low: Resource, high: Resource): void {
   const { end } = high;
   releaseResource(high);

@@ -1,7 +1,6 @@
-// Searching the tree for ranges of a kind. A search looks at children too, since RAM that a driver added lies under
-// its device; what matches hides what lies in it. A walk that finds nothing has failed: the kernel's walkers answer
-// -EINVAL then, never success and no longer -1 (@see 5cd401ace914). Kernel counterpart: the walk functions of
-// kernel/resource.c.
+// Searches and walks for ranges of a kind. A search descends into children, since RAM added by a driver lies under
+// its device; it doesn't descend into a match. A walk without a match fails: the kernel's walkers return -EINVAL
+// since 5cd401ace914, and returned -1 before. Kernel counterpart: the walk functions of kernel/resource.c.
 import { KernelError, PAGE_SIZE, type Pfn, pfn, pfnToPhys, type PhysAddr, physAddr } from "@hetmem/kernel";
 import {
   IORES_DESC_NONE,
@@ -12,7 +11,7 @@ import {
 } from "./flags.ts";
 import { firstChildFrom, hex, type Resource } from "./resource.ts";
 
-/** The part of a resource that a search found. */
+/** A matching resource, and the part of it inside the searched range. */
 export interface ResourceMatch {
   readonly start: PhysAddr;
   /** Last byte. */
@@ -20,14 +19,17 @@ export interface ResourceMatch {
   readonly resource: Resource;
 }
 
-/** Sees each match of a walk. What it returns, unless that is undefined, ends the walk and is the walk's result. */
+/** Called with each match of a walk. A return value other than undefined ends the walk and is its result. */
 export type WalkVisitor<T> = (match: ResourceMatch) => T | undefined;
 
 /**
  * The lowest resource of a kind that covers part of start..end.
  *
- * @param flags all of which it must have
- * @param desc which it must have, or IORES_DESC_NONE for any
+ * @param start first byte
+ * @param end last byte
+ * @param flags flags that the resource must have all of
+ * @param desc descriptor that the resource must have, or IORES_DESC_NONE for any
+ * @returns undefined when no resource matches
  * @throws KernelError EINVAL when end is not above start
  * @see find_next_iomem_res() in kernel/resource.c
  */
@@ -52,7 +54,7 @@ export function findNextIomemRes(
   };
 }
 
-/** Every resource of a kind that covers part of start..end, lowest first: a walk for callers to whom none is fine too. */
+/** Every resource of a kind that covers part of start..end, lowest first. No match is no error here. */
 export function* iomemMatches(
   iomem: Resource,
   start: number,
@@ -69,11 +71,12 @@ export function* iomemMatches(
 }
 
 /**
- * Shows each range of a kind to a visitor.
+ * Calls a visitor with each range of a kind.
  *
+ * @param start first byte
  * @param end last byte
- * @returns what ended the walk early, if something did
- * @throws KernelError EINVAL when nothing matched
+ * @returns the visitor's result that ended the walk, or undefined
+ * @throws KernelError EINVAL when no resource matched
  * @see walk_iomem_res_desc() in kernel/resource.c
  */
 export function walkIomemResDesc<T>(
@@ -94,7 +97,12 @@ export function walkIomemResDesc<T>(
   return undefined;
 }
 
-/** Shows busy System RAM to a visitor, to the byte. @throws KernelError EINVAL when there is none @see walk_system_ram_res() */
+/**
+ * Calls a visitor with each range of busy System RAM, in bytes.
+ *
+ * @throws KernelError EINVAL when there is none
+ * @see walk_system_ram_res()
+ */
 export function walkSystemRamRes<T>(
   iomem: Resource,
   start: number,
@@ -104,7 +112,12 @@ export function walkSystemRamRes<T>(
   return walkIomemResDesc(iomem, IORES_DESC_NONE, IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY, start, end, visit);
 }
 
-/** Shows busy memory of any kind to a visitor. @throws KernelError EINVAL when there is none @see walk_mem_res() */
+/**
+ * Calls a visitor with each range of busy memory of any kind.
+ *
+ * @throws KernelError EINVAL when there is none
+ * @see walk_mem_res()
+ */
 export function walkMemRes<T>(
   iomem: Resource,
   start: number,
@@ -115,11 +128,11 @@ export function walkMemRes<T>(
 }
 
 /**
- * Shows busy System RAM to a visitor as whole pages; a range without one is passed over.
+ * Calls a visitor with the whole pages of each range of busy System RAM. Ranges without a whole page are skipped.
  *
- * The kernel has one oddity, kept here: such a range ends the walk when it comes before all others.
+ * As in the kernel, a range without a whole page ends the walk when no page was found before it.
  *
- * @returns what ended the walk early, if something did
+ * @returns the visitor's result that ended the walk, or undefined
  * @throws KernelError EINVAL when no page of System RAM was found
  * @see walk_system_ram_range() in kernel/resource.c
  */
@@ -157,7 +170,7 @@ export function pageIsRam(iomem: Resource, frame: Pfn): boolean {
   return match !== undefined && match.start === start && match.end === start + PAGE_SIZE - 1;
 }
 
-/** The topmost and lowest match below a resource. */
+/** The match with the lowest address below a resource; a match hides its descendants. */
 function lowestMatch(
   above: Resource,
   start: number,
