@@ -20,14 +20,6 @@ export { type LegacyWriter } from "./files/legacy-limits.ts";
 export { MemoryController, type MemoryTask, type SwappinessBelow } from "./files/memory-controller.ts";
 export { type MemoryFile, memoryFiles, type MemoryFilesOptions } from "./files/memory-files.ts";
 export { Limits, type LimitsOptions } from "./limits/limits.ts";
-export { type Attribution, attributeMemory, type CgroupPart } from "./explain/attribution.ts";
-export {
-  type AttributionNames,
-  type DevicePart,
-  type NamedPart,
-  type NodePart,
-} from "./explain/charged-pages.ts";
-export { type MappingPart, type ProcessPart } from "./explain/mapped-pages.ts";
-export { type LimitStep, type OomCandidate, type OomKill, type OomReport } from "./explain/oom-history.ts";
-export { explainText } from "./explain/report.ts";
+export { machineUsage } from "./limits/machine-usage.ts";
+export { type LimitStep, type ShortageListener } from "./limits/shortage-listener.ts";
 export { type UnclaimedProtection } from "./limits/protection.ts";

@@ -19,6 +19,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/dax-kmem": 6,
   "@hetmem/nvdimm": 6,
   "@hetmem/driver-kit": 7,
+  "@hetmem/explain": 7,
   "@hetmem/gpu": 7,
   hetmem: 9,
 };

@@ -1,6 +1,6 @@
 // `hetmem explain CGROUP`: runs a script on the machine, and tells what a cgroup of it pays for then, and what led to the
 // kills in it.
-import { explainText } from "@hetmem/memcg";
+import { explainText } from "@hetmem/explain";
 import { PROGRAMS, runScript, Shell } from "../shell/index.ts";
 import { INPUT_BYTES_MAX, readOutsideText } from "../host/outside-file.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";

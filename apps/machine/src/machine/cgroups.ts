@@ -9,11 +9,15 @@ import {
   unified,
   unifiedFiles,
 } from "@hetmem/cgroup";
-import { KernelError, type Sleeps, virtAddr } from "@hetmem/kernel";
 import {
   type Attribution,
   type AttributionNames,
   attributeMemory,
+  OomHistory,
+  type OomReport,
+} from "@hetmem/explain";
+import { KernelError, type Sleeps, virtAddr } from "@hetmem/kernel";
+import {
   inheritedSwappiness,
   legacyMemoryFiles,
   Limits,
@@ -22,7 +26,6 @@ import {
   MemoryController,
   memoryFiles,
   type MemoryTask,
-  type OomReport,
 } from "@hetmem/memcg";
 import {
   emptyMm,
@@ -42,7 +45,11 @@ export interface MemoryCharging {
   /** What a Vm is made with. */
   readonly charging: PageCharging;
   /** Undefined where nobody is. */
-  readonly memory?: { readonly memcgs: MemoryCgroups; readonly limits: Limits };
+  readonly memory?: {
+    readonly memcgs: MemoryCgroups;
+    readonly limits: Limits;
+    readonly history: OomHistory;
+  };
 }
 
 /** Nobody with cgroup_disable=memory. */
@@ -53,7 +60,8 @@ export function memoryCharging(memory: Memory, { cgroup_disable = [] }: KernelOp
   }
   if (cgroup_disable.includes("memory")) return { charging: uncharged };
   const memcgs = new MemoryCgroups(memory);
-  return { charging: memcgs.charging, memory: { memcgs, limits: new Limits(memcgs) } };
+  const limits = new Limits(memcgs);
+  return { charging: memcgs.charging, memory: { memcgs, limits, history: new OomHistory(limits) } };
 }
 
 /** The programs of the machine. */
@@ -179,11 +187,11 @@ export class Cgroups implements ProcessListener {
     if (!this.#memory)
       throw new KernelError("EOPNOTSUPP", "cgroup_disable=memory: nobody is charged for memory");
     const css = this.hierarchy.effectiveCss(cgroup, 0);
-    const { memcgs, limits } = this.#memory;
+    const { memcgs, history } = this.#memory;
     const payer = css instanceof MemoryCgroup ? css : memcgs.root;
     return {
       attribution: attributeMemory(memcgs, payer, this.#names),
-      ooms: limits.history.of(payer),
+      ooms: history.of(payer),
     };
   }
 

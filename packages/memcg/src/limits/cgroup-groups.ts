@@ -11,12 +11,12 @@ import type {
   ReclaimGroup,
   ReclaimGroups,
 } from "@hetmem/mm";
-import { machineUsage } from "../explain/machine-usage.ts";
-import type { OomHistory } from "../explain/oom-history.ts";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
-import type { Stalls } from "./stalls.ts";
+import { machineUsage } from "./machine-usage.ts";
 import { calculateProtection, type UnclaimedProtection } from "./protection.ts";
+import type { ShortageListener } from "./shortage-listener.ts";
+import type { Stalls } from "./stalls.ts";
 
 /** A memory cgroup as reclaim sees it. */
 export class CgroupGroup implements ReclaimGroup {
@@ -61,15 +61,15 @@ export class CgroupGroup implements ReclaimGroup {
 }
 
 export class CgroupGroups implements ReclaimGroups {
+  /** Follows shortages and kills. */
+  listener: ShortageListener | undefined = undefined;
   private readonly memcgs: MemoryCgroups;
-  private readonly history: OomHistory;
   private readonly stalls: Stalls;
   private readonly unclaimed: UnclaimedProtection;
   private readonly known = new WeakMap<MemoryCgroup, CgroupGroup>();
 
-  constructor(memcgs: MemoryCgroups, history: OomHistory, stalls: Stalls, unclaimed: UnclaimedProtection) {
+  constructor(memcgs: MemoryCgroups, stalls: Stalls, unclaimed: UnclaimedProtection) {
     this.memcgs = memcgs;
-    this.history = history;
     this.stalls = stalls;
     this.unclaimed = unclaimed;
   }
@@ -120,7 +120,7 @@ export class CgroupGroups implements ReclaimGroups {
     const { usage, total } = machineUsage(vm);
     const scannedBefore = stats.cgroup(root, "pgscan_direct");
     const reclaimed = yield* this.stalls.during(payer, reclaim);
-    this.history.noteStep(root, {
+    this.listener?.attempted(root, {
       atNs: vm.kernel.clock.nowNs,
       payer: payer.path,
       over: root.path,
@@ -137,13 +137,13 @@ export class CgroupGroups implements ReclaimGroups {
   }
 
   noteShortage(control: OomControl): void {
-    this.history.begin(control, cgroupOf(control.group) ?? this.memcgs.root);
+    this.listener?.outOfMemory(control, cgroupOf(control.group) ?? this.memcgs.root);
   }
 
   noteOomKill(victim: Process, mm: MmStruct, control: OomControl): void {
     const cgroup = this.memcgs.ofMm(mm);
     cgroup.noteEvent("oom_kill");
-    this.history.noteKill(control, victim, cgroup);
+    this.listener?.killed(control, victim, cgroup);
   }
 
   oomGroupOf({ mm }: Process, domain: ReclaimGroup | undefined): OomGroup | undefined {

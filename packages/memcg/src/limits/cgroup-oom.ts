@@ -6,7 +6,6 @@ import { PAGE_ALLOC_COSTLY_ORDER } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
 import { memoryStatText } from "../stat/memory-stat.ts";
-import type { OomHistory } from "../explain/oom-history.ts";
 import type { CgroupGroups } from "./cgroup-groups.ts";
 import type { Stalls } from "./stalls.ts";
 
@@ -15,7 +14,6 @@ export interface LimitTools {
   readonly memcgs: MemoryCgroups;
   readonly groups: CgroupGroups;
   readonly stalls: Stalls;
-  readonly history: OomHistory;
 }
 
 /** A shortage in a cgroup. */

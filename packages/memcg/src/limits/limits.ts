@@ -2,7 +2,6 @@
 // how much is protected. Kernel counterpart: mm/memcontrol.c.
 import type { Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Process } from "@hetmem/mm";
-import { OomHistory } from "../explain/oom-history.ts";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
 import type { OverLimit, OverMax, RefusedCharge } from "../over-limit.ts";
@@ -24,15 +23,12 @@ export class Limits implements OverLimit, LimitTools {
   readonly groups: CgroupGroups;
   /** How long processes have waited for memory. */
   readonly stalls: Stalls;
-  /** What led to kills. */
-  readonly history: OomHistory;
   private readonly overHigh: OverHigh;
 
   constructor(memcgs: MemoryCgroups, { unclaimedProtection = "lost" }: LimitsOptions = {}) {
     this.memcgs = memcgs;
-    this.history = new OomHistory(memcgs);
     this.stalls = new Stalls(memcgs);
-    this.groups = new CgroupGroups(memcgs, this.history, this.stalls, unclaimedProtection);
+    this.groups = new CgroupGroups(memcgs, this.stalls, unclaimedProtection);
     this.overHigh = new OverHigh(this);
     memcgs.overLimit = this;
     memcgs.charging.groups = this.groups;

@@ -39,7 +39,7 @@ export function* makeRoom(tools: LimitTools, refused: RefusedCharge): Sleeps<Ove
 
 /** Reclaims, and takes back what cpus have in stock where that isn't enough. @returns pages that reclaim has freed */
 function* reclaimOnce(
-  { memcgs, groups, stalls, history }: LimitTools,
+  { memcgs, groups, stalls }: LimitTools,
   { payer, over, pages, gfp }: RefusedCharge,
   current: Process | undefined,
 ): Sleeps<number> {
@@ -51,7 +51,7 @@ function* reclaimOnce(
   const reclaimed = yield* stalls.during(payer, reclaim);
   const before = over.memory.usage;
   if (margin(over) < pages) memcgs.stocks.drainAll(over);
-  history.noteStep(over, {
+  groups.listener?.attempted(over, {
     atNs: vm.kernel.clock.nowNs,
     payer: payer.path,
     over: over.path,

@@ -1,7 +1,7 @@
 // explain: what a cgroup pays for, by process, by what the pages hold, by node and by device, and what led to the kills in
 // it. There is no such program elsewhere: the kernel can't be asked.
+import { explainText } from "@hetmem/explain";
 import { KernelError, strerror } from "@hetmem/kernel";
-import { explainText } from "@hetmem/memcg";
 import { explanationOf, parseOptions, type Program, UsageProblem } from "../program.ts";
 
 const MOUNT = "/sys/fs/cgroup";

@@ -1,14 +1,14 @@
-// The cgroup that is asked about and those below it, as a table by the ids that pages and swap slots carry.
-import type { MemoryCgroup } from "../memory-cgroup.ts";
-import type { MemoryCgroups } from "../memory-cgroups.ts";
+// The cgroup that an attribution is about and those below it, as a table by cgroup id. Pages and swap slots carry ids, so
+// that a lookup by array answers for each of them. Kernel counterpart: mem_cgroup_is_descendant().
+import type { MemoryCgroup, MemoryCgroups } from "@hetmem/memcg";
 
 export class CgroupScope {
   /** Parents before their children. */
   readonly cgroups: readonly MemoryCgroup[];
-  /** Slots that they pay for. */
+  /** Swap slots charged to the cgroups of the scope. */
   readonly swapSlots: number;
   private readonly memcgs: MemoryCgroups;
-  /** By id: 1 for those of the scope. */
+  /** By cgroup id: 1 inside the scope. */
   private readonly inside: Uint8Array;
 
   constructor(memcgs: MemoryCgroups, top: MemoryCgroup) {
@@ -26,7 +26,7 @@ export class CgroupScope {
     this.swapSlots = slots;
   }
 
-  /** Whether something that carries an id is paid for here. */
+  /** Whether a charge with this cgroup id is inside the scope. */
   pays(id: number): boolean {
     return this.inside[id] === 1;
   }

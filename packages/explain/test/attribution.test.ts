@@ -1,12 +1,11 @@
 import { MiB, nodeId } from "@hetmem/kernel";
+import { chargeKernel, unchargeKernel } from "@hetmem/memcg";
 import { exitProcess, forkProcess, MapFlag, mbind, mmap, munmap, Prot } from "@hetmem/mm";
 import { expect, test } from "vitest";
-import { type Attribution, attributeMemory } from "../src/explain/attribution.ts";
-import { explainText } from "../src/explain/report.ts";
-import { chargeKernel, unchargeKernel } from "../src/kernel-memory.ts";
-import { type LimitsMachine, limitsMachine, mmOf, PAGE } from "./limits-machine.ts";
+import { type LimitsMachine, limitsMachine, mmOf, PAGE } from "../../memcg/test/limits-machine.ts";
+import { type Attribution, attributeMemory, explainText } from "../src/index.ts";
 
-/** What the lists of an attribution add up to, each. */
+/** The sum of each list of an attribution. */
 function sums({ cgroups, processes, holdings, nodes, unmapped, stocked, objects }: Attribution): number[] {
   const sum = (parts: readonly { readonly pages: number }[]): number =>
     parts.reduce((all, { pages }) => all + pages, 0);

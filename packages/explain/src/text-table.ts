@@ -1,21 +1,22 @@
-// Sizes in columns, what they are of behind them: so that an eye finds the large ones, and a name may be as long as it is.
+// Tables of sizes: columns of numbers first, aligned on the right, and the name last, so that names may have any length.
+// Sizes are printed in KiB, MiB or GiB with one decimal.
 import { GiB, KiB, MiB, PAGE_SIZE } from "@hetmem/kernel";
 
-/** Pages in each column, undefined where that means nothing; then what they are of. */
+/** One row: pages in each column, undefined for an empty cell, and the name behind them. */
 export interface TableRow {
   readonly pages: readonly (number | undefined)[];
   readonly what: string;
 }
 
-/** As `1023.9 MiB` needs it. */
+/** Characters of a column: the widest size, `1023.9 MiB`, and two blanks. */
 const COLUMN = 12;
-/** A larger number of pages is no limit. */
+/** Limits above this number of pages are printed as none. */
 const NO_LIMIT = 2 ** 50;
 
 /**
  * The lines of a table.
  *
- * @param columns their headings; the last one is of what stands behind the numbers
+ * @param columns headings; the last one is the heading of the names
  */
 export function tableLines(columns: readonly string[], rows: readonly TableRow[]): string[] {
   const [what = "", ...numbers] = columns.toReversed();
@@ -28,7 +29,7 @@ export function tableLines(columns: readonly string[], rows: readonly TableRow[]
   ];
 }
 
-/** Rows of which only the largest are shown, and in what order they stand; the rest are added up. */
+/** The first rows as they are, and the rest added up in one. */
 export function folded<T>(
   rows: readonly T[],
   { most, add }: { readonly most: number; readonly add: (rest: readonly T[]) => T },
@@ -36,7 +37,7 @@ export function folded<T>(
   return rows.length <= most + 1 ? [...rows] : [...rows.slice(0, most), add(rows.slice(most))];
 }
 
-/** "1.5 MiB"; "-" for none at all. Parts of a page count: several may share it. */
+/** "1.5 MiB"; "-" for 0 pages, "" for undefined. Fractions of a page are shares of a page mapped several times. */
 export function sizeText(pages: number | undefined): string {
   if (pages === undefined || pages === 0) return pages === 0 ? "-" : "";
   const bytes = pages * PAGE_SIZE;
@@ -44,7 +45,7 @@ export function sizeText(pages: number | undefined): string {
   return bytes >= MiB ? `${(bytes / MiB).toFixed(1)} MiB` : `${Math.round(bytes / KiB)} KiB`;
 }
 
-/** "0 KiB" for none; a limit that is none is no size. */
+/** A size, "0 KiB" for 0 pages, "no limit" above NO_LIMIT. */
 export function amountText(pages: number): string {
   if (pages > NO_LIMIT) return "no limit";
   return pages === 0 ? "0 KiB" : sizeText(pages);

@@ -1,35 +1,19 @@
-// What led to each kill, in a cgroup or on the whole machine: the charges that limits have refused, or the pages that the
-// machine didn't have, what reclaim found in answer to each, and how everybody stood when somebody was chosen. The last
-// steps are kept in a ring; a kill takes those of its shortage out of it into a report. Only what was refused is noted, so
-// that nobody pays for this who gets what he asks for. The kernel has no counterpart but its log.
-import type { OomControl, Process } from "@hetmem/mm";
-import { oomBadness, Rss } from "@hetmem/mm";
-import type { MemoryCgroup } from "../memory-cgroup.ts";
-import type { MemoryCgroups } from "../memory-cgroups.ts";
-import type { NodeItem } from "../stat/items.ts";
-import { machineUsage } from "./machine-usage.ts";
+// The history of each kill, in a cgroup or on the whole machine: the charges that limits refused, or the pages that the
+// machine didn't have, the result of reclaim for each, and the figures of every candidate when the victim was chosen. The
+// last steps are kept in a ring; a kill takes the steps of its shortage out of the ring into a report. Charges that fit are
+// not recorded and cost nothing. The kernel's counterpart is its log: dump_header() in mm/oom_kill.c.
+import {
+  type Limits,
+  type LimitStep,
+  machineUsage,
+  type MemoryCgroup,
+  type MemoryCgroups,
+  type NodeItem,
+  type ShortageListener,
+} from "@hetmem/memcg";
+import { oomBadness, type OomControl, type Process, Rss } from "@hetmem/mm";
 
-/** What was refused and what was done about it. Pages; nanoseconds since boot. */
-export interface LimitStep {
-  readonly atNs: number;
-  /** Who was to pay, and whose limit it was: "/" where the machine had no more. */
-  readonly payer: string;
-  readonly over: string;
-  /** For whom; undefined: for nobody who runs. */
-  readonly pid: number | undefined;
-  readonly comm: string | undefined;
-  /** What was asked for. */
-  readonly pages: number;
-  /** What was in use of what may be. */
-  readonly usage: number;
-  readonly max: number;
-  /** What reclaim looked at and freed, and what was taken back from the stocks of cpus. */
-  readonly scanned: number;
-  readonly reclaimed: number;
-  readonly drained: number;
-}
-
-/** Somebody who could have been killed. */
+/** A process that the OOM killer could have chosen. */
 export interface OomCandidate {
   readonly pid: number;
   readonly comm: string;
@@ -40,7 +24,7 @@ export interface OomCandidate {
   readonly swap: number;
   readonly pageTables: number;
   readonly oomScoreAdj: number;
-  /** Pages, with the adjustment; undefined: must not be killed, or had been already. */
+  /** Pages, with the adjustment; undefined for a process that must not be killed, or was killed before. */
   readonly badness: number | undefined;
 }
 
@@ -50,37 +34,37 @@ export interface OomKill {
   readonly cgroup: string;
 }
 
-/** One shortage, and who was killed for it. */
+/** One shortage, and the processes that were killed for it. */
 export interface OomReport {
   readonly atNs: number;
-  /** What was short: a cgroup, the machine, or the nodes that a policy binds somebody to. */
+  /** The kind of shortage: of a cgroup, of the machine, or of the nodes that a memory policy allows. */
   readonly shortage: "cgroup" | "machine" | "nodes";
-  /** The cgroup, or "/". */
+  /** Path of the cgroup that was short; "/" for the machine. */
   readonly cgroup: string;
-  /** Who asked for memory; undefined: nobody who runs. */
+  /** The process that asked for memory; undefined when no process runs in the address space. */
   readonly invokedBy: { readonly pid: number; readonly comm: string } | undefined;
-  /** Of the cgroup, or of the machine: its RAM, and its swap. */
+  /** Pages of RAM and of swap, of the cgroup or of the machine. */
   readonly usage: number;
   readonly max: number;
   readonly swapUsage: number;
   readonly swapMax: number;
-  /** What the machine had left of its swap. */
+  /** Free swap of the machine, in pages. */
   readonly swapFree: number;
-  /** What of it could not go: pages that are locked, the kernel's, and anonymous ones without room in swap. */
+  /** Pages in use by kind: mlocked, of the kernel, anonymous, of files. */
   readonly unevictable: number;
   readonly kernel: number;
   readonly anon: number;
   readonly file: number;
-  /** What led to it, the first first. */
+  /** The attempts to make room before the kill, in order. */
   readonly chain: readonly LimitStep[];
   readonly candidates: readonly OomCandidate[];
-  /** In the order in which they were killed; a group's victim is in it twice, as the kernel counts it. */
+  /** The victims in order; the first victim of a memory.oom.group is listed twice, as the kernel counts it. */
   readonly killed: OomKill[];
 }
 
-/** Steps that are remembered, of all cgroups. */
+/** Steps in the ring, of all cgroups together. */
 const MAX_STEPS = 256;
-/** Reports that are kept. */
+/** Reports kept; the oldest is dropped. */
 const MAX_REPORTS = 32;
 
 const SHORTAGES = {
@@ -94,18 +78,20 @@ type Figures = Pick<
   "usage" | "max" | "swapUsage" | "swapMax" | "unevictable" | "anon" | "file" | "kernel"
 >;
 
-export class OomHistory {
+/** Records shortages and kills from its creation on. */
+export class OomHistory implements ShortageListener {
   private readonly memcgs: MemoryCgroups;
   private readonly reports: OomReport[] = [];
   private steps: { readonly over: MemoryCgroup; readonly step: LimitStep }[] = [];
-  /** Shortages that somebody is about to be killed for. */
+  /** Reports of shortages in progress, without a victim so far. */
   private readonly open = new WeakMap<OomControl, OomReport>();
 
-  constructor(memcgs: MemoryCgroups) {
+  constructor({ memcgs, groups }: Limits) {
     this.memcgs = memcgs;
+    groups.listener = this;
   }
 
-  /** Kills in a cgroup and below it, for whatever shortage, the oldest first. */
+  /** Reports of kills in a cgroup and below it, for any shortage, the oldest first. */
   of(cgroup: MemoryCgroup): OomReport[] {
     const { path } = cgroup;
     const below = cgroup.isRoot ? "/" : `${path}/`;
@@ -115,17 +101,15 @@ export class OomHistory {
     );
   }
 
-  /** Something was refused, and something was done about it. @param over the root where the machine had no more */
-  noteStep(over: MemoryCgroup, step: LimitStep): void {
+  attempted(over: MemoryCgroup, step: LimitStep): void {
     if (this.steps.length === MAX_STEPS) this.steps.shift();
     this.steps.push({ over, step });
   }
 
-  /** Somebody is about to be killed. @param over the root where the machine is short */
-  begin(control: OomControl, over: MemoryCgroup): void {
+  outOfMemory(control: OomControl, over: MemoryCgroup): void {
     const { vm } = this.memcgs;
     const { current } = control;
-    // The limit of a cgroup doesn't make the machine short.
+    // Attempts under a cgroup's limit are no part of a shortage of the machine.
     const chain = this.steps.filter((noted) =>
       over.isRoot ? noted.over.isRoot : noted.over.isBelowOrSame(over),
     );
@@ -143,11 +127,11 @@ export class OomHistory {
     });
   }
 
-  /** Somebody is killed. A shortage without a kill is none. */
-  noteKill(control: OomControl, process: Process, cgroup: MemoryCgroup): void {
+  /** The report is kept from the first kill on: a shortage without a kill leaves none. */
+  killed(control: OomControl, victim: Process, cgroup: MemoryCgroup): void {
     const report = this.open.get(control);
     if (!report) return;
-    report.killed.push({ pid: process.pid, comm: process.comm, cgroup: cgroup.path });
+    report.killed.push({ pid: victim.pid, comm: victim.comm, cgroup: cgroup.path });
     if (report.killed.length > 1) return;
     if (this.reports.length === MAX_REPORTS) this.reports.shift();
     this.reports.push(report);
@@ -168,7 +152,7 @@ export class OomHistory {
     };
   }
 
-  /** By the lists of its RAM: what devices have doesn't make it short. What is on none is the kernel's, charged or not. */
+  /** Pages of RAM by LRU list; device memory doesn't count. Pages on no list count as the kernel's, charged or not. */
   private machineFigures(root: MemoryCgroup): Figures {
     const { vm, stats } = this.memcgs;
     const { usage, total } = machineUsage(vm);

@@ -1,14 +1,14 @@
-// What a cgroup pays for and why somebody was killed in it, as text for people: the same pages by who uses them, by what
-// they hold and by where they are.
+// The report of a cgroup as text for people: its pages by cgroup, by process, by contents and by place, and then the history
+// of each kill. Tables show the largest rows and add up the rest; a caller that wants all rows prints the values themselves.
 import type { Attribution } from "./attribution.ts";
 import type { MappingPart, ProcessPart } from "./mapped-pages.ts";
 import type { OomReport } from "./oom-history.ts";
 import { oomLines } from "./oom-text.ts";
 import { amountText, folded, tableLines, type TableRow } from "./text-table.ts";
 
-/** Rows of a table; the others are added up in one. JSON has them all. */
+/** Rows of a table; the rest is added up in one row. */
 const MOST_ROWS = 20;
-/** A mapping that is a smaller part of its process is shown with others. */
+/** Mappings below this part of their process are added up in one row. */
 const SMALL_PART = 0.01;
 const PROCESSES = "by process: of a page that n of them map, each has 1/n; what is in swap counts for all";
 
@@ -45,7 +45,7 @@ function section(columns: readonly string[], rows: readonly TableRow[]): string[
   return rows.length === 0 ? [] : ["", ...tableLines(columns, rows)];
 }
 
-/** In the order of the tree, as long as they are few; of many, the largest first. */
+/** In the order of the tree up to MOST_ROWS cgroups; the largest first beyond that. */
 function cgroupRows({ cgroups }: Attribution): TableRow[] {
   const paying = cgroups.filter(({ pages, swapPages }) => pages + swapPages > 0);
   const shown =
@@ -82,7 +82,7 @@ function together(parts: readonly MappingPart[]): Pick<MappingPart, "name" | "sh
   return { name: `${parts.length} smaller mappings`, share: sum("share"), swap: sum("swap") };
 }
 
-/** RAM by node, then devices, which stand on nodes too. */
+/** RAM by node, then device memory by device. */
 function placeRows({ nodes, devices }: Attribution): TableRow[] {
   return [
     ...nodes.map(({ node, pages, ofDevices }) => ({
@@ -93,7 +93,7 @@ function placeRows({ nodes, devices }: Attribution): TableRow[] {
   ].filter(({ pages: [pages = 0] }) => pages > 0);
 }
 
-/** Rows of the first processes; the others in one. */
+/** The rows of the first processes, and one row for the rest. */
 function fold(processes: readonly ProcessPart[], rowsOf: (process: ProcessPart) => TableRow[]): TableRow[] {
   return folded(
     processes.map((process) => rowsOf(process)),

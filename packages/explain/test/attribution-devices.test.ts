@@ -1,10 +1,10 @@
 // Pages of devices are found with the process that has them, on their node and with their device.
 import { run } from "@hetmem/kernel";
+import { MemoryCgroups } from "@hetmem/memcg";
 import { MemoryType } from "@hetmem/memremap";
 import { expect, test } from "vitest";
 import { BASE, migrateMachine, mmOf, TestDevice, write } from "../../hmm-migrate/test/migrate-machine.ts";
-import { attributeMemory } from "../src/explain/attribution.ts";
-import { MemoryCgroups } from "../src/memory-cgroups.ts";
+import { attributeMemory } from "../src/index.ts";
 
 const PAGES = 8;
 const MOVED = 5;

@@ -1,10 +1,10 @@
-// One look at every page that somebody pays for: what it holds, on which node, of which device.
+// One pass over all charged pages: the contents, node and device of each. It is the second half of an attribution; the first
+// is mapped-pages.ts, which goes over page tables. The nearest thing to it around the kernel is tools/vm/page-types.c with --cgroup.
 import type { NodeId, Page } from "@hetmem/kernel";
+import type { MemoryCgroup, MemoryCgroups } from "@hetmem/memcg";
 import { type AddressSpace, type Inode, MAPPING_ANON, pageMapcount, ShmemInode, type Vm } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
-import type { MemoryCgroup } from "../memory-cgroup.ts";
-import type { MemoryCgroups } from "../memory-cgroups.ts";
 import type { CgroupScope } from "./scope.ts";
 
 /** Pages of one kind: "anonymous memory", "page tables", a file. */
@@ -26,11 +26,11 @@ export interface DevicePart {
   readonly pages: number;
 }
 
-/** What only others know. */
+/** Names that only the owner of the machine knows. */
 export interface AttributionNames {
-  /** What to call the device that has a page; undefined: by the type of its memory. */
+  /** The name of the device that a frame belongs to; undefined: the report uses the type of its memory. */
   device?(pfn: number): string | undefined;
-  /** The path of a file that no process maps; undefined: its number will do. */
+  /** The path of a file that no process maps; undefined: the report uses its inode number. */
   file?(inode: Inode): string | undefined;
 }
 
@@ -47,7 +47,7 @@ export interface ChargedPages {
 /**
  * Counts the pages of a scope.
  *
- * @param fileNames what processes that map a file call it
+ * @param fileNames paths of files by mapping, from the processes that map them
  */
 export function countChargedPages(
   memcgs: MemoryCgroups,
@@ -64,7 +64,7 @@ export function countChargedPages(
   const devices = new Map<string, DevicePart>();
   let pages = 0;
   let unmapped = 0;
-  // A path is looked for once a file, not once a page.
+  // The path of a file is looked up once, not for each of its pages.
   const paths = new Map(fileNames);
   const fileName = (mapping: AddressSpace): string => {
     const name = paths.get(mapping) ?? names.file?.(mapping.host) ?? inodeName(mapping);
@@ -112,7 +112,7 @@ function holdingOf(
   return pageMapcount(memmap, page) === 0 ? "anonymous memory that nobody maps" : "anonymous memory";
 }
 
-/** A file that nobody maps or knows has its number only. */
+/** The name of a file without a known path: its device and inode number. */
 function inodeName({ host }: AddressSpace): string {
   const { number, device } = host;
   return `${host instanceof ShmemInode ? "shared memory" : "file"} ${device.major}:${device.minor} inode ${number}`;

@@ -1,8 +1,7 @@
-// Which pages a cgroup pays for: by the cgroups below it, by process, by what they hold, by node and by device. The kernel
-// has no counterpart: it knows a page's cgroup, and not the other way round. All is counted anew from page tables and
-// struct pages when somebody asks, so that nothing is kept for it.
-import type { MemoryCgroup } from "../memory-cgroup.ts";
-import type { MemoryCgroups } from "../memory-cgroups.ts";
+// The pages that a cgroup pays for: by the cgroups below it, by process, by contents, by node and by device. Every call counts
+// anew from page tables and struct pages, so that charging keeps no data for it. The kernel has no counterpart: it finds
+// the cgroup of a page (page_memcg()), and not the pages of a cgroup.
+import type { MemoryCgroup, MemoryCgroups } from "@hetmem/memcg";
 import {
   type AttributionNames,
   countChargedPages,
@@ -13,10 +12,10 @@ import {
 import { countMappedPages, type ProcessPart } from "./mapped-pages.ts";
 import { CgroupScope } from "./scope.ts";
 
-/** What a cgroup below pays for itself. */
+/** Pages charged to one cgroup of the subtree itself. */
 export interface CgroupPart {
   readonly path: string;
-  /** False: it was removed, and what it pays for keeps it. */
+  /** False for a removed cgroup, which exists as long as pages are charged to it. */
   readonly online: boolean;
   readonly pages: number;
   readonly swapPages: number;
@@ -25,27 +24,27 @@ export interface CgroupPart {
 /** All numbers are pages. Each of the lists adds up to `pages`, but for what its own comment says. */
 export interface Attribution {
   readonly cgroup: string;
-  /** Pages that it and those below pay for. */
+  /** Pages charged to the cgroup and those below it. */
   readonly pages: number;
   readonly swapPages: number;
   readonly cgroups: readonly CgroupPart[];
-  /** Those that map some of them, or have some in swap; `share` adds up, with `unmapped`, `stocked` and `objects`. */
+  /** Processes that map some of the pages, or have some in swap. Their shares, `unmapped`, `stocked` and `objects` add up to `pages`. */
   readonly processes: readonly ProcessPart[];
-  /** Pages that no process maps: of files, of the kernel, on their way to swap. */
+  /** Pages that no process maps: of files, of the kernel, in the swap cache. */
   readonly unmapped: number;
-  /** Pages charged in advance, that cpus have in stock. */
+  /** Pages charged in advance, in the stocks of cpus. */
   readonly stocked: number;
-  /** Pages for objects and sockets of the kernel, which have no page of their own here. */
+  /** Pages charged for objects and sockets of the kernel, which have no struct page in this model. */
   readonly objects: number;
-  /** With `stocked` and `objects`. */
+  /** By contents; with `stocked` and `objects` they add up to `pages`. */
   readonly holdings: readonly NamedPart[];
-  /** With `stocked` and `objects`. */
+  /** By node; with `stocked` and `objects` they add up to `pages`. */
   readonly nodes: readonly NodePart[];
-  /** Of the pages, those of devices. */
+  /** The pages that are device memory, by device. */
   readonly devices: readonly DevicePart[];
 }
 
-/** Finds out what a cgroup and those below it pay for, at this moment. */
+/** Counts the pages charged to a cgroup and those below it, at this moment. @param names how devices and files are called */
 export function attributeMemory(
   memcgs: MemoryCgroups,
   cgroup: MemoryCgroup,

@@ -1,6 +1,7 @@
-// One look at every page table: which processes map pages that a cgroup pays for, in which mappings, and what they have
-// in swap at its cost.
+// One pass over all page tables: the processes that map pages charged to a cgroup, in which mappings, and their swap slots
+// charged to it. Shares are counted as in /proc/PID/smaps (Pss): a page that n entries map counts 1/n for each.
 import type { Page } from "@hetmem/kernel";
+import type { MemoryCgroups } from "@hetmem/memcg";
 import {
   type AddressSpace,
   EntryKind,
@@ -17,25 +18,24 @@ import {
   type Vma,
   walkPageVma,
 } from "@hetmem/mm";
-import type { MemoryCgroups } from "../memory-cgroups.ts";
 import type { CgroupScope } from "./scope.ts";
 
-/** A mapping's part, in pages. */
+/** The part of one mapping, in pages. */
 export interface MappingPart {
   /** "[heap]", "[anon]", a file. */
   readonly name: string;
-  /** Pages that it maps. */
+  /** Pages that the mapping maps. */
   pages: number;
   /** The same with a page that n entries map counted as 1/n. */
   share: number;
   swap: number;
 }
 
-/** A process's part. */
+/** The part of one process, in pages. */
 export interface ProcessPart extends Omit<MappingPart, "name"> {
   readonly pid: number;
   readonly comm: string;
-  /** Where it is now, which need not be who pays for what it mapped before. */
+  /** The cgroup of the process now; pages it mapped earlier may be charged to another. */
   readonly cgroup: string;
   readonly mappings: readonly MappingPart[];
 }
@@ -43,11 +43,11 @@ export interface ProcessPart extends Omit<MappingPart, "name"> {
 export interface MappedPages {
   /** The largest share first. */
   readonly processes: readonly ProcessPart[];
-  /** What those who map a file call it. */
+  /** Paths of files by mapping, from the processes that map them. */
   readonly fileNames: ReadonlyMap<AddressSpace, string>;
 }
 
-/** Counts what processes map of a scope's pages. */
+/** Counts the pages and swap slots of a scope that processes map. */
 export function countMappedPages(memcgs: MemoryCgroups, scope: CgroupScope): MappedPages {
   const { vm } = memcgs;
   const fileNames = new Map<AddressSpace, string>();
@@ -91,7 +91,7 @@ function countVma(scope: CgroupScope, vma: Vma, part: MappingPart): void {
     if (!scope.paysForPage(page)) return;
     const mapcount = pageMapcount(memmap, page);
     part.pages++;
-    // On its way to another place nobody maps it.
+    // A page under migration is mapped by no entry for the moment.
     if (mapcount > 0) part.share += 1 / mapcount;
   };
   walkPageVma(vma, {

@@ -1,12 +1,12 @@
 import { MiB } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { attributeMemory } from "../src/explain/attribution.ts";
-import { explainText } from "../src/explain/report.ts";
-import { limitsMachine } from "./limits-machine.ts";
+import { limitsMachine } from "../../memcg/test/limits-machine.ts";
+import { attributeMemory, explainText, OomHistory } from "../src/index.ts";
 
 test("a kill is explained by the charges that were refused and what reclaim found, up to who was chosen", () => {
   const machine = limitsMachine({ swap: 2 * MiB });
   const { memcgs, limits } = machine;
+  const history = new OomHistory(limits);
   const web = memcgs.create(memcgs.root, "web");
   const api = memcgs.create(web, "api");
   web.memory.max = 1000;
@@ -14,7 +14,7 @@ test("a kill is explained by the charges that were refused and what reclaim foun
   machine.fill(small, 50);
   const hog = machine.spawn(api, "hog");
   machine.fill(hog, 3000);
-  const [report, ...others] = limits.history.of(web);
+  const [report, ...others] = history.of(web);
   expect(others).toEqual([]);
   expect(report).toMatchObject({ cgroup: "/web", max: 1000, killed: [{ comm: "hog", cgroup: "/web/api" }] });
   const chain = report?.chain ?? [];
@@ -23,7 +23,7 @@ test("a kill is explained by the charges that were refused and what reclaim foun
   expect(chain[0]?.reclaimed ?? 0).toBeGreaterThan(0);
   expect(chain.at(-1)).toMatchObject({ reclaimed: 0, comm: "hog", pages: 1 });
   expect(report?.candidates.map(({ comm }) => comm)).toEqual(["small", "hog"]);
-  const text = explainText(attributeMemory(memcgs, web), limits.history.of(web));
+  const text = explainText(attributeMemory(memcgs, web), history.of(web));
   expect(text).toContain(`out of memory: /web. Killed: hog (${hog.pid}) in /web/api\n`);
   expect(text).toContain(
     "memory in use 3.9 MiB of 3.9 MiB, swap 2.0 MiB; the machine had 0 KiB of swap left",
@@ -37,6 +37,7 @@ test("a kill is explained by the charges that were refused and what reclaim foun
 test("a kill for the machine's sake is explained as those of cgroups are, to the machine and to whoever lost a process", () => {
   const machine = limitsMachine({ nodes: [8 * MiB], swap: MiB });
   const { memcgs, limits } = machine;
+  const history = new OomHistory(limits);
   const [web, other] = [memcgs.create(memcgs.root, "web"), memcgs.create(memcgs.root, "other")];
   machine.fill(machine.spawn(other, "small"), 50);
   // A limit that is kept doesn't make the machine short.
@@ -46,7 +47,7 @@ test("a kill for the machine's sake is explained as those of cgroups are, to the
   const hog = machine.spawn(web, "hog");
   machine.fill(hog, 3000);
   expect(hog.killed).toBe(true);
-  const [report, ...others] = limits.history.of(memcgs.root);
+  const [report, ...others] = history.of(memcgs.root);
   expect(others).toEqual([]);
   expect(report).toMatchObject({
     shortage: "machine",
@@ -63,9 +64,9 @@ test("a kill for the machine's sake is explained as those of cgroups are, to the
   expect(chain.some(({ reclaimed }) => reclaimed > 0)).toBe(true);
   expect(chain.at(-1)?.reclaimed).toBe(0);
   expect(usage).toBeGreaterThan(max * 0.9);
-  expect(limits.history.of(web)).toEqual([report]);
-  expect(limits.history.of(other)).toEqual([]);
-  expect(explainText(attributeMemory(memcgs, web), limits.history.of(web))).toMatch(
+  expect(history.of(web)).toEqual([report]);
+  expect(history.of(other)).toEqual([]);
+  expect(explainText(attributeMemory(memcgs, web), history.of(web))).toMatch(
     /out of memory: the machine\. Killed: hog \(\d+\) in \/web\n/,
   );
 });
@@ -73,6 +74,7 @@ test("a kill for the machine's sake is explained as those of cgroups are, to the
 test("kills in other cgroups are not told of, and those of a cgroup below are", () => {
   const machine = limitsMachine();
   const { memcgs, limits } = machine;
+  const history = new OomHistory(limits);
   const [a, b] = ["a", "b"].map((name) => memcgs.create(memcgs.root, name)) as [
     typeof memcgs.root,
     typeof memcgs.root,
@@ -80,18 +82,19 @@ test("kills in other cgroups are not told of, and those of a cgroup below are", 
   const below = memcgs.create(a, "below");
   below.memory.max = 100;
   machine.fill(machine.spawn(below, "hog"), 200);
-  expect(limits.history.of(below)).toHaveLength(1);
-  expect(limits.history.of(a)).toHaveLength(1);
-  expect(limits.history.of(memcgs.root)).toHaveLength(1);
-  expect(limits.history.of(b)).toEqual([]);
+  expect(history.of(below)).toHaveLength(1);
+  expect(history.of(a)).toHaveLength(1);
+  expect(history.of(memcgs.root)).toHaveLength(1);
+  expect(history.of(b)).toEqual([]);
 });
 
 test("who stays below his limits is never noted", () => {
   const machine = limitsMachine();
   const { memcgs, limits } = machine;
+  const history = new OomHistory(limits);
   const web = memcgs.create(memcgs.root, "web");
   web.memory.max = 1000;
   machine.fill(machine.spawn(web), 500);
   expect(web.events("max")).toBe(0);
-  expect(limits.history.of(web)).toEqual([]);
+  expect(history.of(web)).toEqual([]);
 });

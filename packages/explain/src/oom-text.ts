@@ -1,5 +1,7 @@
-// Why somebody was killed, as text for people: what was short, what had been tried, and who could have been killed.
-import type { LimitStep, OomCandidate, OomReport } from "./oom-history.ts";
+// The report of one kill as text for people: the shortage, the attempts to make room, and the candidates with their badness.
+// The kernel prints a part of it to its log: dump_header() and dump_tasks() in mm/oom_kill.c.
+import type { LimitStep } from "@hetmem/memcg";
+import type { OomCandidate, OomReport } from "./oom-history.ts";
 import { amountText, sizeText, tableLines, type TableRow } from "./text-table.ts";
 
 const SHORTAGES: Readonly<Record<OomReport["shortage"], (cgroup: string) => string>> = {
@@ -8,10 +10,10 @@ const SHORTAGES: Readonly<Record<OomReport["shortage"], (cgroup: string) => stri
   nodes: () => "the nodes of a memory policy",
 };
 
-/** As many pages are no limit. */
+/** Limits from this number of pages on are printed as none. */
 const SWAP_WITHOUT_LIMIT = 2 ** 50;
 
-/** Steps that differ in nothing but what reclaim found. */
+/** Steps in a row that are alike: see isAlike(). */
 interface Attempts {
   readonly first: LimitStep;
   readonly times: number;
@@ -20,7 +22,7 @@ interface Attempts {
   readonly drained: number;
 }
 
-/** The story of one shortage. */
+/** The lines of one report. */
 export function oomLines(oom: OomReport): string[] {
   const { usage, max, swapUsage, swapMax, swapFree } = oom;
   const swapLimit = swapMax < SWAP_WITHOUT_LIMIT ? ` of ${amountText(swapMax)}` : "";
@@ -40,7 +42,7 @@ export function oomLines(oom: OomReport): string[] {
   ];
 }
 
-/** A group's victim is listed with the others of it too. */
+/** The victims, each once: the first of a memory.oom.group is in the report twice. */
 function killedText({ killed }: OomReport): string {
   return [...new Set(killed.map(({ comm, pid, cgroup }) => `${comm} (${pid}) in ${cgroup}`))].join(", ");
 }
@@ -64,7 +66,7 @@ function candidateRow(
   };
 }
 
-/** Those in a row that have asked for the same, and either got something or nothing. */
+/** Steps in a row merged where they ask for the same, and reclaim freed something in all or nothing in all. */
 function attemptsOf(chain: readonly LimitStep[]): Attempts[] {
   const found: Attempts[] = [];
   for (const step of chain) {
@@ -97,7 +99,7 @@ function isAlike(a: LimitStep, b: LimitStep): boolean {
 function attemptsText({ first, times, scanned, reclaimed, drained }: Attempts): string {
   const { atNs, comm, pid, pages, payer, over, max } = first;
   const who = comm === undefined ? "the kernel" : `${comm} (${pid})`;
-  // A machine's own limit is what it has.
+  // The limit of the machine is its RAM.
   const limit = over === "/" ? "the machine has" : `${over} may have`;
   const where = payer === over || over === "/" ? "" : ` for ${payer}`;
   const attempts = times === 1 ? "" : ` in ${times} attempts`;
