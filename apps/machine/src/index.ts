@@ -1,5 +1,5 @@
-export { captureHost, type Capture } from "./host/capture.ts";
-export { type HostTree, liveHost, openTree } from "./host/tree.ts";
+export { captureHost, type Capture, type HostTree } from "@hetmem/host-capture";
+export { liveHost, openTree } from "@hetmem/host-capture/node";
 export { createMachine, type Machine } from "./machine.ts";
 export { PROFILES, type Profile } from "./machine/profile.ts";
 export {
@@ -26,5 +26,5 @@ export type {
   NodeSpec,
   ProfileName,
   SwapArea,
-} from "./spec/machine-spec.ts";
-export { machineOfYaml } from "./spec/yaml.ts";
+} from "@hetmem/machine-spec";
+export { machineOfYaml } from "@hetmem/machine-spec";

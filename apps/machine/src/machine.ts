@@ -61,8 +61,7 @@ import { Processes } from "./machine/processes.ts";
 import { onlinePolicyParameters, placementOf, PROFILES } from "./machine/profile.ts";
 import { Udev } from "./machine/udev.ts";
 import type { ProcessPort } from "./shell/process-port.ts";
-import { writeIomem } from "./spec/iomem-entry.ts";
-import type { MachineSpec } from "./spec/machine-spec.ts";
+import { type MachineSpec, writeIomem } from "@hetmem/machine-spec";
 
 export interface Machine {
   readonly spec: MachineSpec;

@@ -7,7 +7,7 @@ import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));
 const spec = machineOfYaml(readFileSync(PMEM, "utf8").replace(/^rules:\n.*\n/m, ""), PMEM);

@@ -4,12 +4,10 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { captureHost } from "../src/host/capture.ts";
-import { vfsTree } from "../src/host/tree.ts";
+import { captureHost, vfsTree } from "@hetmem/host-capture";
 import { createRebootable } from "../src/machine/rebootable.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import type { MachineSpec } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml, type MachineSpec } from "@hetmem/machine-spec";
 
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));
 const spec = machineOfYaml(readFileSync(PMEM, "utf8").replace(/^rules:\n.*\n/m, ""), PMEM);

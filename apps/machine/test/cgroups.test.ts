@@ -5,7 +5,7 @@ import { vmInvariants } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 
 interface Typed {
   readonly machine: Machine;

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
-import type { Comparison } from "../src/report/host-comparison.ts";
+import { BUNDLED_CAPTURES } from "@hetmem/host-capture/node";
+import type { Comparison } from "@hetmem/report";
 import { hetmem, hetmemWithInput } from "./hetmem-program.ts";
 
 const CAPTURE = BUNDLED_CAPTURES["hidden-ram"];

@@ -7,7 +7,7 @@ import { beforeEach, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
 import { formatJson, jsonSize } from "../src/shell/programs/tool/json.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 import { testShell } from "./shell-machine.ts";
 
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));

@@ -4,12 +4,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { nodeId } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
-import { captureHost } from "../src/host/capture.ts";
-import { openTree } from "../src/host/tree.ts";
+import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
+import { captureHost } from "@hetmem/host-capture";
 import { createMachine } from "../src/machine.ts";
 import { MASKS, PROGRAMS, replayTranscript, type ReplayResult, Shell } from "../src/shell/index.ts";
-import type { MachineSpec } from "../src/spec/machine-spec.ts";
+import type { MachineSpec } from "@hetmem/machine-spec";
 
 const DAX = fileURLToPath(new URL("../fixtures/transcripts/dax", import.meta.url));
 const { spec } = captureHost(openTree(BUNDLED_CAPTURES["nvdimm"]), "v6.1");

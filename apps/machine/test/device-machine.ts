@@ -9,8 +9,7 @@ import { formatIomem, resourceInvariants } from "@hetmem/resource";
 import { vfsInvariants } from "@hetmem/vfs";
 import { allZones, memoryInvariants, quickInvariants } from "@hetmem/zone";
 import { createMachine, type Machine } from "../src/machine.ts";
-import type { MachineSpec, ProfileName } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml, type MachineSpec, type ProfileName } from "@hetmem/machine-spec";
 
 export const DAX = "dax0.0";
 /** Node of the devices' memory, when it is RAM. */

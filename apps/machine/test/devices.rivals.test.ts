@@ -12,7 +12,7 @@ import { exitProcess } from "@hetmem/mm";
 import { quickInvariants } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
-import type { MachineSpec } from "../src/spec/machine-spec.ts";
+import type { MachineSpec } from "@hetmem/machine-spec";
 import { countersOf, DAX, specWith } from "./device-machine.ts";
 import {
   backAndToRam,

@@ -3,13 +3,11 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
-import { captureHost } from "../src/host/capture.ts";
-import { openTree } from "../src/host/tree.ts";
+import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
+import { captureHost } from "@hetmem/host-capture";
 import { createRebootable } from "../src/machine/rebootable.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import type { MachineSpec, ProfileName } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml, type MachineSpec, type ProfileName } from "@hetmem/machine-spec";
 
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));
 

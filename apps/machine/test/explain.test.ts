@@ -7,7 +7,7 @@ import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 import { hetmem } from "./hetmem-program.ts";
 
 const YAML = "nodes:\n  - memory: 256M\n    cpus: 0-1\n";

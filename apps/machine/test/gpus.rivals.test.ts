@@ -7,7 +7,7 @@ import { vmInvariants } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 
 /** Each boots a machine. What goes on within the device is tried more often beside it. */
 const PLAN = rivalsPlan(process.env, 25);

@@ -6,8 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { Machine } from "../src/machine.ts";
 import { createRebootable } from "../src/machine/rebootable.ts";
 import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
-import type { ProfileName } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml, type ProfileName } from "@hetmem/machine-spec";
 
 const NODES = "physical_bits: 40\nnodes:\n  - { memory: { start: 0, end: 256M }, cpus: 0 }\n";
 const ONE = "gpus:\n  - { size: 1M }\n";

@@ -2,7 +2,7 @@ import { GiB, KernelError, KiB, MiB } from "@hetmem/kernel";
 import { HostMemoryError } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { hostBytes, maxPages, withHostRoom } from "../src/machine/host-room.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 
 const spec = (more: string) => machineOfYaml(`nodes: [{ memory: 1G, cpus: 0 }]\n${more}`, "m.yaml");
 const small = spec("max_memory: 1G\n");

@@ -4,8 +4,7 @@ import { PageFlag } from "@hetmem/page";
 import { allZones, memoryInvariants, ZoneType } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import type { DeviceSpan } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { type DeviceSpan, machineOfYaml } from "@hetmem/machine-spec";
 
 test("the kernel's image is reserved where the firmware map shows it, and what lies between its parts is not", () => {
   const { memory, spec } = createMachine(machineOfYaml("nodes:\n  - { memory: 1G, cpus: 0 }\n", "m.yaml"));

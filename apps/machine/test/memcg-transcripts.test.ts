@@ -2,12 +2,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
-import { captureHost } from "../src/host/capture.ts";
-import { openTree } from "../src/host/tree.ts";
+import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
+import { captureHost } from "@hetmem/host-capture";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, replayTranscript, type ReplayResult, Shell } from "../src/shell/index.ts";
-import type { MachineSpec } from "../src/spec/machine-spec.ts";
+import type { MachineSpec } from "@hetmem/machine-spec";
 
 const MEMCG = fileURLToPath(new URL("../fixtures/transcripts/memcg", import.meta.url));
 const { spec } = captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), "v6.1");

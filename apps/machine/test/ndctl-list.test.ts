@@ -3,7 +3,7 @@ import { run } from "@hetmem/kernel";
 import { beforeAll, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 
 const spec = machineOfYaml(
   `name: two-modules

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
+import { BUNDLED_CAPTURES } from "@hetmem/host-capture/node";
 import { hetmem } from "./hetmem-program.ts";
 
 const MACHINES = fileURLToPath(new URL("../fixtures/machines/", import.meta.url));

@@ -1,7 +1,7 @@
 // `hetmem plan` as it is typed: the text that a person reads, the JSON that a program reads, and what is refused.
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
+import { BUNDLED_CAPTURES } from "@hetmem/host-capture/node";
 import type { Plan } from "../src/plan/plan.ts";
 import { hetmem } from "./hetmem-program.ts";
 

@@ -2,13 +2,11 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
-import { captureHost } from "../src/host/capture.ts";
-import { openTree } from "../src/host/tree.ts";
+import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
+import { captureHost } from "@hetmem/host-capture";
 import { createMachine } from "../src/machine.ts";
 import { type Plan, planSystemRam } from "../src/plan/plan.ts";
-import type { KernelOptions, MachineSpec, ProfileName } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { type KernelOptions, machineOfYaml, type MachineSpec, type ProfileName } from "@hetmem/machine-spec";
 
 const MIB = 2 ** 20;
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));

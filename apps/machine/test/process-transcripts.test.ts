@@ -5,8 +5,7 @@ import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, replayTranscript, Shell } from "../src/shell/index.ts";
 import { explanationOf } from "../src/shell/program.ts";
-import type { ProfileName } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml, type ProfileName } from "@hetmem/machine-spec";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
 const SESSIONS = `${FIXTURES}/transcripts/processes`;

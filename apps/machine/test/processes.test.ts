@@ -9,8 +9,7 @@ import { describe, expect, test } from "vitest";
 import { writeTree } from "../src/export/write-tree.ts";
 import { createMachine, type Machine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import type { MachineSpec, ProfileName } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml, type MachineSpec, type ProfileName } from "@hetmem/machine-spec";
 
 const MEMORY = "/sys/devices/system/memory";
 const ONE_NODE = "nodes:\n  - { memory: { start: 0, end: 256M }, cpus: 0-1 }\n";

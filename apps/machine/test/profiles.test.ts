@@ -5,8 +5,7 @@ import { run } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import type { ProfileName } from "../src/spec/machine-spec.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml, type ProfileName } from "@hetmem/machine-spec";
 
 const FILE = fileURLToPath(new URL("../fixtures/machines/ram-ends-at-4g.yaml", import.meta.url));
 const MEMORY = "/sys/devices/system/memory";

@@ -3,7 +3,7 @@ import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 
 /** Runs a line on a machine of its own. @returns what it prints */
 function boot(): (line: string) => string {

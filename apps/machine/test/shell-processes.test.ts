@@ -3,7 +3,7 @@ import { run } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 import { testShell } from "./shell-machine.ts";
 
 const SPEC = machineOfYaml("nodes:\n  - { memory: { start: 0, end: 256M }, cpus: 0 }\n", "m.yaml", "v6.1");

@@ -9,7 +9,7 @@ import { type MakeScenario, rivalsPlan, runRivals } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
 import { PROGRAMS, Shell } from "../src/shell/index.ts";
-import { machineOfYaml } from "../src/spec/yaml.ts";
+import { machineOfYaml } from "@hetmem/machine-spec";
 import { countersOf } from "./device-machine.ts";
 
 const PLAN = rivalsPlan(process.env);

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { MiB, PAGE_SIZE } from "@hetmem/kernel";
 import { STRUCT_PAGE_BYTES } from "@hetmem/page";
 import { describe, expect, test } from "vitest";
-import type { MachineView } from "../src/report/view.ts";
+import type { MachineView } from "@hetmem/report";
 import { hetmem } from "./hetmem-program.ts";
 
 const MACHINES = fileURLToPath(new URL("../fixtures/machines/", import.meta.url));

@@ -2,9 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { BUNDLED_CAPTURES } from "../src/host/bundled.ts";
-import { captureHost } from "../src/host/capture.ts";
-import { openTree } from "../src/host/tree.ts";
+import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
+import { captureHost } from "@hetmem/host-capture";
 import { createMachine } from "../src/machine.ts";
 import { PROGRAMS, replayTranscript, Shell } from "../src/shell/index.ts";
 

@@ -21,6 +21,9 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/driver-kit": 7,
   "@hetmem/explain": 7,
   "@hetmem/gpu": 7,
+  "@hetmem/host-capture": 8,
+  "@hetmem/machine-spec": 8,
+  "@hetmem/report": 8,
   hetmem: 9,
 };
 
@@ -28,6 +31,11 @@ export const FLOORS: Readonly<Record<string, number>> = {
 export const NEIGHBOURS: readonly (readonly [from: string, to: string])[] = [
   // It charges the pages of address spaces, through a port of theirs: they do without it.
   ["@hetmem/memcg", "@hetmem/mm"],
+  // A host becomes a specification.
+  ["@hetmem/host-capture", "@hetmem/machine-spec"],
+  // A machine is shown as its own files have it, by the reader of hosts, beside what it was made from.
+  ["@hetmem/report", "@hetmem/host-capture"],
+  ["@hetmem/report", "@hetmem/machine-spec"],
 ];
 
 /** Why one package must not import another, or undefined where it may. */

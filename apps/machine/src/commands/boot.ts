@@ -1,11 +1,14 @@
 // `hetmem boot`: builds the machine and prints what it built.
-import { readHost } from "../host/host.ts";
-import { vfsTree } from "../host/tree.ts";
+import { readHost, vfsTree } from "@hetmem/host-capture";
 import { plannableDevice } from "../plan/plan-device.ts";
-import { type BootReport, bootReportJson, bootReportLines } from "../report/boot-report.ts";
-import { withMemmapElsewhere } from "../report/memmap-elsewhere.ts";
-import { createPaint } from "../report/paint.ts";
-import { viewOf } from "../report/view.ts";
+import {
+  type BootReport,
+  bootReportJson,
+  bootReportLines,
+  createPaint,
+  viewOf,
+  withMemmapElsewhere,
+} from "@hetmem/report";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
 import { sayJson } from "./say.ts";

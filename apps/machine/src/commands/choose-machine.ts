@@ -1,16 +1,10 @@
 // Which machine a command is about: the host it runs on, a captured tree, or a YAML file. The options are the same for every
 // command. Where the host can't be read, the bundled capture stands in, and it is said.
 import { type Command, Option } from "commander";
-import { KernelError, MiB } from "@hetmem/kernel";
-import { BUNDLED_CAPTURES } from "../host/bundled.ts";
-import { type Capture, captureHost } from "../host/capture.ts";
-import type { Host } from "../host/host.ts";
-import { readOutsideText } from "../host/outside-file.ts";
-import { type HostTree, liveHost, openTree } from "../host/tree.ts";
-import { plainText } from "../report/plain-text.ts";
-import { refuseImpossible } from "../spec/limits.ts";
-import type { MachineSpec, ProfileName } from "../spec/machine-spec.ts";
-import { machineOfYaml } from "../spec/yaml.ts";
+import { KernelError, MiB, plainText } from "@hetmem/kernel";
+import { BUNDLED_CAPTURES, liveHost, openTree, readOutsideText } from "@hetmem/host-capture/node";
+import { type Capture, captureHost, type Host, type HostTree } from "@hetmem/host-capture";
+import { machineOfYaml, type MachineSpec, type ProfileName, refuseImpossible } from "@hetmem/machine-spec";
 import { shellWord } from "./shell-word.ts";
 
 const PROFILES: readonly ProfileName[] = ["v4.14", "v5.1", "v6.1"];

@@ -2,7 +2,7 @@
 // kills in it.
 import { explainText } from "@hetmem/explain";
 import { PROGRAMS, runScript, Shell } from "../shell/index.ts";
-import { INPUT_BYTES_MAX, readOutsideText } from "../host/outside-file.ts";
+import { INPUT_BYTES_MAX, readOutsideText } from "@hetmem/host-capture/node";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
 import { complain, say, sayJson } from "./say.ts";

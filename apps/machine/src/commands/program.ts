@@ -3,9 +3,9 @@
 // of hetmem's own.
 import { Command, CommanderError, Option } from "commander";
 import type { Machine } from "../machine.ts";
-import { nearestName } from "../report/nearest-name.ts";
-import { plainText } from "../report/plain-text.ts";
-import type { MachineSpec } from "../spec/machine-spec.ts";
+import { nearestName } from "@hetmem/host-capture/node";
+import { plainText } from "@hetmem/kernel";
+import type { MachineSpec } from "@hetmem/machine-spec";
 import { boot, type BootOptions } from "./boot.ts";
 import { withMachineOptions } from "./choose-machine.ts";
 import { explain, type ExplainOptions } from "./explain.ts";

@@ -1,6 +1,6 @@
 // What hetmem itself says on a terminal. What programs of the machine print goes there as it is; all else may quote text
 // from outside, and is made plain here.
-import { plainJson, plainText } from "../report/plain-text.ts";
+import { plainJson, plainText } from "@hetmem/kernel";
 import type { Terminal } from "./terminal.ts";
 
 /** Prints lines on the standard output. */

@@ -1,10 +1,10 @@
 // `hetmem sh`: a shell on the machine. It runs a script, what is piped into it, or a capture's commands; without any of
 // these, and with somebody at the keyboard, it is interactive.
 import { basename } from "node:path";
-import { createPaint } from "../report/paint.ts";
-import { plainText } from "../report/plain-text.ts";
+import { createPaint } from "@hetmem/report";
+import { plainText } from "@hetmem/kernel";
 import { interact, PROGRAMS, replayTranscript, runScript, Shell } from "../shell/index.ts";
-import { INPUT_BYTES_MAX, readOutsideText } from "../host/outside-file.ts";
+import { INPUT_BYTES_MAX, readOutsideText } from "@hetmem/host-capture/node";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
 import { complain } from "./say.ts";

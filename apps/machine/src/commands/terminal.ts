@@ -1,6 +1,6 @@
 // Whoever runs a command: where its text goes, how wide it is, and whether it shows colours. Commands know nothing of the
 // process, so that a test runs them as a user does.
-import { readPipedText } from "../host/outside-file.ts";
+import { readPipedText } from "@hetmem/host-capture/node";
 import type { InteractiveStreams } from "../shell/index.ts";
 
 export interface Terminal {

@@ -14,7 +14,7 @@ import {
   type PageMigration,
   VmEvent,
 } from "@hetmem/zone";
-import type { BootUsage } from "../spec/machine-spec.ts";
+import type { BootUsage } from "@hetmem/machine-spec";
 
 /** In `mapping` of each movable page of ours: no address space has this number. */
 const MAPPING = -1;

@@ -38,7 +38,7 @@ import {
 } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { Memory } from "@hetmem/zone";
-import type { CgroupFeature, KernelOptions, MachineSpec } from "../spec/machine-spec.ts";
+import type { CgroupFeature, KernelOptions, MachineSpec } from "@hetmem/machine-spec";
 
 /** Who is charged for memory. */
 export interface MemoryCharging {

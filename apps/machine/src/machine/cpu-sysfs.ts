@@ -3,7 +3,7 @@
 // Kernel counterparts: drivers/base/cpu.c, drivers/base/topology.c, arch/x86/kernel/cpu/proc.c.
 import { formatIdList } from "@hetmem/kernel";
 import type { Attribute, AttributeTable } from "@hetmem/vfs";
-import type { MachineSpec } from "../spec/machine-spec.ts";
+import type { MachineSpec } from "@hetmem/machine-spec";
 
 const CPU_ROOT = "/sys/devices/system/cpu";
 const PROC_ROOT = "/proc";

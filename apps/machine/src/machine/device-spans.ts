@@ -3,7 +3,7 @@
 // has not.
 import { PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { type Memory, ZoneType } from "@hetmem/zone";
-import type { DeviceSpan } from "../spec/machine-spec.ts";
+import type { DeviceSpan } from "@hetmem/machine-spec";
 
 export function spanDeviceMemory(memory: Memory, spans: readonly DeviceSpan[]): void {
   for (const { node: id, start, end } of spans) {

@@ -2,7 +2,7 @@
 // commits what is touched, but a limit on the address space (ulimit -v) counts all of it.
 import { alignUp, GiB, KernelError, KiB, PAGE_SIZE } from "@hetmem/kernel";
 import { HostMemoryError, hostSize, MAX_PAGES, MEMMAP_PAGE_BYTES, SECTION_SIZE } from "@hetmem/page";
-import type { MachineSpec } from "../spec/machine-spec.ts";
+import type { MachineSpec } from "@hetmem/machine-spec";
 
 /** Room for memory that is added later, where the specification doesn't say how much. */
 const HOTPLUG_ROOM = 64 * GiB;

@@ -26,7 +26,7 @@ import {
   type RemovablePolicy,
   strictPlacement,
 } from "@hetmem/zone";
-import type { KernelOptions, ProfileName } from "../spec/machine-spec.ts";
+import type { KernelOptions, ProfileName } from "@hetmem/machine-spec";
 import type { DaxPolicy } from "./devices/dax-bus.ts";
 
 export interface Profile {

@@ -2,7 +2,7 @@
 // persistent memory.
 import { powerFailure } from "@hetmem/nvdimm";
 import { createMachine, type Machine } from "../machine.ts";
-import type { MachineSpec } from "../spec/machine-spec.ts";
+import type { MachineSpec } from "@hetmem/machine-spec";
 import { shutDown } from "./devices/hardware.ts";
 
 export interface RebootableMachine extends Machine {

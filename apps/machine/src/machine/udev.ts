@@ -2,7 +2,7 @@
 // can run a command, which is the shell. User space counterpart: systemd-udevd(8), 90-daxctl-device.rules of ndctl.
 import type { Kernel } from "@hetmem/kernel";
 import { GlobPattern } from "@hetmem/vfs";
-import type { DeviceRule } from "../spec/machine-spec.ts";
+import type { DeviceRule } from "@hetmem/machine-spec";
 
 /** A command that waits to be run. */
 export interface DeviceCommand {

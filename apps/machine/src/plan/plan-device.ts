@@ -1,7 +1,7 @@
 // The device that a plan is about: one that is there, a namespace that becomes one first, or what is free of a region.
 // User space counterparts: ndctl-create-namespace(1), daxctl-reconfigure-device(1).
 import type { DevDax } from "@hetmem/dax";
-import { KernelError, run } from "@hetmem/kernel";
+import { formatBytes, KernelError, run } from "@hetmem/kernel";
 import {
   createNamespace,
   maxAvailableExtent,
@@ -10,7 +10,6 @@ import {
   type Region,
 } from "@hetmem/nvdimm";
 import type { Machine } from "../machine.ts";
-import { formatBytes } from "../report/size.ts";
 
 export interface PlannedDevice {
   readonly device: DevDax;

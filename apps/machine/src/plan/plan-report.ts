@@ -1,8 +1,6 @@
 // A plan as a person reads it.
-import { formatIdList } from "@hetmem/kernel";
-import { formatAddress, formatBytes, formatShare } from "../report/size.ts";
-import { tableLines } from "../report/table.ts";
-import { wrap } from "../report/wrap.ts";
+import { formatBytes, formatIdList } from "@hetmem/kernel";
+import { formatAddress, formatShare, tableLines, wrap } from "@hetmem/report";
 import type { Plan, PlannedBlock } from "./plan.ts";
 
 /** @param columns of the terminal */

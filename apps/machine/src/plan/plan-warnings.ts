@@ -1,7 +1,7 @@
 // What an administrator should hear before a device becomes RAM: sentences, none where there is nothing to say.
 import type { Machine } from "../machine.ts";
 import { PROFILES } from "../machine/profile.ts";
-import { formatBytes } from "../report/size.ts";
+import { formatBytes } from "@hetmem/kernel";
 import type { Plan } from "./plan.ts";
 
 export function planWarnings({ spec, memory, hotplug }: Machine, plan: Omit<Plan, "warnings">): string[] {

@@ -2,13 +2,12 @@
 // plan. Kernel counterparts: drivers/dax/kmem.c, mm/memory_hotplug.c, Documentation/admin-guide/mm/memory-hotplug.rst.
 import { kmemCaveats, kmemRanges } from "@hetmem/dax-kmem";
 import type { DevDax } from "@hetmem/dax";
-import { KernelError, PAGE_SIZE, physAddr, physToPfn, run } from "@hetmem/kernel";
+import { formatBytes, KernelError, PAGE_SIZE, physAddr, physToPfn, run } from "@hetmem/kernel";
 import { STRUCT_PAGE_BYTES } from "@hetmem/page";
 import { type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
 import type { Machine } from "../machine.ts";
 import { namedTiers } from "../machine/devices/memory-tiering.ts";
 import { PROFILES } from "../machine/profile.ts";
-import { formatBytes } from "../report/size.ts";
 import { planDevice } from "./plan-device.ts";
 import { planWarnings } from "./plan-warnings.ts";
 

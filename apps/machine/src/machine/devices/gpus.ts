@@ -2,12 +2,11 @@
 // of a process from its first request until it ends. Kernel counterparts: hmm_dmirror_init() in lib/test_hmm.c, and what a
 // module's probe and its file's release do.
 import { Gpu, type GpuContext, gpuDebugfsTable } from "@hetmem/gpu";
-import { errnoNumber, KernelError, PAGE_SIZE, run, type Sleeps } from "@hetmem/kernel";
+import { errnoNumber, KernelError, PAGE_SIZE, run, type Sleeps, writeSize } from "@hetmem/kernel";
 import { MEMORY_TYPES, type Pagemaps } from "@hetmem/memremap";
 import { mmgetNotZero, mmput, type Process, type Vm } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
-import type { GpuSpec } from "../../spec/machine-spec.ts";
-import { writeSize } from "../../spec/size.ts";
+import type { GpuSpec } from "@hetmem/machine-spec";
 
 export class Gpus {
   /** By name, in the order of the specification. */

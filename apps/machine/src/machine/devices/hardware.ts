@@ -2,7 +2,7 @@
 // of the names that are given to namespaces. Kernel counterpart: none, this is on the mainboard.
 import { run } from "@hetmem/kernel";
 import { DimmMedia, LabelArea, type NewUuid } from "@hetmem/nvdimm";
-import type { MachineSpec, NvdimmModule } from "../../spec/machine-spec.ts";
+import type { MachineSpec, NvdimmModule } from "@hetmem/machine-spec";
 import { writeNamespaces } from "./nvdimm.ts";
 
 export interface Hardware {

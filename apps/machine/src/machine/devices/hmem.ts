@@ -4,7 +4,7 @@ import { allocDaxRegion, createDevDax, type DaxBus } from "@hetmem/dax";
 import { errnoNumber, KernelError, MiB, physAddr, physToPfn, run } from "@hetmem/kernel";
 import { DeviceRam, type FrameStores } from "@hetmem/page";
 import { insertResource, IORES_DESC_SOFT_RESERVED, IORESOURCE_MEM, Resource } from "@hetmem/resource";
-import type { IomemEntry, MemoryRange } from "../../spec/machine-spec.ts";
+import type { IomemEntry, MemoryRange } from "@hetmem/machine-spec";
 
 /** What a range must be aligned to; no device is made of any other. @see PMD_SIZE in dax_hmem_probe() */
 const ALIGN = 2 * MiB;

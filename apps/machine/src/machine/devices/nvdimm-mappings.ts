@@ -19,7 +19,7 @@ import type {
   PagemapRequest,
   RegionMedia,
 } from "@hetmem/nvdimm";
-import type { NvdimmRange } from "../../spec/machine-spec.ts";
+import type { NvdimmRange } from "@hetmem/machine-spec";
 import type { MachineDax } from "./dax-bus.ts";
 import type { MemoryFailureQueue } from "./memory-failure-queue.ts";
 

@@ -14,7 +14,7 @@ import {
   unregisterNvdimmBus,
 } from "@hetmem/nvdimm";
 import { createIomem, type ResourceTree } from "@hetmem/resource";
-import type { NvdimmModule, NvdimmRange, NvdimmSpec } from "../../spec/machine-spec.ts";
+import type { NvdimmModule, NvdimmRange, NvdimmSpec } from "@hetmem/machine-spec";
 import type { Hardware } from "./hardware.ts";
 
 export interface NvdimmOptions {

@@ -1,7 +1,7 @@
 // swapon and swapoff: swap areas come into use and go out of it. `-a` is about those that the machine file lists, as it
 // is about /etc/fstab elsewhere. No disk stands behind a path here, so that one which isn't listed has the size that
 // --size gives it. User space counterpart: swapon(8) of util-linux.
-import { KernelError, memparse, pagesToKiB, type Sleeps, strerror } from "@hetmem/kernel";
+import { KernelError, memparse, pagesToKiB, type Sleeps, strerror, writeSize } from "@hetmem/kernel";
 import { swapoff as systemSwapoff, type SwaponRequest } from "@hetmem/mm";
 import {
   explanationOf,
@@ -11,7 +11,6 @@ import {
   UsageProblem,
   userSpaceOf,
 } from "../program.ts";
-import { writeSize } from "../../spec/size.ts";
 
 const SWAPON_FAILED = 255;
 const SWAPOFF_NO_MEMORY = 2;

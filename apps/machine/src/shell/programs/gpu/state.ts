@@ -1,8 +1,7 @@
 // gpu stats, reset and kill: how devices are, and how they fail.
 import type { Gpu } from "@hetmem/gpu";
-import { PAGE_SIZE } from "@hetmem/kernel";
+import { PAGE_SIZE, writeSize } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
-import { writeSize } from "../../../spec/size.ts";
 import { type Call, type Verbs } from "../verbs.ts";
 import { GPU_OPTION, gpuOf, gpusOf } from "./device.ts";
 

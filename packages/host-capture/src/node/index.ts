@@ -1,0 +1,10 @@
+export { BUNDLED_CAPTURES } from "./bundled.ts";
+export { nearestName } from "./nearest-name.ts";
+export { liveHost, openTree } from "./open-tree.ts";
+export {
+  INPUT_BYTES_MAX,
+  type OutsideFile,
+  readOutsideFile,
+  readOutsideText,
+  readPipedText,
+} from "./outside-file.ts";

@@ -1,0 +1,155 @@
+// The persistent memory of a host, as /sys/bus/nd shows it: modules, the regions that they make up, and the namespaces in
+// these. Kernel counterparts: nd_region_attributes
+// in drivers/nvdimm/region_devs.c, acpi_nfit_dimm_attributes in drivers/acpi/nfit/core.c.
+import { physAddr } from "@hetmem/kernel";
+import type { IomemEntry, NvdimmModule, NvdimmRange, NvdimmSpec } from "@hetmem/machine-spec";
+import { readNamespaces } from "./namespaces.ts";
+import type { HostTree } from "./tree.ts";
+
+export interface HostNvdimm {
+  readonly spec: NvdimmSpec | undefined;
+  /** The lines of /proc/iomem without what drivers had made of persistent memory. */
+  readonly iomem: readonly IomemEntry[];
+}
+
+/** What `nstype` says of a region whose namespaces come from labels. @see ND_DEVICE_NAMESPACE_PMEM */
+const ND_DEVICE_NAMESPACE_PMEM = 5;
+/** Where buses stand. */
+const PROVIDERS = {
+  "ACPI.NFIT": "/sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00",
+  e820: "/sys/devices/platform/e820_pmem",
+} as const;
+
+/** The directories of its regions, by their numbers. */
+export function nvdimmRegions(tree: HostTree): string[] {
+  return Object.values(PROVIDERS).flatMap((provider) =>
+    tree
+      .list(provider)
+      .filter((name) => /^ndbus\d+$/.test(name))
+      .flatMap((bus) => numbered(tree, `${provider}/${bus}`, "region")),
+  );
+}
+
+export function readNvdimm(tree: HostTree, iomem: readonly IomemEntry[], notices: string[]): HostNvdimm {
+  for (const provider of ["ACPI.NFIT", "e820"] as const) {
+    const [bus] = tree.list(PROVIDERS[provider]).filter((name) => /^ndbus\d+$/.test(name));
+    if (bus === undefined) continue;
+    const spec = readBus(tree, `${PROVIDERS[provider]}/${bus}`, provider, notices);
+    if (spec.ranges.length > 0) return { spec, iomem: withoutDrivers(iomem, spec.ranges) };
+  }
+  return { spec: undefined, iomem };
+}
+
+function readBus(
+  tree: HostTree,
+  bus: string,
+  provider: NvdimmSpec["provider"],
+  notices: string[],
+): NvdimmSpec {
+  const regions = numbered(tree, bus, "region");
+  const ranges = regions.flatMap((region) => readRegion(tree, region, notices));
+  // Only modules with labels make up regions whose namespaces come from them.
+  const labelled = regions
+    .filter((region) => tree.read(`${region}/nstype`)?.trim() === `${ND_DEVICE_NAMESPACE_PMEM}`)
+    .flatMap((region) => readMappings(tree, region).map(({ dimm }) => dimm));
+  const commands = tree.read(`${bus}/commands`) ?? "";
+  return {
+    provider,
+    firmware: /\bars_start\b/.test(commands) ? "ars" : provider === "e820" ? "none" : "labels",
+    modules: numbered(tree, bus, "nmem").map((module, id) => ({
+      ...readModule(tree, module, id, ranges),
+      ...(labelled.includes(id) && { labelled: true }),
+    })),
+    ranges,
+  };
+}
+
+/** Paths of devices called so, by their numbers. */
+function numbered(tree: HostTree, bus: string, prefix: string): string[] {
+  return tree
+    .list(bus)
+    .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
+    .sort((a, b) => Number(a.slice(prefix.length)) - Number(b.slice(prefix.length)))
+    .map((name) => `${bus}/${name}`);
+}
+
+function readRegion(tree: HostTree, region: string, notices: string[]): NvdimmRange[] {
+  const number = (file: string): number =>
+    Number((tree.read(`${region}/${file}`) ?? "").trim() || Number.NaN);
+  const [start, size] = [number("resource"), number("size")];
+  if (!(start >= 0 && size > 0)) {
+    notices.push(
+      `${region} does not say where its memory is (only root may read that): the machine has no persistent memory there.`,
+    );
+    return [];
+  }
+  const domain = (tree.read(`${region}/persistence_domain`) ?? "").trim();
+  const mappings = readMappings(tree, region);
+  const namespaces = readNamespaces(tree, region, notices);
+  const node = (file: string): number => (Number.isNaN(number(file)) ? -1 : number(file));
+  return [
+    {
+      start: physAddr(start),
+      end: physAddr(start + size),
+      mappings,
+      numaNode: node("numa_node"),
+      targetNode: node("target_node"),
+      ...((domain === "cpu_cache" || domain === "memory_controller") && { persistenceDomain: domain }),
+      ...(namespaces.length > 0 && { namespaces }),
+    },
+  ];
+}
+
+/** Modules in the order of interleaving, and where their parts begin. */
+function readMappings(tree: HostTree, region: string): { readonly dimm: number; readonly start: number }[] {
+  return tree
+    .list(region)
+    .filter((name) => /^mapping\d+$/.test(name))
+    .sort((a, b) => Number(a.slice("mapping".length)) - Number(b.slice("mapping".length)))
+    .map((name) => /^nmem(\d+),(\d+),/.exec(tree.read(`${region}/${name}`) ?? ""))
+    .flatMap((found) => (found ? [{ dimm: Number(found[1]), start: Number(found[2]) }] : []));
+}
+
+function readModule(
+  tree: HostTree,
+  module: string,
+  id: number,
+  ranges: readonly NvdimmRange[],
+): NvdimmModule {
+  const number = (file: string): number | undefined => {
+    const text = tree.read(`${module}/nfit/${file}`)?.trim();
+    return text ? Number(text) : undefined;
+  };
+  const capacity = ranges.reduce((bytes, { start, end, mappings }) => {
+    const own = mappings.find(({ dimm }) => dimm === id);
+    return own ? Math.max(bytes, own.start + (end - start) / mappings.length) : bytes;
+  }, 0);
+  const known = {
+    handle: number("handle"),
+    physId: number("phys_id"),
+    vendor: number("vendor"),
+    device: number("device"),
+    serial: number("serial"),
+  };
+  return { ...defined(known), capacity };
+}
+
+/** Drivers make their lines anew when the machine boots. */
+function withoutDrivers(iomem: readonly IomemEntry[], ranges: readonly NvdimmRange[]): IomemEntry[] {
+  return iomem.map((entry) => {
+    const isPersistent = ranges.some(({ start, end }) => start < entry.end && entry.start < end);
+    if (isPersistent && entry.name.startsWith("Persistent Memory"))
+      return {
+        ...entry,
+        children: entry.children.filter(({ name }) => !/^(namespace|dax|btt)\d/.test(name)),
+      };
+    return { ...entry, children: withoutDrivers(entry.children, ranges) };
+  });
+}
+
+/** Those properties that have a value. */
+function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

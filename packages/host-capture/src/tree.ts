@@ -1,0 +1,94 @@
+// A host's files of /proc and /sys, by absolute path. The readers of this package know no other source, so that a live host, a
+// capture and a machine that hetmem booted are read by the same code. Trees of folders and tarballs are in node/.
+import { KernelError, run } from "@hetmem/kernel";
+import type { Vfs } from "@hetmem/vfs";
+
+/** A tree of files, by absolute path ("/proc/iomem"). */
+export interface HostTree {
+  /** For people: a host name, a folder, a tarball. Sentences about a file begin with it. */
+  readonly name: string;
+  /** Whether this is the machine that hetmem runs on. */
+  readonly live: boolean;
+  /** The text of a file; undefined when there is none, or when we may not read it. */
+  read(path: string): string | undefined;
+  readBytes(path: string): Uint8Array | undefined;
+  /** The names in a directory, sorted; none when there is no such directory. */
+  list(path: string): string[];
+}
+
+/**
+ * A tree of files in memory.
+ *
+ * @param files by absolute path; undefined where only the name is known, as of a link or a directory
+ */
+export function filesTree(name: string, files: ReadonlyMap<string, Uint8Array | undefined>): HostTree {
+  const folders = new Map<string, Set<string>>();
+  for (const path of files.keys()) enter(folders, path);
+  return {
+    name,
+    live: false,
+    readBytes: (path) => files.get(path),
+    read: (path) => {
+      const bytes = files.get(path);
+      return bytes && new TextDecoder().decode(bytes);
+    },
+    list: (path) => [...(folders.get(path === "/" ? "" : path) ?? [])].sort(),
+  };
+}
+
+/** The files of a machine that hetmem booted. */
+export function vfsTree(name: string, vfs: Vfs): HostTree {
+  const read = (path: string): string | undefined => unlessMissing(() => run(vfs.read(path)));
+  return {
+    name,
+    live: false,
+    read,
+    readBytes: (path) => {
+      const text = read(path);
+      return text === undefined ? undefined : new TextEncoder().encode(text);
+    },
+    list: (path) => (unlessMissing(() => vfs.list(path)) ?? []).map((entry) => entry.name).sort(),
+  };
+}
+
+/** How a file is called in a sentence: "capture.tar.gz: proc/zoneinfo". */
+export function fileLabel(tree: HostTree, path: string): string {
+  return tree.live ? path : `${tree.name}: ${path.slice(1)}`;
+}
+
+/**
+ * A file without which nothing can be built.
+ *
+ * @throws KernelError ENOENT
+ */
+export function readRequired(tree: HostTree, path: string, holds: string): string {
+  const text = tree.read(path);
+  if (text !== undefined) return text;
+  const fix = tree.live
+    ? "run hetmem on Linux, or name a capture with --from"
+    : `capture it again with ${path.slice(1)} in it`;
+  throw new KernelError("ENOENT", `${fileLabel(tree, path)} is missing, and it holds ${holds}: ${fix}`);
+}
+
+/** Enters a path, and each folder above it, into the listing of the folder that it stands in. */
+function enter(folders: Map<string, Set<string>>, path: string): void {
+  for (let at = path; at !== "";) {
+    const slash = at.lastIndexOf("/");
+    const parent = at.slice(0, slash);
+    let names = folders.get(parent);
+    if (!names) folders.set(parent, (names = new Set()));
+    const name = at.slice(slash + 1);
+    if (name === "" || names.has(name)) return;
+    names.add(name);
+    at = parent;
+  }
+}
+
+function unlessMissing<T>(access: () => T): T | undefined {
+  try {
+    return access();
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,73 @@
+// The first screen: what was booted, its zones, its physical address space, what its struct pages cost, how it compares with
+// the host it was made from, and what to type next.
+import type { Host } from "@hetmem/host-capture";
+import { compareWithHost, hostComparisonLines } from "./host-comparison.ts";
+import { memmapPriceLines } from "./memmap-price.ts";
+import { nextStepLines } from "./next-steps.ts";
+import type { Paint } from "./paint.ts";
+import { physicalMapLines } from "./physical-map.ts";
+import { formatBytes } from "@hetmem/kernel";
+import type { MachineView } from "./view.ts";
+import { wrap } from "./wrap.ts";
+import { zoneTableLines } from "./zone-table.ts";
+
+export interface BootReport {
+  readonly view: MachineView;
+  /** "the host vm", "the capture tree.tar.gz". */
+  readonly source: string;
+  /** What `hetmem sh` needs to boot the same machine. */
+  readonly sameMachine: string;
+  /** Absent for a machine from a YAML file. */
+  readonly host: Host | undefined;
+  readonly notices: readonly string[];
+  /** What `hetmem plan` can be asked about; undefined when nothing of the machine can become RAM. */
+  readonly plannable: string | undefined;
+}
+
+/**
+ * The report for a terminal.
+ *
+ * @param self how the user calls hetmem
+ * @param width columns
+ */
+export function bootReportLines(report: BootReport, self: string, width: number, paint: Paint): string[] {
+  const { view, host } = report;
+  const section = (title: string, lines: readonly string[]): string[] => [
+    "",
+    paint.title(title),
+    "",
+    ...lines,
+  ];
+  return [
+    ...headlines(report, paint),
+    ...report.notices.flatMap((notice) => wrap(`! ${notice}`, width, "  ").map(paint.warn)),
+    ...section("Nodes and zones, in pages of 4 KiB", zoneTableLines(view, width, paint)),
+    ...section("Physical memory, to scale", physicalMapLines(view, width, paint)),
+    ...section("The price of struct pages", memmapPriceLines(view, paint)),
+    ...(host
+      ? section("Compared with the host", wrapAll(hostComparisonLines(view, host, paint), width))
+      : []),
+    ...section("Next", nextStepLines(report, self, width, paint)),
+  ];
+}
+
+/** The same for programs. */
+export function bootReportJson(report: BootReport): object {
+  const { view, host, source, notices } = report;
+  const { stretches, ...machine } = view;
+  return { source, notices, machine, map: stretches, comparison: host ? compareWithHost(view, host) : [] };
+}
+
+function headlines({ view, source }: BootReport, paint: Paint): string[] {
+  const nodes = view.nodes.length === 1 ? "1 node" : `${view.nodes.length} nodes`;
+  const cpus = view.nodes.reduce((count, node) => count + node.cpus.length, 0);
+  const counted = cpus === 1 ? "1 CPU" : `${cpus} CPUs`;
+  return [
+    `${paint.bold("hetmem")} booted ${source}:`,
+    `${formatBytes(view.ramBytes)} in ${nodes}, ${counted}, Linux ${view.release}, with the rules of ${view.profile}`,
+  ];
+}
+
+function wrapAll(lines: readonly string[], width: number): string[] {
+  return lines.flatMap((line) => (line.startsWith(" ") ? [line] : wrap(line, width, "  ")));
+}
