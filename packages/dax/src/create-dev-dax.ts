@@ -3,7 +3,7 @@
 import { KernelBug, KernelError, type Sleeps } from "@hetmem/kernel";
 import { releaseDriver, deviceAttach } from "./binding.ts";
 import { killDax, putInode } from "./dax-inode.ts";
-import { checkEnabled, type DaxRegion } from "./dax-region.ts";
+import type { DaxRegion } from "./dax-region.ts";
 import { DevDax, type DaxPagemap, type DaxSubsystem } from "./dev-dax.ts";
 import { allocDevDaxRange, freeDevDaxRanges, registerDaxMapping } from "./dev-dax-range.ts";
 
@@ -36,7 +36,7 @@ export function* createDevDax(region: DaxRegion, data: DevDaxData): Sleeps<DevDa
 
 /** The same for who holds the region's lock. */
 export function* createDevDaxLocked(region: DaxRegion, data: DevDaxData): Sleeps<DevDax> {
-  checkEnabled(region);
+  region.checkEnabled();
   const device = makeDevDax(region, data);
   registerDevice(device);
   if (device.subsystem === "bus" && region.bus.autoprobe) yield* deviceAttach(device);

@@ -84,6 +84,11 @@ export class DaxRegion {
   get availableSize(): number {
     return this.resource.children.reduce((left, { size }) => left - size, this.resource.size);
   }
+
+  /** Every attribute fails once the provider is gone. @throws KernelError ENXIO */
+  checkEnabled(): void {
+    if (!this.enabled) throw new KernelError("ENXIO", `the provider of dax_region ${this.id} is going away`);
+  }
 }
 
 /**
@@ -121,12 +126,6 @@ export function* unregisterDaxRegion(region: DaxRegion): Sleeps<void> {
     region.lock.unlock();
   }
   region.bus.regions.delete(region);
-}
-
-/** Throws when the provider is gone, as every attribute does then. @throws KernelError ENXIO */
-export function checkEnabled(region: DaxRegion): void {
-  if (!region.enabled)
-    throw new KernelError("ENXIO", `the provider of dax_region ${region.id} is going away`);
 }
 
 /** Whether a size can be one of a device: whole subsections, and whole units of its alignment. @see alloc_is_aligned() */

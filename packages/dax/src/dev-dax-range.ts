@@ -2,7 +2,6 @@
 // throughout. Kernel counterpart: alloc_dev_dax_range(), trim_dev_dax_range() and struct dax_mapping in drivers/dax/bus.c.
 import { bugOn, KernelError, PAGE_SIZE, physAddr } from "@hetmem/kernel";
 import { adjustResource, releaseRegion, requestRegion, type Resource } from "@hetmem/resource";
-import { checkEnabled } from "./dax-region.ts";
 import { type DevDax, type DevDaxRange, formatRange, rangeSize } from "./dev-dax.ts";
 
 /**
@@ -21,7 +20,7 @@ export function allocDevDaxRange(device: DevDax, start: number, size: number): v
   ranges.push({ pgoff, start: taken.start, end: taken.end, mapping: undefined });
   if (!device.registered) return;
   try {
-    checkEnabled(region);
+    region.checkEnabled();
     registerDaxMapping(device, ranges.length - 1);
   } catch (error) {
     trimDevDaxRange(device);

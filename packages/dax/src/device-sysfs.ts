@@ -4,7 +4,6 @@ import { KernelError, kstrtoull } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
 import { devicePowerFiles } from "@hetmem/zone";
 import { type DaxBus, deviceEnv, DAX_MODALIAS } from "./dax-bus.ts";
-import { checkEnabled } from "./dax-region.ts";
 import type { DaxSubsystem, DevDax, DevDaxRange } from "./dev-dax.ts";
 import { ProviderPaths } from "./provider-paths.ts";
 import { regionPart } from "./region-sysfs.ts";
@@ -144,7 +143,7 @@ function dividedFiles(deviceOf: DeviceOf): Files {
 function mappingFiles(deviceOf: DeviceOf, parameter: string): Files {
   const range = (params: Params): DevDaxRange => {
     const device = deviceOf(params);
-    checkEnabled(device.region);
+    device.region.checkEnabled();
     const found = device.ranges.find(({ mapping }) => `${mapping}` === params[parameter]);
     if (!found) throw new KernelError("ENXIO", `mapping${params[parameter]} of ${device.name} is gone`);
     return found;

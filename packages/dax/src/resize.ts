@@ -3,7 +3,7 @@
 // dev_dax_resize(), dev_dax_shrink(), mapping_store() and align_store() in drivers/dax/bus.c.
 import { GiB, KernelError, MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import type { Resource } from "@hetmem/resource";
-import { checkEnabled, isDeviceSize } from "./dax-region.ts";
+import { isDeviceSize } from "./dax-region.ts";
 import { type DevDax, type DevDaxRange, rangeSize } from "./dev-dax.ts";
 import { adjustDevDaxRange, allocDevDaxRange, trimDevDaxRange } from "./dev-dax-range.ts";
 
@@ -59,7 +59,7 @@ function* underBothLocks(device: DevDax, change: () => void): Sleeps<void> {
   const { region } = device;
   yield* region.lock.lock();
   try {
-    checkEnabled(region);
+    region.checkEnabled();
     yield* device.lock.lock();
     try {
       if (!device.registered) throw new KernelError("ENXIO", `${device.name} has been deleted`);

@@ -17,7 +17,7 @@ import {
   unlockPage,
 } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
-import { type Collector, migrationKind } from "./collect.ts";
+import type { Collector } from "./collect.ts";
 import { DeviceKind } from "./device-kinds.ts";
 import { Found, MigratePfn } from "./migrate-pfn.ts";
 import { MigrateSkip } from "./migrate-skip.ts";
@@ -50,6 +50,12 @@ export function collectPage(collector: Collector, entry: number, page: Page, at:
   }
   const alone = memmap.mapcount(page) === 0 ? Found.alone : 0;
   collector.taken(at, page, alone | (writes ? MigratePfn.write : 0));
+}
+
+/** The migration entry for a page: it keeps whether the entry before allowed writes, and whether the page was exclusive. */
+export function migrationKind(writes: boolean, exclusive: boolean): EntryKind {
+  if (writes) return EntryKind.migrationWrite;
+  return exclusive ? EntryKind.migrationReadExclusive : EntryKind.migrationRead;
 }
 
 function inTheWay({ vm: { memmap } }: Collector, page: Page): MigrateSkip {

@@ -30,11 +30,11 @@ import {
 } from "@hetmem/mm";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
-import { collectPage } from "./collect-page.ts";
+import { collectPage, migrationKind } from "./collect-page.ts";
 import { DeviceKind, DeviceKinds } from "./device-kinds.ts";
-import { Found, MigratePfn, MigrateVmaSelect, skipBits } from "./migrate-pfn.ts";
+import { ANY_OWNER, Found, MigratePfn, MigrateVmaSelect, skipBits } from "./migrate-pfn.ts";
 import { MigrateSkip } from "./migrate-skip.ts";
-import { ANY_OWNER, type MigrateVma } from "./migrate-vma.ts";
+import type { MigrateVma } from "./migrate-vma.ts";
 import { tellSkip } from "./page-set.ts";
 
 const PLAIN = Pte.present | Pte.special | Pte.devmap;
@@ -249,10 +249,4 @@ export class Collector implements SleepingWalkOps {
   private wordOf(address: VirtAddr): number {
     return (((address - this.args.start) / 4096) << 1) | 0;
   }
-}
-
-/** What an entry will allow again. */
-export function migrationKind(writes: boolean, exclusive: boolean): EntryKind {
-  if (writes) return EntryKind.migrationWrite;
-  return exclusive ? EntryKind.migrationReadExclusive : EntryKind.migrationRead;
 }

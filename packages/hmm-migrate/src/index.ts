@@ -5,6 +5,7 @@ export {
   migrateDeviceRange,
 } from "./migrate-device.ts";
 export {
+  ANY_OWNER,
   createMigratePfns,
   keepInPlace,
   MigratePfn,
@@ -17,7 +18,6 @@ export {
 } from "./migrate-pfn.ts";
 export { MigrateSkip, migrateSkipName, type MigrateVmaSkip } from "./migrate-skip.ts";
 export {
-  ANY_OWNER,
   createMigrateVma,
   type MigrateVma,
   migrateVmaFinalize,

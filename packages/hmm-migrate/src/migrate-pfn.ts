@@ -34,6 +34,9 @@ export const MigrateVmaSelect = {
   deviceCoherent: 1 << 2,
 } as const;
 
+/** The pgmapOwner that selects device memory of every owner, as in kernels whose pagemaps had none. @see 800bb1c8dc80 */
+export const ANY_OWNER: unique symbol = Symbol("any owner");
+
 const SKIP_SHIFT = 8;
 const SKIP_MASK = 0xff;
 

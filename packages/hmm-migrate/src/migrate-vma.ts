@@ -44,9 +44,6 @@ export interface MigrateVmaRequest {
   readonly faultPage?: Page;
 }
 
-/** Every owner's: as long as pagemaps had none. */
-export const ANY_OWNER: unique symbol = Symbol("any owner");
-
 /** A migration with arrays of its own. Whole pages: the start is rounded down, and so is the end. */
 export function createMigrateVma({
   faultPage = NULL_PAGE as Page,

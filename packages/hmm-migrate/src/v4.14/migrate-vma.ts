@@ -4,14 +4,8 @@
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Vma } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
-import { MigrateVmaSelect } from "../migrate-pfn.ts";
-import {
-  ANY_OWNER,
-  type MigrateVma,
-  migrateVmaFinalize,
-  migrateVmaPages,
-  migrateVmaSetup,
-} from "../migrate-vma.ts";
+import { ANY_OWNER, MigrateVmaSelect } from "../migrate-pfn.ts";
+import { type MigrateVma, migrateVmaFinalize, migrateVmaPages, migrateVmaSetup } from "../migrate-vma.ts";
 
 /** @see struct migrate_vma_ops */
 export interface MigrateVmaOps<T> {
