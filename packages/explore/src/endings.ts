@@ -1,13 +1,15 @@
-// A suite of rivals that never get in each other's way passes whatever the code does. So each names what must happen: its
-// tasks succeed in some schedules, and those that can fail do, each with its errno.
+// Required endings. A suite whose tasks never conflict would pass whatever the code does. Each suite therefore names
+// endings that must occur: each task succeeds in some schedule, and the named failures occur, each with its errno.
 import { KernelBug } from "@hetmem/kernel";
 
 const SUCCESS = ": done";
 
 /**
- * @param met how often each ending was met
- * @param named endings that must be met beside the success of each task
- * @throws KernelBug that names those that were not
+ * Checks that all required endings occurred.
+ *
+ * @param met number of occurrences of each ending
+ * @param named endings that must occur besides the success of each task
+ * @throws KernelBug that names the missing endings
  */
 export function demandEndings(met: ReadonlyMap<string, number>, named: readonly string[]): void {
   const tasks = new Set([...met.keys()].map((ending) => ending.slice(0, ending.lastIndexOf(": "))));

@@ -1,26 +1,26 @@
-// How often a suite of rivals runs, and where it begins. Tests hand in their environment, so that a failure is replayed by
-// what its message says, in every package alike.
+// The number of schedules of a suite, and its first seed. Tests pass their environment in, so that the message of a
+// failure says how to replay it in every package alike.
 import { KernelBug } from "@hetmem/kernel";
 
-/** Schedules of a path, which cases about the same path share. */
+/** Schedules per code path. Cases that exercise the same path share them. */
 const SCHEDULES = 2000;
 
 export interface RivalsPlan {
   readonly schedules: number;
-  /** Seed of the first machine: 0 when absent. */
+  /** Seed of the first machine; 0 when absent. */
   readonly first?: number;
-  /** The last round of the first machine to run, and nothing behind it; all schedules when absent. */
+  /** Replay: run the first machine up to this round and stop. All schedules when absent. */
   readonly round?: number | undefined;
-  /** Whether there are enough schedules to meet every ending that a suite names; they are demanded then. */
+  /** Whether the named endings are required: the schedules are enough for each of them to occur. */
   readonly complete?: boolean;
 }
 
 /**
- * The plan that an environment asks for. HETMEM_SCHEDULES: schedules of a path, 2,000 where it is absent. HETMEM_SEED: the
- * seed of the first machine. HETMEM_ROUND: runs the first machine's rounds up to this one, which is a replay.
+ * The plan that environment variables ask for. HETMEM_SCHEDULES: schedules per path, 2,000 when absent. HETMEM_SEED:
+ * the seed of the first machine. HETMEM_ROUND: replay the first machine up to this round.
  *
- * @param share how many cases share the schedules of their path
- * @throws KernelBug for a variable that is no whole number from 0 on
+ * @param share number of cases that share the schedules of their path
+ * @throws KernelBug for a variable that isn't a whole number from 0 on
  */
 export function rivalsPlan(env: Readonly<Record<string, string | undefined>>, share = 1): RivalsPlan {
   const asked = numberOf(env, "HETMEM_SCHEDULES") ?? SCHEDULES;

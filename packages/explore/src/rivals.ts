@@ -1,8 +1,7 @@
-// Tasks that get in each other's way. A machine serves some scenarios, one after another, since to make one mostly takes
-// longer than a schedule: each is a round of that machine. Each seed gives one order of the tasks' steps, and a scenario
-// looks at its machine after each. A failure names the seed that the machine was made at and the round, which together run
-// everything again that led to it. A suite that never meets what it names as endings fails, and so does one whose rounds
-// don't replay.
+// Rivals: tasks that conflict on a machine. A machine serves several scenarios in turn, since making one mostly takes
+// longer than a schedule; each scenario is a round of the machine. Each seed gives one order of the tasks' steps, and
+// the scenario checks its machine after each step. A failure names the machine's seed and the round, which together
+// replay it. A suite fails when an ending that it names never occurs, and when its rounds don't replay.
 import {
   type Choice,
   type Kernel,
@@ -16,48 +15,51 @@ import {
 import { demandEndings } from "./endings.ts";
 import type { RivalsPlan } from "./plan.ts";
 
-/** What runs in one schedule, and how its machine is looked at. */
+/** The tasks of one schedule and the checks of their machine. */
 export interface Scenario {
   readonly kernel: Kernel;
-  /** By name, for reports. A KernelError ends a task as it would end a system call; anything else is a failure. */
+  /** Tasks by name. A KernelError ends a task as it would end a system call; any other error fails the schedule. */
   readonly tasks: Readonly<Record<string, () => Sleeps<unknown>>>;
   /** Called after each step. @throws when an invariant is broken */
   afterStep(): void;
-  /** Called once all tasks have ended. @throws when something leaked */
+  /** Called when all tasks have ended. @throws when a resource leaked */
   afterwards(): void;
 }
 
-/** Builds the scenario of a seed: the same one for the same seed, on a machine that has served the same rounds. */
+/** Builds the scenario of a seed. Equal seeds give equal scenarios on machines that have served the same rounds. */
 export type MakeScenario = (seed: number) => Scenario;
 
 /** Scenarios, and the machines that serve them. */
 export interface Rivals {
-  /** Boots a machine at a seed. What it gives is called with that seed and those that follow, once a round. */
+  /**
+   * Boots a machine for a seed. The returned function is called once per round, with that seed and the following
+   * ones.
+   */
   readonly machine: (seed: number) => MakeScenario;
-  /** Rounds that a machine serves; 1 where each scenario has a fresh one. */
+  /** Rounds per machine; 1 for a fresh machine per scenario. */
   readonly rounds: number;
-  /** Endings that must occur beside the success of each task, as "admin: EBUSY". */
+  /** Endings that must occur besides the success of each task, as "admin: EBUSY". */
   readonly endings: readonly string[];
 }
 
 export interface RivalsReport {
   readonly schedules: number;
   readonly steps: number;
-  /** How often each task ended in success and in each errno, as "admin: done" and "admin: EBUSY". */
+  /** Number of occurrences of each ending of each task, as "admin: done" and "admin: EBUSY". */
   readonly endings: ReadonlyMap<string, number>;
 }
 
-/** Which schedule: the seed that the machine was made at, and the round, from 0 on. The schedule's own seed is their sum. */
+/** Identifies a schedule: the machine's seed and the round, from 0 on. The seed of the schedule is their sum. */
 export interface Round {
   readonly seed: number;
   readonly round: number;
 }
 
-/** A schedule that broke something. */
+/** A schedule that failed: an invariant was broken, or a task threw something other than a KernelError. */
 export class ScheduleFailure extends Error {
   override readonly name = "ScheduleFailure";
   readonly at: Round;
-  /** The choices of its own round: what replaySchedule() takes. */
+  /** The choices of the failing round, as replaySchedule() takes them. */
   readonly schedule: readonly number[];
 
   constructor(at: Round, schedule: readonly number[], cause: unknown) {
@@ -72,18 +74,20 @@ export class ScheduleFailure extends Error {
   }
 }
 
-/** Rivals whose every scenario has a machine of its own. */
+/** Rivals with one machine per scenario. */
 export function freshMachines(make: MakeScenario, endings: readonly string[] = []): Rivals {
   return { machine: () => make, rounds: 1, endings };
 }
 
 /**
- * Runs rivals as a plan says: under so many seeds, or the rounds of one machine up to one.
+ * Runs the schedules of a plan, or replays one machine up to a round.
  *
- * @param rivals a function makes each scenario on a machine of its own, as freshMachines() does
- * @param plan a number is as many schedules, from seed 0 on
- * @throws ScheduleFailure at the first schedule that breaks something
- * @throws KernelBug when all has run and an ending was never met, or the last machine's rounds don't replay
+ * @param rivals rivals, or a function that builds each scenario on a machine of its own as for freshMachines()
+ * @param plan a plan, or a number of schedules from seed 0 on
+ * @returns the schedules and steps run, and the occurrences of each ending
+ * @throws ScheduleFailure at the first schedule that fails
+ * @throws KernelBug after all schedules, when a required ending never occurred or the last machine's rounds don't
+ * replay
  */
 export function runRivals(rivals: Rivals | MakeScenario, plan: RivalsPlan | number): RivalsReport {
   return runPlan(
@@ -113,14 +117,23 @@ function runPlan(rivals: Rivals, plan: RivalsPlan): RivalsReport {
   return { schedules: count, steps, endings };
 }
 
-/** Runs a round in a recorded order, behind the rounds that its machine served before. @throws ScheduleFailure when it breaks something */
+/**
+ * Replays a round in a recorded order, after the rounds that its machine served before.
+ *
+ * @throws ScheduleFailure when the round fails
+ */
 export function replaySchedule(rivals: Rivals, { seed, round }: Round, schedule: readonly number[]): void {
   const make = rivals.machine(seed);
   for (let before = 0; before < round; before++) runRound(make, { seed, round: before });
   runRound(make, { seed, round }, replayChoice(schedule));
 }
 
-/** One of some bodies by turns, and its name. @throws KernelBug when there are none */
+/**
+ * Picks one of several task bodies by `seed` modulo their number.
+ *
+ * @returns its name and body
+ * @throws KernelBug when there are none
+ */
 export function byTurns<T>(
   bodies: Readonly<Record<string, T>>,
   seed: number,
@@ -131,7 +144,7 @@ export function byTurns<T>(
   return chosen;
 }
 
-/** Those of some bodies that are named. @throws KernelBug for a name that none of them has */
+/** The task bodies of the given names. @throws KernelBug for an unknown name */
 export function onlyNamed<T>(
   bodies: Readonly<Record<string, T>>,
   names: readonly string[],
@@ -146,7 +159,7 @@ export function onlyNamed<T>(
   );
 }
 
-/** What one round came to. */
+/** The outcome of one round. */
 interface Execution {
   readonly at: Round;
   readonly steps: number;
@@ -154,7 +167,7 @@ interface Execution {
   readonly endings: readonly string[];
 }
 
-/** @returns what the last round came to */
+/** @returns the outcome of the last round */
 function runMachine(
   rivals: Rivals,
   seed: number,
@@ -197,7 +210,10 @@ function runRound(
   return { at, steps, schedule: scheduler.schedule, endings };
 }
 
-/** A report is worth what its replay is: the rounds of the last machine must run as they did. */
+/**
+ * Runs the rounds of the last machine again and compares: a failure can be replayed only if a machine's rounds are
+ * deterministic.
+ */
 function demandReplay(rivals: Rivals, expected: Execution): void {
   const { seed, round } = expected.at;
   const found = runMachine(rivals, seed, round + 1, () => {});
