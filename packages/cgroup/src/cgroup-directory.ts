@@ -1,5 +1,6 @@
-// A cgroup as a directory of /sys/fs/cgroup: its files, and those of its controllers; mkdir and rmdir make and remove
-// cgroups. Kernel counterparts: css_populate_dir() and cgroup_kf_syscall_ops in kernel/cgroup/cgroup.c.
+// A cgroup as a directory of /sys/fs/cgroup: core files, controllers' files, and child cgroups. mkdir and rmdir
+// create and remove cgroups. Kernel counterparts: css_populate_dir() and cgroup_kf_syscall_ops in
+// kernel/cgroup/cgroup.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import type { Attribute, TreeDirectory } from "@hetmem/vfs";
 import type { Cgroup } from "./cgroup.ts";
@@ -7,13 +8,13 @@ import type { CoreFiles } from "./core-files.ts";
 import type { CgroupHierarchy } from "./hierarchy.ts";
 import type { CgroupFile, CgroupTask } from "./subsys.ts";
 
-/** A file and what it is about. */
+/** A file bound to its cgroup or to a controller's state. */
 interface Bound {
   readonly file: CgroupFile<object>;
   readonly of: object;
-  /** Whether it is still there. */
+  /** Whether the file still exists. */
   exists(): boolean;
-  /** Keeps what it is about, while somebody reads or writes. */
+  /** Takes a reference on `of` for the time of a read or write that sleeps. */
   get(): void;
   put(): void;
 }
@@ -100,7 +101,11 @@ function isIn<C>(cgroup: Cgroup, { notOnRoot = false }: CgroupFile<C>): boolean 
   return !notOnRoot || cgroup.parent !== undefined;
 }
 
-/** A file that was opened while it was there answers ENODEV when it is no longer. @see kernfs_get_active() in fs/kernfs/dir.c */
+/**
+ * Reads and writes of a file that was removed after it was opened fail with ENODEV.
+ *
+ * @see kernfs_get_active() in fs/kernfs/dir.c
+ */
 function attributeOf(bound: Bound): Attribute {
   const { file, of } = bound;
   const { show, store } = file;

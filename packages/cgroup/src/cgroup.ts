@@ -1,28 +1,29 @@
-// One cgroup: its place in the tree, who is in it, and what controllers have made for it. Ten thousand of them are normal,
-// so that what most of them don't have is not there. Kernel counterpart: struct cgroup in include/linux/cgroup-defs.h.
+// One cgroup: its place in the hierarchy, its tasks, and the state of each controller. A machine may have ten
+// thousand cgroups, so maps and sets are allocated at first use. Kernel counterpart: struct cgroup in
+// include/linux/cgroup-defs.h.
 import type { CgroupTask } from "./subsys.ts";
 
 export class Cgroup<T extends CgroupTask = CgroupTask> {
   readonly name: string;
   readonly parent: Cgroup<T> | undefined;
-  /** Of the root, 0. */
+  /** Depth in the hierarchy; 0 for the root. */
   readonly level: number;
-  /** No longer there, as far as user space can tell. @see cgroup_is_dead() */
+  /** Removed from user space's view. @see cgroup_is_dead() */
   dead = false;
-  /** Controllers enabled for its children: a bit each, by their place in the hierarchy's list. */
+  /** Controllers enabled for the children: one bit each, by index into the hierarchy's `subsystems`. */
   subtreeControl = 0;
-  /** Cgroups below that are alive, and those that aren't and still pay for something. */
+  /** Live descendants, and removed ones whose controllers still hold state for them. */
   nrDescendants = 0;
   nrDyingDescendants = 0;
   maxDescendants: number = Number.POSITIVE_INFINITY;
   maxDepth: number = Number.POSITIVE_INFINITY;
   private byName: Map<string, Cgroup<T>> | undefined = undefined;
   private members: Set<T> | undefined = undefined;
-  /** What controllers keep for it, by their place; a hole where one isn't enabled. */
+  /** State per controller, by the controller's index; undefined where the controller isn't enabled. */
   private readonly states: (object | undefined)[] = [];
-  /** One for tasks of its own, and one for each child with tasks in it or below. */
+  /** One for the cgroup's own tasks, plus one for each populated child. */
   private nrPopulated = 0;
-  /** Its directory, what controllers keep for it, and its children, until nothing is left of them. */
+  /** One reference each for the directory, each controller's state, and each child. */
   private references = 1;
 
   constructor(name: string, parent: Cgroup<T> | undefined) {
@@ -31,13 +32,13 @@ export class Cgroup<T extends CgroupTask = CgroupTask> {
     this.level = parent ? parent.level + 1 : 0;
   }
 
-  /** From the root of the hierarchy: "/", "/a/b". @see cgroup_path_ns() */
+  /** Path from the root of the hierarchy: "/", "/a/b". @see cgroup_path_ns() */
   get path(): string {
     if (!this.parent) return "/";
     return this.parent.parent ? `${this.parent.path}/${this.name}` : `/${this.name}`;
   }
 
-  /** Whether there are tasks in it or below. @see cgroup_is_populated() */
+  /** Whether the cgroup or a descendant has tasks. @see cgroup_is_populated() */
   get populated(): boolean {
     return this.nrPopulated > 0;
   }
@@ -46,12 +47,12 @@ export class Cgroup<T extends CgroupTask = CgroupTask> {
     return this.members !== undefined && this.members.size > 0;
   }
 
-  /** In the order in which they came. */
+  /** In order of arrival. */
   get tasks(): Iterable<T> {
     return this.members ?? [];
   }
 
-  /** Those right below it that are alive. */
+  /** Live children. */
   get children(): Iterable<Cgroup<T>> {
     return this.byName?.values() ?? [];
   }
@@ -64,18 +65,22 @@ export class Cgroup<T extends CgroupTask = CgroupTask> {
     return this.byName?.get(name);
   }
 
-  /** Itself and all that are alive below, parents before their children. @see css_next_descendant_pre() */
+  /** The cgroup and its live descendants in pre-order. @see css_next_descendant_pre() */
   *subtree(): Generator<Cgroup<T>, void, void> {
     yield this;
     for (const child of this.children) yield* child.subtree();
   }
 
-  /** Those above it, from its parent on. */
+  /** The parent, its parent, and so on to the root. */
   *ancestors(): Generator<Cgroup<T>, void, void> {
     for (let at = this.parent; at; at = at.parent) yield at;
   }
 
-  /** What a controller keeps for this cgroup itself, by the controller's place. @see cgroup_css() */
+  /**
+   * The state of the controller with index `place` in this very cgroup; undefined where it isn't enabled.
+   *
+   * @see cgroup_css()
+   */
   ownCss(place: number): object | undefined {
     return this.states[place];
   }
@@ -95,12 +100,12 @@ export class Cgroup<T extends CgroupTask = CgroupTask> {
     if (this.byName?.size === 0) this.byName = undefined;
   }
 
-  /** Something holds it, although its directory may go. @see cgroup_get_live() */
+  /** Takes a reference, which keeps the cgroup dying after rmdir. @see cgroup_get_live() */
   get(): void {
     this.references++;
   }
 
-  /** That has gone; with the last of them the cgroup is no longer among the dying. @see css_release_work_fn() */
+  /** Drops a reference. The last one ends the dying state. @see css_release_work_fn() */
   put(): void {
     if (--this.references > 0) return;
     for (const above of this.ancestors()) above.nrDyingDescendants--;

@@ -1,6 +1,6 @@
-// The files that every cgroup has, whatever its controllers: cgroup.procs and the like of the unified hierarchy, and what
-// there is of them in the older one. Kernel counterparts: cgroup_base_files in kernel/cgroup/cgroup.c,
-// cgroup1_base_files in kernel/cgroup/cgroup-v1.c.
+// Core files, present in every cgroup whatever its controllers: cgroup.procs and the like, for the unified and for
+// the legacy hierarchy. Kernel counterparts: cgroup_base_files in kernel/cgroup/cgroup.c, cgroup1_base_files in
+// kernel/cgroup/cgroup-v1.c.
 import { INT_MAX, KernelError, kstrtoint, type Sleeps } from "@hetmem/kernel";
 import type { Cgroup } from "./cgroup.ts";
 import { type CgroupHierarchy, placesOf } from "./hierarchy.ts";
@@ -67,9 +67,10 @@ function pidLines(pids: readonly number[]): string {
 }
 
 /**
- * The process that a number names; 0 is the one that writes it.
+ * The process with the pid in a written text; 0 stands for the writing process.
  *
- * @throws KernelError ENODEV when the cgroup has been removed, EINVAL for what isn't a number, ESRCH
+ * @throws KernelError ENODEV when the cgroup has been removed, EINVAL when the text isn't a number, ESRCH without
+ * such a process
  * @see cgroup_procs_write_start()
  */
 function taskOf<T extends CgroupTask>(hierarchy: CgroupHierarchy<T>, cgroup: Cgroup<T>, text: string): T {
@@ -80,7 +81,7 @@ function taskOf<T extends CgroupTask>(hierarchy: CgroupHierarchy<T>, cgroup: Cgr
   return task;
 }
 
-/** What isn't the number of a process is EINVAL, whatever else is wrong with it. */
+/** Parses a pid. Every malformed text is EINVAL: kstrtoint()'s ERANGE too. */
 function pidIn(text: string): number {
   let pid = -1;
   try {
@@ -92,7 +93,11 @@ function pidIn(text: string): number {
   return pid;
 }
 
-/** A thread stays with its process, and a process here is one thread. @see cgroup_attach_permissions() */
+/**
+ * Accepts a thread only in its process's own cgroup, since a process here has one thread.
+ *
+ * @see cgroup_attach_permissions()
+ */
 function moveThread<T extends CgroupTask>(
   hierarchy: CgroupHierarchy<T>,
   cgroup: Cgroup<T>,
@@ -107,7 +112,7 @@ function moveThread<T extends CgroupTask>(
     );
 }
 
-/** @throws KernelError ERANGE, EINVAL @see cgroup_kill_write() */
+/** @throws KernelError ERANGE for numbers other than 1, EINVAL for other texts @see cgroup_kill_write() */
 function kill<T extends CgroupTask>(
   { tasks }: CgroupHierarchy<T>,
   cgroup: Cgroup<T>,

@@ -1,22 +1,22 @@
-// The tree of cgroups: made and removed, and told who is where. All of it is atomic; what a controller does about its
-// limits may sleep, and that is the controller's. Kernel counterpart: kernel/cgroup/cgroup.c.
+// The hierarchy of cgroups: creation, removal, and the membership of tasks. All operations are atomic; enforcing
+// limits may sleep and is the controllers' business. Kernel counterpart: kernel/cgroup/cgroup.c.
 import { bugOn, KernelBug, KernelError } from "@hetmem/kernel";
 import { Cgroup } from "./cgroup.ts";
 import type { CgroupSubsys, CgroupTask, CgroupTasks } from "./subsys.ts";
 
-/** In what the two versions of cgroups differ. */
+/** The differences between cgroup v2 (unified) and v1 (legacy). */
 export interface HierarchyRules {
-  /** The number in /proc/PID/cgroup. */
+  /** Hierarchy number in /proc/PID/cgroup. */
   readonly hierarchyId: number;
-  /** What a new cgroup enables for its children, of what there is for itself: bits of controllers. */
+  /** The controllers that a new cgroup enables for its children, as bits, of those available to itself. */
   initialControl(available: number): number;
-  /** Whether there may be tasks beside children that controllers distribute to. */
+  /** Whether a cgroup with controllers enabled for its children may hold tasks itself. */
   readonly internalTasks: boolean;
 }
 
-/** One tree for all controllers; each cgroup says which of them its children are to have. */
+/** One hierarchy for all controllers. Each cgroup enables controllers for its children. */
 export const unified: HierarchyRules = { hierarchyId: 0, initialControl: () => 0, internalTasks: false };
-/** A tree for one controller, which every cgroup has. */
+/** A hierarchy of one controller, enabled in every cgroup. */
 export const legacy: HierarchyRules = {
   hierarchyId: 1,
   initialControl: (available) => available,
@@ -24,7 +24,7 @@ export const legacy: HierarchyRules = {
 };
 
 export interface HierarchyOptions<T extends CgroupTask> {
-  /** In the order in which they are listed. */
+  /** Controllers, in the order in which files list them. */
   readonly subsystems: readonly CgroupSubsys<T>[];
   readonly tasks: CgroupTasks<T>;
   readonly rules?: HierarchyRules;
@@ -45,12 +45,16 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
     this.root.subtreeControl = rules.initialControl(this.control(this.root));
   }
 
-  /** The controllers that a cgroup has, and may give to its children: a bit each. @see cgroup_control() */
+  /** The controllers that a cgroup has and may enable for its children: one bit each. @see cgroup_control() */
   control(cgroup: Cgroup<T>): number {
     return cgroup.parent ? cgroup.parent.subtreeControl : (1 << this.subsystems.length) - 1;
   }
 
-  /** What a controller keeps for a cgroup, or for the nearest one above that it is enabled in. @see cgroup_e_css() */
+  /**
+   * The state of the controller with index `place` for the cgroup, or for the nearest ancestor where it is enabled.
+   *
+   * @see cgroup_e_css()
+   */
   effectiveCss(cgroup: Cgroup<T>, place: number): object {
     for (let at: Cgroup<T> | undefined = cgroup; at; at = at.parent) {
       const css = at.ownCss(place);
@@ -59,7 +63,7 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
     throw new KernelBug(`the root has no ${this.subsystems[place]?.name}`);
   }
 
-  /** The cgroup at a path from the root of the hierarchy. */
+  /** The live cgroup at a path from the root of the hierarchy, or undefined. */
   find(path: string): Cgroup<T> | undefined {
     let at: Cgroup<T> | undefined = this.root;
     for (const name of path.split("/").filter(Boolean)) at = at?.child(name);
@@ -67,10 +71,11 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
   }
 
   /**
-   * Makes a cgroup with what its parent enables for its children.
+   * Creates a cgroup with the controllers that its parent enables for its children.
    *
-   * @throws KernelError EINVAL for a name with a newline, ENODEV when the parent has been removed, EAGAIN when a cgroup above
-   *   allows no more below it, EEXIST, and what a controller throws: nothing was made
+   * @throws KernelError EINVAL for a name with a newline, ENODEV when the parent has been removed, EEXIST when the
+   * name is taken, EAGAIN when max.descendants or max.depth of an ancestor is reached, and errors of a controller's
+   * cssCreate(). Nothing was created then
    * @see cgroup_mkdir()
    */
   mkdir(parent: Cgroup<T>, name: string): Cgroup<T> {
@@ -87,9 +92,9 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
   }
 
   /**
-   * Removes a cgroup. What controllers have charged to it may keep it among the dying for long.
+   * Removes a cgroup. Charges that its controllers still hold keep the cgroup dying.
    *
-   * @throws KernelError EBUSY when there are tasks in it or cgroups below
+   * @throws KernelError EBUSY for the root, and while the cgroup has tasks or children
    * @see cgroup_rmdir(), cgroup_destroy_locked()
    */
   rmdir(cgroup: Cgroup<T>): void {
@@ -110,20 +115,20 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
     cgroup.put();
   }
 
-  /** Where a task is. @throws KernelBug for one that never began or has ended */
+  /** The cgroup of a task. @throws KernelBug for a task that wasn't forked or has exited */
   cgroupOf(task: T): Cgroup<T> {
     const cgroup = this.homes.get(task);
     if (!cgroup) throw new KernelBug(`process ${task.pid} is in no cgroup`);
     return cgroup;
   }
 
-  /** A task begins where its parent is, or in the root without one. @see cgroup_post_fork() */
+  /** Adds a new task to its parent's cgroup, or to the root when there is no parent. @see cgroup_post_fork() */
   fork(child: T, parent: T | undefined): void {
     bugOn(this.homes.has(child), `process ${child.pid} begins twice`);
     this.enter(child, parent ? this.cgroupOf(parent) : this.root);
   }
 
-  /** A task ends, and leaves. @see cgroup_exit() */
+  /** Removes an exiting task from its cgroup. @see cgroup_exit() */
   exit(task: T): void {
     this.cgroupOf(task).removeTask(task);
     this.homes.delete(task);
@@ -131,9 +136,10 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
   }
 
   /**
-   * Moves a task. Nothing that was charged for it moves along.
+   * Moves a task. Its charges stay in the old cgroup.
    *
-   * @throws KernelError ENODEV when the cgroup has been removed, EBUSY when its controllers distribute to its children
+   * @throws KernelError ENODEV when the cgroup has been removed, EBUSY when it has controllers enabled for its
+   * children
    * @see cgroup_attach_task(), cgroup_migrate_vet_dst()
    */
   attach(task: T, to: Cgroup<T>): void {
@@ -144,7 +150,7 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
     this.enter(task, to);
   }
 
-  /** @throws KernelError ENODEV, EBUSY: no task may go there */
+  /** Checks that a cgroup may receive tasks. @throws KernelError ENODEV, EBUSY as attach() */
   vetDestination(to: Cgroup<T>): void {
     this.assertAlive(to);
     if (!this.rules.internalTasks && to.parent && to.subtreeControl !== 0)
@@ -160,10 +166,10 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
   }
 
   /**
-   * Has controllers make what they keep for cgroups, which are in use nowhere yet.
+   * Creates controllers' states for cgroups that have no tasks or children with them yet.
    *
-   * @param mask which controllers
-   * @throws what a controller throws, with nothing made
+   * @param mask the controllers, one bit each
+   * @throws the error of a controller's cssCreate(); nothing was created then
    * @see cgroup_apply_control_enable()
    */
   createCsses(cgroups: readonly Cgroup<T>[], mask: number): void {
@@ -181,7 +187,11 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
     }
   }
 
-  /** What a controller kept for a cgroup goes; tasks are charged to what there is above from now on. @see kill_css() */
+  /**
+   * Takes a controller's state offline; tasks are accounted to the nearest enabled ancestor from now on.
+   *
+   * @see kill_css()
+   */
   killCss(cgroup: Cgroup<T>, place: number): void {
     const css = cgroup.ownCss(place);
     if (!css) return;
@@ -190,7 +200,11 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
     this.subsystems[place]?.cssOffline(css, () => cgroup.put());
   }
 
-  /** Tells a controller where the tasks of a subtree are charged from now on. @see cgroup_update_dfl_csses() */
+  /**
+   * Tells a controller the state that each task of a subtree is accounted to from now on.
+   *
+   * @see cgroup_update_dfl_csses()
+   */
   reattach(cgroup: Cgroup<T>, place: number): void {
     for (const at of cgroup.subtree())
       for (const task of at.tasks) this.subsystems[place]?.attach(task, this.effectiveCss(at, place));
@@ -210,7 +224,7 @@ export class CgroupHierarchy<T extends CgroupTask = CgroupTask> {
   }
 }
 
-/** The places of the controllers in a mask. */
+/** Indexes of the controllers in a mask. */
 export function placesOf(mask: number): number[] {
   const places: number[] = [];
   for (let place = 0; mask >> place !== 0; place++) if ((mask >> place) & 1) places.push(place);

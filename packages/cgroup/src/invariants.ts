@@ -1,4 +1,4 @@
-// What must hold for a hierarchy at any step, whoever makes, removes, moves or enables what.
+// Invariants of a hierarchy, which hold after every step of every operation.
 import type { Invariant } from "@hetmem/kernel";
 import type { Cgroup } from "./cgroup.ts";
 import { type CgroupHierarchy, placesOf } from "./hierarchy.ts";

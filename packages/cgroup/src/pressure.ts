@@ -1,22 +1,26 @@
-// How long tasks of a group could do nothing for want of something: the sum of it, and its share of the last ten seconds,
-// minute and five minutes. The kernel tells apart how long some waited and how long nobody was productive meanwhile. Here the
-// clock moves only while every task waits or sleeps, and a task that sleeps isn't productive: the two are the same time.
-// Kernel counterpart: kernel/sched/psi.c.
+// Pressure stall information: the total time in which tasks of a group stalled, and averages over ten seconds, one
+// minute and five minutes. The kernel distinguishes "some" (at least one task stalls) from "full" (no task is
+// productive). Here the clock advances only while all tasks wait or sleep, and a sleeping task isn't productive, so
+// both are the same time. Kernel counterpart: kernel/sched/psi.c.
 import { bugOn } from "@hetmem/kernel";
 
 const NS_PER_US = 1000;
-/** How often averages are brought up to date. @see PSI_FREQ */
+/** Period of the averages, in nanoseconds. @see PSI_FREQ */
 const PERIOD_NS = 2_000_000_000;
-/** One, as load averages have it: eleven bits behind the point. @see FIXED_1 in include/linux/sched/loadavg.h */
+/**
+ * 1.0 in the fixed-point format of load averages, with 11 fraction bits.
+ *
+ * @see FIXED_1 in include/linux/sched/loadavg.h
+ */
 const ONE = 2048;
-/** What is left of an average after a period: e^(-2s/10s), and so on. @see EXP_10s, EXP_60s, EXP_300s */
+/** Decay factors of the averages per period: e^(-2s/10s), e^(-2s/60s), e^(-2s/300s). @see EXP_10s, EXP_60s, EXP_300s */
 const DECAY = [1677, 1981, 2034] as const;
 
 /** @see struct psi_group */
 export class PressureGroup {
   private readonly time: StallTime = new StallTime();
   private stalled = 0;
-  /** Until when the sums are right, and the averages. */
+  /** Times up to which the total and the averages are accounted. */
   private recordedNs: number;
   private updatedNs: number;
 
@@ -25,32 +29,32 @@ export class PressureGroup {
     this.updatedNs = nowNs;
   }
 
-  /** A task has to wait. @see psi_memstall_enter() */
+  /** A task begins to stall. @see psi_memstall_enter() */
   enter(nowNs: number): void {
     this.advance(nowNs);
     this.stalled++;
   }
 
-  /** It goes on. @see psi_memstall_leave() */
+  /** A task's stall ends. @see psi_memstall_leave() */
   leave(nowNs: number): void {
     this.advance(nowNs);
     bugOn(this.stalled === 0, "a task goes on that didn't wait");
     this.stalled--;
   }
 
-  /** Nanoseconds in which a task waited. */
+  /** Total stall time in nanoseconds. */
   stalledNs(nowNs: number): number {
     this.advance(nowNs);
     return this.time.totalNs;
   }
 
-  /** The file of it. @see psi_show() */
+  /** The text of the pressure file. @see psi_show() */
   show(nowNs: number): string {
     this.advance(nowNs);
     return `some ${this.time.text()}\nfull ${this.time.text()}\n`;
   }
 
-  /** Time has passed, period by period, as the kernel's worker would have met it. @see update_averages() */
+  /** Updates total and averages to `nowNs`, period by period as the kernel's worker does. @see update_averages() */
   private advance(nowNs: number): void {
     while (nowNs - this.updatedNs >= PERIOD_NS) {
       const quiet = this.stalled === 0 && this.time.forgotten;
@@ -70,18 +74,18 @@ export class PressureGroup {
   }
 }
 
-/** What a line of the file says. */
+/** Total and averages of one line of the file. */
 class StallTime {
   totalNs = 0;
   private sampledNs = 0;
   private readonly averages: number[] = DECAY.map(() => 0);
 
-  /** Whether time alone changes nothing. */
+  /** Whether the averages are zero and stay so without new stalls. */
   get forgotten(): boolean {
     return this.totalNs === this.sampledNs && this.averages.every((load) => load === 0);
   }
 
-  /** A period is over. @see calc_avgs() */
+  /** Ends a period: folds its stall time into the averages. @see calc_avgs() */
   sample(): void {
     const percent = Math.floor(((this.totalNs - this.sampledNs) * 100) / PERIOD_NS);
     this.sampledNs = this.totalNs;
@@ -96,13 +100,17 @@ class StallTime {
   }
 }
 
-/** An average moves towards what is active now; upwards it is rounded up. @see calc_load() in include/linux/sched/loadavg.h */
+/**
+ * Moves an average towards the active value; a rising average is rounded up.
+ *
+ * @see calc_load() in include/linux/sched/loadavg.h
+ */
 function calcLoad(load: number, decay: number, active: number): number {
   const sum = load * decay + active * (ONE - decay) + (active >= load ? ONE - 1 : 0);
   return Math.floor(sum / ONE);
 }
 
-/** Two digits behind the point. @see LOAD_INT(), LOAD_FRAC() */
+/** Formats a fixed-point value with two decimals. @see LOAD_INT(), LOAD_FRAC() */
 function formatLoad(load: number): string {
   const hundredths = Math.floor(((load % ONE) * 100) / ONE);
   return `${Math.floor(load / ONE)}.${hundredths.toString().padStart(2, "0")}`;

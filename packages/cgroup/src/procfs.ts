@@ -1,11 +1,11 @@
-// What /proc says of cgroups: where a process is, and which controllers there are. Kernel counterparts: proc_cgroup_show()
-// in kernel/cgroup/cgroup.c, proc_cgroupstats_show() in kernel/cgroup/cgroup-v1.c.
+// /proc/PID/cgroup and /proc/cgroups. Kernel counterparts: proc_cgroup_show() in kernel/cgroup/cgroup.c,
+// proc_cgroupstats_show() in kernel/cgroup/cgroup-v1.c.
 import type { AttributeTable, Params } from "@hetmem/vfs";
 import type { CgroupHierarchy } from "./hierarchy.ts";
 import type { CgroupTask } from "./subsys.ts";
 
 export interface CgroupProcOptions<T extends CgroupTask> {
-  /** Everybody in it. */
+  /** The pids that /proc lists. */
   readonly pids: () => Iterable<number>;
   readonly find: (pid: number) => T | undefined;
   /** Controllers that were disabled at boot. */

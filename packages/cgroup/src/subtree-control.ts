@@ -1,21 +1,22 @@
-// Which controllers the children of a cgroup have: what is written to cgroup.subtree_control, and what that makes and
-// unmakes. Resources go from the top down, and a cgroup whose controllers distribute to its children has no tasks of
-// its own. Kernel counterpart: cgroup_subtree_control_write() in kernel/cgroup/cgroup.c.
+// cgroup.subtree_control: enabling and disabling controllers for the children of a cgroup. Resources are distributed
+// top-down, and a cgroup that distributes to its children holds no tasks itself. Kernel counterpart:
+// cgroup_subtree_control_write() in kernel/cgroup/cgroup.c.
 import { KernelError } from "@hetmem/kernel";
 import type { Cgroup } from "./cgroup.ts";
 import { type CgroupHierarchy, placesOf } from "./hierarchy.ts";
 import type { CgroupTask } from "./subsys.ts";
 
-/** Controllers to enable and to disable: a bit each. */
+/** Controllers to enable and to disable: one bit each. */
 export interface ControlChange {
   readonly enable: number;
   readonly disable: number;
 }
 
 /**
- * Reads names with a plus or a minus before them; the last word about one counts.
+ * Parses controller names with a leading plus or minus. The last word for a controller counts.
  *
- * @throws KernelError EINVAL for a controller that there isn't, and for a name without a sign
+ * @param names the controllers' names, by index
+ * @throws KernelError EINVAL for an unknown controller, and for a name without a sign
  */
 export function parseControl(names: readonly string[], text: string): ControlChange {
   let enable = 0;
@@ -36,10 +37,12 @@ export function parseControl(names: readonly string[], text: string): ControlCha
 }
 
 /**
- * Changes what the children of a cgroup have, all of it or nothing. What is as asked already is left alone.
+ * Enables and disables controllers for the children of a cgroup, all or nothing. Controllers already in the wanted
+ * state are ignored.
  *
- * @throws KernelError ENODEV when the cgroup has been removed, ENOENT when it hasn't got the controller itself, EBUSY when a child
- *   has it enabled for its own, or there are tasks in the cgroup, and what a controller throws
+ * @throws KernelError ENODEV when the cgroup has been removed; ENOENT when a controller to enable isn't enabled for
+ * the cgroup itself; EBUSY when a child has a controller to disable enabled for its own children, or the cgroup has
+ * tasks; errors of a controller's cssCreate()
  */
 export function setSubtreeControl<T extends CgroupTask>(
   hierarchy: CgroupHierarchy<T>,
@@ -50,7 +53,8 @@ export function setSubtreeControl<T extends CgroupTask>(
   const enable = asked.enable & ~cgroup.subtreeControl;
   const disable = asked.disable & cgroup.subtreeControl;
   for (const place of placesOf(enable | disable)) vetPlace(hierarchy, cgroup, place, disable);
-  // Nobody competes with the root's tasks: it has no limits. @see cgroup_is_mixable()
+  // The root may hold tasks beside its children: it has no limits that they could compete for. @see
+  // cgroup_is_mixable()
   if (enable !== 0 && cgroup.parent && cgroup.hasTasks)
     throw new KernelError("EBUSY", `${cgroup.path} has tasks of its own: move them into its children first`);
   const children = [...cgroup.children];
@@ -62,7 +66,10 @@ export function setSubtreeControl<T extends CgroupTask>(
   }
 }
 
-/** Resources are handed down: none that wasn't given, and none is taken back that was handed on. */
+/**
+ * A controller can be enabled only if the parent enabled it here, and disabled only if no child has it enabled for
+ * its children.
+ */
 function vetPlace<T extends CgroupTask>(
   hierarchy: CgroupHierarchy<T>,
   cgroup: Cgroup<T>,
