@@ -1,6 +1,6 @@
-// A pagemap: ranges of a device's memory that have struct pages, who drives them, and the reference that keeps the
-// mapping alive. A driver makes one, fills in what it is, and maps it. Kernel counterpart: struct dev_pagemap and
-// struct dev_pagemap_ops in include/linux/memremap.h.
+// A pagemap: ranges of device memory that have struct pages, the driver's callbacks for them, and the reference count
+// that keeps the mapping alive. A driver creates one, fills in its description, and maps it. Kernel counterpart:
+// struct dev_pagemap and struct dev_pagemap_ops in include/linux/memremap.h.
 import {
   KernelError,
   type Page,
@@ -15,42 +15,42 @@ import type { MemoryType } from "./memory-type.ts";
 import type { ByteRange } from "./policies.ts";
 
 /**
- * Port: what a driver does with its pages. Methods, so that a driver may write the machine's own type for the fault,
- * which no package below mm knows.
+ * Port: a driver's callbacks for its pages. They are declared as methods, so that a driver may narrow `fault` to mm's
+ * fault type, which this package can't name.
  *
  * @see struct dev_pagemap_ops
  */
 export interface DevPagemapOps {
-  /** A page became idle: it is the driver's to hand out again. Called exactly once each time. */
+  /** A page became idle, and the driver may hand it out again. Called exactly once each time. */
   pageFree?(page: Page): void;
   /**
-   * The cpu touched a private page: the driver moves it to where the cpu reaches it.
+   * The cpu faulted on a device private page: the driver migrates it to RAM.
    *
    * @returns vm_fault_t bits
    */
   migrateToRam?(fault: object, page: Page): Sleeps<number>;
   /**
-   * Frames went bad: the driver tells who uses them.
+   * Frames went bad: the driver signals the processes that use them.
    *
-   * @param current the process that runs when it shows up; undefined when it has nothing to do with it
-   * @throws KernelError EOPNOTSUPP when it can tell nobody
+   * @param current the process whose access hit the bad memory, undefined without one
+   * @throws KernelError EOPNOTSUPP when the driver can't find the users of a page
    */
   memoryFailure?(pagemap: DevPagemap, frame: Pfn, pages: number, current: object | undefined): Sleeps<void>;
 }
 
-/** What a driver says of its memory. */
+/** A driver's description of its memory. */
 export interface DevPagemapInit {
   readonly type: MemoryType;
-  /** For messages: "pmem0", "dax0.0". */
+  /** Name for messages: "pmem0", "dax0.0". */
   readonly name: string;
-  /** In bytes, disjoint. With an altmap there is exactly one. */
+  /** Disjoint ranges in bytes. With an altmap there must be exactly one. */
   readonly ranges: readonly ByteRange[];
   readonly ops?: DevPagemapOps;
-  /** Who manages it: nobody migrates pages of another owner. */
+  /** Identity of the managing driver. migrate_vma and HMM act only on pages of their own owner. */
   readonly owner?: unknown;
-  /** Order of the compound pages that the memory is used in; 0 where absent. @see dev_pagemap::vmemmap_shift */
+  /** Order of the compound pages in which the memory is used; 0 when absent. @see dev_pagemap::vmemmap_shift */
   readonly vmemmapShift?: number;
-  /** Frames at the start that the driver keeps, and frames behind them for the struct pages of the whole range. */
+  /** Frames at the start reserved for the driver, and frames after them for the struct pages of the whole range. */
   readonly altmap?: { readonly reserve: number; readonly free: number };
 }
 
@@ -66,30 +66,36 @@ export class DevPagemap {
   readonly ranges: readonly ByteRange[];
   readonly ops: DevPagemapOps;
   readonly owner: unknown;
-  /** Order of the compound pages that the memory is used in: what their struct pages cost depends on it. */
+  /** Order of the compound pages in which the memory is used. Determines the memory used for struct pages. */
   readonly vmemmapShift: number;
   /** The ranges in frames. */
   readonly spans: readonly FrameSpan[];
-  /** Where its struct pages are kept, if they are in the device itself. Fresh with each mapping. */
+  /** The allocator of struct pages inside the device, if they are kept there. Renewed with each mapping. */
   altmap: Altmap | undefined;
-  /** Live while it is mapped. Fresh with each mapping. */
+  /** Live while the pagemap is mapped. Renewed with each mapping. */
   ref: PercpuRef;
-  /** Whoever releases it waits here until nobody is between looking it up and taking a page. */
+  /**
+   * Unmapping waits here for tasks that have looked the pagemap up and haven't yet taken a page or dropped the
+   * reference.
+   */
   readonly lookups: WaitQueue;
-  /** Whether it is so far released that the last put of a page gives up that page's reference. */
+  /**
+   * Set by unmapping once the references of idle pages are dropped: from then on the last put of a page drops its
+   * own.
+   */
   pagesDropped = false;
-  /** Its number in struct pages, 0 while it isn't mapped. */
+  /** The number that struct pages refer to it by; 0 while unmapped. */
   id = 0;
-  /** Ranges that are mapped by now. */
+  /** Number of ranges mapped so far. */
   mappedRanges = 0;
-  /** References of a page that nobody uses. */
+  /** Refcount of an idle page. */
   idleCount: 0 | 1 = 1;
-  /** The first span, apart: what the cached lookup compares with. */
+  /** Bounds of the first span as fields of their own, for the fast path of getDevPagemap(). */
   firstFrame: number;
   endFrame: number;
   readonly #altmapInit: { readonly reserve: number; readonly free: number } | undefined;
 
-  /** @throws KernelError EINVAL for no range, or one that isn't whole pages */
+  /** @throws KernelError EINVAL without a range, or for a range that isn't whole pages */
   constructor({ type, name, ranges, ops = {}, owner, vmemmapShift = 0, altmap }: DevPagemapInit) {
     this.type = type;
     this.name = name;
@@ -108,9 +114,9 @@ export class DevPagemap {
   }
 
   /**
-   * Makes what one mapping needs anew: a live reference, and an altmap of which nothing is used.
+   * Renews the state of one mapping: a live reference count, and an unused altmap.
    *
-   * @param base the first frame that is mapped, which may lie before the range; what is before it is kept for nobody
+   * @param base the first mapped frame, which may lie before the range; frames before the range are reserved
    */
   renew(base: Pfn): void {
     const init = this.#altmapInit;
@@ -119,7 +125,7 @@ export class DevPagemap {
     this.altmap = init && new Altmap(base, this.firstFrame - base + init.reserve, init.free);
   }
 
-  /** The first frame of a range that is the device's to hand out: behind the altmap. @see pfn_first() */
+  /** The first frame of a range that the device hands out: after the altmap. @see pfn_first() */
   firstPfn(range: number): Pfn {
     if (range === 0 && this.altmap) return (this.altmap.basePfn + this.altmap.offset) as Pfn;
     return (this.spans[range]?.start ?? 0) as Pfn;
@@ -130,12 +136,12 @@ export class DevPagemap {
     return (this.spans[range]?.end ?? 0) as Pfn;
   }
 
-  /** Frames of a range that the device hands out. @see pfn_len() */
+  /** Number of frames of a range that the device hands out. @see pfn_len() */
   pages(range: number): number {
     return this.endPfn(range) - this.firstPfn(range);
   }
 
-  /** Whether a frame is the device's to hand out. @see pgmap_pfn_valid() */
+  /** Whether the device hands out a frame. @see pgmap_pfn_valid() */
   pfnValid(frame: Pfn): boolean {
     return this.spans.some((span, i) => frame >= this.firstPfn(i) && frame < span.end);
   }

@@ -1,12 +1,12 @@
-// What a driver took for a device, to be given back when the device goes or its driver is unbound, the last first. And
-// the devm_ forms of what this package hands out. Kernel counterparts: drivers/base/devres.c, the devm_ functions of
-// kernel/iomem.c and mm/memremap.c.
+// Managed resources of a device: release actions that run in reverse order when the device goes away or its driver is
+// unbound; and the devm_ variants of this package's functions. Kernel counterparts: drivers/base/devres.c, the devm_
+// functions of kernel/iomem.c and mm/memremap.c.
 import { KernelBug, KernelError, type NodeId, type PhysAddr, type Sleeps } from "@hetmem/kernel";
 import type { DevPagemap } from "./dev-pagemap.ts";
 import type { IoMapping, IoMappings } from "./io-mappings.ts";
 import type { Pagemaps } from "./pagemaps.ts";
 
-/** What was taken, and how it is given back. */
+/** A managed resource and its release action. */
 interface Held {
   readonly what: unknown;
   readonly release: () => Sleeps<void>;
@@ -16,16 +16,21 @@ export class Devres {
   #held: Held[] = [];
 
   /**
-   * Remembers to give something back.
+   * Adds a release action.
    *
-   * @param what by which releaseAction() finds it
+   * @param what key by which releaseAction() finds the action
    * @see devm_add_action()
    */
   addAction(what: unknown, release: () => Sleeps<void>): void {
     this.#held.push({ what, release });
   }
 
-  /** Gives one thing back now. @throws KernelBug when it isn't held @see devm_release_action() */
+  /**
+   * Runs and removes the newest action with this key.
+   *
+   * @throws KernelBug when there is none
+   * @see devm_release_action()
+   */
   *releaseAction(what: unknown): Sleeps<void> {
     const at = this.#held.findLastIndex((each) => each.what === what);
     const [held] = at < 0 ? [] : this.#held.splice(at, 1);
@@ -33,7 +38,7 @@ export class Devres {
     yield* held.release();
   }
 
-  /** Gives all back, the last first. @see devres_release_all() */
+  /** Runs all actions in reverse order of addition. @see devres_release_all() */
   *releaseAll(): Sleeps<void> {
     for (let held = this.#held.pop(); held; held = this.#held.pop()) yield* held.release();
   }
@@ -43,15 +48,20 @@ export class Devres {
   }
 }
 
-/** What the devm_ forms need of a device. @see struct device */
+/** The part of a device that the devm_ functions use. @see struct device */
 export interface Device {
   readonly name: string;
-  /** undefined: near no node in particular. */
+  /** NUMA node of the device, undefined for none. */
   readonly node: NodeId | undefined;
   readonly devres: Devres;
 }
 
-/** memremapPages() until the device goes. @throws KernelError as it does @see devm_memremap_pages() */
+/**
+ * Maps a pagemap until the device goes away.
+ *
+ * @throws KernelError as memremapPages(), ENOMEM
+ * @see devm_memremap_pages()
+ */
 export function* devmMemremapPages(pagemaps: Pagemaps, device: Device, pagemap: DevPagemap): Sleeps<void> {
   yield* pagemaps.memremapPages(pagemap, device.node);
   try {
@@ -69,9 +79,12 @@ export function* devmMemunmapPages(device: Device, pagemap: DevPagemap): Sleeps<
 }
 
 /**
- * memremap() until the device goes.
+ * Maps memory until the device goes away.
  *
- * @throws KernelError ENXIO when no mode works: never nothing ("devm_memremap: convert to return ERR_PTR", 2015)
+ * @param size bytes
+ * @param flags accepted modes, Memremap bits
+ * @throws KernelError ENXIO when no mode works; memremap() returns undefined instead ("devm_memremap: convert to
+ * return ERR_PTR", 2015)
  * @see devm_memremap()
  */
 export function devmMemremap(
@@ -88,14 +101,15 @@ export function devmMemremap(
       `${device.name} can't map 0x${start.toString(16)}+0x${size.toString(16)} in any of the modes it asked for`,
     );
   }
-  // The mapping itself is given back, not where it is noted, as it once was (2015).
+  // The release unmaps the mapping itself; until a fix of 2015 the kernel passed the address of the devres record
+  // instead.
   device.devres.addAction(mapping, function* () {
     mappings.memunmap(mapping);
   });
   return mapping;
 }
 
-/** @throws KernelBug for what the device didn't map @see devm_memunmap() */
+/** @throws KernelBug for a mapping that the device doesn't hold @see devm_memunmap() */
 export function* devmMemunmap(device: Device, mapping: IoMapping): Sleeps<void> {
   yield* device.devres.releaseAction(mapping);
 }

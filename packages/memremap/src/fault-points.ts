@@ -1,6 +1,6 @@
-// Where mapping device memory can be made to fail: each place where the kernel allocates. Kernel counterpart:
+// Fault points of mapping device memory: each place where the kernel allocates. Kernel counterpart:
 // lib/fault-inject.c, failslab.
-/** The points of this package, for whoever tries every one of them. */
+/** Names of all fault points of this package, for tests that inject a failure at each. */
 export const MEMREMAP_FAULT_POINTS = [
   "percpu_ref_init",
   "pgmap_array_store",

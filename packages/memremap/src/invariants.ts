@@ -1,5 +1,5 @@
-// What always holds of pagemaps. The quick rules hold between any two steps of a task; the others walk the struct pages
-// of every device whose pagemap is live, as far as anybody has looked at them, and cost accordingly.
+// Invariants of pagemaps. The quick ones hold between any two steps of a task. The others walk the initialised struct
+// pages of every device with a live pagemap, and cost time in proportion.
 import type { Invariant, Page, Pfn } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
 import { type MemoryNode, touchedPieces, ZoneType } from "@hetmem/zone";
@@ -76,7 +76,7 @@ export const pagemapInvariants: readonly Invariant<Pagemaps>[] = [
   },
 ];
 
-/** Ranges that are mapped by now, of pagemaps that live. */
+/** Mapped ranges of live pagemaps. */
 function* mappedRanges(pagemaps: Pagemaps): Generator<readonly [DevPagemap, number], void, void> {
   for (const pagemap of pagemaps.mapped()) {
     if (pagemap.ref.dying) continue;

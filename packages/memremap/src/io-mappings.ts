@@ -1,6 +1,6 @@
-// memremap(): the kernel maps memory that has no side effects, in the first of the cache modes that the caller can do with
-// and that works. RAM comes from the direct map, and is never mapped a second time in another mode. Kernel
-// counterpart: kernel/iomem.c, __ioremap_caller() in arch/x86/mm/ioremap.c.
+// memremap(): maps memory without side effects for the kernel, in the first accepted cache mode that works. RAM is
+// served from the direct map and is never mapped a second time in another mode. Kernel counterpart: kernel/iomem.c,
+// __ioremap_caller() in arch/x86/mm/ioremap.c.
 import {
   alignDown,
   alignUp,
@@ -25,13 +25,13 @@ import { type ArchMemremap, Memremap, plainMemory } from "./arch-memremap.ts";
 import type { CacheMode } from "./memory-type.ts";
 import { isNewMemtypeAllowed, type Memtypes } from "./memtype.ts";
 
-/** Memory as the kernel sees it: what memremap() returns instead of a virtual address. */
+/** A kernel mapping. memremap() returns this object instead of a virtual address. */
 export interface IoMapping {
   readonly start: PhysAddr;
   /** Bytes. */
   readonly size: number;
   readonly mode: CacheMode;
-  /** Whether it is a piece of the direct map, which nobody has to give back. */
+  /** Whether the mapping is part of the direct map; memunmap() then does nothing. */
   readonly direct: boolean;
   readonly encrypted: boolean;
 }
@@ -43,7 +43,7 @@ export class IoMappings {
   readonly #arch: ArchMemremap;
   readonly #mapped = new Set<IoMapping>();
 
-  /** @param memtypes the same that the pagemaps use */
+  /** @param memtypes the reservations shared with Pagemaps */
   constructor(hotplug: MemoryHotplug, memtypes: Memtypes, arch: ArchMemremap = plainMemory) {
     this.#hotplug = hotplug;
     this.#memmap = hotplug.memory.memmap;
@@ -52,10 +52,12 @@ export class IoMappings {
   }
 
   /**
-   * Maps memory in the first mode of WB, WT and WC that is among the flags and works.
+   * Maps memory in the first of the modes WB, WT and WC that is set in `flags` and works.
    *
-   * @param flags Memremap bits, which stay as they are for each attempt ("memremap: don't modify flags", 2016)
-   * @returns undefined when none works; the log says why
+   * @param start first byte
+   * @param size bytes
+   * @param flags Memremap bits, the same for each attempt ("memremap: don't modify flags", 2016)
+   * @returns undefined when no mode works; the log says why
    * @see memremap() in kernel/iomem.c
    */
   memremap(start: PhysAddr, size: number, flags: number): IoMapping | undefined {
@@ -71,14 +73,14 @@ export class IoMappings {
     return (flags & Memremap.WC) !== 0 ? this.#ioremap(start, size, "write-combining") : undefined;
   }
 
-  /** Gives a mapping back. @throws KernelBug for one that isn't mapped @see memunmap() */
+  /** Unmaps. @throws KernelBug for a mapping that isn't mapped @see memunmap() */
   memunmap(mapping: IoMapping): void {
     if (mapping.direct) return;
     bugOn(!this.#mapped.delete(mapping), `unmapping 0x${mapping.start.toString(16)}, which isn't mapped`);
     this.#memtypes.free(pagesOf(mapping.start, mapping.size));
   }
 
-  /** Mappings that somebody has to give back. */
+  /** Number of mappings that need memunmap(). */
   get count(): number {
     return this.#mapped.size;
   }
@@ -96,8 +98,8 @@ export class IoMappings {
   }
 
   /**
-   * Whether RAM can be had where it is mapped already. A range that is called System RAM may hold frames without struct
-   * pages, which the direct map doesn't have.
+   * Whether RAM can be served from the direct map. A System RAM resource may contain frames without struct pages,
+   * which the direct map doesn't cover.
    *
    * @see try_ram_remap()
    * @see "memremap: check pfn validity before passing to pfn_to_page()"
@@ -106,7 +108,7 @@ export class IoMappings {
     return this.#memmap.pfnValid(physToPfn(start)) && this.#arch.canRamRemap({ start, size }, flags);
   }
 
-  /** Maps pages anew. @see __ioremap_caller() */
+  /** Creates a new mapping outside of the direct map. @see __ioremap_caller() */
   #ioremap(start: PhysAddr, size: number, wanted: CacheMode): IoMapping | undefined {
     if (!(size > 0)) return undefined;
     if (this.#usesRam(start, size)) return this.#refuse("ioremap on RAM at", start, size);
@@ -137,7 +139,11 @@ export class IoMappings {
     }
   }
 
-  /** Whether somebody may use RAM in the range: reserved pages and holes don't count. @see __ioremap_check_ram() */
+  /**
+   * Whether the range holds RAM that may be in use: reserved pages and holes don't count.
+   *
+   * @see __ioremap_check_ram()
+   */
   #usesRam(start: PhysAddr, size: number): boolean {
     const { iomem } = this.#hotplug;
     for (const ram of iomemMatches(iomem, start, start + size - 1, IORESOURCE_SYSTEM_RAM)) {

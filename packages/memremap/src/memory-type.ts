@@ -1,42 +1,42 @@
-// What kinds of device memory there are, and what may be done with the pages of each. The kernel spreads these answers
-// over a dozen predicates in mm/; here they are one table, which the README prints too. Which kinds a release knows is
-// a policy. Kernel counterpart: enum memory_type in include/linux/memremap.h.
+// The types of device memory and the rules for the pages of each. The kernel spreads these rules over a dozen
+// predicates in mm/; here they are one table, which the README repeats. The set of types of a release is a policy.
+// Kernel counterpart: enum memory_type in include/linux/memremap.h.
 import { KernelError } from "@hetmem/kernel";
 
 /** @see enum memory_type. The numbers are ours: the kernel's changed with every kind that came or went. */
 export const MemoryType = {
-  /** Memory that only its device reaches: the cpu faults, and the driver moves the page back. */
+  /** Memory that only its device can address. A cpu access faults, and the driver migrates the page to RAM. */
   DevicePrivate: 1,
-  /** Memory that both reach, coherently, over a bus that the cpu caches across. 4.14 to 5.2. */
+  /** Memory that cpu and device access coherently. 4.14 to 5.2. */
   DevicePublic: 2,
-  /** The same idea again, with rules against pins that keep it in the device. Since 6.0. */
+  /** Memory that cpu and device access coherently, and which FOLL_LONGTERM pins migrate to RAM. Since 6.0. */
   DeviceCoherent: 3,
   /** Persistent memory whose pages belong to files of a DAX file system. */
   DeviceFsDax: 4,
-  /** Memory of a device that is mapped as it is: device-dax. */
+  /** Memory mapped directly by device-dax. */
   DeviceGeneric: 5,
-  /** A PCI device's memory that others on the bus may write into. */
+  /** Memory of a PCI device that other PCI devices access by DMA. */
   DevicePciP2pdma: 6,
 } as const;
 export type MemoryType = (typeof MemoryType)[keyof typeof MemoryType];
 
-/** How a range is cached. @see enum page_cache_mode in arch/x86/include/asm/pgtable_types.h */
+/** The cache mode of a range. @see enum page_cache_mode in arch/x86/include/asm/pgtable_types.h */
 export type CacheMode = "write-back" | "write-through" | "write-combining" | "uncached-minus";
 
-/** What the pages of one kind of memory are and allow. */
+/** The rules for the pages of one memory type. */
 export interface MemoryTypeRules {
-  /** As messages name it. */
+  /** Name in messages. */
   readonly name: string;
-  /** Whether the cpu can reach it: it is in the direct map, and page tables may hold its pages. */
+  /** Whether the cpu can address the memory: it is in the direct map, and page tables may map it. */
   readonly addressable: boolean;
   readonly cacheMode: CacheMode;
-  /** Whether its driver hands out single pages, as an allocator would. Others are all handed out at once. */
+  /** Whether the driver allocates single pages. All pages of other types are in use from the mapping on. */
   readonly allocatedByDriver: boolean;
-  /** Whether pages of processes move into it and out of it. */
+  /** Whether pages of processes can be migrated to and from the memory. */
   readonly migratable: boolean;
-  /** Whether a user may pin a page for as long as he likes. */
+  /** Whether FOLL_LONGTERM pins are allowed. */
   readonly longtermPins: boolean;
-  /** What its driver must bring along. */
+  /** Fields that the driver's pagemap must have. */
   readonly needs: readonly ("pageFree" | "migrateToRam" | "owner")[];
 }
 
@@ -97,7 +97,7 @@ export const MEMORY_TYPES: Readonly<Record<MemoryType, MemoryTypeRules>> = {
   },
 };
 
-/** Policy: the kinds that a release knows. */
+/** Policy: the memory types of a release. */
 export type MemoryTypePolicy = ReadonlySet<MemoryType>;
 
 const ALWAYS = [
@@ -106,17 +106,17 @@ const ALWAYS = [
   MemoryType.DeviceGeneric,
   MemoryType.DevicePciP2pdma,
 ];
-/** 4.14 to 5.2. @see df6ad69838fc: public device memory goes in 2017 and comes in the same series as private */
+/** 4.14 to 5.2. @see df6ad69838fc: public device memory was merged in 2017, in the same series as private */
 export const publicDeviceMemory: MemoryTypePolicy = new Set([...ALWAYS, MemoryType.DevicePublic]);
-/** 5.3 to 5.19: nobody had used public memory. @see 25b2995a35b6 */
+/** 5.3 to 5.19: public device memory was removed for lack of users. @see 25b2995a35b6 */
 export const privateDeviceMemory: MemoryTypePolicy = new Set(ALWAYS);
 /** Since 6.0. @see f25cbb7a95a2 */
 export const coherentDeviceMemory: MemoryTypePolicy = new Set([...ALWAYS, MemoryType.DeviceCoherent]);
 
 /**
- * Whether a pagemap brings what its kind of memory needs.
+ * Checks that a pagemap has the fields that its memory type requires.
  *
- * @throws KernelError EINVAL that names what is missing
+ * @throws KernelError EINVAL when the release lacks the type, or that names the missing field
  * @see the switch in memremap_pages() in mm/memremap.c
  */
 export function checkMemoryType(

@@ -1,7 +1,7 @@
-// Which ranges are mapped in which cache mode. Two mappings of the same bytes must agree, or the processor may corrupt
-// them, so that everybody who maps device memory asks here first, and a process's mapping of it takes what was
-// recorded: this is what makes DAX mappings write-back. RAM isn't tracked: it is write-back. Kernel counterpart:
-// arch/x86/mm/pat/memtype.c and memtype_interval.c.
+// Reserved cache modes of physical ranges. Mappings of the same bytes must agree on the cache mode, or the processor
+// may corrupt the data. Every mapping of device memory therefore reserves its mode here first, and a process's
+// mapping uses the reserved mode, which makes DAX mappings write-back. RAM is always write-back and isn't tracked.
+// Kernel counterpart: arch/x86/mm/pat/memtype.c and memtype_interval.c.
 import { KernelBug, KernelError, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import {
   IORESOURCE_SYSTEM_RAM,
@@ -15,16 +15,16 @@ import type { ByteRange } from "./policies.ts";
 /** @see struct memtype */
 interface Memtype {
   readonly start: number;
-  /** First byte behind it. */
+  /** First byte after the range. */
   readonly end: number;
   readonly mode: CacheMode;
 }
 
 export class Memtypes {
   readonly #iomem: ResourceTree;
-  /** By first byte; ranges may overlap where they agree. */
+  /** Sorted by start. Ranges with the same mode may overlap. */
   readonly #entries: Memtype[] = [];
-  /** Bytes of the longest entry there ever was: how far before an address an entry may begin that covers it. */
+  /** Bytes of the longest entry ever: an entry that covers an address starts at most this far before it. */
   #longest = 0;
 
   constructor(iomem: ResourceTree) {
@@ -34,8 +34,9 @@ export class Memtypes {
   /**
    * Reserves a range.
    *
-   * @returns the mode that it has now: what an overlapping reservation has, else the one that was wanted
-   * @throws KernelError EBUSY where reservations disagree among themselves
+   * @param wanted the wanted mode
+   * @returns the mode of the overlapping reservations if there are any, else the wanted one
+   * @throws KernelError EBUSY when overlapping reservations have different modes
    * @see memtype_reserve()
    */
   reserve({ start, size }: ByteRange, wanted: CacheMode): CacheMode {
@@ -51,7 +52,7 @@ export class Memtypes {
     return entry.mode;
   }
 
-  /** Gives a reservation back. @throws KernelBug when there is none with these ends @see memtype_free() */
+  /** Frees a reservation. @throws KernelBug when no reservation has exactly this range @see memtype_free() */
   free({ start, size }: ByteRange): void {
     const at = this.#placeOf({ start, size });
     if (at >= 0) return void this.#entries.splice(at, 1);
@@ -60,7 +61,11 @@ export class Memtypes {
     );
   }
 
-  /** The mode of the page at a frame: what nobody reserved, and isn't RAM, is uncached. @see lookup_memtype() */
+  /**
+   * The mode of the page at a frame: write-back for RAM, the reserved mode, or uncached-minus without a reservation.
+   *
+   * @see lookup_memtype()
+   */
   lookup(frame: Pfn): CacheMode {
     const start = frame * PAGE_SIZE;
     if (this.#isRam({ start, size: PAGE_SIZE })) return "write-back";
@@ -69,11 +74,11 @@ export class Memtypes {
   }
 
   /**
-   * Reserves a range for the direct map of a pagemap.
+   * Reserves a range for the direct map of a pagemap. RAM needs no reservation.
    *
-   * @throws KernelError EINVAL when it is mapped in another mode that doesn't do, EBUSY as reserve()
+   * @throws KernelError EINVAL when the range is reserved in an incompatible mode, EBUSY as reserve()
    * @see track_pfn_remap()
-   * @see "mm: fix cache mode of dax pmd mappings" (2016): they were uncached, as nobody had reserved their range
+   * @see "mm: fix cache mode of dax pmd mappings" (2016): they were uncached, since their range wasn't reserved
    */
   trackPfnRemap(range: ByteRange, wanted: CacheMode): void {
     if (this.#isRam(range)) return;
@@ -86,18 +91,22 @@ export class Memtypes {
     );
   }
 
-  /** Gives back what trackPfnRemap() reserved, if anything. Somebody may have called the range RAM since. @see untrack_pfn() */
+  /**
+   * Frees the reservation of trackPfnRemap(), if it made one. Not finding one is no error: RAM isn't reserved.
+   *
+   * @see untrack_pfn()
+   */
   untrackPfn(range: ByteRange): void {
     const at = this.#placeOf(range);
     if (at >= 0) this.#entries.splice(at, 1);
   }
 
-  /** The mode for an entry of a process's page table, whether it maps 4 KiB or more. @see track_pfn_insert() */
+  /** The cache mode for a page table entry of any size. @see track_pfn_insert() */
   trackPfnInsert(frame: Pfn): CacheMode {
     return this.lookup(frame);
   }
 
-  /** Reservations now. */
+  /** Number of reservations. */
   get count(): number {
     return this.#entries.length;
   }
@@ -106,7 +115,7 @@ export class Memtypes {
     return regionIntersects(this.#iomem, start, size, IORESOURCE_SYSTEM_RAM) !== REGION_DISJOINT;
   }
 
-  /** Place of a reservation with these ends, -1 where there is none. */
+  /** Index of the reservation with exactly this range, or -1. */
   #placeOf({ start, size }: ByteRange): number {
     let at = this.#firstFrom(start);
     while (this.#entries[at]?.start === start && this.#entries[at]?.end !== start + size) at++;
@@ -121,7 +130,7 @@ export class Memtypes {
     }
   }
 
-  /** Place of the first entry that begins at or behind an address. */
+  /** Index of the first entry that starts at or after an address. */
   #firstFrom(start: number): number {
     let low = 0;
     let high = this.#entries.length;
@@ -134,7 +143,11 @@ export class Memtypes {
   }
 }
 
-/** Whether who wanted one mode can do with another. @see is_new_memtype_allowed() in arch/x86/include/asm/pgtable.h */
+/**
+ * Whether a mapping wanted in one mode may get another.
+ *
+ * @see is_new_memtype_allowed() in arch/x86/include/asm/pgtable.h
+ */
 export function isNewMemtypeAllowed(wanted: CacheMode, got: CacheMode): boolean {
   if (got === "write-back") return wanted === "write-back";
   return !(wanted === "write-through" && got === "write-combining");

@@ -1,6 +1,6 @@
-// One range of a pagemap: what is in its way, and what mapping it takes, in this order: the lookup, the cache mode,
-// struct pages under the locks of hotplug, and, with the locks given back, what is written in them. Released in
-// reverse. Kernel counterpart: pagemap_range() and pageunmap_range() in mm/memremap.c.
+// Mapping one range of a pagemap: conflict checks, the lookup entry, the cache mode, struct pages under the hotplug
+// locks, and, after dropping the locks, the contents of the struct pages. Unmapping undoes the steps in reverse.
+// Kernel counterpart: pagemap_range() and pageunmap_range() in mm/memremap.c.
 import {
   KernelError,
   type NodeId,
@@ -22,7 +22,9 @@ import { memmapInitZoneDevice } from "./zone-device-page.ts";
 /**
  * Maps one range of a pagemap.
  *
- * @throws KernelError as Pagemaps.memremapPages() says; what was there before is there still, and nothing else
+ * @param range index of the range
+ * @param node node whose ZONE_DEVICE gets the pages
+ * @throws KernelError as Pagemaps.memremapPages(); nothing has changed then
  * @see pagemap_range()
  */
 export function* mapRange(
@@ -50,7 +52,8 @@ export function* mapRange(
       throw error;
     }
   } catch (error) {
-    // Only what this call entered: a mapping in the way keeps its entries ("mm: Fix devm_memremap_pages() collision handling", 2018).
+    // Erases only the entries of this call: the entries of a conflicting mapping stay ("mm: Fix devm_memremap_pages()
+    // collision handling", 2018).
     tree.erase(start, end - start);
     throw error;
   }
@@ -59,8 +62,8 @@ export function* mapRange(
 }
 
 /**
- * Releases one range that nobody uses any more. Lookups of its frames find the pagemap, which is dead, and its altmap
- * until the last struct page has gone.
+ * Unmaps one range whose pages have no users. Lookups find the dead pagemap and its altmap until the last struct page
+ * is removed.
  *
  * @see pageunmap_range()
  */
@@ -73,12 +76,12 @@ export function* unmapRange(pagemaps: Pagemaps, pagemap: DevPagemap, range: numb
   tree.erase(start, end - start);
 }
 
-/** What is mapped for a range: the same when it is mapped and when it is released. */
+/** The bytes mapped for a range after alignment: the same for mapping and unmapping. */
 export function alignedRange({ policies }: Pagemaps, pagemap: DevPagemap, range: number): ByteRange {
   return policies.collision.align(pagemap.ranges[range] as ByteRange);
 }
 
-/** Once two callers built page tables of the direct map at the same time: hotplug's locks keep them apart. @see f931ab479dd2 */
+/** Takes the hotplug locks: without them two callers built direct-map page tables concurrently. @see f931ab479dd2 */
 function* addStructPages(pagemaps: Pagemaps, pagemap: DevPagemap, range: number, node: NodeId): Sleeps<void> {
   const { hotplug, memory, policies } = pagemaps;
   const { start, size } = alignedRange(pagemaps, pagemap, range);
@@ -124,7 +127,11 @@ function done({ hotplug: { locks } }: Pagemaps): void {
   locks.unlockDeviceHotplug();
 }
 
-/** A section of which only a part is the device's: who asks whether its pages are online has to look closer. @see section_taint_zone_device() */
+/**
+ * Marks sections that the device shares, so that pfn_to_online_page() checks the zone of each page.
+ *
+ * @see section_taint_zone_device()
+ */
 function taintShared({ memmap: { sections } }: Pagemaps, start: Pfn, end: Pfn): void {
   for (const edge of [start, end] as const) {
     const section = sectionOfPfn(edge);
@@ -181,7 +188,7 @@ function deviceZone({ memory }: Pagemaps, node: NodeId): Zone {
   return (memory.nodes[node] as MemoryNode).zones[ZoneType.Device] as Zone;
 }
 
-/** The zone that a mapped frame is in. @see page_zone() */
+/** The zone of a mapped frame. @see page_zone() */
 function zoneOf(pagemaps: Pagemaps, frame: Pfn): Zone {
   const { memmap } = pagemaps;
   return deviceZone(pagemaps, memmap.nodeOf(memmap.pfnToPage(frame)));

@@ -1,6 +1,6 @@
-// Which pagemap a frame belongs to. A radix tree with entries of many orders, as the kernel's xarray has them: a range is
-// cut into naturally aligned powers of two, and each is one entry at the level where it fits, so that most mappings
-// need one, a lookup ends early, and a frame beside an unaligned range hits nothing. Kernel counterpart: pgmap_array in
+// Lookup of the pagemap of a frame. A radix tree with multi-order entries, as in the kernel's xarray: a range is cut
+// into naturally aligned powers of two, and each is one entry at the level where it fits, so that most mappings need
+// one, a lookup ends early, and a frame beside an unaligned range hits nothing. Kernel counterpart: pgmap_array in
 // mm/memremap.c, XA_FLAGS multi-index entries in lib/xarray.c.
 //
 // The root has a slot for each 64 GiB. Below it are four levels of nodes of 64 slots. A slot is 0, the number of a
@@ -11,7 +11,7 @@ import { hostArray } from "@hetmem/page";
 const SLOT_BITS = 6;
 const SLOTS = 64;
 const SLOT_MASK = 63;
-/** Orders of one slot of the root and of each level below it. */
+/** Order in frames of a slot of the root, and of a slot of the level below. */
 const ROOT_ORDER = 24;
 const TOP_SHIFT = 18;
 const ROOT_FRAMES = 2 ** ROOT_ORDER;
@@ -26,7 +26,7 @@ interface Piece {
 export class PagemapTree {
   private readonly root: Int32Array;
   private slots: Int32Array = new Int32Array(16 * SLOTS);
-  /** Slots in use, by node. */
+  /** Number of used slots of each node. */
   private used: Uint8Array = new Uint8Array(16);
   private readonly freeNodes: number[] = [];
   private nodes = 0;
@@ -40,7 +40,7 @@ export class PagemapTree {
     );
   }
 
-  /** The number of the pagemap that covers a frame, 0 for none. @see xa_load() */
+  /** The number of the pagemap that covers a frame; 0 for none. @see xa_load() */
   load(frame: Pfn): number {
     let entry = this.root[(frame / ROOT_FRAMES) | 0];
     if (entry === undefined) return 0;
@@ -56,7 +56,7 @@ export class PagemapTree {
     return slots[(~entry << SLOT_BITS) | (low & SLOT_MASK)] as number;
   }
 
-  /** A pagemap that covers any frame of a range, 0 where there is none. @see xa_find() */
+  /** The number of a pagemap that covers any frame of a range; 0 for none. @see xa_find() */
   find(start: Pfn, frames: number): number {
     for (const piece of piecesOf(start, frames)) {
       const found = this.#findIn(piece);
@@ -66,10 +66,12 @@ export class PagemapTree {
   }
 
   /**
-   * Enters a range that nobody has: all of it, or nothing.
+   * Stores the entries of a range, all or none.
    *
+   * @param frames number of frames
+   * @param pagemap number of the pagemap
    * @returns the number of entries
-   * @throws KernelBug where a frame has a pagemap already: ask find() first
+   * @throws KernelBug when a frame has a pagemap already: check find() first
    * @see xa_store_range()
    */
   store(start: Pfn, frames: number, pagemap: number): number {
@@ -85,12 +87,12 @@ export class PagemapTree {
     return entries;
   }
 
-  /** Forgets a range that store() entered. @see pgmap_array_delete() */
+  /** Erases a range that store() entered. @see pgmap_array_delete() */
   erase(start: Pfn, frames: number): void {
     for (const piece of piecesOf(start, frames)) this.#write(piece, 0);
   }
 
-  /** Whether nothing is entered. */
+  /** Whether the tree has no entries. */
   get empty(): boolean {
     return this.nodes === this.freeNodes.length && this.root.every((entry) => entry === 0);
   }
@@ -108,7 +110,7 @@ export class PagemapTree {
     return entry;
   }
 
-  /** The first pagemap in some slots, or below them. */
+  /** The first pagemap in a run of slots or in the nodes below them. */
   #firstOf(slots: Int32Array, at: number, count: number): number {
     for (let i = at; i < at + count; i++) {
       const entry = slots[i] ?? 0;
@@ -128,7 +130,7 @@ export class PagemapTree {
     this.root[first] = this.#writeBelow(this.root[first] ?? 0, TOP_SHIFT, frame & LOW_MASK, order, value);
   }
 
-  /** @returns what the slot above holds now */
+  /** @returns the new entry for the slot of the parent node */
   #writeBelow(entry: number, shift: number, low: number, order: number, value: number): number {
     const node = entry < 0 ? ~entry : this.#newNode();
     const at = (node << SLOT_BITS) | ((low >>> shift) & SLOT_MASK);
@@ -163,10 +165,10 @@ export class PagemapTree {
 }
 
 /**
- * A range as naturally aligned powers of two.
+ * Cuts a range into naturally aligned powers of two.
  *
  * @see foreach_order_pgoff() in kernel/memremap.c of 4.14
- * @see ab1b597ee0e4: an entry a section had false hits beside an unaligned range
+ * @see ab1b597ee0e4: with one entry per section, frames beside an unaligned range hit
  */
 function* piecesOf(start: number, frames: number): Generator<Piece, void, void> {
   for (let frame = start, left = frames; left > 0;) {

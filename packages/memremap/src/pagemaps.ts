@@ -1,6 +1,5 @@
-// Every pagemap of a machine: mapping a device's memory, giving its frames struct pages in ZONE_DEVICE; finding the
-// pagemap of a frame; and releasing it, which waits until nobody holds a page any more. Kernel counterpart:
-// mm/memremap.c.
+// The pagemaps of a machine: mapping device memory, which gives its frames struct pages in ZONE_DEVICE; lookup of the
+// pagemap of a frame; and unmapping, which waits until no page has users. Kernel counterpart: mm/memremap.c.
 import {
   KernelBug,
   KernelError,
@@ -28,9 +27,9 @@ export interface PagemapsOptions {
   readonly hotplug: MemoryHotplug;
   /** Bits of a physical address. */
   readonly physicalBits: number;
-  /** Shared with IoMappings, so that both see what the other has mapped. */
+  /** Cache mode reservations, shared with IoMappings. A new set when absent. */
   readonly memtypes?: Memtypes;
-  /** Those that are absent are v5.1's. */
+  /** Policies; v5.1's where absent. */
   readonly policies?: Partial<PagemapPolicies>;
 }
 
@@ -40,15 +39,15 @@ export class Pagemaps {
   readonly memmap: MemMap;
   readonly memtypes: Memtypes;
   readonly policies: PagemapPolicies;
-  /** Which pagemap each mapped frame belongs to. @see pgmap_array */
+  /** The pagemap of each mapped frame. @see pgmap_array */
   readonly tree: PagemapTree;
-  /** Tells how far the struct pages of a mapping are. */
+  /** Progress of initialising the struct pages of a mapping. */
   readonly initialising: Tracepoint<MemmapInitZoneDevice>;
-  /** Who takes back what a driver's page was charged to. Plugged in by the machine. @see mem_cgroup_uncharge() */
+  /** Port: uncharges a driver-allocated page that becomes idle. Set by the machine. @see mem_cgroup_uncharge() */
   uncharge: (page: Page) => void = () => {};
-  /** By number; 0 is nobody. */
+  /** Pagemaps by number; 0 is none. */
   private readonly known: (DevPagemap | undefined)[] = [undefined];
-  /** Their references, apart: a lookup reads no more of a pagemap than this. */
+  /** Reference counts by number, in an array of their own so that a lookup reads nothing else of a pagemap. */
   private readonly refs: (PercpuRef | undefined)[] = [undefined];
   private readonly freeIds: number[] = [];
 
@@ -64,12 +63,13 @@ export class Pagemaps {
   }
 
   /**
-   * Maps a device's memory: struct pages in ZONE_DEVICE of the node, and a live reference for each page that the device
-   * hands out.
+   * Maps device memory: creates struct pages in ZONE_DEVICE of the node, and makes the pagemap live.
    *
-   * @param node undefined: the node of the first cpu
-   * @throws KernelError EINVAL for a kind of memory this kernel or driver can't do, and off subsections; ENOMEM for a
-   *   second mapping in the same section, or without room; ENXIO where RAM is. Nothing is left behind
+   * @param node NUMA node; the node of the first cpu when undefined
+   * @throws KernelError EINVAL when the release lacks the memory type, the pagemap lacks a required field, the node
+   * isn't possible, or a range isn't whole subsections; ENOMEM when another pagemap is in the same section or
+   * subsection, or without memory for struct pages; ENXIO when RAM is there. Nothing has changed then
+   * @throws KernelBug when the pagemap is mapped already
    * @see memremap_pages() in mm/memremap.c
    */
   *memremapPages(pagemap: DevPagemap, node: NodeId | undefined): Sleeps<void> {
@@ -88,15 +88,17 @@ export class Pagemaps {
         pagemap.mappedRanges++;
       }
     } catch (error) {
-      // Somebody may hold a lookup of the ranges before this one by now, so that they are waited for as in any teardown.
+      // Other tasks may have looked up the ranges mapped so far: wait for them as in any teardown.
       yield* this.#teardown(pagemap);
       throw error;
     }
   }
 
   /**
-   * Releases a mapping: from here on lookups fail, and once nobody holds a page or a lookup, the struct pages go.
+   * Unmaps: lookups fail from now on; the struct pages are removed when no page has users and no lookup holds a
+   * reference.
    *
+   * @throws KernelBug when the pagemap isn't mapped
    * @see memunmap_pages()
    * @see "mm, devm_memremap_pages: fix shutdown handling" (2018): the reference is killed before anything else
    */
@@ -107,10 +109,10 @@ export class Pagemaps {
   }
 
   /**
-   * The pagemap of a frame, with a reference that putDevPagemap() gives back; undefined where there is none, or it is
-   * being torn down.
+   * Looks up the pagemap of a frame and takes a reference, which putDevPagemap() drops.
    *
-   * @param cached what an earlier call returned, if anything: kept when it covers this frame too, else given back
+   * @param cached result of an earlier call: returned again if it covers the frame, else its reference is dropped
+   * @returns undefined when the frame has no pagemap or the pagemap is dying
    * @see get_dev_pagemap()
    */
   getDevPagemap(frame: Pfn, cached?: DevPagemap): DevPagemap | undefined {
@@ -127,7 +129,7 @@ export class Pagemaps {
     pagemap?.ref.put();
   }
 
-  /** The pagemap that a page of ZONE_DEVICE belongs to, without a reference; undefined for any other page. @see page->pgmap */
+  /** The pagemap of a ZONE_DEVICE page, without taking a reference; undefined for other pages. @see page->pgmap */
   pagemapOf(page: Page): DevPagemap | undefined {
     const { memmap } = this;
     if (page === NULL_PAGE || !memmap.initialised(page) || memmap.zoneOf(page) !== ZoneType.Device)
@@ -135,19 +137,19 @@ export class Pagemaps {
     return this.known[memmap.pagemap(page)];
   }
 
-  /** Takes a reference on the pagemap of a page; false when it is dying, or has none. */
+  /** Takes a reference on the pagemap of a page. @returns false when the page has no pagemap or it is dying */
   tryGetPagemap(page: Page): boolean {
     return this.pagemapOf(page)?.ref.trygetLive() === true;
   }
 
-  /** Gives back what tryGetPagemap() took. */
+  /** Drops the reference of tryGetPagemap(). */
   putPagemap(page: Page): void {
     this.pagemapOf(page)?.ref.put();
   }
 
   /**
-   * Where the struct pages of a frame are kept, if that is in the device: known until their removal has completed, for
-   * any frame that was mapped, though the rest of its section is nobody's to look up.
+   * The altmap that holds the struct pages of a frame, if they are kept in the device. Found until their removal has
+   * completed, and for all frames of the mapped sections, including frames that getDevPagemap() doesn't find.
    *
    * @see to_vmem_altmap() in kernel/memremap.c of 4.14
    * @see eb7d78c9e7f6: it was forgotten too early, and unknown for frames beside the range
@@ -157,12 +159,12 @@ export class Pagemaps {
     return this.known[this.tree.find(physToPfn(physAddr(start)), size / PAGE_SIZE)]?.altmap;
   }
 
-  /** Pagemaps that are mapped, or being mapped or torn down. */
+  /** Pagemaps that are mapped, being mapped or being torn down. */
   mapped(): DevPagemap[] {
     return this.known.filter((pagemap) => pagemap !== undefined);
   }
 
-  /** @throws KernelBug for a number that is nobody's */
+  /** The pagemap with a number. @throws KernelBug for an unused number */
   byId(id: number): DevPagemap {
     const pagemap = this.known[id];
     if (!pagemap) throw new KernelBug(`pagemap ${id} doesn't exist`);
@@ -204,8 +206,8 @@ export class Pagemaps {
   }
 
   /**
-   * Gives up the references of pages that nobody uses. First those who looked the pagemap up before it was killed must
-   * be gone: until then they may take a page that is idle now. A page in use keeps its reference until its last put.
+   * Drops the references of idle pages. Lookups made before the pagemap was killed are waited for first: until then
+   * their tasks may still take an idle page. A page in use keeps its reference until its last put.
    *
    * @see 50f44ee7248a: the final put of a page raced with the end of the pagemap
    */

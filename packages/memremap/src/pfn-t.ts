@@ -1,6 +1,6 @@
-// pfn_t: a frame with what is known about it, as drivers hand it to whoever maps it. A frame may be wider than 32 bits, as
-// may a bus address, and both were cut off more than once; here nothing is shifted, and what doesn't fit is an error.
-// Kernel counterparts: include/linux/pfn_t.h, include/linux/dma-direct.h.
+// pfn_t: a frame number with flags, as drivers pass it to mapping functions. Frame numbers and bus addresses may
+// exceed 32 bits, and the kernel truncated both more than once; here values are not shifted, and values out of range
+// throw. Kernel counterparts: include/linux/pfn_t.h, include/linux/dma-direct.h.
 import {
   KernelBug,
   KernelError,
@@ -12,25 +12,25 @@ import {
 } from "@hetmem/kernel";
 import type { MemMap } from "@hetmem/page";
 
-/** A frame and its PfnFlag bits. @see pfn_t */
+/** A frame number and its PfnFlag bits. @see pfn_t */
 export type PfnT = number & { readonly __pfnT: never };
 
 /** @see PFN_FLAGS_MASK in include/linux/pfn_t.h */
 export const PfnFlag = {
-  /** Not for struct pages: an entry of a scatterlist. */
+  /** Used in scatterlist entries only. */
   SG_CHAIN: 1 << 0,
   SG_LAST: 1 << 1,
-  /** The memmap of the machine doesn't cover it by default. */
+  /** The frame isn't covered by the memmap by default. */
   DEV: 1 << 2,
-  /** A pagemap gave it a struct page. */
+  /** A pagemap gave the frame a struct page. */
   MAP: 1 << 3,
   SPECIAL: 1 << 4,
 } as const;
 
-/** Frames end here: 52 bits of physical address. */
+/** Number of frames in 52 bits of physical address. */
 const FRAMES = 2 ** 40;
 
-/** @throws KernelBug for what isn't a frame @see __pfn_to_pfn_t() */
+/** Combines a frame and flags. @throws KernelBug when the number is out of range @see __pfn_to_pfn_t() */
 export function pfnToPfnT(frame: Pfn, flags = 0): PfnT {
   if (!(frame >= 0 && frame < FRAMES)) throw new KernelBug(`${frame} is not a frame`);
   return (flags * FRAMES + frame) as PfnT;
@@ -61,28 +61,32 @@ export function pfnTToPhys(value: PfnT): PhysAddr {
   return physAddr(pfnTToPfn(value) * PAGE_SIZE);
 }
 
-/** Whether there is a struct page. @see pfn_t_has_page() */
+/** Whether the frame has a struct page. @see pfn_t_has_page() */
 export function pfnTHasPage(value: PfnT): boolean {
   const flags = pfnTFlags(value);
   return (flags & PfnFlag.MAP) !== 0 || (flags & PfnFlag.DEV) === 0;
 }
 
-/** The struct page, undefined where there is none. @see pfn_t_to_page() */
+/** The struct page of the frame; undefined when it has none. @see pfn_t_to_page() */
 export function pfnTToPage(memmap: MemMap, value: PfnT): Page | undefined {
   return pfnTHasPage(value) ? memmap.pfnToPage(pfnTToPfn(value)) : undefined;
 }
 
-/** Whether a page table entry for it has to be marked, so that gup takes a reference on the pagemap. @see pfn_t_devmap() */
+/**
+ * Whether page table entries of the frame need the devmap bit, so that gup takes a reference on the pagemap.
+ *
+ * @see pfn_t_devmap()
+ */
 export function pfnTDevmap(value: PfnT): boolean {
   const both = PfnFlag.DEV | PfnFlag.MAP;
   return (pfnTFlags(value) & both) === both;
 }
 
-/** How a device sees physical memory. */
+/** The DMA addressing of a device. */
 export interface DmaView {
-  /** Bits of an address that it can put on the bus. */
+  /** Number of address bits that the device can drive. */
   readonly addressBits: number;
-  /** What is added to a physical address. */
+  /** Offset in bytes from physical to bus addresses. */
   readonly offset: number;
 }
 
@@ -90,7 +94,8 @@ export interface DmaView {
  * The bus address of a physical range for a device.
  *
  * @param size bytes
- * @throws KernelError EIO when the device can't put all of it on the bus
+ * @returns the bus address
+ * @throws KernelError EIO when the range exceeds the device's address bits
  * @see phys_to_dma(), dma_capable()
  */
 export function physToDma({ addressBits, offset }: DmaView, address: PhysAddr, size: number): number {

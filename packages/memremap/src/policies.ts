@@ -1,30 +1,34 @@
-// What changed between releases in how device memory is mapped: which mappings collide, how many references an idle page
-// has, and which struct pages are shared. A profile of a machine chooses one of each, and a memory type policy.
+// Differences between releases in mapping device memory: the granularity of collisions, the refcount of idle pages,
+// and the sharing of struct pages. The profile of a machine chooses one policy of each, and a memory type policy.
 import { alignDown, alignUp } from "@hetmem/kernel";
 import { SECTION_SIZE } from "@hetmem/page";
 import type { SharedTails } from "@hetmem/zone";
 import type { DevPagemap } from "./dev-pagemap.ts";
 import { MEMORY_TYPES, type MemoryType, type MemoryTypePolicy, publicDeviceMemory } from "./memory-type.ts";
 
-/** A range of bytes: first and length. */
+/** A range of bytes. */
 export interface ByteRange {
   readonly start: number;
   readonly size: number;
 }
 
-/** Policy: which struct pages a mapping takes, and so what it collides with. */
+/** Policy: the range for which a mapping creates struct pages, and in which no other may lie. */
 export interface CollisionPolicy {
-  /** "section" or "subsection", for messages. */
+  /** Name of the granularity, for messages: "section" or "subsection". */
   readonly unit: string;
-  /** What a range becomes, when it is mapped and when it is released alike. @see "mm: Fix memory size alignment in devm_memremap_pages_release()" (2018) */
+  /**
+   * Aligns a range, for mapping and unmapping alike.
+   *
+   * @see "mm: Fix memory size alignment in devm_memremap_pages_release()" (2018)
+   */
   align(range: ByteRange): ByteRange;
 }
 
 /**
- * Up to 5.2: whole sections are mapped, so that nothing else may have struct pages in any of them.
+ * Up to 5.2: struct pages are created for whole sections, so a section can't hold two mappings.
  *
- * @see 15d36fecd0bd: one pagemap a section
- * @see 5f29a77cd957: RAM in a section is in the way too
+ * @see 15d36fecd0bd: one pagemap per section
+ * @see 5f29a77cd957: a section with RAM can't hold a mapping either
  */
 export const sectionCollision: CollisionPolicy = {
   unit: "section",
@@ -34,33 +38,37 @@ export const sectionCollision: CollisionPolicy = {
   },
 };
 
-/** Since 5.3: what is mapped is what was asked for, in subsections of 2 MiB. @see "mm/devm_memremap_pages: enable sub-section remap" */
+/**
+ * Since 5.3: exactly the requested range is mapped, in subsections of 2 MiB.
+ *
+ * @see "mm/devm_memremap_pages: enable sub-section remap"
+ */
 export const subsectionCollision: CollisionPolicy = { unit: "subsection", align: (range) => range };
 
-/** Policy: references of a page that nobody uses. */
+/** Policy: the refcount of an idle page. */
 export type IdlePolicy = (type: MemoryType) => 0 | 1;
 
-/** Up to 5.17: all pages of ZONE_DEVICE carry a reference that is nobody's. */
+/** Up to 5.17: idle ZONE_DEVICE pages have a refcount of 1. */
 export const idleAtOne: IdlePolicy = () => 1;
-/** Since 5.18: those that a driver allocates begin at none. @see 27674ef6c73f */
+/** Since 5.18: idle pages that a driver allocates have a refcount of 0. @see 27674ef6c73f */
 export const idleAtZero: IdlePolicy = (type) => (MEMORY_TYPES[type].allocatedByDriver ? 0 : 1);
 
 /**
- * Policy: which struct pages of a range compound pages share.
+ * Policy: the sharing of struct pages among the tail pages of compound pages.
  *
- * @returns undefined where every page has a struct page of its own
+ * @returns undefined when every page has a struct page of its own
  */
 export type StructPagePolicy = (pagemap: DevPagemap, range: number) => SharedTails | undefined;
 
-/** Up to 5.18: a device's pages cost what RAM costs. */
+/** Up to 5.18: every page has a struct page of its own, as RAM has. */
 export const unsharedStructPages: StructPagePolicy = () => undefined;
-/** Since 5.19: all tails of a compound page have two pages of struct pages between them, whatever its size. @see 4917f55b4ef9 */
+/** Since 5.19: a compound page of any size uses two pages of struct pages. @see 4917f55b4ef9 */
 export const sharedTailStructPages: StructPagePolicy = ({ vmemmapShift, spans }, range) => {
   const span = spans[range];
   return span && vmemmapShift > 0 ? { first: span.start, pages: 2 ** vmemmapShift } : undefined;
 };
 
-/** What a release decides. */
+/** The policies of a release. */
 export interface PagemapPolicies {
   readonly memoryTypes: MemoryTypePolicy;
   readonly collision: CollisionPolicy;

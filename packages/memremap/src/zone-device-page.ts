@@ -1,6 +1,6 @@
-// The life of a page of ZONE_DEVICE: what its struct page says from the start, how a driver hands it out, and what
-// happens when its last user is gone. Kernel counterparts: memmap_init_zone_device() in mm/mm_init.c,
-// zone_device_page_init() and free_zone_device_page() in mm/memremap.c.
+// The life of a ZONE_DEVICE page: initialisation of its struct page, handing out by a driver, and freeing at the last
+// put. Kernel counterparts: memmap_init_zone_device() in mm/mm_init.c, zone_device_page_init() and
+// free_zone_device_page() in mm/memremap.c.
 import {
   condResched,
   KernelBug,
@@ -27,23 +27,23 @@ import { MEMORY_TYPES, MemoryType } from "./memory-type.ts";
 import type { Pagemaps } from "./pagemaps.ts";
 import type { ByteRange } from "./policies.ts";
 
-/** Pages that are initialised between two yields. */
+/** Number of pages initialised between two yields. */
 const INIT_BATCH = 1024;
 
-/** Emitted as struct pages are initialised, a section each. */
+/** Tracepoint record, emitted for each initialised section. */
 export interface MemmapInitZoneDevice {
   readonly name: string;
-  /** Pages of the range that are done, and all of them. */
+  /** Pages of the range initialised so far, and in total. */
   readonly done: number;
   readonly total: number;
 }
 
 /**
- * Initialises the struct pages of a range that was just added: the device's own know their pagemap; those of the altmap,
- * of what the driver keeps, and of the rest of the sections are reserved and nobody's.
+ * Initialises the struct pages of a newly added range. Pages that the device hands out refer to their pagemap. Pages
+ * of the altmap, of the driver's reserve and of the rest of the sections are only marked reserved.
  *
  * @see memmap_init_zone_device() in mm/mm_init.c
- * @see 966cf44f637e: without the locks of hotplug, which others wait for
+ * @see 966cf44f637e: runs without the hotplug locks, for which other tasks wait
  */
 export function* memmapInitZoneDevice(
   pagemaps: Pagemaps,
@@ -60,7 +60,7 @@ export function* memmapInitZoneDevice(
 }
 
 /**
- * Hands out an idle page: it has one user now, and is locked.
+ * Hands out an idle page, with one user and locked.
  *
  * @throws KernelBug when the pagemap is being torn down, or the page is in use
  * @see zone_device_page_init(): the kernel warns
@@ -74,19 +74,19 @@ export function zoneDevicePageInit(pagemaps: Pagemaps, page: Page): void {
     throw new KernelBug(
       `${pagemap.name} hands out a page while it is being torn down: ${describePage(memmap, page)}`,
     );
-  // Where idle pages have a reference, each has its part of the pagemap's already.
+  // With idleAtOne the pagemap already holds a reference for the page since it was mapped.
   if (pagemap.idleCount === 1) pagemap.ref.put();
   memmap.setRefcount(page, pagemap.idleCount + 1);
   memmap.set(page, PageFlag.locked);
 }
 
 /**
- * What putPage() does when a page of ZONE_DEVICE may be idle: its driver gets it back, once, and the last put of a page
- * that outlived its pagemap's owner gives up its part of the pagemap.
+ * Called by putPage() when a ZONE_DEVICE page may have become idle. Calls the driver's pageFree once. Drops the
+ * page's reference on the pagemap with idleAtZero, or when unmapping waits for the page.
  *
- * @throws KernelBug for a put too many, and for a page that is no device's
+ * @throws KernelBug for a put too many, and for a page without a pagemap
  * @see free_zone_device_page()
- * @see 71389703839e: one reference a page that is alive, instead of one for each that gup takes
+ * @see 71389703839e: one pagemap reference per page in use, instead of one per gup reference
  */
 export function freeZoneDevicePage(pagemaps: Pagemaps, page: Page): void {
   const { memmap } = pagemaps;
@@ -105,7 +105,7 @@ export function freeZoneDevicePage(pagemaps: Pagemaps, page: Page): void {
 }
 
 /**
- * Asks the driver of a private page to move it to where the cpu reaches it.
+ * Has the driver of a device private page migrate it to RAM.
  *
  * @returns vm_fault_t bits
  * @throws KernelBug for a page that isn't private
@@ -119,14 +119,14 @@ export function* migrateToRam(pagemaps: Pagemaps, fault: object, page: Page): Sl
 }
 
 /**
- * Tells the driver that a frame went bad, and logs how that went.
+ * Reports a bad frame to its driver, and logs the outcome.
  *
- * @param current the process that runs when it shows up, where it has to do with it
- * @returns false for a frame that no device hands out
- * @throws KernelError ENXIO for a frame that the driver keeps for itself, EBUSY where the driver can tell nobody, and what
- *   it throws
+ * @param current the process whose access hit the bad memory, undefined without one
+ * @returns false for a frame without a pagemap
+ * @throws KernelError ENXIO for a frame that the device doesn't hand out, EBUSY when the driver can't find the
+ * frame's users, and errors of its memoryFailure()
  * @see memory_failure_dev_pagemap() in mm/memory-failure.c
- * @see 6100e34b2526: until 4.19 nobody asked
+ * @see 6100e34b2526: before 4.19 drivers weren't called
  */
 export function* memoryFailureDevPagemap(
   pagemaps: Pagemaps,
@@ -134,7 +134,7 @@ export function* memoryFailureDevPagemap(
   current: object | undefined,
 ): Sleeps<boolean> {
   const { memmap } = pagemaps;
-  // A pagemap can be found before its struct pages are there.
+  // The lookup entry exists before the struct pages do.
   if (!memmap.pfnValid(frame) || !memmap.initialised(memmap.pfnToPage(frame))) return false;
   const pagemap = pagemaps.getDevPagemap(frame);
   if (!pagemap) return false;
@@ -172,7 +172,7 @@ export function isDeviceCoherentPage(pagemaps: Pagemaps, page: Page): boolean {
   return pagemaps.pagemapOf(page)?.type === MemoryType.DeviceCoherent;
 }
 
-/** Whether a file on persistent memory has the page. @see vma_is_fsdax() in include/linux/fs.h */
+/** Whether the page belongs to fsdax memory. @see vma_is_fsdax() in include/linux/fs.h */
 export function isFsdaxPage(pagemaps: Pagemaps, page: Page): boolean {
   return pagemaps.pagemapOf(page)?.type === MemoryType.DeviceFsDax;
 }
@@ -191,7 +191,7 @@ function* tellDriver(pagemap: DevPagemap, frame: Pfn, current: object | undefine
   try {
     yield* ops.memoryFailure(pagemap, frame, 1, current);
   } catch (error) {
-    // Who uses a page is the file system's to know, which no driver here has.
+    // Only a file system could find the users of the page, and no driver here has one.
     if (error instanceof KernelError && error.errno === "EOPNOTSUPP") throw new KernelError("EBUSY", nobody);
     throw error;
   }
@@ -216,7 +216,7 @@ function* initDevicePages(pagemaps: Pagemaps, pagemap: DevPagemap, start: Pfn, e
   }
 }
 
-/** A whole section is written when somebody first looks at it: see deferSection(). */
+/** Whole sections are initialised on first access, see deferSection(); parts of sections at once. */
 function* initSection(memmap: MemMap, start: Pfn, pages: number, init: DevicePages): Sleeps<void> {
   if (pages === PAGES_PER_SECTION) {
     memmap.deferSection(sectionOfPfn(start), init);
