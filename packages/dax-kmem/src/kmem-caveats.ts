@@ -1,8 +1,8 @@
-// What an administrator should know before a device's memory becomes RAM, and which nothing enforces. Kernel counterpart:
-// the changelog of the driver (c221c0b0308f) and the documentation of nvdimm security.
+// Warnings for administrators about memory of a device that becomes RAM, which the kernel doesn't enforce. Kernel
+// counterpart: the changelog of the driver (c221c0b0308f) and the documentation of nvdimm security.
 import type { DevDax } from "@hetmem/dax";
 
-/** Sentences for people, none where there is nothing to say. */
+/** Warnings for a device, one sentence each; none for a device without a poison list. */
 export function kmemCaveats({ name, region }: DevDax): string[] {
   if (!region.parent.poison) return [];
   return [

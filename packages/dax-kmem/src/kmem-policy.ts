@@ -1,15 +1,18 @@
-// What changed between releases in how a dax device becomes RAM. A profile of a machine chooses one.
+// Differences between releases in hotplugging a dax device as RAM. The profile of a machine chooses one policy.
 
 export interface KmemPolicy {
-  /** What /proc/iomem calls the memory. kexec tells memory that a driver added from what the firmware lists. */
+  /**
+   * Name of the memory in /proc/iomem, by which kexec distinguishes driver-managed memory from firmware-listed
+   * memory.
+   */
   readonly resourceName: string;
   /** Whether unbinding the driver removes the memory. */
   readonly hotremove: boolean;
-  /** Whether a device's blocks count as one group when placement asks for a ratio. */
+  /** Whether a device's blocks form one memory group for the auto-movable ratio. */
   readonly memoryGroup: boolean;
 }
 
-/** 5.1 and 5.2: what was added stays until the next boot. @see c221c0b0308f */
+/** 5.1 and 5.2: added memory stays until the next boot. @see c221c0b0308f */
 export const kmemAddOnly: KmemPolicy = {
   resourceName: "System RAM",
   hotremove: false,

@@ -1,23 +1,23 @@
-// Which part of a device can become RAM: memory goes on- and offline in whole blocks, so that both ends of each range are
-// trimmed, and blocks with bad memory that nobody can clear are left out. Kernel counterpart: dax_kmem_range() in
-// drivers/dax/kmem.c; the kernel leaves bad blocks to the administrator.
+// The part of a device that can become RAM. Memory is onlined in whole blocks, so both ends of each range are trimmed
+// to block boundaries, and blocks with bad memory that can't be cleared are left out. Kernel counterpart:
+// dax_kmem_range() in drivers/dax/kmem.c; the kernel leaves bad blocks to the administrator.
 import { alignDown, alignUp, type PhysAddr, physAddr } from "@hetmem/kernel";
 import { type DevDax, rangeSize } from "@hetmem/dax";
 
-/** A part of a device, both ends included. */
+/** A part of one range of a device; `end` is its last byte. */
 export interface KmemRange {
-  /** Number of the device's range that it is a part of. */
+  /** Index of the range of the device that the part belongs to. */
   readonly mapping: number;
   readonly start: PhysAddr;
   readonly end: PhysAddr;
 }
 
-/** What becomes RAM of a device, and how much of it can't. */
+/** The parts of a device that can become RAM, and the rest. */
 export interface KmemRanges {
   readonly usable: readonly KmemRange[];
-  /** Ranges of which no block is left. */
+  /** Ranges without a whole block. */
   readonly tooSmall: readonly KmemRange[];
-  /** Bytes that are not a part of a whole block, those of `tooSmall` among them. */
+  /** Bytes outside of whole blocks, including those of `tooSmall`. */
   readonly trimmedBytes: number;
 }
 
@@ -45,7 +45,7 @@ export function kmemRanges({ ranges }: Pick<DevDax, "ranges">, blockSize: number
   return { usable, tooSmall, trimmedBytes };
 }
 
-/** A range without the blocks that hold bad memory: what is left, ascending. */
+/** The parts of a range that remain without the blocks that contain bad memory, in ascending order. */
 export function withoutBadBlocks(
   { mapping, start, end }: KmemRange,
   bad: Iterable<{ readonly start: number; readonly end: number }>,

@@ -1,6 +1,7 @@
-// kmem: the driver that makes RAM of a dax device. It is given devices by name (new_id) and adds their memory to the node
-// that the firmware says it is, in whole memory blocks, which somebody then takes online. Unbinding removes what is
-// offline; memory in use stays, and with it the device, until the next boot. Kernel counterpart: drivers/dax/kmem.c.
+// kmem: the dax driver that hotplugs a device's memory as System RAM. Devices are bound by name (new_id); their
+// memory is added in whole memory blocks to the node that the firmware names. Unbinding removes offline memory;
+// online memory stays, and its device can't be bound again, until the next boot. Kernel counterpart:
+// drivers/dax/kmem.c.
 import { type DaxDriver, type DevDax, formatRange, rangeSize } from "@hetmem/dax";
 import { KernelError, type NodeId, nodeId, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { IORESOURCE_SYSTEM_RAM, removeResource, requestRegion, type Resource } from "@hetmem/resource";
@@ -8,10 +9,10 @@ import type { MemoryGroup, MemoryHotplug } from "@hetmem/zone";
 import { kmemGrouped, type KmemPolicy } from "./kmem-policy.ts";
 import { kmemRanges, type KmemRange, withoutBadBlocks } from "./kmem-range.ts";
 
-/** DRAM's abstract distance, five times over. @see MEMTIER_DEFAULT_DAX_ADISTANCE */
+/** Abstract distance of dax memory: five times DRAM's. @see MEMTIER_DEFAULT_DAX_ADISTANCE */
 export const MEMTIER_DEFAULT_DAX_ADISTANCE: number = 576 * 5;
 
-/** Port: who keeps how slow the memory of a node is. MemoryTiers of @hetmem/mm is one. */
+/** Port: stores the abstract distance of a node's memory. MemoryTiers of @hetmem/mm implements it. */
 export interface NodeMemoryTypes {
   /** @see init_node_memory_type() */
   setAdistance(node: NodeId, adistance: number): void;
@@ -22,11 +23,11 @@ export interface NodeMemoryTypes {
 export interface KmemOptions {
   readonly hotplug: MemoryHotplug;
   readonly memoryTypes: NodeMemoryTypes;
-  /** The newest when absent. */
+  /** kmemGrouped, the newest, when absent. */
   readonly policy?: KmemPolicy;
 }
 
-/** A part of a device that is RAM now, under the device's own name in the iomem tree. */
+/** A hotplugged part of a device, and its resource under the device's name in the iomem tree. */
 interface AddedRange extends KmemRange {
   readonly resource: Resource;
 }
@@ -40,13 +41,13 @@ interface KmemData {
 
 export class Kmem implements DaxDriver {
   readonly name = "kmem";
-  /** Memory that could not be removed when its device was unbound: it stays until the next boot. */
+  /** Memory that could not be removed on unbind and stays until the next boot. */
   readonly stuck: KmemRange[] = [];
   readonly #hotplug: MemoryHotplug;
   readonly #memoryTypes: NodeMemoryTypes;
   readonly #policy: KmemPolicy;
   readonly #data = new Map<DevDax, KmemData>();
-  /** Devices whose memory is of a node, those that are stuck among them. */
+  /** Number of devices with memory in a node, including stuck ones. */
   readonly #devicesOfNode = new Map<NodeId, number>();
 
   constructor({ hotplug, memoryTypes, policy = kmemGrouped }: KmemOptions) {
@@ -56,11 +57,10 @@ export class Kmem implements DaxDriver {
   }
 
   /**
-   * Adds what can be RAM of a device. Of a device of several ranges, those that can't be added are left out as long as one
-   * could.
+   * Hotplugs the memory of a device. A range that can't be added is skipped when an earlier one was added.
    *
-   * @throws KernelError EINVAL without a node or a whole memory block, EBUSY when somebody uses the range, ENOMEM, and what
-   *   addMemory() throws
+   * @throws KernelError EINVAL without a target node or a whole memory block, EBUSY when the range is reserved
+   * already, ENOMEM, and errors of addMemory()
    * @see dev_dax_kmem_probe()
    */
   *probe(device: DevDax): Sleeps<void> {
@@ -89,7 +89,11 @@ export class Kmem implements DaxDriver {
     this.#data.set(device, data);
   }
 
-  /** Removes what is offline. There is one chance: what isn't stays, for the device will be no more this driver's. @see dev_dax_kmem_remove() */
+  /**
+   * Removes offline memory. Online memory stays for good, since the driver loses the device.
+   *
+   * @see dev_dax_kmem_remove()
+   */
   *remove(device: DevDax): Sleeps<void> {
     const data = this.#data.get(device);
     this.#data.delete(device);
@@ -105,7 +109,7 @@ export class Kmem implements DaxDriver {
     this.#clearMemoryType(data.node);
   }
 
-  /** What is added of a device now, in blocks or not. */
+  /** The hotplugged ranges of a device. */
   rangesOf(device: DevDax): readonly KmemRange[] {
     return this.#data.get(device)?.added ?? [];
   }
@@ -123,12 +127,12 @@ export class Kmem implements DaxDriver {
     );
   }
 
-  /** Clears the bad memory of a range that is known. @returns the range without the blocks where that can't be done */
+  /** Clears the known bad memory of a range. @returns the range without the blocks that could not be cleared */
   *#healthyParts(device: DevDax, range: KmemRange): Sleeps<KmemRange[]> {
     const { poison } = device.region.parent;
     if (!poison) return [range];
     const bad: { start: number; end: number }[] = [];
-    // Clearing takes a range off the provider's list.
+    // A copy: clearing a range removes it from the provider's list.
     const known = Array.from(poison.badRanges(range.start, rangeSize(range)));
     for (const part of known) {
       const cleared = yield* poison.clearPoison(part.start, rangeSize(part));
@@ -150,7 +154,10 @@ export class Kmem implements DaxDriver {
     return { node, group, added: [] };
   }
 
-  /** Once some memory is there, it may be in use, and can't be taken back: what fails afterwards is left out. */
+  /**
+   * A failure after the first added range skips the failing range: added memory may be in use and can't be taken
+   * back.
+   */
   *#addRanges(device: DevDax, data: KmemData, ranges: readonly KmemRange[]): Sleeps<void> {
     for (const range of ranges) {
       try {
@@ -178,7 +185,7 @@ export class Kmem implements DaxDriver {
     return { ...range, resource };
   }
 
-  /** @returns false when some of it is online: the range stays reserved for good */
+  /** @returns false when some of the range is online; the range then stays reserved for good */
   *#removeRange(device: DevDax, range: AddedRange): Sleeps<boolean> {
     yield* this.#hotplug.locks.lockDeviceHotplug();
     try {
@@ -198,14 +205,14 @@ export class Kmem implements DaxDriver {
     }
   }
 
-  /** The first device of a node says how slow its memory is. @see init_node_memory_type() */
+  /** Sets the abstract distance of a node with its first device. @see init_node_memory_type() */
   #initMemoryType(node: NodeId): void {
     const devices = this.#devicesOfNode.get(node) ?? 0;
     if (devices === 0) this.#memoryTypes.setAdistance(node, MEMTIER_DEFAULT_DAX_ADISTANCE);
     this.#devicesOfNode.set(node, devices + 1);
   }
 
-  /** The last one takes that back. @see clear_node_memory_type() */
+  /** Clears the abstract distance of a node with its last device. @see clear_node_memory_type() */
   #clearMemoryType(node: NodeId): void {
     const devices = (this.#devicesOfNode.get(node) ?? 1) - 1;
     this.#devicesOfNode.set(node, devices);
@@ -213,14 +220,18 @@ export class Kmem implements DaxDriver {
   }
 }
 
-/** Slow memory must not be mixed into a node of fast memory. @throws KernelError EINVAL where the firmware doesn't name one */
+/**
+ * The target node. There is no default: slow memory must not be mixed into a node of fast memory.
+ *
+ * @throws KernelError EINVAL when the firmware doesn't name a node
+ */
 function targetNode(device: DevDax): NodeId {
   if (device.targetNode >= 0) return nodeId(device.targetNode);
   device.printk(4, `rejecting DAX region with invalid node: ${device.targetNode}`);
   throw new KernelError("EINVAL", `the firmware doesn't say which node the memory of ${device.name} is`);
 }
 
-/** The range under the device's name. It isn't busy, so that the memory itself can be added inside. */
+/** Reserves the range under the device's name. The resource isn't busy, so that System RAM can be added inside. */
 function reserve(device: DevDax, range: KmemRange): Resource {
   const { bus, name } = device;
   let resource: Resource;
@@ -231,7 +242,7 @@ function reserve(device: DevDax, range: KmemRange): Resource {
       device.printk(4, `mapping${range.mapping}: ${formatRange(range)} could not reserve region`);
     throw error;
   }
-  // What the parent is has nothing to do with it.
+  // Replaces the flags inherited from the parent resource, and clears IORESOURCE_BUSY.
   resource.flags = IORESOURCE_SYSTEM_RAM;
   return resource;
 }
