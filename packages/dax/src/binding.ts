@@ -1,12 +1,12 @@
-// Devices and drivers find each other: when one of them appears, or when an administrator says so. A device's lock is
-// held while a driver takes it or lets go of it, so that it never has two. Kernel counterpart: drivers/base/dd.c, the bind
-// and unbind files of drivers/base/bus.c, dax_bus_probe() in drivers/dax/bus.c.
+// Binding of devices and drivers: automatically when one of them is registered, or by an administrator. The device
+// lock is held while a driver binds or unbinds, so that a device never has two drivers. Kernel counterpart:
+// drivers/base/dd.c, the bind and unbind files of drivers/base/bus.c, dax_bus_probe() in drivers/dax/bus.c.
 import { errnoNumber, KernelError, type Sleeps } from "@hetmem/kernel";
 import type { DaxBus } from "./dax-bus.ts";
 import type { DaxDriver } from "./dax-driver.ts";
 import type { DevDax } from "./dev-dax.ts";
 
-/** A driver tries every free device that it matches. What fails is logged, and is not the caller's business. @see driver_attach() */
+/** Probes every free device that the driver matches. Failures are logged and not passed on. @see driver_attach() */
 export function* driverAttach(bus: DaxBus, driver: DaxDriver): Sleeps<void> {
   for (const device of bus.devices.values()) {
     if (!bus.matches(driver, device)) continue;
@@ -19,7 +19,7 @@ export function* driverAttach(bus: DaxBus, driver: DaxDriver): Sleeps<void> {
   }
 }
 
-/** A free device tries the drivers in order until one takes it. @see device_attach() */
+/** Probes a free device with the matching drivers in order until one binds it. @see device_attach() */
 export function* deviceAttach(device: DevDax): Sleeps<void> {
   const { bus } = device;
   yield* device.lock.lock();
@@ -36,8 +36,8 @@ export function* deviceAttach(device: DevDax): Sleeps<void> {
 /**
  * Binds a device to a driver that matches it.
  *
- * @throws KernelError ENODEV without such a device, or where the driver doesn't match it; and as the bus's policy says EBUSY
- *   when it has a driver, what the driver's probe() throws
+ * @throws KernelError ENODEV when there is no such device or the driver doesn't match it; EBUSY when the device is
+ * bound, and errors of probe(), as the bus's BindPolicy maps them
  * @see bind_store(), device_driver_attach()
  */
 export function* driverBind(bus: DaxBus, driver: DaxDriver, name: string): Sleeps<void> {
@@ -65,7 +65,7 @@ function* probeUnbound(device: DevDax, driver: DaxDriver): Sleeps<void> {
   yield* reallyProbe(device, driver);
 }
 
-/** @throws KernelError ENODEV when the driver doesn't have such a device @see unbind_store() */
+/** Unbinds a device. @throws KernelError ENODEV when the device isn't bound to this driver @see unbind_store() */
 export function* driverUnbind(bus: DaxBus, driver: DaxDriver, name: string): Sleeps<void> {
   const device = bus.devices.get(name);
   if (!device) throw noDevice(name);
@@ -77,7 +77,11 @@ export function* driverUnbind(bus: DaxBus, driver: DaxDriver, name: string): Sle
   yield* deviceReleaseDriver(device, driver);
 }
 
-/** Takes a device from its driver, or from this one if it still has it. @see device_release_driver_internal() */
+/**
+ * Unbinds a device from its driver; with `driver`, only if it is bound to that one.
+ *
+ * @see device_release_driver_internal()
+ */
 export function* deviceReleaseDriver(device: DevDax, driver?: DaxDriver): Sleeps<void> {
   yield* device.lock.lock();
   try {
@@ -88,7 +92,7 @@ export function* deviceReleaseDriver(device: DevDax, driver?: DaxDriver): Sleeps
   }
 }
 
-/** The device lock is held. */
+/** Unbinds with the device lock held. */
 export function* releaseDriver(device: DevDax, driver: DaxDriver): Sleeps<void> {
   yield* driver.remove(device);
   device.driver = undefined;
@@ -96,9 +100,9 @@ export function* releaseDriver(device: DevDax, driver: DaxDriver): Sleeps<void> 
 }
 
 /**
- * The driver takes the device, or it has none. The device lock is held.
+ * Binds a device to a driver with the device lock held; on failure the device is left unbound.
  *
- * @throws KernelError ENXIO for a device without memory or without a number; what probe() throws
+ * @throws KernelError ENXIO for a device without memory or without an id; errors of probe()
  * @see really_probe(), dax_bus_probe()
  */
 export function* reallyProbe(device: DevDax, driver: DaxDriver): Sleeps<void> {

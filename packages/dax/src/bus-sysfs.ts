@@ -1,5 +1,5 @@
-// /sys/bus/dax: which devices and drivers there are, and the files through which an administrator pairs them. And where
-// processes find a device: /dev/daxN.M. Kernel counterpart: drivers/base/bus.c, do_id_store() in drivers/dax/bus.c.
+// /sys/bus/dax: the lists of devices and drivers, and the files through which an administrator binds them. Also the
+// device nodes /dev/daxN.M. Kernel counterpart: drivers/base/bus.c, do_id_store() in drivers/dax/bus.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
 import { deviceAttach, driverAttach, driverBind, driverUnbind } from "./binding.ts";
@@ -12,7 +12,7 @@ export function daxBusTables(bus: DaxBus): AttributeTable[] {
   return [busTable(bus), classTable(bus), devTable(bus), charTable(bus)];
 }
 
-/** A name as a file was given it: one newline may follow. @see sysfs_streq() */
+/** A name written to a file, without one trailing newline. @see sysfs_streq() */
 export function nameOf(text: string): string {
   return text.replace(/\n$/, "");
 }
@@ -59,7 +59,11 @@ function busTable(bus: DaxBus): AttributeTable {
   };
 }
 
-/** The driver looks at every free device at once. A device that it can't have is no error. @see do_id_store() */
+/**
+ * Adds an id, and probes every free device that the driver matches now. A failing probe is no error.
+ *
+ * @see do_id_store()
+ */
 function* addId(bus: DaxBus, driver: DaxDriver, text: string): Sleeps<void> {
   const name = parseId(text);
   const ids = bus.idsOf(driver);
@@ -68,7 +72,7 @@ function* addId(bus: DaxBus, driver: DaxDriver, text: string): Sleeps<void> {
   yield* driverAttach(bus, driver);
 }
 
-/** @throws KernelError EINVAL for anything but daxN.M, whether or not there is such a device */
+/** Parses a device name. @throws KernelError EINVAL for anything but daxN.M; the device need not exist */
 function parseId(text: string): string {
   const name = nameOf(text);
   if (!/^dax(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)$/.test(name))
@@ -83,7 +87,7 @@ function* probeDevice(bus: DaxBus, name: string): Sleeps<void> {
   yield* deviceAttach(device);
 }
 
-/** Devices as user space found them before 5.1. Nobody drives or pairs anything here. @see 730926c3b099 */
+/** /sys/class/dax, where user space found devices before 5.1. There is no binding here. @see 730926c3b099 */
 function classTable(bus: DaxBus): AttributeTable {
   return {
     root: "/sys/class",

@@ -1,5 +1,5 @@
-// Devices of a region come to be, by their provider or by an administrator, and go again with whatever they had. Kernel
-// counterpart: devm_create_dev_dax(), unregister_dev_dax() and kill_dev_dax() in drivers/dax/bus.c.
+// Creation and deletion of devices, by the provider of a region or by an administrator. Kernel counterpart:
+// devm_create_dev_dax(), unregister_dev_dax() and kill_dev_dax() in drivers/dax/bus.c.
 import { KernelBug, KernelError, type Sleeps } from "@hetmem/kernel";
 import { releaseDriver, deviceAttach } from "./binding.ts";
 import { killDax, putInode } from "./dax-inode.ts";
@@ -8,21 +8,25 @@ import { DevDax, type DaxPagemap, type DaxSubsystem } from "./dev-dax.ts";
 import { allocDevDaxRange, freeDevDaxRanges, registerDaxMapping } from "./dev-dax-range.ts";
 
 export interface DevDaxData {
-  /** Bytes; 0 for a device of a dynamic region that gets its size later. */
+  /** Bytes; 0 for a device of a dynamic region that is sized later. */
   readonly size: number;
-  /** The M of daxN.M: of static regions, whose provider numbers its devices; dynamic ones number them themselves. */
+  /**
+   * The M of daxN.M. Required in static regions, whose provider numbers its devices; absent in dynamic ones, where
+   * the bus does.
+   */
   readonly id?: number;
-  /** Of static regions alone. */
+  /** Static regions only. */
   readonly pagemap?: DaxPagemap;
-  /** "class" is how devices were found before 5.1; "bus" when absent. @see 730926c3b099 */
+  /** "class": listed in /sys/class/dax, as before 5.1. "bus" when absent. @see 730926c3b099 */
   readonly subsystem?: DaxSubsystem;
 }
 
 /**
- * Makes a device at the beginning of a region, and lets drivers have it.
+ * Creates a device at the start of a region, and probes it with the bus's drivers.
  *
- * @throws KernelError ENOMEM when the region's beginning is taken or memory is short, ENXIO when its provider is going
- * @throws KernelBug for a number in a dynamic region, or none in a static one
+ * @throws KernelError ENOMEM when the start of the region is taken or an allocation fails, ENXIO when the provider is
+ * going away
+ * @throws KernelBug for an id in a dynamic region, or none in a static one
  * @see devm_create_dev_dax() in drivers/dax/bus.c
  */
 export function* createDevDax(region: DaxRegion, data: DevDaxData): Sleeps<DevDax> {
@@ -34,7 +38,7 @@ export function* createDevDax(region: DaxRegion, data: DevDaxData): Sleeps<DevDa
   }
 }
 
-/** The same for who holds the region's lock. */
+/** createDevDax() with the region's lock held. */
 export function* createDevDaxLocked(region: DaxRegion, data: DevDaxData): Sleeps<DevDax> {
   region.checkEnabled();
   const device = makeDevDax(region, data);
@@ -43,7 +47,12 @@ export function* createDevDaxLocked(region: DaxRegion, data: DevDaxData): Sleeps
   return device;
 }
 
-/** Makes an administrator's device, without memory yet. @throws KernelError ENOSPC when the region is all taken @see create_store() */
+/**
+ * Creates a device without memory, by a write to `create`.
+ *
+ * @throws KernelError ENOSPC when the region has no free bytes
+ * @see create_store()
+ */
 export function* createSeed(region: DaxRegion): Sleeps<void> {
   yield* region.lock.lock();
   try {
@@ -62,10 +71,10 @@ export function* createSeed(region: DaxRegion): Sleeps<void> {
 }
 
 /**
- * Deletes an administrator's device, which must be free and without memory. Device 0 of a region stays, so that
- * /sys/bus/dax shows that there is a region.
+ * Deletes a device by a write to `delete`. The device must be unbound and without memory. Device 0 of a region can't
+ * be deleted, so that the region stays visible in /sys/bus/dax.
  *
- * @throws KernelError ENXIO without such a device, EBUSY
+ * @throws KernelError ENXIO without such a device, EBUSY while it is bound, has memory, or is device 0
  * @see delete_store()
  */
 export function* deleteDevice(region: DaxRegion, name: string): Sleeps<void> {
@@ -85,7 +94,11 @@ export function* deleteDevice(region: DaxRegion, name: string): Sleeps<void> {
   }
 }
 
-/** Takes a device away: nobody can map it from now on, its driver lets go, and its memory is the region's again. @see unregister_dev_dax() */
+/**
+ * Unregisters a device: mmap() fails from now on, its driver is unbound, and its ranges return to the region.
+ *
+ * @see unregister_dev_dax()
+ */
 export function* deviceDel(device: DevDax): Sleeps<void> {
   const { bus, region } = device;
   yield* killDax(device);
@@ -103,7 +116,7 @@ export function* deviceDel(device: DevDax): Sleeps<void> {
   release(device);
 }
 
-/** All of the device but its place in /sys, so that nothing has to be undone that others could have seen. */
+/** Creates the device without registering it in /sys, so that a failure undoes nothing that was visible. */
 function makeDevDax(region: DaxRegion, { size, id, pagemap, subsystem = "bus" }: DevDaxData): DevDax {
   const { bus } = region;
   const isStatic = region.kind === "static";
@@ -147,7 +160,7 @@ function registerDevice(device: DevDax): void {
   bus.uevent("add", device);
 }
 
-/** The device can't become active again. @throws KernelError EBUSY */
+/** Checks that a device can be deleted, and makes it unbindable. @throws KernelError EBUSY */
 function invalidate(victim: DevDax): void {
   const { region, name } = victim;
   if (victim.driver)

@@ -1,5 +1,5 @@
-// The dax bus: its devices, its drivers, and who of them may have whom. Kernel counterpart: dax_bus_type in
-// drivers/dax/bus.c, over struct bus_type of drivers/base/bus.c.
+// The dax bus: devices, drivers, and the match between them. Kernel counterpart: dax_bus_type in drivers/dax/bus.c,
+// over struct bus_type of drivers/base/bus.c.
 import { type Kernel, KernelBug, type Sleeps, type UeventAction } from "@hetmem/kernel";
 import type { ResourceTree } from "@hetmem/resource";
 import { bindAnswersProbe, type BindPolicy } from "./bind-policy.ts";
@@ -9,18 +9,18 @@ import type { DaxRegion } from "./dax-region.ts";
 import type { DevDax } from "./dev-dax.ts";
 import { Ida } from "./ida.ts";
 
-/** What modules are found by: all dax devices are of type 0. @see DAX_DEVICE_MODALIAS_FMT */
+/** Module alias: all dax devices have type 0. @see DAX_DEVICE_MODALIAS_FMT */
 export const DAX_MODALIAS = "dax:t0";
-/** What the first driver that asks for a major number gets on a PC. @see alloc_chrdev_region() */
+/** The first dynamic major number that is free on a PC. @see alloc_chrdev_region() */
 const DEFAULT_MAJOR = 252;
 
 export interface DaxBusOptions {
   readonly kernel: Kernel;
-  /** Where drivers reserve what they use. */
+  /** The tree in which drivers reserve the ranges of their devices. */
   readonly iomem: ResourceTree;
   /** Major number of /dev/daxN.M; 252 when absent. */
   readonly major?: number;
-  /** What writes to `bind` answer; as since 5.14 when absent. */
+  /** Errors of writes to `bind`; those since 5.14 when absent. */
   readonly bindPolicy?: BindPolicy;
 }
 
@@ -31,13 +31,13 @@ export class DaxBus {
   readonly bindPolicy: BindPolicy;
   readonly minors: Ida = new Ida();
   readonly regions: Set<DaxRegion> = new Set();
-  /** On the bus, by name, in the order in which they came. */
+  /** Devices in /sys/bus/dax by name, in order of registration. */
   readonly devices: Map<string, DevDax> = new Map();
-  /** In /sys/class/dax, by name. */
+  /** Devices in /sys/class/dax by name. */
   readonly classDevices: Map<string, DevDax> = new Map();
-  /** By name, in the order in which they are tried. */
+  /** Drivers by name, in the order in which they are probed. */
   readonly drivers: Map<string, DaxDriver> = new Map();
-  /** Whether new devices and drivers look for each other. */
+  /** Whether new devices and drivers are probed automatically. */
   autoprobe = true;
   readonly #ids = new Map<DaxDriver, Set<string>>();
 
@@ -48,22 +48,22 @@ export class DaxBus {
     this.bindPolicy = bindPolicy;
   }
 
-  /** Names of devices that a driver was given. */
+  /** The device names that were written to a driver's new_id. */
   idsOf(driver: DaxDriver): Set<string> {
     const ids = this.#ids.get(driver);
     if (!ids) throw new KernelBug(`${driver.name} is no driver of the dax bus: register it first`);
     return ids;
   }
 
-  /** Whether a driver may have a device. @see dax_bus_match() */
+  /** Whether a driver matches a device. @see dax_bus_match() */
   matches(driver: DaxDriver, device: DevDax): boolean {
     return driver.matchAlways === true || (this.#ids.get(driver)?.has(device.name) ?? false);
   }
 
   /**
-   * Adds a driver, which gets what it matches at once.
+   * Registers a driver, and probes the free devices that it matches.
    *
-   * @throws KernelBug for a name that is taken, and for a second driver that matches always
+   * @throws KernelBug for a name that is taken, and for a second driver with matchAlways
    * @see __dax_driver_register()
    */
   *registerDriver(driver: DaxDriver): Sleeps<void> {
@@ -77,20 +77,20 @@ export class DaxBus {
     if (this.autoprobe) yield* driverAttach(this, driver);
   }
 
-  /** Removes a driver, whose devices are let go of first. @see dax_driver_unregister() */
+  /** Unregisters a driver and unbinds its devices. @see dax_driver_unregister() */
   *unregisterDriver(driver: DaxDriver): Sleeps<void> {
     this.drivers.delete(driver.name);
     this.#ids.delete(driver);
     for (const device of this.devices.values()) yield* deviceReleaseDriver(device, driver);
   }
 
-  /** Tells user space of a device. @see dax_bus_uevent(), dev_uevent() */
+  /** Sends a uevent for a device. @see dax_bus_uevent(), dev_uevent() */
   uevent(action: UeventAction, device: DevDax): void {
     this.kernel.uevents.send(action, `/${device.devpath}`, "dax", deviceEnv(device));
   }
 }
 
-/** What a uevent of a device says, and its `uevent` file. */
+/** Environment of a device's uevents, and content of its `uevent` file. */
 export function deviceEnv({ bus, minor, name, driver, subsystem }: DevDax): Record<string, string> {
   return {
     MAJOR: `${bus.major}`,

@@ -1,20 +1,23 @@
-// The port that drivers of dax devices implement: device_dax, kmem, and your own. A driver gets the devices whose names
-// it was given; one driver of a bus gets whatever nobody else has claimed. Kernel counterpart: struct dax_device_driver
-// in drivers/dax/bus.h.
+// The port that drivers of dax devices implement: device_dax, kmem, and your own. A driver binds the devices whose
+// names were written to its new_id; one driver of a bus may match all others. Kernel counterpart: struct
+// dax_device_driver in drivers/dax/bus.h.
 import type { Sleeps } from "@hetmem/kernel";
 import type { DevDax } from "./dev-dax.ts";
 
 export interface DaxDriver {
-  /** As /sys/bus/dax/drivers lists it. */
+  /** Name in /sys/bus/dax/drivers. */
   readonly name: string;
-  /** Takes every device that it meets, without being given its name. A bus has one such driver at most. */
+  /** Whether the driver matches every device without new_id. A bus has at most one such driver. */
   readonly matchAlways?: boolean;
   /**
-   * Takes a device over; its device lock is held. All or nothing.
+   * Binds a device. The device lock is held. A probe that throws has changed nothing.
    *
-   * @throws KernelError ENODEV or ENXIO where the device isn't one for this driver; others are logged
+   * @throws KernelError ENODEV or ENXIO when the device isn't suitable; other errors are logged by the bus
    */
   probe(device: DevDax): Sleeps<void>;
-  /** Lets go of a device; its device lock is held. It can't refuse: what can't be undone stays, and is logged. */
+  /**
+   * Unbinds a device. The device lock is held. remove() can't fail: state that can't be undone stays, and the driver
+   * logs it.
+   */
   remove(device: DevDax): Sleeps<void>;
 }

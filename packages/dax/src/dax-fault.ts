@@ -1,6 +1,6 @@
-// Faults on mappings of a dax device. The place in the device says which frame it is, and the entry is as large as the
-// device's alignment: there are no small entries in a device of 2 MiB. Nothing here sleeps, so that a device which is
-// killed gets no entry afterwards. Kernel counterpart: dev_dax_huge_fault() in drivers/dax/device.c.
+// Faults on mappings of a dax device. The offset in the device determines the frame, and an entry has the size of the
+// device's alignment: a device with 2 MiB alignment has no 4 KiB entries. Faults don't sleep, so a killed device gets
+// no entry afterwards. Kernel counterpart: dev_dax_huge_fault() in drivers/dax/device.c.
 import { MiB, PAGE_SIZE, type Pfn, type PhysAddr, physToPfn, type Sleeps } from "@hetmem/kernel";
 import { FaultFlag, type FaultContext, VmFault, vmfInsertMixed, vmfInsertPfnPmd, type Vma } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
@@ -10,9 +10,10 @@ const PMD_SIZE = 2 * MiB;
 const PMD_PAGES = PMD_SIZE / PAGE_SIZE;
 
 /**
- * A fault of 4 KiB.
+ * Handles a 4 KiB fault.
  *
- * @returns SIGBUS when the device is dead, is not one of 4 KiB, or ends before the page; HWPOISON for bad memory
+ * @returns SIGBUS when the device is dead, has a larger alignment and no bad memory nearby, or ends before the page;
+ * HWPOISON for bad memory
  * @see __dev_dax_pte_fault()
  */
 export function* daxFault(device: DevDax, fault: FaultContext): Sleeps<VmFault> {
@@ -29,9 +30,11 @@ export function* daxFault(device: DevDax, fault: FaultContext): Sleeps<VmFault> 
 }
 
 /**
- * A fault of 2 MiB. Devices of 1 GiB are mapped so, too: page tables here have no larger entries, where the kernel's have.
+ * Handles a 2 MiB fault. Devices with 1 GiB alignment use 2 MiB entries too: page tables here have no larger ones,
+ * unlike the kernel's.
  *
- * @returns FALLBACK for a device of 4 KiB; SIGBUS where 2 MiB would leave the mapping or the device
+ * @returns FALLBACK for a device with 4 KiB alignment, and around bad memory; SIGBUS when the 2 MiB exceed the
+ * mapping or the device
  * @see __dev_dax_pmd_fault(), __dev_dax_pud_fault()
  */
 export function* daxHugeFault(device: DevDax, fault: FaultContext): Sleeps<VmFault> {
@@ -43,13 +46,13 @@ export function* daxHugeFault(device: DevDax, fault: FaultContext): Sleeps<VmFau
   const pgoff = vma.pgoff + (start - vma.start) / PAGE_SIZE;
   const frame = frameOf(device, pgoff, PMD_PAGES);
   if (frame === undefined || frame % PMD_PAGES !== 0) return VmFault.SIGBUS;
-  // A machine check tells of the one page that was touched. Here small entries around bad memory do.
+  // Small entries around bad memory confine the failure to the accessed page, as a machine check does.
   if (isBad(device, vma, frame, PMD_PAGES)) return VmFault.FALLBACK;
   return vmfInsertPfnPmd(fault, frame, (flags & FaultFlag.WRITE) !== 0);
 }
 
 /**
- * The first frame of some pages of a device; undefined when they aren't all in one of its ranges.
+ * The first frame of a run of pages of a device; undefined when the run isn't inside one range.
  *
  * @see dax_pgoff_to_phys()
  */
@@ -59,20 +62,23 @@ export function frameOf({ ranges }: DevDax, pgoff: number, pages: number): Pfn |
   return physToPfn((range.start + (pgoff - range.pgoff) * PAGE_SIZE) as PhysAddr);
 }
 
-/** The page of a device that a frame is; undefined when it is none of its. */
+/** The page offset of a frame in a device; undefined for a frame outside of the device. */
 export function pgoffOf({ ranges }: DevDax, frame: Pfn): number | undefined {
   const address = frame * PAGE_SIZE;
   const range = ranges.find(({ start, end }) => start <= address && address <= end);
   return range && range.pgoff + (address - range.start) / PAGE_SIZE;
 }
 
-/** Whether the 2 MiB of a page hold bad memory, for which they are mapped in small pieces. */
+/** Whether the 2 MiB around a page hold bad memory and are therefore mapped with 4 KiB entries. */
 function hasBadNeighbour(device: DevDax, vma: Vma, pgoff: number): boolean {
   const first = frameOf(device, pgoff - (pgoff % PMD_PAGES), PMD_PAGES);
   return first !== undefined && isBad(device, vma, first, PMD_PAGES);
 }
 
-/** Whether a cpu can't read the memory: the media says so, and where nobody can be asked what failed before. */
+/**
+ * Whether the memory is bad: according to the provider's media, or to PG_hwpoison when the provider has no poison
+ * list.
+ */
 function isBad({ region }: DevDax, { mm: { vm } }: Vma, frame: Pfn, pages: number): boolean {
   const { poison } = region.parent;
   if (poison) return !poison.isReadable((frame * PAGE_SIZE) as PhysAddr, pages * PAGE_SIZE);

@@ -1,6 +1,6 @@
-// An open /dev/daxN.M: it can be mapped, and nothing else. A mapping is shared, begins and ends where the device's
-// alignment lets it, and gets its entries fault by fault, as large as the alignment. Kernel counterpart: dax_mmap(),
-// check_vma() and dax_vm_ops in drivers/dax/device.c.
+// An open file of /dev/daxN.M, which supports only mmap(). A mapping is shared, its ends are multiples of the
+// device's alignment, and faults fill it with entries of that size. Kernel counterpart: dax_mmap(), check_vma() and
+// dax_vm_ops in drivers/dax/device.c.
 import { isAligned, KernelError, type Sleeps } from "@hetmem/kernel";
 import {
   type AddressSpace,
@@ -17,7 +17,7 @@ import type { DevDax } from "./dev-dax.ts";
 
 /** st_dev of files of /dev, as /proc/PID/maps prints it. */
 const DEVTMPFS = { major: 0, minor: 5 };
-/** The inode that the first device has in /dev; those after it count on. */
+/** Inode number in /dev of the device with minor 0; others follow. */
 const FIRST_INODE = 100;
 
 export class DaxFile implements FileObject {
@@ -25,12 +25,12 @@ export class DaxFile implements FileObject {
   readonly writable: boolean;
   readonly device: FileObject["device"] = DEVTMPFS;
   readonly vmOps: VmOperations;
-  /** Frames and pages mixed, as before 4.19 (e1fb4a086495): generic code leaves such mappings alone. */
+  /** VM_MIXEDMAP as before 4.19 (e1fb4a086495): generic mm code doesn't touch such mappings. */
   readonly vmFlags: number = VmFlag.MIXEDMAP | VmFlag.HUGEPAGE;
   readonly mmapSupportedFlags: number = MapFlag.SYNC;
   readonly #inode: Inode;
 
-  /** @param inode the device's, which mappings are mappings of */
+  /** @param inode inode of the device, whose address space the mappings belong to */
   constructor(dax: DevDax, inode: Inode, writable: boolean) {
     this.dax = dax;
     this.writable = writable;
@@ -62,8 +62,10 @@ export class DaxFile implements FileObject {
   }
 
   /**
-   * @throws KernelError ENXIO when no driver runs the device; EINVAL for a private mapping, and for one whose ends aren't
-   *   aligned as the device is
+   * Checks a new mapping.
+   *
+   * @throws KernelError ENXIO when device_dax isn't bound to the device; EINVAL for a private mapping, and for ends
+   * that aren't multiples of the device's alignment
    */
   mmap(vma: Vma): void {
     checkAlive(this.dax);

@@ -1,6 +1,6 @@
-// Memory of a device that goes bad while processes have it mapped. They are cut off from it, and those are told who were
-// reading it or asked to hear early; nothing can be moved, for the device is the file. Who touches it afterwards gets SIGBUS.
-// Kernel counterpart: mf_generic_kill_procs() in mm/memory-failure.c.
+// Memory failure in a mapped dax device. The mappings of the bad page are zapped, and the process that read it and
+// processes with early kill are signalled. The page can't be migrated, since the device is the backing store. Later
+// accesses get SIGBUS. Kernel counterpart: mf_generic_kill_procs() in mm/memory-failure.c.
 import { MiB, PAGE_SHIFT, type Pfn, type Sleeps } from "@hetmem/kernel";
 import {
   hearsEarly,
@@ -18,32 +18,36 @@ import type { DevDax } from "./dev-dax.ts";
 export interface BadFrames {
   readonly frame: Pfn;
   readonly pages: number;
-  /** Who was reading them when they failed. */
+  /** The process whose access hit the bad memory. */
   readonly accessing?: Process;
 }
 
 const PMD_SHIFT: number = Math.log2(2 * MiB);
 
-/** Cuts everybody off from bad frames of a device, and tells who must hear of it. @see mf_generic_kill_procs() */
+/** Zaps all mappings of bad frames of a device, and signals processes. @see mf_generic_kill_procs() */
 export function* daxMemoryFailure(vm: Vm, device: DevDax, bad: BadFrames): Sleeps<void> {
   for (let i = 0; i < bad.pages; i++) yield* failFrame(vm, device, (bad.frame + i) as Pfn, bad.accessing);
 }
 
 function* failFrame(vm: Vm, device: DevDax, frame: Pfn, accessing: Process | undefined): Sleeps<void> {
   const { memmap } = vm;
-  // HardwareCorrupted counts memory that the kernel has lost; this was the device's all along.
+  // Not counted in HardwareCorrupted, which covers kernel-managed RAM only.
   memmap.set(memmap.pfnToPage(frame), PageFlag.hwpoison);
   const pgoff = pgoffOf(device, frame);
   const mapping = device.inode?.mapping;
   if (pgoff === undefined || !mapping) return;
   const toKill = collectProcs(vm, device, pgoff, accessing);
   const unit = device.align / 4096;
-  // Also from those who aren't told: where a cpu would tell them, here a fault does.
+  // Zaps the mappings of unsignalled processes too: on a machine their next access is a machine check, here a fault.
   yield* unmapMappingRange(mapping, pgoff - (pgoff % unit), unit, false);
   killProcs(vm, toKill, frame, accessing);
 }
 
-/** The processes to tell in whose page tables a page of the device is now. @see collect_procs(), dev_pagemap_mapping_shift() */
+/**
+ * The processes to signal among those whose page tables map a page of the device.
+ *
+ * @see collect_procs(), dev_pagemap_mapping_shift()
+ */
 function collectProcs(vm: Vm, { inode }: DevDax, pgoff: number, accessing: Process | undefined): ToKill[] {
   const toKill: ToKill[] = [];
   for (const vma of inode?.mapping.iMmap.overlapping(pgoff, pgoff) ?? []) {

@@ -1,5 +1,5 @@
-// dax_pmem: a namespace of persistent memory in devdax mode becomes a static region with one device. Kernel counterpart:
-// __dax_pmem_probe() in drivers/dax/pmem.c; dax_pmem_compat_probe() in drivers/dax/pmem/compat.c of 5.1.
+// dax_pmem: provides a persistent-memory namespace in devdax mode as a static region with one device. Kernel
+// counterpart: __dax_pmem_probe() in drivers/dax/pmem.c; dax_pmem_compat_probe() in drivers/dax/pmem/compat.c of 5.1.
 import { physAddr, type Sleeps } from "@hetmem/kernel";
 import { reallyProbe } from "./binding.ts";
 import { createDevDax } from "./create-dev-dax.ts";
@@ -14,7 +14,7 @@ interface ByteRange {
   readonly end: number;
 }
 
-/** What a namespace says of itself. */
+/** The description of a devdax namespace. */
 export interface DaxPmemRequest {
   /** Path of the namespace's device below /sys: `/devices/…/region0/dax0.0`. */
   readonly parent: string;
@@ -22,32 +22,37 @@ export interface DaxPmemRequest {
   readonly regionId: number;
   /** The M. */
   readonly id: number;
-  /** Where data is. */
+  /** The data area. */
   readonly range: ByteRange;
   /** Bytes. */
   readonly align: number;
   readonly numaNode: number;
   readonly targetNode: number;
-  /** What is to get struct pages: the namespace's metadata too, if they lie in it. */
+  /** The range that gets struct pages; includes the namespace's metadata when struct pages are stored there. */
   readonly pagemap: { readonly range: ByteRange; readonly altmap: DaxAltmap | undefined };
   readonly poison?: DaxPoison;
 }
 
-/** The region of a namespace, which is released with its device: that waits for whoever still uses its pages. */
+/** The region and device of a namespace. release() unregisters both and waits for users of the pages. */
 export interface DaxPmem {
   readonly region: DaxRegion;
   readonly device: DevDax;
   release(): Sleeps<void>;
 }
 
-/** @throws KernelError as allocDaxRegion() and createDevDax() do, with nothing left @see __dax_pmem_probe() */
+/**
+ * Creates region and device of a namespace.
+ *
+ * @throws KernelError as allocDaxRegion() and createDevDax(); nothing has changed then
+ * @see __dax_pmem_probe()
+ */
 export function* daxPmemProbe(bus: DaxBus, request: DaxPmemRequest): Sleeps<DaxPmem> {
   return yield* probe(bus, request, "bus");
 }
 
 /**
- * The same where user space looks for devices in /sys/class/dax, as before 5.1. Such a device is on no bus: one driver has
- * it, and no other can.
+ * daxPmemProbe() for user space that looks for devices in /sys/class/dax, as before 5.1. Such a device is on no bus,
+ * and only `driver` can bind it.
  *
  * @see dax_pmem_compat_probe()
  * @see 730926c3b099 ("device-dax: Add /sys/class/dax backwards compatibility")

@@ -1,6 +1,6 @@
-// A dax region: a range of memory that somebody provides, and which devices divide among themselves. A static region is
-// one device, whose bounds the provider has decided, as a namespace of persistent memory is. A dynamic one is
-// partitioned by the administrator. Kernel counterpart: struct dax_region in drivers/dax/dax-private.h.
+// A dax region: a range of memory registered by a provider and divided among devices. A static region is one device
+// with bounds set by the provider, such as a persistent-memory namespace. A dynamic region is partitioned by the
+// administrator. Kernel counterpart: struct dax_region in drivers/dax/dax-private.h.
 import { isAligned, KernelBug, KernelError, Mutex, type PhysAddr, type Sleeps } from "@hetmem/kernel";
 import { IORESOURCE_MEM, Resource } from "@hetmem/resource";
 import type { DaxBus } from "./dax-bus.ts";
@@ -8,25 +8,25 @@ import { deviceDel } from "./create-dev-dax.ts";
 import { type DevDax, formatRange } from "./dev-dax.ts";
 import { Ida } from "./ida.ts";
 
-/** The device that provides a region: a namespace, a platform device. A port. */
+/** Port: the device that provides a region, such as a namespace or a platform device. */
 export interface DaxParent {
   /** Path below /sys: `devices/platform/hmem.0`. */
   readonly devpath: string;
-  /** The node near which the device is; -1 where nobody knows. */
+  /** NUMA node of the device; -1 for none. */
   readonly numaNode: number;
-  /** Bad blocks of its media, where somebody keeps a list. */
+  /** Bad blocks of the media, if the provider tracks them. */
   readonly poison?: DaxPoison;
 }
 
-/** What the provider knows of bad memory. Addresses are of the machine. A port. */
+/** Port: the provider's list of bad memory, in physical addresses. */
 export interface DaxPoison {
-  /** Known bad ranges, in part or whole in [start, start + size), both ends included. */
+  /** Known bad ranges that overlap [start, start + size); `end` is the last byte. */
   badRanges(start: PhysAddr, size: number): Iterable<{ readonly start: PhysAddr; readonly end: PhysAddr }>;
-  /** Writes over a bad range so that it can be read again. @returns whether it can @see nvdimm_clear_poison() */
+  /** Overwrites a bad range to make it readable. @returns whether it is readable now @see nvdimm_clear_poison() */
   clearPoison(start: PhysAddr, size: number): Sleeps<boolean>;
-  /** Whether a cpu can read a range, whatever is known of it. */
+  /** Whether the media of a range is readable, listed as bad or not. */
   isReadable(start: PhysAddr, size: number): boolean;
-  /** A cpu met bad memory in a range: it is known from here on. @see nfit_handle_mce() */
+  /** Adds a range to the list after a machine check. @see nfit_handle_mce() */
   machineCheck(start: PhysAddr, size: number): void;
 }
 
@@ -50,18 +50,18 @@ export class DaxRegion {
   readonly targetNode: number;
   readonly align: number;
   readonly kind: "static" | "dynamic";
-  /** Which parts of it are which device's. */
+  /** The region's range; its children are the ranges of devices. */
   readonly resource: Resource;
   readonly ids: Ida = new Ida();
-  /** In the order in which they came. */
+  /** Devices in order of creation. */
   readonly devices: DevDax[] = [];
-  /** The device that was created and never bound: the one to be configured next. */
+  /** A created device that was never bound: the one to configure next. */
   seed: DevDax | undefined = undefined;
-  /** The device that was created last. */
+  /** The device created last. */
   youngest: DevDax | undefined = undefined;
-  /** The device lock of the parent: who divides the region holds it. Taken before a device's own. */
+  /** The device lock of the parent, held while the region is divided. Taken before a device's own lock. */
   readonly lock: Mutex;
-  /** Whether the provider still provides it. */
+  /** False once the provider is going away. */
   enabled = true;
 
   constructor(bus: DaxBus, parent: DaxParent, options: DaxRegionOptions) {
@@ -80,7 +80,7 @@ export class DaxRegion {
     this.lock = new Mutex(bus.kernel.lockdep, `device lock of dax_region ${options.id}`);
   }
 
-  /** Bytes that no device has. @see dax_region_avail_size() */
+  /** Bytes allocated to no device. @see dax_region_avail_size() */
   get availableSize(): number {
     return this.resource.children.reduce((left, { size }) => left - size, this.resource.size);
   }
@@ -92,10 +92,11 @@ export class DaxRegion {
 }
 
 /**
- * Makes a region under its provider.
+ * Registers a region under its provider.
  *
- * @throws KernelError ENOMEM for a range off the region's alignment, as providers answer; also when memory is short
- * @throws KernelBug for a provider that has one already
+ * @throws KernelError ENOMEM for a range that isn't a multiple of the alignment, the errno that providers return, and
+ * when an allocation fails
+ * @throws KernelBug when the provider has a region already
  * @see alloc_dax_region() in drivers/dax/bus.c
  */
 export function allocDaxRegion(bus: DaxBus, parent: DaxParent, options: DaxRegionOptions): DaxRegion {
@@ -116,7 +117,11 @@ export function allocDaxRegion(bus: DaxBus, parent: DaxParent, options: DaxRegio
   return region;
 }
 
-/** Takes a region away with its devices, the youngest first. Waits for whoever still uses their pages. @see dax_region_unregister() */
+/**
+ * Unregisters a region and its devices, youngest first. Waits for users of their pages.
+ *
+ * @see dax_region_unregister()
+ */
 export function* unregisterDaxRegion(region: DaxRegion): Sleeps<void> {
   yield* region.lock.lock();
   region.enabled = false;
@@ -128,10 +133,14 @@ export function* unregisterDaxRegion(region: DaxRegion): Sleeps<void> {
   region.bus.regions.delete(region);
 }
 
-/** Whether a size can be one of a device: whole subsections, and whole units of its alignment. @see alloc_is_aligned() */
+/**
+ * Whether a size is valid for a device: a multiple of the subsection size and of the device's alignment.
+ *
+ * @see alloc_is_aligned()
+ */
 export function isDeviceSize({ align }: DevDax, size: number): boolean {
   return isAligned(size, Math.max(align, MEMREMAP_COMPAT_ALIGN));
 }
 
-/** The least that can be mapped by itself on any machine: a subsection. @see memremap_compat_align() */
+/** Smallest mappable unit on any machine, in bytes: a subsection. @see memremap_compat_align() */
 const MEMREMAP_COMPAT_ALIGN = 2 * 2 ** 20;

@@ -1,14 +1,15 @@
-// The ranges that a device has of its region, each with a `mapping` directory in /sys. The region's lock is held
-// throughout. Kernel counterpart: alloc_dev_dax_range(), trim_dev_dax_range() and struct dax_mapping in drivers/dax/bus.c.
+// The ranges of a device in its region, each with a `mapping` directory in /sys. Callers hold the region's lock.
+// Kernel counterpart: alloc_dev_dax_range(), trim_dev_dax_range() and struct dax_mapping in drivers/dax/bus.c.
 import { bugOn, KernelError, PAGE_SIZE, physAddr } from "@hetmem/kernel";
 import { adjustResource, releaseRegion, requestRegion, type Resource } from "@hetmem/resource";
 import { type DevDax, type DevDaxRange, formatRange, rangeSize } from "./dev-dax.ts";
 
 /**
- * Gives a device one more range, behind those that it has.
+ * Appends a range to a device.
  *
- * @param size bytes; none for a device that gets its memory later
- * @throws KernelError ENOMEM when the range isn't free; ENXIO when the provider is going
+ * @param start first byte
+ * @param size bytes; 0 for a device that gets its memory later
+ * @throws KernelError ENOMEM when the range isn't free; ENXIO when the provider is going away
  * @see alloc_dev_dax_range()
  */
 export function allocDevDaxRange(device: DevDax, start: number, size: number): void {
@@ -28,14 +29,14 @@ export function allocDevDaxRange(device: DevDax, start: number, size: number): v
   }
 }
 
-/** Makes the directory of a range. @throws KernelError ENOMEM @see devm_register_dax_mapping() */
+/** Creates the `mapping` directory of a range. @throws KernelError ENOMEM @see devm_register_dax_mapping() */
 export function registerDaxMapping(device: DevDax, index: number): void {
   device.kernel.faults.point("failslab").alloc(`a mapping of ${device.name}`);
   const range = device.ranges[index] as DevDaxRange;
   range.mapping = device.mappingIds.alloc();
 }
 
-/** Gives the last range back. @see trim_dev_dax_range(), unregister_dax_mapping() */
+/** Frees the last range of a device. @see trim_dev_dax_range(), unregister_dax_mapping() */
 export function trimDevDaxRange({ ranges, region, mappingIds }: DevDax): void {
   const range = ranges.pop();
   if (!range) return;
@@ -48,7 +49,13 @@ export function freeDevDaxRanges(device: DevDax): void {
   while (device.ranges.length > 0) trimDevDaxRange(device);
 }
 
-/** Moves the end of the last range. @throws KernelError EBUSY where something is behind it @see adjust_dev_dax_range() */
+/**
+ * Resizes the last range.
+ *
+ * @param size bytes
+ * @throws KernelError EBUSY when the space after it is taken
+ * @see adjust_dev_dax_range()
+ */
 export function adjustDevDaxRange(device: DevDax, size: number): void {
   const last = device.ranges.at(-1) as DevDaxRange;
   adjustResource(resourceOf(device, last), last.start, size);

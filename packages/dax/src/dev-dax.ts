@@ -1,6 +1,6 @@
-// A dax device: a part of a region, of one range or of several, which a driver makes something of. It exists whether or
-// not a driver has it; processes can reach it only while it is alive, and it is dead while no driver runs it. Kernel
-// counterpart: struct dev_dax in drivers/dax/dax-private.h, struct dax_device in drivers/dax/super.c.
+// A dax device: one or more ranges of a region, which a driver can bind. The device exists whether or not it is
+// bound. Processes can map it only while it is alive, that is while device_dax is bound. Kernel counterpart: struct
+// dev_dax in drivers/dax/dax-private.h, struct dax_device in drivers/dax/super.c.
 import { type Kernel, type LogLevel, Mutex, type PhysAddr } from "@hetmem/kernel";
 import type { Inode } from "@hetmem/mm";
 import type { DaxBus } from "./dax-bus.ts";
@@ -8,26 +8,31 @@ import type { DaxDriver } from "./dax-driver.ts";
 import type { DaxRegion } from "./dax-region.ts";
 import { Ida } from "./ida.ts";
 
-/** A range of a device and where it lies in it. @see struct dev_dax_range */
+/** A range of a device and its offset in the device. @see struct dev_dax_range */
 export interface DevDaxRange {
-  /** Page of the device at which it begins. */
+  /** Page offset in the device. */
   readonly pgoff: number;
   readonly start: PhysAddr;
   /** Last byte. */
   end: PhysAddr;
-  /** Number of its `mapping` directory; undefined while it has none. */
+  /** Number of the `mapping` directory; undefined while there is none. */
   mapping: number | undefined;
 }
 
-/** Where a device's struct pages go when its provider has set memory aside for them. @see struct vmem_altmap */
+/** Memory of the device that its provider set aside for struct pages. @see struct vmem_altmap */
 export interface DaxAltmap {
-  /** Frames at the start of the provider's range that it keeps for itself. */
+  /** Frames at the start of the provider's range that are reserved for the provider. */
   readonly reserve: number;
-  /** Frames behind those that struct pages may use. */
+  /** Frames after those for struct pages. */
   readonly free: number;
 }
 
-/** What the provider of a static region wants mapped: its metadata too, if struct pages lie behind it. @see struct dev_pagemap */
+/**
+ * The range for which the provider of a static region wants struct pages: includes its metadata when struct pages are
+ * stored there.
+ *
+ * @see struct dev_pagemap
+ */
 export interface DaxPagemap {
   /** First byte. */
   readonly start: PhysAddr;
@@ -36,32 +41,32 @@ export interface DaxPagemap {
   readonly altmap?: DaxAltmap;
 }
 
-/** Where user space finds a device: on the dax bus, or, as before 5.1, in the class of that name. */
+/** The subsystem that lists a device: the dax bus, or the class dax as before 5.1. */
 export type DaxSubsystem = "bus" | "class";
 
 export class DevDax {
   readonly bus: DaxBus;
   readonly region: DaxRegion;
-  /** The M of daxN.M; undefined once the device is being deleted. */
+  /** The M of daxN.M; undefined while the device is being deleted. */
   id: number | undefined;
   readonly name: string;
   readonly subsystem: DaxSubsystem;
   readonly minor: number;
-  /** Given by a static region's provider; a dynamic device is mapped as its ranges are. */
+  /** Set by the provider of a static region. A dynamic device's struct pages cover exactly its ranges. */
   readonly pagemap: DaxPagemap | undefined;
-  /** Bytes: what mappings are made of, and faults. */
+  /** Bytes: the unit of mappings and the size of entries. */
   align: number;
-  /** Ascending in `pgoff`, without holes. */
+  /** Ranges ascending in `pgoff`, without holes. */
   readonly ranges: DevDaxRange[] = [];
   readonly mappingIds: Ida = new Ida();
   /** @see device_lock() */
   readonly lock: Mutex;
   driver: DaxDriver | undefined = undefined;
-  /** Whether it is in /sys. */
+  /** Whether the device is in /sys. */
   registered = false;
-  /** Whether processes may map it. @see dax_alive() */
+  /** Whether processes can map the device. @see dax_alive() */
   alive = false;
-  /** What mappings of it are mappings of, from its first use by device_dax on. @see dax_inode() */
+  /** Owner of the address space of all mappings; created at the first probe by device_dax. @see dax_inode() */
   inode: Inode | undefined = undefined;
 
   constructor(
@@ -84,34 +89,34 @@ export class DevDax {
     return this.bus.kernel;
   }
 
-  /** The node that its memory would be, if it became RAM; -1 where the firmware doesn't say. */
+  /** The node of the memory when it is hotplugged as RAM; -1 when the firmware names none. */
   get targetNode(): number {
     return this.region.targetNode;
   }
 
-  /** Bytes of all its ranges. @see dev_dax_size() */
+  /** Bytes of all ranges. @see dev_dax_size() */
   get size(): number {
     return this.ranges.reduce((sum, range) => sum + rangeSize(range), 0);
   }
 
-  /** Path below /sys. A class device stands in a directory of the class's name. */
+  /** Path below /sys. A class device is in a subdirectory named after the class. */
   get devpath(): string {
     const { devpath } = this.region.parent;
     return this.subsystem === "bus" ? `${devpath}/${this.name}` : `${devpath}/dax/${this.name}`;
   }
 
-  /** Writes to the log under the names of its driver and its own. @see dev_printk(), dev_driver_string() */
+  /** Logs with the prefix "driver device: ". @see dev_printk(), dev_driver_string() */
   printk(level: LogLevel, text: string): void {
     this.kernel.log.printk(level, `${this.driver?.name ?? "dax"} ${this.name}: ${text}`);
   }
 }
 
-/** Bytes. @see range_len() */
+/** Size in bytes of a range. @see range_len() */
 export function rangeSize({ start, end }: { readonly start: number; readonly end: number }): number {
   return end - start + 1;
 }
 
-/** A range as the log prints it: both ends included. */
+/** A range in the format of the log, with its last byte. */
 export function formatRange({ start, end }: { readonly start: number; readonly end: number }): string {
   return `0x${start.toString(16)}-0x${end.toString(16)}`;
 }

@@ -1,6 +1,6 @@
-// device_dax: the driver that lets processes map a device as it is. It reserves the ranges, gives them struct pages in
-// ZONE_DEVICE, and opens the door; the reverse waits until nobody holds a page any more. It takes every device that no
-// other driver was given. Kernel counterpart: dev_dax_probe() in drivers/dax/device.c.
+// device_dax: the driver through which processes map a device. Its probe reserves the ranges, creates struct pages in
+// ZONE_DEVICE, and makes the device alive. Its remove undoes this and waits until no page has users. The driver
+// matches every device that no other driver claims. Kernel counterpart: dev_dax_probe() in drivers/dax/device.c.
 import { KernelBug, KernelError, type NodeId, nodeId, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { DevPagemap, MemoryType, type Pagemaps } from "@hetmem/memremap";
 import type { Vm } from "@hetmem/mm";
@@ -29,8 +29,8 @@ export class DeviceDax implements DaxDriver {
   }
 
   /**
-   * @throws KernelError EBUSY when somebody uses a part of its ranges, EINVAL for a static device of several ranges, ENOMEM,
-   *   and what memremapPages() throws
+   * @throws KernelError EBUSY when part of a range is reserved already, EINVAL for a static device with several
+   * ranges, ENOMEM, and errors of memremapPages()
    * @see dev_dax_probe()
    */
   *probe(device: DevDax): Sleeps<void> {
@@ -49,7 +49,7 @@ export class DeviceDax implements DaxDriver {
     device.alive = true;
   }
 
-  /** What processes have mapped goes from their page tables at once; who holds pages is waited for. */
+  /** Zaps all mappings, then waits until no page has users. */
   *remove(device: DevDax): Sleeps<void> {
     yield* killDax(device);
     const pagemap = this.#mapped.get(device);
@@ -62,14 +62,17 @@ export class DeviceDax implements DaxDriver {
   /**
    * Opens /dev/daxN.M.
    *
-   * @throws KernelError ENXIO when this driver doesn't run it @see dax_open()
+   * @throws KernelError ENXIO when this driver isn't bound to the device @see dax_open()
    */
   open(device: DevDax, writable: boolean): DaxFile {
     checkAlive(device);
     return new DaxFile(device, getInode(device, this.#vm), writable);
   }
 
-  /** @see devm_memremap_pages() for a static region's, whose metadata and struct pages lie before the device's range */
+  /**
+   * Describes a device's memory. The pagemap of a static device starts before its range, with metadata and struct
+   * pages.
+   */
   #describe(device: DevDax): DevPagemap {
     const { align, name, pagemap, ranges } = device;
     return new DevPagemap({
@@ -95,8 +98,8 @@ function checkRanges(device: DevDax): void {
 }
 
 /**
- * Reserves all ranges of a device in the iomem tree: providers leave it to whoever drives the device, since another
- * driver may want less of them.
+ * Reserves all ranges of a device in the iomem tree. Providers leave this to the driver, since some drivers reserve
+ * less.
  *
  * @see 89ec9f2cfa36 ("device-dax: Move resource pinning+mapping into the common driver")
  */
@@ -114,13 +117,13 @@ function reserveRanges(device: DevDax): void {
   });
 }
 
-/** Gives back the first ranges, the last of them first. */
+/** Releases the first `count` ranges in reverse order. */
 function releaseRanges({ bus, ranges }: DevDax, count: number): void {
   for (const range of ranges.slice(0, count).toReversed())
     releaseRegion(bus.iomem, range.start, rangeSize(range));
 }
 
-/** The node that the device is near: not the one that its memory would be. */
+/** The NUMA node of the device, as opposed to the target node of its memory. */
 function homeNode({ region }: DevDax): NodeId | undefined {
   const { numaNode } = region.parent;
   return numaNode < 0 ? undefined : nodeId(numaNode);

@@ -1,5 +1,5 @@
-// The directory of a dax device: what it is, what it has of its region, and who drives it. Kernel counterpart:
-// dev_dax_attributes and dax_mapping_attributes in drivers/dax/bus.c.
+// The sysfs directory of a dax device: attributes, ranges, driver link. Kernel counterpart: dev_dax_attributes and
+// dax_mapping_attributes in drivers/dax/bus.c.
 import { KernelError, kstrtoull } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
 import { devicePowerFiles } from "@hetmem/zone";
@@ -9,15 +9,15 @@ import { ProviderPaths } from "./provider-paths.ts";
 import { regionPart } from "./region-sysfs.ts";
 import { addMapping, alignDevice, resizeDevice } from "./resize.ts";
 
-/** How deep below /sys/devices a provider may stand. A namespace of persistent memory stands at 6. */
+/** Maximum number of path components of a provider below /sys/devices. A persistent-memory namespace has 6. */
 const DEPTH_MAX = 10;
 
 type Part = Pick<AttributeTable, "files" | "links" | "instances">;
 type DeviceOf = (params: Params) => DevDax;
-/** Names of files in a device's directory, without it. */
+/** Files by name relative to the device's directory. */
 type Files = Readonly<Record<string, Attribute>>;
 
-/** The tables of all regions of a bus and of their devices, wherever their providers stand. */
+/** The tables of all regions of a bus and of their devices, for providers at any path depth up to 10. */
 export function daxDeviceTables(bus: DaxBus): AttributeTable[] {
   return Array.from({ length: DEPTH_MAX }, (_, i) => {
     const paths = new ProviderPaths(bus, i + 1);
@@ -31,7 +31,7 @@ export function daxDeviceTables(bus: DaxBus): AttributeTable[] {
   });
 }
 
-/** Devices of one subsystem: those of a class stand in a directory of their own. */
+/** Devices of one subsystem. Class devices are in a subdirectory of the provider. */
 function devicePart(paths: ProviderPaths, subsystem: DaxSubsystem): Part {
   const isBus = subsystem === "bus";
   const parameter = (kind: string): string => `${subsystem}_${kind}`;
@@ -107,7 +107,7 @@ function commonFiles(deviceOf: DeviceOf): Files {
   };
 }
 
-/** What the provider has decided. */
+/** Attributes of static devices, set by the provider: read-only. */
 function fixedFiles(deviceOf: DeviceOf): Files {
   return {
     size: { show: (params) => `${deviceOf(params).size}\n` },
@@ -115,7 +115,7 @@ function fixedFiles(deviceOf: DeviceOf): Files {
   };
 }
 
-/** What the administrator decides. */
+/** Attributes of dynamic devices, writable by the administrator. */
 function dividedFiles(deviceOf: DeviceOf): Files {
   return {
     size: {
@@ -139,7 +139,11 @@ function dividedFiles(deviceOf: DeviceOf): Files {
   };
 }
 
-/** Only root sees where memory is. @param parameter that names the mapping */
+/**
+ * Files of a `mapping` directory. Physical addresses are readable by root only.
+ *
+ * @param parameter name of the pattern parameter with the mapping's number
+ */
 function mappingFiles(deviceOf: DeviceOf, parameter: string): Files {
   const range = (params: Params): DevDaxRange => {
     const device = deviceOf(params);
@@ -160,12 +164,12 @@ function mappingFiles(deviceOf: DeviceOf, parameter: string): Files {
   };
 }
 
-/** As `%#llx` of the kernel prints it, which, other than the C library, gives zero a prefix too. */
+/** Formats as the kernel's `%#llx`, which unlike the C library's prefixes zero with 0x too. */
 function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }
 
-/** @throws KernelError ENXIO for what is not a number, as align_store() answers */
+/** Parses an alignment in bytes. @throws KernelError ENXIO when the text isn't a number, as align_store() */
 function parseAlign(text: string): number {
   try {
     return kstrtoull(text);
@@ -175,7 +179,7 @@ function parseAlign(text: string): number {
   }
 }
 
-/** Two addresses in hexadecimal with a dash between. @throws KernelError EINVAL @see range_parse() */
+/** Parses two hexadecimal addresses separated by a dash. @throws KernelError EINVAL @see range_parse() */
 function parseRange(text: string): readonly [start: number, end: number] {
   const parts = /^(?:0x)?([0-9a-f]+)-(?:0x)?([0-9a-f]+)\n?$/i.exec(text);
   if (!parts) throw new KernelError("EINVAL", `"${text.trim()}" is no range: write 140000000-14fffffff`);

@@ -1,4 +1,4 @@
-// Small numbers for things that come and go: the lowest one that is free. Kernel counterpart: lib/idr.c (struct ida).
+// Allocator of small ids: always the lowest free one. Kernel counterpart: lib/idr.c (struct ida).
 
 export class Ida {
   readonly #used = new Set<number>();
@@ -16,7 +16,7 @@ export class Ida {
     this.#used.delete(id);
   }
 
-  /** Numbers that are taken. */
+  /** Number of allocated ids. */
   get size(): number {
     return this.#used.size;
   }

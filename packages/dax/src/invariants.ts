@@ -1,4 +1,4 @@
-// What always holds of a dax bus, at any step: schedulers and fuzzers check it.
+// Invariants of a dax bus, which hold after every step of every operation.
 import { type Invariant, PAGE_SIZE } from "@hetmem/kernel";
 import { descendants } from "@hetmem/resource";
 import type { DaxBus } from "./dax-bus.ts";

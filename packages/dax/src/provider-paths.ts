@@ -1,22 +1,22 @@
-// Where the providers of regions stand: anywhere below /sys/devices, and they come and go. A pattern of /sys has a fixed
-// depth, so that there is a set of patterns for each; a name in one is that of a provider's path at its depth. Kernel
-// counterpart: what sysfs_create_groups() on the provider's kobject does by itself.
+// Paths of providers below /sys/devices. Providers may be registered at any depth, and a sysfs pattern has a fixed
+// depth, so there is one set of patterns per depth with one parameter per path component. Kernel counterpart:
+// sysfs_create_groups() on the provider's kobject.
 import { KernelError } from "@hetmem/kernel";
 import type { AttributeTable, Params } from "@hetmem/vfs";
 import type { DaxBus } from "./dax-bus.ts";
 import type { DaxRegion } from "./dax-region.ts";
 import type { DevDax } from "./dev-dax.ts";
 
-/** The providers whose paths have one number of components. */
+/** The providers whose paths have `depth` components. */
 export class ProviderPaths {
   readonly depth: number;
-  /** Below /sys/devices: `{p0}/{p1}`. */
+  /** Pattern below /sys/devices: `{p0}/{p1}`. */
   readonly pattern: string;
   readonly instances: NonNullable<AttributeTable["instances"]>;
   readonly #bus: DaxBus;
   readonly #names: readonly string[];
 
-  /** @param depth components below `devices` */
+  /** @param depth number of path components below `devices` */
   constructor(bus: DaxBus, depth: number) {
     this.#bus = bus;
     this.depth = depth;
@@ -27,20 +27,28 @@ export class ProviderPaths {
     );
   }
 
-  /** The region of the provider whose path the parameters spell. */
+  /** The region of the provider at the path given by the parameters; undefined for none. */
   find(params: Params): DaxRegion | undefined {
     const [region] = this.#below(this.#names.map((name) => params[name] ?? ""));
     return region;
   }
 
-  /** @throws KernelError ENXIO when it has gone meanwhile */
+  /**
+   * find() for a file operation.
+   *
+   * @throws KernelError ENXIO when the provider has gone away since the file was opened
+   */
   region(params: Params): DaxRegion {
     const region = this.find(params);
     if (!region) throw new KernelError("ENXIO", "the provider of the region is gone");
     return region;
   }
 
-  /** Its device of this name. @throws KernelError ENXIO when it has gone meanwhile */
+  /**
+   * The device of this name in the region.
+   *
+   * @throws KernelError ENXIO when it has gone away since the file was opened
+   */
   device(params: Params, name: string): DevDax {
     const device = this.region(params).devices.find((candidate) => candidate.name === name);
     if (!device) throw new KernelError("ENXIO", `${name} is gone`);
@@ -60,7 +68,7 @@ export class ProviderPaths {
   }
 }
 
-/** Without `devices`, with which every path begins. */
+/** Path components without the leading `devices`. */
 function componentsOf(devpath: string): string[] {
   return devpath.split("/").slice(1);
 }

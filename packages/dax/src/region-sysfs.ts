@@ -1,5 +1,5 @@
-// The dax_region directory of a provider. A static region says what it is; a dynamic one is divided by writing here.
-// Kernel counterpart: dax_region_attributes in drivers/dax/bus.c.
+// The dax_region directory of a provider. The attributes of a static region are read-only; a dynamic region is
+// divided by writes to these files. Kernel counterpart: dax_region_attributes in drivers/dax/bus.c.
 import { KernelError, kstrtoull } from "@hetmem/kernel";
 import type { Attribute, AttributeTable } from "@hetmem/vfs";
 import { nameOf } from "./bus-sysfs.ts";
@@ -8,7 +8,7 @@ import type { ProviderPaths } from "./provider-paths.ts";
 
 const INT_MAX = 2 ** 31 - 1;
 
-/** The files, links and instances of regions whose providers stand there. */
+/** The files and instances of regions whose providers match the pattern of `paths`. */
 export function regionPart(paths: ProviderPaths): Pick<AttributeTable, "files" | "instances"> {
   const region = `${paths.pattern}/{region}`;
   const dynamic = `${paths.pattern}/{dynamic}`;

@@ -1,19 +1,21 @@
-// A device of a dynamic region gets another size, other ranges or another alignment, as long as no driver has it. What it
-// gets more of may come from anywhere in the region, so that it may end up with several ranges. Kernel counterpart:
-// dev_dax_resize(), dev_dax_shrink(), mapping_store() and align_store() in drivers/dax/bus.c.
+// Changing the size, ranges or alignment of an unbound device of a dynamic region. A device grows into any free part
+// of the region, so it may end up with several ranges. Kernel counterpart: dev_dax_resize(), dev_dax_shrink(),
+// mapping_store() and align_store() in drivers/dax/bus.c.
 import { GiB, KernelError, MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import type { Resource } from "@hetmem/resource";
 import { isDeviceSize } from "./dax-region.ts";
 import { type DevDax, type DevDaxRange, rangeSize } from "./dev-dax.ts";
 import { adjustDevDaxRange, allocDevDaxRange, trimDevDaxRange } from "./dev-dax-range.ts";
 
-/** What mappings can be made of on x86-64. @see dax_align_valid() */
+/** Alignments in bytes that x86-64 page tables support. @see dax_align_valid() */
 const ALIGNS: readonly number[] = [PAGE_SIZE, 2 * MiB, GiB];
 
 /**
+ * Resizes a device.
+ *
  * @param size bytes
- * @throws KernelError EINVAL off the device's alignment, ENXIO when the provider is going, EBUSY while a driver has it,
- *   ENOSPC when the region hasn't that much left
+ * @throws KernelError EINVAL when the size isn't a multiple of the device's alignment, ENXIO when the provider is
+ * going away, EBUSY while a driver is bound, ENOSPC when the region has too few free bytes
  * @see size_store()
  */
 export function* resizeDevice(device: DevDax, size: number): Sleeps<void> {
@@ -21,7 +23,12 @@ export function* resizeDevice(device: DevDax, size: number): Sleeps<void> {
   yield* whileFree(device, () => resize(device, size));
 }
 
-/** Adds a range of the administrator's choice. @throws KernelError ENXIO off the alignment, ENOMEM where it isn't free @see mapping_store() */
+/**
+ * Adds a range at a chosen place.
+ *
+ * @throws KernelError ENXIO when it isn't a multiple of the alignment, ENOMEM when it isn't free
+ * @see mapping_store()
+ */
 export function* addMapping(device: DevDax, start: number, end: number): Sleeps<void> {
   yield* underBothLocks(device, () => {
     const size = end - start + 1;
@@ -30,7 +37,14 @@ export function* addMapping(device: DevDax, start: number, end: number): Sleeps<
   });
 }
 
-/** @throws KernelError EINVAL for an alignment that the cpu or a range of the device hasn't, ENXIO, EBUSY @see align_store() */
+/**
+ * Sets the alignment.
+ *
+ * @param align bytes
+ * @throws KernelError EINVAL for an alignment that the cpu doesn't support or a range of the device doesn't have,
+ * ENXIO when the provider is going away, EBUSY while a driver is bound
+ * @see align_store()
+ */
 export function* alignDevice(device: DevDax, align: number): Sleeps<void> {
   if (!ALIGNS.includes(align))
     throw new KernelError("EINVAL", `${align} is no alignment: write 4096, 2097152 or 1073741824`);
@@ -86,13 +100,13 @@ function resize(device: DevDax, size: number): void {
   try {
     for (let left = size - before; left > 0;) left -= grow(device, left);
   } catch (error) {
-    // The kernel leaves what it got; here a size that can't be had changes nothing.
+    // The kernel keeps the part that it allocated; here a failed resize changes nothing.
     shrink(device, device.size - before);
     throw error;
   }
 }
 
-/** Takes the first free part of the region. @returns the bytes of it */
+/** Allocates the first free part of the region, up to `wanted` bytes. @returns the allocated bytes */
 function grow(device: DevDax, wanted: number): number {
   const { resource } = device.region;
   let free: number = resource.start;
@@ -109,12 +123,17 @@ function grow(device: DevDax, wanted: number): number {
   return size;
 }
 
-/** Whether a part of the region is the device's last: only that one may grow, since those behind would move. @see adjust_ok() */
+/**
+ * Whether a part of the region is the device's last range. Only the last one may grow: later ranges would change
+ * their offsets.
+ *
+ * @see adjust_ok()
+ */
 function isLastRangeOf({ ranges, name }: DevDax, part: Resource): boolean {
   return part.name === name && ranges.at(-1)?.start === part.start;
 }
 
-/** Gives up the last bytes. @see dev_dax_shrink() */
+/** Frees bytes at the end of the device. @see dev_dax_shrink() */
 function shrink(device: DevDax, bytes: number): void {
   for (let left = bytes; left > 0;) {
     const size = rangeSize(device.ranges.at(-1) as DevDaxRange);
