@@ -11,7 +11,8 @@ const NONE = -1;
 
 export class CgroupLruvecs {
   private readonly ids: CgroupIds;
-  private readonly pageOwners: Uint16Array;
+  /** Those of MemoryCgroups, which gives others when they have grown. */
+  pageOwners: Uint16Array;
   private readonly nodes: number;
   private lru: Lru | undefined = undefined;
   /** By id and node: the lists' id. */

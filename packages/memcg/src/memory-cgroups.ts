@@ -3,7 +3,7 @@
 // in mm/memcontrol.c.
 import { bugOn, KernelBug, type NodeId, type Page } from "@hetmem/kernel";
 import type { Lruvec, MmStruct, Vm } from "@hetmem/mm";
-import { hostArray, PAGES_PER_SECTION } from "@hetmem/page";
+import { resized } from "@hetmem/page";
 import type { Memory } from "@hetmem/zone";
 import { CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import { CgroupLruvecs } from "./cgroup-lruvecs.ts";
@@ -26,7 +26,7 @@ export class MemoryCgroups {
   readonly stocks: Stocks;
   readonly swapOwners: SwapOwners = new SwapOwners();
   /** By page: the id of who pays for it. @see folio->memcg_data */
-  readonly owners: Uint16Array;
+  owners: Uint16Array = new Uint16Array(0);
   /** What is done about limits. */
   overLimit: OverLimit = noRemedy;
   /** Hears of each cgroup of which nothing is left. @see mem_cgroup_css_free() */
@@ -36,11 +36,6 @@ export class MemoryCgroups {
   constructor(memory: Memory) {
     this.memory = memory;
     const nodes = memory.nodes.length;
-    this.owners = hostArray(
-      Uint16Array,
-      memory.memmap.sections.slots * PAGES_PER_SECTION,
-      "cgroups of pages",
-    );
     this.lruvecs = new CgroupLruvecs(this.ids, this.owners, nodes);
     this.stats = new CgroupStats(this.ids, this.owners, this.lruvecs, nodes);
     const cpus = memory.nodes.reduce(
@@ -50,6 +45,15 @@ export class MemoryCgroups {
     this.stocks = new Stocks(this.ids, cpus);
     this.root = this.make("", undefined);
     this.charging = new PageAccounting(this);
+    memory.memmap.addTable((pages) => this.fitOwners(pages));
+  }
+
+  /** Makes room for the owners of so many pages. */
+  private fitOwners(pages: number): void {
+    this.owners = resized(this.owners, pages, "cgroups of pages");
+    this.lruvecs.pageOwners = this.owners;
+    this.stats.owners = this.owners;
+    this.charging.owners = this.owners;
   }
 
   /** The machine whose pages are charged. @throws KernelBug before one was made with `charging` */

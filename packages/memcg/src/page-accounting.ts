@@ -24,7 +24,8 @@ export class PageAccounting implements PageCharging {
   handleOverHigh: ((process: Process) => Sleeps<void> | undefined) | undefined = undefined;
   private readonly cgroups: MemoryCgroups;
   private readonly ids: CgroupIds;
-  private readonly owners: Uint16Array;
+  /** Those of MemoryCgroups, which gives others when they have grown. */
+  owners: Uint16Array;
   private readonly stocks: Stocks;
   /** Of the cpu that charged last. */
   private stock: Stock;

@@ -5,6 +5,7 @@
 // store's: a device's pages show what lies there, and RAM reads as zeros over it, as the allocator hands it out.
 import { bugOn, KernelBug, type Page, PAGE_SIZE } from "@hetmem/kernel";
 import type { FrameStores } from "./frame-store.ts";
+import { resized } from "./growth.ts";
 import { hostArray } from "./host-array.ts";
 import { PAGES_PER_SUBSECTION } from "./layout.ts";
 
@@ -33,21 +34,26 @@ export class PageContents {
   private readonly chunks: (Chunk | undefined)[] = [undefined];
   private readonly holes: number[] = [];
   /** By page / 512: place among the chunks, 0 where there is none. A map would take longer to ask than a page to copy. */
-  private readonly places: Int32Array;
+  private places: Int32Array = new Int32Array(0);
   /** Written pages of each chunk. Every page that is freed asks here first, and mostly here only. */
-  private readonly live: Uint16Array;
+  private live: Uint16Array = new Uint16Array(0);
   private readonly spare: Chunk[] = [];
   private readonly stores: FrameStores | undefined;
 
   /**
-   * @param pages the number of pages of the memmap
+   * @param pages to begin with; see fit()
    * @param stores what has the bytes of some of them; undefined when there is no such thing
    */
   constructor(pages: number, stores?: FrameStores) {
     this.stores = stores;
+    this.fit(pages);
+  }
+
+  /** Makes room for so many pages. */
+  fit(pages: number): void {
     const chunks = Math.ceil(pages / CHUNK_PAGES);
-    this.live = hostArray(Uint16Array, chunks, "counts of written pages");
-    this.places = hostArray(Int32Array, chunks, "places of written pages");
+    this.live = resized(this.live, chunks, "counts of written pages");
+    this.places = resized(this.places, chunks, "places of written pages");
   }
 
   /** Copies bytes out of a page. @throws KernelBug when the range leaves the page */

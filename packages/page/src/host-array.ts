@@ -3,7 +3,7 @@
 import { GiB, MiB, TiB } from "@hetmem/kernel";
 
 /** A kind of typed array. */
-interface ArrayKind<T> {
+export interface ArrayKind<T> {
   readonly BYTES_PER_ELEMENT: number;
   new (length: number): T;
 }

@@ -1,5 +1,6 @@
 export { PageContents } from "./contents.ts";
 export { DeviceRam, type FrameStore, FrameStores } from "./frame-store.ts";
+export { grown, resized } from "./growth.ts";
 export { describePage, dumpPage, formatPageFlags } from "./dump-page.ts";
 export { hostArray, HostMemoryError, hostSize } from "./host-array.ts";
 export { pageInvariants } from "./invariants.ts";
@@ -21,4 +22,5 @@ export { type FreePage, MemMap, type MemMapOptions } from "./memmap.ts";
 export type { DevicePages, RamPages } from "./page-init.ts";
 export { type ListId, PageLists } from "./page-lists.ts";
 export { PageMoves } from "./page-moves.ts";
-export { SectionFlag, sectionOfPfn, SectionTable, sectionToPfn } from "./section.ts";
+export { type FitPages, sectionOfPfn, SectionTable, sectionToPfn } from "./section.ts";
+export { SectionFlag } from "./section-records.ts";

@@ -2,7 +2,8 @@
 import { type Invariant, type Page, type Pfn } from "@hetmem/kernel";
 import { PAGES_PER_SECTION, PageFlag } from "./layout.ts";
 import type { MemMap } from "./memmap.ts";
-import { SectionFlag, sectionToPfn } from "./section.ts";
+import { SectionFlag } from "./section-records.ts";
+import { sectionToPfn } from "./section.ts";
 import { describePage } from "./dump-page.ts";
 
 export const pageInvariants: readonly Invariant<MemMap>[] = [

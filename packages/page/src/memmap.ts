@@ -1,14 +1,13 @@
 // mem_map: every struct page of the machine in one flat Int32Array, eight words a page. A page is an index; its frame
-// follows from the section table. The array is sized once for the most memory that the machine can have, and the
-// operating system commits it as it is touched, so that memory nobody uses costs nothing: this is
-// DEFERRED_STRUCT_PAGE_INIT. Kernel counterparts: include/linux/mm.h, mm/page_alloc.c (__init_single_page).
-import { KernelBug, KernelError, type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
+// follows from the section table. The array is as long as the pages need that have been touched, and grows by copy, so that
+// memory nobody uses costs nothing: this is DEFERRED_STRUCT_PAGE_INIT. Kernel counterparts: include/linux/mm.h, mm/page_alloc.c (__init_single_page).
+import { KernelBug, type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { PageContents } from "./contents.ts";
 import { FrameStores } from "./frame-store.ts";
-import { hostArray, hostSize } from "./host-array.ts";
+import { expectFits, resized, roomFor } from "./growth.ts";
+import { hostSize } from "./host-array.ts";
 import {
   Field,
-  MAX_PAGES,
   NULL_PAGE,
   PAGE_WORDS,
   PageFlag,
@@ -17,9 +16,11 @@ import {
   ZONE_SHIFT,
 } from "./layout.ts";
 import { type DevicePages, initDevicePages, initPages, type RamPages } from "./page-init.ts";
+import { handedOutInUse, readTooEarly, withoutReference } from "./page-bug.ts";
 import { PageLists } from "./page-lists.ts";
 import { PageMoves } from "./page-moves.ts";
-import { SectionFlag, sectionOfPfn, SectionTable } from "./section.ts";
+import { SectionFlag } from "./section-records.ts";
+import { type FitPages, sectionOfPfn, SectionTable } from "./section.ts";
 
 /** Port: who takes a page back whose last reference has gone. The buddy takes RAM, a pagemap its device pages. */
 export type FreePage = (page: Page) => void;
@@ -55,23 +56,24 @@ export class MemMap {
   private readonly deferred = new Map<number, DevicePages | RamPages>();
   private idleCountMax = 0;
   // Not #words: V8 reads a private name at half the speed of a field.
-  private readonly words: Int32Array;
+  private words: Int32Array = new Int32Array(0);
+  /** Tables of others, by page. */
+  private readonly tables: FitPages[] = [];
 
   /** @throws KernelError ENOMEM when more pages are asked for than one memmap can hold */
   constructor({ maxPages, physicalBits }: MemMapOptions) {
-    if (maxPages > MAX_PAGES) {
-      throw new KernelError(
-        "ENOMEM",
-        `${maxPages} pages don't fit in one memmap: it holds ${MAX_PAGES}, just under 2 TiB`,
-      );
-    }
-    this.sections = new SectionTable(maxPages, physicalBits);
-    const pages = this.sections.slots * PAGES_PER_SECTION;
-    this.words = hostArray(Int32Array, pages * PAGE_WORDS, `struct pages of ${hostSize(pages * PAGE_SIZE)}`);
+    expectFits(maxPages);
+    this.sections = new SectionTable(maxPages, physicalBits, (pages) => this.fit(pages));
     this.stores = new FrameStores(this.sections);
-    this.contents = new PageContents(pages, this.stores);
+    this.contents = new PageContents(0, this.stores);
     this.lists = new PageLists(this.words);
     this.moves = new PageMoves(this.words);
+  }
+
+  /** Plugs in a table by page. @param fit makes room for so many pages: called at once, and when the memmap has grown */
+  addTable(fit: FitPages): void {
+    this.tables.push(fit);
+    fit(this.words.length / PAGE_WORDS);
   }
 
   /**
@@ -186,7 +188,7 @@ export class MemMap {
   /** The PageFlag bits, with the zone bits and the mark of initialisation among them. @throws KernelBug on an uninitialised struct page */
   flags(page: Page): number {
     const bits = this.words[page * PAGE_WORDS] as number;
-    if (bits === 0) this.uninitialised(page);
+    if (bits === 0) readTooEarly(this, page);
     return bits;
   }
 
@@ -246,7 +248,7 @@ export class MemMap {
   putPage(page: Page): void {
     const at = page * PAGE_WORDS + refcount;
     const count = ((this.words[at] as number) - 1) | 0;
-    if (count < 0) this.unreferenced(page);
+    if (count < 0) withoutReference(this, page);
     this.words[at] = count;
     if (count > this.idleCountMax) return;
     const zone = this.zoneOf(page);
@@ -265,7 +267,7 @@ export class MemMap {
   putPageTestzero(page: Page): boolean {
     const at = page * PAGE_WORDS + refcount;
     const count = ((this.words[at] as number) - 1) | 0;
-    if (count < 0) this.unreferenced(page);
+    if (count < 0) withoutReference(this, page);
     this.words[at] = count;
     return count === 0;
   }
@@ -275,7 +277,7 @@ export class MemMap {
     const { words } = this;
     const at = page << WORDS_SHIFT;
     if (((words[(at | refcount) >>> 0] as number) | (words[(at | mapcount) >>> 0] as number)) !== 0)
-      this.busy(page);
+      handedOutInUse(this, page);
     words[(at | refcount) >>> 0] = 1;
   }
 
@@ -431,18 +433,15 @@ export class MemMap {
     return this.sections.pfnToPage(frame);
   }
 
-  private unreferenced(page: Page): never {
-    throw new KernelBug(`put_page of frame 0x${this.pageToPfn(page).toString(16)} without a reference`);
-  }
-
-  private busy(page: Page): never {
-    const counts = `refcount ${this.refcount(page)}, mapcount ${this.mapcount(page)}`;
-    const frame = this.pageToPfn(page).toString(16);
-    throw new KernelBug(`frame 0x${frame} is handed out while it is in use (${counts})`);
-  }
-
-  private uninitialised(page: Page): never {
-    const frame = this.pageToPfn(page).toString(16);
-    throw new KernelBug(`the struct page of frame 0x${frame} is read before it is initialised`);
+  /** Makes room for struct pages, and whatever is kept beside them. */
+  private fit(pages: number): void {
+    if (pages * PAGE_WORDS <= this.words.length) return;
+    const room = roomFor(pages, this.sections.slots * PAGES_PER_SECTION);
+    const words = resized(this.words, room * PAGE_WORDS, `struct pages of ${hostSize(room * PAGE_SIZE)}`);
+    this.words = words;
+    this.lists.words = words;
+    this.moves.words = words;
+    this.contents.fit(room);
+    for (const fit of this.tables) fit(room);
   }
 }

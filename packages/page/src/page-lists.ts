@@ -19,7 +19,8 @@ const UNLINKED = LIST_POISON_NEXT;
 const BUDDY = PageFlag.buddy;
 
 export class PageLists {
-  private readonly words: Int32Array;
+  /** Those of the memmap, which gives others when it has grown. */
+  words: Int32Array;
   private heads: Int32Array = new Int32Array(256 << 2);
   private used = 0;
 

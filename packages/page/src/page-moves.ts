@@ -8,7 +8,8 @@ import { PageFlag } from "./layout.ts";
 // 1 refcount, 2 mapcount, 5 mapping, 6 index.
 
 export class PageMoves {
-  private readonly words: Int32Array;
+  /** Those of the memmap, which gives others when it has grown. */
+  words: Int32Array;
 
   constructor(words: Int32Array) {
     this.words = words;

@@ -2,7 +2,7 @@
 // This is SPARSEMEM_VMEMMAP: a section's struct pages are consecutive, and a slot of the memmap is given to a section
 // when it is added and taken back when it is removed. Kernel counterpart: mm/sparse.c.
 import { bugOn, KernelBug, KernelError, type NodeId, type Page, PAGE_SHIFT, type Pfn } from "@hetmem/kernel";
-import { hostArray } from "./host-array.ts";
+import { grown } from "./growth.ts";
 import {
   NULL_PAGE,
   PAGES_PER_SECTION,
@@ -10,69 +10,57 @@ import {
   SECTION_SHIFT,
   SUBSECTIONS_PER_SECTION,
 } from "./layout.ts";
+import { NO_SLOT, SectionFlag, SectionRecords } from "./section-records.ts";
 
-/** State bits of a section. @see SECTION_MARKED_PRESENT in include/linux/mmzone.h */
-export const SectionFlag = {
-  /** It has struct pages. */
-  present: 1,
-  /** Its pages belong to zones, or may. */
-  online: 2,
-  /** It was there at boot. */
-  early: 4,
-  /** Part of it is device memory although it is online. */
-  taintZoneDevice: 8,
-  /** Its struct pages have been initialised. */
-  initialised: 16,
-} as const;
-
-const NO_SLOT = -1;
+/** No section has this record. */
+const NO_RECORD = -1;
 /** Nobody else's: page 0 is NULL_PAGE, so that it must be frame 0, which the firmware keeps, or nothing. */
 const SECTION_0_SLOT = 0;
 const WHOLE_SECTION = 0xffff_ffff;
 const SUBSECTION_SHIFT = 9;
+const FIRST_SECTIONS = 64;
+const FIRST_SLOTS = 4;
+
+/** Hears how many pages the memmap must have room for. */
+export type FitPages = (pages: number) => void;
 
 export class SectionTable {
-  /** Slots in the memmap. */
+  /** Slots that the memmap can have. */
   readonly slots: number;
-  /**
-   * Section number to slot + 1, so that 0 says that there is none and the array is committed as it is touched. Negative
-   * while the section is set aside.
-   */
-  private readonly slotOf: Int32Array;
-  private readonly sectionOf: Float64Array;
-  private readonly flags: Uint8Array;
-  private readonly subsections: Uint32Array;
+  /** The first section behind the physical address space. */
+  private readonly sectionsEnd: number;
+  private readonly fitPages: FitPages;
+  /** By section: slot + 1 where it has struct pages, 0 where there is none, -(record + 1) where pfnToPage() finds none. */
+  private slotOf: Int32Array = new Int32Array(FIRST_SECTIONS);
+  private readonly records: SectionRecords = new SectionRecords();
+  /** By slot: its section and the record of that. */
+  private sectionOf: Float64Array = new Float64Array(FIRST_SLOTS);
+  private recordOf: Int32Array = new Int32Array(FIRST_SLOTS);
   /** Which node each subsection of the memmap belongs to, by page / 512. @see section_to_node_table in mm/sparse.c */
-  private readonly node: Int16Array;
+  private node: Int16Array = new Int16Array(FIRST_SLOTS * SUBSECTIONS_PER_SECTION);
   readonly #freeSlots: number[] = [];
   #nextSlot = 1;
   #presentCount = 0;
 
-  /** @param physicalBits bits of a physical address, which bound the section numbers */
-  constructor(maxPages: number, physicalBits: number) {
+  /**
+   * @param physicalBits bits of a physical address, which bound the section numbers
+   * @param fitPages called before pages get a number that no page had before
+   */
+  constructor(maxPages: number, physicalBits: number, fitPages: FitPages = () => {}) {
     this.slots = Math.ceil(maxPages / PAGES_PER_SECTION) + 1;
-    this.slotOf = hostArray(
-      Int32Array,
-      2 ** (physicalBits - PAGE_SHIFT - SECTION_SHIFT),
-      `sections of a space of ${physicalBits} bits`,
-    );
-    this.sectionOf = new Float64Array(this.slots);
-    this.flags = new Uint8Array(this.slots);
-    this.subsections = new Uint32Array(this.slots * 2);
-    this.node = new Int16Array(this.slots * (PAGES_PER_SECTION / PAGES_PER_SUBSECTION));
+    this.sectionsEnd = 2 ** (physicalBits - PAGE_SHIFT - SECTION_SHIFT);
+    this.fitPages = fitPages;
   }
 
   /** Whether a frame has a struct page. @see pfn_valid() in include/linux/mmzone.h */
   pfnValid(frame: Pfn): boolean {
-    const slot = this.#slot(sectionOfPfn(frame));
-    if (slot === NO_SLOT) return false;
-    const subsection = subsectionOfPfn(frame);
-    return (((this.subsections[slot * 2 + (subsection >> 5)] ?? 0) >>> (subsection & 31)) & 1) === 1;
+    const record = this.#record(sectionOfPfn(frame));
+    return record !== NO_RECORD && this.records.hasSubsection(record, subsectionOfPfn(frame));
   }
 
   /**
-   * The struct page of a frame, NULL_PAGE where its section has none or is set aside. In a section that is there only in
-   * part, ask pfnValid() first.
+   * The struct page of a frame, NULL_PAGE where its section has none, is set aside or has not been touched. In a section that
+   * is there only in part, ask pfnValid() first.
    *
    * @see pfn_to_page() in include/asm-generic/memory_model.h
    */
@@ -92,6 +80,15 @@ export class SectionTable {
     return this.node[page >> SUBSECTION_SHIFT] as NodeId;
   }
 
+  /** The node of a frame, whether its section has been touched or not. @throws KernelBug where its section has no struct pages */
+  nodeOfPfn(frame: Pfn): NodeId {
+    const record = this.#expectRecord(sectionOfPfn(frame));
+    const slot = this.records.slots[record] as number;
+    return slot === NO_SLOT
+      ? (this.records.nodes[record] as NodeId)
+      : this.nodeOf((slot * PAGES_PER_SECTION + (frame % PAGES_PER_SECTION)) as Page);
+  }
+
   /**
    * Gives struct pages to the subsections of one section that [start, start + pages) covers.
    *
@@ -103,148 +100,163 @@ export class SectionTable {
     expectOneSection("adding", start, pages);
     const low = subsectionMask(start, pages, 0);
     const high = subsectionMask(start, pages, 1);
-    const known = this.#slot(section);
-    if (
-      known !== NO_SLOT &&
-      (((this.subsections[known * 2] ?? 0) & low) | ((this.subsections[known * 2 + 1] ?? 0) & high)) !== 0
-    ) {
+    const known = this.#record(section);
+    const lowBefore = known === NO_RECORD ? 0 : this.records.subsectionsOf(known, 0);
+    const highBefore = known === NO_RECORD ? 0 : this.records.subsectionsOf(known, 1);
+    if (((lowBefore & low) | (highBefore & high)) !== 0) {
       throw new KernelError(
         "EEXIST",
         `section ${section} at frame 0x${start.toString(16)} has struct pages already`,
       );
     }
-    const slot = known === NO_SLOT ? this.#takeSlot(section) : known;
-    this.subsections[slot * 2] = (this.subsections[slot * 2] ?? 0) | low;
-    this.subsections[slot * 2 + 1] = (this.subsections[slot * 2 + 1] ?? 0) | high;
-    this.flags[slot] = (this.flags[slot] ?? 0) | SectionFlag.present | flags;
-    this.setNode(start, pages, node);
+    if (known === NO_RECORD) this.#expectRoom(section, section + 1);
+    const record = known === NO_RECORD ? this.#newRecord(section, node) : known;
+    this.records.setSubsections(record, lowBefore | low, highBefore | high);
+    this.records.setFlags(record, this.records.flagsOf(record) | SectionFlag.present | flags);
+    this.fitPages(this.setNode(start, pages, node) + pages);
   }
 
   /**
    * Gives struct pages to whole sections [first, end), in slots that follow each other once those of removed sections
-   * are used up: a machine boots with thousands.
+   * are used up.
+   *
+   * @throws KernelError EEXIST when one of them has struct pages already, ENOMEM when the memmap is full
+   */
+  addSections(first: number, end: number, node: NodeId, flags: number): void {
+    this.addUntouched(first, end, node, flags);
+    for (let section = first; section < end; section++) this.takeBack(section);
+  }
+
+  /**
+   * Gives struct pages to whole sections [first, end), each of which gets its slot when takeBack() is called for it: a machine
+   * boots with thousands, and most are never touched.
    *
    * @throws KernelError EEXIST when one of them has struct pages already, ENOMEM when the memmap is full
    * @see sparse_init_nid() in mm/sparse.c
    */
-  addSections(first: number, end: number, node: NodeId, flags: number): void {
+  addUntouched(first: number, end: number, node: NodeId, flags: number): void {
+    if (first >= end) return;
     this.#expectRoom(first, end);
-    while (first < end && (first === 0 || this.#freeSlots.length > 0)) {
-      this.add(sectionToPfn(first++), PAGES_PER_SECTION, node, flags);
-    }
-    const { slotOf, sectionOf } = this;
-    const slot = this.#nextSlot;
-    const slotEnd = slot + end - first;
-    for (let section = first; section < end; section++) {
-      slotOf[section] = slot + (section - first) + 1;
-      sectionOf[slot + (section - first)] = section;
-    }
-    this.subsections.fill(WHOLE_SECTION, slot * 2, slotEnd * 2);
-    this.flags.fill(SectionFlag.present | flags, slot, slotEnd);
-    this.node.fill(node, slot * SUBSECTIONS_PER_SECTION, slotEnd * SUBSECTIONS_PER_SECTION);
-    this.#nextSlot = slotEnd;
+    this.#fitSections(end);
+    const { slotOf } = this;
+    const record = this.records.takeMany(first, end, node, SectionFlag.present | flags);
+    for (let section = first; section < end; section++) slotOf[section] = -(record + section - first) - 1;
     this.#presentCount += end - first;
   }
 
   /** Takes the struct pages of these subsections away; the slot goes with the last. @see sparse_remove_section() in mm/sparse.c */
   remove(start: Pfn, pages: number): void {
     const section = sectionOfPfn(start);
-    const slot = this.#slot(section);
-    bugOn(slot === NO_SLOT, `removing section ${section}, which has no struct pages`);
+    const record = this.#record(section);
+    bugOn(record === NO_RECORD, `removing section ${section}, which has no struct pages`);
     expectOneSection("removing", start, pages);
     const low = subsectionMask(start, pages, 0);
     const high = subsectionMask(start, pages, 1);
-    const lowBefore = this.subsections[slot * 2] ?? 0;
-    const highBefore = this.subsections[slot * 2 + 1] ?? 0;
+    const lowBefore = this.records.subsectionsOf(record, 0);
+    const highBefore = this.records.subsectionsOf(record, 1);
     bugOn(
       ((~lowBefore & low) | (~highBefore & high)) !== 0,
       `removing a part of section ${section} that isn't there`,
     );
-    this.subsections[slot * 2] = lowBefore & ~low;
-    this.subsections[slot * 2 + 1] = highBefore & ~high;
+    this.records.setSubsections(record, lowBefore & ~low, highBefore & ~high);
     if ((lowBefore & ~low) !== 0 || (highBefore & ~high) !== 0) return;
-    this.flags[slot] = 0;
+    const slot = this.records.slots[record] as number;
+    if (slot !== NO_SLOT && slot !== SECTION_0_SLOT) this.#freeSlots.push(slot);
+    this.records.give(record);
     this.slotOf[section] = 0;
     this.#presentCount--;
-    if (slot !== SECTION_0_SLOT) this.#freeSlots.push(slot);
   }
 
   /** From now on pfnToPage() finds no struct page in a section, which keeps its slot. */
   setAside(section: number): void {
-    bugOn((this.slotOf[section] ?? 0) <= 0, `section ${section} has no struct pages to set aside`);
-    this.slotOf[section] = -(this.slotOf[section] ?? 0);
+    const slot = (this.slotOf[section] ?? 0) - 1;
+    bugOn(slot < 0, `section ${section} has no struct pages to set aside`);
+    this.slotOf[section] = -(this.recordOf[slot] as number) - 1;
   }
 
-  /** Undoes setAside(). @returns the first page of the section */
+  /** From now on pfnToPage() finds the struct pages of a section that was set aside or untouched. @returns its first page */
   takeBack(section: number): Page {
     bugOn((this.slotOf[section] ?? 0) >= 0, `section ${section} isn't set aside`);
-    this.slotOf[section] = -(this.slotOf[section] ?? 0);
-    return this.pageAt(sectionToPfn(section));
+    const page = this.pageAt(sectionToPfn(section));
+    this.slotOf[section] = (page >> SECTION_SHIFT) + 1;
+    return page;
+  }
+
+  /** Whether a section waits for takeBack(): set aside, or untouched. */
+  waits(section: number): boolean {
+    return (this.slotOf[section] ?? 0) < 0;
   }
 
   /** The page of a frame, set aside or not: for tables that are as long as the memmap. @throws KernelBug where its section has none */
   pageAt(frame: Pfn): Page {
-    const slot = this.#slot(sectionOfPfn(frame));
-    bugOn(slot === NO_SLOT, `section ${sectionOfPfn(frame)} has no struct pages`);
+    const section = sectionOfPfn(frame);
+    const record = this.#expectRecord(section);
+    let slot = this.records.slots[record] as number;
+    if (slot === NO_SLOT) {
+      slot = this.#takeSlot(section, record);
+      this.fitPages((slot + 1) * PAGES_PER_SECTION);
+    }
     return (slot * PAGES_PER_SECTION + (frame % PAGES_PER_SECTION)) as Page;
   }
 
-  /** Says which node a range of one section belongs to. */
-  setNode(start: Pfn, pages: number, node: NodeId): void {
+  /** Says which node a range of one section belongs to. @returns the first page */
+  setNode(start: Pfn, pages: number, node: NodeId): Page {
     const page = this.pageAt(start);
     const last = page + pages - 1;
     this.node.fill(node, page >> SUBSECTION_SHIFT, (last >> SUBSECTION_SHIFT) + 1);
+    return page;
   }
 
   has(section: number, flag: number): boolean {
-    const slot = this.#slot(section);
-    return slot !== NO_SLOT && ((this.flags[slot] ?? 0) & flag) !== 0;
+    const record = this.#record(section);
+    return record !== NO_RECORD && (this.records.flagsOf(record) & flag) !== 0;
   }
 
   set(section: number, flag: number): void {
-    const slot = this.#slot(section);
-    bugOn(slot === NO_SLOT, `section ${section} has no struct pages`);
-    this.flags[slot] = (this.flags[slot] ?? 0) | flag;
+    const record = this.#expectRecord(section);
+    this.records.setFlags(record, this.records.flagsOf(record) | flag);
   }
 
   clear(section: number, flag: number): void {
-    const slot = this.#slot(section);
-    bugOn(slot === NO_SLOT, `section ${section} has no struct pages`);
-    this.flags[slot] = (this.flags[slot] ?? 0) & ~flag;
+    const record = this.#expectRecord(section);
+    this.records.setFlags(record, this.records.flagsOf(record) & ~flag);
   }
 
   /** Whether every frame of the section has a struct page. */
   isWhole(section: number): boolean {
-    const slot = this.#slot(section);
-    if (slot === NO_SLOT) return false;
-    return this.subsections[slot * 2] === WHOLE_SECTION && this.subsections[slot * 2 + 1] === WHOLE_SECTION;
+    const record = this.#record(section);
+    return record !== NO_RECORD && this.records.isWhole(record);
   }
 
   /** Numbers of the sections that have struct pages, ascending. */
   present(): number[] {
-    const sections: number[] = [];
-    for (let slot = 0; slot < this.#nextSlot; slot++) {
-      if (this.flags[slot] !== 0) sections.push(this.sectionOf[slot] ?? 0);
-    }
-    return sections.sort((a, b) => a - b);
+    return this.records.present();
   }
 
   get presentCount(): number {
     return this.#presentCount;
   }
 
-  #slot(section: number): number {
-    return Math.abs(this.slotOf[section] ?? 0) - 1;
+  #record(section: number): number {
+    const slot = this.slotOf[section] ?? 0;
+    return slot > 0 ? (this.recordOf[slot - 1] as number) : -slot - 1;
+  }
+
+  #expectRecord(section: number): number {
+    const record = this.#record(section);
+    bugOn(record === NO_RECORD, `section ${section} has no struct pages`);
+    return record;
   }
 
   #expectRoom(first: number, end: number): void {
     const taken = this.slotOf.subarray(first, end).findIndex((slot) => slot !== 0);
     if (taken >= 0) throw new KernelError("EEXIST", `section ${first + taken} has struct pages already`);
-    if (end > this.slotOf.length) {
+    if (end > this.sectionsEnd) {
       throw new KernelError("ERANGE", `section ${end - 1} is past the end of the physical address space`);
     }
-    const slots = this.#freeSlots.length + this.slots - this.#nextSlot + (first === 0 ? 1 : 0);
-    if (end - first > slots) {
+    // Section 0 has a slot of its own, which no other section gets.
+    const present = this.#presentCount - (this.slotOf[0] === 0 ? 0 : 1);
+    if (present + end - Math.max(first, 1) > this.slots - 1) {
       throw new KernelError(
         "ENOMEM",
         `the memmap is full: it was sized for ${this.slots - 1} sections of 128 MiB`,
@@ -252,21 +264,33 @@ export class SectionTable {
     }
   }
 
-  #takeSlot(section: number): number {
-    if (section >= this.slotOf.length)
-      throw new KernelError("ERANGE", `section ${section} is past the end of the physical address space`);
-    const slot = section === 0 ? SECTION_0_SLOT : (this.#freeSlots.pop() ?? this.#nextSlot++);
-    if (slot >= this.slots) {
-      this.#nextSlot--;
-      throw new KernelError(
-        "ENOMEM",
-        `the memmap is full: it was sized for ${this.slots - 1} sections of 128 MiB`,
-      );
-    }
+  #newRecord(section: number, node: NodeId): number {
+    this.#fitSections(section + 1);
+    const record = this.records.take(section, node);
+    const slot = this.#takeSlot(section, record);
     this.slotOf[section] = slot + 1;
-    this.sectionOf[slot] = section;
     this.#presentCount++;
+    return record;
+  }
+
+  #takeSlot(section: number, record: number): number {
+    const slot = section === 0 ? SECTION_0_SLOT : (this.#freeSlots.pop() ?? this.#nextSlot++);
+    this.sectionOf = grown(this.sectionOf, slot + 1, "sections");
+    this.recordOf = grown(this.recordOf, slot + 1, "sections");
+    this.node = grown(this.node, (slot + 1) * SUBSECTIONS_PER_SECTION, "sections");
+    this.sectionOf[slot] = section;
+    this.recordOf[slot] = record;
+    this.records.slots[record] = slot;
+    this.node.fill(
+      this.records.nodes[record] as number,
+      slot * SUBSECTIONS_PER_SECTION,
+      (slot + 1) * SUBSECTIONS_PER_SECTION,
+    );
     return slot;
+  }
+
+  #fitSections(end: number): void {
+    this.slotOf = grown(this.slotOf, end, "sections");
   }
 }
 

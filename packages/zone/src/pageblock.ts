@@ -1,13 +1,19 @@
 // What each 2 MiB pageblock is used for, a byte a block. Kernel counterpart: pageblock_flags in mm/page_alloc.c.
 import type { Page } from "@hetmem/kernel";
-import { hostArray, type MemMap } from "@hetmem/page";
+import { type MemMap, resized } from "@hetmem/page";
 import { MigrateType, PAGEBLOCK_ORDER } from "./zone-type.ts";
 
 export class Pageblocks {
-  private readonly types: Uint8Array;
+  private types: Uint8Array = new Uint8Array(0);
 
   constructor(memmap: MemMap) {
-    this.types = hostArray(Uint8Array, memmap.sections.slots * 64, "pageblocks").fill(MigrateType.Movable);
+    memmap.addTable((pages) => {
+      const known = this.types.length;
+      this.types = resized(this.types, pages >> PAGEBLOCK_ORDER, "pageblocks").fill(
+        MigrateType.Movable,
+        known,
+      );
+    });
   }
 
   /** @see get_pageblock_migratetype() */

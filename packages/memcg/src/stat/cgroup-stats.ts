@@ -20,7 +20,8 @@ const EVENT_PLACES = EVENT_ITEM_OF;
 export class CgroupStats implements CgroupCounts {
   private readonly rows: StatRows = new StatRows();
   private readonly ids: CgroupIds;
-  private readonly owners: Uint16Array;
+  /** Those of MemoryCgroups, which gives others when they have grown. */
+  owners: Uint16Array;
   private readonly lruvecs: CgroupLruvecs;
   private readonly nodes: number;
   /** By id: its own row, then one a node. NO_ROW: none yet. */

@@ -1,0 +1,52 @@
+// What a machine costs: kernel, memory, processes and one written page on 256 pages, made anew each time as an explorer does,
+// beside a realm of V8 with nothing in it. Prints a table; asserts nothing. `node bench/small-machine.mjs` after a build.
+import { createContext } from "node:vm";
+import { createKernel, MiB, nodeId, physAddr } from "@hetmem/kernel";
+import { Vm } from "@hetmem/mm";
+import { bootMemory } from "@hetmem/zone";
+import { median, PAGE, spawn, touch } from "./machine.mjs";
+
+const ROUNDS = 400;
+
+const machine = timesOf(() => {
+  const memory = bootMemory(createKernel(), {
+    nodes: [{ id: nodeId(0), memory: [{ start: physAddr(MiB), end: physAddr(2 * MiB) }], cpus: [0] }],
+    distances: [[10]],
+    physicalBits: 46,
+    // Room for as much as tests of processes have, so that memory that may come later costs nothing.
+    maxPages: (640 * MiB) / PAGE,
+    reserved: [],
+  });
+  touch(spawn(new Vm(memory), PAGE), 0, PAGE);
+});
+const realm = timesOf(() => createContext({}));
+
+console.log("\nMachines, µs each");
+console.table([
+  row("an empty realm of V8 (the yardstick)", realm, ""),
+  row("a machine of 256 pages, and a process with one written page", machine, "150, mean 400"),
+]);
+
+/** @param {string} what @param {number[]} times @param {string} limit */
+function row(what, times, limit) {
+  const mean = times.reduce((sum, time) => sum + time, 0) / times.length;
+  const middle = median(times);
+  return {
+    what,
+    median: middle.toFixed(0),
+    mean: mean.toFixed(0),
+    "× yardstick": (middle / median(realm)).toFixed(2),
+    limit,
+  };
+}
+
+/** Microseconds of each round, behind as many that warm up. @param {() => void} body */
+function timesOf(body) {
+  const times = [];
+  for (let round = 0; round < ROUNDS * 2; round++) {
+    const start = process.hrtime.bigint();
+    body();
+    times.push(Number(process.hrtime.bigint() - start) / 1000);
+  }
+  return times.slice(ROUNDS);
+}
