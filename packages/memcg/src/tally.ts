@@ -117,7 +117,7 @@ function populatedBlocks({ nodes, memmap }: Memory): Set<Page> {
   const step = PAGES_PER_SUBSECTION;
   for (const zone of nodes.flatMap((node) => node?.zones ?? []))
     for (let frame = zone.startPfn; frame < zone.startPfn + zone.spannedPages; frame = (frame + step) as Pfn)
-      if (memmap.pfnValid(frame) && !memmap.isDeferred(sectionOfPfn(frame)))
+      if (memmap.pfnValid(frame) && !memmap.sections.isUntouched(sectionOfPfn(frame)))
         blocks.add((memmap.pfnToPage(frame) & -step) as Page);
   return blocks;
 }

@@ -88,7 +88,7 @@ export class MemMap {
     this.idleCountMax = Math.max(...this.idleCounts);
   }
 
-  /** The struct page of a frame, NULL_PAGE where it has none. The first look at a deferred section writes its struct pages. */
+  /** The struct page of a frame, NULL_PAGE where it has none. The first look at a section finds it a place, and writes what was deferred. */
   pfnToPage(frame: Pfn): Page {
     const page = this.sections.pfnToPage(frame);
     return page === NULL_PAGE ? this.firstLook(frame) : page;
@@ -424,12 +424,14 @@ export class MemMap {
 
   private firstLook(frame: Pfn): Page {
     const section = sectionOfPfn(frame);
+    if (!this.sections.isUntouched(section)) return NULL_PAGE as Page;
     const pages = this.deferred.get(section);
-    if (!pages) return NULL_PAGE as Page;
     const first = this.undefer(section);
-    if ("pagemap" in pages) this.initDeviceRange(first, PAGES_PER_SECTION, pages);
-    else this.initRange(first, PAGES_PER_SECTION, pages.zone, pages.state, pages.references);
-    this.sections.set(section, SectionFlag.initialised);
+    if (pages) {
+      if ("pagemap" in pages) this.initDeviceRange(first, PAGES_PER_SECTION, pages);
+      else this.initRange(first, PAGES_PER_SECTION, pages.zone, pages.state, pages.references);
+      this.sections.set(section, SectionFlag.initialised);
+    }
     return this.sections.pfnToPage(frame);
   }
 

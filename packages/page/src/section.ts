@@ -182,8 +182,8 @@ export class SectionTable {
     return page;
   }
 
-  /** Whether a section waits for takeBack(): set aside, or untouched. */
-  waits(section: number): boolean {
+  /** Whether a section is present, and pfnToPage() finds no struct page in it. */
+  isUntouched(section: number): boolean {
     return (this.slotOf[section] ?? 0) < 0;
   }
 

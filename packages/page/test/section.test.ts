@@ -259,6 +259,66 @@ describe("adding many sections", () => {
   });
 });
 
+describe("an untouched section", () => {
+  test("is present, whole and of its node, and has no page before it is taken back", () => {
+    const sections = table(4);
+    sections.addUntouched(1, 4, NODE_1, SectionFlag.early);
+    expect([sections.present(), sections.presentCount]).toEqual([[1, 2, 3], 3]);
+    expect([sections.isWhole(2), sections.pfnValid(lastOf(2)), sections.has(2, SectionFlag.early)]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect([sections.nodeOfPfn(lastOf(2)), sections.pfnToPage(lastOf(2))]).toEqual([NODE_1, NULL_PAGE]);
+    expect([0, 1, 2, 3, 4].map((section) => sections.isUntouched(section))).toEqual([
+      false,
+      true,
+      true,
+      true,
+      false,
+    ]);
+  });
+
+  test("gets the next slot, in the order in which sections are taken back", () => {
+    const sections = table(4);
+    sections.addUntouched(1, 4, NODE_1, 0);
+    sections.takeBack(3);
+    sections.takeBack(1);
+    expect([3, 1].map((section) => slotOf(sections, section))).toEqual([1, 2]);
+    const page = sections.pfnToPage(lastOf(3));
+    expect([sections.pageToPfn(page), sections.nodeOf(page), sections.nodeOfPfn(lastOf(3))]).toEqual([
+      lastOf(3),
+      NODE_1,
+      NODE_1,
+    ]);
+    expect(sections.isUntouched(3)).toBe(false);
+  });
+
+  test("keeps its flags when it is touched, and goes without ever having been", () => {
+    const sections = table(2);
+    sections.addUntouched(1, 3, NODE_0, SectionFlag.early);
+    sections.set(1, SectionFlag.online);
+    sections.takeBack(1);
+    sections.clear(1, SectionFlag.early);
+    expect([SectionFlag.early, SectionFlag.online].map((flag) => sections.has(1, flag))).toEqual([
+      false,
+      true,
+    ]);
+    sections.remove(sectionToPfn(2), PAGES_PER_SECTION);
+    sections.add(sectionToPfn(7), PAGES_PER_SECTION, NODE_1, 0);
+    expect(sections.present()).toEqual([1, 7]);
+    expect([1, 7].map((section) => slotOf(sections, section))).toEqual([1, 2]);
+  });
+
+  test("has a slot kept for it: what doesn't fit beside it is ENOMEM", () => {
+    const sections = table(3);
+    sections.addUntouched(1, 4, NODE_0, 0);
+    expect(() => sections.add(sectionToPfn(7), PAGES_PER_SECTION, NODE_0, 0)).toThrow(errno("ENOMEM"));
+    expect(() => sections.addUntouched(3, 5, NODE_0, 0)).toThrow(errno("EEXIST"));
+    sections.add(sectionToPfn(0), PAGES_PER_SECTION, NODE_0, 0);
+  });
+});
+
 describe("section 0", () => {
   test("has slot 0, whenever it is added, so that frame 0 is page 0, which is nobody's", () => {
     const sections = table(3);

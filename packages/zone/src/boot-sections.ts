@@ -88,7 +88,7 @@ function bySection(pieces: Iterable<ZonePiece>): BySection {
 
 /** Sections that memory of one zone fills. Most are free from end to end, and are passed over at once. */
 function initWholeSections(memmap: MemMap, { first, end, zone }: ZoneSections, free: BySection): void {
-  memmap.sections.addSections(first, end, zone.node, EARLY);
+  memmap.sections.addUntouched(first, end, zone.node, EARLY);
   const parts: DeferredPart[] = [];
   for (let section = first; section < end;) {
     const run = free.whole.find((candidate) => section >= candidate.first && section < candidate.end);

@@ -1,17 +1,18 @@
 // /proc/buddyinfo and /proc/pagetypeinfo: how many free blocks of each order there are, and what the pageblocks are used
 // for. Memory that nobody has touched counts as the blocks that it will be. Kernel counterpart: mm/vmstat.c.
 import type { Pfn } from "@hetmem/kernel";
-import { SectionFlag, sectionOfPfn } from "@hetmem/page";
+import { sectionOfPfn } from "@hetmem/page";
 import { type Memory, onlineNodes } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import {
   MAX_ORDER,
   MIGRATE_TYPE_NAMES,
   MIGRATE_TYPES,
-  type MigrateType,
+  MigrateType,
   PAGEBLOCK_NR_PAGES,
   PAGEBLOCK_ORDER,
 } from "./zone-type.ts";
+import { belongsTo } from "./zone-span.ts";
 import type { Zone } from "./zone.ts";
 
 const ORDERS: readonly number[] = Array.from({ length: MAX_ORDER }, (_, order) => order);
@@ -61,14 +62,14 @@ function freeText(zone: Zone): string {
 }
 
 /** @see pagetypeinfo_showblockcount_print() */
-function blockCountText({ memmap, allocator }: Memory, zone: Zone): string {
+function blockCountText(memory: Memory, zone: Zone): string {
+  const { memmap, allocator } = memory;
   const counts: number[] = TYPES.map(() => 0);
   for (let frame = zone.startPfn; frame < zone.endPfn; frame = (frame + PAGEBLOCK_NR_PAGES) as Pfn) {
-    if (!memmap.sections.has(sectionOfPfn(frame), SectionFlag.online) || !memmap.pfnValid(frame)) continue;
-    const page = memmap.pfnToPage(frame);
-    const ours = memmap.initialised(page) ? memmap.zoneOf(page) === zone.type : zone.deferred.has(frame);
-    if (!ours || memmap.nodeOf(page) !== zone.node) continue;
-    const type = allocator.pageblocks.get(page);
+    if (!belongsTo(memory, zone, frame)) continue;
+    const type = memmap.sections.isUntouched(sectionOfPfn(frame))
+      ? MigrateType.Movable
+      : allocator.pageblocks.get(memmap.pfnToPage(frame));
     counts[type] = (counts[type] ?? 0) + 1;
   }
   return `Node ${zone.node}, zone ${zone.name.padStart(8)} ${counts.map((count) => `${count}`.padStart(12)).join(" ")} \n`;

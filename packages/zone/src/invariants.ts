@@ -324,6 +324,7 @@ function* initialisedSubsections({ memmap }: Memory): Generator<Pfn, void, void>
 
 function isOnlineIn({ memmap }: Memory, zone: Zone, frame: Pfn): boolean {
   if (!memmap.pfnValid(frame) || !memmap.sections.has(sectionOfPfn(frame), SectionFlag.online)) return false;
+  if (memmap.sections.isUntouched(sectionOfPfn(frame))) return zone.deferred.has(frame);
   const page = memmap.pfnToPage(frame);
   if (!memmap.initialised(page)) return zone.deferred.has(frame);
   return memmap.nodeOf(page) === zone.node && memmap.zoneOf(page) === zone.type;

@@ -56,13 +56,14 @@ export const removableByContents: RemovablePolicy = (hotplug, block) => {
   if (!zone) return false;
   const { memmap } = hotplug.memory;
   for (let frame = start as number; frame < start + pages;) {
-    const page = memmap.pfnToPage(frame as Pfn);
     if (!memmap.pfnValid(frame as Pfn)) return false;
-    if (!memmap.initialised(page)) {
-      if (!zone.deferred.isFree(sectionOfPfn(frame as Pfn))) return false;
-      frame = sectionToPfn(sectionOfPfn(frame as Pfn) + 1);
+    const section = sectionOfPfn(frame as Pfn);
+    if (memmap.sections.isUntouched(section) || !memmap.initialised(memmap.pfnToPage(frame as Pfn))) {
+      if (!zone.deferred.isFree(section)) return false;
+      frame = sectionToPfn(section + 1);
       continue;
     }
+    const page = memmap.pfnToPage(frame as Pfn);
     const order = memmap.freeBlockOrder(page, zone.type);
     const used = order < 0 && !isUnused(hotplug.memory, page);
     if (used && !hotplug.migration.isMovable(memmap.compoundHead(page))) return false;

@@ -113,14 +113,14 @@ export function* sectionPieces(
   for (const [frame, count] of sectionFrames(start, pages)) yield [memmap.pfnToPage(frame), count];
 }
 
-/** The same without the sections of devices whose struct pages nobody has looked at: all of these are idle. */
+/** The same without the sections of which no struct page has been looked at: all of these are idle. */
 export function* touchedPieces(
   { memmap }: Memory,
   start: Pfn,
   pages: number,
 ): Generator<readonly [page: Page, pages: number], void, void> {
   for (const [frame, count] of sectionFrames(start, pages))
-    if (!memmap.isDeferred(sectionOfPfn(frame))) yield [memmap.pfnToPage(frame), count];
+    if (!memmap.sections.isUntouched(sectionOfPfn(frame))) yield [memmap.pfnToPage(frame), count];
 }
 
 /** A range of bytes as frames, cut at sections. */
@@ -190,10 +190,11 @@ function lastFrameOf(memory: Memory, zone: Zone, start: Pfn, end: Pfn): Pfn | un
   return undefined;
 }
 
-/** Whether the frame is online in this zone. */
-function belongsTo({ memmap }: Memory, zone: Zone, frame: Pfn): boolean {
+/** Whether a frame that has a struct page is online in this zone. Looking leaves untouched memory untouched. */
+export function belongsTo({ memmap }: Memory, zone: Zone, frame: Pfn): boolean {
   if (!memmap.sections.has(sectionOfPfn(frame), SectionFlag.online) || !memmap.pfnValid(frame)) return false;
+  if (memmap.sections.nodeOfPfn(frame) !== zone.node) return false;
+  if (memmap.sections.isUntouched(sectionOfPfn(frame))) return zone.deferred.has(frame);
   const page = memmap.pfnToPage(frame);
-  if (memmap.nodeOf(page) !== zone.node) return false;
   return memmap.initialised(page) ? memmap.zoneOf(page) === zone.type : zone.deferred.has(frame);
 }

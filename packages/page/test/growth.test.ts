@@ -1,0 +1,63 @@
+// The memmap grows with what is touched, and what grows beside it hears of that.
+import type { Page, Pfn } from "@hetmem/kernel";
+import { expect, test } from "vitest";
+import { grown, MemMap, PAGES_PER_SECTION, PAGES_PER_SUBSECTION, sectionToPfn } from "../src/index.ts";
+import { roomFor } from "../src/growth.ts";
+import { NODE_0, NODE_1, NORMAL } from "./small-memmap.ts";
+
+const MOST = 100 * PAGES_PER_SECTION;
+
+test.each([
+  [1, 1024],
+  [1025, 2048],
+  [PAGES_PER_SECTION + 1, 2 * PAGES_PER_SECTION],
+  [2 * PAGES_PER_SECTION + 1, 16 * PAGES_PER_SECTION],
+  [16 * PAGES_PER_SECTION + 1, MOST],
+])("who needs %i pages gets room for %i", (needed, room) => {
+  expect(roomFor(needed, MOST)).toBe(room);
+});
+
+test("room is never for more than there can be", () => {
+  expect(roomFor(3 * PAGES_PER_SECTION, 4 * PAGES_PER_SECTION)).toBe(4 * PAGES_PER_SECTION);
+});
+
+test("an array that is long enough stays the same; a longer one has what was in it", () => {
+  const array = Int32Array.of(1, 2, 3);
+  expect(grown(array, 3, "numbers")).toBe(array);
+  expect(grown(array, 4, "numbers")).toEqual(Int32Array.of(1, 2, 3, 0, 0, 0));
+});
+
+test("struct pages, lists and contents survive every growth", () => {
+  const memmap = new MemMap({ maxPages: 40 * PAGES_PER_SECTION, physicalBits: 46 });
+  memmap.sections.addUntouched(1, 41, NODE_1, 0);
+  const list = memmap.lists.create();
+  const frames = Array.from({ length: 40 }, (_, i) => (sectionToPfn(40 - i) + i) as Pfn);
+  for (const [i, frame] of frames.entries()) {
+    const page = memmap.pfnToPage(frame);
+    expect(memmap.initialised(page)).toBe(false);
+    memmap.initRange(page, 1, NORMAL, 0, 1);
+    memmap.setPrivate(page, i);
+    memmap.moves.exchange(page, 0, 1);
+    memmap.contents.write(page, 0, Uint8Array.of(i));
+    memmap.lists.addTail(list, page);
+  }
+  const pages = frames.map((frame) => memmap.pfnToPage(frame));
+  expect([...memmap.lists.pages(list)]).toEqual(pages);
+  expect(pages.map((page) => memmap.private(page))).toEqual(frames.map((_, i) => i));
+  expect(pages.map((page) => memmap.contents.bytes(page)?.[0])).toEqual(frames.map((_, i) => i));
+  expect(pages.map((page) => [memmap.pageToPfn(page), memmap.nodeOf(page), memmap.flags(page) & 1])).toEqual(
+    frames.map((frame) => [frame, NODE_1, 1]),
+  );
+});
+
+test("a table beside the struct pages is told at once, and before a page with a new number can be had", () => {
+  const memmap = new MemMap({ maxPages: 40 * PAGES_PER_SECTION, physicalBits: 46 });
+  memmap.sections.add(sectionToPfn(0), PAGES_PER_SUBSECTION, NODE_0, 0);
+  const told: number[] = [];
+  memmap.addTable((pages) => told.push(pages));
+  memmap.sections.add(sectionToPfn(3), PAGES_PER_SECTION, NODE_0, 0);
+  memmap.sections.addUntouched(4, 5, NODE_0, 0);
+  const last = memmap.pfnToPage(sectionToPfn(4)) + PAGES_PER_SECTION - 1;
+  expect(told).toEqual([1024, 2 * PAGES_PER_SECTION, 16 * PAGES_PER_SECTION]);
+  expect(memmap.initialised(last as Page)).toBe(false);
+});
