@@ -36,7 +36,7 @@ test("a machine boots, and its files are read, without a place for memory that i
   const memory = boot(8 * GiB);
   expect(touched(memory)).toEqual([0]);
   buddyinfoText(memory);
-  expect(pagetypeinfoText(memory)).toMatch(/Node 0, zone +Normal +0 +0 +2048 +0 +0/);
+  expect(pagetypeinfoText(memory)).toMatch(/Node 0, zone +Normal +0 +2048 +0 +0 +0 \n/);
   expect(touched(memory)).toEqual([0]);
   memory.allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, NODE);
   expect(touched(memory)).toEqual([0, 32]);
