@@ -201,24 +201,7 @@ function specOf(
   const problems: SpecProblem[] = [];
   const blockSize = file.block_size ?? defaultBlockSize(file);
   const hole = pciHole(file, blockSize, problems);
-  const placed = placeMemory(
-    file.nodes.map((_, index) => wishes(file, index, problems)),
-    hole,
-  );
-  const nodes: NodeSpec[] = file.nodes.map((node, index) => ({
-    id: nodeId(node.id ?? index),
-    memory: (placed[index] ?? [])
-      .flatMap(usableRam)
-      .sort((a, b) => a.start - b.start)
-      .map((range) => (node.hotpluggable ? { ...range, hotpluggable: true } : range)),
-    cpus: node.cpus ?? [],
-  }));
-  if (nodes.some((node, index) => index > 0 && node.id <= (nodes[index - 1]?.id ?? 0))) {
-    problems.push({
-      path: ["nodes"],
-      message: "the ids of nodes must rise; order them, or leave the ids out",
-    });
-  }
+  const nodes = nodesOf(file, hole, problems);
   problems.push(...movableNodeProblems(file, nodes));
   const hidden = (file.hidden ?? []).map((range, index) =>
     hiddenRange(range, index, nodes, blockSize, problems),
@@ -269,6 +252,29 @@ function specOf(
     release: file.release ?? `${(profile ?? file.profile ?? DEFAULT_PROFILE).slice(1)}.0-hetmem`,
   };
   return { spec, problems };
+}
+
+/** The nodes of a file, their memory laid out around the hole below 4 GiB. */
+function nodesOf(file: MachineFile, hole: MemoryRange | undefined, problems: SpecProblem[]): NodeSpec[] {
+  const placed = placeMemory(
+    file.nodes.map((_, index) => wishes(file, index, problems)),
+    hole,
+  );
+  const nodes: NodeSpec[] = file.nodes.map((node, index) => ({
+    id: nodeId(node.id ?? index),
+    memory: (placed[index] ?? [])
+      .flatMap(usableRam)
+      .sort((x, y) => x.start - y.start)
+      .map((range) => (node.hotpluggable ? { ...range, hotpluggable: true } : range)),
+    cpus: node.cpus ?? [],
+  }));
+  if (nodes.some((node, index) => index > 0 && node.id <= (nodes[index - 1]?.id ?? 0))) {
+    problems.push({
+      path: ["nodes"],
+      message: "the ids of nodes must rise; order them, or leave the ids out",
+    });
+  }
+  return nodes;
 }
 
 function* checkPieces({ nodes }: MachineFile): Generator<SpecProblem> {
