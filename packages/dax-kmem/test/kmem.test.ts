@@ -1,6 +1,6 @@
 // A device's memory becomes RAM and a device's memory again.
-import { allocDaxRegion, createDevDax, type DaxPoison, type DevDax } from "@hetmem/dax";
-import { GiB, MiB, nodeId, physAddr, run } from "@hetmem/kernel";
+import { allocDaxRegion, createDevDax, type DevDax } from "@hetmem/dax";
+import { GiB, type MediaPoison, MiB, nodeId, physAddr, run } from "@hetmem/kernel";
 import {
   IORESOURCE_SYSTEM_RAM,
   pageIsRam,
@@ -169,7 +169,7 @@ test("known bad memory is cleared before it becomes RAM, and what can't be clear
     { start: physAddr(START + 4096), end: physAddr(START + 8191) },
     { start: physAddr(START + 2 * BLOCK), end: physAddr(START + 2 * BLOCK + 511) },
   ];
-  const poison: DaxPoison = {
+  const poison: MediaPoison = {
     badRanges: (start, size) => bad.filter((range) => range.start < start + size && range.end >= start),
     *clearPoison(start) {
       return start === START + 4096;

@@ -1,11 +1,11 @@
 // dax_pmem: provides a persistent-memory namespace in devdax mode as a static region with one device. Kernel
 // counterpart: __dax_pmem_probe() in drivers/dax/pmem.c; dax_pmem_compat_probe() in drivers/dax/pmem/compat.c of 5.1.
-import { physAddr, type Sleeps } from "@hetmem/kernel";
+import { type MediaPoison, physAddr, type Sleeps } from "@hetmem/kernel";
 import { reallyProbe } from "./binding.ts";
 import { createDevDax } from "./create-dev-dax.ts";
 import type { DaxBus } from "./dax-bus.ts";
 import type { DaxDriver } from "./dax-driver.ts";
-import { allocDaxRegion, type DaxPoison, type DaxRegion, unregisterDaxRegion } from "./dax-region.ts";
+import { allocDaxRegion, type DaxRegion, unregisterDaxRegion } from "./dax-region.ts";
 import type { DaxAltmap, DevDax } from "./dev-dax.ts";
 
 /** Addresses from `start` up to, not including, `end`. */
@@ -30,7 +30,7 @@ export interface DaxPmemRequest {
   readonly targetNode: number;
   /** The range that gets struct pages; includes the namespace's metadata when struct pages are stored there. */
   readonly pagemap: { readonly range: ByteRange; readonly altmap: DaxAltmap | undefined };
-  readonly poison?: DaxPoison;
+  readonly poison?: MediaPoison;
 }
 
 /** The region and device of a namespace. release() unregisters both and waits for users of the pages. */

@@ -1,7 +1,15 @@
 // A dax region: a range of memory registered by a provider and divided among devices. A static region is one device
 // with bounds set by the provider, such as a persistent-memory namespace. A dynamic region is partitioned by the
 // administrator. Kernel counterpart: struct dax_region in drivers/dax/dax-private.h.
-import { isAligned, KernelBug, KernelError, Mutex, type PhysAddr, type Sleeps } from "@hetmem/kernel";
+import {
+  isAligned,
+  KernelBug,
+  KernelError,
+  type MediaPoison,
+  Mutex,
+  type PhysAddr,
+  type Sleeps,
+} from "@hetmem/kernel";
 import { IORESOURCE_MEM, Resource } from "@hetmem/resource";
 import type { DaxBus } from "./dax-bus.ts";
 import { deviceDel } from "./create-dev-dax.ts";
@@ -15,19 +23,7 @@ export interface DaxParent {
   /** NUMA node of the device; -1 for none. */
   readonly numaNode: number;
   /** Bad blocks of the media, if the provider tracks them. */
-  readonly poison?: DaxPoison;
-}
-
-/** Port: the provider's list of bad memory, in physical addresses. */
-export interface DaxPoison {
-  /** Known bad ranges that overlap [start, start + size); `end` is the last byte. */
-  badRanges(start: PhysAddr, size: number): Iterable<{ readonly start: PhysAddr; readonly end: PhysAddr }>;
-  /** Overwrites a bad range to make it readable. @returns whether it is readable now @see nvdimm_clear_poison() */
-  clearPoison(start: PhysAddr, size: number): Sleeps<boolean>;
-  /** Whether the media of a range is readable, listed as bad or not. */
-  isReadable(start: PhysAddr, size: number): boolean;
-  /** Adds a range to the list after a machine check. @see nfit_handle_mce() */
-  machineCheck(start: PhysAddr, size: number): void;
+  readonly poison?: MediaPoison;
 }
 
 export interface DaxRegionOptions {

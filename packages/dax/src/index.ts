@@ -6,7 +6,6 @@ export { type DaxDriver } from "./dax-driver.ts";
 export {
   allocDaxRegion,
   type DaxParent,
-  type DaxPoison,
   DaxRegion,
   type DaxRegionOptions,
   unregisterDaxRegion,

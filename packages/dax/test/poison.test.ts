@@ -1,16 +1,16 @@
 // Memory of a device that goes bad: whoever has it mapped gets SIGBUS, and so does who touches it later.
-import { MiB, pfn, run, type VirtAddr } from "@hetmem/kernel";
+import { type MediaPoison, MiB, pfn, run, type VirtAddr } from "@hetmem/kernel";
 import { memoryFailureDevPagemap } from "@hetmem/memremap";
 import { PageFlag } from "@hetmem/page";
 import { readUser, writeUser } from "@hetmem/mm";
 import { expect, test } from "vitest";
-import { type DaxPoison, daxMemoryFailure } from "../src/index.ts";
+import { daxMemoryFailure } from "../src/index.ts";
 import { addNamespace, daxMachine, mapDevice, smallNamespace } from "./dax-machine.ts";
 
 const START = 0x1_0120_0000;
 const BYTE = Uint8Array.of(1);
 
-function mappedMachine(align: number, poison?: DaxPoison) {
+function mappedMachine(align: number, poison?: MediaPoison) {
   const machine = daxMachine();
   const { device } = addNamespace(machine, smallNamespace(4 * MiB, { align, ...(poison && { poison }) }));
   const process = machine.spawn("reader");
@@ -65,7 +65,7 @@ test("the rest of the 2 MiB around a bad page can still be used", () => {
 test("memory that nobody knows to be bad is met by who touches it, and known from then on", () => {
   const bad = START + 4096 + 512;
   const met: number[] = [];
-  const poison: DaxPoison = {
+  const poison: MediaPoison = {
     badRanges: () => [],
     *clearPoison() {
       return false;
@@ -83,7 +83,7 @@ test("memory that nobody knows to be bad is met by who touches it, and known fro
 });
 
 test("memory that is good can be touched again after somebody said for a test that it is bad", () => {
-  const poison: DaxPoison = {
+  const poison: MediaPoison = {
     badRanges: () => [],
     *clearPoison() {
       return true;

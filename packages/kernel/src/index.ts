@@ -6,6 +6,7 @@ export { createKernel, type Kernel } from "./kernel.ts";
 export { Mutex, RwSemaphore } from "./lock.ts";
 export { Lockdep, type LockHolder } from "./lockdep.ts";
 export { KernelLog, type LogLevel, type LogRecord } from "./log.ts";
+export { type MediaPoison } from "./media-poison.ts";
 export { plainJson, plainText } from "./plain-text.ts";
 export { RatelimitedLog } from "./ratelimited-log.ts";
 export { PercpuRef } from "./percpu-ref.ts";

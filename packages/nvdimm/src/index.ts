@@ -12,7 +12,6 @@ export { NdDevice, type NdDriverName } from "./devices/device.ts";
 export { type DimmData, Nvdimm } from "./devices/dimm.ts";
 export { Namespace, type NamespaceKind } from "./devices/namespace.ts";
 export type {
-  DaxPoison,
   DaxRegionMapping,
   DaxRegionRequest,
   NewUuid,

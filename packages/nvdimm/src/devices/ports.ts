@@ -1,7 +1,7 @@
 // What this package asks of those who plug it in: somebody who maps memory, somebody who makes dax devices, and the user's
 // keyring. Kernel counterparts: devm_memremap(), devm_memremap_pages(), alloc_dax_region() with devm_create_dev_dax(), and
 // request_key().
-import type { PhysAddr, Sleeps } from "@hetmem/kernel";
+import type { MediaPoison, Sleeps } from "@hetmem/kernel";
 import type { Range } from "../errors/range-set.ts";
 import type { Uuid } from "../labels/uuid.ts";
 
@@ -22,18 +22,6 @@ export interface PagemapRequest {
   readonly altmap: PagemapAltmap | undefined;
 }
 
-/** What is known of errors in a namespace's memory, for who makes something else of it. Physical addresses. */
-export interface DaxPoison {
-  /** Known bad ranges in start..start+size, both ends included. */
-  badRanges(start: PhysAddr, size: number): Iterable<{ readonly start: PhysAddr; readonly end: PhysAddr }>;
-  /** @returns whether the range can be read now @see nvdimm_clear_poison() */
-  clearPoison(start: PhysAddr, size: number): Sleeps<boolean>;
-  /** Whether a cpu can read a range, whatever is known of it. */
-  isReadable(start: PhysAddr, size: number): boolean;
-  /** A cpu met bad memory in a range: it is known from here on. @see nfit_handle_mce() */
-  machineCheck(start: PhysAddr, size: number): void;
-}
-
 /** A devdax namespace for the dax bus. @see __dax_pmem_probe() in drivers/dax/pmem.c */
 export interface DaxRegionRequest {
   /** Path of the parent device below /sys: `/devices/…/ndbus0/region0/dax0.0`. */
@@ -48,7 +36,8 @@ export interface DaxRegionRequest {
   readonly numaNode: number;
   readonly targetNode: number;
   readonly pagemap: PagemapRequest;
-  readonly poison: DaxPoison;
+  /** Bad ranges of the namespace, for the dax device made of it. Physical addresses. */
+  readonly poison: MediaPoison;
 }
 
 /** Something mapped, until it is released. Releasing waits for whoever still uses its pages. */

@@ -5,6 +5,7 @@ import {
   alignUp,
   condResched,
   KernelError,
+  type MediaPoison,
   type PhysAddr,
   physAddr,
   type Sleeps,
@@ -12,7 +13,7 @@ import {
 import { releaseRegion, requestRegion } from "@hetmem/resource";
 import type { Claim } from "../devices/claim.ts";
 import type { Namespace } from "../devices/namespace.ts";
-import type { DaxPoison, DaxRegionMapping } from "../devices/ports.ts";
+import type { DaxRegionMapping } from "../devices/ports.ts";
 import type { Region } from "../devices/region.ts";
 import { SECTOR_SIZE } from "../errors/badblocks.ts";
 import { clearPoison, poisonOf } from "./media-io.ts";
@@ -55,7 +56,7 @@ export function* removeDax(claim: Claim): Sleeps<void> {
 }
 
 /** What is known of errors, and what is to be met, for who has the device. */
-function poisonOfRegion(region: Region): DaxPoison {
+function poisonOfRegion(region: Region): MediaPoison {
   const { bus } = region;
   return {
     badRanges: (start, size) =>
