@@ -1,23 +1,13 @@
 export { captureHost, type Capture, type HostTree } from "@hetmem/host-capture";
 export { liveHost, openTree } from "@hetmem/host-capture/node";
+export { type ProcessPort, Shell, type ShellResult } from "@hetmem/shell";
+export { interact, type InteractiveStreams, runScript } from "@hetmem/shell/node";
+export { type Mask, MASKS, replayTranscript } from "@hetmem/transcript";
 export { createMachine, type Machine } from "./machine.ts";
 export { PROFILES, type Profile } from "./machine/profile.ts";
-export {
-  interact,
-  type InteractiveStreams,
-  MASKS,
-  type Mask,
-  type ProcessPort,
-  type Program,
-  type ProgramContext,
-  PROGRAMS,
-  type Programs,
-  replayTranscript,
-  runScript,
-  Shell,
-  type ShellResult,
-  type UserSpace,
-} from "./shell/index.ts";
+export { PROGRAMS } from "./programs/index.ts";
+export type { Program, ProgramContext, ProgramMachine, Programs } from "./programs/machine-program.ts";
+export type { UserSpace } from "./programs/user-space.ts";
 export type {
   BootUsage,
   KernelOptions,

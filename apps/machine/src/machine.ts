@@ -60,7 +60,7 @@ import { PageMigrations, poisonedPageOwner } from "./machine/page-owners.ts";
 import { Processes } from "./machine/processes.ts";
 import { onlinePolicyParameters, placementOf, PROFILES } from "./machine/profile.ts";
 import { Udev } from "./machine/udev.ts";
-import type { ProcessPort } from "./shell/process-port.ts";
+import type { MachineProcesses } from "./programs/machine-program.ts";
 import { type MachineSpec, writeIomem } from "@hetmem/machine-spec";
 
 export interface Machine {
@@ -80,7 +80,7 @@ export interface Machine {
   /** Who is in which cgroup. */
   readonly cgroups: Cgroups;
   /** Programs as processes. */
-  readonly processes: ProcessPort;
+  readonly processes: MachineProcesses;
   /** What is to be done with devices that came. */
   readonly udev: Udev;
 }

@@ -6,8 +6,9 @@ import { readFileSync } from "node:fs";
 import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 import { accounting } from "./accounting-program.ts";
 
 const CAPTURE = readFileSync(new URL("fixtures/accounting.txt", import.meta.url), "utf8");

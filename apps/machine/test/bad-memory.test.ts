@@ -6,8 +6,9 @@ import { KernelError, type Pfn, run } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));
 const spec = machineOfYaml(readFileSync(PMEM, "utf8").replace(/^rules:\n.*\n/m, ""), PMEM);

@@ -6,8 +6,9 @@ import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { captureHost, vfsTree } from "@hetmem/host-capture";
 import { createRebootable } from "../src/machine/rebootable.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml, type MachineSpec } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));
 const spec = machineOfYaml(readFileSync(PMEM, "utf8").replace(/^rules:\n.*\n/m, ""), PMEM);

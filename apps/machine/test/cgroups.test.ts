@@ -4,8 +4,9 @@ import { cgroupInvariants } from "@hetmem/cgroup";
 import { vmInvariants } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 interface Typed {
   readonly machine: Machine;

@@ -1,8 +1,9 @@
 // Somebody at a machine with device memory whose contents count: a process that maps dax0.0, and what it wrote and reads.
 import { run } from "@hetmem/kernel";
 import type { Namespace } from "@hetmem/nvdimm";
+import { Shell } from "@hetmem/shell";
 import { createRebootable, type RebootableMachine } from "../src/machine/rebootable.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
+import { PROGRAMS } from "../src/programs/index.ts";
 import { specWith } from "./device-machine.ts";
 
 export class DaxSeat {

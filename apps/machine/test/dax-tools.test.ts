@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { run } from "@hetmem/kernel";
 import { beforeEach, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
-import { formatJson, jsonSize } from "../src/shell/programs/tool/json.ts";
+import { PROGRAMS } from "../src/programs/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell, type ShellResult } from "@hetmem/shell";
 import { testShell } from "./shell-machine.ts";
 
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));
@@ -244,14 +244,6 @@ test("errors that were injected are listed, and cleared", () => {
 test("numactl -m runs a program whose memory comes from those nodes, and refuses others", () => {
   expect(sh("numactl -m 1 echo here")).toMatchObject({ output: "here\n", status: 0 });
   expect(sh("numactl -m 3 echo here").output).toContain("<3> is invalid");
-});
-
-test("JSON has no space behind a colon, escaped slashes, and sizes for people", () => {
-  expect(formatJson({ path: "/a", list: [1], none: undefined })).toBe(
-    '{\n  "path":"\\/a",\n  "list":[\n    1\n  ]\n}',
-  );
-  expect(jsonSize(1054867456, true)).toBe("1006.00 MiB (1054.87 MB)");
-  expect(jsonSize(4096, true)).toBe(4096);
 });
 
 test("sizes of a namespace that is made are for people on a terminal, and for programs everywhere else", () => {

@@ -7,8 +7,10 @@ import { expect, test } from "vitest";
 import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
 import { captureHost } from "@hetmem/host-capture";
 import { createMachine } from "../src/machine.ts";
-import { MASKS, PROGRAMS, replayTranscript, type ReplayResult, Shell } from "../src/shell/index.ts";
 import type { MachineSpec } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { MASKS, replayTranscript, type ReplayResult } from "@hetmem/transcript";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const DAX = fileURLToPath(new URL("../fixtures/transcripts/dax", import.meta.url));
 const { spec } = captureHost(openTree(BUNDLED_CAPTURES["nvdimm"]), "v6.1");

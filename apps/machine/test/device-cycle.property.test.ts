@@ -4,8 +4,9 @@
 //
 // HETMEM_RUNS says how many lives, HETMEM_SEED the seed of the first. What fails prints both as they show it again.
 import { KernelError, Random, run, Scheduler, seededChoice } from "@hetmem/kernel";
+import { Shell } from "@hetmem/shell";
 import { expect, test } from "vitest";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
+import { PROGRAMS } from "../src/programs/index.ts";
 import {
   assertAllInvariants,
   assertQuickInvariants,

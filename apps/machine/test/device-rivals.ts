@@ -33,8 +33,9 @@ import {
   type NamespaceMode,
   type NvdimmBus,
 } from "@hetmem/nvdimm";
+import { Shell } from "@hetmem/shell";
 import type { Machine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
+import { PROGRAMS } from "../src/programs/index.ts";
 import { DEVICE_NODE } from "./device-machine.ts";
 import { expectContents, spawn } from "./device-users.ts";
 

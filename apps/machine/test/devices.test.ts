@@ -6,8 +6,9 @@ import { expect, test } from "vitest";
 import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
 import { captureHost } from "@hetmem/host-capture";
 import { createRebootable } from "../src/machine/rebootable.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml, type MachineSpec, type ProfileName } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", import.meta.url));
 

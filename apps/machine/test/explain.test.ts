@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 import { hetmem } from "./hetmem-program.ts";
 
 const YAML = "nodes:\n  - memory: 256M\n    cpus: 0-1\n";

@@ -6,8 +6,9 @@ import { type Gpu, gpuInvariants } from "@hetmem/gpu";
 import { vmInvariants } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 /** Each boots a machine. What goes on within the device is tried more often beside it. */
 const PLAN = rivalsPlan(process.env, 25);

@@ -5,8 +5,9 @@ import { vmInvariants } from "@hetmem/mm";
 import { describe, expect, test } from "vitest";
 import type { Machine } from "../src/machine.ts";
 import { createRebootable } from "../src/machine/rebootable.ts";
-import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
 import { machineOfYaml, type ProfileName } from "@hetmem/machine-spec";
+import { Shell, type ShellResult } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const NODES = "physical_bits: 40\nnodes:\n  - { memory: { start: 0, end: 256M }, cpus: 0 }\n";
 const ONE = "gpus:\n  - { size: 1M }\n";

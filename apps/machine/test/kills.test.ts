@@ -2,8 +2,9 @@
 import { run } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 function boot() {
   const text = "nodes:\n  - memory: 256M\n    cpus: 0-1\n";

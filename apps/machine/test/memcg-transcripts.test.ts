@@ -5,8 +5,10 @@ import { expect, test } from "vitest";
 import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
 import { captureHost } from "@hetmem/host-capture";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, replayTranscript, type ReplayResult, Shell } from "../src/shell/index.ts";
 import type { MachineSpec } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { replayTranscript, type ReplayResult } from "@hetmem/transcript";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const MEMCG = fileURLToPath(new URL("../fixtures/transcripts/memcg", import.meta.url));
 const { spec } = captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), "v6.1");

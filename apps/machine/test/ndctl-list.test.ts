@@ -2,8 +2,9 @@
 import { run } from "@hetmem/kernel";
 import { beforeAll, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell, type ShellResult } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const spec = machineOfYaml(
   `name: two-modules

@@ -3,9 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, replayTranscript, Shell } from "../src/shell/index.ts";
-import { explanationOf } from "../src/shell/program.ts";
 import { machineOfYaml, type ProfileName } from "@hetmem/machine-spec";
+import { Shell, explanationOf } from "@hetmem/shell";
+import { replayTranscript } from "@hetmem/transcript";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
 const SESSIONS = `${FIXTURES}/transcripts/processes`;

@@ -8,8 +8,9 @@ import { allZones, Gfp, GFP_KERNEL, VmEvent } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
 import { writeTree } from "../src/export/write-tree.ts";
 import { createMachine, type Machine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml, type MachineSpec, type ProfileName } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const MEMORY = "/sys/devices/system/memory";
 const ONE_NODE = "nodes:\n  - { memory: { start: 0, end: 256M }, cpus: 0-1 }\n";

@@ -4,8 +4,9 @@ import { fileURLToPath } from "node:url";
 import { run } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml, type ProfileName } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const FILE = fileURLToPath(new URL("../fixtures/machines/ram-ends-at-4g.yaml", import.meta.url));
 const MEMORY = "/sys/devices/system/memory";

@@ -2,8 +2,9 @@
 import { run } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, Shell, type ShellResult } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell, type ShellResult } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 import { testShell } from "./shell-machine.ts";
 
 const SPEC = machineOfYaml("nodes:\n  - { memory: { start: 0, end: 256M }, cpus: 0 }\n", "m.yaml", "v6.1");
@@ -137,33 +138,6 @@ describe("free", () => {
 });
 
 describe("od and dd", () => {
-  test.each([
-    ["od -An -tx1", "abc", " 61 62 63\n"],
-    ["od -tx8 -Ax", "abcdefgh", "000000 6867666564636261\n000008\n"],
-    ["od -An -tc", "a\\n", "   a  \\n\n"],
-    ["od -An -td2", "\\377\\377", "     -1\n"],
-    ["od -Ad -tx1 -j 2 -N 1", "abcd", "0000002 63\n0000003\n"],
-    ["od -An -tx1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", `${" 61".repeat(16)}\n*\n 62\n`],
-  ])("%s of %s", (command, text, expected) => {
-    const { sh } = testShell();
-    expect(sh(`printf '${text}' | ${command}`).stdout).toBe(expected);
-  });
-
-  test("od says what it doesn't know", () => {
-    const { sh } = testShell();
-    expect(sh("od -tz /tmp")).toMatchObject({ output: "od: invalid type string 'z'\n", status: 1 });
-    expect(sh("od -tx1 /tmp/none").output).toBe("od: /tmp/none: No such file or directory\n");
-  });
-
-  test("dd skips blocks of a file and of standard input", () => {
-    const { sh } = testShell();
-    sh("printf abcdefgh > /tmp/f");
-    expect(sh("dd if=/tmp/f bs=2 skip=1 count=2 2>/dev/null").stdout).toBe("cdef");
-    expect(sh("dd if=/tmp/f bs=2 skip=3 2>/dev/null").stdout).toBe("gh");
-    expect(sh("printf abcd | dd bs=1 skip=3 2>/dev/null").stdout).toBe("d");
-    expect(sh("dd if=/tmp/f bs=4 skip=9 count=1").output).toBe("0+0 records in\n0+0 records out\n");
-  });
-
   test("a pagemap is read where the address is, a block at a time", () => {
     const { sh, pid } = withProcess();
     sh(`proc touch ${pid} 0x10000000 4K`);

@@ -8,8 +8,9 @@ import { memoryInvariants, quickInvariants } from "@hetmem/zone";
 import { type MakeScenario, rivalsPlan, runRivals } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
-import { PROGRAMS, Shell } from "../src/shell/index.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { PROGRAMS } from "../src/programs/index.ts";
 import { countersOf } from "./device-machine.ts";
 
 const PLAN = rivalsPlan(process.env);

@@ -1,11 +1,13 @@
 // What a real 6.1 kernel answered, replayed here: every command of every capture, compared as text.
+import { Shell } from "@hetmem/shell";
+import { replayTranscript } from "@hetmem/transcript";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
 import { captureHost } from "@hetmem/host-capture";
 import { createMachine } from "../src/machine.ts";
-import { PROGRAMS, replayTranscript, Shell } from "../src/shell/index.ts";
+import { PROGRAMS } from "../src/programs/index.ts";
 
 const HOTPLUG = fileURLToPath(new URL("../fixtures/transcripts/hotplug", import.meta.url));
 const { spec } = captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), "v6.1");

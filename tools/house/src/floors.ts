@@ -24,6 +24,8 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/host-capture": 8,
   "@hetmem/machine-spec": 8,
   "@hetmem/report": 8,
+  "@hetmem/shell": 8,
+  "@hetmem/transcript": 8,
   hetmem: 9,
 };
 
@@ -36,6 +38,8 @@ export const NEIGHBOURS: readonly (readonly [from: string, to: string])[] = [
   // A machine is shown as its own files have it, by the reader of hosts, beside what it was made from.
   ["@hetmem/report", "@hetmem/host-capture"],
   ["@hetmem/report", "@hetmem/machine-spec"],
+  // Captures are typed into a shell.
+  ["@hetmem/transcript", "@hetmem/shell"],
 ];
 
 /** Why one package must not import another, or undefined where it may. */

@@ -52,3 +52,9 @@ test("who maps memory of devices gets no HMM", async () => {
   expect(packages.filter((name) => name.startsWith("hmm"))).toEqual([]);
   expect(code).not.toMatch(/hmmRangeFault|migrateVma/);
 });
+
+test("a shell comes with a file tree, and with nothing that has memory or a host", async () => {
+  const { packages, code } = await bundleOf("@hetmem/shell");
+  expect(packages).toEqual(["kernel", "shell", "vfs"]);
+  expect(code).not.toMatch(/"node:|\bBuffer\./);
+});

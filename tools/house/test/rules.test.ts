@@ -34,12 +34,14 @@ const RULES: Readonly<Record<string, Kept>> = {
       "packages/kernel/src/scheduler.ts":
         "the error is the task's end, which whoever runs the tasks looks at",
       "packages/driver-kit/src/check.ts": "a bug of the driver under test is a finding that the report tells",
+      "packages/shell/src/node/interactive.ts": "a terminal tells whatever ended a line, and takes the next",
+      "packages/shell/src/node/run-script.ts": "whatever ended a script is told, and is its status",
     },
   },
   "a loop without a bound says why it ends": { rule: rules.endlessLoops, where: /./ },
   "a text has a limit or says why it is short": {
     rule: rules.unboundedTexts,
-    where: /^(apps\/machine\/src\/shell|packages\/vfs)\//,
+    where: /^(apps\/machine\/src\/(programs|shell)|packages\/(shell|transcript|vfs))\//,
   },
   "nothing is switched for tests": { rule: rules.testSwitches, where: /./ },
 };

@@ -1,8 +1,10 @@
 // `hetmem explain CGROUP`: runs a script on the machine, and tells what a cgroup of it pays for then, and what led to the
 // kills in it.
 import { explainText } from "@hetmem/explain";
-import { PROGRAMS, runScript, Shell } from "../shell/index.ts";
 import { INPUT_BYTES_MAX, readOutsideText } from "@hetmem/host-capture/node";
+import { Shell } from "@hetmem/shell";
+import { runScript } from "@hetmem/shell/node";
+import { PROGRAMS } from "../programs/index.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
 import { complain, say, sayJson } from "./say.ts";

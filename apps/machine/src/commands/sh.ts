@@ -1,10 +1,13 @@
 // `hetmem sh`: a shell on the machine. It runs a script, what is piped into it, or a capture's commands; without any of
 // these, and with somebody at the keyboard, it is interactive.
 import { basename } from "node:path";
-import { createPaint } from "@hetmem/report";
-import { plainText } from "@hetmem/kernel";
-import { interact, PROGRAMS, replayTranscript, runScript, Shell } from "../shell/index.ts";
 import { INPUT_BYTES_MAX, readOutsideText } from "@hetmem/host-capture/node";
+import { plainText } from "@hetmem/kernel";
+import { createPaint } from "@hetmem/report";
+import { Shell } from "@hetmem/shell";
+import { interact, runScript } from "@hetmem/shell/node";
+import { replayTranscript } from "@hetmem/transcript";
+import { PROGRAMS } from "../programs/index.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";
 import { complain } from "./say.ts";

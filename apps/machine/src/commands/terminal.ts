@@ -1,7 +1,7 @@
 // Whoever runs a command: where its text goes, how wide it is, and whether it shows colours. Commands know nothing of the
 // process, so that a test runs them as a user does.
 import { readPipedText } from "@hetmem/host-capture/node";
-import type { InteractiveStreams } from "../shell/index.ts";
+import type { InteractiveStreams } from "@hetmem/shell/node";
 
 export interface Terminal {
   /** Standard output. */

@@ -6,17 +6,25 @@ import {
   execProgram,
   exitProcess,
   type FileObject,
+  HONOURED_RLIMITS,
   type Inode,
   type LoggedTask,
   Process,
   type ProcessRights,
   type ProgramImage,
+  setMempolicy,
   type SwaponRequest,
   type Vm,
 } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
-import type { ProcessPort, RunningPrograms, RunningProcess } from "../shell/process-port.ts";
-import type { UserSpace } from "../shell/user-space.ts";
+import type {
+  ProcessPort,
+  ProgramMempolicy,
+  ResourceLimits,
+  RunningPrograms,
+  RunningProcess,
+} from "@hetmem/shell";
+import type { UserSpace } from "../programs/user-space.ts";
 import type { MappedFiles } from "./mapped-files.ts";
 import { busyboxImage } from "./program-image.ts";
 
@@ -119,6 +127,19 @@ export class Processes implements ProcessPort, UserSpace {
 
   get rights(): ProcessRights {
     return this.current ?? this.vm.processes.init;
+  }
+
+  setMempolicy(policy: ProgramMempolicy): void {
+    if (this.current?.mm) setMempolicy(this.current.mm, policy);
+  }
+
+  get rlimits(): ResourceLimits {
+    const { rlimits, credentials } = this.rights;
+    return {
+      honoured: HONOURED_RLIMITS,
+      get: (name) => rlimits.get(name),
+      set: (name, limit) => rlimits.set(name, limit, credentials),
+    };
   }
 
   /** The process that runs as the log names it: where no program runs, it is the shell. */

@@ -1,9 +1,15 @@
 // What the commands of daxctl that change devices have in common: which devices they are about, and what is said at the
 // end. User space counterpart: do_xaction_device() in daxctl/device.c of ndctl.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
-import type { ProgramContext } from "../../program.ts";
-import { formatJsonArray, type Json } from "../tool/json.ts";
-import { type ToolOption, ToolUsageProblem, type ToolUsage, type ToolArguments } from "../tool/options.ts";
+import type { ProgramContext } from "@hetmem/shell";
+import {
+  formatJsonArray,
+  type Json,
+  type ToolArguments,
+  type ToolOption,
+  type ToolUsage,
+  ToolUsageProblem,
+} from "@hetmem/shell/tool";
 import { counted, statusOf } from "../tool/run.ts";
 import { type DaxDevice, daxDevices, type DaxRegionPath, isDevice, isRegion, regionsOf } from "./library.ts";
 

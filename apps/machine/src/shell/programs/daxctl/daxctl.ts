@@ -1,6 +1,6 @@
 // daxctl: dax devices, and making RAM of them, through /sys as the real program does it. User space counterpart: daxctl(1)
 // of ndctl 76.
-import type { Program } from "../../program.ts";
+import type { Program } from "@hetmem/shell";
 import { helpOf, notModelled, tool, version } from "../tool/run.ts";
 import { list } from "./list.ts";
 import { offlineMemory, onlineMemory } from "./online.ts";

@@ -1,8 +1,8 @@
 // The description of a device that `daxctl create-device --input` reads: what `daxctl list -M` printed of it. User space
 // counterpart: parse_device_file() in daxctl/device.c of ndctl.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
-import type { ProgramContext } from "../../program.ts";
-import { parseSize } from "../tool/options.ts";
+import type { ProgramContext } from "@hetmem/shell";
+import { parseSize } from "@hetmem/shell/tool";
 
 export interface DeviceFile {
   /** Number of the region. */

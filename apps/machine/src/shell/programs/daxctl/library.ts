@@ -1,7 +1,7 @@
 // Dax devices as daxctl sees them: through /sys alone. Each is a directory whose driver says what it is used as. User space
 // counterpart: daxctl/lib/libdaxctl.c of ndctl.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
-import type { ProgramContext } from "../../program.ts";
+import type { ProgramContext } from "@hetmem/shell";
 
 export type DaxMode = "devdax" | "system-ram";
 

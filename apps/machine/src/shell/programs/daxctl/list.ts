@@ -1,9 +1,17 @@
 // daxctl list, and devices as every command of daxctl prints them. User space counterpart: daxctl/list.c and daxctl/json.c
 // of ndctl.
 import type { Sleeps } from "@hetmem/kernel";
-import type { ProgramContext } from "../../program.ts";
-import { formatJsonArray, type Json, jsonHex, jsonSize } from "../tool/json.ts";
-import { errorLine, parseToolOptions, ToolUsageProblem, type ToolUsage } from "../tool/options.ts";
+import type { ProgramContext } from "@hetmem/shell";
+import {
+  errorLine,
+  formatJsonArray,
+  type Json,
+  jsonHex,
+  jsonSize,
+  parseToolOptions,
+  type ToolUsage,
+  ToolUsageProblem,
+} from "@hetmem/shell/tool";
 import {
   type DaxDevice,
   daxDevices,

@@ -1,7 +1,7 @@
 // The memory blocks of a device in system-ram mode: which they are, whether they are online, and taking them on- and
 // offline. User space counterpart: daxctl_memory_op() in daxctl/lib/libdaxctl.c.
 import { type KernelError, type Sleeps, strerror } from "@hetmem/kernel";
-import type { ProgramContext } from "../../program.ts";
+import type { ProgramContext } from "@hetmem/shell";
 import { attribute, type DaxDevice, isSystemRam, namesIn, numberIn, refusalOf } from "./library.ts";
 
 /** Blocks of one device. */

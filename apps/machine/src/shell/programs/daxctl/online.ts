@@ -1,8 +1,8 @@
 // daxctl online-memory and offline-memory. User space counterpart: dev_online_memory() and dev_offline_memory() in
 // daxctl/device.c of ndctl.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
-import type { ProgramContext } from "../../program.ts";
-import { parseToolOptions, type ToolUsage } from "../tool/options.ts";
+import type { ProgramContext } from "@hetmem/shell";
+import { parseToolOptions, type ToolUsage } from "@hetmem/shell/tool";
 import { COMMON_OPTIONS, deviceOperand, forEachDevice, type StepResult, ZONE_OPTION } from "./action.ts";
 import type { DaxDevice } from "./library.ts";
 import { countOnline, type DaxMemory, memoryOf, offlineBlocks, onlineBlocks } from "./memory.ts";

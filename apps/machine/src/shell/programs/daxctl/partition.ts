@@ -1,8 +1,8 @@
 // daxctl create-device and destroy-device, which divide a region that the firmware has set aside; and enable-device and
 // disable-device. User space counterpart: do_create() and dev_destroy() in daxctl/device.c of ndctl.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
-import type { ProgramContext } from "../../program.ts";
-import { parseToolOptions, type ToolArguments, ToolUsageProblem, type ToolUsage } from "../tool/options.ts";
+import type { ProgramContext } from "@hetmem/shell";
+import { parseToolOptions, type ToolArguments, ToolUsageProblem, type ToolUsage } from "@hetmem/shell/tool";
 import { COMMON_OPTIONS, deviceOperand, forEachDevice, forEachRegion } from "./action.ts";
 import { type DeviceFile, readDeviceFile } from "./device-file.ts";
 import {

@@ -1,14 +1,14 @@
 // daxctl reconfigure-device: to RAM and back, and the size and alignment of a device that has been divided. User space
 // counterpart: do_reconfig() in daxctl/device.c of ndctl.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
-import type { ProgramContext } from "../../program.ts";
+import type { ProgramContext } from "@hetmem/shell";
 import {
   parseSize,
   parseToolOptions,
   type ToolArguments,
   ToolUsageProblem,
   type ToolUsage,
-} from "../tool/options.ts";
+} from "@hetmem/shell/tool";
 import { COMMON_OPTIONS, deviceOperand, forEachDevice, ZONE_OPTION } from "./action.ts";
 import {
   attribute,

@@ -10,16 +10,16 @@ import {
   parseUuid,
   reconfigureNamespace,
 } from "@hetmem/nvdimm";
-import type { ProgramContext } from "../../program.ts";
-import { formatJson } from "../tool/json.ts";
+import type { ProgramContext } from "@hetmem/shell";
 import {
-  parseSize,
   errorLine,
+  formatJson,
+  parseSize,
   parseToolOptions,
   type ToolArguments,
-  ToolUsageProblem,
   type ToolUsage,
-} from "../tool/options.ts";
+  ToolUsageProblem,
+} from "@hetmem/shell/tool";
 import { counted, statusOf } from "../tool/run.ts";
 import { namespaceJson } from "./list.ts";
 import { PrintedReport } from "./report.ts";

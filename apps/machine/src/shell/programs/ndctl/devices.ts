@@ -14,14 +14,14 @@ import {
   type NvdimmBus,
   type Region,
 } from "@hetmem/nvdimm";
-import type { ProgramContext } from "../../program.ts";
+import type { ProgramContext } from "@hetmem/shell";
 import {
   errorLine,
   parseToolOptions,
   type ToolOption,
   ToolUsageProblem,
   type ToolUsage,
-} from "../tool/options.ts";
+} from "@hetmem/shell/tool";
 import { counted, type ToolCommand } from "../tool/run.ts";
 import { PrintedReport } from "./report.ts";
 import {

@@ -12,15 +12,17 @@ import {
   uninjectError,
   waitScrub as wait,
 } from "@hetmem/nvdimm";
-import type { ProgramContext } from "../../program.ts";
-import { formatJson, formatJsonArray, type Json } from "../tool/json.ts";
+import type { ProgramContext } from "@hetmem/shell";
 import {
+  formatJson,
+  formatJsonArray,
+  type Json,
   parseSize,
   parseToolOptions,
   type ToolArguments,
-  ToolUsageProblem,
   type ToolUsage,
-} from "../tool/options.ts";
+  ToolUsageProblem,
+} from "@hetmem/shell/tool";
 import { counted, statusOf, type ToolCommand } from "../tool/run.ts";
 import { namespaceJson } from "./list.ts";
 import { PrintedReport } from "./report.ts";

@@ -10,16 +10,19 @@ import {
   readLabels,
   zeroLabels,
 } from "@hetmem/nvdimm";
-import type { ProgramContext } from "../../program.ts";
-import { formatJsonArray, type Json, jsonHex, jsonSize } from "../tool/json.ts";
+import type { ProgramContext } from "@hetmem/shell";
 import {
+  formatJsonArray,
+  type Json,
+  jsonHex,
+  jsonSize,
   parseSize,
   parseToolOptions,
   type ToolArguments,
   type ToolOption,
-  ToolUsageProblem,
   type ToolUsage,
-} from "../tool/options.ts";
+  ToolUsageProblem,
+} from "@hetmem/shell/tool";
 import type { ToolCommand } from "../tool/run.ts";
 import { busesOf, dimmsOf, forEachSilently } from "./select.ts";
 

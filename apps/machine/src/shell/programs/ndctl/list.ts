@@ -13,17 +13,21 @@ import {
   type Nvdimm,
   type NvdimmBus,
 } from "@hetmem/nvdimm";
-import type { ProgramContext } from "../../program.ts";
+import type { ProgramContext } from "@hetmem/shell";
 import { daxDevices } from "../daxctl/library.ts";
 import { type DaxListing, devicesJson, regionJson } from "../daxctl/list.ts";
-import { formatJson, formatJsonArray, type Json, jsonHex, jsonSize } from "../tool/json.ts";
 import {
   errorLine,
+  formatJson,
+  formatJsonArray,
+  type Json,
+  jsonHex,
+  jsonSize,
   parseToolOptions,
   type ToolArguments,
-  ToolUsageProblem,
   type ToolUsage,
-} from "../tool/options.ts";
+  ToolUsageProblem,
+} from "@hetmem/shell/tool";
 import { statusOf } from "../tool/run.ts";
 import { busesOf, dimmsOf, isMode, namespacesOf, type NdFilter, regionsOf } from "./select.ts";
 

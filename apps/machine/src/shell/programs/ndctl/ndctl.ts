@@ -1,6 +1,6 @@
 // ndctl: persistent memory, its namespaces, labels and errors. What the real program writes to files of /sys it does here
 // through the functions behind them, in the same steps. User space counterpart: ndctl(1) 76.
-import type { Program } from "../../program.ts";
+import type { Program } from "@hetmem/shell";
 import { helpOf, notModelled, tool, version } from "../tool/run.ts";
 import { createNamespace } from "./create.ts";
 import {

@@ -1,8 +1,8 @@
 // What commands of ndctl print while they work, as error(), err() and the library's err() do. User space counterparts:
 // util/usage.c, err() in ndctl/namespace.c, util/log.c of ndctl.
 import type { NdctlReport } from "@hetmem/nvdimm";
-import type { ProgramContext } from "../../program.ts";
-import { errorLine } from "../tool/options.ts";
+import type { ProgramContext } from "@hetmem/shell";
+import { errorLine } from "@hetmem/shell/tool";
 
 export class PrintedReport implements NdctlReport {
   /** Reasons that stand in place of the command's last line. */

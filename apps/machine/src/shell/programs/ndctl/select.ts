@@ -2,14 +2,14 @@
 // counterpart: util/filter.c of ndctl.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { Namespace, Nvdimm, NvdimmBus, Region } from "@hetmem/nvdimm";
-import type { ProgramContext } from "../../program.ts";
+import type { ProgramContext } from "../../../programs/machine-program.ts";
 import {
   errorLine,
   type ToolArguments,
   type ToolOption,
   ToolUsageProblem,
   type ToolUsage,
-} from "../tool/options.ts";
+} from "@hetmem/shell/tool";
 import { statusOf } from "../tool/run.ts";
 import type { PrintedReport } from "./report.ts";
 

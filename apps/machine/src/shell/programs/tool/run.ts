@@ -1,8 +1,8 @@
 // How ndctl and daxctl begin and end: commands by name, help, a refusal of the kernel as the status, misuse with the usage.
 // User space counterparts: main() in ndctl/ndctl.c and daxctl/daxctl.c, util/main.c, util/help.c.
 import { errnoNumber, KernelError, type Sleeps } from "@hetmem/kernel";
-import type { Program, ProgramContext } from "../../program.ts";
-import { parseToolOptions, ToolAnswer, USAGE_STATUS } from "./options.ts";
+import type { Program, ProgramContext } from "@hetmem/shell";
+import { parseToolOptions, ToolAnswer, USAGE_STATUS } from "@hetmem/shell/tool";
 
 /** A command of a tool; its value is the exit status. */
 export type ToolCommand = (io: ProgramContext, args: readonly string[]) => Sleeps<number>;

@@ -1,0 +1,76 @@
+// gpu run: a kernel on the device, over addresses of the process. It reaches them through the device's page table alone.
+import type { GpuContext } from "@hetmem/gpu";
+import { MiB, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { UsageProblem } from "@hetmem/shell";
+import { bytesOf } from "@hetmem/vfs";
+import { HexDump } from "../hex-dump.ts";
+import { addressOf, sizeOf, type Verbs } from "../verbs.ts";
+import { contextOf, gpuNamed } from "./device.ts";
+
+/** What the device computes with one piece of the range, which may be large. @returns what is printed */
+type Operation = (job: Job, start: VirtAddr, length: number) => Sleeps<string>;
+
+interface Job {
+  readonly context: GpuContext;
+  readonly value: string;
+  readonly dump: HexDump;
+  readonly end: number;
+}
+
+/** Bytes of what an atomic operation is about. */
+const WORD = 4;
+/** Bytes that one request of the device is about at most. */
+const PIECE = 16 * MiB;
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  *read({ context, dump, end }, start, length) {
+    const bytes = new Uint8Array(length);
+    yield* context.read(start, bytes);
+    return dump.lines(bytes, start + length >= end);
+  },
+  /** A text again and again, until all is written. */
+  *write({ context, value }, start, length) {
+    // Bounded: by a piece of the range.
+    yield* context.write(start, bytesOf(value.repeat(Math.ceil(length / value.length)).slice(0, length)));
+    return "";
+  },
+  /** Each word by itself; what was there before is printed. */
+  *add({ context, value }, start, length) {
+    const lines: string[] = [];
+    for (let at = 0; at + WORD <= length; at += WORD)
+      lines.push(`${yield* context.atomicAdd((start + at) as VirtAddr, Number(value || 1))}\n`);
+    return lines.join("");
+  },
+};
+
+/** Bytes of a piece: whole texts, so that the next goes on where the last ended. @throws UsageProblem */
+function pieceOf(word: string, value: string): number {
+  if (word === "add" && !/^-?\d{0,10}$/.test(value)) throw new UsageProblem(`"${value}" is not a number`);
+  if (word !== "write") return PIECE;
+  if (value === "") throw new UsageProblem("write what? A text behind the length");
+  return Math.floor(PIECE / value.length) * value.length;
+}
+
+export const RUN: Verbs = {
+  run: {
+    usage: "NAME PID read|write|add ADDR LENGTH [TEXT|NUMBER]",
+    summary:
+      "print bytes; write a text over and over; add a number (1) to each 32 bits, atomically, and print what was there",
+    operands: [5, 6],
+    *run(call) {
+      const [name = "", pid = "", word = "", address = "", length = "", value = ""] = call.operands;
+      const operation = Object.hasOwn(OPERATIONS, word) ? OPERATIONS[word] : undefined;
+      if (!operation)
+        throw new UsageProblem(`a gpu can't "${word}": write ${Object.keys(OPERATIONS).join(", ")}`);
+      const [start, size] = [addressOf(address), sizeOf(length)];
+      const context = yield* contextOf(call, gpuNamed(call.io, name), pid);
+      const piece = pieceOf(word, value);
+      const job = { context, value, dump: new HexDump(start), end: start + size };
+      for (let at: number = start; at < job.end; at += piece) {
+        call.io.out(yield* operation(job, at as VirtAddr, Math.min(piece, job.end - at)));
+        yield* call.io.turn();
+      }
+      return 0;
+    },
+  },
+};

@@ -1,0 +1,32 @@
+// What the programs of a machine ask it for beyond a file tree: its processes as objects, the payers of its memory, its
+// devices. A machine without one of them has programs that say so.
+import type { NvdimmBus } from "@hetmem/nvdimm";
+import type * as shell from "@hetmem/shell";
+import { type ProcessPort, UsageProblem } from "@hetmem/shell";
+import type { CgroupExplanation } from "../machine/cgroups.ts";
+import type { Gpus } from "../machine/devices/gpus.ts";
+import type { UserSpace } from "./user-space.ts";
+
+/** Processes as the shell starts them, and as programs about processes find them. */
+export interface MachineProcesses extends ProcessPort {
+  readonly userSpace?: UserSpace;
+}
+
+export interface ProgramMachine extends shell.ShellMachine {
+  readonly processes?: MachineProcesses;
+  /** Absent where there are no cgroups. @throws KernelError ENOENT, EOPNOTSUPP */
+  readonly cgroups?: { explain(path: string): CgroupExplanation };
+  /** Devices that ndctl and gpu reach through ioctl: no bus where there is no persistent memory. */
+  readonly devices?: { readonly nvdimm: NvdimmBus | undefined; readonly gpus: Gpus };
+}
+
+export type ProgramContext = shell.ProgramContext<ProgramMachine>;
+export type Program = shell.Program<ProgramMachine>;
+export type Programs = shell.Programs<ProgramMachine>;
+
+/** @throws UsageProblem on a machine without processes: a bare file system */
+export function userSpaceOf({ machine }: ProgramContext): UserSpace {
+  const space = machine.processes?.userSpace;
+  if (!space) throw new UsageProblem("this machine has no processes");
+  return space;
+}

@@ -1,0 +1,29 @@
+export { type Builtin, type BuiltinShell } from "./builtin.ts";
+export { complete } from "./completion.ts";
+export { wordsOfSignal } from "./endings.ts";
+export { linesOf, type NamedInput, Operands, withoutEnd } from "./operands.ts";
+export { type Options, parseOptions } from "./options.ts";
+export {
+  NO_PROCESSES,
+  type ProcessPort,
+  type ProgramMempolicy,
+  type ResourceLimit,
+  type ResourceLimits,
+  type ResourceName,
+  type RunningProcess,
+  type RunningPrograms,
+} from "./process-port.ts";
+export {
+  explanationOf,
+  type Program,
+  type ProgramContext,
+  type ProgramEntry,
+  type Programs,
+  refuseWithoutProcesses,
+  type ShellMachine,
+  UsageProblem,
+} from "./program.ts";
+export { PROGRAMS } from "./programs/index.ts";
+export { type ExecuteOptions, Shell, type ShellResult } from "./shell.ts";
+export { Input, type Output, type Terminal } from "./streams.ts";
+export { isCommand, isIncomplete } from "./syntax/parser.ts";

@@ -1,0 +1,28 @@
+// What ends a command of the shell early.
+
+/** An error of the shell itself, which ends the script: an unset parameter under `set -u`, a division by zero. */
+export class ShellProblem extends Error {
+  override readonly name: string = "ShellProblem";
+  readonly status: number;
+
+  constructor(message: string, status = 2) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export type ControlKind = "exit" | "return" | "break" | "continue" | "interrupt" | "signal";
+
+/** `exit`, `return`, `break`, `continue`, ^C and deadly signals: control that leaves commands from inside. */
+export class ControlFlow extends Error {
+  override readonly name = "ControlFlow";
+  readonly kind: ControlKind;
+  /** Exit status, or for loops how many of them. */
+  readonly value: number;
+
+  constructor(kind: ControlKind, value: number) {
+    super(kind);
+    this.kind = kind;
+    this.value = value;
+  }
+}
