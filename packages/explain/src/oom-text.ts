@@ -2,16 +2,13 @@
 // The kernel prints a part of it to its log: dump_header() and dump_tasks() in mm/oom_kill.c.
 import type { LimitStep } from "@hetmem/memcg";
 import type { OomCandidate, OomReport } from "./oom-history.ts";
-import { amountText, sizeText, tableLines, type TableRow } from "./text-table.ts";
+import { amountText, NO_LIMIT, sizeText, tableLines, type TableRow } from "./text-table.ts";
 
 const SHORTAGES: Readonly<Record<OomReport["shortage"], (cgroup: string) => string>> = {
   cgroup: (cgroup) => cgroup,
   machine: () => "the machine",
   nodes: () => "the nodes of a memory policy",
 };
-
-/** Limits from this number of pages on are printed as none. */
-const SWAP_WITHOUT_LIMIT = 2 ** 50;
 
 /** Steps in a row that are alike: see isAlike(). */
 interface Attempts {
@@ -25,7 +22,7 @@ interface Attempts {
 /** The lines of one report. */
 export function oomLines(oom: OomReport): string[] {
   const { usage, max, swapUsage, swapMax, swapFree } = oom;
-  const swapLimit = swapMax < SWAP_WITHOUT_LIMIT ? ` of ${amountText(swapMax)}` : "";
+  const swapLimit = swapMax < NO_LIMIT ? ` of ${amountText(swapMax)}` : "";
   return [
     `${seconds(oom.atNs)} out of memory: ${SHORTAGES[oom.shortage](oom.cgroup)}. Killed: ${killedText(oom)}`,
     `  memory in use ${amountText(usage)} of ${amountText(max)}, swap ${amountText(swapUsage)}${swapLimit}` +

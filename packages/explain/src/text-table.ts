@@ -11,7 +11,7 @@ export interface TableRow {
 /** Characters of a column: the widest size, `1023.9 MiB`, and two blanks. */
 const COLUMN = 12;
 /** Limits above this number of pages are printed as none. */
-const NO_LIMIT = 2 ** 50;
+export const NO_LIMIT = 2 ** 50;
 
 /**
  * The lines of a table.

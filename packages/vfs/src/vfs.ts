@@ -138,13 +138,7 @@ export class Vfs {
 
   /** Whether something is there, links followed. */
   exists(path: string): boolean {
-    try {
-      this.#walk.resolve(path, true);
-      return true;
-    } catch (error) {
-      if (error instanceof KernelError) return false;
-      throw error;
-    }
+    return this.#resolves(path, true);
   }
 
   /** The target as the link has it. @throws KernelError EINVAL when it isn't a link, ENOENT, ENOTDIR, ELOOP */
@@ -179,7 +173,7 @@ export class Vfs {
       found = below;
     });
     const paths = pattern.endsWith("/") && segments.length > 0 ? found.map((path) => `${path}/`) : found;
-    return paths.filter((path) => this.#isThere(path)).sort(compareNames);
+    return paths.filter((path) => this.#resolves(path, false)).sort(compareNames);
   }
 
   /** Everything below a directory, depth first and sorted; links are named, not followed. @throws KernelError ENOENT, ENOTDIR */
@@ -324,7 +318,7 @@ export class Vfs {
   #globSegment(base: string, segment: string, last: boolean): string[] {
     const join = (name: string): string => (base === "" || base === "/" ? base + name : `${base}/${name}`);
     if (!hasGlob(segment)) return [join(unescapeGlob(segment))];
-    if (!this.#isThere(base) || this.stat(base).kind !== "directory") return [];
+    if (!this.#resolves(base, false) || this.stat(base).kind !== "directory") return [];
     const matcher = GlobPattern.parse(segment);
     const hidden = segment.startsWith(".") || segment.startsWith("\\.");
     const entries = this.list(base).filter(
@@ -333,10 +327,10 @@ export class Vfs {
     return entries.filter(({ kind }) => last || kind !== "file").map(({ name }) => join(name));
   }
 
-  /** Whether a path names something, be it a link that leads nowhere. */
-  #isThere(path: string): boolean {
+  /** Whether a path names something. @param follow as resolve() has it: false counts a link that leads nowhere */
+  #resolves(path: string, follow: boolean): boolean {
     try {
-      this.#walk.resolve(path, false);
+      this.#walk.resolve(path, follow);
       return true;
     } catch (error) {
       if (error instanceof KernelError) return false;
