@@ -37,7 +37,6 @@ import {
   allZones,
   bootMemory,
   busTables,
-  type BootZone,
   type Memory,
   MemoryFailure,
   MemoryHotplug,
@@ -61,7 +60,7 @@ import { Processes } from "./machine/processes.ts";
 import { onlinePolicyParameters, placementOf, PROFILES } from "./machine/profile.ts";
 import { Udev } from "./machine/udev.ts";
 import type { MachineProcesses } from "./programs/machine-program.ts";
-import { type MachineSpec, writeIomem } from "@hetmem/machine-spec";
+import { DEFAULT_DIRECT_MAP_BITS, type MachineSpec, writeIomem } from "@hetmem/machine-spec";
 
 export interface Machine {
   readonly spec: MachineSpec;
@@ -85,9 +84,6 @@ export interface Machine {
   readonly udev: Udev;
 }
 
-/** Bits that the direct map reaches with four levels of page tables. @see MAX_PHYSMEM_BITS */
-const DIRECT_MAP_BITS = 46;
-
 /**
  * Boots a machine.
  *
@@ -110,7 +106,7 @@ function assemble(spec: MachineSpec, hardware: Hardware): Machine {
     physicalBits: spec.physicalBits,
     maxPages: maxPages(spec),
     reserved: kernelImage(spec),
-    zones: spec.bootUsage satisfies readonly BootZone[],
+    zones: spec.bootUsage,
     ...pick(spec.options, "kernelcore", "movablecore", "movable_node"),
   });
   const hotplug = new MemoryHotplug({
@@ -118,7 +114,7 @@ function assemble(spec: MachineSpec, hardware: Hardware): Machine {
     iomem,
     placement: placementOf(profile, spec.options, parameters),
     blockSize: spec.blockSize,
-    addressableEnd: 2 ** (spec.directMapBits ?? DIRECT_MAP_BITS),
+    addressableEnd: 2 ** (spec.directMapBits ?? DEFAULT_DIRECT_MAP_BITS),
     memmapOnMemory: spec.options.memmap_on_memory ?? false,
     autoOnline: spec.options.memhp_default_state ?? "offline",
   });
@@ -234,8 +230,8 @@ function innermostAt(iomem: ResourceTree, address: number): Resource | undefined
 }
 
 /** The vmalloc area grows with the page tables. @see VMALLOC_SIZE_TB in arch/x86/include/asm/pgtable_64_types.h */
-function vmallocKiB({ directMapBits = DIRECT_MAP_BITS }: MachineSpec): number {
-  const terabytes = directMapBits > DIRECT_MAP_BITS ? 12_800 : 32;
+function vmallocKiB({ directMapBits = DEFAULT_DIRECT_MAP_BITS }: MachineSpec): number {
+  const terabytes = directMapBits > DEFAULT_DIRECT_MAP_BITS ? 12_800 : 32;
   return (terabytes * TiB) / KiB - 1;
 }
 

@@ -1,14 +1,18 @@
 // A host becomes a machine: from what a running kernel says of its memory to the MachineSpec that boots into the same
 // nodes, zones and totals. What can't be carried over is said in a notice, never dropped.
-import { KernelError, MiB, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
-import type {
-  DeviceAffinity,
-  HiddenMemory,
-  MachineSpec,
-  MemoryRange,
-  NodeSpec,
-  ProfileName,
+import { KernelError, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
+import {
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_DIRECT_MAP_BITS,
+  DEFAULT_PHYSICAL_BITS,
+  type DeviceAffinity,
+  type HiddenMemory,
+  type MachineSpec,
+  type MemoryRange,
+  type NodeSpec,
+  type ProfileName,
 } from "@hetmem/machine-spec";
+import { LOCAL_DISTANCE, REMOTE_DISTANCE } from "@hetmem/zone";
 import { type Affinity, readAffinity } from "./acpi.ts";
 import { usageOfHost } from "./boot-usage.ts";
 import { readOptions } from "./command-line.ts";
@@ -23,11 +27,7 @@ import { addOfflineAgain } from "./offline-memory.ts";
 import { readPassthrough } from "./passthrough.ts";
 import { fileLabel, type HostTree } from "./tree.ts";
 
-const LOCAL_DISTANCE = 10;
-const REMOTE_DISTANCE = 20;
-const DEFAULT_BLOCK_SIZE = 128 * MiB;
-const DEFAULT_PHYSICAL_BITS = 46;
-/** Kernels built for many nodes call all of them possible; nobody wants to see 1,024. */
+/** A kernel built for many nodes calls all of them possible. Of more than these, only the nodes that are known otherwise are kept. */
 const NODES_SHOWN_MAX = 64;
 
 export interface Capture {
@@ -198,7 +198,7 @@ function physicalBits(tree: HostTree): number {
 
 /** @see MAX_PHYSMEM_BITS in arch/x86/include/asm/sparsemem.h */
 function directMapBits(tree: HostTree): number {
-  return /^flags\s*:.*\bla57\b/m.test(tree.read("/proc/cpuinfo") ?? "") ? 52 : 46;
+  return /^flags\s*:.*\bla57\b/m.test(tree.read("/proc/cpuinfo") ?? "") ? 52 : DEFAULT_DIRECT_MAP_BITS;
 }
 
 /** Memory that the affinity table vouches for and /proc/iomem does not show: kept back with mem= or memmap=. */

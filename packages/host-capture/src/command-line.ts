@@ -1,12 +1,10 @@
 // The boot options of a host that its memory depends on, from /proc/cmdline and from the files that show their effect.
 // Kernel counterparts: cmdline_parse_kernelcore() in mm/page_alloc.c, mm/memory_hotplug.c.
 import { KernelError, memparse } from "@hetmem/kernel";
-import type { KernelOptions } from "@hetmem/machine-spec";
+import { CGROUP_FEATURES, type KernelOptions, ONLINE_TYPES } from "@hetmem/machine-spec";
 import type { HostTree } from "./tree.ts";
 
 const PARAMETERS = "/sys/module/memory_hotplug/parameters";
-const CGROUP_FEATURES = ["memory", "pressure"] as const;
-const DEFAULT_STATES = ["offline", "online", "online_kernel", "online_movable"] as const;
 
 /**
  * Reads the options.
@@ -26,7 +24,7 @@ export function readOptions(tree: HostTree, ramBytes: number, notices: string[])
   const state = (
     tree.read("/sys/devices/system/memory/auto_online_blocks") ?? last("memhp_default_state")
   )?.trim();
-  const defaultState = DEFAULT_STATES.find((known) => known === state);
+  const defaultState = ONLINE_TYPES.find((known) => known === state);
   const parameter = (name: string): string | undefined =>
     (tree.read(`${PARAMETERS}/${name}`) ?? last(`memory_hotplug.${name}`))?.trim();
   const disabled = last("cgroup_disable")?.split(",") ?? [];

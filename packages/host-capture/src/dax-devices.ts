@@ -2,6 +2,7 @@
 // counterparts: dev_dax_attributes in drivers/dax/bus.c, drivers/dax/kmem.c.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry, MemoryRange } from "@hetmem/machine-spec";
+import { nodeIn, numberedIn, numberIn } from "./attributes.ts";
 import { nvdimmRegions } from "./nvdimm.ts";
 import type { HostTree } from "./tree.ts";
 
@@ -21,11 +22,11 @@ export interface HostDaxDevice {
 const PLATFORM = "/sys/devices/platform";
 
 export function readDaxDevices(tree: HostTree): HostDaxDevice[] {
-  const hmem = tree.list(PLATFORM).filter((name) => /^hmem\.\d+$/.test(name));
+  const hmem = numberedIn(tree, PLATFORM, "hmem.");
   const claims = nvdimmRegions(tree).flatMap((region) => daxIn(tree, region));
   return [
     ...claims.flatMap((claim) => daxIn(tree, claim).map((path) => readDevice(tree, path, false))),
-    ...hmem.flatMap((name) => daxIn(tree, `${PLATFORM}/${name}`).map((path) => readDevice(tree, path, true))),
+    ...hmem.flatMap((claim) => daxIn(tree, claim).map((path) => readDevice(tree, path, true))),
   ].filter(({ ranges }) => ranges.length > 0);
 }
 
@@ -51,18 +52,15 @@ function daxIn(tree: HostTree, folder: string): string[] {
 }
 
 function readDevice(tree: HostTree, path: string, isSoftReserved: boolean): HostDaxDevice {
-  const number = (file: string): number => Number((tree.read(`${path}/${file}`) ?? "").trim() || Number.NaN);
-  const nodeIn = (file: string): number => (Number.isNaN(number(file)) ? -1 : number(file));
-  const mappings = tree.list(path).filter((name) => /^mapping\d+$/.test(name));
-  const ranges = mappings.map((mapping) => ({
-    start: physAddr(number(`${mapping}/start`)),
-    end: physAddr(number(`${mapping}/end`) + 1),
+  const ranges = numberedIn(tree, path, "mapping").map((mapping) => ({
+    start: physAddr(numberIn(tree, `${mapping}/start`) ?? 0),
+    end: physAddr((numberIn(tree, `${mapping}/end`) ?? -1) + 1),
   }));
   return {
     name: path.slice(path.lastIndexOf("/") + 1),
     ranges: ranges.filter(({ start, end }) => end > start),
-    numaNode: nodeIn("numa_node"),
-    targetNode: nodeIn("target_node"),
+    numaNode: nodeIn(tree, `${path}/numa_node`),
+    targetNode: nodeIn(tree, `${path}/target_node`),
     isRam: /^DRIVER=kmem$/m.test(tree.read(`${path}/uevent`) ?? ""),
     isSoftReserved,
   };

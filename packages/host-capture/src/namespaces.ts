@@ -2,6 +2,7 @@
 // are written anew from this. Kernel counterparts: nd_namespace_attributes in drivers/nvdimm/namespace_devs.c,
 // nd_pfn_attributes in pfn_devs.c, nd_btt_attributes in btt_devs.c.
 import type { ClaimRecord, NamespaceRecord, Range } from "@hetmem/nvdimm";
+import { chosenIn, numberIn, textIn } from "./attributes.ts";
 import type { HostTree } from "./tree.ts";
 
 /** Sectors of a btt where nobody chose. */
@@ -81,20 +82,4 @@ function readClaim(tree: HostTree, region: string, name: string): ClaimRecord | 
 function rangeIn(tree: HostTree, device: string): Range | undefined {
   const [start, size] = [numberIn(tree, `${device}/resource`), numberIn(tree, `${device}/size`)];
   return start !== undefined && size ? { start, end: start + size } : undefined;
-}
-
-function textIn(tree: HostTree, path: string): string {
-  return (tree.read(path) ?? "").trim();
-}
-
-/** A number, decimal or with 0x; undefined where there is none. */
-function numberIn(tree: HostTree, path: string): number | undefined {
-  const text = textIn(tree, path);
-  return /^(0x[0-9a-f]+|\d+)$/.test(text) ? Number(text) : undefined;
-}
-
-/** Of "512 [4096]" the one in brackets. */
-function chosenIn(tree: HostTree, path: string): number | undefined {
-  const chosen = /\[(\d+)\]/.exec(textIn(tree, path))?.[1];
-  return chosen === undefined ? undefined : Number(chosen);
 }

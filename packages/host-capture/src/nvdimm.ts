@@ -1,8 +1,9 @@
 // The persistent memory of a host, as /sys/bus/nd shows it: modules, the regions that they make up, and the namespaces in
-// these. Kernel counterparts: nd_region_attributes
-// in drivers/nvdimm/region_devs.c, acpi_nfit_dimm_attributes in drivers/acpi/nfit/core.c.
+// these. Kernel counterparts: nd_region_attributes in drivers/nvdimm/region_devs.c, acpi_nfit_dimm_attributes in
+// drivers/acpi/nfit/core.c.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry, NvdimmModule, NvdimmRange, NvdimmSpec } from "@hetmem/machine-spec";
+import { nodeIn, numberedIn, numberIn, textIn } from "./attributes.ts";
 import { readNamespaces } from "./namespaces.ts";
 import type { HostTree } from "./tree.ts";
 
@@ -23,18 +24,15 @@ const PROVIDERS = {
 /** The directories of its regions, by their numbers. */
 export function nvdimmRegions(tree: HostTree): string[] {
   return Object.values(PROVIDERS).flatMap((provider) =>
-    tree
-      .list(provider)
-      .filter((name) => /^ndbus\d+$/.test(name))
-      .flatMap((bus) => numbered(tree, `${provider}/${bus}`, "region")),
+    numberedIn(tree, provider, "ndbus").flatMap((bus) => numberedIn(tree, bus, "region")),
   );
 }
 
 export function readNvdimm(tree: HostTree, iomem: readonly IomemEntry[], notices: string[]): HostNvdimm {
   for (const provider of ["ACPI.NFIT", "e820"] as const) {
-    const [bus] = tree.list(PROVIDERS[provider]).filter((name) => /^ndbus\d+$/.test(name));
+    const [bus] = numberedIn(tree, PROVIDERS[provider], "ndbus");
     if (bus === undefined) continue;
-    const spec = readBus(tree, `${PROVIDERS[provider]}/${bus}`, provider, notices);
+    const spec = readBus(tree, bus, provider, notices);
     if (spec.ranges.length > 0) return { spec, iomem: withoutDrivers(iomem, spec.ranges) };
   }
   return { spec: undefined, iomem };
@@ -46,17 +44,17 @@ function readBus(
   provider: NvdimmSpec["provider"],
   notices: string[],
 ): NvdimmSpec {
-  const regions = numbered(tree, bus, "region");
+  const regions = numberedIn(tree, bus, "region");
   const ranges = regions.flatMap((region) => readRegion(tree, region, notices));
   // Only modules with labels make up regions whose namespaces come from them.
   const labelled = regions
-    .filter((region) => tree.read(`${region}/nstype`)?.trim() === `${ND_DEVICE_NAMESPACE_PMEM}`)
+    .filter((region) => numberIn(tree, `${region}/nstype`) === ND_DEVICE_NAMESPACE_PMEM)
     .flatMap((region) => readMappings(tree, region).map(({ dimm }) => dimm));
   const commands = tree.read(`${bus}/commands`) ?? "";
   return {
     provider,
     firmware: /\bars_start\b/.test(commands) ? "ars" : provider === "e820" ? "none" : "labels",
-    modules: numbered(tree, bus, "nmem").map((module, id) => ({
+    modules: numberedIn(tree, bus, "nmem").map((module, id) => ({
       ...readModule(tree, module, id, ranges),
       ...(labelled.includes(id) && { labelled: true }),
     })),
@@ -64,36 +62,25 @@ function readBus(
   };
 }
 
-/** Paths of devices called so, by their numbers. */
-function numbered(tree: HostTree, bus: string, prefix: string): string[] {
-  return tree
-    .list(bus)
-    .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
-    .sort((a, b) => Number(a.slice(prefix.length)) - Number(b.slice(prefix.length)))
-    .map((name) => `${bus}/${name}`);
-}
-
 function readRegion(tree: HostTree, region: string, notices: string[]): NvdimmRange[] {
-  const number = (file: string): number =>
-    Number((tree.read(`${region}/${file}`) ?? "").trim() || Number.NaN);
-  const [start, size] = [number("resource"), number("size")];
-  if (!(start >= 0 && size > 0)) {
+  const start = numberIn(tree, `${region}/resource`);
+  const size = numberIn(tree, `${region}/size`);
+  if (start === undefined || !size) {
     notices.push(
       `${region} does not say where its memory is (only root may read that): the machine has no persistent memory there.`,
     );
     return [];
   }
-  const domain = (tree.read(`${region}/persistence_domain`) ?? "").trim();
+  const domain = textIn(tree, `${region}/persistence_domain`);
   const mappings = readMappings(tree, region);
   const namespaces = readNamespaces(tree, region, notices);
-  const node = (file: string): number => (Number.isNaN(number(file)) ? -1 : number(file));
   return [
     {
       start: physAddr(start),
       end: physAddr(start + size),
       mappings,
-      numaNode: node("numa_node"),
-      targetNode: node("target_node"),
+      numaNode: nodeIn(tree, `${region}/numa_node`),
+      targetNode: nodeIn(tree, `${region}/target_node`),
       ...((domain === "cpu_cache" || domain === "memory_controller") && { persistenceDomain: domain }),
       ...(namespaces.length > 0 && { namespaces }),
     },
@@ -102,11 +89,8 @@ function readRegion(tree: HostTree, region: string, notices: string[]): NvdimmRa
 
 /** Modules in the order of interleaving, and where their parts begin. */
 function readMappings(tree: HostTree, region: string): { readonly dimm: number; readonly start: number }[] {
-  return tree
-    .list(region)
-    .filter((name) => /^mapping\d+$/.test(name))
-    .sort((a, b) => Number(a.slice("mapping".length)) - Number(b.slice("mapping".length)))
-    .map((name) => /^nmem(\d+),(\d+),/.exec(tree.read(`${region}/${name}`) ?? ""))
+  return numberedIn(tree, region, "mapping")
+    .map((mapping) => /^nmem(\d+),(\d+),/.exec(textIn(tree, mapping)))
     .flatMap((found) => (found ? [{ dimm: Number(found[1]), start: Number(found[2]) }] : []));
 }
 
@@ -116,10 +100,7 @@ function readModule(
   id: number,
   ranges: readonly NvdimmRange[],
 ): NvdimmModule {
-  const number = (file: string): number | undefined => {
-    const text = tree.read(`${module}/nfit/${file}`)?.trim();
-    return text ? Number(text) : undefined;
-  };
+  const number = (file: string): number | undefined => numberIn(tree, `${module}/nfit/${file}`);
   const capacity = ranges.reduce((bytes, { start, end, mappings }) => {
     const own = mappings.find(({ dimm }) => dimm === id);
     return own ? Math.max(bytes, own.start + (end - start) / mappings.length) : bytes;

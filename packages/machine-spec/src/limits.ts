@@ -1,7 +1,9 @@
 // What any machine must keep to, wherever its spec came from: memory that doesn't overlap and fits below the top of the
 // physical address space, blocks that sections divide, distances between all nodes, and a memmap that holds every page.
 import { isAligned, MiB, PAGE_SIZE, writeSize } from "@hetmem/kernel";
+import { LOCAL_DISTANCE } from "@hetmem/zone";
 import { MAX_PAGES, SECTION_SIZE } from "@hetmem/page";
+import { DEFAULT_DIRECT_MAP_BITS } from "./defaults.ts";
 import { checkKconfig } from "./kconfig.ts";
 import type { MachineSpec, MemoryRange } from "./machine-spec.ts";
 import { refuseProblems, type SpecPath, type SpecProblem } from "./problem.ts";
@@ -17,7 +19,6 @@ const CPUS_MAX = 8192;
 const CPU_LISTS_MAX = 2 ** 16;
 /** The kernel's image ends below 48 MiB, and its first programs want some, too. */
 const BOOT_MEMORY_MIN = 64 * MiB;
-const LOCAL_DISTANCE = 10;
 const DISTANCE_MAX = 255;
 
 /** @throws KernelError EINVAL with a sentence for each rule that the spec breaks */
@@ -58,7 +59,7 @@ function* checkAddressWidth({ physicalBits, directMapBits }: MachineSpec): Gener
       message: `${physicalBits} bits can't be the width of a physical address: use ${PHYSICAL_BITS_MIN} to ${PHYSICAL_BITS_MAX}`,
     };
   }
-  if (directMapBits !== undefined && directMapBits !== 46 && directMapBits !== 52) {
+  if (directMapBits !== undefined && directMapBits !== DEFAULT_DIRECT_MAP_BITS && directMapBits !== 52) {
     yield {
       path: ["direct_map_bits"],
       message: `no page tables map ${directMapBits} bits of physical memory: use 46 (four levels) or 52 (five)`,

@@ -3,9 +3,19 @@
 import type { DmaLatency, GpuPolicy } from "@hetmem/gpu";
 import type { NodeId, PhysAddr } from "@hetmem/kernel";
 import type { NamespaceRecord } from "@hetmem/nvdimm";
+import type { BootNode, BootRange, BootZone, MovableOptions } from "@hetmem/zone";
 
+export const PROFILE_NAMES = ["v4.14", "v5.1", "v6.1"] as const;
 /** The kernel release whose rules apply. */
-export type ProfileName = "v4.14" | "v5.1" | "v6.1";
+export type ProfileName = (typeof PROFILE_NAMES)[number];
+
+export const CGROUP_FEATURES = ["memory", "pressure"] as const;
+/** What cgroup_disable= takes. @see cgroup_disable() in kernel/cgroup/cgroup.c */
+export type CgroupFeature = (typeof CGROUP_FEATURES)[number];
+
+export const ONLINE_TYPES = ["offline", "online", "online_kernel", "online_movable"] as const;
+/** What becomes of memory blocks that are added. @see online_type_to_str in drivers/base/memory.c */
+export type OnlineType = (typeof ONLINE_TYPES)[number];
 
 /** A line of /proc/iomem with the lines indented below it. Both ends are inclusive bytes. */
 export interface IomemEntry {
@@ -16,24 +26,10 @@ export interface IomemEntry {
 }
 
 /** Physical memory in [start, end), in bytes. */
-export interface MemoryRange {
-  readonly start: PhysAddr;
-  readonly end: PhysAddr;
-}
+export type MemoryRange = BootRange;
 
-export interface BootRange extends MemoryRange {
-  /** The firmware says that it may be taken away while the machine runs: with movable_node it is ZONE_MOVABLE. */
-  readonly hotpluggable?: boolean;
-}
-
-export interface NodeSpec {
-  readonly id: NodeId;
-  /** Memory that is there at boot, ascending. Empty for a node that hotplug may fill. */
-  readonly memory: readonly BootRange[];
-  readonly cpus: readonly number[];
-  /** Where ZONE_MOVABLE begins in this node; wins over kernelcore and movablecore. @see zone_movable_pfn in mm/page_alloc.c */
-  readonly movableFrom?: PhysAddr;
-}
+/** A possible node. Its memory at boot is ascending, and empty where hotplug may fill the node. */
+export type NodeSpec = BootNode;
 
 /** Memory that the firmware map leaves out, and the node that its affinity table puts it in. */
 export interface HiddenMemory extends MemoryRange {
@@ -117,35 +113,21 @@ export interface DeviceRule {
 /** Files of /proc and /sys that no package models: absolute path to contents. */
 export type Passthrough = ReadonlyMap<string, string>;
 
-/** Pages of one boot zone that somebody holds once the machine is up. Without it a zone starts with its reserved pages alone. */
-export interface BootUsage {
-  readonly node: NodeId;
+/** Pages of one boot zone that are in use once the machine is up. A zone without an entry starts with its reserved pages alone. */
+export interface BootUsage extends BootZone {
   readonly zone: "DMA" | "DMA32" | "Normal" | "Movable";
-  /** Pages that memblock kept: present minus managed. */
-  readonly reservedPages: number;
-  /** Pages that the boot freed once the watermarks were set. */
-  readonly freedLatePages?: number;
   /** Kernel allocations: slab, stacks, page tables. */
   readonly unmovablePages: number;
   /** Pages of processes and of the page cache. */
   readonly movablePages: number;
 }
 
-/** What cgroup_disable= takes. @see cgroup_disable() in kernel/cgroup/cgroup.c */
-export type CgroupFeature = "memory" | "pressure";
-
-/** Boot options, named as on the kernel command line and in Kconfig. */
-export interface KernelOptions {
-  /** Bytes that stay out of ZONE_MOVABLE, for the whole machine. */
-  readonly kernelcore?: number;
-  /** Bytes that go to ZONE_MOVABLE, for the whole machine. */
-  readonly movablecore?: number;
-  /** Hotpluggable boot memory becomes ZONE_MOVABLE. */
-  readonly movable_node?: boolean;
+/** Boot options, named as on the kernel command line and in Kconfig; sizes are bytes, for the whole machine. */
+export interface KernelOptions extends MovableOptions {
   /** The struct pages of added memory live in that memory. */
   readonly memmap_on_memory?: boolean;
   /** What happens to added blocks: /sys/devices/system/memory/auto_online_blocks. */
-  readonly memhp_default_state?: "offline" | "online" | "online_kernel" | "online_movable";
+  readonly memhp_default_state?: OnlineType;
   /** Which placement policy, where it isn't the profile's. */
   readonly placement?: "strict" | "any-order" | "auto-movable";
   /** Movable memory that auto-movable allows for 100 of boot-time kernel memory. */

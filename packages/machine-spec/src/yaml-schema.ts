@@ -3,6 +3,7 @@
 import { KernelError, memparse, parseIdList, plainText } from "@hetmem/kernel";
 import * as v from "valibot";
 import { NODES_MAX } from "./limits.ts";
+import { CGROUP_FEATURES, ONLINE_TYPES, PROFILE_NAMES } from "./machine-spec.ts";
 import type { SpecPath, SpecProblem } from "./problem.ts";
 
 /** Letters of a name, a path or a command. @see PATH_MAX in include/uapi/linux/limits.h */
@@ -15,10 +16,7 @@ const RULES_MAX = 1000;
 const SIZE_FIX = "write a number, then K, M, G or T";
 /** Letters of a value that are quoted in a complaint. */
 const QUOTED_MAX = 60;
-const PROFILES = ["v4.14", "v5.1", "v6.1"] as const;
 const PLACEMENTS = ["strict", "any-order", "auto-movable"] as const;
-const CGROUP_FEATURES = ["memory", "pressure"] as const;
-const DEFAULT_STATES = ["offline", "online", "online_kernel", "online_movable"] as const;
 
 /** A number of bytes: 4096, "128M", 0x100000000. */
 const size = parsed((input) => {
@@ -87,7 +85,7 @@ const options = object({
   movablecore: v.optional(size),
   movable_node: v.optional(flag),
   memmap_on_memory: v.optional(flag),
-  memhp_default_state: v.optional(oneOf(DEFAULT_STATES)),
+  memhp_default_state: v.optional(oneOf(ONLINE_TYPES)),
   placement: v.optional(oneOf(PLACEMENTS)),
   auto_movable_ratio: v.optional(count),
   auto_movable_numa_aware: v.optional(flag),
@@ -129,7 +127,7 @@ const swapArea = object({ path: text, size, priority: v.optional(count) });
 
 export const machineFile = object({
   name: v.optional(text),
-  profile: v.optional(oneOf(PROFILES)),
+  profile: v.optional(oneOf(PROFILE_NAMES)),
   release: v.optional(text),
   block_size: v.optional(size),
   physical_bits: v.optional(count),

@@ -63,3 +63,9 @@ describe("a text that is too much, or says nothing that a machine has", () => {
     expect(() => machineOfYaml(text, "m.yaml")).toThrow(sentence);
   });
 });
+
+test("an alias that nothing is marked for is named", () => {
+  expect(() => machineOfYaml(`nodes: [&first ${NODE}, *first, *secnd]\n`, "m.yaml")).toThrow(
+    "EINVAL: m.yaml: its aliases (*NAME) can't be followed, as nothing before *secnd is marked &secnd: write out what they stand for",
+  );
+});

@@ -39,14 +39,12 @@ export function bootReportLines(report: BootReport, self: string, width: number,
     ...lines,
   ];
   return [
-    ...headlines(report, paint),
+    ...headlines(report, width, paint),
     ...report.notices.flatMap((notice) => wrap(`! ${notice}`, width, "  ").map(paint.warn)),
     ...section("Nodes and zones, in pages of 4 KiB", zoneTableLines(view, width, paint)),
     ...section("Physical memory, to scale", physicalMapLines(view, width, paint)),
-    ...section("The price of struct pages", memmapPriceLines(view, paint)),
-    ...(host
-      ? section("Compared with the host", wrapAll(hostComparisonLines(view, host, paint), width))
-      : []),
+    ...section("The price of struct pages", memmapPriceLines(view, width, paint)),
+    ...(host ? section("Compared with the host", hostComparisonLines(view, host, width, paint)) : []),
     ...section("Next", nextStepLines(report, self, width, paint)),
   ];
 }
@@ -58,16 +56,16 @@ export function bootReportJson(report: BootReport): object {
   return { source, notices, machine, map: stretches, comparison: host ? compareWithHost(view, host) : [] };
 }
 
-function headlines({ view, source }: BootReport, paint: Paint): string[] {
+function headlines({ view, source }: BootReport, width: number, paint: Paint): string[] {
   const nodes = view.nodes.length === 1 ? "1 node" : `${view.nodes.length} nodes`;
   const cpus = view.nodes.reduce((count, node) => count + node.cpus.length, 0);
   const counted = cpus === 1 ? "1 CPU" : `${cpus} CPUs`;
   return [
     `${paint.bold("hetmem")} booted ${source}:`,
-    `${formatBytes(view.ramBytes)} in ${nodes}, ${counted}, Linux ${view.release}, with the rules of ${view.profile}`,
+    ...wrap(
+      `${formatBytes(view.ramBytes)} in ${nodes}, ${counted}, Linux ${view.release}, with the rules of ${view.profile}`,
+      width,
+      "  ",
+    ),
   ];
-}
-
-function wrapAll(lines: readonly string[], width: number): string[] {
-  return lines.flatMap((line) => (line.startsWith(" ") ? [line] : wrap(line, width, "  ")));
 }

@@ -6,6 +6,7 @@ import { type Host, usageOfHost } from "@hetmem/host-capture";
 import type { Paint } from "./paint.ts";
 import { tableLines } from "./table.ts";
 import type { MachineView } from "./view.ts";
+import { wrap } from "./wrap.ts";
 
 /** One total of both. */
 export interface Comparison {
@@ -46,8 +47,8 @@ export function compareWithHost(view: MachineView, host: Host): Comparison[] {
   }));
 }
 
-/** The comparison for people. */
-export function hostComparisonLines(view: MachineView, host: Host, paint: Paint): string[] {
+/** The comparison for people. @param width columns of the terminal */
+export function hostComparisonLines(view: MachineView, host: Host, width: number, paint: Paint): string[] {
   const comparisons = compareWithHost(view, host);
   const rows = comparisons.map(({ name, unit, machine, host: there }) => [
     `${name}, ${unit}`,
@@ -61,13 +62,14 @@ export function hostComparisonLines(view: MachineView, host: Host, paint: Paint)
     { title: "host", align: "right" },
     { title: "difference", align: "right" },
   ] as const;
-  const lines = tableLines(columns, rows, (text, row, column) => {
+  const lines = tableLines(columns, rows, width, (text, row, column) => {
     if (row === -1) return paint.dim(text);
     if (column !== 3) return text;
     return text.trim() === "equal" ? paint.good(text) : paint.warn(text);
   });
   const reasons = comparisons.filter(({ why }) => why !== "").map(({ name, why }) => `${name}: ${why}`);
-  return [...lines, "", ...reasons, keptSentence(host)];
+  const sentences = [...reasons, keptSentence(host)];
+  return [...lines, "", ...sentences.flatMap((sentence) => wrap(sentence, width, "  "))];
 }
 
 /** What stands between the present pages and MemTotal on any host. */

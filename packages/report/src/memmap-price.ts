@@ -6,9 +6,10 @@ import type { Paint } from "./paint.ts";
 import { formatShare } from "./size.ts";
 import { tableLines } from "./table.ts";
 import type { MachineView } from "./view.ts";
+import { wrap } from "./wrap.ts";
 
-/** A line a node with memory, and what one more block would cost. */
-export function memmapPriceLines(view: MachineView, paint: Paint): string[] {
+/** A line a node with memory, and what one more block would cost. @param width columns of the terminal */
+export function memmapPriceLines(view: MachineView, width: number, paint: Paint): string[] {
   const rows = view.memmap.map((price) => [
     `${price.node}`,
     `${price.structPages}`,
@@ -31,13 +32,13 @@ export function memmapPriceLines(view: MachineView, paint: Paint): string[] {
     { title: "struct pages", align: "right" },
     { title: `Linux (${STRUCT_PAGE_BYTES} B each)`, align: "right" },
     { title: "of its RAM", align: "right" },
-    { title: `hetmem (${MEMMAP_PAGE_BYTES} B, once touched)`, align: "right" },
+    { title: `hetmem (${MEMMAP_PAGE_BYTES} B, once touched)`, align: "right", spare: 1 },
   ] as const;
   const block = (view.blockSize / PAGE_SIZE) * STRUCT_PAGE_BYTES;
-  return [
-    ...tableLines(columns, [...rows, total], (text, row) =>
-      row === -1 ? paint.dim(text) : row === rows.length ? paint.bold(text) : text,
-    ),
+  const table = tableLines(columns, [...rows, total], width, (text, row) =>
+    row === -1 ? paint.dim(text) : row === rows.length ? paint.bold(text) : text,
+  );
+  const sentences = [
     ...view.memmapElsewhere.map(
       ({ of, payer, bytes }) => `Node ${payer}'s RAM holds those of ${of}: ${formatBytes(bytes)}.`,
     ),
@@ -45,4 +46,5 @@ export function memmapPriceLines(view: MachineView, paint: Paint): string[] {
       ? `Each further memory block of ${formatBytes(view.blockSize)} keeps its struct pages itself (memmap_on_memory): ${formatBytes(view.blockSize - block)} of it can be used.`
       : `Each further memory block of ${formatBytes(view.blockSize)} costs ${formatBytes(block)} of what is there already, before anybody uses it.`,
   ];
+  return [...table, ...sentences.flatMap((sentence) => wrap(sentence, width, "  "))];
 }

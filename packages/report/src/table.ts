@@ -3,29 +3,55 @@
 export interface Column {
   readonly title: string;
   readonly align?: "left" | "right";
+  /** Which columns a table does without where it is wider than the terminal: the highest number first. Absent: never. */
+  readonly spare?: number;
 }
 
 /** Paints the text of a cell, already padded. */
 export type PaintCell = (text: string, row: number, column: number) => string;
 
-/** Lines of a table: its titles, then a line a row; two spaces between columns. */
+const GAP = "  ";
+
+/**
+ * Lines of a table: its titles, then a line a row; two spaces between columns.
+ *
+ * @param width columns of the terminal
+ * @param paint is given the place of a cell among all rows and columns, and row -1 for a title
+ */
 export function tableLines(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
+  width: number,
   paint: PaintCell = (text) => text,
 ): string[] {
-  const widths = columns.map(({ title }, column) =>
-    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  );
+  const sized = columns.map((column, index) => ({
+    ...column,
+    index,
+    width: Math.max(column.title.length, ...rows.map((row) => row[index]?.length ?? 0)),
+  }));
+  const shown = fitting(sized, width);
   const line = (cells: readonly string[], row: number): string =>
-    columns
-      .map(({ align = "left" }, column) => {
-        const text = cells[column] ?? "";
-        const width = widths[column] ?? 0;
-        return paint(align === "left" ? text.padEnd(width) : text.padStart(width), row, column);
+    shown
+      .map(({ align = "left", index, width: cell }) => {
+        const text = cells[index] ?? "";
+        return paint(align === "left" ? text.padEnd(cell) : text.padStart(cell), row, index);
       })
-      .join("  ")
+      .join(GAP)
       .trimEnd();
   const titles = columns.map(({ title }) => title);
   return [line(titles, -1), ...rows.map((row, index) => line(row, index))];
+}
+
+/** The columns, less as many spare ones as the table is too wide for. */
+function fitting<T extends Column & { readonly width: number }>(
+  columns: readonly T[],
+  width: number,
+): readonly T[] {
+  const taken = columns.reduce((sum, column) => sum + column.width + GAP.length, -GAP.length);
+  const mostSpare = Math.max(...columns.map(({ spare = 0 }) => spare));
+  if (taken <= width || mostSpare === 0) return columns;
+  return fitting(
+    columns.filter(({ spare = 0 }) => spare !== mostSpare),
+    width,
+  );
 }

@@ -4,17 +4,18 @@ import type { Paint } from "./paint.ts";
 import { formatAddress } from "./size.ts";
 import { type Column, tableLines } from "./table.ts";
 import type { MachineView } from "./view.ts";
+import { wrap } from "./wrap.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "node" },
   { title: "zone" },
-  { title: "start", align: "right" },
-  { title: "end", align: "right" },
-  { title: "spanned", align: "right" },
+  { title: "start", align: "right", spare: 1 },
+  { title: "end", align: "right", spare: 3 },
+  { title: "spanned", align: "right", spare: 2 },
   { title: "present", align: "right" },
   { title: "managed", align: "right" },
   { title: "free", align: "right" },
-  { title: "size", align: "right" },
+  { title: "size", align: "right", spare: 4 },
 ];
 const ZONE_COLUMN = 1;
 const ZONES = ["DMA", "DMA32", "Normal", "Movable"] as const;
@@ -22,22 +23,17 @@ const ZONES = ["DMA", "DMA32", "Normal", "Movable"] as const;
 /**
  * A line a zone, a line a node without any, the totals, and whose the CPUs are.
  *
- * @param width the sizes for people are left out where they don't fit
+ * @param width columns of the terminal; sizes for people, ends, spans and starts are left out where they don't fit
  */
 export function zoneTableLines(view: MachineView, width: number, paint: Paint): string[] {
-  const whole = linesOf(view, COLUMNS, paint);
-  const fits = tableLines(COLUMNS, rowsOf(view)).every((line) => line.length <= width);
-  return [...(fits ? whole : linesOf(view, COLUMNS.slice(0, -1), paint)), "", cpuSentence(view)];
-}
-
-function linesOf(view: MachineView, columns: readonly Column[], paint: Paint): string[] {
   const rows = rowsOf(view);
-  return tableLines(columns, rows, (text, row, column) => {
+  const lines = tableLines(COLUMNS, rows, width, (text, row, column) => {
     if (row === -1) return paint.dim(text);
     if (row === rows.length - 1) return paint.bold(text);
     const kind = ZONES.find((name) => name === text.trim());
     return column === ZONE_COLUMN && kind ? paint.kind(kind, text) : text;
   });
+  return [...lines, "", ...wrap(cpuSentence(view), width, "  ")];
 }
 
 function rowsOf(view: MachineView): string[][] {

@@ -17,7 +17,7 @@ describe("the machine beside its host", () => {
   test("a total that is equal needs no reason", () => {
     expect(compareWithHost(same, host).map((pair) => pair.why)).toEqual(["", "", "", "", "", ""]);
     expect(
-      hostComparisonLines(same, host, createPaint(false)).filter((line) => line.endsWith("equal")),
+      hostComparisonLines(same, host, 200, createPaint(false)).filter((line) => line.endsWith("equal")),
     ).toHaveLength(6);
   });
 
@@ -64,7 +64,7 @@ describe("the machine beside its host", () => {
   });
 
   test("what boot memory keeps is said even when all is equal", () => {
-    expect(hostComparisonLines(same, host, createPaint(false)).join("\n")).toContain(
+    expect(hostComparisonLines(same, host, 200, createPaint(false)).join("\n")).toContain(
       "MemTotal is less than the RAM by 29731 pages (116 MiB)",
     );
   });

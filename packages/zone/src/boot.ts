@@ -58,8 +58,9 @@ export interface BootConfig extends MovableOptions {
   readonly zones?: readonly BootZone[];
 }
 
-const LOCAL_DISTANCE = 10;
-const REMOTE_DISTANCE = 20;
+/** From a node to itself, and to another where nothing is known. @see include/linux/topology.h */
+export const LOCAL_DISTANCE = 10;
+export const REMOTE_DISTANCE = 20;
 /** Linux keeps all of it: BIOSes write there. @see reserve_real_mode() in arch/x86/realmode/init.c */
 const LOW_MEMORY = 1 * MiB;
 

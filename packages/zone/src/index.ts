@@ -1,6 +1,6 @@
 export { busTables } from "./bus-sysfs.ts";
 export { type MmPageAlloc, type MmPageFree } from "./alloc-events.ts";
-export { type BootConfig, bootMemory, type BootZone } from "./boot.ts";
+export { type BootConfig, bootMemory, type BootZone, LOCAL_DISTANCE, REMOTE_DISTANCE } from "./boot.ts";
 export { type BootMemoryRange, type BootNode, type BootRange, bootZoneSizes } from "./boot-nodes.ts";
 export { type BootStructPages, bootStructPages } from "./boot-struct-pages.ts";
 export { type DeferredPart, DeferredSections, type FrameRange } from "./deferred.ts";

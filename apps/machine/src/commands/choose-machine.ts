@@ -4,11 +4,16 @@ import { type Command, Option } from "commander";
 import { KernelError, MiB, plainText } from "@hetmem/kernel";
 import { BUNDLED_CAPTURES, liveHost, openTree, readOutsideText } from "@hetmem/host-capture/node";
 import { type Capture, captureHost, type Host, type HostTree } from "@hetmem/host-capture";
-import { machineOfYaml, type MachineSpec, type ProfileName, refuseImpossible } from "@hetmem/machine-spec";
+import {
+  DEFAULT_PROFILE,
+  machineOfYaml,
+  type MachineSpec,
+  PROFILE_NAMES,
+  type ProfileName,
+  refuseImpossible,
+} from "@hetmem/machine-spec";
 import { shellWord } from "./shell-word.ts";
 
-const PROFILES: readonly ProfileName[] = ["v4.14", "v5.1", "v6.1"];
-const DEFAULT_PROFILE: ProfileName = "v5.1";
 const MACHINE_FIX = "give --machine a YAML file, such as those under fixtures/machines";
 /** Bytes of a machine file: one with 1,024 nodes has 50 KiB. */
 const MACHINE_BYTES_MAX = MiB / 2;
@@ -43,7 +48,7 @@ export function withMachineOptions(command: Command): Command {
       new Option(
         "--profile <release>",
         `the kernel release whose rules apply (default: ${DEFAULT_PROFILE})`,
-      ).choices(PROFILES),
+      ).choices(PROFILE_NAMES),
     );
 }
 

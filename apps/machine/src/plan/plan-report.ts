@@ -3,6 +3,9 @@ import { formatBytes, formatIdList } from "@hetmem/kernel";
 import { formatAddress, formatShare, tableLines, wrap } from "@hetmem/report";
 import type { Plan, PlannedBlock } from "./plan.ts";
 
+/** Where the values behind labels begin. */
+const LABEL_END = 14;
+
 /** @param columns of the terminal */
 export function planLines(plan: Plan, source: string, columns: number): string[] {
   const { node, nodeIsNew, distances, tiers, warnings, commands } = plan;
@@ -16,7 +19,7 @@ export function planLines(plan: Plan, source: string, columns: number): string[]
     ...commands.map((command) => `  ${command}`),
     "",
     "Zones",
-    ...zoneLines(plan).map((line) => `  ${line}`),
+    ...zoneLines(plan, columns - 2).map((line) => `  ${line}`),
     "",
     "Struct pages",
     ...indented(structPagesText(plan), columns),
@@ -26,8 +29,12 @@ export function planLines(plan: Plan, source: string, columns: number): string[]
     "",
     "Place",
     ...indented(where, columns),
-    `  distances   ${distances.map((each) => `node ${each.node}: ${each.distance}`).join(", ")}`,
-    `  tiers       ${tiersText(tiers)}`,
+    ...labelled(
+      "distances",
+      distances.map((each) => `node ${each.node}: ${each.distance}`).join(", "),
+      columns,
+    ),
+    ...labelled("tiers", tiersText(tiers), columns),
     "",
     "Can the new memory go offline again?",
     ...runsOf(plan.blocks).flatMap((run) => indented(blockText(run), columns)),
@@ -49,14 +56,14 @@ function headline({ device, namespace, size, added, node, blocks }: Plan, source
   return `${part} of ${from} on ${source} become RAM of node ${node}, in zone ${zones}.`;
 }
 
-function zoneLines({ zones }: Plan): string[] {
+function zoneLines({ zones }: Plan, width: number): string[] {
   const columns = [
     { title: "node" },
     { title: "zone" },
     { title: "present", align: "right" as const },
     { title: "then", align: "right" as const },
-    { title: "managed", align: "right" as const },
-    { title: "then", align: "right" as const },
+    { title: "managed", align: "right" as const, spare: 1 },
+    { title: "then", align: "right" as const, spare: 1 },
     { title: "free", align: "right" as const },
     { title: "then", align: "right" as const },
   ];
@@ -69,6 +76,7 @@ function zoneLines({ zones }: Plan): string[] {
         formatBytes,
       ),
     ]),
+    width,
   );
 }
 
@@ -129,6 +137,13 @@ function capital(sentence: string): string {
 
 function indented(text: string, columns: number): string[] {
   return wrap(text, columns - 2, "").map((line) => `  ${line}`);
+}
+
+/** A label, and what it is of in a column of its own. */
+function labelled(label: string, text: string, columns: number): string[] {
+  return wrap(text, columns - LABEL_END, "").map((line, i) =>
+    i === 0 ? `  ${label}`.padEnd(LABEL_END) + line : " ".repeat(LABEL_END) + line,
+  );
 }
 
 function bullet(text: string, columns: number): string[] {

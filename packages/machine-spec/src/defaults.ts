@@ -1,0 +1,10 @@
+// What a machine has where nobody says otherwise, whether a person writes it down or a host is read.
+import { MiB } from "@hetmem/kernel";
+import type { ProfileName } from "./machine-spec.ts";
+
+export const DEFAULT_PROFILE: ProfileName = "v5.1";
+/** Bytes of a memory block: a section. @see MIN_MEMORY_BLOCK_SIZE in include/linux/memory.h */
+export const DEFAULT_BLOCK_SIZE: number = 128 * MiB;
+export const DEFAULT_PHYSICAL_BITS = 46;
+/** Bits of physical memory that four levels of page tables map. @see MAX_PHYSMEM_BITS in arch/x86/include/asm/sparsemem.h */
+export const DEFAULT_DIRECT_MAP_BITS = 46;
