@@ -1,14 +1,15 @@
-// Faults for a device, as if the process had touched its pages itself. Kernel counterpart: hmm_vma_fault() in mm/hmm.c.
+// Faults on behalf of a device, as if the process had accessed the pages. Kernel counterpart: hmm_vma_fault() in
+// mm/hmm.c.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { FaultFlag, handleMmFault, VM_FAULT_ERROR, type Vma, VmFault, VmFlag } from "@hetmem/mm";
 
 /**
- * Faults in each page of a part of a mapping, those that were not asked for among them. The mmap lock is held for
- * reading.
+ * Faults in each page of a part of a mapping, requested or not. The mmap lock is held for reading.
  *
- * @param write the process must be able to write to them then
- * @throws KernelError EPERM where the mapping can't be written to
- * @throws KernelError EFAULT when a fault fails, for want of memory too
+ * @param end first byte after the part
+ * @param write fault for writing
+ * @throws KernelError EPERM when write is set and the mapping isn't writable
+ * @throws KernelError EFAULT when a fault fails, also without memory
  */
 export function* faultIn(vma: Vma, start: VirtAddr, end: VirtAddr, write: boolean): Sleeps<void> {
   if (write && (vma.flags & VmFlag.WRITE) === 0)

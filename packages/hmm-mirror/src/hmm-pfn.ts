@@ -1,30 +1,30 @@
-// What hmmRangeFault() says of a page, and what it is asked about it. An array of these is one Int32Array with two words
-// an entry, as a page table has them: the page, and flags. The flags word is the top byte of the kernel's 64-bit value.
-// Kernel counterpart: enum hmm_pfn_flags in include/linux/hmm.h.
+// Requests to and results of hmmRangeFault(), per page. An array of them is one Int32Array with two words per entry,
+// as in a page table: the page, and flags. The flags word is the top byte of the kernel's 64-bit value. Kernel
+// counterpart: enum hmm_pfn_flags in include/linux/hmm.h.
 import type { Page } from "@hetmem/kernel";
 
-/** Bits of the flags word. What is asked for stands where the answer will. */
+/** Bits of the flags word. The result replaces the request. */
 export const HmmPfn = {
-  /** In: the page must be there. */
+  /** Input: fault the page in. */
   reqFault: 1 << 7,
-  /** In, with reqFault: and the process must be able to write to it. */
+  /** Input, with reqFault: fault for writing. */
   reqWrite: 1 << 6,
-  /** Out: there is a page, and the device may read it. */
+  /** Output: the entry has a page, which the device may read. */
   valid: 1 << 7,
-  /** Out: the device may write to it. */
+  /** Output: the device may write to the page. */
   write: 1 << 6,
-  /** Out: nothing that could be mirrored, and a fault would not help. */
+  /** Output: the address can't be mirrored, and a fault would not help. */
   error: 1 << 5,
-  /** Out: the order of the cpu's mapping, in pages. @see hmmPfnToMapOrder() */
+  /** Output: order of the cpu's mapping, in pages. @see hmmPfnToMapOrder() */
   orderMask: 31,
 } as const;
 
-/** An array for so many pages, which asks for nothing. */
+/** A zeroed array of `pages` entries, without requests. */
 export function allocHmmPfns(pages: number): Int32Array {
   return new Int32Array(pages * 2);
 }
 
-/** The page of an entry, NULL_PAGE where it isn't valid. @see hmm_pfn_to_page() */
+/** The page of an entry; NULL_PAGE when it isn't valid. @see hmm_pfn_to_page() */
 export function hmmPfnToPage(hmmPfns: Int32Array, index: number): Page {
   return hmmPfns[index << 1] as Page;
 }
@@ -34,14 +34,14 @@ export function hmmPfnFlags(hmmPfns: Int32Array, index: number): number {
   return hmmPfns[(index << 1) | 1] as number;
 }
 
-/** Asks for something at one entry: HmmPfn.reqFault, reqWrite. It counts where the range's pfnFlagsMask lets it through. */
+/** Sets the request of one entry: HmmPfn.reqFault, reqWrite. Only the bits in the range's pfnFlagsMask count. */
 export function requestHmmPfn(hmmPfns: Int32Array, index: number, flags: number): void {
   hmmPfns[(index << 1) | 1] = flags;
 }
 
 /**
- * How large the cpu's mapping is that an entry is part of: 2 to the power of this many pages. The device may map as much
- * at once, as far as the range and its own alignment allow.
+ * Order in pages of the cpu mapping that contains an entry. The device may use a mapping of this size, within the
+ * range and its own alignment.
  *
  * @see hmm_pfn_to_map_order()
  */

@@ -1,5 +1,5 @@
-// The pages of a process as a device may use them: reads the cpu's page tables, and lets faults bring what is asked for
-// and isn't there. Kernel counterpart: hmm_range_fault() in mm/hmm.c.
+// Snapshots of a process's page table for a device, with faults for the pages that are requested and missing. Kernel
+// counterpart: hmm_range_fault() in mm/hmm.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   mmapAssertLocked,
@@ -11,50 +11,55 @@ import {
 import { HmmVmaWalk } from "./hmm-vma-walk.ts";
 import { Need } from "./walk-stop.ts";
 
-/** What is asked, and where the answers go. @see struct hmm_range */
+/** Arguments of hmmRangeFault(). @see struct hmm_range */
 export interface HmmRange {
-  /** Hears of changes in the range, and may in a larger one. Its mm is the one that is looked at. */
+  /** Notifier that covers at least the range. Its mm is the address space to read. */
   readonly notifier: MmuIntervalNotifier;
-  /** What mmuIntervalReadBegin() said before. */
+  /** Sequence number from mmuIntervalReadBegin(). */
   notifierSeq: number;
   readonly start: VirtAddr;
-  /** First byte behind it. Both are first bytes of pages. */
+  /** First byte after the range. `start` and `end` are page-aligned. */
   readonly end: VirtAddr;
-  /** Two words a page: see hmmPfnToPage(), hmmPfnFlags(). What an entry asks for is replaced by the answer. */
+  /** Two words per page: see hmmPfnToPage(), hmmPfnFlags(). The result replaces an entry's request. */
   readonly hmmPfns: Int32Array;
-  /** HmmPfn bits that are asked for at every page; 0 asks for none: a snapshot, which changes nothing. */
+  /** HmmPfn bits requested for every page. 0 requests none: a snapshot, which faults nothing in. */
   readonly defaultFlags: number;
-  /** HmmPfn bits that single entries may ask for. */
+  /** HmmPfn bits that single entries may request. */
   readonly pfnFlagsMask: number;
-  /** Of the device: pages in its own memory are given as they are, those in others' are moved back if they are asked for. */
+  /**
+   * Owner of the device's pagemaps: its own private pages are returned as they are. Requested private pages of other
+   * owners are migrated to RAM.
+   */
   readonly devPrivateOwner?: unknown;
 }
 
 /**
- * "ok": every entry holds an answer. "busy" is the kernel's EBUSY: the range has changed since mmuIntervalReadBegin(), and all
- * begins again there. It is no error, because it is not rare.
+ * "ok": every entry holds a result. "busy", the kernel's -EBUSY: the range has changed since mmuIntervalReadBegin(),
+ * from where the caller retries. A return value instead of an error, because it is frequent.
  */
 export type HmmRangeResult = "ok" | "busy";
 
 /**
- * Says of each page of a range what the cpu's page table has, with faults for what is asked for and missing. The mmap
- * lock is held for reading throughout. The answers may be used once mmuIntervalReadRetry() has said, under the lock
- * that the driver's invalidate takes, that nothing has changed meanwhile.
+ * Reads the page table entries of a range, and faults in requested pages that are missing. The mmap lock is held for
+ * reading throughout. The results may be used after mmuIntervalReadRetry() has returned false under the lock that the
+ * driver's invalidate takes.
  *
- * Where it is "busy" or fails, entries in front hold answers and others still hold what was asked: who asks by entry
- * writes them anew before he tries again.
+ * After "busy" or an error, the first entries hold results and the rest still hold requests. A caller that requests
+ * single entries writes them again before a retry.
  *
- * @throws KernelError EFAULT where a page that is asked for can't be had: no mapping, a forbidden or an unsupported one, a
- *   fault that failed
- * @throws KernelError EPERM where it is asked for writing, and the mapping is read only
- * @throws KernelError EINVAL for a range that is empty, or doesn't begin and end with a page
- * @throws KernelBug without the mmap lock, or with a notifier that listens to nobody
+ * @returns "ok", or "busy" when the range changed
+ * @throws KernelError EFAULT for a requested page without a mapping, in a mapping that can't be read or mirrored, or
+ * where a fault fails
+ * @throws KernelError EPERM when write is requested in a read-only mapping
+ * @throws KernelError EINVAL for an empty or unaligned range
+ * @throws KernelBug without the mmap lock, with an unregistered notifier, or an array that is too short
  * @see hmm_range_fault() in mm/hmm.c
  */
 export function* hmmRangeFault(range: HmmRange): Sleeps<HmmRangeResult> {
   const mm = mmOf(range);
   const walk = new HmmVmaWalk(mm, range);
-  // Ends: a fault brings what is asked for, or fails; what takes it away again notifies, and then the answer is "busy".
+  // Bounded: a fault provides the page or fails, and a later removal of the page is notified, which ends the loop
+  // with "busy".
   for (;;) {
     if (mmuIntervalCheckRetry(range.notifier, range.notifierSeq)) return "busy";
     const need = walkPageRange(mm, walk.stop.last, range.end, walk);

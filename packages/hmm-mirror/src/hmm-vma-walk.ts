@@ -1,5 +1,5 @@
-// What hmmRangeFault() does at each thing that it meets in the page tables: it notes an answer, or stops the walk
-// because something has to be done first that may sleep. Kernel counterpart: hmm_vma_walk_*(), hmm_vma_handle_*() and hmm_pte_need_fault() in mm/hmm.c.
+// The page table walk of hmmRangeFault(). Each callback stores results, or stops the walk for a fault or a wait,
+// which may sleep. Kernel counterpart: hmm_vma_walk_*(), hmm_vma_handle_*() and hmm_pte_need_fault() in mm/hmm.c.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import {
   EntryKind,
@@ -20,12 +20,15 @@ import { HmmPfn } from "./hmm-pfn.ts";
 import type { HmmRange } from "./hmm-range-fault.ts";
 import { Need, WalkStop } from "./walk-stop.ts";
 
-const REQUESTS: number = HmmPfn.reqFault | HmmPfn.reqWrite;
-const VALID_WRITE: number = HmmPfn.valid | HmmPfn.write;
-/** Of these, an entry that maps a page which is counted, and which the process may use, has the first, or the first two. */
-const PLAIN: number = Pte.present | Pte.write | Pte.special | Pte.protnone;
-const WRITABLE: number = Pte.present | Pte.write;
-/** Of an entry of a page middle directory. */
+const HMM_PFN_REQ_FLAGS: number = HmmPfn.reqFault | HmmPfn.reqWrite;
+const HMM_PFN_VALID_WRITE: number = HmmPfn.valid | HmmPfn.write;
+/**
+ * Bits that classify an entry. An entry of a refcounted page that the process may access has present alone, or
+ * present and write.
+ */
+const PRESENT_SMALL_PAGE_MASK: number = Pte.present | Pte.write | Pte.special | Pte.protnone;
+const PRESENT_WRITABLE: number = Pte.present | Pte.write;
+/** Order in pages of a PMD entry. */
 const PMD_ORDER = 9;
 
 export class HmmVmaWalk implements MmWalkOps {
@@ -33,21 +36,21 @@ export class HmmVmaWalk implements MmWalkOps {
   private readonly mm: MmStruct;
   private readonly range: HmmRange;
   private readonly asked: number;
-  /** What single entries may ask for. */
+  /** HmmPfn request bits that single entries may set. */
   private readonly mask: number;
-  /** Whether anything may be asked for at all: else this is a snapshot, and no page is looked at for it. */
+  /** Whether any page may be requested. False for a snapshot, which reads no request words. */
   private readonly asks: boolean;
 
   constructor(mm: MmStruct, range: HmmRange) {
     this.mm = mm;
     this.range = range;
     this.stop = new WalkStop(range.start);
-    this.asked = range.defaultFlags & REQUESTS;
-    this.mask = range.pfnFlagsMask & REQUESTS;
+    this.asked = range.defaultFlags & HMM_PFN_REQ_FLAGS;
+    this.mask = range.pfnFlagsMask & HMM_PFN_REQ_FLAGS;
     this.asks = ((this.asked | this.mask) & HmmPfn.reqFault) !== 0;
   }
 
-  /** A mapping that can't be read, or has no pages of its own, is left out. @see hmm_vma_walk_test() */
+  /** Skips mappings without VM_READ, and VM_IO and VM_PFNMAP ones. @see hmm_vma_walk_test() */
   testWalk(address: VirtAddr, next: VirtAddr, { vma }: MmWalk): number {
     const flags = vma?.flags ?? 0;
     if ((flags & (VmFlag.IO | VmFlag.PFNMAP)) === 0 && (flags & VmFlag.READ) !== 0) return 0;
@@ -59,7 +62,7 @@ export class HmmVmaWalk implements MmWalkOps {
     return 1;
   }
 
-  /** No table, or no mapping either. @see hmm_vma_walk_hole() */
+  /** Handles addresses without a page table or without a mapping. @see hmm_vma_walk_hole() */
   pteHole(address: VirtAddr, next: VirtAddr, { vma }: MmWalk): number {
     const need = this.rangeNeeds(address, next, 0);
     if (need !== Need.nothing) {
@@ -93,9 +96,9 @@ export class HmmVmaWalk implements MmWalkOps {
     const end = ((first << 1) + ((next - address) >> 11)) | 0;
     let entry = (first << 1) | 0;
     let at = this.wordOf(address) | 0;
-    // Ends: each turn passes over an entry at least.
+    // Bounded: each turn handles at least one entry.
     for (;;) {
-      const done = answerPlain(words, entry, end, hmmPfns, at, this.asks) - entry;
+      const done = answerPresentSmall(words, entry, end, hmmPfns, at, this.asks) - entry;
       entry += done;
       at += done;
       if (entry >= end) return Need.nothing;
@@ -106,7 +109,7 @@ export class HmmVmaWalk implements MmWalkOps {
     }
   }
 
-  /** An entry that answerPlain() leaves. @param at word of its answer */
+  /** Handles an entry that answerPresentSmall() stops at. @param at index of its result in hmmPfns */
   private handleEntry(value: number, flags: number, at: number): Need {
     if ((flags & Pte.present) === 0) return this.handleNonPresent(value, flags, at);
     const reached = (flags & Pte.protnone) === 0 ? answerFor(flags) : 0;
@@ -115,9 +118,9 @@ export class HmmVmaWalk implements MmWalkOps {
     if ((flags & Pte.special) === 0)
       return this.answer(at, reached === 0 ? (NULL_PAGE as Page) : entryPage(value), reached);
     const { vm } = this.mm;
-    // The zero page is one like others here.
+    // The zero page is returned like any other page.
     if (specialPfn(value, flags) === vm.zeroPfn) return this.answer(at, vm.zeroPage, reached);
-    // A fault would say that it is there, and it is none.
+    // The entry is present, so a fault would not help: the frame has no struct page.
     if (this.needs(this.requestAt(at), 0) !== Need.nothing)
       return this.stop.because("no page stands behind it");
     return this.answer(at, NULL_PAGE as Page, HmmPfn.error);
@@ -126,13 +129,13 @@ export class HmmVmaWalk implements MmWalkOps {
   private handleNonPresent(value: number, flags: number, at: number): Need {
     if (isDevicePrivate(flags) && this.isOwn(entryPage(value))) {
       const writes = entryKind(flags) === EntryKind.devicePrivateWrite;
-      return this.answer(at, entryPage(value), writes ? VALID_WRITE : HmmPfn.valid);
+      return this.answer(at, entryPage(value), writes ? HMM_PFN_VALID_WRITE : HmmPfn.valid);
     }
     const need = this.needs(this.requestAt(at), 0);
     if (need === Need.nothing) return this.answer(at, NULL_PAGE as Page, 0);
     if (isMigration(flags)) return Need.migration;
     if (entryKind(flags) === EntryKind.hwpoison) return this.stop.because("its memory is bad");
-    // Nothing yet, or in swap, with another device, or with this one alone: a fault brings it.
+    // Empty, swap, another device's private page, or device-exclusive: a fault provides a present page.
     return need;
   }
 
@@ -141,7 +144,11 @@ export class HmmVmaWalk implements MmWalkOps {
     return this.mm.vm.devices.pgmapOwner(page) === this.range.devPrivateOwner;
   }
 
-  /** What is missing at a page: what it asks for, and what the range asks for everywhere, against what the entry allows. @see hmm_pte_need_fault() */
+  /**
+   * Compares the request for a page (its own and the range's defaults) with the access that the entry allows.
+   *
+   * @see hmm_pte_need_fault()
+   */
   private needs(request: number, reached: number): Need {
     const wanted = (request & this.mask) | this.asked;
     if ((wanted & HmmPfn.reqFault) === 0) return Need.nothing;
@@ -149,7 +156,11 @@ export class HmmVmaWalk implements MmWalkOps {
     return (reached & HmmPfn.valid) === 0 ? Need.fault : Need.nothing;
   }
 
-  /** The same for pages that are all alike: if one must be written, all are faulted for writing. @see hmm_range_need_fault() */
+  /**
+   * needs() for a run of pages with equal entries. One write request makes the whole run a write fault.
+   *
+   * @see hmm_range_need_fault()
+   */
   private rangeNeeds(address: VirtAddr, next: VirtAddr, reached: number): Need {
     if (!this.asks) return Need.nothing;
     let worst: Need = Need.nothing;
@@ -191,13 +202,16 @@ export class HmmVmaWalk implements MmWalkOps {
 }
 
 /**
- * Answers for entries that need no thought: they map pages that are counted, and that the process may use, and nobody
- * could ask for more. Every page of most snapshots comes by here.
+ * Fast path: stores the results of present entries of refcounted small pages that satisfy any request. Handles nearly
+ * all entries of a snapshot.
  *
- * @param entry word of the first one; @param at word of its answer
- * @returns word of the first entry that is none of these
+ * @param entry index of the first entry in words
+ * @param end index after the last entry
+ * @param at index of the first result in hmmPfns
+ * @param asks whether pages may be requested, in which case only writable entries satisfy any request
+ * @returns index of the first entry that needs handleEntry(), or `end`
  */
-function answerPlain(
+function answerPresentSmall(
   words: Int32Array,
   entry: number,
   end: number,
@@ -205,19 +219,23 @@ function answerPlain(
   at: number,
   asks: boolean,
 ): number {
-  const readable = asks ? WRITABLE : Pte.present;
+  const readable = asks ? PRESENT_WRITABLE : Pte.present;
   let to = at | 0;
   let from = entry | 0;
   for (; from < end; from += 2, to += 2) {
-    const plain = (words[from | 1] as number) & PLAIN;
-    if (plain !== WRITABLE && plain !== readable) break;
+    const access = (words[from | 1] as number) & PRESENT_SMALL_PAGE_MASK;
+    if (access !== PRESENT_WRITABLE && access !== readable) break;
     hmmPfns[to] = words[from] as number;
-    hmmPfns[to | 1] = plain === WRITABLE ? VALID_WRITE : HmmPfn.valid;
+    hmmPfns[to | 1] = access === PRESENT_WRITABLE ? HMM_PFN_VALID_WRITE : HmmPfn.valid;
   }
   return from;
 }
 
-/** Answers alike for a run of pages. @param step 1 where each is of the page behind the one before; 0 where there are none */
+/**
+ * Stores equal flags for a run of pages.
+ *
+ * @param step 1 for consecutive pages from firstPage on, 0 for NULL_PAGE throughout
+ */
 function fillPages(
   hmmPfns: Int32Array,
   first: number,
@@ -234,7 +252,7 @@ function fillPages(
   }
 }
 
-/** What a device may do with a page that an entry maps. */
+/** Result flags for an entry that maps a page. */
 function answerFor(flags: number): number {
-  return (flags & Pte.write) !== 0 ? VALID_WRITE : HmmPfn.valid;
+  return (flags & Pte.write) !== 0 ? HMM_PFN_VALID_WRITE : HmmPfn.valid;
 }

@@ -1,27 +1,27 @@
-// Where and why a walk has stopped, and what is done about it before the next one begins there. A walk is atomic; this may
-// sleep. Kernel counterpart: the EBUSY that mm/hmm.c returns to itself, and hmm_vma_walk->last.
+// The position and cause of a stopped walk, and the fault or wait before the next walk starts there. A walk is
+// atomic; the fault or wait may sleep. Kernel counterpart: the -EBUSY internal to mm/hmm.c, and hmm_vma_walk->last.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { migrationEntryWait, type MmStruct, type Vma } from "@hetmem/mm";
 import { faultIn } from "./fault-in.ts";
 
-/** Why a walk stops. 0 goes on; a positive number would be testWalk()'s way to leave a mapping out. */
+/** Causes of a stop. 0 continues the walk. Positive numbers are reserved: testWalk() returns 1 to skip a mapping. */
 export const Need = {
   nothing: 0,
-  /** Pages are asked for that a fault may bring. */
+  /** Requested pages are missing; a fault may provide them. */
   fault: -1,
-  /** The same, and the process must be able to write to them. */
+  /** As fault, for writing. */
   writeFault: -2,
-  /** A page that is asked for is being moved. */
+  /** A requested page has a migration entry. */
   migration: -3,
-  /** Something is asked for that no fault can bring. */
+  /** A requested page can't be provided by a fault. */
   failure: -4,
 } as const;
 export type Need = (typeof Need)[keyof typeof Need];
 
 export class WalkStop {
-  /** Pages in front of it have been answered, and no other. */
+  /** Pages before this address have results; the pages from here on don't. */
   last: VirtAddr;
-  /** What is needed is needed up to here, in this mapping; or why it can't be had. */
+  /** End of the part to fault in, its mapping, and the reason of a failure. */
   private end: VirtAddr;
   private vma: Vma | undefined = undefined;
   private reason = "";
@@ -31,7 +31,7 @@ export class WalkStop {
     this.end = start;
   }
 
-  /** @returns what the walk's callback is to return */
+  /** Records a stop. @returns the value that the walk's callback must return */
   at(address: VirtAddr, end: VirtAddr, vma: Vma | undefined, need: Need): Need {
     this.last = address;
     this.end = end;
@@ -39,17 +39,17 @@ export class WalkStop {
     return need;
   }
 
-  /** @param reason "nothing is mapped there" */
+  /** Records the reason of a failure. @param reason "nothing is mapped there" */
   because(reason: string): Need {
     this.reason = reason;
     return Need.failure;
   }
 
   /**
-   * Does what the walk has stopped for, or finds that it can't be done. The mmap lock is held for reading.
+   * Performs the fault or wait that the walk stopped for. The mmap lock is held for reading.
    *
-   * @param need what walkPageRange() answered
-   * @throws KernelError EFAULT, EPERM
+   * @param need result of walkPageRange()
+   * @throws KernelError EFAULT for a failure or a failed fault, EPERM for a write fault in a read-only mapping
    */
   *provide(mm: MmStruct, need: number): Sleeps<void> {
     const { last, end, vma } = this;

@@ -1,17 +1,18 @@
-// A mirror: a device's copy of the page tables of an address space, which the kernel keeps true by telling it of every change.
-// Kernel counterpart: struct hmm_mirror, hmm_mirror_register() and hmm_mirror_unregister() in 4.14.
+// A mirror: a device's copy of an address space's page table, kept coherent by a callback before every change. Kernel
+// counterpart: struct hmm_mirror, hmm_mirror_register() and hmm_mirror_unregister() in 4.14.
 import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { mmapAssertWriteLocked, type MmStruct, type MmuNotifier } from "@hetmem/mm";
 import { getHmm, type Hmm, putHmm } from "./hmm.ts";
 
-/** Why a mirror is called. There is one reason. @see enum hmm_update_type */
+/** The cause of a callback; there is only one. @see enum hmm_update_type */
 export type HmmUpdateType = "invalidate";
 
-/** What a driver does. @see struct hmm_mirror_ops */
+/** Port: a driver's callbacks. @see struct hmm_mirror_ops */
 export interface HmmMirrorOps<D = unknown> {
   /**
-   * [start, end) is about to change. Takes the driver's lock, drops what the device has of it, waits until the device has
-   * let go, and returns: from then on the pages may be anybody's. Takes no mmap lock, and doesn't unregister.
+   * [start, end) is about to change. The driver takes its lock, removes the range from the device's page table, and
+   * waits until the device no longer uses the pages. The pages may be freed and reused after the return. Must not
+   * take the mmap lock, and must not unregister the mirror.
    */
   syncCpuDevicePagetables(
     mirror: HmmMirror<D>,
@@ -20,17 +21,17 @@ export interface HmmMirrorOps<D = unknown> {
     end: VirtAddr,
   ): Sleeps<void>;
   /**
-   * The address space ends: the device stops to use it, and every access of it fails from now on. The mirror is off the
-   * list by now; it may be unregistered here, and must be at some time.
+   * The address space exits: the device must stop using it, and its accesses fail from now on. The mirror is already
+   * off the list. It may be unregistered here, and must be unregistered eventually.
    */
   release?(mirror: HmmMirror<D>): Sleeps<void>;
 }
 
 export class HmmMirror<D = unknown> {
   readonly ops: HmmMirrorOps<D>;
-  /** The driver's own. */
+  /** Private data of the driver. */
   readonly data: D;
-  /** What it is registered with; undefined when it isn't. */
+  /** The notifier that holds the struct hmm; undefined while the mirror isn't registered. */
   life: MmuNotifier<Hmm> | undefined = undefined;
 
   constructor(ops: HmmMirrorOps<D>, data: D) {
@@ -40,11 +41,11 @@ export class HmmMirror<D = unknown> {
 }
 
 /**
- * Lets a mirror hear of every change of an address space, until hmmMirrorUnregister(). The mmap lock is held for writing.
- * Each mirror of one address space has its own, and they share a struct hmm.
+ * Registers a mirror for every change of an address space, until hmmMirrorUnregister(). The mmap lock is held for
+ * writing. All mirrors of an address space share one struct hmm.
  *
- * @throws KernelError ENOMEM
- * @throws KernelBug without the lock, for an address space without users, for a mirror that is registered
+ * @throws KernelError ENOMEM without memory for the struct hmm
+ * @throws KernelBug without the lock, for an address space without users, for a registered mirror
  * @see hmm_mirror_register()
  */
 export function* hmmMirrorRegister(mirror: HmmMirror, mm: MmStruct): Sleeps<void> {
@@ -60,11 +61,11 @@ export function* hmmMirrorRegister(mirror: HmmMirror, mm: MmStruct): Sleeps<void
 }
 
 /**
- * Ends what hmmMirrorRegister() began. When it returns, the mirror isn't called any more, and nobody is in a call of it.
- * The device has stopped and dropped everything before: of changes that begin meanwhile it isn't told. Not with a lock
- * held that its calls take.
+ * Unregisters a mirror. On return no callback of the mirror runs or will run. The driver must first have stopped the
+ * device and emptied its page table: changes that begin during this call are not notified. Must not be called with a
+ * lock that the callbacks take.
  *
- * @throws KernelBug for a mirror that isn't registered
+ * @throws KernelBug for an unregistered mirror
  * @see hmm_mirror_unregister()
  */
 export function* hmmMirrorUnregister(mirror: HmmMirror): Sleeps<void> {

@@ -1,6 +1,6 @@
-// What a snapshot or a fault of 4.14 does at each thing that it meets in the page tables. Its answers differ from those of
-// later kernels: they tell what was never touched, and of which device a page is doesn't matter. Kernel counterpart:
-// hmm_vma_walk_pmd(), hmm_vma_walk_hole() and hmm_vma_walk_clear() in mm/hmm.c of 4.14.
+// The page table walk of 4.14's snapshots and faults. Its results differ from later kernels': never-touched pages
+// have a flag of their own, and the owner of a private page doesn't matter. Kernel counterpart: hmm_vma_walk_pmd(),
+// hmm_vma_walk_hole() and hmm_vma_walk_clear() in mm/hmm.c of 4.14.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import {
   EntryKind,
@@ -20,13 +20,13 @@ import { Need, WalkStop } from "../walk-stop.ts";
 import { HmmVmaPfn } from "./hmm-vma-pfn.ts";
 import type { HmmVmaRange } from "./hmm-vma-range.ts";
 
-/** Whether what is missing is left out, or brought by faults, which may have to allow writes. */
+/** Whether missing pages are reported, faulted in, or faulted in for writing. */
 export type HmmVmaAccess = "snapshot" | "fault" | "fault to write";
 
 export class HmmVmaPfnWalk implements MmWalkOps {
   readonly stop: WalkStop;
   private readonly range: HmmVmaRange;
-  /** What a page that is missing is answered with, and one that can only be read. */
+  /** The need for a missing page, and for a page that is read-only. */
   private readonly missing: Need;
   private readonly readOnly: Need;
 
@@ -70,7 +70,7 @@ export class HmmVmaPfnWalk implements MmWalkOps {
   private handleEntry(vma: Vma | undefined, value: number, flags: number, address: VirtAddr): Need {
     if ((flags & Pte.present) === 0) return this.handleNonPresent(vma, value, flags, address);
     if ((flags & Pte.write) === 0 && this.readOnly !== Need.nothing) return this.readOnly;
-    // In a mapping that isn't special, the zero page is the only one without a count.
+    // In a mapping that isn't special, the zero page is the only page that isn't refcounted.
     const page = (flags & Pte.special) === 0 ? entryPage(value) : this.range.hmm.mm.vm.zeroPage;
     return this.answer(address, page, validFor(vma, flags));
   }
@@ -97,7 +97,7 @@ export class HmmVmaPfnWalk implements MmWalkOps {
   }
 }
 
-/** A page that an entry has: what the entry allows, in a mapping that may forbid to read it. */
+/** Flags for an entry with a page: valid, read if the mapping is readable, write if the entry is writable. */
 function validFor(vma: Vma | undefined, flags: number): number {
   const read = vma !== undefined && (vma.flags & VmFlag.READ) !== 0 ? HmmVmaPfn.read : 0;
   return HmmVmaPfn.valid | read | ((flags & Pte.write) !== 0 ? HmmVmaPfn.write : 0);

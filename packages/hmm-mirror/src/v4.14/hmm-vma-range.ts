@@ -1,6 +1,7 @@
-// Snapshots of a part of a mapping, and faults in it. What they find is watched until hmmVmaRangeDone(), which says under
-// the driver's lock whether it is still true: if so, the device may be given it before the lock is dropped. Kernel
-// counterpart: hmm_vma_get_pfns(), hmm_vma_fault() and hmm_vma_range_done() in mm/hmm.c of 4.14.
+// Snapshots of a part of a mapping, and faults in it. Changes are tracked until hmmVmaRangeDone(), which reports
+// under the driver's lock whether the snapshot is still valid. If it is, the driver fills the device's page table
+// before dropping the lock. Kernel counterpart: hmm_vma_get_pfns(), hmm_vma_fault() and hmm_vma_range_done() in
+// mm/hmm.c of 4.14.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   mmuIntervalCheckRetry,
@@ -15,15 +16,15 @@ import { type Hmm, hmmOf } from "./hmm.ts";
 import { HmmVmaPfn } from "./hmm-vma-pfn.ts";
 import { HmmVmaPfnWalk } from "./hmm-vma-pfn-walk.ts";
 
-/** What is known of a part of a mapping, as long as it is true. @see struct hmm_range */
+/** A snapshot of a part of a mapping. @see struct hmm_range */
 export class HmmVmaRange {
   readonly hmm: Hmm;
   readonly start: VirtAddr;
-  /** First byte behind it. */
+  /** First byte after the range. */
   readonly end: VirtAddr;
-  /** Two words a page: see HmmVmaPfn. */
+  /** Two words per page: see HmmVmaPfn. */
   readonly pfns: Int32Array;
-  /** Whether nothing of it has changed since it began. */
+  /** Whether the range is unchanged since the snapshot began. */
   valid = true;
 
   constructor(hmm: Hmm, start: VirtAddr, end: VirtAddr, pfns: Int32Array) {
@@ -33,7 +34,7 @@ export class HmmVmaRange {
     this.pfns = pfns;
   }
 
-  /** [start, end) changes: what is known of it is forgotten. */
+  /** [start, end) changes: the snapshot becomes invalid, and its results there are cleared. */
   invalidate(start: VirtAddr, end: VirtAddr): void {
     if (end <= this.start || start >= this.end) return;
     this.valid = false;
@@ -43,10 +44,12 @@ export class HmmVmaRange {
 }
 
 /**
- * Says of each page of a part of a mapping what the cpu's page table has. The mmap lock is held for reading, until
- * hmmVmaRangeDone() has been called for what this gives.
+ * Reads the page table entries of a part of a mapping. The mmap lock is held for reading until hmmVmaRangeDone() has
+ * been called for the returned range.
  *
- * @param pfns two words a page; what it held doesn't matter
+ * @param end first byte after the part
+ * @param pfns two words per page; overwritten
+ * @returns the range, to be ended by hmmVmaRangeDone()
  * @throws KernelError EINVAL outside the mapping, for a mapping that can't be mirrored, for an address space without mirrors
  */
 export function* hmmVmaGetPfns(
@@ -66,12 +69,16 @@ export function* hmmVmaGetPfns(
 }
 
 /**
- * The same, with faults for what isn't there, or can't be written to. In a mapping that can't be mirrored every page is
- * special, and that is no failure.
+ * hmmVmaGetPfns() with faults for missing pages and, with `write`, for read-only ones. In a mapping that can't be
+ * mirrored every result is `special`, which is no error.
  *
- * @param write whether the device is going to write to all of it
+ * @param end first byte after the part
+ * @param pfns two words per page; overwritten
+ * @param write whether the device will write to all pages
+ * @returns the range, to be ended by hmmVmaRangeDone()
  * @throws KernelError EINVAL outside the mapping, and for an address space without mirrors
- * @throws KernelError EFAULT, EPERM where a fault fails; pages from there on are unknown then, and hmmVmaRangeDone() isn't called
+ * @throws KernelError EFAULT, EPERM where a fault fails; results from there on are zeros, and hmmVmaRangeDone() must
+ * not be called
  */
 export function* hmmVmaFault(
   vma: Vma,
@@ -88,7 +95,7 @@ export function* hmmVmaFault(
   }
   const walk = new HmmVmaPfnWalk(range, write ? "fault to write" : "fault");
   try {
-    // Ends: a fault brings what is asked for, or fails; only another task takes it away again.
+    // Bounded: a fault provides the page or fails; only another task removes the page again.
     for (;;) {
       const need = walkPageRange(vma.mm, walk.stop.last, end, walk);
       if (need === Need.nothing) return range;
@@ -102,9 +109,10 @@ export function* hmmVmaFault(
 }
 
 /**
- * Ends a snapshot. Called under the lock that the mirror's calls take, and so is what follows from the answer.
+ * Ends a snapshot. Called under the lock that the mirror's callbacks take. The driver uses the results before
+ * dropping the lock.
  *
- * @returns whether all of it is still true; if not, it begins again
+ * @returns whether the snapshot is still valid; if not, the caller starts over
  */
 export function hmmVmaRangeDone(range: HmmVmaRange): boolean {
   return range.hmm.takeSnapshot(range) && range.valid;
@@ -123,10 +131,10 @@ function mirrored(vma: Vma, start: VirtAddr, end: VirtAddr): Hmm {
   return hmm;
 }
 
-/** Changes that have begun are waited for, and those that begin later are told of the range. */
+/** Waits for changes in progress, then registers the range so that later changes invalidate it. */
 function* begin(hmm: Hmm, start: VirtAddr, end: VirtAddr, pfns: Int32Array): Sleeps<HmmVmaRange> {
   let sequence: number;
-  // Ends: with the last change that other tasks have begun; when one has been waited for, the next may be under way.
+  // Bounded by the changes of other tasks: after waiting for one, another may be in progress.
   do sequence = yield* mmuIntervalReadBegin(hmm.changes);
   while (mmuIntervalCheckRetry(hmm.changes, sequence));
   const range = new HmmVmaRange(hmm, start, end, pfns);

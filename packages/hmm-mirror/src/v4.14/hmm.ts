@@ -1,7 +1,7 @@
-// What an address space that is mirrored has for it: its mirrors, and the snapshots under way. There is one for each address
-// space, made when the first mirror comes and gone with the last. Kernel counterpart: struct hmm in mm/hmm.c (133ff0eac95b,
-// 4.14), with the obligations that later kernels gave it: mirrors hear before a change and not behind it (ec131b2d7fa6,
-// 4.20), they are told of the end of the address space, it goes with the last of them (4.17), and mmu_notifier_get() counts
+// struct hmm: the mirrors of an address space and its snapshots in progress. There is one per mirrored address space,
+// created with the first mirror and freed with the last. Kernel counterpart: struct hmm in mm/hmm.c (133ff0eac95b,
+// 4.14), with fixes of later kernels: mirrors are notified before a change and not after it (ec131b2d7fa6, 4.20) and
+// at the exit of the address space, the struct is freed with the last mirror (4.17), and mmu_notifier_get() counts
 // its users (5.4).
 import { KernelBug, RwSemaphore, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
@@ -20,18 +20,19 @@ import {
 import type { HmmMirror } from "./hmm-mirror.ts";
 import type { HmmVmaRange } from "./hmm-vma-range.ts";
 
-/** Where making one can be made to fail. */
+/** Fault point of the allocation of a struct hmm. */
 export const HMM_FAULT_POINT = "hmm_register";
-/** Addresses of processes are below. */
+/** End of user addresses. */
 const ADDRESSES = 2 ** 47;
 
-/** What interval notifiers are told first reaches all mirrors. @see hmm_invalidate_range_start() */
+/** Forwards the notifications of the interval notifier to all mirrors. @see hmm_invalidate_range_start() */
 const INVALIDATIONS: MmuIntervalNotifierOps<Hmm> = {
   *invalidate({ data: hmm }, range, sequence) {
     mmuIntervalSetSeq(hmm.changes, sequence);
     hmm.endSnapshots(range.start, range.end);
     if (hmm.mirrors.length === 0) return true;
-    // Mirrors of 4.14 can't be asked not to sleep: the OOM killer leaves their address space alone. @see 4d4bbd8526a8
+    // Mirror callbacks of 4.14 may sleep, so non-blocking invalidations fail: the OOM reaper skips the address space.
+    // @see 4d4bbd8526a8
     if (!mmuNotifierRangeBlockable(range)) return false;
     yield* hmm.mirrorsSem.downRead();
     for (const mirror of hmm.mirrors)
@@ -41,7 +42,7 @@ const INVALIDATIONS: MmuIntervalNotifierOps<Hmm> = {
   },
 };
 
-/** Its life, and the end of its address space's. @see hmm_mmu_notifier_ops */
+/** Allocation, release at exit of the address space, and freeing. @see hmm_mmu_notifier_ops */
 const LIFE: MmuNotifierOps<Hmm> = {
   allocNotifier: (mm) => new Hmm(mm),
   freeNotifier: ({ data: hmm }) => hmm.free(),
@@ -51,11 +52,11 @@ const LIFE: MmuNotifierOps<Hmm> = {
 export class Hmm {
   readonly mm: MmStruct;
   mirrors: HmmMirror[] = [];
-  /** Held for writing to come or go, for reading while mirrors are called. @see mirrors_sem */
+  /** Held for writing to add or remove mirrors, for reading while their callbacks run. @see mirrors_sem */
   readonly mirrorsSem: RwSemaphore;
-  /** Hears of every change of the address space. */
+  /** The interval notifier over the whole address space. */
   readonly changes: MmuIntervalNotifier<Hmm>;
-  /** Snapshots that hmmVmaRangeDone() hasn't ended. */
+  /** Snapshots not yet ended by hmmVmaRangeDone(). */
   private readonly ranges: Set<HmmVmaRange> = new Set();
 
   /** @throws KernelError ENOMEM */
@@ -67,24 +68,29 @@ export class Hmm {
     this.changes = new MmuIntervalNotifier(INVALIDATIONS, this);
   }
 
-  /** A snapshot begins: no change is under way that it could miss. */
+  /** Adds a snapshot. No change is in progress that the snapshot could miss. */
   beginSnapshot(range: HmmVmaRange): void {
     this.ranges.add(range);
   }
 
-  /** @returns false where it has ended before @see hmm_vma_range_done() */
+  /** Removes a snapshot. @returns false when it has ended before @see hmm_vma_range_done() */
   takeSnapshot(range: HmmVmaRange): boolean {
     return this.ranges.delete(range);
   }
 
-  /** What is known of [start, end) isn't true any more. @see hmm_invalidate_range() */
+  /** Invalidates the snapshots that overlap [start, end). @see hmm_invalidate_range() */
   endSnapshots(start: VirtAddr, end: VirtAddr): void {
     for (const range of this.ranges) range.invalidate(start, end);
   }
 
-  /** The address space ends; its mirrors have dropped everything by now. They go one by one, and may do what they like meanwhile. @see hmm_release() */
+  /**
+   * The address space exits, after all mirrors were invalidated. Mirrors are taken off the list one by one and
+   * released without the lock, so that release() may unregister.
+   *
+   * @see hmm_release()
+   */
   *release(): Sleeps<void> {
-    // Ends: each turn takes a mirror off the list, and none is added to an address space that has ended.
+    // Bounded: each turn takes a mirror off the list, and an exited address space gets no new ones.
     for (;;) {
       yield* this.mirrorsSem.downWrite();
       const mirror = this.mirrors.shift();
@@ -94,19 +100,19 @@ export class Hmm {
     }
   }
 
-  /** Nobody has it any more. @throws KernelBug when somebody mirrors by it all the same */
+  /** Called when the last user is gone. @throws KernelBug when mirrors are left */
   free(): void {
     if (this.mirrors.length > 0) throw new KernelBug(`mm ${this.mm.id} is mirrored and its struct hmm freed`);
   }
 }
 
-/** That of an address space; undefined where nobody mirrors it. @see mm->hmm */
+/** The struct hmm of an address space; undefined when it has no mirror. @see mm->hmm */
 export function hmmOf(mm: MmStruct): Hmm | undefined {
   return mm.notifiers?.list.find(({ ops }) => ops === LIFE)?.data as Hmm | undefined;
 }
 
 /**
- * The one of an address space, made where there is none. Paired with putHmm(). The mmap lock is held for writing.
+ * Gets the struct hmm of an address space, or allocates it. Paired with putHmm(). The mmap lock is held for writing.
  *
  * @throws KernelError ENOMEM
  * @see hmm_register()
@@ -118,7 +124,11 @@ export function* getHmm(mm: MmStruct): Sleeps<MmuNotifier<Hmm>> {
   return life;
 }
 
-/** Drops what getHmm() gave. The last one ends it, and a mirror that comes then makes another. @see hmm_free() */
+/**
+ * Drops the reference of getHmm(). The last put frees the struct hmm; a later mirror allocates a new one.
+ *
+ * @see hmm_free()
+ */
 export function* putHmm(life: MmuNotifier<Hmm>): Sleeps<void> {
   const last = life.users === 1;
   mmuNotifierPut(life);
