@@ -1,6 +1,6 @@
-// One page that is not as nearly all are: shared, of a file, locked in memory, or held by somebody. Whatever is in its
-// way, the page stays as it was, and its entry says why. Kernel counterpart: the second half of the loop of
-// migrate_vma_collect_pmd() in mm/migrate_device.c.
+// Collects one page outside of the fast path: a shared or file page, one in a locked mapping, or one with extra
+// references. A page that can't be isolated stays mapped, and its source entry holds the reason. Kernel counterpart:
+// the second half of the loop of migrate_vma_collect_pmd() in mm/migrate_device.c.
 import type { Page } from "@hetmem/kernel";
 import {
   CARRIED_BITS,
@@ -22,7 +22,11 @@ import { DeviceKind } from "./device-kinds.ts";
 import { Found, MigratePfn } from "./migrate-pfn.ts";
 import { MigrateSkip } from "./migrate-skip.ts";
 
-/** Takes a page away from its entry, if that can be. @param at where its source entry begins */
+/**
+ * Locks and isolates a page, and replaces its entry by a migration entry, if possible.
+ *
+ * @param at index of its source entry's first word
+ */
 export function collectPage(collector: Collector, entry: number, page: Page, at: number): void {
   const { vma, vm } = collector;
   const { memmap } = vm;
@@ -45,11 +49,11 @@ export function collectPage(collector: Collector, entry: number, page: Page, at:
       removeMigrationPte(vma, pageTable.addressOf(entry), entry, page);
       return giveUp(collector, page, at, MigrateSkip.notOnLru);
     }
-    // The isolation holds the page from now on.
+    // The isolation's reference replaces ours.
     memmap.putPage(page);
   }
-  const alone = memmap.mapcount(page) === 0 ? Found.alone : 0;
-  collector.taken(at, page, alone | (writes ? MigratePfn.write : 0));
+  const exclusivelyMapped = memmap.mapcount(page) === 0 ? Found.exclusivelyMapped : 0;
+  collector.taken(at, page, exclusivelyMapped | (writes ? MigratePfn.write : 0));
 }
 
 /** The migration entry for a page: it keeps whether the entry before allowed writes, and whether the page was exclusive. */
@@ -63,11 +67,11 @@ function inTheWay({ vm: { memmap } }: Collector, page: Page): MigrateSkip {
   if ((state & (PageFlag.head | PageFlag.tail)) !== 0) return MigrateSkip.huge;
   if (memmap.mapping(page) === 0) return MigrateSkip.noMapping;
   if ((state & PageFlag.locked) !== 0) return MigrateSkip.locked;
-  // The kernel finds out when it is too late, and stops. @see the BUG_ON in migrate_folio_extra()
+  // The kernel detects writeback only in a BUG_ON, after unmapping. @see the BUG_ON in migrate_folio_extra()
   return (state & PageFlag.writeback) !== 0 ? MigrateSkip.writeback : MigrateSkip.none;
 }
 
-/** The page is mapped as it was. */
+/** Unlocks and puts a page that is still mapped, or mapped again. */
 function giveUp(collector: Collector, page: Page, at: number, reason: MigrateSkip): void {
   const { memmap } = collector.vm;
   unlockPage(memmap, page);

@@ -1,7 +1,8 @@
-// The first step: walks the page table of the range and takes each page that is to move away from the process. Its entry
-// becomes a migration entry on the spot, so that a page which is mapped once needs no search for its entries, neither now
-// nor at the end. Nearly every page is small, anonymous, mapped once and held by nobody: those are taken in a plain loop
-// over a whole page table. Kernel counterpart: migrate_vma_collect() and migrate_vma_collect_pmd() in mm/migrate_device.c.
+// The first step: walks the page table of the range and isolates the pages to migrate. Each entry is replaced by a
+// migration entry at once, so that a page mapped by one entry needs no rmap walk, neither here nor in finalize.
+// Nearly every page is small, anonymous, exclusively mapped and without extra references: such pages are handled in a
+// plain loop over a page table. Kernel counterpart: migrate_vma_collect() and migrate_vma_collect_pmd() in
+// mm/migrate_device.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import {
   addNodeStats,
@@ -37,22 +38,22 @@ import { MigrateSkip } from "./migrate-skip.ts";
 import type { MigrateVma } from "./migrate-vma.ts";
 import { tellSkip } from "./page-set.ts";
 
-const PLAIN = Pte.present | Pte.special | Pte.devmap;
-/** What a page gets, and what it loses, that is taken off its list, and may be somebody else's at the end. */
-const ISOLATED = PageFlag.locked | PageFlag.isolated;
-const SHED = PageFlag.lru | PageFlag.anonExclusive;
-const TAKEN = MigratePfn.valid | MigratePfn.migrate | MigratePfn.locked;
-const HOLE = MigratePfn.migrate;
+const PRESENT_SMALL_PAGE_MASK = Pte.present | Pte.special | Pte.devmap;
+/** Flags set, and flags cleared, on a page that is isolated for migration. */
+const SET_ON_ISOLATE = PageFlag.locked | PageFlag.isolated;
+const CLEARED_ON_ISOLATE = PageFlag.lru | PageFlag.anonExclusive;
+const MIGRATE_VALID_LOCKED = MigratePfn.valid | MigratePfn.migrate | MigratePfn.locked;
+const MIGRATE_HOLE = MigratePfn.migrate;
 const NR_ANON_MAPPED: number = NodeStat.nr_anon_pages;
-/** Pages of one table that were found. Empty whenever nobody is at it: pteRange() is atomic. */
-const RAM = new Int32Array(512);
-const DEVICES = new Int32Array(512);
+/** Scratch lists of the pages collected from one page table. In use only during pteRange(), which is atomic. */
+const RAM_PAGES = new Int32Array(512);
+const DEVICE_PAGES = new Int32Array(512);
 
 /** Fills the source array. The mmap lock is held for reading. */
 export function* collect(args: MigrateVma): Sleeps<void> {
   const { vma, start, end, pgmapOwner } = args;
   const { mm } = vma;
-  // Who mirrors the range and is asked for by this owner need not let go of what the device itself has.
+  // Mirrors of the same owner may keep their mappings of the device's own pages.
   const range: MmuNotifierRange = { mm, start, end, event: MmuNotifyEvent.Migrate, owner: pgmapOwner };
   yield* invalidateRangeStart(range);
   yield* walkPageRangeSleeping(mm, start, end, new Collector(args));
@@ -68,14 +69,14 @@ export class Collector implements SleepingWalkOps {
   private readonly memmap: MemMap;
   private readonly pageTable: PageTable;
   private readonly src: Int32Array;
-  /** Whether RAM is to move, and whether holes are filled. */
+  /** Whether system RAM is selected, and whether the mapping is anonymous, so that holes are filled. */
   private readonly system: boolean;
   private readonly anonymous: boolean;
-  /** Whether pages can be taken many at a time. Those of a locked mapping are unlocked one by one. */
+  /** Whether pages are collected in batches. Pages of a VM_LOCKED mapping are munlocked one by one. */
   private readonly simple: boolean;
-  /** The number of a pagemap whose private pages are to move, and the references of one that a single entry maps. */
-  private ourPagemap = 0;
-  private held = 0;
+  /** Number of the selected pagemap of private pages, and the refcount of such a page with a single mapping. */
+  private selectedPagemap = 0;
+  private singleMapRefs = 0;
 
   constructor(args: MigrateVma) {
     const { vma } = args;
@@ -96,7 +97,7 @@ export class Collector implements SleepingWalkOps {
     return 0;
   }
 
-  /** A huge page is divided first: nothing larger than a small page moves. */
+  /** Splits a huge page: only small pages migrate. */
   *pmdEntry(pmd: number, address: VirtAddr, next: VirtAddr, walk: MmWalk): Sleeps<number> {
     const { memmap, pageTable, vm } = this;
     const flags = pageTable.flags(pmd);
@@ -129,25 +130,27 @@ export class Collector implements SleepingWalkOps {
       const page = words[entry << 1] as Page;
       const flags = words[(entry << 1) | 1] as number;
       if (flags === 0 && anonymous) {
-        src[at | 1] = HOLE;
+        src[at | 1] = MIGRATE_HOLE;
         holes++;
         continue;
       }
-      // The flags that the page had: 0 for one that takes a closer look.
+      // The page's flags before the change; 0 when the fast path doesn't apply.
       let state = 0;
       let kept = 0;
       let writes = false;
-      if ((flags & PLAIN) === Pte.present) {
-        const bits = (flags & Pte.dirty) !== 0 ? ISOLATED | PageFlag.dirty : ISOLATED;
-        if (system && simple) state = moves.take(page, NOT_AT_ONCE, PageFlag.lru, 1, SHED, bits);
-        if (state !== 0) RAM[ram++] = page;
+      if ((flags & PRESENT_SMALL_PAGE_MASK) === Pte.present) {
+        const bits = (flags & Pte.dirty) !== 0 ? SET_ON_ISOLATE | PageFlag.dirty : SET_ON_ISOLATE;
+        if (system && simple)
+          state = moves.take(page, NOT_AT_ONCE, PageFlag.lru, 1, CLEARED_ON_ISOLATE, bits);
+        if (state !== 0) RAM_PAGES[ram++] = page;
         kept = flags & CARRIED_BITS;
         writes = (flags & Pte.write) !== 0;
       } else if (simple && isDevicePrivate(flags)) {
-        const ours = memmap.pagemap(page) === this.ourPagemap || this.isOurs(page);
-        const held = page === faultPage ? this.held + 1 : this.held;
-        if (ours) state = moves.take(page, NOT_AT_ONCE, 0, held, SHED, PageFlag.locked);
-        if (state !== 0) DEVICES[devices++] = page;
+        const selected = memmap.pagemap(page) === this.selectedPagemap || this.isSelectedPrivate(page);
+        const references = page === faultPage ? this.singleMapRefs + 1 : this.singleMapRefs;
+        if (selected)
+          state = moves.take(page, NOT_AT_ONCE, 0, references, CLEARED_ON_ISOLATE, PageFlag.locked);
+        if (state !== 0) DEVICE_PAGES[devices++] = page;
         kept = flags & Pte.softDirty;
         writes = (flags & KIND_MASK) === EntryKind.devicePrivateWrite;
       }
@@ -158,17 +161,19 @@ export class Collector implements SleepingWalkOps {
       const kind = migrationKind(writes, (state & PageFlag.anonExclusive) !== 0);
       pageTable.setFlags(entry, kind | kept);
       src[at] = page;
-      src[at | 1] = writes ? TAKEN | Found.alone | MigratePfn.write : TAKEN | Found.alone;
+      src[at | 1] = writes
+        ? MIGRATE_VALID_LOCKED | Found.exclusivelyMapped | MigratePfn.write
+        : MIGRATE_VALID_LOCKED | Found.exclusivelyMapped;
     }
     this.args.cpages += holes;
     this.found(ram, devices);
     return 0;
   }
 
-  /** Anonymous memory that nothing was written to is filled without a copy. @see migrate_vma_collect_hole() */
+  /** Marks a hole of anonymous memory, which is filled without a copy. @see migrate_vma_collect_hole() */
   hole(at: number): void {
     if (!this.anonymous) return this.skip(at, MigrateSkip.hole);
-    this.src[at | 1] = HOLE;
+    this.src[at | 1] = MIGRATE_HOLE;
     this.args.cpages++;
   }
 
@@ -177,32 +182,34 @@ export class Collector implements SleepingWalkOps {
     tellSkip(this.vm, at >> 1, page, reason);
   }
 
-  /** The page is the migration's: locked, referenced, and off its list if it was on one. */
+  /** Records a collected page: locked, referenced, and isolated from its LRU list. */
   taken(at: number, page: Page, flags: number): void {
     this.src[at] = page;
-    this.src[at | 1] = TAKEN | flags;
+    this.src[at | 1] = MIGRATE_VALID_LOCKED | flags;
     this.args.cpages++;
   }
 
-  /** What is counted for the pages that were found, and for those of RAM, their lists: for many at a time. */
+  /** Updates counters for the collected pages, and LRU lists for those of RAM, in one batch. */
   private found(ram: number, devices: number): void {
     const { vm } = this;
-    vm.lru.isolateMarked(RAM, ram);
-    addNodeStats(vm, RAM, ram, NR_ANON_MAPPED, -1);
-    addNodeStats(vm, DEVICES, devices, NR_ANON_MAPPED, -1);
+    vm.lru.isolateMarked(RAM_PAGES, ram);
+    addNodeStats(vm, RAM_PAGES, ram, NR_ANON_MAPPED, -1);
+    addNodeStats(vm, DEVICE_PAGES, devices, NR_ANON_MAPPED, -1);
     this.args.cpages += ram + devices;
   }
 
-  /** Whether a private page is one that is to move: pages that follow it mostly are of the same pagemap. */
-  private isOurs(page: Page): boolean {
+  /**
+   * Whether a private page is selected. Caches the pagemap, since the following pages mostly belong to the same one.
+   */
+  private isSelectedPrivate(page: Page): boolean {
     const { kinds } = this;
     if (kinds.of(page) !== DeviceKind.private || this.refusal(DeviceKind.private) !== 0) return false;
-    this.ourPagemap = this.memmap.pagemap(page);
-    this.held = 1 + kinds.idleCount;
+    this.selectedPagemap = this.memmap.pagemap(page);
+    this.singleMapRefs = 1 + kinds.idleCount;
     return true;
   }
 
-  /** Why device memory of this kind, of the owner that was just looked at, is not to move; 0 when it is. */
+  /** The reason why device memory of this kind and of the owner in `kinds` isn't selected; 0 when it is. */
   refusal(kind: DeviceKind): MigrateSkip {
     const { flags, pgmapOwner } = this.args;
     if (kind === DeviceKind.fixed) return MigrateSkip.special;
@@ -214,7 +221,7 @@ export class Collector implements SleepingWalkOps {
       : MigrateSkip.otherOwner;
   }
 
-  /** Whatever else an entry may hold. */
+  /** Handles entries outside of the fast path. */
   private other(entry: number, page: Page, flags: number, at: number): void {
     if (flags === 0) return this.skip(at, MigrateSkip.hole);
     if ((flags & Pte.present) === 0) {
@@ -245,7 +252,7 @@ export class Collector implements SleepingWalkOps {
     return 0;
   }
 
-  /** Where the entry of an address begins in the source array. */
+  /** Index of the first word of an address's source entry. */
   private wordOf(address: VirtAddr): number {
     return (((address - this.args.start) / 4096) << 1) | 0;
   }

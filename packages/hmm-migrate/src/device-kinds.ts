@@ -1,5 +1,5 @@
-// What kind of memory a page is of, for who asks page by page: pages that follow one another mostly are of one device, so
-// the answer for the last one is kept. Kernel counterparts: is_device_private_page(), is_device_coherent_page().
+// The kind of memory of each page. The result for the last pagemap is cached, since consecutive pages mostly belong
+// to one device. Kernel counterparts: is_device_private_page(), is_device_coherent_page().
 import type { Page } from "@hetmem/kernel";
 import type { MemMap } from "@hetmem/page";
 import type { DevicePages, Vm } from "@hetmem/mm";
@@ -9,16 +9,16 @@ export const DeviceKind = {
   /** RAM. */
   none: 0,
   private: 1,
-  /** Coherent, or public: the cpu reaches it. */
+  /** Device coherent or public memory: cpu-addressable. */
   reachable: 2,
-  /** Of a kind whose pages stay where they are. */
+  /** Device memory of a type that never migrates. */
   fixed: 3,
 } as const;
 export type DeviceKind = (typeof DeviceKind)[keyof typeof DeviceKind];
 
-/** Lives no longer than one step of a migration: pagemaps come and go. */
+/** Valid for one step of a migration only, since pagemaps may be unmapped in between. */
 export class DeviceKinds {
-  /** Of the device's page that was asked for last. */
+  /** Owner and idle count of the last looked-up device page. */
   owner: unknown = undefined;
   idleCount = 0;
   private readonly memmap: MemMap;
@@ -39,8 +39,8 @@ export class DeviceKinds {
   }
 
   /**
-   * References of a page that the migration alone has. It is on no list: so all pages of RAM say the same where those of
-   * devices say their pagemap, and loops ask only where a page says something else than the last.
+   * Refcount of a page that only the migration holds. Such a page is on no list. The word that holds a device page's
+   * pagemap number is then equal for all RAM pages, so loops call this only when that word changes.
    */
   referencesOf(page: Page): number {
     return this.of(page) === DeviceKind.none ? 1 : 1 + this.idleCount;

@@ -1,5 +1,5 @@
-// A hole of anonymous memory gets a page of the driver's, as a fault would fill it with a new page of RAM: nothing is
-// copied, since the driver has zeroed it. Kernel counterpart: migrate_vma_insert_page() in mm/migrate_device.c.
+// Fills a hole of anonymous memory with a page of the driver, as a fault would with a new page of RAM. The driver has
+// zeroed the page. Kernel counterpart: migrate_vma_insert_page() in mm/migrate_device.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import {
   EntryKind,
@@ -22,13 +22,16 @@ import { DeviceKind } from "./device-kinds.ts";
 import { MigrateSkip } from "./migrate-skip.ts";
 import { addressOf, type PageSet } from "./page-set.ts";
 
-/** What fillHole() says when a page table, or the charge, has to be waited for. */
+/** Result of fillHole() when allocating a page table, or charging, must sleep. */
 export const MUST_SLEEP = -1;
 
-/** That its last user made it dirty isn't among them: the kernel lets a device's page keep that, and smaps shows it. */
-const NEVER_INHERITED = PageFlag.referenced | PageFlag.active | PageFlag.workingset;
+/**
+ * Flags of the last user, cleared on insertion. PG_dirty isn't among them: the kernel keeps it on a device page, and
+ * smaps shows it.
+ */
+const CLEARED_ON_INSERT = PageFlag.referenced | PageFlag.active | PageFlag.workingset;
 
-/** Fills a hole if that can be done at once. @returns why it stays one, or MUST_SLEEP */
+/** Fills a hole without sleeping. @returns MigrateSkip.none, the reason why the hole stays, or MUST_SLEEP */
 export function fillHole(set: PageSet, i: number, kind: DeviceKind): MigrateSkip | typeof MUST_SLEEP {
   const { vm, vma, dst } = set;
   if (!vma) return MigrateSkip.hole;
@@ -42,7 +45,7 @@ export function fillHole(set: PageSet, i: number, kind: DeviceKind): MigrateSkip
   return MigrateSkip.none;
 }
 
-/** The same with page tables that are missing, and a charge that makes room. */
+/** fillHole() that allocates missing page tables and charges with reclaim. */
 export function* fillHoleSleeping(set: PageSet, i: number, kind: DeviceKind): Sleeps<MigrateSkip> {
   const { vm, vma, dst } = set;
   if (!vma) return MigrateSkip.hole;
@@ -58,12 +61,12 @@ export function* fillHoleSleeping(set: PageSet, i: number, kind: DeviceKind): Sl
   return refusal;
 }
 
-/** Whether an entry still has nothing that could get lost, and the page is of a kind that may be mapped. */
+/** The reason against filling an entry: it is no longer a hole, or the page's memory can't be mapped. */
 function whyNot({ mm, anonymous }: Vma, entry: number, kind: DeviceKind): MigrateSkip {
   const { pageTable, vm } = mm;
   if (!anonymous) return MigrateSkip.hole;
   if (kind === DeviceKind.fixed) return MigrateSkip.badDestination;
-  // The OOM killer may have taken what was there. @see check_stable_address_space()
+  // The OOM reaper may have removed the old contents. @see check_stable_address_space()
   if (mm.unstable) return MigrateSkip.filled;
   const flags = pageTable.flags(entry);
   if (flags === 0) return MigrateSkip.none;
@@ -80,7 +83,7 @@ function insert(set: PageSet, i: number, vma: Vma, entry: number, kind: DeviceKi
   const address = addressOf(set, i);
   const zero = pageTable.flags(entry) !== 0;
   if (vma.anonVma === undefined) vm.anonVmas.prepare(vma);
-  memmap.clear(page, NEVER_INHERITED);
+  memmap.clear(page, CLEARED_ON_INSERT);
   pageAddNewAnonRmap(vm, page, vma, address);
   if (kind === DeviceKind.none) vm.lru.add(page);
   mlockVmaPage(page, vma);
@@ -93,7 +96,7 @@ function insert(set: PageSet, i: number, vma: Vma, entry: number, kind: DeviceKi
   notifyChangePte(mm, address, page, flags);
 }
 
-/** What the mapping allows is allowed at once: there is nobody to copy from. */
+/** Flags of the new entry. Writable at once in a writable mapping: there is no other owner to copy from. */
 function flagsFor(vma: Vma, kind: DeviceKind): number {
   const writes = (vma.flags & VmFlag.WRITE) !== 0;
   if (kind === DeviceKind.private) return writes ? EntryKind.devicePrivateWrite : EntryKind.devicePrivateRead;

@@ -1,6 +1,6 @@
-// The last step: the process has again what it touches, at its new place or its old one, and locks and references go.
-// Nearly every page has moved, and was mapped at one place: those are finished in a plain loop, and what is counted for
-// them many at a time. Kernel counterpart: migrate_device_finalize() in mm/migrate_device.c.
+// The last step: maps each page at its new place or its old one, and drops locks and references. Nearly every page
+// has migrated and was exclusively mapped: such pages are handled in a plain loop with batched counters. Kernel
+// counterpart: migrate_device_finalize() in mm/migrate_device.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   addNodeStats,
@@ -21,29 +21,33 @@ import { giveBack, isDevices, mapAgain } from "./give-back.ts";
 import { Found, MigratePfn } from "./migrate-pfn.ts";
 import { inRuns, type PageSet } from "./page-set.ts";
 
-const MOVED_ALONE = MigratePfn.migrate | Found.alone;
+const MIGRATED_EXCLUSIVE = MigratePfn.migrate | Found.exclusivelyMapped;
 const NR_ANON_MAPPED: number = NodeStat.nr_anon_pages;
-/** Entries of a table begin at a multiple of 512. */
+/** Mask of an entry's index in its table of 512 entries. */
 const LAST_ENTRY = 511;
 const BATCH_PAGES = 512;
-/** Pages that have moved, by kind of place: where they are now, and where they were. Empty whenever nobody is at it. */
+/** Scratch lists of migrated pages, new and old. In use only during finishExclusive(), which is atomic. */
 const TO = new Int32Array(BATCH_PAGES);
 const FROM = new Int32Array(BATCH_PAGES);
 
 export function* finalize(set: PageSet): Sleeps<void> {
   const { vma } = set;
-  // Pages of a locked mapping are locked one by one.
+  // Pages of a VM_LOCKED mapping are mlocked one by one.
   const simple = vma !== undefined && (vma.flags & VmFlag.LOCKED) === 0 ? vma : undefined;
   const kinds = new DeviceKinds(set.vm);
   yield* inRuns(
     set.npages,
-    (from) => (simple ? finishAlone(set, simple, kinds, from) : from),
+    (from) => (simple ? finishExclusive(set, simple, kinds, from) : from),
     (i) => finish(set, i),
   );
 }
 
-/** Pages from one on that have moved, and were mapped at one place. @returns the first that isn't such a page */
-function finishAlone(set: PageSet, vma: Vma, kinds: DeviceKinds, from: number): number {
+/**
+ * Finishes pages from index `from` on that have migrated and were exclusively mapped.
+ *
+ * @returns the index of the first other page
+ */
+function finishExclusive(set: PageSet, vma: Vma, kinds: DeviceKinds, from: number): number {
   const { src, dst, npages, start } = set;
   const { pageTable } = vma.mm;
   const { memmap } = set.vm;
@@ -52,12 +56,12 @@ function finishAlone(set: PageSet, vma: Vma, kinds: DeviceKinds, from: number): 
   const writable = (vma.flags & VmFlag.WRITE) !== 0;
   const reach = presentAfterMigration(vma, false, 0);
   let batch = 0;
-  // What the last pages said of where they are, and what that means.
+  // Pagemap words of the last pages, and the kinds derived from them.
   let toWord = 0;
   let fromWord = 0;
   let kind: DeviceKind = DeviceKind.none;
   let fromDevice = false;
-  // The entry of the next page, NO_ENTRY at the end of each table.
+  // The entry of the next page; NO_ENTRY at the end of each table.
   let next = NO_ENTRY;
   let i = from;
   for (; i < npages; i++) {
@@ -65,11 +69,11 @@ function finishAlone(set: PageSet, vma: Vma, kinds: DeviceKinds, from: number): 
     const to = dst[i << 1] as Page;
     const entry = next === NO_ENTRY ? pageTable.find((start + i * 4096) as VirtAddr) : next;
     next = (entry & LAST_ENTRY) === LAST_ENTRY ? NO_ENTRY : entry + 1;
-    if (((src[(i << 1) | 1] as number) & MOVED_ALONE) !== MOVED_ALONE || to === NULL_PAGE) {
+    if (((src[(i << 1) | 1] as number) & MIGRATED_EXCLUSIVE) !== MIGRATED_EXCLUSIVE || to === NULL_PAGE) {
       if (page === NULL_PAGE && to === NULL_PAGE) continue;
       break;
     }
-    // What stood for it may have been unmapped since, with its table.
+    // The migration entry may have been unmapped since, together with its table.
     if (entry === NO_ENTRY || words[entry << 1] !== page) break;
     const had = words[(entry << 1) | 1] as number;
     if (!isMigration(had)) break;
@@ -100,7 +104,7 @@ function finishAlone(set: PageSet, vma: Vma, kinds: DeviceKinds, from: number): 
   return i;
 }
 
-/** Locks go, and references of entries that stood for pages; what is counted, and lists, for many at a time. */
+/** Updates counters and LRU lists for a batch, unlocks the old pages, and puts them. */
 function finishBatch({ vm }: PageSet, batch: number, kind: DeviceKind, fromDevice: boolean): void {
   const { memmap } = vm;
   if (batch === 0) return;
@@ -127,7 +131,7 @@ function* finish(set: PageSet, i: number): Sleeps<void> {
   }
   const moved = ((src[(i << 1) | 1] as number) & MigratePfn.migrate) !== 0 && to !== NULL_PAGE;
   if (!moved) {
-    // The driver takes back what it offered.
+    // The driver's page is put; its pageFree() gets it back.
     if (to !== NULL_PAGE) drop(set, to);
     return yield* giveBack(set, i);
   }
@@ -137,12 +141,12 @@ function* finish(set: PageSet, i: number): Sleeps<void> {
   drop(set, to);
 }
 
-/** A page of RAM is one that reclaim looks at from now on. */
+/** Puts a migrated page of RAM on its LRU list. */
 function arrive(set: PageSet, to: Page): void {
   if (!isDevices(set, to)) set.vm.lru.add(to);
 }
 
-/** What the page was, another is. It goes with its last reference: a device gets its own back. */
+/** Unlocks and puts the old page of a migration. The last reference frees it; a device page returns to its driver. */
 function leaveBehind(set: PageSet, page: Page): void {
   const { vm } = set;
   unlockPage(vm.memmap, page);
@@ -154,7 +158,7 @@ function leaveBehind(set: PageSet, page: Page): void {
   }
 }
 
-/** The driver's lock and reference: where the page is mapped, its entries hold it. */
+/** Drops the driver's lock and reference on a destination page. If it is mapped, the mappings hold references. */
 function drop({ vm: { memmap } }: PageSet, to: Page): void {
   unlockPage(memmap, to);
   memmap.putPage(to);

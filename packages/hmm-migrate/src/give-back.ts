@@ -1,5 +1,5 @@
-// A page ends where it is: entries that stand for it map it again, or its successor; its lock goes, and it returns to its
-// list, or to whoever frees it. Kernel counterpart: the loops at the end of migrate_device_unmap() and of
+// Restores a page: its migration entries map it, or its replacement, again; it is unlocked, and returns to its LRU
+// list or is freed. Kernel counterpart: the loops at the end of migrate_device_unmap() and of
 // migrate_device_finalize() in mm/migrate_device.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import {
@@ -15,7 +15,7 @@ import { ZoneType } from "@hetmem/zone";
 import { Found } from "./migrate-pfn.ts";
 import { heldAnonVma, type PageSet } from "./page-set.ts";
 
-/** The page of a source entry stays; the entry forgets it, and keeps the reason. */
+/** Restores the page of a source entry. The entry keeps the reason only. */
 export function* giveBack(set: PageSet, i: number): Sleeps<void> {
   const { src } = set;
   const at = i << 1;
@@ -26,13 +26,13 @@ export function* giveBack(set: PageSet, i: number): Sleeps<void> {
   src[at | 1] = (src[at | 1] as number) & ~0xff;
 }
 
-/** Entries that stand for the page of a source entry map another, or the same. Both are locked. */
+/** Replaces all migration entries of a source page by mappings of `to`, which may be the same page. Both are locked. */
 export function* mapAgain(set: PageSet, i: number, to: Page): Sleeps<void> {
   const { vm, src, vma, start } = set;
   const at = i << 1;
   const from = src[at] as Page;
-  if (vma !== undefined && ((src[at | 1] as number) & Found.alone) !== 0) {
-    mapAlone(vma, (start + i * 4096) as VirtAddr, from, to);
+  if (vma !== undefined && ((src[at | 1] as number) & Found.exclusivelyMapped) !== 0) {
+    mapExclusive(vma, (start + i * 4096) as VirtAddr, from, to);
     return;
   }
   const anonVma = heldAnonVma(set, i);
@@ -40,24 +40,24 @@ export function* mapAgain(set: PageSet, i: number, to: Page): Sleeps<void> {
   if (anonVma) vm.anonVmas.put(anonVma);
 }
 
-/** The page was mapped here only. What stood for it may have been unmapped since. */
-export function mapAlone(vma: Vma, address: VirtAddr, from: Page, to: Page): void {
+/** Replaces the migration entry of an exclusively mapped page, unless it has been unmapped since. */
+export function mapExclusive(vma: Vma, address: VirtAddr, from: Page, to: Page): void {
   const { pageTable } = vma.mm;
   const entry = pageTable.find(address);
   if (entry === NO_ENTRY || pageTable.value(entry) !== from || !isMigration(pageTable.flags(entry))) return;
   removeMigrationPte(vma, address, entry, to);
 }
 
-/** A page that was taken, and stays, is nobody's any more. */
+/** Unlocks a page that stays, and puts it back to its LRU list or drops the migration's reference. */
 export function release({ vm }: PageSet, page: Page): void {
   const { memmap, lru } = vm;
   unlockPage(memmap, page);
-  // One that everybody has let go of meanwhile is freed with this reference.
+  // A page that was unmapped meanwhile is freed by this put.
   if (memmap.test(page, PageFlag.isolated)) lru.putback(page);
   else memmap.putPage(page);
 }
 
-/** Whether a page is on no list because it is of a device. */
+/** Whether a page is a device page, which is never on an LRU list. */
 export function isDevices({ vm: { memmap } }: PageSet, page: Page): boolean {
   return memmap.zoneOf(page) === ZoneType.Device;
 }

@@ -1,4 +1,4 @@
-// Migration without a mapping: a driver that must empty its memory has frames, not addresses. Kernel counterpart:
+// Migration by frame number, for a driver that evicts its memory and doesn't know the mappings. Kernel counterpart:
 // migrate_device_range(), migrate_device_pages(), migrate_device_finalize() and migrate_device_coherent_page() in
 // mm/migrate_device.c.
 import type { Page, Pfn, Sleeps } from "@hetmem/kernel";
@@ -13,14 +13,15 @@ import { movePages } from "./move-pages.ts";
 import { PageSet, tellSkip } from "./page-set.ts";
 import { unmap } from "./unmap.ts";
 
-const TAKEN = MigratePfn.valid | MigratePfn.migrate | MigratePfn.locked;
+const MIGRATE_VALID_LOCKED = MigratePfn.valid | MigratePfn.migrate | MigratePfn.locked;
 
 /**
- * Collects the pages of a range of a device's frames, wherever they are mapped: what migrateVmaSetup() does, for a driver
- * that makes room or goes. Pages that nobody uses are left out.
+ * Locks and unmaps the pages of a range of device frames, wherever they are mapped. Does the work of
+ * migrateVmaSetup() for eviction. Idle pages are skipped.
  *
- * @param src two words a page
- * @returns how many pages move
+ * @param src two words per page, filled here
+ * @param npages number of frames
+ * @returns the number of pages that will migrate
  * @see migrate_device_range()
  */
 export function* migrateDeviceRange(vm: Vm, src: Int32Array, start: Pfn, npages: number): Sleeps<number> {
@@ -36,12 +37,21 @@ export function* migrateDeviceRange(vm: Vm, src: Int32Array, start: Pfn, npages:
   return yield* unmap(new PageSet({ vm, src, dst: src, npages }));
 }
 
-/** The pages of `dst` become what those of `src` were. @throws KernelBug for a page of `dst` that isn't locked @see migrate_device_pages() */
+/**
+ * Moves identity, flags and charge of each page of `src` to the page of `dst`.
+ *
+ * @throws KernelBug for a page of `dst` that isn't locked
+ * @see migrate_device_pages()
+ */
 export function* migrateDevicePages(vm: Vm, src: Int32Array, dst: Int32Array, npages: number): Sleeps<void> {
   yield* movePages(new PageSet({ vm, src, dst, npages }));
 }
 
-/** Maps what has moved, and what has not, wherever it was mapped. @see migrate_device_finalize() */
+/**
+ * Maps migrated pages at their new place and the others at the old, wherever they were mapped.
+ *
+ * @see migrate_device_finalize()
+ */
 export function* migrateDeviceFinalize(
   vm: Vm,
   src: Int32Array,
@@ -52,9 +62,9 @@ export function* migrateDeviceFinalize(
 }
 
 /**
- * Moves a page that the cpu reaches to RAM, for somebody who is going to use it for long. The caller's reference goes.
+ * Migrates a device coherent page to RAM, before a FOLL_LONGTERM pin. Drops the caller's reference.
  *
- * @returns false when it stays: somebody else holds it, or there is no memory
+ * @returns false when the page stays: it has other references, or there is no memory
  * @see migrate_device_coherent_page()
  */
 export function* migrateDeviceCoherentPage(vm: Vm, page: Page): Sleeps<boolean> {
@@ -63,7 +73,7 @@ export function* migrateDeviceCoherentPage(vm: Vm, page: Page): Sleeps<boolean> 
   const set = new PageSet({ vm, src, dst, npages: 1 });
   yield* lockPage(memmap, page);
   src[0] = page;
-  src[1] = TAKEN;
+  src[1] = MIGRATE_VALID_LOCKED;
   yield* unmap(set);
   if (!migrates(src, 0)) return false;
   const fresh = vm.pages.tryAlloc(GFP_USER, 0, memmap.nodeOf(page), undefined);
@@ -81,7 +91,7 @@ export function* migrateDeviceCoherentPage(vm: Vm, page: Page): Sleeps<boolean> 
 function take({ memmap }: Vm, src: Int32Array, i: number, page: Page): void {
   memmap.getPage(page);
   src[i << 1] = page;
-  src[(i << 1) | 1] = TAKEN;
+  src[(i << 1) | 1] = MIGRATE_VALID_LOCKED;
 }
 
 function skip(vm: Vm, src: Int32Array, i: number, page: Page, reason: MigrateSkip): void {

@@ -1,6 +1,6 @@
-// What a driver and a migration tell each other about each page: a page, and flags. An array of them is one Int32Array
-// with two words an entry, like a page table. Where a page is left in place, its entry of the source array names no page
-// and says why. Kernel counterpart: MIGRATE_PFN_VALID and its kin in include/linux/migrate.h.
+// Entries of the source and destination arrays: a page, and flags. An array is one Int32Array with two words per
+// entry, as in a page table. The source entry of a page that stays has no page and holds the reason. Kernel
+// counterpart: MIGRATE_PFN_VALID and its kin in include/linux/migrate.h.
 import type { Page } from "@hetmem/kernel";
 import type { MigrateSkip } from "./migrate-skip.ts";
 
@@ -8,29 +8,34 @@ import type { MigrateSkip } from "./migrate-skip.ts";
 export const MigratePfn = {
   /** The first word is a page. */
   valid: 1 << 0,
-  /** Source: the page moves, or the hole is filled. A driver may clear it; the page stays then. */
+  /** Source: the page migrates, or the hole is filled. A driver may clear the bit to leave the page. */
   migrate: 1 << 1,
-  /** The page is locked: all of the source array that move are, and all of the destination array must be. @see ab09243aa95a: implied since 5.17 */
+  /**
+   * The page is locked: set for all migrating pages of the source array, required for all pages of the destination
+   * array.
+   *
+   * @see ab09243aa95a: implied since 5.17
+   */
   locked: 1 << 2,
-  /** Source: the process may write to it. */
+  /** Source: the entry was writable. */
   write: 1 << 3,
 } as const;
 
-/** Bits of the flags word of a source entry that are the migration's own. */
+/** Private bits of a source entry's flags word. */
 export const Found = {
-  /** Only the entry at its address mapped it, so that nobody has to look for others. */
-  alone: 1 << 4,
-  /** Its anon_vma is held until it is mapped again. */
+  /** Only the entry at its address mapped the page, so no rmap walk is needed. */
+  exclusivelyMapped: 1 << 4,
+  /** A reference on the page's anon_vma is held until the page is mapped again. */
   anonVma: 1 << 5,
 } as const;
 
-/** What is moved by migrateVmaSetup(). @see enum migrate_vma_direction */
+/** The kinds of memory that migrateVmaSetup() collects. @see enum migrate_vma_direction */
 export const MigrateVmaSelect = {
   /** RAM, holes and the zero page. */
   system: 1 << 0,
   /** Private pages of the owner. */
   devicePrivate: 1 << 1,
-  /** Coherent pages of the owner; public ones on a kernel that has those. */
+  /** Coherent pages of the owner; public pages in releases with public device memory. */
   deviceCoherent: 1 << 2,
 } as const;
 
@@ -40,43 +45,46 @@ export const ANY_OWNER: unique symbol = Symbol("any owner");
 const SKIP_SHIFT = 8;
 const SKIP_MASK = 0xff;
 
-/** An array for so many pages, all of them zero. */
+/** A zeroed array of `pages` entries. */
 export function createMigratePfns(pages: number): Int32Array {
   return new Int32Array(pages * 2);
 }
 
-/** The page of an entry, NULL_PAGE when it has none. @see migrate_pfn_to_page() */
+/** The page of an entry; NULL_PAGE for none. @see migrate_pfn_to_page() */
 export function migratePfnToPage(pfns: Int32Array, i: number): Page {
   return pfns[i << 1] as Page;
 }
 
-/** MigratePfn bits of an entry, and more above them. */
+/** The flags word of an entry: MigratePfn bits, and private bits above them. */
 export function migratePfnFlags(pfns: Int32Array, i: number): number {
   return pfns[(i << 1) | 1] as number;
 }
 
-/** Whether the page of a source entry moves, or its hole is filled. */
+/** Whether the page of a source entry migrates, or its hole is filled. */
 export function migrates(src: Int32Array, i: number): boolean {
   return ((src[(i << 1) | 1] as number) & MigratePfn.migrate) !== 0;
 }
 
-/** Names the destination of a page, which the driver has locked and holds a reference on. @see migrate_pfn() */
+/** Sets the destination of a page. The driver must have locked it and hold a reference. @see migrate_pfn() */
 export function setMigrateDst(dst: Int32Array, i: number, page: Page): void {
   dst[i << 1] = page;
   dst[(i << 1) | 1] = MigratePfn.valid | MigratePfn.locked;
 }
 
-/** The page of a source entry stays, though it was to move: a driver's way to take its consent back. */
+/** Leaves the page of a source entry in place: clears MigratePfn.migrate. */
 export function keepInPlace(src: Int32Array, i: number): void {
   src[(i << 1) | 1] = (src[(i << 1) | 1] as number) & ~MigratePfn.migrate;
 }
 
-/** Why the page of a source entry was left in place; MigrateSkip.none when it wasn't, or the driver wanted it so. */
+/**
+ * The reason why the page of a source entry stayed; MigrateSkip.none if it migrated or the driver called
+ * keepInPlace().
+ */
 export function migrateSkipReason(src: Int32Array, i: number): MigrateSkip {
   return (((src[(i << 1) | 1] as number) >>> SKIP_SHIFT) & SKIP_MASK) as MigrateSkip;
 }
 
-/** The bits of a flags word that say why. */
+/** A reason as bits of a flags word. */
 export function skipBits(reason: MigrateSkip): number {
   return reason << SKIP_SHIFT;
 }

@@ -1,63 +1,63 @@
-// Why a page was left in place. Partial success is normal: each page moves or stays by itself, and the kernel doesn't say
-// which of a dozen reasons kept one. Here its source entry does, and so does a tracepoint.
+// Reasons why a page stays. Each page migrates or stays on its own, and the kernel doesn't report which of a dozen
+// reasons applied. Here the source entry holds the reason, and a tracepoint reports it.
 import type { Kernel, Page, Tracepoint } from "@hetmem/kernel";
 
-/** In the flags of a source entry: see migrateSkipReason(). */
+/** Reason codes in a source entry's flags word: see migrateSkipReason(). */
 export const MigrateSkip = {
   none: 0,
-  /** A hole in a mapping of a file: only anonymous memory is filled. */
+  /** A hole in a file mapping: only holes of anonymous memory are filled. */
   hole: 1,
-  /** It is in swap, on its way elsewhere, a device's alone, or bad. */
+  /** A swap, migration, device-exclusive or hwpoison entry. */
   notPresent: 2,
-  /** It is RAM, and only device memory is to move. */
+  /** RAM, and only device memory is selected. */
   systemNotSelected: 3,
-  /** It is a device's, of a kind that is not to move. */
+  /** Device memory of a type that isn't selected. */
   deviceNotSelected: 4,
-  /** It is of another owner's device. */
+  /** Device memory of another owner. */
   otherOwner: 5,
-  /** A frame that nobody counts, or device memory of a kind that never moves. */
+  /** A frame without a refcounted page, or device memory of a type that never migrates. */
   special: 6,
-  /** Part of a huge page that can't be divided now. */
+  /** Part of a huge page that can't be split. */
   huge: 7,
-  /** It was cut off its file. */
+  /** The page has no mapping: truncated from its file. */
   noMapping: 8,
-  /** Somebody has locked it. */
+  /** The page is locked. */
   locked: 9,
-  /** It is being written back. */
+  /** The page is under writeback. */
   writeback: 10,
-  /** Somebody reads or writes it by its physical address. */
+  /** The page is pinned (FOLL_PIN), for DMA for instance. */
   pinned: 11,
-  /** It is on no LRU list: somebody else moves, reclaims or frees it. */
+  /** The page is not on an LRU list: isolated by another task, or being freed. */
   notOnLru: 12,
-  /** Another mapping of it can't give it up. */
+  /** The page could not be unmapped everywhere. */
   stillMapped: 13,
-  /** Somebody holds a reference that no mapping explains. */
+  /** The page has references beyond those of its mappings. */
   referenced: 14,
-  /** Nobody uses it: it needs no migration. */
+  /** An idle device page, which needs no migration. */
   idle: 15,
-  /** The driver offered no page for it. */
+  /** The driver set no destination. */
   noDestination: 16,
-  /** Pages of files don't go to devices. */
+  /** A file page: these don't migrate to devices. */
   file: 17,
-  /** Neither do pages that have a swap slot. @see df263d9a7dff: since 6.2 the slot is given up */
+  /** A page in the swap cache: these don't migrate to devices. @see df263d9a7dff: since 6.2 the slot is freed */
   swapCache: 18,
-  /** The page that the driver offers is of a kind of memory that nothing moves to. */
+  /** The destination is of a memory type that isn't migratable. */
   badDestination: 19,
-  /** Somebody filled the hole meanwhile. */
+  /** The hole was filled meanwhile. */
   filled: 20,
-  /** Nobody pays for a page in the hole, or there is no memory for a page table. */
+  /** Charging the page failed, or there is no memory for a page table. */
   noMemory: 21,
 } as const;
 export type MigrateSkip = (typeof MigrateSkip)[keyof typeof MigrateSkip];
 
-/** A page that stays where it is. */
+/** Tracepoint record of a page that stays. */
 export interface MigrateVmaSkip {
-  /** Its entry of the arrays. */
+  /** Index of its entry in the arrays. */
   readonly index: number;
   /** NULL_PAGE for a hole. */
   readonly page: Page;
   readonly reason: MigrateSkip;
-  /** Its name among MigrateSkip's. */
+  /** Name of the reason in MigrateSkip. */
   readonly why: string;
 }
 
@@ -68,7 +68,7 @@ export function migrateSkipName(reason: MigrateSkip): string {
   return NAMES.get(reason) ?? `reason ${reason}`;
 }
 
-/** Tells of each page that is left in place. */
+/** The tracepoint that reports each page that stays. */
 export function migrateVmaSkip(kernel: Kernel): Tracepoint<MigrateVmaSkip> {
   return kernel.trace.define("migrate", "migrate_vma_skip");
 }

@@ -1,6 +1,6 @@
-// The migration of a part of a mapping, in the three steps between which a driver works: setup takes the pages away from
-// the process; the driver allocates and copies; pages puts the new ones in the place of the old; finalize gives the
-// process back what it has now. Kernel counterpart: mm/migrate_device.c, struct migrate_vma in include/linux/migrate.h.
+// Migration of a part of a mapping in three steps. Setup isolates and unmaps the pages; then the driver allocates and
+// copies. Pages replaces the old pages by the new ones. Finalize maps the result. Kernel counterpart:
+// mm/migrate_device.c, struct migrate_vma in include/linux/migrate.h.
 import { KernelBug, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { mmapAssertLocked, VM_SPECIAL, type Vma, VmFlag } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
@@ -11,30 +11,39 @@ import { movePages } from "./move-pages.ts";
 import { PageSet } from "./page-set.ts";
 import { unmap } from "./unmap.ts";
 
-/** A migration on its way. @see struct migrate_vma */
+/** The state of a migration. @see struct migrate_vma */
 export interface MigrateVma {
   readonly vma: Vma;
   readonly start: VirtAddr;
-  /** First byte behind it. */
+  /** First byte after the range. */
   readonly end: VirtAddr;
-  /** Two words a page, see migrate-pfn.ts: what setup finds, and what the driver offers for it. */
+  /** Two words per page, see migrate-pfn.ts. Setup fills `src`; the driver fills `dst`. */
   readonly src: Int32Array;
   readonly dst: Int32Array;
-  /** Pages that move, or holes that are filled: where there are none, the driver needn't allocate. */
+  /** Number of pages that migrate and holes that are filled. When 0 the driver needn't continue. */
   cpages: number;
-  /** Pages of the range. */
+  /** Number of pages of the range. */
   npages: number;
-  /** Whose device memory moves, and who need not hear of it; ANY_OWNER: everybody's. @see 800bb1c8dc80 */
+  /**
+   * Owner of the device memory to migrate. Notifiers of this owner may ignore the invalidation. ANY_OWNER selects all
+   * owners.
+   *
+   * @see 800bb1c8dc80
+   */
   readonly pgmapOwner: unknown;
   /** MigrateVmaSelect bits. */
   readonly flags: number;
-  /** The page that the cpu touched, which the fault holds: `fault.page` of migrateToRam(); else NULL_PAGE. @see 16ce101db85d */
+  /**
+   * The page of a cpu fault, on which the fault holds a reference: `fault.page` in migrateToRam(); else NULL_PAGE.
+   *
+   * @see 16ce101db85d
+   */
   readonly faultPage: Page;
-  /** The last of the three steps that was done. */
+  /** The last completed step. */
   step: "set up" | "moved" | "finalized";
 }
 
-/** What a migration is asked for. */
+/** Arguments of createMigrateVma(). */
 export interface MigrateVmaRequest {
   readonly vma: Vma;
   readonly start: VirtAddr;
@@ -44,7 +53,7 @@ export interface MigrateVmaRequest {
   readonly faultPage?: Page;
 }
 
-/** A migration with arrays of its own. Whole pages: the start is rounded down, and so is the end. */
+/** Creates a migration with new arrays. Start and end are rounded down to whole pages. */
 export function createMigrateVma({
   faultPage = NULL_PAGE as Page,
   ...request
@@ -57,17 +66,17 @@ export function createMigrateVma({
 }
 
 /**
- * Collects the pages of the range that can move. Each of them is locked, isolated and mapped by nobody when this returns:
- * its contents don't change, and whoever touches it waits for migrateVmaFinalize(). The others are as they were. The mmap
- * lock is held, for reading at least, from before this to behind migrateVmaFinalize().
+ * Collects the pages of the range that can migrate. On return each of them is locked, isolated and unmapped: its
+ * contents don't change, and an access to it waits for migrateVmaFinalize(). Other pages are unchanged. The mmap lock
+ * is held, at least for reading, from before this call until after migrateVmaFinalize().
  *
- * Then the driver allocates a page for each entry of `src` that says `migrate`, locks it, copies what is in the old one
- * to it, or zeroes it where there is no old page, and names it with setMigrateDst(). It may leave out what it has no
- * room for, but on the way back to RAM: who can't bring a page back answers the fault with SIGBUS.
+ * Then the driver allocates a page for each entry of `src` with MigratePfn.migrate, locks it, copies the old page to
+ * it or zeroes it for a hole, and calls setMigrateDst(). It may skip entries. In a cpu fault a driver that can't
+ * migrate the faulting page to RAM returns VmFault.SIGBUS.
  *
- * @throws KernelError EINVAL for a range that isn't within the mapping, for mappings of frames, of devices and of hugetlb,
- *   and for a faultPage that isn't a private page of a device; nothing has changed then
- * @throws KernelBug without the mmap lock, and while pages of the setup before have not been finalized
+ * @throws KernelError EINVAL for a range that isn't inside the mapping, for special and hugetlb mappings, and for a
+ * faultPage that isn't a device private page; nothing has changed then
+ * @throws KernelBug without the mmap lock, and while the pages of the previous setup aren't finalized
  * @see migrate_vma_setup() in mm/migrate_device.c
  */
 export function* migrateVmaSetup(args: MigrateVma): Sleeps<void> {
@@ -87,11 +96,11 @@ export function* migrateVmaSetup(args: MigrateVma): Sleeps<void> {
 }
 
 /**
- * The pages of `dst` become what those of `src` were, and fill the holes. An entry of `src` that doesn't say `migrate`
- * any more when this returns stays. Until migrateVmaFinalize() nobody sees either, so this is where a driver enters what
- * has moved into its own page table.
+ * Moves identity, flags and charge of each page of `src` to the page of `dst`, and fills holes. A page that can't be
+ * replaced loses MigratePfn.migrate in `src` and stays. Neither page is accessible until migrateVmaFinalize(), so the
+ * driver updates its device page table after this call.
  *
- * @throws KernelBug for a page of `dst` that isn't locked, and without a migrateVmaSetup()
+ * @throws KernelBug for a page of `dst` that isn't locked, and without a preceding migrateVmaSetup()
  * @see migrate_vma_pages()
  */
 export function* migrateVmaPages(args: MigrateVma): Sleeps<void> {
@@ -103,7 +112,13 @@ export function* migrateVmaPages(args: MigrateVma): Sleeps<void> {
   args.step = "moved";
 }
 
-/** Maps what has moved, and what has not; unlocks both, and gives up the driver's reference on each page of `dst`. @throws KernelBug for what is finalized already @see migrate_vma_finalize() */
+/**
+ * Maps migrated pages at their new place and the others at the old, unlocks all, and drops the driver's reference on
+ * each page of `dst`.
+ *
+ * @throws KernelBug when the migration is finalized already
+ * @see migrate_vma_finalize()
+ */
 export function* migrateVmaFinalize(args: MigrateVma): Sleeps<void> {
   if (args.step === "finalized")
     throw new KernelBug(`pages from 0x${args.start.toString(16)} are finalized twice, or were never set up`);
@@ -115,7 +130,7 @@ function pageSetOf(args: MigrateVma): PageSet {
   return new PageSet({ ...args, vm: args.vma.mm.vm });
 }
 
-/** Why nothing can be migrated there. */
+/** The reason why the whole range can't be migrated; undefined for none. */
 function refusalOf({ vma, start, end, src, dst, faultPage }: MigrateVma): string | undefined {
   const range = `0x${start.toString(16)}-0x${end.toString(16)}`;
   if ((vma.flags & (VM_SPECIAL | VmFlag.HUGETLB)) !== 0)

@@ -1,6 +1,6 @@
-// The step behind the driver's copying: each page that it offers takes over what the old one was: whose it is, its flags,
-// its place in its file, its charge. Holes are filled. What can't be done leaves the old page as it is. Kernel
-// counterpart: __migrate_device_pages() in mm/migrate_device.c.
+// The second step, after the driver's copy: each destination page takes over the identity of the old page: mapping
+// and index, flags, place in the page cache, charge. Holes are filled. A failure leaves the old page unchanged.
+// Kernel counterpart: __migrate_device_pages() in mm/migrate_device.c.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -37,7 +37,7 @@ class PageMover {
   private readonly faultPage: Page;
   private readonly from: DeviceKinds;
   private readonly to: DeviceKinds;
-  /** What is announced as soon as there is a hole to fill: from there to the end. */
+  /** The invalidated range, from the first filled hole to the end; undefined before. */
   private range: MmuNotifierRange | undefined = undefined;
 
   constructor(set: PageSet) {
@@ -49,11 +49,15 @@ class PageMover {
     this.to = new DeviceKinds(set.vm);
   }
 
-  /** @returns the first hole from `from` on that has to be announced or slept for */
+  /**
+   * Moves pages from index `from` on.
+   *
+   * @returns the index of the first hole that needs an invalidation or must sleep; npages at the end
+   */
   run(from: number): number {
     const { vm, memmap, faultPage } = this;
     const { src, dst, npages } = this.set;
-    // What the last pages said of where they are, and what that means.
+    // Pagemap words of the last pages, and the values derived from them.
     let fromWord = 0;
     let references = 0;
     let toWord = 0;
@@ -96,7 +100,7 @@ class PageMover {
     if (this.range) yield* invalidateRangeEnd(this.range);
   }
 
-  /** @returns false for a hole that has to be announced or slept for */
+  /** Handles one entry outside of the fast path. @returns false for a hole that needs an invalidation or must sleep */
   private other(i: number, page: Page, to: Page): boolean {
     const { set } = this;
     let reason: MigrateSkip | typeof MUST_SLEEP = MigrateSkip.noDestination;
@@ -110,7 +114,7 @@ class PageMover {
     return true;
   }
 
-  /** @returns why the page stays what it is */
+  /** @returns MigrateSkip.none, or the reason why the page stays */
   private move(page: Page, to: Page, kind: DeviceKind): MigrateSkip {
     const { vm, memmap } = this;
     if (kind !== DeviceKind.none) {

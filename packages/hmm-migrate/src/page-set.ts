@@ -1,12 +1,12 @@
-// What the steps behind collecting work on: the two arrays, and the mapping that the pages were found through, if they
-// were found through one.
+// The arguments of the steps after collection: the two arrays, and the mapping of the range, if the migration is by
+// address and not by frame.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { type AnonVma, type Vm, type Vma } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
 import { Found, MigratePfn, skipBits } from "./migrate-pfn.ts";
 import { migrateSkipName, type MigrateSkip, migrateVmaSkip } from "./migrate-skip.ts";
 
-/** What a set is made of. */
+/** Arguments of PageSet. */
 export interface PageSetInit {
   readonly vm: Vm;
   readonly src: Int32Array;
@@ -19,22 +19,22 @@ export interface PageSetInit {
   readonly faultPage?: Page;
 }
 
-/** A class, so that all sets look alike to the loops. */
+/** A class, so that all sets have one hidden class and the hot loops stay monomorphic. */
 export class PageSet {
   readonly vm: Vm;
   readonly src: Int32Array;
   readonly dst: Int32Array;
-  /** Entries of the arrays. */
+  /** Number of entries of the arrays. */
   readonly npages: number;
-  /** undefined: the pages were found by their frames. */
+  /** undefined for a migration by frame. */
   readonly vma: Vma | undefined;
-  /** Where the first page is mapped, and the first byte behind the last. */
+  /** Address of the first page, and the first byte after the last. */
   readonly start: VirtAddr;
   readonly end: VirtAddr;
   readonly pgmapOwner: unknown;
-  /** Has one reference more than others: the fault's. NULL_PAGE when there is none. */
+  /** The page with an extra reference, that of the fault; NULL_PAGE for none. */
   readonly faultPage: Page;
-  /** Whether a page was left in place and is to be given back. */
+  /** Whether a collected page stays and must be restored. */
   anyLeft = false;
 
   constructor(init: PageSetInit) {
@@ -50,12 +50,12 @@ export class PageSet {
   }
 }
 
-/** Where the page of an entry is mapped. */
+/** Address of the page of an entry. */
 export function addressOf({ start }: PageSet, i: number): VirtAddr {
   return (start + i * 4096) as VirtAddr;
 }
 
-/** A page stays where it is: its entry keeps it until it is mapped again. */
+/** Marks a collected page as staying. Its entry keeps the page until giveBack() restores it. */
 export function leave(set: PageSet, i: number, reason: MigrateSkip): void {
   const { vm, src } = set;
   const at = i << 1;
@@ -64,13 +64,18 @@ export function leave(set: PageSet, i: number, reason: MigrateSkip): void {
   tellSkip(vm, i, src[at] as Page, reason);
 }
 
-/** Says so to who listens. */
+/** Emits the tracepoint. */
 export function tellSkip(vm: Vm, index: number, page: Page, reason: MigrateSkip): void {
   const trace = migrateVmaSkip(vm.kernel);
   if (trace.enabled) trace.emit({ index, page, reason, why: migrateSkipName(reason) });
 }
 
-/** While no entry maps an anonymous page, nothing else keeps its anon_vma, which the way back needs. @see folio_get_anon_vma() */
+/**
+ * Takes a reference on an anonymous page's anon_vma, which removing the migration entries needs: an unmapped page
+ * doesn't keep it.
+ *
+ * @see folio_get_anon_vma()
+ */
 export function holdAnonVma({ vm, src }: PageSet, i: number): void {
   const at = i << 1;
   const anonVma = vm.anonVmas.of(vm.memmap, src[at] as Page);
@@ -79,7 +84,7 @@ export function holdAnonVma({ vm, src }: PageSet, i: number): void {
   src[at | 1] = (src[at | 1] as number) | Found.anonVma;
 }
 
-/** The anon_vma that is held for a page, to be put once the page is mapped again. */
+/** The anon_vma held for a page, to be put when the page is mapped again. */
 export function heldAnonVma({ vm, src }: PageSet, i: number): AnonVma | undefined {
   const at = i << 1;
   return ((src[at | 1] as number) & Found.anonVma) === 0
@@ -87,7 +92,10 @@ export function heldAnonVma({ vm, src }: PageSet, i: number): AnonVma | undefine
     : vm.anonVmas.of(vm.memmap, src[at] as Page);
 }
 
-/** A step that is done for one run of pages after another in a plain loop, and for those that it stops at with sleeps. */
+/**
+ * Runs a step: `plain` handles runs of pages without sleeping and returns the index where it stopped; `other` handles
+ * that page and may sleep.
+ */
 export function* inRuns(
   npages: number,
   plain: (from: number) => number,

@@ -1,6 +1,6 @@
-// What mm asks of pages in ZONE_DEVICE, answered by the pagemaps of the machine; and what pagemaps ask
-// of mm. Kernel counterparts: get_dev_pagemap() and free_zone_device_page() in mm/memremap.c, do_swap_page() in
-// mm/memory.c.
+// Connects mm and memremap: implements mm's port for ZONE_DEVICE pages with the pagemaps of the machine, and the
+// pagemaps' uncharge port with mm. Kernel counterparts: get_dev_pagemap() and free_zone_device_page() in
+// mm/memremap.c, do_swap_page() in mm/memory.c.
 import { KernelError, type Page, type Sleeps } from "@hetmem/kernel";
 import {
   type DevPagemap,
@@ -14,7 +14,7 @@ import {
 import { clearPageMlocked, type DevicePages, type FaultContext, type Vm, VmFault } from "@hetmem/mm";
 import { migrateDeviceCoherentPage } from "./migrate-device.ts";
 
-/** For `new Vm(memory, { devices: new PagemapPages(pagemaps) })`. */
+/** mm's port for device pages: `new Vm(memory, { devices: new PagemapPages(pagemaps) })`. */
 export class PagemapPages implements DevicePages {
   private readonly pagemaps: Pagemaps;
 
@@ -30,7 +30,10 @@ export class PagemapPages implements DevicePages {
     this.pagemaps.putPagemap(page);
   }
 
-  /** A driver that fails as a system call would has not moved the page: its process pays, and nobody else. */
+  /**
+   * Calls the driver of a private page. A KernelError becomes VM_FAULT_OOM or VM_FAULT_SIGBUS of the faulting
+   * process.
+   */
   *migrateToRam(fault: FaultContext, page: Page): Sleeps<VmFault> {
     try {
       return yield* migrateToRam(this.pagemaps, fault, page);
@@ -73,7 +76,7 @@ export class PagemapPages implements DevicePages {
   }
 }
 
-/** Plugs the other direction in: a page of a device that becomes idle is charged to nobody any more. */
+/** Connects the pagemaps to mm: a device page that becomes idle is munlocked and uncharged. */
 export function connectPagemaps(vm: Vm, pagemaps: Pagemaps): void {
   pagemaps.uncharge = (page) => {
     clearPageMlocked(vm, page);

@@ -1,6 +1,6 @@
-// The second step: pages that are mapped elsewhere too are taken away from there, and those that somebody holds go back to
-// where they were. What is left belongs to nobody but the migration, and has contents that nobody changes. Kernel
-// counterpart: migrate_device_unmap() and migrate_vma_check_page() in mm/migrate_device.c.
+// The end of setup: unmaps pages that other entries map too, and restores pages with extra references. The remaining
+// pages are referenced by the migration only, so their contents can't change. Kernel counterpart:
+// migrate_device_unmap() and migrate_vma_check_page() in mm/migrate_device.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { cacheReferences, pageMapped, tryToMigrate } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
@@ -10,15 +10,15 @@ import { Found, MigratePfn } from "./migrate-pfn.ts";
 import { MigrateSkip } from "./migrate-skip.ts";
 import { holdAnonVma, inRuns, leave, type PageSet } from "./page-set.ts";
 
-/** Entries that name a page which does not move: it goes back where it was. */
-const MOVES = MigratePfn.valid | MigratePfn.migrate;
+/** Bits of an entry whose page migrates. A page that must be restored has `valid` without `migrate`. */
+const VALID_MIGRATE = MigratePfn.valid | MigratePfn.migrate;
 
-/** @returns how many pages move, holes among them */
+/** @returns the number of pages that migrate and holes that are filled */
 export function* unmap(set: PageSet): Sleeps<number> {
   const kinds = new DeviceKinds(set.vm);
   yield* inRuns(
     set.npages,
-    (from) => checkAlone(set, kinds, from),
+    (from) => checkExclusive(set, kinds, from),
     (i) => unmapElsewhere(set, kinds, i),
   );
   if (set.anyLeft)
@@ -26,33 +26,37 @@ export function* unmap(set: PageSet): Sleeps<number> {
   return countMoving(set);
 }
 
-/** Pages from one on that no other entry can map: only who else holds them is looked at. @returns the first that may be mapped elsewhere */
-function checkAlone(set: PageSet, kinds: DeviceKinds, from: number): number {
+/**
+ * Checks the references of exclusively mapped pages from index `from` on.
+ *
+ * @returns the index of the first page that may be mapped elsewhere
+ */
+function checkExclusive(set: PageSet, kinds: DeviceKinds, from: number): number {
   const { src, npages, faultPage } = set;
   const { memmap } = set.vm;
-  // What the last page said of where it is, and the references that the migration alone explains there.
+  // Pagemap word of the last page, and the expected refcount derived from it.
   let word = 0;
   let references = 0;
   for (let i = from; i < npages; i++) {
     const flags = src[(i << 1) | 1] as number;
-    if ((flags & MOVES) !== MOVES) continue;
-    if ((flags & Found.alone) === 0) return i;
+    if ((flags & VALID_MIGRATE) !== VALID_MIGRATE) continue;
+    if ((flags & Found.exclusivelyMapped) === 0) return i;
     const page = src[i << 1] as Page;
     if (memmap.pagemap(page) !== word) {
       word = memmap.pagemap(page);
       references = kinds.referencesOf(page);
     }
-    // Nobody but the migration: which is how nearly every page was found, and how it still is.
+    // Only the migration holds a reference: true for nearly every page.
     if (memmap.refcount(page) === references && page !== faultPage) continue;
     if (isHeld(set, kinds, page)) leave(set, i, MigrateSkip.referenced);
   }
   return npages;
 }
 
-/** The first page from one on that was left in place and names its page still. */
+/** Index of the first entry from `from` on whose page must be restored. */
 function nextLeft({ src, npages }: PageSet, from: number): number {
   let i = from;
-  while (i < npages && ((src[(i << 1) | 1] as number) & MOVES) !== MigratePfn.valid) i++;
+  while (i < npages && ((src[(i << 1) | 1] as number) & VALID_MIGRATE) !== MigratePfn.valid) i++;
   return i;
 }
 
@@ -73,7 +77,11 @@ function* unmapElsewhere(set: PageSet, kinds: DeviceKinds, i: number): Sleeps<vo
   else if (isHeld(set, kinds, page)) leave(set, i, MigrateSkip.referenced);
 }
 
-/** Whether somebody has a reference besides the migration, the cache that the page is in, and the fault. @see migrate_vma_check_page() */
+/**
+ * Whether the page has references beyond those of the migration, the page or swap cache, and the fault.
+ *
+ * @see migrate_vma_check_page()
+ */
 function isHeld({ vm: { memmap }, faultPage }: PageSet, kinds: DeviceKinds, page: Page): boolean {
   const fault = page === faultPage && page !== NULL_PAGE ? 1 : 0;
   const explained =

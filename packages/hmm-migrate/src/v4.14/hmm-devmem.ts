@@ -1,6 +1,6 @@
-// Device memory as 4.14 gave it to drivers: HMM finds addresses that no memory answers at, at the top of the physical
-// space, makes struct pages for them, and calls the driver when one is touched by a cpu or comes free. Kernel counterpart:
-// hmm_devmem_add(), hmm_devmem_add_resource() and hmm_devmem_remove() in mm/hmm.c of 4.14.
+// Device memory in the interface of 4.14. HMM allocates free physical addresses at the top of the physical space,
+// creates struct pages for them, and calls the driver when a cpu faults on a page or a page becomes idle. Kernel
+// counterpart: hmm_devmem_add(), hmm_devmem_add_resource() and hmm_devmem_remove() in mm/hmm.c of 4.14.
 import {
   KernelError,
   type NodeId,
@@ -18,18 +18,18 @@ import { releaseResource, requestFreeMemRegion, type Resource } from "@hetmem/re
 
 /** @see struct hmm_devmem_ops */
 export interface HmmDevmemOps {
-  /** A page came free: it is the driver's again. */
+  /** A page became idle and returns to the driver. */
   free(devmem: HmmDevmem, page: Page): void;
   /**
-   * The cpu touched a page that it can't reach. The driver calls migrateVma() with the fault's mapping and `page` as the
+   * The cpu faulted on a private page. The driver calls migrateVma() with the fault's mapping, and `page` as the
    * faultPage.
    *
-   * @returns 0, or SIGBUS when it can't bring the page back
+   * @returns 0, or VmFault.SIGBUS when the page can't be migrated to RAM
    */
   fault(devmem: HmmDevmem, fault: FaultContext, page: Page): Sleeps<VmFault>;
 }
 
-/** Whose memory it is. @see struct device */
+/** The device that has the memory. @see struct device */
 export interface HmmDevice {
   readonly name: string;
   readonly node: NodeId | undefined;
@@ -66,7 +66,7 @@ export class HmmDevmem {
     });
   }
 
-  /** First frame, and the first behind the last. */
+  /** First frame, and first frame after the last. */
   get pfnFirst(): Pfn {
     return physToPfn(physAddr(this.resource.start));
   }
@@ -75,7 +75,7 @@ export class HmmDevmem {
     return pfn((this.resource.end + 1) / PAGE_SIZE);
   }
 
-  /** Hands out an idle page of it: it has one reference, and is locked. */
+  /** Hands out an idle page, with one user and locked. @throws KernelBug as zoneDevicePageInit() */
   take(page: Page): Page {
     zoneDevicePageInit(this.pagemaps, page);
     return page;
@@ -83,11 +83,11 @@ export class HmmDevmem {
 }
 
 /**
- * Memory that only its device reaches. Its frames are the highest that are free, since no bus will ever answer for them:
- * /proc/iomem shows them under the device's name.
+ * Adds device private memory. The frames are the highest free ones, which no bus decodes; /proc/iomem lists them
+ * under the device's name.
  *
  * @param size bytes, rounded up to whole sections
- * @throws KernelError ERANGE when no addresses are free, and as memremapPages(): nothing is left behind
+ * @throws KernelError ERANGE when no addresses are free, and as memremapPages(). Nothing has changed then
  * @see hmm_devmem_add() in mm/hmm.c of 4.14
  */
 export function* hmmDevmemAdd(
@@ -109,9 +109,9 @@ export function* hmmDevmemAdd(
 }
 
 /**
- * Memory of a device that the cpu reaches, at addresses that the device has: its resource stays the caller's.
+ * Adds device public memory at the addresses of the device. The caller keeps its resource.
  *
- * @throws KernelError EINVAL for a resource that isn't in the tree, or a kernel without public memory
+ * @throws KernelError EINVAL for a resource that isn't in the tree, or in a release without public memory
  * @see hmm_devmem_add_resource(), df6ad69838fc
  */
 export function* hmmDevmemAddResource(
@@ -127,7 +127,11 @@ export function* hmmDevmemAddResource(
   return devmem;
 }
 
-/** Waits until nobody holds a page of it, and gives its addresses back if they were found for it. @see hmm_devmem_remove() */
+/**
+ * Waits until no page has users, unmaps the memory, and releases the addresses that hmmDevmemAdd() allocated.
+ *
+ * @see hmm_devmem_remove()
+ */
 export function* hmmDevmemRemove(pagemaps: Pagemaps, devmem: HmmDevmem): Sleeps<void> {
   yield* pagemaps.memunmapPages(devmem.pagemap);
   if (devmem.pagemap.type === MemoryType.DevicePrivate) releaseResource(devmem.resource);

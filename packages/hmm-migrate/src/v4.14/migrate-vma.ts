@@ -1,6 +1,6 @@
-// The interface of 4.14: one call, which asks the driver twice in between. It is the three steps of today's with a driver
-// that is called instead of calling. Pagemaps had no owner then, so pages of every device move. Kernel counterpart:
-// migrate_vma() in mm/migrate.c of 4.14, commit 8763cb45ab96.
+// The interface of 4.14: one call with two callbacks to the driver, around the same three steps. Pagemaps had no
+// owner then, so pages of every device migrate. Kernel counterpart: migrate_vma() in mm/migrate.c of 4.14, commit
+// 8763cb45ab96.
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Vma } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
@@ -10,8 +10,8 @@ import { type MigrateVma, migrateVmaFinalize, migrateVmaPages, migrateVmaSetup }
 /** @see struct migrate_vma_ops */
 export interface MigrateVmaOps<T> {
   /**
-   * Allocates a page for each entry of `src` that says `migrate`, locks it, copies to it, and names it in `dst`: see
-   * migrateVmaSetup().
+   * Allocates a page for each entry of `src` with MigratePfn.migrate, locks it, copies to it, and sets it in `dst`:
+   * see migrateVmaSetup().
    */
   allocAndCopy(
     vma: Vma,
@@ -21,7 +21,7 @@ export interface MigrateVmaOps<T> {
     end: VirtAddr,
     priv: T,
   ): Sleeps<void>;
-  /** Enters what has moved into the device's page table: entries of `src` that still say `migrate`. */
+  /** Updates the device's page table for the entries of `src` that still have MigratePfn.migrate. */
   finalizeAndMap(
     vma: Vma,
     src: Int32Array,
@@ -32,22 +32,24 @@ export interface MigrateVmaOps<T> {
   ): Sleeps<void>;
 }
 
-/** What is migrated. */
+/** The range to migrate, and the arrays. */
 export interface MigrateVmaArea {
   readonly vma: Vma;
   readonly start: VirtAddr;
   readonly end: VirtAddr;
-  /** Two words a page. */
+  /** Two words per page. */
   readonly src: Int32Array;
   readonly dst: Int32Array;
-  /** Of a driver that answers a fault: the page that the fault holds. 4.14's held none. @see 16ce101db85d */
+  /** In a cpu fault: the page on which the fault holds a reference. 4.14's fault held none. @see 16ce101db85d */
   readonly faultPage?: Page;
 }
 
 const EVERYTHING = MigrateVmaSelect.system | MigrateVmaSelect.devicePrivate | MigrateVmaSelect.deviceCoherent;
 
 /**
- * Migrates what can move of a part of a mapping. The mmap lock is held for reading.
+ * Migrates the pages of a part of a mapping that can migrate. The mmap lock is held for reading.
+ *
+ * @param priv passed to the callbacks
  *
  * @throws KernelError EINVAL as migrateVmaSetup()
  * @see migrate_vma() in mm/migrate.c of 4.14
@@ -71,7 +73,7 @@ export function* migrateVma<T>(ops: MigrateVmaOps<T>, area: MigrateVmaArea, priv
     step: "finalized",
   };
   yield* migrateVmaSetup(args);
-  // Nothing to copy: the driver isn't asked.
+  // Nothing migrates: the callbacks aren't called.
   if (args.cpages === 0) return;
   yield* ops.allocAndCopy(vma, src, dst, start, end, priv);
   yield* migrateVmaPages(args);
