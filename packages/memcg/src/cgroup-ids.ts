@@ -1,47 +1,50 @@
-// The numbers that pages and swap slots carry to say who pays for them, and how many carry each. A cgroup has one for its
-// pages; from its first kernel charge on it has another one for those, which becomes its parent's when it goes. Kernel
-// counterparts: mem_cgroup_id in mm/memcontrol.c, struct obj_cgroup in include/linux/memcontrol.h.
+// Ids of memory cgroups, recorded per page and swap slot, and the number of charges per id. A cgroup has one id for
+// its pages. From its first kernel charge on it has a second id for kernel memory, which is reparented when the
+// cgroup is removed. Kernel counterparts: mem_cgroup_id in mm/memcontrol.c, struct obj_cgroup in
+// include/linux/memcontrol.h.
 import { KernelBug, KernelError } from "@hetmem/kernel";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 
-/** What a page carries for which nobody pays. */
+/** The id of an uncharged page or slot. */
 export const NOBODY = 0;
 export const ROOT_ID = 1;
-/** They fit in 16 bits. @see MEM_CGROUP_ID_MAX */
+/** Ids fit in 16 bits. @see MEM_CGROUP_ID_MAX */
 const MAX_ID = 65_535;
 
 export class CgroupIds {
-  /** Pages that carry each id, once settle() has been called. */
+  /** Pages charged to each id; exact after settle(). */
   pages: Int32Array = new Int32Array(64);
-  /** Swap slots that do. @see swap_cgroup_record() */
+  /** Swap slots charged to each id. @see swap_cgroup_record() */
   slots: Int32Array = new Int32Array(64);
-  /** Pages that were charged under each id since somebody counted them, once settle() has been called. */
+  /** Pages charged to each id since pgpgin was last flushed; exact after settle(). */
   arrived: Int32Array = new Int32Array(64);
-  /** Pages of sockets. */
+  /** Pages of socket buffers charged to each id. */
   sockets: Int32Array = new Int32Array(64);
-  /** Charges on their way, and whoever else needs the cgroup to stay. */
+  /** References that keep a cgroup: charges in progress, and open operations. */
   pins: Int32Array = new Int32Array(64);
-  /** Bytes of kernel objects. */
+  /** Bytes of kernel objects charged to each id. */
   bytes: Float64Array = new Float64Array(64);
-  /** 1 for ids of kernel charges. */
+  /** 1 for ids of kernel memory. */
   kernel: Uint8Array = new Uint8Array(64);
-  /** 1 for ids of cgroups that were removed. */
+  /** 1 for ids of removed cgroups. */
   removed: Uint8Array = new Uint8Array(64);
-  /** Counts the pages that stocks were used for: before anybody reads `pages` or `arrived`. */
+  /** Adds the pages taken from stocks to `pages` and `arrived`. Must be called before these are read. */
   settle: () => void = () => {};
   private readonly cgroups: (MemoryCgroup | undefined)[] = [undefined];
   private readonly free: number[] = [];
 
-  /** One more than the highest that was ever given. */
+  /** One more than the highest id ever allocated. */
   get end(): number {
     return this.cgroups.length;
   }
 
   /**
-   * A new id of a cgroup.
+   * Allocates an id.
    *
-   * @param make makes the cgroup that has it, or names the one that has it for its kernel charges
-   * @throws KernelError ENOSPC when all are in use
+   * @param kernel whether the id is for kernel memory
+   * @param make creates the cgroup with the id, or returns the cgroup of a kernel memory id
+   * @returns the id
+   * @throws KernelError ENOSPC when all ids are in use
    */
   create(kernel: boolean, make: (id: number) => MemoryCgroup): number {
     const id = this.free.pop() ?? this.cgroups.length;
@@ -56,7 +59,7 @@ export class CgroupIds {
     return id;
   }
 
-  /** Nobody carries an id any more. */
+  /** Frees an id without charges. */
   release(id: number): void {
     this.cgroups[id] = undefined;
     this.kernel[id] = 0;
@@ -64,22 +67,22 @@ export class CgroupIds {
     this.free.push(id);
   }
 
-  /** Who pays for what carries an id. @throws KernelBug when nobody has it */
+  /** The cgroup of an id. @throws KernelBug for a free id */
   cgroup(id: number): MemoryCgroup {
     return this.cgroups[id] ?? this.unknown(id);
   }
 
-  /** Who has an id, undefined for NOBODY. */
+  /** The cgroup of an id; undefined for NOBODY and free ids. */
   find(id: number): MemoryCgroup | undefined {
     return this.cgroups[id];
   }
 
-  /** Kernel charges of a cgroup that goes are its parent's from now on. @see memcg_reparent_objcgs() */
+  /** Reparents a kernel memory id. @see memcg_reparent_objcgs() */
   handOver(id: number, to: MemoryCgroup): void {
     this.cgroups[id] = to;
   }
 
-  /** The ids of kernel charges that a cgroup answers for: its own, and those of cgroups that were below it. */
+  /** The kernel memory ids of a cgroup: its own, and those reparented from removed descendants. */
   kernelIdsOf(cgroup: MemoryCgroup): number[] {
     const ids: number[] = [];
     for (let id = ROOT_ID; id < this.end; id++)
@@ -87,7 +90,7 @@ export class CgroupIds {
     return ids;
   }
 
-  /** Pages carry an id from now on. @param units compound pages count once */
+  /** Counts charged pages. @param units number of pages with each compound page counted once */
   notePages(id: number, pages: number, units: number): void {
     const carried = this.pages;
     carried[id] = (carried[id] as number) + pages;

@@ -1,12 +1,12 @@
-// The LRU lists of each cgroup on each node, made when the first page needs them. The root's are the node's own. Kernel
-// counterpart: mem_cgroup_lruvec() in include/linux/memcontrol.h.
+// The LRU lists of each cgroup on each node, created for the first page that needs them. The root uses the node's own
+// lists. Kernel counterpart: mem_cgroup_lruvec() in include/linux/memcontrol.h.
 import { bugOn, type NodeId, type Page } from "@hetmem/kernel";
 import type { Lru, LruList, Lruvec } from "@hetmem/mm";
 import { ZoneType } from "@hetmem/zone";
 import { type CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 
-/** In the tables below: none yet. */
+/** Table entry without lists. */
 const NONE = -1;
 
 export class CgroupLruvecs {
@@ -15,9 +15,9 @@ export class CgroupLruvecs {
   pageOwners: Uint16Array;
   private readonly nodes: number;
   private lru: Lru | undefined = undefined;
-  /** By id and node: the lists' id. */
+  /** Lruvec id by cgroup id and node. */
   private lists: Int32Array;
-  /** By the lists' id: whose they are. */
+  /** Cgroup id by lruvec id. */
   private owners: Int32Array = new Int32Array(64);
 
   constructor(ids: CgroupIds, pageOwners: Uint16Array, nodes: number) {
@@ -27,7 +27,7 @@ export class CgroupLruvecs {
     this.lists = new Int32Array(64 * nodes).fill(NONE);
   }
 
-  /** The machine's lists are there. */
+  /** Called once the machine's LRU lists exist. */
   start(lru: Lru): void {
     this.lru = lru;
     for (let node = 0; node < this.nodes; node++) {
@@ -38,29 +38,29 @@ export class CgroupLruvecs {
     }
   }
 
-  /** Id of the lists that a page belongs on. @see folio_lruvec() */
+  /** Id of the lruvec that a page belongs on. @see folio_lruvec() */
   ofPage(page: Page, node: NodeId): number {
     const id = this.pageOwners[page] as number;
     const lists = this.lists[id * this.nodes + node];
     return lists === undefined || lists === NONE ? this.make(id, node) : lists;
   }
 
-  /** The id of the cgroup whose lists have an id. */
+  /** The cgroup id of an lruvec id. */
   owner(lruvec: number): number {
     return this.owners[lruvec] as number;
   }
 
-  /** A cgroup's lists on a node; undefined while no page has needed them. */
+  /** The lruvec of a cgroup on a node; undefined while it doesn't exist. */
   find({ id }: MemoryCgroup, node: NodeId): Lruvec | undefined {
     const lists = this.lists[id * this.nodes + node];
     return lists === undefined || lists === NONE ? undefined : this.lru?.lruvecById(lists);
   }
 
-  /** Pages on a list of a cgroup and those below it, on a node. @param list by LruList */
+  /** Number of pages on a list of a cgroup and its descendants on a node. @param list an LruList */
   listSize(cgroup: MemoryCgroup, node: NodeId, list: number): number {
     const { lru } = this;
     if (lru === undefined) return 0;
-    // All that are on the node's lists are somebody's below the root.
+    // Every page on the node's lists belongs to the root's subtree.
     if (cgroup.isRoot) return lru.nodeSize(node, list);
     let pages = 0;
     for (const member of cgroup.subtree()) {
@@ -70,7 +70,7 @@ export class CgroupLruvecs {
     return pages;
   }
 
-  /** A cgroup is gone, and its lists are empty. */
+  /** Releases the empty lists of a freed cgroup. */
   release(cgroup: MemoryCgroup): void {
     for (let node = 0; node < this.nodes; node++) {
       const lruvec = this.find(cgroup, node as NodeId);

@@ -1,7 +1,7 @@
-// Pages of devices are on no list of anybody's: no reclaim ever finds them, and one whose process goes on using it could
-// keep a removed cgroup for ever. So they are never a removed cgroup's: its parent pays for them from the moment it goes,
-// as it does for the kernel's memory, and for those that still reach the device in its name. The kernel goes less far:
-// memcg_reparent_objcgs() in mm/memcontrol.c is about the kernel's memory alone.
+// Reparenting of device pages. Device pages are on no LRU list, so reclaim can't free them, and one in use could keep
+// a removed cgroup for ever. Device pages are therefore reparented when their cgroup is removed, and so are pages
+// that migrate to a device later while charged to a removed cgroup. The kernel reparents kernel memory only:
+// memcg_reparent_objcgs() in mm/memcontrol.c.
 import type { Page, Pfn } from "@hetmem/kernel";
 import { MAPPING_ANON, pageMapcount } from "@hetmem/mm";
 import { NULL_PAGE, PAGES_PER_SECTION } from "@hetmem/page";
@@ -9,21 +9,27 @@ import { allZones, NodeStat, ZoneType } from "@hetmem/zone";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 import type { MemoryCgroups } from "./memory-cgroups.ts";
 
-/** All pages of devices that a cgroup pays for become those of the nearest one above that is still there. */
+/** Moves the charges of all device pages of a cgroup to the nearest online ancestor. */
 export function reparentDevicePages(cgroups: MemoryCgroups, cgroup: MemoryCgroup): void {
   const { ids } = cgroups;
   if (ids.pages[cgroup.id] === 0) return;
   for (const page of devicePagesOf(cgroups, cgroup)) handUp(cgroups, cgroup, page);
 }
 
-/** The same for one page, if it is a device's, that has just become a removed cgroup's: there is nobody else to find it. */
+/**
+ * Reparents one page, if it is a device page, that was just charged to a removed cgroup: nothing else would find it
+ * later.
+ */
 export function reparentIfDevice(cgroups: MemoryCgroups, cgroup: MemoryCgroup, page: Page): void {
   if (cgroups.memory.memmap.zoneOf(page) !== ZoneType.Device) return;
   handUp(cgroups, cgroup, page);
   cgroups.freeIfUnused(cgroup);
 }
 
-/** Only where device memory is, so that a removal costs the same on a machine without, however large. */
+/**
+ * The device pages charged to a cgroup. Scans only ZONE_DEVICE, so a removal costs nothing on a machine without
+ * device memory.
+ */
 function* devicePagesOf(
   { memory, owners }: MemoryCgroups,
   { id }: MemoryCgroup,
@@ -46,7 +52,10 @@ function* devicePagesOf(
   }
 }
 
-/** The counters above have it already; the root's don't have what is its own. */
+/**
+ * Moves the charge of a page to the nearest online ancestor. The ancestors' counters contain it already. The root's
+ * own charges aren't counted.
+ */
 function handUp({ ids, owners, stats, vm }: MemoryCgroups, from: MemoryCgroup, page: Page): void {
   const to = from.onlineOrAbove;
   const item = mappedItem(vm.memmap, page);
@@ -62,7 +71,7 @@ function handUp({ ids, owners, stats, vm }: MemoryCgroups, from: MemoryCgroup, p
   }
 }
 
-/** What a page of a device is counted as: they are in no file's cache, and in nobody's swap cache. */
+/** The node counter of a device page; device pages are never in the page or swap cache. */
 function mappedItem(memmap: MemoryCgroups["memory"]["memmap"], page: Page): number | undefined {
   if (pageMapcount(memmap, page) === 0) return undefined;
   return (memmap.mapping(page) & MAPPING_ANON) === 0 ? NodeStat.nr_mapped : NodeStat.nr_anon_pages;

@@ -1,6 +1,6 @@
-// What must hold of memory cgroups after every step of every task: each counter is the sum of what is charged to its cgroup
-// and those below, every page that is paid for is somebody's and on its payer's lists, and what nobody uses is paid for by
-// nobody.
+// Invariants of memory cgroups, which hold after every step of every task: each counter is the sum of the charges to
+// its cgroup and descendants, every charged page is in use and on an LRU list of its cgroup, and device pages are
+// charged to online cgroups.
 import type { Invariant } from "@hetmem/kernel";
 import { LruList, type Lruvec } from "@hetmem/mm";
 import { describePage, type ListId } from "@hetmem/page";
@@ -73,7 +73,7 @@ function* statIs(cgroups: MemoryCgroups, sum: Counted, cgroup: MemoryCgroup): Ge
   }
 }
 
-/** Ids count what carries them. */
+/** The charges per id match the pages and slots with that id. */
 function* idsAgree(
   { ids }: MemoryCgroups,
   { pagesOf: pages, slotsOf: slots }: Tally,

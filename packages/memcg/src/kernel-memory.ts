@@ -1,6 +1,6 @@
-// What the kernel has for a cgroup beside pages of its own: objects, by the byte, and the memory of sockets. The bytes of
-// all of a cgroup's objects are rounded up to pages together. Kernel counterparts: obj_cgroup_charge() and
-// mem_cgroup_charge_skmem() in mm/memcontrol.c, which rounds up for each cpu.
+// Charges for kernel objects, by the byte, and for socket buffers. The bytes of all objects of a cgroup are summed
+// and rounded up to pages. Kernel counterparts: obj_cgroup_charge() and mem_cgroup_charge_skmem() in mm/memcontrol.c,
+// which rounds up per cpu.
 import { bugOn, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { GFP_KERNEL } from "@hetmem/zone";
 import { NOBODY } from "./cgroup-ids.ts";
@@ -8,17 +8,19 @@ import type { MemoryCgroup } from "./memory-cgroup.ts";
 import type { MemoryCgroups } from "./memory-cgroups.ts";
 import { CgroupItem } from "./stat/items.ts";
 
-/** A charged object of the kernel. */
+/** A charged kernel object. */
 export interface KernelObject {
-  /** Who pays for it: its cgroup, or whoever has taken that one's kernel memory over since. */
+  /** Kernel memory id of its cgroup, which may be reparented later; NOBODY for the root. */
   readonly owner: number;
   readonly bytes: number;
 }
 
 /**
- * Charges an object.
+ * Charges a kernel object.
  *
- * @returns undefined over a limit: ENOMEM
+ * @param bytes size of the object
+ * @param gfp Gfp bits of the allocation
+ * @returns the charge; undefined when a limit refuses it: ENOMEM
  * @see obj_cgroup_charge()
  */
 export function* chargeKernel(
@@ -28,11 +30,12 @@ export function* chargeKernel(
   gfp: number = GFP_KERNEL,
 ): Sleeps<KernelObject | undefined> {
   const { ids, charging } = cgroups;
-  // A removed cgroup has handed its kernel memory over. @see get_obj_cgroup_from_memcg()
+  // The kernel memory of a removed cgroup is charged to the nearest online ancestor. @see get_obj_cgroup_from_memcg()
   const payer = cgroup.onlineOrAbove;
   if (payer.isRoot) return { owner: NOBODY, bytes };
   const owner = charging.kernelId(payer);
-  // What the others leave of a page may be enough; when more is needed, others may have taken that meanwhile.
+  // The object may fit into the last charged page. Otherwise the needed pages are computed again after charging,
+  // since other tasks may have charged objects meanwhile.
   const pages = pagesOf(bytes);
   const add = (): void => void (ids.bytes[owner] = (ids.bytes[owner] as number) + bytes);
   if (pagesOf((ids.bytes[owner] as number) + bytes) === pagesOf(ids.bytes[owner] as number)) {
@@ -67,9 +70,11 @@ export function unchargeKernel(cgroups: MemoryCgroups, { owner, bytes }: KernelO
 }
 
 /**
- * Charges pages of a socket's buffers. The socket keeps its cgroup.
+ * Charges pages for a socket's buffers. The charge keeps the cgroup until unchargeSocket().
  *
- * @returns false over a limit: the socket has to make do with what it has
+ * @param pages number of pages
+ * @param gfp Gfp bits of the allocation
+ * @returns false when a limit refuses the charge
  * @see mem_cgroup_charge_skmem()
  */
 export function* chargeSocket(

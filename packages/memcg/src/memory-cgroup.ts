@@ -1,9 +1,8 @@
-// One memory cgroup: its counters, its settings, and its place among the others. It lives for as long as anything is
-// charged to it or below it: the pages of a cgroup that was removed keep it. Kernel counterpart: struct mem_cgroup in
-// include/linux/memcontrol.h.
+// One memory cgroup: counters, settings, and its place in the hierarchy. A removed cgroup exists until nothing is
+// charged to it or its descendants. Kernel counterpart: struct mem_cgroup in include/linux/memcontrol.h.
 import { PageCounter } from "./page-counter.ts";
 
-/** What a cgroup counts of its own fate. @see enum memcg_memory_event */
+/** Events counted per cgroup. @see enum memcg_memory_event */
 export const MEMORY_EVENTS = [
   "low",
   "high",
@@ -18,28 +17,28 @@ export const MEMORY_EVENTS = [
 export type MemoryEvent = (typeof MEMORY_EVENTS)[number];
 
 const NR_EVENTS: number = MEMORY_EVENTS.length;
-/** Of a cgroup to which nothing has happened: never written. */
+/** Shared zeros for cgroups without events. Never written. */
 const NOTHING: Uint32Array = new Uint32Array(NR_EVENTS * 2);
 
 export class MemoryCgroup {
-  /** What pages carry: 1 is the root. Given anew once nothing is left of this one. @see mem_cgroup_id() */
+  /** Id recorded in charged pages; 1 is the root. Reused after the cgroup is freed. @see mem_cgroup_id() */
   readonly id: number;
   readonly name: string;
   readonly parent: MemoryCgroup | undefined;
   readonly memory: PageCounter;
-  /** Swap slots that it pays for. */
+  /** Charged swap slots. */
   readonly swap: PageCounter;
-  /** Of `memory`, pages that the kernel has for itself. */
+  /** Kernel memory in pages, a part of `memory`. */
   readonly kmem: PageCounter;
-  /** Whether there still is a directory of it. @see css_is_online() */
+  /** Whether the cgroup's directory exists. @see css_is_online() */
   online = true;
-  /** What reclaim of it goes by, in the older hierarchy; undefined: as the machine. @see memory.swappiness */
+  /** Swappiness in the legacy hierarchy, 0 to 200; undefined uses the machine's. @see memory.swappiness */
   swappiness: number | undefined = undefined;
-  /** A kill takes all of it. @see memory.oom.group */
+  /** Whether the OOM killer kills all processes of the cgroup together. @see memory.oom.group */
   oomGroup = false;
-  /** Its kernel charges carry this id, which outlives it as another's; 0: it never had any. @see struct obj_cgroup */
+  /** Id of its kernel memory, reparented on removal; 0 before the first kernel charge. @see struct obj_cgroup */
   kernelId = 0;
-  /** Siblings are linked, the youngest first. */
+  /** Links to children and siblings, youngest first. */
   firstChild: MemoryCgroup | undefined = undefined;
   nextSibling: MemoryCgroup | undefined = undefined;
   previousSibling: MemoryCgroup | undefined = undefined;
@@ -58,24 +57,24 @@ export class MemoryCgroup {
     return this.parent === undefined;
   }
 
-  /** From the root of the hierarchy: "/", "/a/b". */
+  /** Path from the root of the hierarchy: "/", "/a/b". */
   get path(): string {
     if (this.parent === undefined) return "/";
     return this.parent.isRoot ? `/${this.name}` : `${this.parent.path}/${this.name}`;
   }
 
-  /** Those right below it, removed ones that still pay for something among them. */
+  /** Children, including removed ones with charges left. */
   *children(): Generator<MemoryCgroup, void, void> {
     for (let at = this.firstChild; at !== undefined; at = at.nextSibling) yield at;
   }
 
-  /** Itself, then all below, parents before their children. @see mem_cgroup_iter() */
+  /** The cgroup and its descendants in pre-order. @see mem_cgroup_iter() */
   *subtree(): Generator<MemoryCgroup, void, void> {
     yield this;
     for (const child of this.children()) yield* child.subtree();
   }
 
-  /** Itself, then those above up to the root. */
+  /** The cgroup, its parent, and so on to the root. */
   *upwards(): Generator<MemoryCgroup, void, void> {
     yield this;
     for (let at = this.parent; at !== undefined; at = at.parent) yield at;
@@ -86,24 +85,24 @@ export class MemoryCgroup {
     return this === other || (this.parent?.isBelowOrSame(other) ?? false);
   }
 
-  /** Itself, or the nearest one above that hasn't been removed. @see mem_cgroup_id_get_online() */
+  /** The cgroup itself if online, else its nearest online ancestor. @see mem_cgroup_id_get_online() */
   get onlineOrAbove(): MemoryCgroup {
     return this.online || this.parent === undefined ? this : this.parent.onlineOrAbove;
   }
 
-  /** Something happened to it: counted here, and for itself and each cgroup above in what events() says. @see memcg_memory_event() */
+  /** Counts an event locally, and in events() of the cgroup and all ancestors. @see memcg_memory_event() */
   noteEvent(event: MemoryEvent): void {
     const item = MEMORY_EVENTS.indexOf(event);
     this.countEvent(NR_EVENTS + item);
     for (const at of this.upwards()) at.countEvent(item);
   }
 
-  /** Times that something happened to it or to a cgroup below. @see memory.events */
+  /** Number of events in the cgroup and its descendants. @see memory.events */
   events(event: MemoryEvent): number {
     return this.happened[MEMORY_EVENTS.indexOf(event)] as number;
   }
 
-  /** Times that it happened to this one itself. @see memory.events.local */
+  /** Number of events in the cgroup itself. @see memory.events.local */
   localEvents(event: MemoryEvent): number {
     return this.happened[NR_EVENTS + MEMORY_EVENTS.indexOf(event)] as number;
   }

@@ -1,6 +1,5 @@
-// The memory cgroups of one machine: how they are made, what is found of them, and how they go. One that was removed is
-// offline; it goes for good with the last that is charged to it. Kernel counterpart: mem_cgroup_css_alloc() and its kin
-// in mm/memcontrol.c.
+// The memory cgroups of one machine: creation, lookup, removal, freeing. A removed cgroup is offline, and is freed
+// with its last charge. Kernel counterpart: mem_cgroup_css_alloc() and its kin in mm/memcontrol.c.
 import { bugOn, KernelBug, type NodeId, type Page } from "@hetmem/kernel";
 import type { Lruvec, MmStruct, Vm } from "@hetmem/mm";
 import { resized } from "@hetmem/page";
@@ -18,18 +17,18 @@ import { SwapOwners } from "./swap-cgroup.ts";
 export class MemoryCgroups {
   readonly memory: Memory;
   readonly root: MemoryCgroup;
-  /** What a Vm is made with. */
+  /** The charging port for `new Vm(memory, { charging })`. */
   readonly charging: PageAccounting;
   readonly ids: CgroupIds = new CgroupIds();
   readonly stats: CgroupStats;
   readonly lruvecs: CgroupLruvecs;
   readonly stocks: Stocks;
   readonly swapOwners: SwapOwners = new SwapOwners();
-  /** By page: the id of who pays for it. @see folio->memcg_data */
+  /** Cgroup id of each page. @see folio->memcg_data */
   owners: Uint16Array = new Uint16Array(0);
-  /** What is done about limits. */
+  /** The policy at limits; charges fail there by default. */
   overLimit: OverLimit = noRemedy;
-  /** Hears of each cgroup of which nothing is left. @see mem_cgroup_css_free() */
+  /** Called with each freed cgroup. @see mem_cgroup_css_free() */
   freed: (cgroup: MemoryCgroup) => void = () => {};
   private machine: Vm | undefined = undefined;
 
@@ -56,12 +55,12 @@ export class MemoryCgroups {
     this.charging.owners = this.owners;
   }
 
-  /** The machine whose pages are charged. @throws KernelBug before one was made with `charging` */
+  /** The Vm whose pages are charged. @throws KernelBug before a Vm was created with `charging` */
   get vm(): Vm {
     return this.machine ?? noMachine();
   }
 
-  /** A Vm was made with `charging`. */
+  /** Called by the Vm that was created with `charging`. */
   start(vm: Vm): void {
     bugOn(this.machine !== undefined, "memory cgroups are of one machine");
     this.machine = vm;
@@ -69,9 +68,9 @@ export class MemoryCgroups {
   }
 
   /**
-   * A new cgroup below another.
+   * Creates a cgroup below `parent`.
    *
-   * @throws KernelError ENOSPC when there are 65,535 already, those among them that are gone but for what they pay for
+   * @throws KernelError ENOSPC when all 65,535 ids are in use, including those of removed cgroups with charges left
    * @see mem_cgroup_css_alloc(), mem_cgroup_css_online()
    */
   create(parent: MemoryCgroup, name: string): MemoryCgroup {
@@ -84,8 +83,8 @@ export class MemoryCgroups {
   }
 
   /**
-   * A cgroup is removed: nobody is in it, and none below it is online. What it pays for it goes on paying for, but for the
-   * kernel's memory and that of devices, which are its parent's from now on.
+   * Takes a removed cgroup offline. It has no processes and no online descendants. Charges for kernel memory and
+   * device pages are reparented; other charges stay.
    *
    * @see mem_cgroup_css_offline()
    */
@@ -105,33 +104,37 @@ export class MemoryCgroups {
     this.freeIfUnused(cgroup);
   }
 
-  /** An address space's further pages are charged to a cgroup; what is charged stays where it is. @see mem_cgroup_attach() */
+  /**
+   * Charges further pages of an address space to a cgroup. Earlier charges stay where they are.
+   *
+   * @see mem_cgroup_attach()
+   */
   attach(mm: MmStruct, cgroup: MemoryCgroup): void {
     bugOn(!cgroup.online, `mm ${mm.id} moves to ${cgroup.path}, which is removed`);
     mm.payer = cgroup.id;
   }
 
-  /** Who pays for what an address space uses. @see get_mem_cgroup_from_mm() */
+  /** The cgroup that pages of an address space are charged to. @see get_mem_cgroup_from_mm() */
   ofMm({ payer }: MmStruct): MemoryCgroup {
     return this.ids.cgroup(payer === NOBODY ? ROOT_ID : payer);
   }
 
-  /** Who pays for a page, of RAM or of a device; undefined: nobody. @see page_memcg() */
+  /** The cgroup that a page is charged to; undefined for none. @see page_memcg() */
   ofPage(page: Page): MemoryCgroup | undefined {
     return this.ids.find(this.owners[page] as number);
   }
 
-  /** Who pays for a swap slot; undefined: nobody. */
+  /** The cgroup that a swap slot is charged to; undefined for none. */
   ofSlot(device: number, slot: number): MemoryCgroup | undefined {
     return this.ids.find(this.swapOwners.owner(device, slot));
   }
 
-  /** Whose LRU lists these are. @see lruvec_memcg() */
+  /** The cgroup of an lruvec. @see lruvec_memcg() */
   ofLruvec({ id }: Lruvec): MemoryCgroup {
     return this.ids.cgroup(this.lruvecs.owner(id));
   }
 
-  /** The LRU lists of a cgroup on a node and of those below it that have any, its own first. @see mem_cgroup_iter() */
+  /** The existing lruvecs of a cgroup and its descendants on a node, its own first. @see mem_cgroup_iter() */
   lruvecsBelow(cgroup: MemoryCgroup, node: NodeId): Lruvec[] {
     const found: Lruvec[] = [];
     for (const member of cgroup.subtree()) {
@@ -141,7 +144,12 @@ export class MemoryCgroups {
     return found;
   }
 
-  /** Something that kept a cgroup has gone: if it was the last, and the cgroup is removed, it goes for good. @see mem_cgroup_css_free() */
+  /**
+   * Frees a removed cgroup if nothing is charged to it or its descendants. Called when a charge or reference is
+   * dropped.
+   *
+   * @see mem_cgroup_css_free()
+   */
   freeIfUnused(cgroup: MemoryCgroup): void {
     const { parent, id } = cgroup;
     if (cgroup.online || cgroup.firstChild !== undefined || parent === undefined || this.ids.isInUse(id))
@@ -157,7 +165,7 @@ export class MemoryCgroups {
     this.freeIfUnused(parent);
   }
 
-  /** The last page with an id of kernel charges has gone: unless it is the cgroup's own, nobody will carry it again. */
+  /** Frees a kernel memory id without charges, unless it is the cgroup's current one. */
   releaseKernelId(id: number, cgroup: MemoryCgroup): void {
     if (cgroup.kernelId === id || this.ids.isInUse(id)) return;
     this.stats.forget(id);

@@ -1,44 +1,46 @@
-// The port between charging, which is here, and what is done about limits: reclaim, slowing down, killing. Charging
-// without it fails at a limit, and nobody is slowed down. Kernel counterpart: the slow path of try_charge_memcg() in
-// mm/memcontrol.c.
+// The port between charging and the policy at limits: reclaim, throttling, OOM kills. By default a charge at a limit
+// fails, and there is no throttling. Kernel counterpart: the slow path of try_charge_memcg() in mm/memcontrol.c.
 import type { Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 
-/** A charge that a limit has refused. */
+/** A charge refused by a limit. */
 export interface RefusedCharge {
-  /** Who is to pay. */
+  /** The cgroup to charge. */
   readonly payer: MemoryCgroup;
-  /** Whose limit it is: the payer or one above. */
+  /** The cgroup whose limit refused: the payer or an ancestor. */
   readonly over: MemoryCgroup;
   readonly pages: number;
-  /** Gfp bits: what the charge may do. */
+  /** Gfp bits of the allocation. */
   readonly gfp: number;
-  /** Whose memory it is for; undefined when nobody runs for it. */
+  /** The address space that the memory is for; undefined for none. */
   readonly mm: MmStruct | undefined;
-  /** Times that it was refused before. */
+  /** Number of earlier refusals of this charge. */
   readonly attempts: number;
 }
 
-/** "retry": there may be room now; "force": it is charged over the limit; "fail": ENOMEM. */
+/** "retry": try the charge again; "force": charge over the limit; "fail": ENOMEM. */
 export type OverMax = "retry" | "force" | "fail";
 
 export interface OverLimit {
-  /** A charge is over memory.max. @see try_charge_memcg() */
+  /** Handles a charge over memory.max. @see try_charge_memcg() */
   overMax(refused: RefusedCharge): Sleeps<OverMax>;
-  /** The same where nothing may wait: whether it is charged all the same, as for those who free memory. */
+  /** overMax() in atomic context: whether to charge over the limit, as for tasks that are reclaiming. */
   mayForce(payer: MemoryCgroup, over: MemoryCgroup): boolean;
-  /** Pages were charged, and a cgroup from the payer upwards is above its memory.high: it is dealt with at return to user mode. */
+  /** Notes charged pages while the payer or an ancestor is above memory.high. Handled on the return to user mode. */
   aboveHigh(payer: MemoryCgroup, pages: number, mm: MmStruct | undefined): void;
-  /** Whether an address space has taken so much above memory.high in one go that it answers for it before it gets more. */
+  /**
+   * Whether an address space has charged so much above memory.high that handleOverHigh() must run before its next
+   * charge.
+   */
   owesMuch(mm: MmStruct): boolean;
-  /** It does: it reclaims, and sleeps. @see mem_cgroup_handle_over_high() */
+  /** Reclaims and sleeps for the charges above memory.high. @see mem_cgroup_handle_over_high() */
   handleOverHigh(mm: MmStruct, gfp: number): Sleeps<void>;
-  /** A swap slot was refused at the memory.swap.max of `over`; undefined: there was none to be had. */
+  /** A swap slot was refused by memory.swap.max of `over`, or for lack of free slots when undefined. */
   swapRefused(payer: MemoryCgroup, over: MemoryCgroup | undefined): void;
 }
 
-/** At a limit a charge fails. */
+/** The default policy: a charge at a limit fails. */
 export const noRemedy: OverLimit = {
   *overMax() {
     return "fail";

@@ -1,6 +1,6 @@
-// Who pays for each page: charged when it is allocated, carried along when it moves, and given back when it is freed. Two
-// bytes a page say who it is; no page needs to be on a list for that, so pages of devices are charged as those of RAM are.
-// Kernel counterpart: charge_memcg(), uncharge_batch() and mem_cgroup_migrate() in mm/memcontrol.c.
+// Page charges: made at allocation, moved by migration, dropped at freeing. Two bytes per page hold the cgroup id. No
+// list is needed for that, so device pages are charged like RAM. Kernel counterpart: charge_memcg(), uncharge_batch()
+// and mem_cgroup_migrate() in mm/memcontrol.c.
 import { bugOn, KernelBug, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import type { MmStruct, PageCharging, Process, ReclaimGroups, Vm } from "@hetmem/mm";
 import type { PageAllocator } from "@hetmem/zone";
@@ -14,12 +14,12 @@ import { CgroupItem } from "./stat/items.ts";
 import { CHARGE_BATCH, type Stock, type Stocks } from "./stock.ts";
 import { recordSwapCharge, recordSwapUncharge } from "./swap-charge.ts";
 
-/** A constant of this module for the hot paths: one of another is read at each use. */
+/** A module-local copy for the hot paths: V8 reads an imported binding at each use. */
 const UNPAID = NOBODY;
 
 export class PageAccounting implements PageCharging {
   readonly counts: CgroupStats;
-  /** What reclaim asks about cgroups; plugged in with the policies of limits. */
+  /** Port of reclaim to cgroups; set by Limits. */
   groups: ReclaimGroups | undefined = undefined;
   handleOverHigh: ((process: Process) => Sleeps<void> | undefined) | undefined = undefined;
   private readonly cgroups: MemoryCgroups;
@@ -27,7 +27,7 @@ export class PageAccounting implements PageCharging {
   /** Those of MemoryCgroups, which gives others when they have grown. */
   owners: Uint16Array;
   private readonly stocks: Stocks;
-  /** Of the cpu that charged last. */
+  /** The stock of the cpu that charged last. */
   private stock: Stock;
   private readonly lists: CgroupLruvecs;
   private readonly allocator: PageAllocator;
@@ -55,7 +55,7 @@ export class PageAccounting implements PageCharging {
     if (mm === undefined) return true;
     const { payer } = mm;
     const { stock, owners } = this;
-    // Nearly every charge is that of a small page to whoever was charged last.
+    // Fast path: nearly every charge is a small page for the cgroup in stock.
     if (pages !== 1 || stock.cpu !== this.allocator.cpu || !stock.takeOne(payer))
       return this.tryChargeAny(payer, mm, page, pages);
     if (owners[page] !== UNPAID) this.chargedTwice(page);
@@ -114,7 +114,7 @@ export class PageAccounting implements PageCharging {
     }
   }
 
-  /** Parts have their owner from the beginning. */
+  /** The id is recorded for each small page already; only pgpgin is adjusted. */
   split(head: Page, pages: number): void {
     const id = this.owners[head] as number;
     if (id !== NOBODY) this.ids.notePages(id, 0, pages - 1);
@@ -143,9 +143,9 @@ export class PageAccounting implements PageCharging {
   }
 
   /**
-   * Charges pages to a cgroup without waiting. They belong to nothing yet.
+   * Charges a number of pages to a cgroup without sleeping, without recording an id in pages.
    *
-   * @returns false over a limit
+   * @returns false when a limit refuses the charge
    */
   tryChargePages(cgroup: MemoryCgroup, pages: number, mm: MmStruct | undefined): boolean {
     const { id } = cgroup;
@@ -154,9 +154,11 @@ export class PageAccounting implements PageCharging {
   }
 
   /**
-   * The same with whatever is done at a limit. Somebody may remove the cgroup meanwhile; it is charged all the same.
+   * tryChargePages() with the policy at limits, which may sleep. If the cgroup is removed meanwhile, the charge is
+   * still made to it.
    *
-   * @param charged notes what the pages are
+   * @param charged called after the charge, to record what was charged
+   * @returns false when a limit refuses the charge
    * @see try_charge_memcg()
    */
   *chargePages(
@@ -189,20 +191,25 @@ export class PageAccounting implements PageCharging {
     }
   }
 
-  /** Keeps a cgroup, though not from being removed; the last pin of a removed one frees it. @see css_get(), css_put() */
+  /**
+   * Adds references to a cgroup. They don't prevent removal; dropping the last one frees a removed cgroup without
+   * charges.
+   *
+   * @see css_get(), css_put()
+   */
   pin(cgroup: MemoryCgroup, by: number): void {
     const { pins } = this.ids;
     pins[cgroup.id] = (pins[cgroup.id] as number) + by;
     if (by < 0) this.cgroups.freeIfUnused(cgroup);
   }
 
-  /** The id that kernel charges of a cgroup carry. @see get_obj_cgroup_from_memcg() */
+  /** The kernel memory id of a cgroup, allocated at first use. @see get_obj_cgroup_from_memcg() */
   kernelId(cgroup: MemoryCgroup): number {
     if (cgroup.kernelId === NOBODY) cgroup.kernelId = this.ids.create(true, () => cgroup);
     return cgroup.kernelId;
   }
 
-  /** Pages of a cgroup have become the kernel's, or are no longer. @see memcg_account_kmem() */
+  /** Counts pages as kernel memory of a cgroup, or uncounts them when negative. @see memcg_account_kmem() */
   countKernel(cgroup: MemoryCgroup, pages: number): void {
     this.counts.add(cgroup.id, CgroupItem.kmem, pages);
     if (pages > 0) cgroup.kmem.charge(pages);
@@ -211,7 +218,7 @@ export class PageAccounting implements PageCharging {
 
   private tryChargeAny(payer: number, mm: MmStruct, page: Page, pages: number): boolean {
     const id = payer === NOBODY ? ROOT_ID : payer;
-    // The root has no limit, and doesn't count what is charged to nobody else.
+    // The root has no limit, and its own charges aren't counted in its counter.
     if (id !== ROOT_ID && !this.consume(id, pages) && !this.tryRefill(id, pages, mm)) return false;
     this.commit(id, page, pages, 1);
     return true;
@@ -235,7 +242,12 @@ export class PageAccounting implements PageCharging {
     });
   }
 
-  /** @param units compound pages count once, and those of the kernel not at all @see commit_charge() */
+  /**
+   * Records the id of charged pages.
+   *
+   * @param units pages for pgpgin: compound pages count once, kernel pages not at all
+   * @see commit_charge()
+   */
   private commit(id: number, page: Page, pages: number, units: number): void {
     const { owners } = this;
     if (owners[page] !== NOBODY) this.chargedTwice(page);
@@ -249,7 +261,7 @@ export class PageAccounting implements PageCharging {
     else this.owners.fill(NOBODY, page, page + pages);
   }
 
-  /** Pages that carried an id don't any more. @param units compound pages count once @see uncharge_batch() */
+  /** Drops the charges of pages. @param units pages for pgpgout: compound pages count once @see uncharge_batch() */
   private giveBack(id: number, pages: number, units: number): void {
     const { ids } = this;
     const left = ((ids.pages[id] as number) - pages) | 0;
@@ -259,17 +271,19 @@ export class PageAccounting implements PageCharging {
     if (ofKernel) this.countKernel(cgroup, -pages);
     else this.counts.add(id, CgroupItem.pgpgout, units);
     if (id !== ROOT_ID) cgroup.memory.uncharge(pages);
-    // As long as pages that stocks were used for aren't counted, it may look like less than none.
+    // The count may be below zero until the pages taken from stocks are settled.
     if (left <= 0) this.lastCharge(id, cgroup, ofKernel);
   }
 
-  /** An id that nobody can give any more, and that nobody carries, is free. */
+  /** Frees the id, and a removed cgroup, when the last charge is dropped. */
   private lastCharge(id: number, cgroup: MemoryCgroup, ofKernel: boolean): void {
     if (!ofKernel) this.cgroups.freeIfUnused(cgroup);
     else this.cgroups.releaseKernelId(id, cgroup);
   }
 
-  /** Charges more than is wanted, so that the next ones find it in stock; at a limit, what is wanted. */
+  /**
+   * Charges a batch, of which the rest goes into the cpu's stock. If a limit refuses the batch, charges only `pages`.
+   */
   private tryRefill(id: number, pages: number, mm: MmStruct | undefined): boolean {
     if (mm !== undefined && this.cgroups.overLimit.owesMuch(mm)) return false;
     const cgroup = this.ids.cgroup(id);
@@ -290,7 +304,7 @@ export class PageAccounting implements PageCharging {
     return true;
   }
 
-  /** What the cpus have in stock counts, and nobody has it yet. */
+  /** Drains the stocks of the refusing cgroup, whose unused charges count against its limit, and tries again. */
   private tryAfterDraining(cgroup: MemoryCgroup, pages: number): boolean {
     const over = this.refusing(cgroup, pages);
     if (over === undefined) return cgroup.memory.tryCharge(pages) === undefined;
@@ -301,7 +315,7 @@ export class PageAccounting implements PageCharging {
     return true;
   }
 
-  /** Whose limit is in the way of a charge, the lowest first; undefined: nobody's any more. */
+  /** The lowest cgroup whose limit refuses a charge; undefined when none does any more. */
   private refusing(cgroup: MemoryCgroup, pages: number): MemoryCgroup | undefined {
     for (let at: MemoryCgroup | undefined = cgroup; at !== undefined; at = at.parent)
       if (at.memory.usage + pages > at.memory.max) return at;

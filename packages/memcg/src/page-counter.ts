@@ -1,37 +1,36 @@
-// A counter of pages that may have a limit, and counts for those above it too: a charge is taken at every level or at
-// none. Beside its usage it knows the highest it has been, how often it refused, and what of it is protected from
-// reclaim. Kernel counterpart: mm/page_counter.c.
+// A hierarchical page counter with a limit: a charge is made at all levels or at none. Besides the usage it has a
+// watermark, the number of refused charges, and protection from reclaim. Kernel counterpart: mm/page_counter.c.
 import { bugOn } from "@hetmem/kernel";
 
 /** No limit: LONG_MAX / PAGE_SIZE. */
 export const PAGE_COUNTER_MAX: number = 2 ** 51 - 1;
 
-/** What of a counter is protected. Most counters have none, and do without. */
+/** The protection of a counter. Allocated at first use, since most counters have none. */
 class Protection {
   min = 0;
   low = 0;
-  /** What of `usage` is protected by its own settings, as the counter above has added it up. */
+  /** Part of `usage` protected by min and low, as included in the parent's sums. */
   minUsage = 0;
   lowUsage = 0;
-  /** The same of all counters below. */
+  /** Sums of minUsage and lowUsage over all children. */
   childrenMinUsage = 0;
   childrenLowUsage = 0;
-  /** What is left of the settings after those above had their say. @see mem_cgroup_calculate_protection() */
+  /** Effective protection, limited by the ancestors. @see mem_cgroup_calculate_protection() */
   emin = 0;
   elow = 0;
 }
 
 export class PageCounter {
   readonly parent: PageCounter | undefined;
-  /** Pages that are charged here and below. */
+  /** Charged pages of the cgroup and its descendants. */
   usage = 0;
-  /** The most that may be. */
+  /** Limit in pages. */
   max: number = PAGE_COUNTER_MAX;
-  /** Above this, who charges is slowed down. */
+  /** Throttling threshold in pages. */
   high: number = PAGE_COUNTER_MAX;
-  /** The highest usage ever, or since somebody reset it. */
+  /** Highest usage since creation or the last reset, in pages. */
   watermark = 0;
-  /** Charges that this counter has refused. */
+  /** Number of charges refused by this counter. */
   failcnt = 0;
   private protection: Protection | undefined = undefined;
 
@@ -48,7 +47,7 @@ export class PageCounter {
     return this.protection?.low ?? 0;
   }
 
-  /** The part of min that holds against reclaim of those above: see setEffective(). */
+  /** Effective min and low against reclaim of an ancestor, in pages: see setEffective(). */
   get emin(): number {
     return this.protection?.emin ?? 0;
   }
@@ -57,7 +56,7 @@ export class PageCounter {
     return this.protection?.elow ?? 0;
   }
 
-  /** Pages in use below that are protected by the settings there. */
+  /** Pages of children that their own min and low protect. */
   get childrenMinUsage(): number {
     return this.protection?.childrenMinUsage ?? 0;
   }
@@ -66,16 +65,16 @@ export class PageCounter {
     return this.protection?.childrenLowUsage ?? 0;
   }
 
-  /** Charges whatever the limits say. @see page_counter_charge() */
+  /** Charges pages regardless of limits. @see page_counter_charge() */
   charge(pages: number): void {
     this.add(pages);
     for (let at = this.parent; at !== undefined; at = at.parent) at.add(pages);
   }
 
   /**
-   * Charges here and above, unless that would be over a limit.
+   * Charges pages at this level and all above, unless a limit refuses.
    *
-   * @returns undefined when it is charged; else the counter that refused, and nothing is charged
+   * @returns undefined after charging; else the counter that refused, with nothing charged
    * @see page_counter_try_charge()
    */
   tryCharge(pages: number): PageCounter | undefined {
@@ -85,13 +84,18 @@ export class PageCounter {
     return undefined;
   }
 
-  /** Gives a charge back, here and above. @throws KernelBug when there is less @see page_counter_uncharge() */
+  /**
+   * Uncharges pages at this level and all above.
+   *
+   * @throws KernelBug when fewer are charged
+   * @see page_counter_uncharge()
+   */
   uncharge(pages: number): void {
     this.cancel(pages);
     for (let at = this.parent; at !== undefined; at = at.parent) at.cancel(pages);
   }
 
-  /** Gives a charge back here alone: those above keep it. @throws KernelBug when there is less @see page_counter_cancel() */
+  /** Uncharges pages at this level only. @throws KernelBug when fewer are charged @see page_counter_cancel() */
   cancel(pages: number): void {
     const usage = (this.usage - pages) | 0;
     this.usage = usage;
@@ -99,7 +103,12 @@ export class PageCounter {
     if (this.protection !== undefined) this.propagate(this.protection);
   }
 
-  /** Sets the limit. @returns false when more is in use: nothing has changed, EBUSY @see page_counter_set_max() */
+  /**
+   * Sets the limit.
+   *
+   * @returns false when the usage is above it; the limit is then unchanged (EBUSY)
+   * @see page_counter_set_max()
+   */
   setMax(pages: number): boolean {
     if (this.usage > pages) return false;
     this.max = pages;
@@ -118,7 +127,7 @@ export class PageCounter {
     this.propagateUp();
   }
 
-  /** Notes what of min and low holds. @see mem_cgroup_calculate_protection() */
+  /** Sets the effective protection, in pages. @see mem_cgroup_calculate_protection() */
   setEffective(emin: number, elow: number): void {
     if (this.protection === undefined && emin === 0 && elow === 0) return;
     const protection = this.protect();
@@ -148,7 +157,7 @@ export class PageCounter {
     this.parent?.propagateUp();
   }
 
-  /** What of the usage is protected has changed: the counter above adds it up. @see propagate_protected_usage() */
+  /** Updates the parent's sums of protected usage. @see propagate_protected_usage() */
   private propagate(own: Protection): void {
     if (this.parent === undefined) return;
     const above = this.parent.protect();

@@ -1,19 +1,23 @@
-// Charges that each cpu has made in advance for the cgroup that it charged last, so that most charges touch no counter.
-// They count as used: a limit that is reached takes them back first. How many pages carry the cgroup's id is counted when
-// somebody asks: those that were taken from stock since. Kernel counterpart: struct memcg_stock_pcp in mm/memcontrol.c.
+// Per-cpu stocks: charges made in advance for the cgroup that the cpu charged last, so that most charges touch no
+// counter. Stocked charges count as usage, and are drained when a limit is reached. The number of pages taken from a
+// stock is added to the cgroup's counts on demand, by settle(). Kernel counterpart: struct memcg_stock_pcp in
+// mm/memcontrol.c.
 import { type CgroupIds, NOBODY } from "./cgroup-ids.ts";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 
-/** Pages that are charged at once, and the most that a cpu keeps. @see MEMCG_CHARGE_BATCH */
+/** Pages charged in one batch, and maximum pages in a stock. @see MEMCG_CHARGE_BATCH */
 export const CHARGE_BATCH = 64;
 
-/** What one cpu has. */
+/** The stock of one cpu. */
 export class Stock {
   readonly cpu: number;
-  /** For whom. */
+  /** Id of the cgroup with stocked charges. */
   id: number = NOBODY;
   pages = 0;
-  /** How many there were when those that takeOne() has taken were last counted. */
+  /**
+   * Value of `pages` at the last settle(), adjusted by consume() and refill(): the difference is the number of pages
+   * taken by takeOne().
+   */
   counted = 0;
 
   constructor(cpu: number) {
@@ -21,9 +25,9 @@ export class Stock {
   }
 
   /**
-   * Takes a page that is in stock for a cgroup, for one that carries its id from now on: see CgroupIds.settle().
+   * Takes one charge from the stock for a page that will carry the cgroup's id. CgroupIds.settle() counts it later.
    *
-   * @returns false when there is none, or it is another's
+   * @returns false when the stock is empty or belongs to another cgroup
    */
   takeOne(id: number): boolean {
     const { pages } = this;
@@ -32,7 +36,12 @@ export class Stock {
     return true;
   }
 
-  /** The same of more, or for something else: whoever takes them counts them. @see consume_stock() */
+  /**
+   * Takes charges from the stock; the caller counts them.
+   *
+   * @returns false when the stock has fewer or belongs to another cgroup
+   * @see consume_stock()
+   */
   consume(id: number, pages: number): boolean {
     if (this.id !== id || this.pages < pages) return false;
     this.pages -= pages;
@@ -57,7 +66,7 @@ export class Stocks {
     return this.stocks[cpu] as Stock;
   }
 
-  /** Puts pages that are charged into stock. Another's go back to him. @see refill_stock() */
+  /** Adds charges to a cpu's stock. A stock of another cgroup is drained first. @see refill_stock() */
   refill(cpu: number, id: number, pages: number): void {
     const stock = this.ofCpu(cpu);
     if (stock.id !== id) {
@@ -69,13 +78,13 @@ export class Stocks {
     if (stock.pages > CHARGE_BATCH) this.drain(stock);
   }
 
-  /** Gives back what all cpus have in stock for a cgroup and those below. @see drain_all_stock() */
+  /** Uncharges the stocks of all cpus for a cgroup and its descendants. @see drain_all_stock() */
   drainAll(root: MemoryCgroup): void {
     for (const stock of this.stocks)
       if (this.ids.find(stock.id)?.isBelowOrSame(root) === true) this.drain(stock);
   }
 
-  /** Pages in stock for a cgroup itself. */
+  /** Pages in all stocks for an id. */
   of(id: number): number {
     return this.stocks.reduce((sum, stock) => sum + (stock.id === id ? stock.pages : 0), 0);
   }

@@ -1,9 +1,10 @@
-// Who pays for each swap slot: two bytes a slot, of devices that cgroups use. Kernel counterpart: mm/swap_cgroup.c.
+// The cgroup id of each swap slot: two bytes per slot, allocated for devices with charged slots. Kernel counterpart:
+// mm/swap_cgroup.c.
 import { hostArray } from "@hetmem/page";
 import { NOBODY } from "./cgroup-ids.ts";
 
 export class SwapOwners {
-  /** By device. */
+  /** Ids of slots, by device. */
   private readonly slots: (Uint16Array | undefined)[] = [];
 
   /** @see lookup_swap_cgroup_id() */
@@ -11,17 +12,17 @@ export class SwapOwners {
     return this.slots[device]?.[slot] ?? NOBODY;
   }
 
-  /** Notes who pays for a slot. @param deviceSlots slots that the device has @see swap_cgroup_record() */
+  /** Records the id of a slot. @param deviceSlots number of slots of the device @see swap_cgroup_record() */
   record(device: number, slot: number, id: number, deviceSlots: number): void {
     const known = this.slots[device];
-    // Another device may have come under the number of one that went, with all its slots free.
+    // The device number may have been reused by another device after swapoff, with all slots free.
     const owners =
       known?.length === deviceSlots ? known : hostArray(Uint16Array, deviceSlots, "cgroups of swap slots");
     this.slots[device] = owners;
     owners[slot] = id;
   }
 
-  /** Nobody pays for a slot any more. @returns who did */
+  /** Clears the id of a slot. @returns the old id */
   release(device: number, slot: number): number {
     const owners = this.slots[device];
     const id = owners?.[slot] ?? NOBODY;
@@ -29,7 +30,7 @@ export class SwapOwners {
     return id;
   }
 
-  /** Slots that somebody pays for. */
+  /** All charged slots. */
   *paid(): Generator<{ device: number; slot: number; id: number }, void, void> {
     for (const [device, owners] of this.slots.entries())
       for (const [slot, id] of owners?.entries() ?? []) if (id !== NOBODY) yield { device, slot, id };

@@ -1,5 +1,5 @@
-// A swap slot is paid for by the cgroup of the page that went there, or by the first one above it that still is there:
-// a removed cgroup takes no further charges. Kernel counterpart: __mem_cgroup_try_charge_swap() in mm/memcontrol.c.
+// Charges for swap slots. A slot is charged to the cgroup of the swapped-out page, or to its nearest online ancestor:
+// a removed cgroup gets no new charges. Kernel counterpart: __mem_cgroup_try_charge_swap() in mm/memcontrol.c.
 import type { Page } from "@hetmem/kernel";
 import { NOBODY } from "./cgroup-ids.ts";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
@@ -9,7 +9,7 @@ import { CgroupItem } from "./stat/items.ts";
 /**
  * Charges a slot for a page.
  *
- * @returns false when a cgroup may have no more swap
+ * @returns false when memory.swap.max of a cgroup refuses it
  * @see __mem_cgroup_try_charge_swap()
  */
 export function recordSwapCharge(cgroups: MemoryCgroups, page: Page, device: number, slot: number): boolean {
@@ -27,7 +27,7 @@ export function recordSwapCharge(cgroups: MemoryCgroups, page: Page, device: num
   return true;
 }
 
-/** A slot is free again. @see __mem_cgroup_uncharge_swap() */
+/** Uncharges a freed slot. @see __mem_cgroup_uncharge_swap() */
 export function recordSwapUncharge(cgroups: MemoryCgroups, device: number, slot: number): void {
   const id = cgroups.swapOwners.release(device, slot);
   if (id === NOBODY) return;

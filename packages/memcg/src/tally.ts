@@ -1,5 +1,5 @@
-// A count of everything that cgroups pay for, made anew from the pages, slots and objects alone: what the counters are
-// checked against. Slow and simple on purpose.
+// A recount of all charges from pages, slots and objects, against which the invariants check the counters. Slow and
+// simple on purpose.
 import { type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { MAPPING_ANON, pageMapcount } from "@hetmem/mm";
 import { PageFlag, PAGES_PER_SUBSECTION, sectionOfPfn } from "@hetmem/page";
@@ -9,7 +9,7 @@ import type { MemoryCgroup } from "./memory-cgroup.ts";
 import type { MemoryCgroups } from "./memory-cgroups.ts";
 import type { NodeItem } from "./stat/items.ts";
 
-/** Counters that a tally has. */
+/** Node counters in a tally. */
 export const TALLIED = [
   "nr_anon_pages",
   "nr_mapped",
@@ -21,16 +21,16 @@ export const TALLIED = [
 ] as const satisfies readonly NodeItem[];
 type TalliedItem = (typeof TALLIED)[number];
 
-/** What one cgroup pays for. */
+/** The charges of one cgroup. */
 export class Counted {
-  /** Pages of processes and files, of RAM and of devices. */
+  /** Pages of processes and files, in RAM and on devices. */
   pages = 0;
-  /** Pages that are the kernel's, those that its objects fill among them. */
+  /** Kernel memory in pages, including pages for objects. */
   kernelPages = 0;
   sockets = 0;
   stocked = 0;
   slots = 0;
-  /** By node, and place in TALLIED. */
+  /** Counters by node and index in TALLIED. */
   private readonly items: Int32Array;
 
   constructor(nodes: number) {
@@ -46,7 +46,9 @@ export class Counted {
     this.items[place] = (this.items[place] as number) + 1;
   }
 
-  /** What a cgroup pays for, those above count too: all but the charges that the root doesn't count. */
+  /**
+   * Adds the charges of a descendant. The root's own charges aren't counted, except kernel memory and node counters.
+   */
   add(other: Counted, ofRoot: boolean): void {
     this.kernelPages += other.kernelPages;
     for (let i = 0; i < this.items.length; i++)
@@ -60,14 +62,14 @@ export class Counted {
 }
 
 export interface Tally {
-  /** Of each cgroup and those below. */
+  /** Charges of each cgroup and its descendants. */
   readonly sums: ReadonlyMap<MemoryCgroup, Counted>;
-  /** Pages and slots that carry each id. */
+  /** Number of pages and of slots with each id. */
   readonly pagesOf: ReadonlyMap<number, number>;
   readonly slotsOf: ReadonlyMap<number, number>;
 }
 
-/** Counts what each cgroup pays for. */
+/** Recounts the charges of all cgroups. */
 export function takeTally(cgroups: MemoryCgroups): Tally {
   const nodes = cgroups.memory.nodes.length;
   const own = new Map<MemoryCgroup, Counted>();
@@ -97,10 +99,10 @@ export function takeTally(cgroups: MemoryCgroups): Tally {
   return { sums: sumsOf(own, nodes), pagesOf, slotsOf };
 }
 
-/** Pages that somebody pays for; each small page of a compound one is listed. */
+/** All charged pages, with each small page of a compound page. */
 export function ownedPages({ memory, owners }: MemoryCgroups): Page[] {
   const pages: Page[] = [];
-  // Eight pages at a time: this loop is as long as memory, and most of it is nobody's.
+  // Eight pages per iteration: the loop covers all memory, most of which is uncharged.
   const words = new Int32Array(owners.buffer);
   for (const first of populatedBlocks(memory)) {
     for (let i = first / 2; i < (first + PAGES_PER_SUBSECTION) / 2; i += 4) {
@@ -111,7 +113,7 @@ export function ownedPages({ memory, owners }: MemoryCgroups): Page[] {
   return pages;
 }
 
-/** First pages of all blocks of 2 MiB that zones span. Spans of a node's zones may overlap. */
+/** First pages of all 2 MiB blocks that zones span. Spans of a node's zones may overlap. */
 function populatedBlocks({ nodes, memmap }: Memory): Set<Page> {
   const blocks = new Set<Page>();
   const step = PAGES_PER_SUBSECTION;

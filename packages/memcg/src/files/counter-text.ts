@@ -1,13 +1,14 @@
-// Limits as the files have them: bytes with K, M or G behind them, or a word for none; pages inside. Kernel counterparts:
-// page_counter_memparse() in mm/page_counter.c, seq_puts_memcg_tunable() in mm/memcontrol.c.
+// The text of limits in files: bytes with a suffix K, M or G, or a word for no limit. Counters are in pages. Kernel
+// counterparts: page_counter_memparse() in mm/page_counter.c, seq_puts_memcg_tunable() in mm/memcontrol.c.
 import { formatU64, KernelError, memparseU64, PAGE_SIZE } from "@hetmem/kernel";
 import { PAGE_COUNTER_MAX } from "../page-counter.ts";
 
 /**
- * Reads bytes, and gives the whole pages in them.
+ * Parses bytes into whole pages, rounded down.
  *
- * @param unlimited the word for no limit: "max", or "-1" in the older files
- * @throws KernelError EINVAL for what is neither
+ * @param unlimited the word for no limit: "max", or "-1" in the legacy files
+ * @returns pages; PAGE_COUNTER_MAX for no limit
+ * @throws KernelError EINVAL for other texts
  */
 export function parseCounter(text: string, unlimited: string): number {
   const stripped = text.trim();
@@ -21,13 +22,13 @@ export function parseCounter(text: string, unlimited: string): number {
   return Math.min(Number(value / BigInt(PAGE_SIZE)), PAGE_COUNTER_MAX);
 }
 
-/** Pages as bytes: `max` where there is no limit. */
+/** Formats pages as bytes, or `max` for no limit. */
 export function counterLine(pages: number): string {
   return pages === PAGE_COUNTER_MAX ? "max\n" : byteLine(pages);
 }
 
-/** The same without a word for no limit, as the older files have it: 9223372036854771712. */
+/** Formats pages as bytes; no limit is 9223372036854771712, as in the legacy files. */
 export function byteLine(pages: number): string {
-  // A product with a power of two is exact, however large.
+  // Exact: a multiplication by a power of two keeps all digits.
   return `${formatU64(pages * PAGE_SIZE)}\n`;
 }

@@ -1,4 +1,4 @@
-// The files memory.* of the older hierarchy, but for those of memory and swap together: see the README. Kernel counterpart:
+// The memory.* files of the legacy hierarchy, without memory.memsw.*: see the README. Kernel counterpart:
 // mem_cgroup_legacy_files[] in mm/memcontrol.c.
 import { KernelError, kstrtoull, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
@@ -14,7 +14,7 @@ const KMEM_LIMIT_WARNING =
   "kmem.limit_in_bytes is deprecated and will be removed. Writing any value to this file has no effect. " +
   "Please report your usecase to linux-mm@kvack.org if you depend on this functionality.";
 
-/** By name without `memory.`. @see mem_cgroup_legacy_files[] */
+/** Files by name without `memory.`. @see mem_cgroup_legacy_files[] */
 export function legacyMemoryFiles(by: LegacyWriter): Readonly<Record<string, MemoryFile>> {
   const { memcgs } = by;
   const warnOfKmemLimit = onceWarning(memcgs, KMEM_LIMIT_WARNING);
@@ -58,7 +58,7 @@ export function legacyMemoryFiles(by: LegacyWriter): Readonly<Record<string, Mem
   };
 }
 
-/** What a new cgroup has of the one above it; it is its own from then on. @see mem_cgroup_css_alloc() */
+/** The swappiness of a new cgroup: its parent's at creation. @see mem_cgroup_css_alloc() */
 export function inheritedSwappiness(memcgs: MemoryCgroups): SwappinessBelow {
   return (parent) => swappinessOf(memcgs, parent);
 }
@@ -68,14 +68,19 @@ function swappinessOf({ vm }: MemoryCgroups, { swappiness }: MemoryCgroup): numb
   return swappiness ?? vm.tunables.swappiness;
 }
 
-/** That of the root is the machine's. @throws KernelError EINVAL @see mem_cgroup_swappiness_write() */
+/**
+ * Sets the swappiness; the root's is the machine's.
+ *
+ * @throws KernelError EINVAL above 200
+ * @see mem_cgroup_swappiness_write()
+ */
 function setSwappiness({ vm }: MemoryCgroups, cgroup: MemoryCgroup, value: number): void {
   if (value > 200) throw new KernelError("EINVAL", "swappiness goes from 0 to 200");
   if (cgroup.isRoot) vm.tunables.swappiness = value;
   else cgroup.swappiness = value;
 }
 
-/** Logs a line the first time that it is called. @see pr_warn_once() */
+/** A function that logs a line on its first call only. @see pr_warn_once() */
 function onceWarning({ vm }: MemoryCgroups, text: string): () => void {
   let logged = false;
   return () => {
@@ -84,20 +89,24 @@ function onceWarning({ vm }: MemoryCgroups, text: string): () => void {
   };
 }
 
-/** The root is charged for nothing: what it has is counted. @see mem_cgroup_usage() */
+/**
+ * Usage in pages. The root's counter doesn't contain its own charges, so its usage is computed from node counters.
+ *
+ * @see mem_cgroup_usage()
+ */
 function usage({ stats }: MemoryCgroups, cgroup: MemoryCgroup): number {
   if (!cgroup.isRoot) return cgroup.memory.usage;
   return stats.allNodes(cgroup, "nr_file_pages") + stats.allNodes(cgroup, "nr_anon_pages");
 }
 
-/** @throws KernelError EINVAL for what is no limit, and for the root @see mem_cgroup_write() */
+/** Parses a limit. @throws KernelError EINVAL for other texts, and for the root @see mem_cgroup_write() */
 function limitIn({ isRoot }: MemoryCgroup, text: string): number {
   const pages = parseCounter(text, "-1");
   if (isRoot) throw new KernelError("EINVAL", "the root of the memory cgroups has no limit");
   return pages;
 }
 
-/** Any write begins it anew. @see mem_cgroup_reset() */
+/** The failcnt file; any write resets the count. @see mem_cgroup_reset() */
 function failcntFile(counterOf: (cgroup: MemoryCgroup) => PageCounter): MemoryFile {
   return {
     show: (cgroup) => `${counterOf(cgroup).failcnt}\n`,
@@ -118,7 +127,10 @@ function watermarkFile(counterOf: (cgroup: MemoryCgroup) => PageCounter): Memory
   };
 }
 
-/** @throws KernelError EINVAL, and EOPNOTSUPP for what isn't modelled @see mem_cgroup_oom_control_write() */
+/**
+ * @throws KernelError EINVAL for the root and for values other than 0 and 1, EOPNOTSUPP for 1, which isn't modelled
+ * @see mem_cgroup_oom_control_write()
+ */
 function setOomControl({ isRoot, path }: MemoryCgroup, value: number): void {
   if (isRoot || (value !== 0 && value !== 1))
     throw new KernelError("EINVAL", "write 0 or 1, and not for the root");

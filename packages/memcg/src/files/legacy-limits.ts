@@ -1,5 +1,5 @@
-// What the older files do beside showing numbers: a limit is refused where memory can't be brought below it, and a cgroup
-// can be emptied. Kernel counterparts: mem_cgroup_resize_max() and mem_cgroup_force_empty() in mm/memcontrol.c.
+// Writes to legacy files: setting a limit fails if reclaim can't bring the usage below it, and force_empty reclaims a
+// cgroup. Kernel counterparts: mem_cgroup_resize_max() and mem_cgroup_force_empty() in mm/memcontrol.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { MAX_RECLAIM_RETRIES, type Process, tryToFreeMemCgroupPages } from "@hetmem/mm";
 import { GFP_KERNEL } from "@hetmem/zone";
@@ -7,7 +7,7 @@ import type { Limits } from "../limits/limits.ts";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
 
-/** Who is asked to reclaim, and for whom. */
+/** The memory cgroups, the limits, and the process that writes the file. */
 export interface LegacyWriter {
   readonly memcgs: MemoryCgroups;
   readonly limits: Limits;
@@ -15,16 +15,18 @@ export interface LegacyWriter {
 }
 
 /**
- * Sets the limit once no more than that is in use, and reclaims until then.
+ * Reclaims until the usage is within the new limit, then sets it.
  *
- * @throws KernelError EINVAL for the root, EBUSY when too much stays in use, EINTR when who asks was killed: the limit is as before
+ * @param pages the limit
+ * @throws KernelError EINVAL for the root, EBUSY when the usage stays above the limit, EINTR when the writing process
+ * was killed. The limit is unchanged then
  * @see mem_cgroup_resize_max()
  */
 export function* resizeMax(by: LegacyWriter, cgroup: MemoryCgroup, pages: number): Sleeps<void> {
   if (cgroup.isRoot) throw new KernelError("EINVAL", "the root of the memory cgroups has no limit");
   const { memory } = cgroup;
   let drained = false;
-  // Ends: a pass that reclaims nothing is EBUSY, and each other leaves less to reclaim.
+  // Bounded: a pass without reclaimed pages ends with EBUSY, and every other pass leaves fewer to reclaim.
   for (;;) {
     refuseKilled(by, cgroup);
     if (memory.setMax(pages)) return;
@@ -41,9 +43,9 @@ export function* resizeMax(by: LegacyWriter, cgroup: MemoryCgroup, pages: number
 }
 
 /**
- * Reclaims all that goes.
+ * Reclaims as many pages as possible.
  *
- * @throws KernelError EINVAL for the root, EINTR when who asks was killed
+ * @throws KernelError EINVAL for the root, EINTR when the writing process was killed
  * @see mem_cgroup_force_empty()
  */
 export function* forceEmpty(by: LegacyWriter, cgroup: MemoryCgroup): Sleeps<void> {

@@ -1,5 +1,5 @@
-// The text of memory.stat and memory.numa_stat as the older hierarchy has them: what a cgroup itself has, then what it has
-// together with those below. Kernel counterparts: memcg_stat_show() and memcg_numa_stat_show() in mm/memcontrol.c.
+// memory.stat and memory.numa_stat of the legacy hierarchy: counters of the cgroup itself, then sums with its
+// descendants. Kernel counterparts: memcg_stat_show() and memcg_numa_stat_show() in mm/memcontrol.c.
 import { type NodeId, PAGE_SIZE } from "@hetmem/kernel";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
@@ -7,7 +7,7 @@ import { PAGE_COUNTER_MAX } from "../page-counter.ts";
 import type { CgroupItem, NodeItem } from "../stat/items.ts";
 import { byteLine } from "./counter-text.ts";
 
-/** Lines of bytes, or of events where they say so. @see memcg1_stats[] */
+/** Lines of memory.stat: name, counter, and bytes per unit of the counter (1 for events). @see memcg1_stats[] */
 const SIZES: readonly (readonly [name: string, item: NodeItem, unit: number])[] = [
   ["cache", "nr_file_pages", PAGE_SIZE],
   ["rss", "nr_anon_pages", PAGE_SIZE],
@@ -24,7 +24,7 @@ const EVENTS = ["pgpgin", "pgpgout", "pgfault", "pgmajfault"] as const satisfies
 /** @see lru_list_name() */
 const LISTS = ["inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable"] as const;
 type List = (typeof LISTS)[number];
-/** Lists by line of memory.numa_stat. */
+/** The LRU lists summed in each line of memory.numa_stat. */
 const NUMA_LINES: readonly (readonly [name: string, lists: readonly List[]])[] = [
   ["total", LISTS],
   ["file", ["inactive_file", "active_file"]],
@@ -53,10 +53,10 @@ export function legacyNumaStatText(memcgs: MemoryCgroups, cgroup: MemoryCgroup):
   );
 }
 
-/** A counter of a cgroup and those below. */
+/** Reads a counter of a cgroup including its descendants. */
 type Read = (cgroup: MemoryCgroup) => number;
 
-/** What of a counter is the cgroup's own. */
+/** A counter of the cgroup without its descendants. */
 function own(cgroup: MemoryCgroup, read: Read): number {
   let value = read(cgroup);
   for (const child of cgroup.children()) value -= read(child);

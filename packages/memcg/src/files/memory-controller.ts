@@ -1,4 +1,4 @@
-// Memory as a controller of cgroups: what the hierarchy makes, moves and ends, told to the memory cgroups. Kernel
+// The memory controller of a cgroup hierarchy: forwards creation, moves and removal to the memory cgroups. Kernel
 // counterpart: memory_cgrp_subsys in mm/memcontrol.c.
 import type { CgroupSubsys } from "@hetmem/cgroup";
 import type { Process } from "@hetmem/mm";
@@ -6,10 +6,10 @@ import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
 import type { MemoryFile } from "./memory-files.ts";
 
-/** A task as far as memory goes; one without an address space is charged for nothing. */
+/** A task as the memory controller sees it. A task without an address space has no charges. */
 export type MemoryTask = Pick<Process, "pid" | "mm">;
 
-/** Swappiness that a cgroup begins with below another; undefined: the machine's, now and later. */
+/** The initial swappiness of a child cgroup; undefined follows the machine's. */
 export type SwappinessBelow = (parent: MemoryCgroup) => number | undefined;
 
 export class MemoryController implements CgroupSubsys<MemoryTask, MemoryCgroup> {
@@ -18,10 +18,10 @@ export class MemoryController implements CgroupSubsys<MemoryTask, MemoryCgroup> 
   readonly files: Readonly<Record<string, MemoryFile>>;
   private readonly memcgs: MemoryCgroups;
   private readonly swappinessBelow: SwappinessBelow;
-  /** Of those that are offline: who waits for their end. */
+  /** Callbacks of offline cgroups, called when they are freed. */
   private readonly released = new WeakMap<MemoryCgroup, () => void>();
 
-  /** @param swappinessBelow what a new cgroup has; the machine's where absent */
+  /** @param swappinessBelow the initial swappiness of new cgroups; the machine's when absent */
   constructor(
     memcgs: MemoryCgroups,
     files: Readonly<Record<string, MemoryFile>>,
@@ -41,7 +41,7 @@ export class MemoryController implements CgroupSubsys<MemoryTask, MemoryCgroup> 
     return cgroup;
   }
 
-  /** Pages that it pays for keep it. @see mem_cgroup_css_offline() */
+  /** Takes a cgroup offline; its remaining charges delay `released`. @see mem_cgroup_css_offline() */
   cssOffline(cgroup: MemoryCgroup, released: () => void): void {
     this.released.set(cgroup, released);
     this.memcgs.offline(cgroup);
@@ -55,11 +55,11 @@ export class MemoryController implements CgroupSubsys<MemoryTask, MemoryCgroup> 
     this.memcgs.charging.pin(cgroup, -1);
   }
 
-  /** What was charged stays where it was charged. @see mem_cgroup_attach() */
+  /** Charges further pages of the task to the cgroup; earlier charges stay. @see mem_cgroup_attach() */
   attach({ mm }: MemoryTask, cgroup: MemoryCgroup): void {
     if (mm) this.memcgs.attach(mm, cgroup);
   }
 
-  /** Its address space lets go of what is left by itself. */
+  /** Nothing to do: the address space uncharges its pages when it is torn down. */
   exit(): void {}
 }

@@ -1,5 +1,5 @@
-// The files memory.* of a cgroup: what each shows and what is done when it is written. Kernel counterparts: memory_files[]
-// and swap_files[] in mm/memcontrol.c, cgroup_psi_files[] in kernel/cgroup/cgroup.c.
+// The memory.* files of a cgroup in the unified hierarchy. Kernel counterparts: memory_files[] and swap_files[] in
+// mm/memcontrol.c, cgroup_psi_files[] in kernel/cgroup/cgroup.c.
 import type { CgroupFile } from "@hetmem/cgroup";
 import { KernelError, kstrtoint, PAGE_SIZE } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
@@ -14,17 +14,17 @@ export type MemoryFile = CgroupFile<MemoryCgroup>;
 export interface MemoryFilesOptions {
   readonly memcgs: MemoryCgroups;
   readonly limits: Limits;
-  /** Who writes a file, and gives up when it is killed; undefined: nobody who can be. */
+  /** The process that writes a file; a write ends early when it is killed. undefined for none. */
   readonly writer: () => Process | undefined;
-  /** Whether the kernel counts how long tasks wait. @see psi= in Documentation/admin-guide/kernel-parameters.txt */
+  /** Whether pressure stall information is enabled. @see psi= in Documentation/admin-guide/kernel-parameters.txt */
   readonly psi: boolean;
 }
 
-/** Events in memory.events; the rest are in memory.swap.events. */
+/** Events in memory.events; the others are in memory.swap.events. */
 const OF_MEMORY: readonly MemoryEvent[] = MEMORY_EVENTS.filter((event) => !event.startsWith("swap_"));
 const OF_SWAP: readonly MemoryEvent[] = MEMORY_EVENTS.filter((event) => event.startsWith("swap_"));
 
-/** By name without `memory.`. @see memory_files[], swap_files[] */
+/** Files by name without `memory.`. @see memory_files[], swap_files[] */
 export function memoryFiles({
   memcgs,
   limits,
@@ -91,7 +91,7 @@ const swapFiles: Readonly<Record<string, MemoryFile>> = {
   "swap.max": {
     notOnRoot: true,
     show: ({ swap }) => counterLine(swap.max),
-    // What is above it stays in swap: nobody can take it out.
+    // Usage above the new limit stays: swapped-out pages can't be reclaimed.
     store({ swap }, text) {
       swap.max = parseCounter(text, "max");
     },

@@ -1,4 +1,4 @@
-// What mm's reclaim and OOM killer ask about cgroups, answered from the memory cgroups. Kernel counterparts:
+// Implements the ports of mm's reclaim and OOM killer with the memory cgroups. Kernel counterparts:
 // mem_cgroup_iter(), mem_cgroup_get_nr_swap_pages() and mem_cgroup_get_oom_group() in mm/memcontrol.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import type {
@@ -18,7 +18,7 @@ import { calculateProtection, type UnclaimedProtection } from "./protection.ts";
 import type { ShortageListener } from "./shortage-listener.ts";
 import type { Stalls } from "./stalls.ts";
 
-/** A memory cgroup as reclaim sees it. */
+/** Reclaim's port to one memory cgroup. */
 export class CgroupGroup implements ReclaimGroup {
   readonly cgroup: MemoryCgroup;
   private readonly memcgs: MemoryCgroups;
@@ -74,7 +74,7 @@ export class CgroupGroups implements ReclaimGroups {
     this.unclaimed = unclaimed;
   }
 
-  /** A cgroup as reclaim sees it: always the same object. */
+  /** The port object of a cgroup; one object per cgroup. */
   of(cgroup: MemoryCgroup): CgroupGroup {
     const known = this.known.get(cgroup);
     if (known) return known;
@@ -149,7 +149,7 @@ export class CgroupGroups implements ReclaimGroups {
   oomGroupOf({ mm }: Process, domain: ReclaimGroup | undefined): OomGroup | undefined {
     const own = mm && this.memcgs.ofMm(mm);
     const top = cgroupOf(domain) ?? this.memcgs.root;
-    // Somebody has moved the victim out of what is short: nobody else dies with it.
+    // The victim was moved out of the OOM domain meanwhile: no group is killed with it.
     if (!own?.isBelowOrSame(top)) return undefined;
     let group: MemoryCgroup | undefined;
     for (const at of own.upwards()) {
@@ -159,7 +159,7 @@ export class CgroupGroups implements ReclaimGroups {
     return group && this.killedTogether(group);
   }
 
-  /** Processes of a cgroup and those below it. */
+  /** Processes of a cgroup and its descendants. */
   *processesOf(cgroup: MemoryCgroup): Generator<Process, void, void> {
     const { memcgs } = this;
     for (const process of memcgs.vm.processes)
@@ -179,7 +179,7 @@ function cgroupOf(group: ReclaimGroup | undefined): MemoryCgroup | undefined {
   return group instanceof CgroupGroup ? group.cgroup : undefined;
 }
 
-/** The next cgroup below `top`, parents before their children; a cgroup's own come before its siblings. */
+/** The next cgroup in pre-order below `top`. */
 function following(cgroup: MemoryCgroup, top: MemoryCgroup): MemoryCgroup | undefined {
   if (cgroup.firstChild) return cgroup.firstChild;
   for (let at: MemoryCgroup | undefined = cgroup; at !== undefined && at !== top; at = at.parent)

@@ -1,5 +1,5 @@
-// Nothing of a cgroup could be reclaimed: somebody of it is killed. Kernel counterparts: mem_cgroup_out_of_memory(),
-// mem_cgroup_get_max() and mem_cgroup_print_oom_meminfo() in mm/memcontrol.c.
+// The OOM killer of a memory cgroup, called when reclaim frees nothing. Kernel counterparts:
+// mem_cgroup_out_of_memory(), mem_cgroup_get_max() and mem_cgroup_print_oom_meminfo() in mm/memcontrol.c.
 import { pagesToKiB, type Sleeps } from "@hetmem/kernel";
 import { type OomControl, outOfMemory, type Process } from "@hetmem/mm";
 import { PAGE_ALLOC_COSTLY_ORDER } from "@hetmem/zone";
@@ -9,35 +9,36 @@ import { memoryStatText } from "../stat/memory-stat.ts";
 import type { CgroupGroups } from "./cgroup-groups.ts";
 import type { Stalls } from "./stalls.ts";
 
-/** What the policies of limits work with. */
+/** The objects that the limit policies share. */
 export interface LimitTools {
   readonly memcgs: MemoryCgroups;
   readonly groups: CgroupGroups;
   readonly stalls: Stalls;
 }
 
-/** A shortage in a cgroup. */
+/** A charge that failed after reclaim. */
 export interface CgroupShortage {
   readonly over: MemoryCgroup;
-  /** Who asks; undefined: nobody whom it would be a loss for. */
+  /** The charging process; undefined for none. */
   readonly current: Process | undefined;
   readonly gfp: number;
   readonly pages: number;
 }
 
-/** Pages that a cgroup and those above it may still charge. @see mem_cgroup_margin() */
+/** Pages that a cgroup may still charge under its own limit. @see mem_cgroup_margin() */
 export function margin({ memory }: MemoryCgroup): number {
   return Math.max(0, memory.max - memory.usage);
 }
 
 /**
- * Kills somebody of a cgroup.
+ * Kills a process of a cgroup.
  *
- * @returns whether trying again may help @see mem_cgroup_oom()
+ * @returns whether a retry of the charge may succeed
+ * @see mem_cgroup_oom()
  */
 export function* memCgroupOom(tools: LimitTools, shortage: CgroupShortage): Sleeps<boolean> {
   const { over, pages } = shortage;
-  // For large blocks nobody is killed: small ones will do.
+  // No kill for costly orders: the caller falls back to smaller ones.
   if (pages > 1 << PAGE_ALLOC_COSTLY_ORDER) return false;
   over.noteEvent("oom");
   return yield* memCgroupOutOfMemory(tools, shortage);
@@ -50,7 +51,7 @@ export function* memCgroupOutOfMemory(tools: LimitTools, shortage: CgroupShortag
   const { oomLock } = memcgs.vm.reclaim;
   yield* oomLock.lock();
   try {
-    // Somebody may have been killed for another's sake meanwhile, or the one who asks.
+    // Another task may have made room while this one waited for the lock, or this one may have been killed.
     if (margin(over) >= pages || current?.killed === true) return true;
     return yield* outOfMemory(memcgs.vm, controlOf(tools, shortage));
   } finally {
@@ -76,7 +77,7 @@ function controlOf(
   };
 }
 
-/** Pages of memory and swap that a cgroup may have. @see mem_cgroup_get_max() */
+/** The limit of memory and swap of a cgroup, in pages. @see mem_cgroup_get_max() */
 function mostPages({ vm }: MemoryCgroups, { memory, swap }: MemoryCgroup): number {
   return vm.tunables.swappiness === 0 ? memory.max : memory.max + Math.min(swap.max, vm.swap.totalPages);
 }

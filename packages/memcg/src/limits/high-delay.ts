@@ -1,26 +1,30 @@
-// How long a process is slowed down whose cgroup is above memory.high: hardly for the first few percent, then ever more,
-// and in proportion to what it has just taken. Kernel counterpart: calculate_high_delay() in mm/memcontrol.c.
+// The throttling delay of a process in a cgroup above memory.high: quadratic in the overage, and proportional to the
+// pages just charged. Kernel counterpart: calculate_high_delay() in mm/memcontrol.c.
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { PageCounter } from "../page-counter.ts";
 import { CHARGE_BATCH } from "../stock.ts";
 
-/** Ticks of the kernel's clock a second. @see CONFIG_HZ of Debian's kernel */
+/** Jiffies per second. @see CONFIG_HZ of Debian's kernel */
 export const HZ = 250;
-/** Nobody is held up longer at a time. @see MEMCG_MAX_HIGH_DELAY_JIFFIES */
+/** Maximum delay per return to user mode, in jiffies: 2 s. @see MEMCG_MAX_HIGH_DELAY_JIFFIES */
 export const MAX_HIGH_DELAY_JIFFIES: number = 2 * HZ;
-/** Less isn't worth going to sleep for. */
+/** Delays up to this many jiffies (10 ms) are skipped. */
 export const MIN_HIGH_DELAY_JIFFIES: number = HZ / 100;
-/** An overage of 1 is a usage of twice the limit. @see MEMCG_DELAY_PRECISION_SHIFT */
+/**
+ * Fixed-point 1.0 of an overage; an overage of 1.0 is a usage of twice the threshold.
+ *
+ * @see MEMCG_DELAY_PRECISION_SHIFT
+ */
 const PRECISION = 2 ** 20;
 /** @see MEMCG_DELAY_SCALING_SHIFT */
 const SCALING = 2 ** 14;
 
-/** How far a counter is above its high mark, in parts of PRECISION of the mark. @see calculate_overage() */
+/** The relative overage of a counter above `high`, in units of 1/PRECISION. @see calculate_overage() */
 export function overage({ usage, high }: PageCounter): number {
   return usage <= high ? 0 : Math.floor(((usage - high) * PRECISION) / Math.max(high, 1));
 }
 
-/** The worst overage of a cgroup and those above it. @see mem_find_max_overage() */
+/** The maximum overage of a cgroup and its ancestors. @see mem_find_max_overage() */
 export function maxOverage(cgroup: MemoryCgroup, counter: "memory" | "swap"): number {
   let worst = 0;
   for (let at = cgroup; at.parent !== undefined; at = at.parent) {
@@ -32,9 +36,11 @@ export function maxOverage(cgroup: MemoryCgroup, counter: "memory" | "swap"): nu
 }
 
 /**
- * Ticks that whoever has taken so many pages sleeps.
+ * The delay for charged pages.
  *
- * @param over as maxOverage() says
+ * @param over overage from maxOverage()
+ * @param pages pages charged since the last return to user mode
+ * @returns jiffies
  * @see calculate_high_delay()
  */
 export function highDelay(over: number, pages: number): number {

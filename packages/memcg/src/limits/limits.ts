@@ -1,5 +1,5 @@
-// What is done about the limits of memory cgroups, plugged into charging and into mm: reclaim, slowing down, killing, and
-// how much is protected. Kernel counterpart: mm/memcontrol.c.
+// The policies of memory cgroup limits, plugged into charging and into mm: reclaim, throttling, OOM kills,
+// protection. Kernel counterpart: mm/memcontrol.c.
 import type { Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Process } from "@hetmem/mm";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
@@ -14,14 +14,14 @@ import { reclaimMemory, setHigh, setMax } from "./set-limits.ts";
 import { Stalls } from "./stalls.ts";
 
 export interface LimitsOptions {
-  /** As the hierarchy is mounted; "lost" without memory_recursiveprot. */
+  /** The mount option memory_recursiveprot: "shared" with it, "lost" without. "lost" when absent. */
   readonly unclaimedProtection?: UnclaimedProtection;
 }
 
 export class Limits implements OverLimit, LimitTools {
   readonly memcgs: MemoryCgroups;
   readonly groups: CgroupGroups;
-  /** How long processes have waited for memory. */
+  /** Memory stall times of cgroups. */
   readonly stalls: Stalls;
   private readonly overHigh: OverHigh;
 
@@ -62,22 +62,27 @@ export class Limits implements OverLimit, LimitTools {
     payer.noteEvent("swap_fail");
   }
 
-  /** Writes memory.max, in pages. @see memory_max_write() */
+  /** Sets memory.max, in pages, and reclaims or kills down to it. @see memory_max_write() */
   setMax(cgroup: MemoryCgroup, max: number, writer: Process | undefined): Sleeps<void> {
     return this.pinned(cgroup, setMax(this, cgroup, max, writer));
   }
 
-  /** Writes memory.high, in pages. @see memory_high_write() */
+  /** Sets memory.high, in pages, and reclaims down to it. @see memory_high_write() */
   setHigh(cgroup: MemoryCgroup, high: number, writer: Process | undefined): Sleeps<void> {
     return this.pinned(cgroup, setHigh(this, cgroup, high, writer));
   }
 
-  /** Writes memory.reclaim. @throws KernelError EAGAIN when fewer pages could be reclaimed, EINTR @see memory_reclaim() */
+  /**
+   * Reclaims pages on a write to memory.reclaim.
+   *
+   * @throws KernelError EAGAIN when fewer pages could be reclaimed, EINTR when the writer was killed
+   * @see memory_reclaim()
+   */
   reclaim(cgroup: MemoryCgroup, pages: number, writer: Process | undefined): Sleeps<void> {
     return this.pinned(cgroup, reclaimMemory(this, cgroup, pages, writer));
   }
 
-  /** Whoever works on a cgroup keeps it, though not from being removed. @see kernfs_get_active() */
+  /** Holds a reference on the cgroup for the time of a write; removal is still possible. @see kernfs_get_active() */
   private *pinned(cgroup: MemoryCgroup, work: Sleeps<void>): Sleeps<void> {
     const { charging } = this.memcgs;
     charging.pin(cgroup, 1);

@@ -1,6 +1,6 @@
-// Above memory.high nothing is refused: whoever took the memory gives some back before he goes on, and sleeps when that
-// isn't enough. That happens on the way back to user mode, or at once for who takes much in one go. Kernel counterparts:
-// reclaim_high() and mem_cgroup_handle_over_high() in mm/memcontrol.c.
+// memory.high: charges above it succeed, but the charging process reclaims before it continues, and sleeps if that
+// isn't enough. This happens on the return to user mode, or at once after charging more than a batch. Kernel
+// counterparts: reclaim_high() and mem_cgroup_handle_over_high() in mm/memcontrol.c.
 import type { Preempt, Sleeps } from "@hetmem/kernel";
 import {
   MAX_RECLAIM_RETRIES,
@@ -19,21 +19,21 @@ const JIFFY_NS: number = 1e9 / HZ;
 
 export class OverHigh {
   private readonly tools: LimitTools;
-  /** Pages that each has taken above the mark and not answered for. @see memcg_nr_pages_over_high */
+  /** Pages charged above memory.high and not yet handled, by address space. @see memcg_nr_pages_over_high */
   private readonly debts = new Map<MmStruct, number>();
 
   constructor(tools: LimitTools) {
     this.tools = tools;
   }
 
-  /** An address space has taken pages above the mark. */
+  /** Adds pages that an address space charged above memory.high. */
   note(mm: MmStruct, pages: number): void {
     const owed = this.debts.get(mm);
     if (owed === undefined) this.forgetDead();
     this.debts.set(mm, (owed ?? 0) + pages);
   }
 
-  /** Whether it has taken so many since it was last in user mode that it answers for them at once. */
+  /** Whether an address space has more than CHARGE_BATCH unhandled pages. */
   owesMuch(mm: MmStruct): boolean {
     return (
       this.debts.size > 0 &&
@@ -42,7 +42,7 @@ export class OverHigh {
     );
   }
 
-  /** Gives back, and sleeps. @see mem_cgroup_handle_over_high() */
+  /** Reclaims, and sleeps if usage stays above memory.high. @see mem_cgroup_handle_over_high() */
   *handle(mm: MmStruct, gfp: number): Sleeps<void> {
     const pages = this.debts.get(mm);
     if (pages === undefined) return;
@@ -53,7 +53,7 @@ export class OverHigh {
     if (penalty > 0) yield* this.tools.stalls.during(cgroup, this.sleepKillable(process, penalty * JIFFY_NS));
   }
 
-  /** The same for a process on its way back to user mode; undefined when it owes nothing. */
+  /** handle() for a process on its return to user mode; undefined without unhandled pages. */
   ofProcess({ mm }: Process): Sleeps<void> | undefined {
     return mm && this.debts.size > 0 && this.debts.has(mm) ? this.handle(mm, GFP_KERNEL) : undefined;
   }
@@ -62,10 +62,10 @@ export class OverHigh {
     for (const mm of this.debts.keys()) if (mm.dead) this.debts.delete(mm);
   }
 
-  /** Reclaims for as long as that helps. @returns ticks to sleep for what is above the mark still */
+  /** Reclaims while that makes progress. @returns jiffies to sleep for the remaining overage */
   private *penaltyAfterReclaim(cgroup: MemoryCgroup, pages: number, gfp: number): Sleeps<number> {
     let wanted = pages;
-    // Ends: each turn reclaims pages, or is one of MAX_RECLAIM_RETRIES that reclaim none.
+    // Bounded: each turn reclaims pages, or is one of MAX_RECLAIM_RETRIES without.
     for (let retries = MAX_RECLAIM_RETRIES; ;) {
       const reclaimed = yield* this.reclaimHigh(cgroup, wanted, gfp);
       const penalty = Math.min(
@@ -78,7 +78,7 @@ export class OverHigh {
     }
   }
 
-  /** Reclaims a cgroup and those above it where they are above the mark. @see reclaim_high() */
+  /** Reclaims from the cgroup and each ancestor above memory.high. @see reclaim_high() */
   private *reclaimHigh(cgroup: MemoryCgroup, pages: number, gfp: number): Sleeps<number> {
     let reclaimed = 0;
     for (let at = cgroup; at.parent !== undefined; at = at.parent) {

@@ -1,5 +1,5 @@
-// A charge that a limit has refused: the cgroup whose limit it is is reclaimed, then what cpus hold for it is taken back,
-// and at last somebody in it is killed. Kernel counterpart: try_charge_memcg() in mm/memcontrol.c.
+// memory.max: for a refused charge, reclaims from the cgroup at its limit, then drains the cpus' stocks for it, and
+// finally kills a process in it. Kernel counterpart: try_charge_memcg() in mm/memcontrol.c.
 import type { Sleeps } from "@hetmem/kernel";
 import { MAX_RECLAIM_RETRIES, type Process, tryToFreeMemCgroupPages } from "@hetmem/mm";
 import { Gfp, PAGE_ALLOC_COSTLY_ORDER } from "@hetmem/zone";
@@ -7,26 +7,27 @@ import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { OverMax, RefusedCharge } from "../over-limit.ts";
 import { type LimitTools, margin, memCgroupOom } from "./cgroup-oom.ts";
 
-/** Charges that can't be refused, whatever it costs. */
+/** Gfp bits of charges that are forced when reclaim fails. */
 const MUST_NOT_FAIL: number = Gfp.NOFAIL | Gfp.HIGH;
 
-/** Makes room for a charge, or says that there is none. @see try_charge_memcg() */
+/** Makes room for a refused charge. @returns whether to retry, force or fail the charge @see try_charge_memcg() */
 export function* makeRoom(tools: LimitTools, refused: RefusedCharge): Sleeps<OverMax> {
   const { vm } = tools.memcgs;
   const { over, pages, gfp, mm } = refused;
   const giveUp: OverMax = (gfp & MUST_NOT_FAIL) === 0 ? "fail" : "force";
-  // Who frees memory mustn't wait for others to do so.
+  // A reclaiming task must not wait for reclaim.
   if (vm.reclaim.isReclaiming) return forced(over);
   if ((gfp & Gfp.DIRECT_RECLAIM) === 0) return giveUp === "force" ? forced(over) : "fail";
   const [current] = mm ? vm.processes.of(mm) : [];
   let retries = MAX_RECLAIM_RETRIES;
   let killed = false;
-  // Ends: a pass that frees pages leaves fewer to free, others are counted by retries, and each kill leaves a process less.
+  // Bounded: a pass that frees pages leaves fewer to free, other passes are counted by retries, and each kill leaves
+  // one process fewer.
   for (;;) {
     const reclaimed = yield* reclaimOnce(tools, refused, current);
     if (margin(over) >= pages) return "retry";
     if ((gfp & Gfp.NORETRY) !== 0) return giveUp;
-    // So near to the limit a large block is unlikely, and small ones will do.
+    // Progress is enough only for small orders: near the limit a costly order is unlikely to fit.
     if (reclaimed > 0 && pages <= 1 << PAGE_ALLOC_COSTLY_ORDER) continue;
     if (retries-- > 0) continue;
     if ((gfp & Gfp.RETRY_MAYFAIL) !== 0 || (killed && isDying(current))) return giveUp;
@@ -37,7 +38,7 @@ export function* makeRoom(tools: LimitTools, refused: RefusedCharge): Sleeps<Ove
   }
 }
 
-/** Reclaims, and takes back what cpus have in stock where that isn't enough. @returns pages that reclaim has freed */
+/** Reclaims, and drains the cpus' stocks if that isn't enough. @returns reclaimed pages */
 function* reclaimOnce(
   { memcgs, groups, stalls }: LimitTools,
   { payer, over, pages, gfp }: RefusedCharge,
@@ -67,7 +68,7 @@ function* reclaimOnce(
   return reclaimed;
 }
 
-/** What a limit was exceeded for shows at least. */
+/** Counts a "max" event for a forced charge. */
 function forced(over: MemoryCgroup): "force" {
   over.noteEvent("max");
   return "force";

@@ -1,34 +1,36 @@
-// How much of a cgroup is protected from a reclaim: what memory.min and memory.low say, cut down to what the cgroups above
-// have been granted. Of a claim that is too large, each sibling gets a part by what it uses; of one that leaves something
-// over, the others get that. Kernel counterparts: effective_protection() and mem_cgroup_calculate_protection() in
-// mm/memcontrol.c, memcg_protection.m beside its selftest.
+// Effective protection of a cgroup from reclaim: memory.min and memory.low, limited by the effective protection of
+// the parent. When the siblings together claim more than the parent has, each gets a share in proportion to its
+// protected usage. Unclaimed protection is shared among siblings, or lost, by mount option. Kernel counterparts:
+// effective_protection() and mem_cgroup_calculate_protection() in mm/memcontrol.c, memcg_protection.m beside its
+// selftest.
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 
-/** One of the two protections of a cgroup, in pages. */
+/** Inputs of effectiveProtection(), in pages: for min or for low. */
 interface Claim {
-  /** Pages that it uses, and that its parent does. */
+  /** Usage of the cgroup, and of its parent. */
   readonly usage: number;
   readonly parentUsage: number;
-  /** What it claims. */
+  /** Configured protection of the cgroup. */
   readonly setting: number;
-  /** What its parent has been granted. */
+  /** Effective protection of the parent. */
   readonly parentEffective: number;
-  /** What it and its siblings claim and use. */
+  /** Protected usage of all children of the parent. */
   readonly siblingsProtected: number;
 }
 
 /**
- * Who gets what a parent has been granted and its children don't claim: those that use more than they claim, or nobody.
+ * The use of a parent's protection that its children don't claim. "shared": distributed among children that use more
+ * than they claim. "lost": unused.
  *
  * @see memory_recursiveprot in Documentation/admin-guide/cgroup-v2.rst; 8a931f801340
  */
 export type UnclaimedProtection = "shared" | "lost";
 
 /**
- * Finds out what of a cgroup is protected from a reclaim of `target`. Those between the two have been asked about just
- * now, from above.
+ * Calculates the effective protection of a cgroup against reclaim of `target`. Must have been called for all cgroups
+ * between the two before, top-down.
  *
- * @param target undefined: a reclaim of the whole machine
+ * @param target the reclaimed cgroup; undefined for global reclaim
  * @see mem_cgroup_calculate_protection()
  */
 export function calculateProtection(
@@ -37,7 +39,7 @@ export function calculateProtection(
   unclaimed: UnclaimedProtection,
 ): void {
   const { memory, parent } = cgroup;
-  // Whoever is reclaimed for his own limit has no neighbours to be protected from.
+  // A cgroup isn't protected from reclaim for its own limit.
   if (cgroup === target || parent === undefined || memory.usage === 0) return;
   if (parent === target || (target === undefined && parent.isRoot)) {
     memory.setEffective(memory.min, memory.low);
@@ -69,7 +71,7 @@ export function calculateProtection(
   );
 }
 
-/** Pages. @see effective_protection() */
+/** The effective protection in pages. @see effective_protection() */
 export function effectiveProtection(
   { usage, parentUsage, setting, parentEffective, siblingsProtected }: Claim,
   unclaimed: UnclaimedProtection,

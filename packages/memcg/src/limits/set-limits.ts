@@ -1,5 +1,5 @@
-// What a write to memory.max, memory.high and memory.reclaim does beside the number: it is made true at once, as far as
-// that goes. Kernel counterparts: memory_max_write(), memory_high_write() and memory_reclaim() in mm/memcontrol.c.
+// Writes to memory.max, memory.high and memory.reclaim, which reclaim down to the new value. Kernel counterparts:
+// memory_max_write(), memory_high_write() and memory_reclaim() in mm/memcontrol.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { MAX_RECLAIM_RETRIES, type Process, tryToFreeMemCgroupPages } from "@hetmem/mm";
 import { GFP_KERNEL } from "@hetmem/zone";
@@ -7,9 +7,10 @@ import type { MemoryCgroup } from "../memory-cgroup.ts";
 import { type LimitTools, memCgroupOutOfMemory } from "./cgroup-oom.ts";
 
 /**
- * Sets memory.max: what is above it is reclaimed, and when that isn't enough somebody is killed.
+ * Sets memory.max. Reclaims usage above it, and kills processes when reclaim fails.
  *
- * @param writer who gives up when he is killed
+ * @param max pages
+ * @param writer the writing process; the write ends early when it is killed
  * @see memory_max_write()
  */
 export function* setMax(
@@ -22,7 +23,7 @@ export function* setMax(
   memory.max = max;
   let reclaims = MAX_RECLAIM_RETRIES;
   let drained = false;
-  // Ends: passes that reclaim nothing are counted, and each kill leaves a process less.
+  // Bounded: passes without reclaimed pages are counted, and each kill leaves one process fewer.
   while (memory.max === max && memory.usage > max && !isKilled(writer)) {
     if (!drained) {
       tools.memcgs.stocks.drainAll(cgroup);
@@ -37,7 +38,7 @@ export function* setMax(
   }
 }
 
-/** Sets memory.high: what is above it is reclaimed, as far as that goes. @see memory_high_write() */
+/** Sets memory.high, in pages. Reclaims usage above it as far as possible. @see memory_high_write() */
 export function* setHigh(
   tools: LimitTools,
   cgroup: MemoryCgroup,
@@ -48,7 +49,7 @@ export function* setHigh(
   memory.high = high;
   let retries = MAX_RECLAIM_RETRIES;
   let drained = false;
-  // Ends: passes that reclaim nothing are counted, and each other leaves less to reclaim.
+  // Bounded: passes without reclaimed pages are counted, and every other pass leaves fewer to reclaim.
   while (memory.high === high && memory.usage > high && !isKilled(writer)) {
     if (!drained) {
       tools.memcgs.stocks.drainAll(cgroup);
@@ -60,9 +61,11 @@ export function* setHigh(
 }
 
 /**
- * Reclaims pages of a cgroup because somebody asks for it.
+ * Reclaims a number of pages from a cgroup.
  *
- * @throws KernelError EAGAIN when fewer could be reclaimed, EINTR when who asks was killed
+ * @param pages number of pages
+ * @param writer the writing process
+ * @throws KernelError EAGAIN when fewer pages could be reclaimed, EINTR when the writing process was killed
  * @see memory_reclaim()
  */
 export function* reclaimMemory(

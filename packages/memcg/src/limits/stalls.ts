@@ -1,5 +1,5 @@
-// How long the tasks of each cgroup have waited for memory, on the simulated clock. Kernel counterparts:
-// psi_memstall_enter() and psi_memstall_leave() in kernel/sched/psi.c.
+// Memory stall times of cgroups, on the simulated clock. Kernel counterparts: psi_memstall_enter() and
+// psi_memstall_leave() in kernel/sched/psi.c.
 import { PressureGroup } from "@hetmem/cgroup";
 import type { Sleeps } from "@hetmem/kernel";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
@@ -7,14 +7,14 @@ import type { MemoryCgroups } from "../memory-cgroups.ts";
 
 export class Stalls {
   private readonly memcgs: MemoryCgroups;
-  /** Of cgroups in which a task has waited, or whose file was read. */
+  /** Pressure of the cgroups in which a task has stalled, or of which the file was read. */
   private readonly pressure = new WeakMap<MemoryCgroup, PressureGroup>();
 
   constructor(memcgs: MemoryCgroups) {
     this.memcgs = memcgs;
   }
 
-  /** Runs what a task of a cgroup waits for. */
+  /** Runs `wait` as a memory stall of a task in the cgroup. */
   *during<T>(cgroup: MemoryCgroup, wait: Sleeps<T>): Sleeps<T> {
     for (const at of cgroup.upwards()) this.of(at).enter(this.nowNs);
     try {
@@ -24,12 +24,12 @@ export class Stalls {
     }
   }
 
-  /** memory.pressure. @see psi_show() */
+  /** The text of memory.pressure. @see psi_show() */
   text(cgroup: MemoryCgroup): string {
     return this.of(cgroup).show(this.nowNs);
   }
 
-  /** Nanoseconds in which a task of a cgroup has waited. */
+  /** Total stall time of a cgroup in nanoseconds. */
   stalledNs(cgroup: MemoryCgroup): number {
     return this.of(cgroup).stalledNs(this.nowNs);
   }

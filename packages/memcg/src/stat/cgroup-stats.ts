@@ -1,6 +1,5 @@
-// The counters of each cgroup: one row of its own and one for each node on which it has had anything. Rows are found by
-// the id that a page carries. Kernel counterparts: mod_memcg_state(), mod_lruvec_state() and memcg_page_state() in
-// mm/memcontrol.c.
+// The counters of each cgroup: one row of its own, and one for each node with charges. Rows are found by the id of a
+// page. Kernel counterparts: mod_memcg_state(), mod_lruvec_state() and memcg_page_state() in mm/memcontrol.c.
 import type { NodeId, Page } from "@hetmem/kernel";
 import type { CgroupCounts, Lruvec, MmStruct } from "@hetmem/mm";
 import { NodeStat } from "@hetmem/zone";
@@ -10,7 +9,7 @@ import type { MemoryCgroup } from "../memory-cgroup.ts";
 import { CgroupItem, EVENT_ITEM_OF, LRU_ITEMS, NODE_ITEM_OF, type NodeItem } from "./items.ts";
 import { NO_ROW, StatRows } from "./stat-rows.ts";
 
-// Constants of other modules that the hot paths use: a binding of another module is read at each use, a local one is not.
+// Module-local copies for the hot paths: V8 reads an imported binding at each use.
 const UNPAID = NOBODY;
 const ROOT = ROOT_ID;
 const NONE = NO_ROW;
@@ -24,13 +23,13 @@ export class CgroupStats implements CgroupCounts {
   owners: Uint16Array;
   private readonly lruvecs: CgroupLruvecs;
   private readonly nodes: number;
-  /** By id: its own row, then one a node. NO_ROW: none yet. */
+  /** Rows by id: its own row, then one per node. NO_ROW where none exists. */
   private rowOf: Int32Array;
   private readonly stride: number;
 
   /**
-   * @param owners who pays for each page
-   * @param nodes that the machine can have
+   * @param owners cgroup id of each page
+   * @param nodes number of possible nodes
    */
   constructor(ids: CgroupIds, owners: Uint16Array, lruvecs: CgroupLruvecs, nodes: number) {
     this.ids = ids;
@@ -67,18 +66,18 @@ export class CgroupStats implements CgroupCounts {
     if (place >= 0) this.rows.add(this.row(this.lruvecs.owner(id), 0), place, by);
   }
 
-  /** Changes a counter that doesn't belong to a node. @see mod_memcg_state() */
+  /** Changes a counter that isn't per node. @see mod_memcg_state() */
   add(id: number, item: number, by: number): void {
     this.rows.add(this.row(id, 0), item, by);
   }
 
-  /** A counter of a cgroup and those below. @see memcg_page_state(), memcg_events() */
+  /** A counter of a cgroup including its descendants. @see memcg_page_state(), memcg_events() */
   cgroup({ id }: MemoryCgroup, item: CgroupItem): number {
     if (item === "pgpgin") this.flushArrivals();
     return this.rows.total(this.rowOf[id * this.stride] ?? NO_ROW, CgroupItem[item]);
   }
 
-  /** The same of one of a node's. @see lruvec_page_state() */
+  /** A node counter of a cgroup including its descendants. @see lruvec_page_state() */
   node(cgroup: MemoryCgroup, node: NodeId, item: NodeItem): number {
     const list = LISTS.indexOf(item);
     if (list >= 0) return this.lruvecs.listSize(cgroup, node, list);
@@ -86,14 +85,14 @@ export class CgroupStats implements CgroupCounts {
     return place < 0 ? 0 : this.rows.total(this.rowOf[cgroup.id * this.stride + node + 1] ?? NO_ROW, place);
   }
 
-  /** The same for all nodes. @see memcg_page_state() */
+  /** A node counter summed over all nodes. @see memcg_page_state() */
   allNodes(cgroup: MemoryCgroup, item: NodeItem): number {
     let sum = 0;
     for (let node = 0; node < this.nodes; node++) sum += this.node(cgroup, node as NodeId, item);
     return sum;
   }
 
-  /** The kernel's memory in a cgroup that goes is counted by its parent only from now on. */
+  /** Removes the counters of reparented kernel memory from a removed cgroup; the parent's totals keep them. */
   surrenderKernel({ id }: MemoryCgroup): void {
     const first = id * this.stride;
     for (const item of [CgroupItem.kmem, CgroupItem.vmalloc])
@@ -102,14 +101,14 @@ export class CgroupStats implements CgroupCounts {
       for (const item of KERNEL_ITEMS) this.rows.surrender(this.rowOf[first + node] as number, item);
   }
 
-  /** An id of kernel charges becomes another's, or nobody's: its rows have to be looked up anew. */
+  /** Forgets the rows of a kernel memory id that is reparented or freed. */
   forget(id: number): void {
     this.ids.settle();
     this.flushArrival(id);
     this.rowOf.fill(NO_ROW, id * this.stride, (id + 1) * this.stride);
   }
 
-  /** A cgroup is gone; those above keep what it has counted. */
+  /** Frees the rows of a freed cgroup; the ancestors' totals keep its counts. */
   release({ id }: MemoryCgroup): void {
     this.ids.settle();
     this.flushArrival(id);
@@ -133,7 +132,7 @@ export class CgroupStats implements CgroupCounts {
     this.add(id, CgroupItem.pgpgin, times);
   }
 
-  /** @param which 0: the cgroup's own; a node's number and 1 for the node's */
+  /** The row of an id, created if needed. @param which 0 for the cgroup's own row, node number + 1 for a node's */
   private row(id: number, which: number): number {
     const row = this.rowOf[id * this.stride + which];
     return row === undefined || row === NONE ? this.makeRow(id, which) : row;

@@ -1,9 +1,9 @@
-// What is counted for each cgroup: of each node, those of the node's own counters that memory.stat shows, and beside
-// them the cgroup's own counters and events. Kernel counterparts: enum memcg_stat_item in include/linux/memcontrol.h,
-// memcg_vm_event_stat[] and memory_stats[] in mm/memcontrol.c.
+// The counters of each cgroup: per node, the node counters shown in memory.stat; and the cgroup's own counters and
+// events. Kernel counterparts: enum memcg_stat_item in include/linux/memcontrol.h, memcg_vm_event_stat[] and
+// memory_stats[] in mm/memcontrol.c.
 import { type NodeStatName, NodeStat, type VmEventName, VmEvent } from "@hetmem/zone";
 
-/** Lengths of LRU lists, by LruList: the lists know them. */
+/** Lengths of LRU lists, in the order of LruList. Read from the lists, not counted here. */
 export const LRU_ITEMS = [
   "nr_inactive_anon",
   "nr_active_anon",
@@ -13,7 +13,7 @@ export const LRU_ITEMS = [
 ] as const satisfies readonly NodeStatName[];
 export type LruItem = (typeof LRU_ITEMS)[number];
 
-/** Other counters of a node that each cgroup has its part of. At most 32: see StatRows. */
+/** Node counters counted per cgroup. At most 32: see StatRows. */
 const COUNTED_ITEMS = [
   "nr_anon_pages",
   "nr_file_pages",
@@ -33,7 +33,7 @@ const COUNTED_ITEMS = [
   "workingset_restore_file",
 ] as const satisfies readonly NodeStatName[];
 
-/** What nothing here has: they are 0, and take no room. */
+/** Counters of unmodelled features: always 0, without a place in a row. */
 const ABSENT_ITEMS = [
   "nr_sec_page_table_pages",
   "nr_file_hugepages",
@@ -43,11 +43,11 @@ const ABSENT_ITEMS = [
   "workingset_nodereclaim",
 ] as const satisfies readonly NodeStatName[];
 
-/** Counters of a node that memory.stat shows. */
+/** Node counters shown in memory.stat. */
 export const NODE_ITEMS = [...LRU_ITEMS, ...COUNTED_ITEMS, ...ABSENT_ITEMS] as const;
 export type NodeItem = (typeof NODE_ITEMS)[number];
 
-/** Events of the machine that are counted for each cgroup too. */
+/** VM events that are also counted per cgroup. */
 export const COUNTED_EVENTS = [
   "pgscan_kswapd",
   "pgscan_direct",
@@ -64,7 +64,7 @@ export const COUNTED_EVENTS = [
   "thp_collapse_alloc",
 ] as const satisfies readonly VmEventName[];
 
-/** What a cgroup counts without regard to nodes, in pages: kernel memory, that of sockets and of vmalloc(), and swap slots. Then events. */
+/** Counters that aren't per node: kernel memory, socket buffers, vmalloc() and swap, in pages; then events. */
 export const CGROUP_ITEMS = [
   "kmem",
   "sock",
@@ -76,15 +76,15 @@ export const CGROUP_ITEMS = [
 ] as const;
 export type CgroupItem = (typeof CGROUP_ITEMS)[number];
 
-/** The more of the two, so that all rows are alike. */
+/** Length of a row: the maximum of both kinds, so that all rows have one layout. */
 export const ROW_ITEMS: number = Math.max(COUNTED_ITEMS.length, CGROUP_ITEMS.length);
 
-/** Place in a node's row by NodeStat; -1: not counted for cgroups. */
+/** Index in a node's row by NodeStat; -1 when not counted per cgroup. */
 export const NODE_ITEM_OF: Int32Array = placesOf(COUNTED_ITEMS, NodeStat);
-/** Place in a cgroup's row by VmEvent; -1: not counted for cgroups. */
+/** Index in a cgroup's row by VmEvent; -1 when not counted per cgroup. */
 export const EVENT_ITEM_OF: Int32Array = placesOf(CGROUP_ITEMS, VmEvent);
 
-/** Place in a cgroup's row. */
+/** Index in a cgroup's row. */
 export const CgroupItem: Readonly<Record<CgroupItem, number>> = Object.fromEntries(
   CGROUP_ITEMS.map((name, place) => [name, place]),
 ) as Record<CgroupItem, number>;

@@ -1,18 +1,18 @@
-// The text of memory.stat and memory.numa_stat, and which counter each line shows. Kernel counterparts: memory_stats[],
+// The text of memory.stat and memory.numa_stat, and the counter of each line. Kernel counterparts: memory_stats[],
 // memory_stat_format() and memory_numa_stat_show() in mm/memcontrol.c.
 import { KiB, PAGE_SIZE } from "@hetmem/kernel";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
 import { type CgroupItem, COUNTED_EVENTS, type NodeItem } from "./items.ts";
 
-/** A line of both files, with the bytes that one of its counter stands for; an event counts as it is. */
+/** A line of both files, with the bytes per unit of its counter; 1 for events. */
 interface NodeLine {
   readonly name: string;
   readonly item: NodeItem;
   readonly unit: number;
 }
 
-/** A line of memory.stat alone: of a counter without nodes, or of what nobody here uses. */
+/** A line of memory.stat only: a counter that isn't per node, or "none" for an unmodelled feature. */
 interface CgroupLine {
   readonly name: string;
   readonly item: CgroupItem | "none";

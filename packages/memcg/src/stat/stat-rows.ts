@@ -1,33 +1,34 @@
-// Counters of cgroups, cheap to change and cheap to read. A change goes into the row of its cgroup alone, and marks it;
-// a read first carries what is marked into the rows of all above. So a change costs the same at any depth, and a read
-// costs what has changed since the last one, however many cgroups there are. Kernel counterpart: kernel/cgroup/rstat.c.
+// Hierarchical counters with cheap updates and reads. An update changes and marks only the row of its cgroup; a read
+// first propagates marked rows to all ancestors. An update therefore costs the same at any depth, and a read costs in
+// proportion to the changes since the last one, whatever the number of cgroups. Kernel counterpart:
+// kernel/cgroup/rstat.c.
 import { ROW_ITEMS } from "./items.ts";
 
-/** The row that is none. */
+/** Row number for no row. */
 export const NO_ROW = 0;
 
-/** Rows with something pending: with more, they are carried upwards, so that no read has to wait long. */
+/** Maximum number of marked rows before a flush, which bounds the cost of a read. */
 const MARKED_MAX = 256;
 
-/** Here a constant of this module: one of another is read at each use. */
+/** A module-local copy: V8 reads an imported binding at each use. */
 const ITEMS: number = ROW_ITEMS;
 
 export class StatRows {
-  /** What each row and all below it count, as of the last flush. */
+  /** Totals of each row including its descendants, as of the last flush. */
   private totals: Float64Array = new Float64Array(64 * ITEMS);
-  /** What has been added to each row since. */
+  /** Changes to each row since the last flush. */
   private pending: Int32Array = new Int32Array(64 * ITEMS);
-  /** A bit an item that has something pending. */
+  /** One bit per item with pending changes. */
   private marks: Int32Array = new Int32Array(64);
-  /** The row that each row's counters belong to as well. */
+  /** Parent row of each row. */
   private parents: Int32Array = new Int32Array(64);
-  /** Rows with marks. @see cgroup_rstat_updated() */
+  /** Marked rows. @see cgroup_rstat_updated() */
   private readonly marked: Int32Array = new Int32Array(MARKED_MAX);
   private nrMarked = 0;
   private nrRows = 1;
   private readonly free: number[] = [];
 
-  /** A new row of zeros. @param parent NO_ROW at the top */
+  /** Creates a zeroed row. @param parent NO_ROW for the root */
   create(parent: number): number {
     const row = this.free.pop() ?? this.nrRows++;
     if (row === this.marks.length) this.grow();
@@ -35,7 +36,7 @@ export class StatRows {
     return row;
   }
 
-  /** Nobody counts in a row any more; those above keep what it has counted. */
+  /** Frees a row; the ancestors' totals keep its counts. */
   release(row: number): void {
     this.flush();
     this.totals.fill(0, row * ITEMS, (row + 1) * ITEMS);
@@ -49,20 +50,20 @@ export class StatRows {
     if (((this.marks[row] as number) & (1 << item)) === 0) this.mark(row, item);
   }
 
-  /** What a row and all below it count. */
+  /** Total of a row including its descendants. */
   total(row: number, item: number): number {
     this.flush();
     return row === NO_ROW ? 0 : (this.totals[row * ITEMS + item] as number);
   }
 
-  /** Takes what a row counts out of it, and leaves it with those above. @returns how much that was */
+  /** Zeroes an item of a row; the ancestors' totals keep it. @returns the removed total */
   surrender(row: number, item: number): number {
     const had = this.total(row, item);
     if (row !== NO_ROW) this.totals[row * ITEMS + item] = 0;
     return had;
   }
 
-  /** Carries what is pending upwards. @see cgroup_rstat_flush() */
+  /** Propagates pending changes to all ancestors. @see cgroup_rstat_flush() */
   flush(): void {
     const { marked, marks } = this;
     for (let i = 0; i < this.nrMarked; i++) {
