@@ -58,7 +58,7 @@ export type HmmRangeResult = "ok" | "busy";
 export function* hmmRangeFault(range: HmmRange): Sleeps<HmmRangeResult> {
   const mm = mmOf(range);
   const walk = new HmmVmaWalk(mm, range);
-  // Bounded: a fault provides the page or fails, and a later removal of the page is notified, which ends the loop
+  // Ends: a fault provides the page or fails, and a later removal of the page is notified, which ends the loop
   // with "busy".
   for (;;) {
     if (mmuIntervalCheckRetry(range.notifier, range.notifierSeq)) return "busy";

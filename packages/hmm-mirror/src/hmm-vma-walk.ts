@@ -96,7 +96,7 @@ export class HmmVmaWalk implements MmWalkOps {
     const end = ((first << 1) + ((next - address) >> 11)) | 0;
     let entry = (first << 1) | 0;
     let at = this.wordOf(address) | 0;
-    // Bounded: each turn handles at least one entry.
+    // Ends: each turn handles at least one entry.
     for (;;) {
       const done = answerPresentSmall(words, entry, end, hmmPfns, at, this.asks) - entry;
       entry += done;

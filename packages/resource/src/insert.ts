@@ -27,7 +27,7 @@ export function insertResource(parent: Resource, resource: Resource): void {
  */
 export function insertResourceConflict(parent: Resource, resource: Resource): Resource | undefined {
   let inside = parent;
-  // Bounded by the depth of the tree: each turn descends one level.
+  // Ends: bounded by the depth of the tree: each turn descends one level.
   for (;;) {
     const first = requestResourceConflict(inside, resource);
     if (!first || first === inside) return first;
@@ -45,7 +45,7 @@ export function insertResourceConflict(parent: Resource, resource: Resource): Re
  */
 export function insertResourceExpandToFit(root: Resource, resource: Resource): void {
   if (resource.parent) return;
-  // Bounded: each turn covers one more resource of the tree.
+  // Ends: each turn covers one more resource of the tree.
   for (;;) {
     const conflict = insertResourceConflict(root, resource);
     if (!conflict) return;

@@ -95,7 +95,7 @@ export function* hmmVmaFault(
   }
   const walk = new HmmVmaPfnWalk(range, write ? "fault to write" : "fault");
   try {
-    // Bounded: a fault provides the page or fails; only another task removes the page again.
+    // Ends: a fault provides the page or fails; only another task removes the page again.
     for (;;) {
       const need = walkPageRange(vma.mm, walk.stop.last, end, walk);
       if (need === Need.nothing) return range;
@@ -134,7 +134,7 @@ function mirrored(vma: Vma, start: VirtAddr, end: VirtAddr): Hmm {
 /** Waits for changes in progress, then registers the range so that later changes invalidate it. */
 function* begin(hmm: Hmm, start: VirtAddr, end: VirtAddr, pfns: Int32Array): Sleeps<HmmVmaRange> {
   let sequence: number;
-  // Bounded by the changes of other tasks: after waiting for one, another may be in progress.
+  // Ends: bounded by the changes of other tasks: after waiting for one, another may be in progress.
   do sequence = yield* mmuIntervalReadBegin(hmm.changes);
   while (mmuIntervalCheckRetry(hmm.changes, sequence));
   const range = new HmmVmaRange(hmm, start, end, pfns);

@@ -90,7 +90,7 @@ export class Hmm {
    * @see hmm_release()
    */
   *release(): Sleeps<void> {
-    // Bounded: each turn takes a mirror off the list, and an exited address space gets no new ones.
+    // Ends: each turn takes a mirror off the list, and an exited address space gets no new ones.
     for (;;) {
       yield* this.mirrorsSem.downWrite();
       const mirror = this.mirrors.shift();

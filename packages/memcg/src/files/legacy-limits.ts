@@ -26,7 +26,7 @@ export function* resizeMax(by: LegacyWriter, cgroup: MemoryCgroup, pages: number
   if (cgroup.isRoot) throw new KernelError("EINVAL", "the root of the memory cgroups has no limit");
   const { memory } = cgroup;
   let drained = false;
-  // Bounded: a pass without reclaimed pages ends with EBUSY, and every other pass leaves fewer to reclaim.
+  // Ends: a pass without reclaimed pages ends with EBUSY, and every other pass leaves fewer to reclaim.
   for (;;) {
     refuseKilled(by, cgroup);
     if (memory.setMax(pages)) return;

@@ -65,7 +65,7 @@ export class OverHigh {
   /** Reclaims while that makes progress. @returns jiffies to sleep for the remaining overage */
   private *penaltyAfterReclaim(cgroup: MemoryCgroup, pages: number, gfp: number): Sleeps<number> {
     let wanted = pages;
-    // Bounded: each turn reclaims pages, or is one of MAX_RECLAIM_RETRIES without.
+    // Ends: each turn reclaims pages, or is one of MAX_RECLAIM_RETRIES without.
     for (let retries = MAX_RECLAIM_RETRIES; ;) {
       const reclaimed = yield* this.reclaimHigh(cgroup, wanted, gfp);
       const penalty = Math.min(

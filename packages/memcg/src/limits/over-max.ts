@@ -21,7 +21,7 @@ export function* makeRoom(tools: LimitTools, refused: RefusedCharge): Sleeps<Ove
   const [current] = mm ? vm.processes.of(mm) : [];
   let retries = MAX_RECLAIM_RETRIES;
   let killed = false;
-  // Bounded: a pass that frees pages leaves fewer to free, other passes are counted by retries, and each kill leaves
+  // Ends: a pass that frees pages leaves fewer to free, other passes are counted by retries, and each kill leaves
   // one process fewer.
   for (;;) {
     const reclaimed = yield* reclaimOnce(tools, refused, current);

@@ -23,7 +23,7 @@ export function* setMax(
   memory.max = max;
   let reclaims = MAX_RECLAIM_RETRIES;
   let drained = false;
-  // Bounded: passes without reclaimed pages are counted, and each kill leaves one process fewer.
+  // Ends: passes without reclaimed pages are counted, and each kill leaves one process fewer.
   while (memory.max === max && memory.usage > max && !isKilled(writer)) {
     if (!drained) {
       tools.memcgs.stocks.drainAll(cgroup);
@@ -49,7 +49,7 @@ export function* setHigh(
   memory.high = high;
   let retries = MAX_RECLAIM_RETRIES;
   let drained = false;
-  // Bounded: passes without reclaimed pages are counted, and every other pass leaves fewer to reclaim.
+  // Ends: passes without reclaimed pages are counted, and every other pass leaves fewer to reclaim.
   while (memory.high === high && memory.usage > high && !isKilled(writer)) {
     if (!drained) {
       tools.memcgs.stocks.drainAll(cgroup);
