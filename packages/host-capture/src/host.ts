@@ -2,6 +2,7 @@
 // that hetmem booted are all read by this, so that whatever is compared was read alike.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry, MemoryRange } from "@hetmem/machine-spec";
+import { fieldsOf } from "@hetmem/vfs";
 import { readIomem } from "./iomem.ts";
 import { type HostBlocks, readMemoryBlocks } from "./memory-blocks.ts";
 import { type HostNodes, readNodes } from "./nodes.ts";
@@ -40,7 +41,7 @@ export function readHost(tree: HostTree): Host {
     ),
     blocks: readMemoryBlocks(tree),
     nodes: readNodes(tree),
-    meminfo: parseMeminfo(tree.read("/proc/meminfo") ?? ""),
+    meminfo: fieldsOf(tree.read("/proc/meminfo") ?? ""),
     release: /^Linux version (\S+)/.exec(tree.read("/proc/version") ?? "")?.[1] ?? "unknown",
   };
 }
@@ -48,9 +49,4 @@ export function readHost(tree: HostTree): Host {
 /** The physical addresses of a memory block. */
 export function blockRange(id: number, blockSize: number): MemoryRange {
   return { start: physAddr(id * blockSize), end: physAddr((id + 1) * blockSize) };
-}
-
-function parseMeminfo(text: string): Map<string, number> {
-  const lines = text.split("\n").map((line) => /^(\S+):\s+(\d+)/.exec(line));
-  return new Map(lines.flatMap((parts) => (parts ? [[parts[1] ?? "", Number(parts[2])] as const] : [])));
 }

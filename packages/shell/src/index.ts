@@ -2,7 +2,7 @@ export { type Builtin, type BuiltinShell } from "./builtin.ts";
 export { complete } from "./completion.ts";
 export { wordsOfSignal } from "./endings.ts";
 export { linesOf, type NamedInput, Operands, withoutEnd } from "./operands.ts";
-export { type Options, parseOptions } from "./options.ts";
+export { type Options, parseOptions, sizeOf } from "./options.ts";
 export {
   NO_PROCESSES,
   type ProcessPort,

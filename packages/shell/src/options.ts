@@ -1,5 +1,6 @@
 // Options and operands told apart: one walk over the arguments for every family of programs. A style says which options
 // there are and how a wrong one is refused; the style of getopt(3) is here, that of ndctl in tool/options.ts.
+import { KernelError, memparse } from "@hetmem/kernel";
 import { UsageProblem } from "./program.ts";
 
 /** The options that were given, by the names under which a program asks for them. */
@@ -141,4 +142,28 @@ export function parseOptions(
       return value;
     },
   });
+}
+
+/**
+ * Bytes, with K, M or G behind them.
+ *
+ * @param complaint says that the text is no size
+ * @throws UsageProblem
+ */
+export function sizeOf(
+  text: string,
+  complaint: string = `"${text}" is not a size: write a number, then K, M or G`,
+  status = 1,
+): number {
+  try {
+    return memparse(text);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    throw new UsageProblem(complaint, status);
+  }
+}
+
+/** A number with a suffix, refused as coreutils do. @throws UsageProblem */
+export function numberOf(text: string): number {
+  return sizeOf(text, `invalid number '${text}'`);
 }

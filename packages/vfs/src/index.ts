@@ -6,6 +6,7 @@ export {
   type Params,
 } from "./attribute.ts";
 export { bytesOf, textOf } from "./bytes.ts";
+export { fieldsOf } from "./fields.ts";
 export { compareNames, type FileSystem, fileSystemOf } from "./file-system.ts";
 export { GlobPattern, hasGlob, unescapeGlob } from "./glob.ts";
 export { vfsInvariants } from "./invariants.ts";

@@ -9,6 +9,8 @@ import { ROOT } from "../src/workspace.ts";
 interface Bundle {
   /** Folders under packages/ that something is in the bundle of. */
   readonly packages: readonly string[];
+  /** Modules of Node that are left for whoever runs it. */
+  readonly modulesOfNode: readonly string[];
   readonly code: string;
 }
 
@@ -28,9 +30,14 @@ async function bundleOf(name: string): Promise<Bundle> {
     const [result] = Array.isArray(built) ? built : [built];
     if (result === undefined || !("output" in result)) throw new Error("nothing was built");
     const chunks = result.output.filter((output) => output.type === "chunk");
-    const paths = chunks.flatMap(({ moduleIds }) => moduleIds).map((id) => relative(ROOT, id).split("/"));
+    const ids = chunks.flatMap(({ moduleIds }) => moduleIds);
+    const paths = ids.map((id) => relative(ROOT, id).split("/"));
     return {
       packages: [...new Set(paths.flatMap(([group, at]) => (group === "packages" && at ? [at] : [])))].sort(),
+      modulesOfNode: [
+        ...ids.filter((id) => id.includes("browser-external")),
+        ...chunks.flatMap(({ imports }) => imports).filter((request) => request.startsWith("node:")),
+      ],
       code: chunks.map(({ code }) => code).join("\n"),
     };
   } finally {
@@ -57,4 +64,18 @@ test("a shell comes with a file tree, and with nothing that has memory or a host
   const { packages, code } = await bundleOf("@hetmem/shell");
   expect(packages).toEqual(["kernel", "shell", "vfs"]);
   expect(code).not.toMatch(/"node:|\bBuffer\./);
+});
+
+test.each(["machine-spec", "host-capture", "report"])(
+  "the main entry of %s loads no module of Node: a browser can run it",
+  async (name) => {
+    const { packages, modulesOfNode } = await bundleOf(`@hetmem/${name}`);
+    expect(packages).toContain(name);
+    expect(modulesOfNode).toEqual([]);
+  },
+);
+
+test("a bundle that needs Node would be found", async () => {
+  const { modulesOfNode } = await bundleOf("@hetmem/host-capture/node");
+  expect(modulesOfNode).not.toEqual([]);
 });

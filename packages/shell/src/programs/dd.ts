@@ -1,6 +1,7 @@
 // dd: blocks from one file to another. A block is copied in pieces, for it may be larger than what a program holds here.
-import { KernelError, memparse, MiB, type Sleeps, strerror } from "@hetmem/kernel";
+import { KernelError, MiB, type Sleeps, strerror } from "@hetmem/kernel";
 import { bytesOf, type OpenFile, textOf } from "@hetmem/vfs";
+import { numberOf } from "../options.ts";
 import { explanationOf, type Program, type ProgramContext, UsageProblem } from "../program.ts";
 
 const DEFAULT_BLOCK_BYTES = 512;
@@ -10,10 +11,10 @@ const PIECE = MiB;
 
 export const dd: Program = function* (io, args) {
   const operands = new Map(args.map((argument) => splitOperand(argument)));
-  const blockBytes = size(operands.get("bs") ?? `${DEFAULT_BLOCK_BYTES}`);
+  const blockBytes = numberOf(operands.get("bs") ?? `${DEFAULT_BLOCK_BYTES}`);
   if (blockBytes === 0) throw new UsageProblem("number 0 is not in 1..9223372036854775807 range");
-  const count = operands.has("count") ? size(operands.get("count") ?? "") : Number.POSITIVE_INFINITY;
-  const read = yield* openSource(io, operands.get("if"), size(operands.get("skip") ?? "0") * blockBytes);
+  const count = operands.has("count") ? numberOf(operands.get("count") ?? "") : Number.POSITIVE_INFINITY;
+  const read = yield* openSource(io, operands.get("if"), numberOf(operands.get("skip") ?? "0") * blockBytes);
   const write = openTarget(io, operands.get("of"));
   const copy = new Copy(io, read, write, blockBytes);
   try {
@@ -134,13 +135,4 @@ function splitOperand(argument: string): [string, string] {
   const [, name, value] = /^(if|of|bs|count|skip|conv|oflag|iflag|status)=(.*)$/s.exec(argument) ?? [];
   if (!name || value === undefined) throw new UsageProblem(`invalid argument '${argument}'`);
   return [name, value];
-}
-
-function size(text: string): number {
-  try {
-    return memparse(text);
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    throw new UsageProblem(`invalid number '${text}'`);
-  }
 }

@@ -1,4 +1,5 @@
 // free: the memory of the machine in one table, from /proc/meminfo, as procps 4 counts it.
+import { fieldsOf } from "@hetmem/vfs";
 import { parseOptions } from "../options.ts";
 import type { Program } from "../program.ts";
 
@@ -7,8 +8,8 @@ const TITLES = ["total", "used", "free", "shared", "buff/cache", "available"];
 export const free: Program = function* (io, args) {
   const { flags } = parseOptions(args, "bkmg");
   const unit = flags.has("b") ? 1 / 1024 : flags.has("m") ? 1024 : flags.has("g") ? 1024 ** 2 : 1;
-  const text = yield* io.vfs.read("/proc/meminfo");
-  const of = (label: string): number => Number(new RegExp(`^${label}: +(\\d+)`, "m").exec(text)?.[1] ?? 0);
+  const meminfo = fieldsOf(yield* io.vfs.read("/proc/meminfo"));
+  const of = (label: string): number => meminfo.get(label) ?? 0;
   const [total, available, swap, swapFree] = [
     of("MemTotal"),
     of("MemAvailable"),

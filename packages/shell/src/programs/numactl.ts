@@ -1,6 +1,7 @@
 // numactl: with -H the nodes, their processors and memory, and the distances between them, from /sys alone; else a program
 // under a memory policy. User space counterpart: numactl(8).
 import { KernelError, nodeId, parseIdList, type Sleeps } from "@hetmem/kernel";
+import { fieldsOf } from "@hetmem/vfs";
 import { parseOptions } from "../options.ts";
 import type { ProgramMempolicy } from "../process-port.ts";
 import { type Program, type ProgramContext, refuseWithoutProcesses, UsageProblem } from "../program.ts";
@@ -75,16 +76,13 @@ function* showHardware(io: ProgramContext): Sleeps<number> {
   for (const node of nodes) {
     const cpus = parseIdList(yield* io.vfs.read(`${NODES}/node${node}/cpulist`));
     io.out(`node ${node} cpus:${cpus.map((cpu) => ` ${cpu}`).join("")}\n`);
-    io.out(`node ${node} size: ${yield* megabytes(io, node, "MemTotal")} MB\n`);
-    io.out(`node ${node} free: ${yield* megabytes(io, node, "MemFree")} MB\n`);
+    const meminfo = fieldsOf(yield* io.vfs.read(`${NODES}/node${node}/meminfo`));
+    const megabytes = (field: string): number => Math.floor((meminfo.get(field) ?? 0) / 1024);
+    io.out(`node ${node} size: ${megabytes("MemTotal")} MB\n`);
+    io.out(`node ${node} free: ${megabytes("MemFree")} MB\n`);
   }
   yield* printDistances(io, nodes);
   return 0;
-}
-
-function* megabytes(io: ProgramContext, node: number, field: string): Sleeps<number> {
-  const meminfo = yield* io.vfs.read(`${NODES}/node${node}/meminfo`);
-  return Math.floor(Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(meminfo)?.[1] ?? 0) / 1024);
 }
 
 function* printDistances(io: ProgramContext, nodes: readonly number[]): Sleeps<void> {

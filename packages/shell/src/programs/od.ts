@@ -1,8 +1,8 @@
 // od: bytes of a file or of standard input as numbers: -t x8, x4, x2, x1, u8 …, c; -A d, x, o or n; -j skips, -N limits, -v
 // shows lines that repeat. Words are little-endian. User space counterpart: od(1) of coreutils.
-import { KernelError, memparse, type Sleeps, strerror } from "@hetmem/kernel";
+import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import { bytesOf, type OpenFile } from "@hetmem/vfs";
-import { parseOptions } from "../options.ts";
+import { numberOf, parseOptions } from "../options.ts";
 import { type Program, type ProgramContext, UsageProblem } from "../program.ts";
 
 const LINE = 16;
@@ -21,8 +21,8 @@ export const od: Program = function* (io, args) {
   const { flags, values, operands } = parseOptions(args, "A:t:j:N:vx");
   const format = formatOf(flags.has("x") ? "x2" : (values.get("t") ?? "o2"));
   const radix = values.get("A") ?? "o";
-  const skip = sizeOf(values.get("j") ?? "0");
-  const limit = values.has("N") ? sizeOf(values.get("N") ?? "") : Number.POSITIVE_INFINITY;
+  const skip = numberOf(values.get("j") ?? "0");
+  const limit = values.has("N") ? numberOf(values.get("N") ?? "") : Number.POSITIVE_INFINITY;
   const read = yield* openBytes(io, operands[0], skip);
   let before: string | undefined;
   let starred = false;
@@ -134,13 +134,4 @@ function* openBytes(
   return function* (length) {
     return length > 0 ? bytesOf(yield* io.stdin.readBytes(length)) : new Uint8Array(0);
   };
-}
-
-function sizeOf(text: string): number {
-  try {
-    return memparse(text);
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    throw new UsageProblem(`invalid number '${text}'`);
-  }
 }
