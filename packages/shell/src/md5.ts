@@ -1,7 +1,7 @@
 // MD5 of a stream of bytes: blocks of 64 bytes change four words of state, in 64 rounds each. RFC 1321.
 
 const BLOCK_BYTES = 64;
-/** Where the length of the message stands in its last block. */
+/** Bytes of the last block before the length of the message. */
 const LENGTH_AT = 56;
 const ROUNDS = 64;
 /** Bits by which a round rotates: four amounts for each quarter of the rounds. RFC 1321, 3.4 */
@@ -11,13 +11,15 @@ const ROTATIONS = [
   [4, 11, 16, 23],
   [6, 10, 15, 21],
 ] as const;
+const ROTATION = Uint8Array.from({ length: ROUNDS }, (_, at) => ROTATIONS[at >> 4]?.[at % 4] ?? 0);
+/** The word of the block that a round takes. */
+const WORD = Uint8Array.from(
+  { length: ROUNDS },
+  (_, at) => ([at, 5 * at + 1, 3 * at + 5, 7 * at][at >> 4] ?? 0) % 16,
+);
 /** The integer parts of 2^32 times abs(sin(i)), i in radians. */
 const SINES = Int32Array.from({ length: ROUNDS }, (_, at) =>
   Math.floor(Math.abs(Math.sin(at + 1)) * 2 ** 32),
-);
-const ROTATION = Uint8Array.from(
-  { length: ROUNDS },
-  (_, at) => ROTATIONS[Math.floor(at / 16)]?.[at % 4] ?? 0,
 );
 
 export class Md5 {
@@ -52,26 +54,23 @@ export class Md5 {
   }
 
   #transform(): void {
-    let [a = 0, b = 0, c = 0, d = 0] = this.#state;
+    const state = this.#state;
+    let a = (state[0] ?? 0) | 0;
+    let b = (state[1] ?? 0) | 0;
+    let c = (state[2] ?? 0) | 0;
+    let d = (state[3] ?? 0) | 0;
     for (let round = 0; round < ROUNDS; round++) {
-      const mixed = (a + mix(round, b, c, d) + (SINES[round] ?? 0) + this.#word(round)) | 0;
+      const word = this.#words.getInt32(4 * (WORD[round] ?? 0), true);
+      const key = ((SINES[round] ?? 0) + word) | 0;
+      const sum = (((a + mix(round, b, c, d)) | 0) + key) | 0;
       const by = ROTATION[round] ?? 0;
-      [a, d, c, b] = [d, c, b, (b + ((mixed << by) | (mixed >>> (32 - by)))) | 0];
+      a = d;
+      d = c;
+      c = b;
+      b = (b + ((sum << by) | (sum >>> (32 - by)))) | 0;
     }
-    this.#add(0, a);
-    this.#add(1, b);
-    this.#add(2, c);
-    this.#add(3, d);
-  }
-
-  /** The word of the block that a round takes. */
-  #word(round: number): number {
-    const steps = [round, 5 * round + 1, 3 * round + 5, 7 * round];
-    return this.#words.getInt32(4 * ((steps[round >> 4] ?? 0) % 16), true);
-  }
-
-  #add(at: number, value: number): void {
-    this.#state[at] = ((this.#state[at] ?? 0) + value) | 0;
+    // An element wraps at 2^32, as the sums of RFC 1321 do.
+    state.set([(state[0] ?? 0) + a, (state[1] ?? 0) + b, (state[2] ?? 0) + c, (state[3] ?? 0) + d]);
   }
 }
 
