@@ -2,7 +2,7 @@
 // since an address of device memory doesn't fit in 53 bits; nothing here runs once a page.
 import { ShellProblem } from "./problem.ts";
 
-/** An expression that can't be evaluated; the text is what the shell prints. */
+/** An expression that can't be evaluated. The shell prints the message. */
 export class ArithmeticProblem extends ShellProblem {
   override readonly name = "ArithmeticProblem";
 }
@@ -18,10 +18,10 @@ type Operand = { readonly name: string; readonly value: bigint } | { readonly va
 
 const TOKEN =
   /\s*(?:(0[xX][0-9a-fA-F]+|\d+)|([A-Za-z_]\w*)|(<<=|>>=|\*\*|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|--|[-+*/%&|^]=|[-+*/%<>=!~&|^?:(),]))/y;
-/** Names that refer to names that refer to names: as deep as this. */
+/** The depth of names whose values are names. */
 const DEPTH_MAX = 32;
 
-/** Parts of an expression within others. */
+/** The depth of expressions within expressions. */
 const NESTING_MAX = 200;
 
 /** Binary operators by how tightly they bind, loosest first. */
@@ -69,7 +69,7 @@ class Evaluation {
   readonly #depth: number;
   #at = 0;
   #nesting = 0;
-  /** How many branches that aren't taken we are in: there, nothing is assigned and nothing divides by zero. */
+  /** The number of enclosing branches that aren't taken: in one, nothing is assigned and nothing divides by zero. */
   #skipped = 0;
 
   constructor(tokens: readonly string[], variables: ArithmeticVariables, depth: number) {

@@ -1,4 +1,4 @@
-// A command that is part of the shell, and as much of the shell as such a command changes.
+// The interface of a command that is part of the shell, and the part of the shell that such a command can change.
 import type { Sleeps } from "@hetmem/kernel";
 import type { ShellMachine } from "./program.ts";
 import type { ShellState } from "./state.ts";

@@ -1,5 +1,5 @@
-// Commands that are part of the shell because they change it: `cd`, `set`, `exit`, `read` and their like. What only
-// reads and writes is a program, also where busybox runs it inside the shell.
+// Commands that are part of the shell because they change its state: `cd`, `set`, `exit`, `read` and their like. A command
+// that only reads and writes is a program, also where busybox runs it inside the shell.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import { compareNames } from "@hetmem/vfs";
 import type { Builtin, BuiltinShell } from "./builtin.ts";

@@ -1,9 +1,9 @@
-// What a word that is being typed may become: a command where one can stand, a path elsewhere. User space counterpart:
+// Completion of the word at the end of a line: a command where one can stand, a path elsewhere. User space counterpart:
 // complete_cmd_dir_file() in libbb/lineedit.c of busybox.
 import { BUILTINS } from "./builtins.ts";
 import type { Shell } from "./shell.ts";
 
-/** What the word under the cursor may become. @returns what a completer of node:readline returns */
+/** The completions of the last word of a line, and that word: the result of a completer of node:readline. */
 export function complete(shell: Shell, line: string): [candidates: string[], word: string] {
   const [, before = "", word = ""] = /^(.*?)([^\s;|&<>()$"'=]*)$/s.exec(line) ?? [];
   const first = /(?:^|[;|&(]|\$\(|\b(?:then|do|else|if|while|until))\s*$/.test(before);

@@ -1,7 +1,7 @@
-// What a shell prints for a child that a signal ended: the words of strsignal(), and nothing for those that people or
-// pipes send all the time. User space counterpart: sprint_status48() in shell/ash.c of busybox.
+// The line that a shell prints for a child that a signal ended: the words of strsignal(). SIGINT and SIGPIPE are usual, and
+// nothing is printed for them. User space counterpart: sprint_status48() in shell/ash.c of busybox.
 
-/** By number. */
+/** Words by the number of the signal. */
 const WORDS: Readonly<Record<number, string>> = {
   1: "Hangup",
   3: "Quit",

@@ -1,4 +1,4 @@
-// From words to arguments: parameters, command substitution and arithmetic in place, then splitting what they gave into
+// From words to arguments: parameters, command substitution and arithmetic in place, then splitting their values into
 // fields, then file names. Quoted text takes no part in the last two. POSIX 2.6, Word Expansions.
 import type { Sleeps } from "@hetmem/kernel";
 import { GlobPattern, hasGlob } from "@hetmem/vfs";
@@ -7,7 +7,7 @@ import { HELD_MAX, outOfMemory, WORDS_MAX } from "./held.ts";
 import { ShellProblem } from "./problem.ts";
 import type { Command, ParameterOperation, Word, WordPart } from "./syntax/ast.ts";
 
-/** What expansion asks the shell for. */
+/** The part of the shell that expansion needs. */
 export interface ExpansionScope {
   /** The value of a variable or of `$?`, `$1`, `$#`, `$$`; undefined when it isn't set. */
   parameter(name: string): string | undefined;
@@ -15,21 +15,21 @@ export interface ExpansionScope {
   readonly positional: readonly string[];
   /** `set -u`. */
   readonly unsetIsError: boolean;
-  /** What a command writes. */
+  /** The output of a command. */
   substitute(body: Command): Sleeps<string>;
   /** File names for a pattern, as it was typed. */
   glob(pattern: string): string[];
 }
 
-/** A run of text in a field. What is quoted stays whole and stands for itself. */
+/** A run of text in a field. Quoted text is neither split nor a pattern. */
 interface Run {
   readonly text: string;
   readonly quoted: boolean;
-  /** It came from an expansion, so unquoted it is split. */
+  /** The text is the value of an expansion: unquoted it is split. */
   readonly expanded: boolean;
 }
 
-/** A place where a field ends whatever it holds: between the members of "$@". */
+/** A place where a field ends even if it is empty: between the members of "$@". */
 const BREAK = Symbol("field break");
 type Item = Run | typeof BREAK;
 
@@ -254,7 +254,7 @@ function patternOf(field: readonly Item[]): string {
     .join("");
 }
 
-/** A backslash that an expansion brought in is a backslash. */
+/** A backslash in the value of an expansion is a literal backslash. */
 function escapeBackslash({ text, expanded }: Run): string {
   return expanded ? text.replaceAll("\\", "\\\\") : text;
 }

@@ -1,11 +1,11 @@
-// How much a shell and its programs hold at a time. A real one may have all memory of its machine; here a text lies in the
-// memory of the host, and what may be larger is streamed.
+// The limits of texts in a shell and its programs. A real shell may use all memory of its machine; here a text lies in the
+// memory of the host, so texts have a limit, and longer input is streamed.
 import { MiB } from "@hetmem/kernel";
 import { ShellProblem } from "./problem.ts";
 
-/** Bytes of one text: a value, a line, what `$(…)` gives, what a program must have whole. */
+/** Bytes of one text: a value, a line, the output of `$(…)`, input that a program needs whole. */
 export const HELD_MAX: number = 64 * MiB;
-/** Words that one list is expanded to. */
+/** Words of one expanded list. */
 export const WORDS_MAX = 1_048_576;
 /** Bytes of all variables of a shell. */
 export const VARIABLES_MAX: number = 4 * HELD_MAX;

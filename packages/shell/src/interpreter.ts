@@ -17,11 +17,11 @@ import { type Descriptors, Input, outputOf, PipeOutput, TextOutput } from "./str
 import type { Assignment, Command, Redirection, SimpleCommand } from "./syntax/ast.ts";
 import { plainText } from "./syntax/words.ts";
 
-/** Functions that call functions: as deep as this. */
+/** The depth of function calls. */
 const DEPTH_MAX = 200;
-/** Commands within commands, function calls and substitutions included: a real shell has as much stack as it likes. */
+/** The depth of commands within commands, function calls and substitutions included: the stack of the host is finite. */
 const NESTING_MAX = 250;
-/** What `$?` is behind a name that no program has. */
+/** `$?` after a name that no program has. */
 const NOT_FOUND_STATUS = 127;
 
 export class Interpreter {
@@ -30,9 +30,9 @@ export class Interpreter {
   readonly state: ShellState<Command>;
   readonly #session: Session;
   readonly #launcher: Launcher;
-  /** The process that this shell is; undefined for the first, which no signal ends. */
+  /** The shell's own process; undefined for the first shell, which no signal ends. */
   readonly #process: RunningProcess | undefined;
-  /** How many conditions we are in: there, failing isn't an error for `set -e`. */
+  /** The number of enclosing conditions: in a condition a failure doesn't end the shell under `set -e`. */
   #tested = 0;
   #depth = 0;
   #nesting = 0;
@@ -52,7 +52,7 @@ export class Interpreter {
     this.#launcher = new Launcher(machine, state, session, process);
   }
 
-  /** Runs a command. @returns its exit status, which `$?` is from then on */
+  /** Runs a command, and sets `$?`. @returns its exit status */
   *run(command: Command, io: Descriptors): Sleeps<number> {
     if (this.#nesting >= NESTING_MAX)
       throw new ShellProblem(`commands are nested more than ${NESTING_MAX} deep`);
@@ -66,8 +66,8 @@ export class Interpreter {
   }
 
   /**
-   * Runs a command on a copy of the state, in a process of its own; a program that is all there is to run is that
-   * process. Whatever ends the command ends the subshell only.
+   * Runs a command on a copy of the state, in a process of its own; where the command is one program, that program is the
+   * process. `exit`, `return` and errors in the command end the subshell only.
    */
   *runSubshell(command: Command, io: Descriptors): Sleeps<number> {
     const process = this.#isProgram(command) ? undefined : yield* this.fork();
@@ -101,7 +101,7 @@ export class Interpreter {
     return yield* this.#launcher.fork("sh");
   }
 
-  /** Runs a command and turns what would end the shell into its status and message. */
+  /** Runs a command. `exit`, `return` and errors of the shell become its status, errors with a message. */
   *runToEnd(command: Command, io: Descriptors): Sleeps<number> {
     try {
       return yield* this.run(command, io);

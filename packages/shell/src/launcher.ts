@@ -1,5 +1,5 @@
-// Runs programs and what is built into the shell: a process for each program, its streams, what it complains of, and how it
-// ended. A process that was sent a deadly signal never comes back to user mode, and so prints nothing more. User space
+// Runs programs and built-in commands: a process for each program, its streams, its error messages, and the signal that
+// ended it. A process that was sent a deadly signal never comes back to user mode, and so prints nothing more. User space
 // counterpart: shell/ash.c of busybox (forkshell(), waitforjob()).
 import { condResched, KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import { bytesOf, textOf } from "@hetmem/vfs";
@@ -12,34 +12,34 @@ import { type Descriptors, FileOutput, inputOf, outputOf } from "./streams.ts";
 import type { Command } from "./syntax/ast.ts";
 import { visible } from "./visible.ts";
 
-/** Behind it, the number of the signal that ended a child: what `$?` is then. */
+/** `$?` of a child that a signal ended is this plus the number of the signal. */
 const SIGNAL_STATUS = 128;
-/** What `$?` is behind a program that could not be started. */
+/** `$?` after a program that could not be started. */
 const NOT_STARTED_STATUS = 126;
 /** Bytes of one argument, with its zero. @see MAX_ARG_STRLEN in include/uapi/linux/binfmts.h */
 const ARGUMENT_MAX = 131_072;
 /** Bytes of all arguments and the environment: a quarter of the stack's limit of 8 MiB. @see bprm_stack_limits() */
 const ARGUMENTS_MAX = 2_097_152;
 const POINTER_BYTES = 8;
-/** What `$?` is behind ^C. */
+/** `$?` after ^C. */
 const INTERRUPTED_STATUS = 130;
 
-/** What a shell and all its subshells share with whoever types into it. */
+/** State that a shell, its subshells and the caller of Shell share. */
 export interface Session {
-  /** Set to end what runs before its next command. */
+  /** Set by ^C: the shell ends before its next command. */
   interrupted: boolean;
-  /** Words for a refusal beyond strerror()'s, a line of their own behind it; nothing in a shell that answers to the letter. */
+  /** The line after the words of strerror() for a refused write; "" in a shell that prints just what a real one does. */
   explain(error: KernelError): string;
-  /** What happens when a program has ended, before the next begins. */
+  /** Runs when a program has ended, before the next begins. */
   settle(): Sleeps<void>;
 }
 
-/** A program as it was called. */
+/** One call of a program. */
 export interface Call {
   readonly entry: ProgramEntry;
   readonly name: string;
   readonly args: readonly string[];
-  /** Runs another program, for those that do. */
+  /** Runs another program with the same files open. */
   readonly exec: ProgramContext["exec"];
 }
 
@@ -47,9 +47,9 @@ export class Launcher {
   readonly #machine: ShellMachine;
   readonly #state: ShellState<Command>;
   readonly #session: Session;
-  /** The process that the shell is; undefined for the first, which no signal ends. */
+  /** The shell's own process; undefined for the first shell, which no signal ends. */
   readonly #process: RunningProcess | undefined;
-  /** How the last child ended, if by a signal: the shell that waited for it has still to say it. */
+  /** The line about the signal that ended the last child, while the shell has not printed it. */
   #ending: string | undefined;
 
   constructor(
@@ -64,7 +64,7 @@ export class Launcher {
     this.#process = process;
   }
 
-  /** Runs a program. @returns its status, or the one that goes with what ended it */
+  /** Runs a program. @returns its exit status, or 128 + the number of the signal that ended it */
   *run({ entry, name, args, exec }: Call, io: Descriptors): Sleeps<number> {
     if (!entry.builtin && isTooLong([name, ...args], this.#state.environment)) {
       outputOf(io, 2).write(`sh: ${visible(name)}: ${strerror("E2BIG")}\n`);
@@ -93,18 +93,18 @@ export class Launcher {
     return process?.deadlySignal === undefined ? status : this.endedBy(process.deadlySignal);
   }
 
-  /** Runs what is built into the shell. @throws ControlFlow */
+  /** Runs a built-in command. @throws ControlFlow */
   *runBuiltin(body: Sleeps<number>, io: Descriptors): Sleeps<number> {
     return yield* this.#flushing("sh", io, this.#process, body);
   }
 
-  /** A signal has ended a child. @returns what `$?` is then */
+  /** Notes that a signal ended a child. @returns the value of `$?` for it */
   endedBy(signal: number): number {
     this.#ending = wordsOfSignal(signal);
     return SIGNAL_STATUS + signal;
   }
 
-  /** @param process the one that the program is, or the shell's whose part it is */
+  /** @param process the program's own process; the shell's for a program that is part of the shell */
   #context(
     label: string,
     io: Descriptors,
@@ -133,7 +133,7 @@ export class Launcher {
     };
   }
 
-  /** Runs the body of a program, says what it complained of, and writes out what it held back. */
+  /** Runs the body of a program, prints its error message, and flushes its output. */
   *#flushing(
     label: string,
     io: Descriptors,
@@ -146,7 +146,7 @@ export class Launcher {
     return yield* this.#flush(label, io, status);
   }
 
-  /** @returns the status of the body, or the one that goes with what it throws */
+  /** Runs the body and prints the message of an error. @returns the status of the body, or of the error */
   *#complaining(
     label: string,
     io: Descriptors,
@@ -181,7 +181,7 @@ export class Launcher {
     return flushed;
   }
 
-  /** Other tasks of the machine run, and ^C or a deadly signal ends what runs here. @throws ControlFlow */
+  /** Lets other tasks of the machine run. @throws ControlFlow after ^C or a deadly signal */
   *betweenCalls(process: RunningProcess | undefined = this.#process): Sleeps<void> {
     yield condResched;
     if (this.#session.interrupted) throw new ControlFlow("interrupt", INTERRUPTED_STATUS);
@@ -189,7 +189,7 @@ export class Launcher {
     if (signal !== undefined) throw new ControlFlow("signal", SIGNAL_STATUS + signal);
   }
 
-  /** Prints what a shell does when a signal has ended a child that it waited for. @see dowait() in shell/ash.c of busybox */
+  /** Prints the line about a child that a signal ended. @see dowait() in shell/ash.c of busybox */
   tellEnding(io: Descriptors): void {
     const ending = this.#ending;
     this.#ending = undefined;
@@ -214,12 +214,12 @@ export class Launcher {
 
 function* nothing(): Sleeps<void> {}
 
-/** What a program writes is bytes: a text of other characters is meant as UTF-8. */
+/** Output is bytes: a text with other characters is encoded as UTF-8. */
 function bytesAsText(text: string): string {
   return /[^\0-\xff]/.test(text) ? textOf(bytesOf(text)) : text;
 }
 
-/** Whether a new program can't be given so much. @see bprm_stack_limits(), copy_strings() in fs/exec.c */
+/** Whether the arguments and the environment are too long for execve(2). @see bprm_stack_limits(), copy_strings() in fs/exec.c */
 function isTooLong(args: readonly string[], environment: ReadonlyMap<string, string>): boolean {
   const strings = [...args, ...Array.from(environment, ([name, value]) => `${name}=${value}`)];
   const bytes = strings.reduce((sum, text) => sum + text.length + 1 + POINTER_BYTES, 0);

@@ -12,18 +12,18 @@ export function linesOf(text: string): string[] {
   return (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
 }
 
-/** What a filter works on: a named file, or what comes in where there is none. */
+/** An input of a filter: a file, or standard input. */
 export interface NamedInput {
   readonly name: string;
   readonly input: Input;
 }
 
 /**
- * Opens the operands one after the other, as they are asked for; one that can't be opened is told of in the program's own
- * words, and the others are still read.
+ * Opens the operands one after the other. An operand that can't be opened is reported in the program's own words, and the
+ * others are still read.
  */
 export class Operands {
-  /** Whether any could not be read. */
+  /** Whether an operand could not be read. */
   failed = false;
   readonly #io: ProgramContext;
   readonly #names: readonly string[];
@@ -44,7 +44,7 @@ export class Operands {
     return this.#names.length;
   }
 
-  /** The next one that can be opened; undefined behind the last. */
+  /** The next operand that can be opened; undefined after the last. */
   next(): NamedInput | undefined {
     // Ends: each turn passes over a name.
     while (this.#next < this.#names.length) {
@@ -60,13 +60,13 @@ export class Operands {
     return undefined;
   }
 
-  /** Tells that an operand could not be read. */
+  /** Reports an operand that could not be read. */
   refuse(name: string, error: KernelError): void {
     this.#io.err(`${this.#io.name}: ${visible(this.#complain(name, strerror(error.errno)))}\n`);
     this.failed = true;
   }
 
-  /** Does something with each, whose reading may fail, too. */
+  /** Calls `use` with each; a KernelError in it is reported like one of open(2). */
   *each(use: (operand: NamedInput) => Sleeps<void>): Sleeps<void> {
     // Ends: with the operands.
     for (let operand = this.next(); operand; operand = this.next()) {
@@ -79,7 +79,7 @@ export class Operands {
     }
   }
 
-  /** The lines of all of them, without their ends, until `use` says that it has seen enough. */
+  /** Calls `use` with each line of all operands, without its newline, until `use` returns true. */
   *lines(use: (line: string) => Sleeps<boolean | void>): Sleeps<void> {
     let enough = false;
     yield* this.each(
@@ -94,7 +94,7 @@ export class Operands {
     );
   }
 
-  /** All lines of all of them. @throws ShellProblem when they are more than a program holds */
+  /** All lines of all operands. @throws ShellProblem for more than HELD_MAX bytes */
   *allLines(): Sleeps<string[]> {
     const lines: string[] = [];
     let bytes = 0;

@@ -20,13 +20,13 @@ export interface FoundOption {
   /** The name under which the program asks for it. */
   readonly name: string;
   readonly takesValue: boolean;
-  /** Its `--no-` form: what was given of it before is forgotten. */
+  /** The `--no-` form: earlier uses of the option are forgotten. */
   readonly unset?: boolean;
   /** Its name in a complaint. */
   readonly shown: string;
 }
 
-/** How a family of programs names its options, and how it refuses what isn't one. */
+/** The options of a family of programs, and the messages for wrong ones. */
 export interface OptionStyle {
   /** Flags that are set before the first argument. */
   readonly initially: readonly string[];
@@ -145,9 +145,11 @@ export function parseOptions(
 }
 
 /**
- * Bytes, with K, M or G behind them.
+ * A size as it was typed: a number, and K, M or G after it.
  *
- * @param complaint says that the text is no size
+ * @param complaint the message for a text that is no size
+ * @param status the exit status that goes with it
+ * @returns bytes
  * @throws UsageProblem
  */
 export function sizeOf(

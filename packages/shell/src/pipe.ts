@@ -1,5 +1,5 @@
-// A pipe between two stages of a pipeline, which take turns: who reads waits while it is empty, who writes while it is
-// full. Kernel counterpart: fs/pipe.c.
+// A pipe between two stages of a pipeline: the reader waits while it is empty, the writer while it is full. Kernel
+// counterpart: fs/pipe.c.
 import type { Preempt, Sleeps } from "@hetmem/kernel";
 import { ControlFlow } from "./problem.ts";
 
@@ -31,7 +31,7 @@ export class Pipe {
     this.#bytes += text.length;
   }
 
-  /** Waits until no more than so many bytes wait to be read. @throws ControlFlow when nobody reads any more: SIGPIPE */
+  /** Waits until at most `bytes` bytes are unread. @throws ControlFlow for SIGPIPE, when the reading end is closed */
   *room(bytes: number): Sleeps<void> {
     if (this.#bytes > bytes) yield new PipeWait(() => this.#bytes <= bytes || this.#readerGone);
     if (this.#readerGone) throw new ControlFlow("signal", BROKEN_STATUS);

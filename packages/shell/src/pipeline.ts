@@ -13,7 +13,7 @@ export interface Stage {
 
 interface StageState extends Stage {
   programs: RunningPrograms;
-  /** What it waits for; undefined while it can go on. */
+  /** The wait that holds it up; undefined while it can go on. */
   wait: PipeWait | undefined;
   /** Its status, once it has ended. */
   status: number | undefined;
@@ -55,10 +55,10 @@ function* goOn(state: StageState, processes: ProcessPort): Sleeps<void> {
   }
 }
 
-/** A stage that can't go on ends where it is, with all that it has begun. */
+/** Ends a stage that can't go on, and the programs that it started. */
 function* leave(state: StageState, processes: ProcessPort): Sleeps<void> {
   let next = step(state, processes, () => state.task.return(0));
-  // Ends: with what the task does to clean up.
+  // Ends: with the clean-up of the task.
   while (!next.done) {
     if (!(next.value instanceof PipeWait)) yield next.value;
     next = step(state, processes, () => state.task.next());
@@ -66,7 +66,7 @@ function* leave(state: StageState, processes: ProcessPort): Sleeps<void> {
   end(state, 0);
 }
 
-/** A step of a stage, with its own programs as those that run. */
+/** One step of a stage, with its programs as the running ones. */
 function step(
   state: StageState,
   processes: ProcessPort,

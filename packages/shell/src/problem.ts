@@ -1,4 +1,4 @@
-// What ends a command of the shell early.
+// Errors and control flow that end a command of the shell early.
 
 /** An error of the shell itself, which ends the script: an unset parameter under `set -u`, a division by zero. */
 export class ShellProblem extends Error {

@@ -1,25 +1,25 @@
 // The port to processes: a machine gives each program an address space and a stack when it starts, and takes them back when
-// it ends; a shell on a bare file tree starts none. The other calls are those that the shell's own programs make.
+// it ends; a shell on a bare file tree starts none. The other calls are for programs of the shell: kill, ulimit, numactl.
 // Kernel counterparts: kernel_clone() in kernel/fork.c, do_exit() in kernel/exit.c, kernel/signal.c, kernel/sys.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 
-/** Programs that run, each the parent of the next. */
+/** Running programs, each the parent of the next. */
 export type RunningPrograms = readonly object[];
 
 export interface ProcessPort {
-  /** A process begins: a subshell, or a program by its name. @throws KernelError ENOMEM, EAGAIN: it doesn't */
+  /** Starts a process: a subshell, or a program by its name. @throws KernelError ENOMEM, EAGAIN */
   fork(name: string): Sleeps<RunningProcess>;
-  /** The programs that run in this task; absent where none is a process. */
+  /** The programs that run in the current task; absent where programs are no processes. */
   readonly running?: RunningPrograms;
-  /** Another stage of a pipeline goes on: these are the programs that run in this task now. */
+  /** Another stage of a pipeline goes on: `programs` run in the current task from now on. */
   resume?(programs: RunningPrograms): void;
-  /** Processes that were sent a deadly signal die of it, but for those that run: they see it between two commands. */
+  /** Ends the processes that were sent a deadly signal, but for running programs: these see it between two commands. */
   reap?(): Sleeps<void>;
   /** Sends a signal; signal 0 only asks whether the process is there. @throws KernelError ESRCH @see kill(2) */
   kill?(pid: number, signal: number): Sleeps<void>;
-  /** Gives the program that runs a memory policy, which what it starts inherits. @throws KernelError EINVAL @see set_mempolicy(2) */
+  /** Sets the memory policy of the running program; its children inherit it. @throws KernelError EINVAL @see set_mempolicy(2) */
   setMempolicy?(policy: ProgramMempolicy): void;
-  /** Limits of the program that runs, or of the shell between two programs. */
+  /** Limits of the running program; of the shell where none runs. */
   readonly rlimits?: ResourceLimits;
 }
 
@@ -65,9 +65,9 @@ export interface ResourceLimits {
 }
 
 export interface RunningProcess {
-  /** The number of the deadly signal that it got; undefined as long as it got none. @see get_signal() in kernel/signal.c */
+  /** The number of the deadly signal that it was sent; undefined before that. @see get_signal() in kernel/signal.c */
   readonly deadlySignal: number | undefined;
-  /** It ends. */
+  /** Ends the process. */
   exit(): Sleeps<void>;
 }
 

@@ -1,16 +1,16 @@
-// What a program is to the shell: a generator from arguments to an exit status, which reads and writes through its
-// context alone. A Shell is made with a table of programs and a machine; a program that asks for more than a file tree says so
-// in the type of its machine, and the table then fits only such machines.
+// A program: a generator from arguments to an exit status, which reads and writes through its context alone. A Shell is
+// made with a table of programs and a machine; a program that asks for more than a file tree says so in the type of its
+// machine, and the table then fits only such machines.
 import type { Kernel, KernelError, Sleeps } from "@hetmem/kernel";
 import type { Vfs } from "@hetmem/vfs";
 import type { ProcessPort } from "./process-port.ts";
 import type { Input } from "./streams.ts";
 
-/** The port to whatever the shell runs on: a file tree, a log, a clock. A machine of `hetmem` has it all. */
+/** The port to the machine under the shell: a file tree, a log, a clock. A machine of `hetmem` has all of it. */
 export interface ShellMachine {
   readonly vfs: Vfs;
   readonly kernel: Kernel;
-  /** `release` is what `uname -r` prints. */
+  /** `uname -r` prints `release`. */
   readonly spec: { readonly release: string };
   readonly processes?: ProcessPort;
   /** Commands that wait to be run, for devices that came: the shell runs them before it takes the next line. */
@@ -59,7 +59,7 @@ export interface ProgramEntry<M extends ShellMachine = ShellMachine> {
 /** Programs by name. */
 export type Programs<M extends ShellMachine = ShellMachine> = Readonly<Record<string, ProgramEntry<M>>>;
 
-/** A call that the program doesn't take: the message and status 1, or what `status` says. */
+/** A wrong call of a program: its message, and its exit status. */
 export class UsageProblem extends Error {
   override readonly name = "UsageProblem";
   readonly status: number;

@@ -1,4 +1,5 @@
-// Redirections: `>`, `>>`, `<`, `2>&1` and here-documents, done from left to right, each seeing what those before it did.
+// Redirections: `>`, `>>`, `<`, `2>&1` and here-documents, done from left to right: each sees the descriptors that the ones
+// before it opened.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { Vfs } from "@hetmem/vfs";
 import { type ExpansionScope, expandWord } from "./expand.ts";
@@ -6,14 +7,14 @@ import { CLOSED, type Descriptors, FileOutput, Input, NOWHERE, type Output, outp
 import type { Redirection } from "./syntax/ast.ts";
 import { visible } from "./visible.ts";
 
-/** What redirecting asks the shell for. */
+/** The part of the shell that redirecting needs. */
 export interface RedirectScope {
   readonly vfs: Vfs;
   absolute(path: string): string;
   scope(io: Descriptors): ExpansionScope;
 }
 
-/** @returns the descriptors to run with; undefined, and a message, when one can't be had */
+/** @returns the descriptors to run with; undefined, after a message, when a file can't be opened */
 export function* redirect(
   redirections: readonly Redirection[],
   io: Descriptors,
@@ -35,7 +36,7 @@ export function* redirect(
   return redirected;
 }
 
-/** @param text the target, or for a here-document what it holds */
+/** @param text the target; for a here-document its text */
 function openTarget(
   kind: Redirection["kind"],
   text: string,

@@ -81,7 +81,7 @@ function translate(pattern: string, extended: boolean): string {
 function translateEscape(char: string, extended: boolean): string {
   if (Object.hasOwn(ESCAPES, char)) return ESCAPES[char] ?? "";
   if (/[1-9]/.test(char)) return `\\${char}`;
-  // What is special with a backslash in the basic kind is plain with one in the extended kind.
+  // The characters that a backslash makes special in the basic kind are those that it makes plain in the extended kind.
   if ("(){}|+?".includes(char)) return extended ? `\\${char}` : char;
   return escapeText(char);
 }

@@ -1,5 +1,5 @@
-// A shell on a machine: it keeps variables and a directory from line to line, and answers each line with what a
-// terminal would have shown and the exit status.
+// A shell on a machine: it keeps variables and a directory from line to line, and answers each line with its output, as a
+// terminal would have shown it, and its exit status.
 import type { KernelError, Sleeps } from "@hetmem/kernel";
 import { Interpreter } from "./interpreter.ts";
 import type { Session } from "./launcher.ts";
@@ -12,7 +12,7 @@ import type { Command } from "./syntax/ast.ts";
 import { parse, Script } from "./syntax/parser.ts";
 import { bytesOfText, textOfBytes } from "./terminal-text.ts";
 
-/** What a line answered. The texts are empty where a terminal heard them. */
+/** The answer to a line. The texts are empty where a terminal got them while the line ran. */
 export interface ShellResult {
   /** Both streams in the order in which they were written. */
   readonly output: string;
@@ -24,16 +24,16 @@ export interface ShellResult {
 }
 
 export interface ExecuteOptions {
-  /** Hears the output while the line still runs; then nobody keeps it. */
+  /** Gets the output while the line runs. The result then holds no text. */
   readonly terminal?: Terminal;
-  /** Runs the line in a process of its own, as the captures were taken: nothing it sets is seen by the next. */
+  /** Runs the line in a process of its own, as the captures were taken: the next line sees no variable that it sets. */
   readonly subshell?: boolean;
-  /** What `$1`, `$2` … are. */
+  /** The values of `$1`, `$2` …. */
   readonly args?: readonly string[];
 }
 
 const INTERRUPTED_STATUS = 130;
-/** Ways out of a command whose value is a status; of `break` it is a number of loops. */
+/** Ways out of a command whose value is an exit status. The value of `break` and `continue` is a number of loops. */
 const STATUS_KINDS: ReadonlySet<ControlKind> = new Set(["exit", "return", "interrupt", "signal"]);
 
 export class Shell<M extends ShellMachine = ShellMachine> {
@@ -47,7 +47,7 @@ export class Shell<M extends ShellMachine = ShellMachine> {
   };
   readonly #interpreter: Interpreter;
 
-  /** @param programs those that `machine` has enough for */
+  /** @param programs programs that ask for no more than `machine` has */
   constructor(machine: M, programs: Programs<M>) {
     this.machine = machine;
     this.programs = programsOn(machine, programs);
@@ -64,12 +64,12 @@ export class Shell<M extends ShellMachine = ShellMachine> {
     return value === undefined ? undefined : textOfBytes(value);
   }
 
-  /** Says what is printed behind the words of strerror() when the machine refuses a write. */
+  /** Sets the text that is printed after the words of strerror() when the machine refuses a write. */
   explainWith(explain: (error: KernelError) => string): void {
     this.#session.explain = explain;
   }
 
-  /** Ends what runs before its next command, with status 130: what ^C asks for. */
+  /** ^C: the line that runs ends before its next command, with status 130. */
   interrupt(): void {
     this.#session.interrupted = true;
     this.#interpreter.state.status = INTERRUPTED_STATUS;
@@ -78,7 +78,7 @@ export class Shell<M extends ShellMachine = ShellMachine> {
   /**
    * Runs a line, or a whole script. Nothing that a user can type throws; a KernelBug of the machine does.
    *
-   * @throws KernelBug what a file's code throws when a rule is broken
+   * @throws KernelBug when the code behind a file finds a broken invariant
    */
   *execute(text: string, { terminal, subshell = false, args }: ExecuteOptions = {}): Sleeps<ShellResult> {
     const kept = new Transcript();
@@ -115,10 +115,10 @@ export class Shell<M extends ShellMachine = ShellMachine> {
     }
   }
 
-  /** Does for devices that came what their rules say. Nobody sees what it prints; that it failed is in the log. */
+  /** Runs the commands of the rules for devices that came. Their output is dropped; a failure goes to the kernel log. */
   *#runRules(): Sleeps<void> {
     const { udev } = this.machine;
-    // Ends: each turn takes a command off those that wait.
+    // Ends: each turn takes a waiting command.
     for (let command = udev?.next(); command; command = udev?.next()) {
       const unseen = new TextOutput();
       const io = { 0: new Input(""), 1: unseen, 2: unseen };
@@ -143,7 +143,7 @@ export class Shell<M extends ShellMachine = ShellMachine> {
   }
 }
 
-/** Runs a script command by command, as it is read: what stands before a syntax error has run. */
+/** Runs a script command by command as it is read: the commands before a syntax error have run. */
 function* runLines(interpreter: Interpreter, text: string, io: Descriptors): Sleeps<number> {
   const script = new Script(text);
   let status = interpreter.state.status;
@@ -153,7 +153,7 @@ function* runLines(interpreter: Interpreter, text: string, io: Descriptors): Sle
   return status;
 }
 
-/** Keeps both streams, apart and together. */
+/** Both streams, each by itself and together in the order of the writes. */
 class Transcript {
   readonly #all = new TextOutput();
   readonly stdout: TextOutput = new TextOutput((piece) => this.#all.write(piece));
@@ -176,7 +176,7 @@ function liveOutputs(terminal: Terminal): [Output, Output] {
   ];
 }
 
-/** Programs that ask for more of a machine than any has, bound to one that has it. */
+/** Programs for machines of type M as programs for any machine: each is called with `machine`. */
 function programsOn<M extends ShellMachine>(machine: M, programs: Programs<M>): Programs {
   const entries = Object.entries(programs).map(([name, entry]) => {
     const run: Program = (io, args) => entry.run({ ...io, machine }, args);

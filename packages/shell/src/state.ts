@@ -1,8 +1,9 @@
-// What a shell remembers between commands. A subshell works on a copy, so nothing that it does is seen outside.
+// The state of a shell between commands: variables, functions, options, the directory. A subshell works on a copy, so its
+// changes are not seen outside.
 import { MiB } from "@hetmem/kernel";
 import { outOfMemory, VARIABLES_MAX } from "./held.ts";
 
-/** Bytes of a value from which on it is worth adding up what the others have. */
+/** Bytes of a value for which the sizes of all other values are added up and checked against VARIABLES_MAX. */
 const LARGE = 65_536;
 
 export interface ShellOptions {
@@ -30,7 +31,7 @@ export class ShellState<F = unknown> {
   cwd = "/";
   /** `$?` */
   status = 0;
-  /** What `local` hid, innermost function last. */
+  /** The values that `local` hides, a map for each function, the innermost last. */
   readonly hidden: Map<string, string | undefined>[] = [];
 
   copy(): ShellState<F> {

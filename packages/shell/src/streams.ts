@@ -1,33 +1,33 @@
-// What descriptors lead to: the terminal, a pipe, a file, nowhere. A text is bytes, a character each. Programs write at
-// once; what goes to a file is held back until it is much, or the program ends, as the buffer of stdio does it, so that a
-// small text reaches a file of /sys in one write(2).
+// The streams behind descriptors: the terminal, a pipe, a file, nowhere. A text is bytes, a character each. Output to a file
+// is buffered until the buffer is full or the program ends, as stdio does it: a small text reaches a file of /sys in one
+// write(2).
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { bytesOf, type OpenFile, textOf } from "@hetmem/vfs";
 import { HELD_MAX, outOfMemory } from "./held.ts";
 import { PIPE_BYTES, type Pipe } from "./pipe.ts";
 
-/** Bytes that are read from a file, or held back for one, at a time. */
+/** Bytes that are read from a file, or buffered for one, at a time. */
 export const CHUNK_BYTES = 65_536;
 
 export interface Output {
-  /** Whether a person reads it. @see isatty(3) */
+  /** Whether it is a terminal. @see isatty(3) */
   readonly isTerminal: boolean;
   write(text: string): void;
-  /** Hands on what is held back if that is much. @throws what flush() throws */
+  /** Flushes a full buffer. @throws KernelError as flush() does */
   drain(): Sleeps<void>;
-  /** Hands on what is held back. @throws KernelError what the file answers; what was held back is gone then */
+  /** Writes the buffer to the file. @throws KernelError of the write; the buffer is lost then */
   flush(): Sleeps<void>;
 }
 
-/** Where a shell's own output goes. */
+/** The receiver of a shell's output. */
 export interface Terminal {
-  /** Whether a person reads what goes out; absent: nobody. */
+  /** Whether standard output is a terminal; absent: it is none. */
   readonly isTerminal?: boolean;
   out(text: string): void;
   err(text: string): void;
 }
 
-/** What was written, kept in its order: for `$(…)`, and for whoever runs a line and wants its answer. */
+/** Output that is kept as a text: for `$(…)`, and for the result of a line. */
 export class TextOutput implements Output {
   readonly isTerminal = false;
   text = "";
@@ -49,7 +49,7 @@ export class TextOutput implements Output {
   *flush(): Sleeps<void> {}
 }
 
-/** What somebody sees as it comes, and nobody keeps. */
+/** Output that is shown at once and not kept. */
 export class LiveOutput implements Output {
   readonly isTerminal: boolean;
   readonly #show: (text: string) => void;
@@ -91,7 +91,7 @@ export class FileOutput implements Output {
     const held = this.#held;
     this.#held = [];
     this.#bytes = 0;
-    // One write(2) for each piece that is as large as a buffer, and one for what is left.
+    // One write(2) for each full buffer, and one for the rest.
     let text = "";
     for (const piece of held) {
       text += piece;
@@ -111,7 +111,7 @@ function isBytes(text: string): boolean {
   return !/[^\0-\xff]/.test(text);
 }
 
-/** The end of a pipe that is written to. Who writes waits while the pipe is full, and dies of SIGPIPE when nobody reads. */
+/** The writing end of a pipe. A writer waits while the pipe is full, and dies of SIGPIPE when the reading end is closed. */
 export class PipeOutput implements Output {
   readonly isTerminal = false;
   readonly #pipe: Pipe;
@@ -142,12 +142,12 @@ function* closed(): Sleeps<void> {
 /** A descriptor that was closed: writing to it fails. */
 export const CLOSED: Output = { isTerminal: false, write: () => {}, drain: closed, flush: closed };
 
-/** Where the bytes of an input come from: the next of them, "" at the end. */
+/** The origin of an input. `next()` gives its next bytes, "" at the end. */
 interface Source {
   next(): Sleeps<string>;
 }
 
-/** What a program reads. A descriptor that several commands of a loop share goes on where the last one stopped. */
+/** An input stream. Commands of a loop that share one each go on where the one before stopped. */
 export class Input {
   readonly #source: Source;
   #rest = "";
@@ -164,7 +164,7 @@ export class Input {
     } else this.#source = "take" in source ? { next: () => source.take() } : fileSource(source);
   }
 
-  /** Some of what is left, "" at the end. */
+  /** The next bytes, as many as there are at hand; "" at the end. */
   *readChunk(): Sleeps<string> {
     const rest = this.#rest.slice(this.#at);
     this.#rest = "";
@@ -181,7 +181,7 @@ export class Input {
     return text;
   }
 
-  /** All that is left. @throws ShellProblem when that is more than HELD_MAX */
+  /** The rest of the input. @throws ShellProblem when that is more than HELD_MAX */
   *readAll(): Sleeps<string> {
     const pieces: string[] = [];
     let bytes = 0;
@@ -216,7 +216,7 @@ export class Input {
     return text;
   }
 
-  /** Reads on. @returns false at the end */
+  /** Reads the next bytes of the source. @returns false at the end */
   *#more(): Sleeps<boolean> {
     const piece = yield* this.#source.next();
     this.#rest = this.#rest.slice(this.#at) + piece;
@@ -225,7 +225,7 @@ export class Input {
   }
 }
 
-/** A file of bytes is read a piece at a time; what is rendered is rendered once. */
+/** A file of bytes is read a piece at a time; a file that is rendered (/proc, /sys) is read whole, once. */
 function fileSource(file: OpenFile): Source {
   let at = 0;
   let ended = false;
@@ -243,16 +243,16 @@ function fileSource(file: OpenFile): Source {
   };
 }
 
-/** The descriptors of a command. Redirecting makes a new record, so what was changed for one command is back after it. */
+/** The descriptors of a command. Redirecting makes a new record, so it ends with the command. */
 export type Descriptors = Readonly<Record<number, Input | Output>>;
 
-/** What a descriptor writes to; nowhere when it is open for reading, or not at all. */
+/** The output behind a descriptor; NOWHERE when it is open for reading, or closed. */
 export function outputOf(io: Descriptors, descriptor: number): Output {
   const stream = io[descriptor];
   return stream && !(stream instanceof Input) ? stream : NOWHERE;
 }
 
-/** Standard input, which is empty when nothing leads there. */
+/** Standard input; an empty one where descriptor 0 is not open for reading. */
 export function inputOf(io: Descriptors): Input {
   const stream = io[0];
   return stream instanceof Input ? stream : new Input("");

@@ -1,4 +1,4 @@
-// ulimit: shows and sets the resource limits of the shell, with which what it starts begins. User space counterpart:
+// ulimit: shows and sets the resource limits of the shell, which its children inherit. User space counterpart:
 // shell_builtin_ulimit() in shell/shell_common.c of busybox.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { BuiltinShell } from "./builtin.ts";
@@ -9,7 +9,7 @@ import { type Descriptors, outputOf } from "./streams.ts";
 interface Shown {
   readonly name: ResourceName;
   readonly words: string;
-  /** Of what the limit is told and given in: bytes, seconds or pieces. */
+  /** The unit in which the limit is shown and given: a number of bytes, seconds or pieces. */
   readonly unit: number;
 }
 
@@ -31,16 +31,16 @@ const SHOWN: Readonly<Record<string, Shown>> = {
   v: { name: "as", words: "virtual memory (kb)", unit: 1024 },
   x: { name: "locks", words: "file locks", unit: 1 },
 };
-/** What `ulimit` alone is about. */
+/** The limit of `ulimit` without a letter. */
 const USUAL = "f";
 
-/** Which of the two limits are meant. */
+/** Which of the two limits an option chooses. */
 interface Sides {
   readonly soft: boolean;
   readonly hard: boolean;
 }
 
-/** A limit that is asked for, and what it is to become. */
+/** A limit to show, or to set where there is a value. */
 interface Request {
   readonly letter: string;
   readonly value: string | undefined;
@@ -101,7 +101,7 @@ function shownBy(letter: string): Shown {
   return shown;
 }
 
-/** A limit that would hold nobody back isn't taken as if it did. */
+/** Refuses to set a limit that nothing on this machine checks. */
 function refuseIdle({ name, words }: Shown, { honoured }: ResourceLimits): void {
   if (honoured.has(name)) return;
   const settable = Object.keys(SHOWN).filter((letter) => honoured.has(shownBy(letter).name));

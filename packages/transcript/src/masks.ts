@@ -1,6 +1,6 @@
-// What can't be equal between a captured machine and a model of it, and why: every rule has its reason, names the kind
-// of text it is about, and leaves the rest of the line to be compared. Nothing here touches valid_zones, states, error
-// messages, exit statuses, or the span and present pages of a zone that holds memory.
+// The masks of a comparison: texts that can't be equal between a captured machine and a model of it. Every mask has its
+// reason, names the kind of text that it hides, and leaves the rest of the line to be compared. No mask touches
+// valid_zones, states, error messages, exit statuses, or the span and present pages of a zone that holds memory.
 
 /** The lines of one command's output, on both sides. */
 export interface Compared {
@@ -15,7 +15,7 @@ export interface Mask {
   /** Whether a command prints this kind of text. */
   applies(command: string): boolean;
   /**
-   * Replaces what can't be equal on both sides.
+   * Replaces, on both sides, the text that can't be equal.
    *
    * @param deviceZones the zones of device memory of the machine that answered, as they were then
    */
@@ -28,7 +28,7 @@ export interface PfnSpan {
   readonly endPfn: number;
 }
 
-/** Counters of what is in use, by their names in /proc/vmstat and in the nodes and zones of /proc/zoneinfo. */
+/** Counters of pages in use, by their names in /proc/vmstat and in the nodes and zones of /proc/zoneinfo. */
 const USE_COUNTERS = [
   "nr_free_pages",
   String.raw`nr_(?:zone_)?(?:in)?active_(?:anon|file)`,
@@ -37,7 +37,7 @@ const USE_COUNTERS = [
   "nr_kernel_stack|nr_page_table_pages|nr_kernel_misc_reclaimable",
 ].join("|");
 
-/** Events since boot, by their names in the same files and in those of nodes. What an operator causes alone is not among them. */
+/** Events since boot, by their names in the same files and in those of nodes. Events that only an operator causes are not among them. */
 const EVENT_COUNTERS = [
   "numa_(?:hit|miss|foreign|interleave|local|other)|interleave_hit|local_node|other_node",
   String.raw`nr_dirtied|nr_written|workingset_\w+|unevictable_pgs_\w+`,
@@ -47,7 +47,7 @@ const EVENT_COUNTERS = [
   String.raw`thp_(?:fault|collapse|file|split|zero_page|deferred)\w*`,
 ].join("|");
 
-/** Fields of /proc/meminfo and of a node's meminfo that say what is in use. */
+/** Fields of /proc/meminfo and of a node's meminfo that count memory in use. */
 const USE_FIELDS = [
   String.raw`Mem(?:Free|Available|Used)|Buffers|Cached|Active(?:\(\w+\))?|Inactive(?:\(\w+\))?|Unevictable|Mlocked`,
   "Dirty|FilePages|AnonPages|Mapped|Shmem|KernelStack|PageTables|Committed_AS|VmallocUsed|Percpu",
@@ -185,7 +185,7 @@ export const MASKS: readonly Mask[] = [
   },
 ];
 
-/** What two outputs compare as once every mask has been applied to both. */
+/** The lines of two outputs after all masks that apply to the command. */
 export function maskOutputs(
   command: string,
   expected: string,
@@ -226,7 +226,7 @@ function chain(...steps: readonly Mask["apply"][]): Mask["apply"] {
   return (lines, deviceZones) => steps.reduce((compared, step) => step(compared, deviceZones), lines);
 }
 
-/** Free pages of zones, as far as the number can be that of the zone: what it manages stands a few lines further down. */
+/** Hides the free pages of a zone, unless there are more than the zone manages; `managed` follows a few lines below. */
 function hideFreePages(lines: readonly string[]): string[] {
   return lines.map((line, index) => {
     const [, words = "", free] = /^(\s*pages free\s+)(\d+)$/.exec(line) ?? [];
@@ -242,7 +242,7 @@ function hideFreePages(lines: readonly string[]): string[] {
 /** From `pages free` to `managed` and a little further. */
 const LINES_OF_A_ZONE = 12;
 
-/** Where the Device zones of an output give their span, by line. */
+/** A line of an output that has the span of a Device zone. */
 interface DeviceSpan {
   readonly line: number;
   readonly pages: string;
@@ -267,7 +267,7 @@ function spansText(spans: readonly DeviceSpan[]): string {
     .join(" ");
 }
 
-/** Whether one node has all that several of this machine's have, and what lies between. */
+/** Whether the one span reaches from the first to the last of this machine's device zones, just that. */
 function isJoined(
   whole: readonly DeviceSpan[],
   parts: readonly DeviceSpan[],
@@ -282,7 +282,7 @@ function isJoined(
   );
 }
 
-/** Those that aren't empty. */
+/** The sizes of the spans that aren't empty, in order. */
 function sizesOf(spans: readonly DeviceSpan[]): string {
   const sizes = spans.map(({ pages }) => Number(pages)).filter((pages) => pages > 0);
   return `${sizes.sort(byNumber)}`;

@@ -7,9 +7,9 @@ import { type Mask, maskOutputs, MASKS, type PfnSpan } from "./masks.ts";
 import { formatEntry, formatTranscript, parseTranscript, type TranscriptEntry } from "./transcript.ts";
 
 export interface ReplayResult {
-  /** What the machine answered, in the format of a capture. */
+  /** The answers of the machine, in the format of a capture. */
   readonly actual: string;
-  /** A unified diff of what is left to compare; empty when all is equal. */
+  /** A unified diff of the masked answers; empty when all are equal. */
   readonly diff: string;
   readonly equal: boolean;
   /** Commands whose answers differ. */
@@ -26,9 +26,9 @@ export type ReplayShell = Pick<Shell<ReplayMachine>, "execute" | "machine">;
 
 export interface ReplayOptions {
   readonly masks?: readonly Mask[];
-  /** What the capture is called in the diff. */
+  /** The name of the capture in the diff. */
   readonly name?: string;
-  /** Hears each answer as it comes, in the format of a capture. */
+  /** Called with each answer, in the format of a capture. */
   readonly onEntry?: (text: string) => void;
 }
 

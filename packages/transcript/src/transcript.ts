@@ -1,11 +1,11 @@
-// The format of a capture: a line `$ command`, its exact output, and `[exit N]` when the status isn't zero. What was
-// recorded on a real kernel is read from it, and what a machine answers is written in it.
+// The format of a capture: a line `$ command`, its exact output, and `[exit N]` when the status isn't zero. Recordings of a
+// real kernel are read, and the answers of a machine are written, in this format.
 import { KernelError } from "@hetmem/kernel";
 import { isCommand, isIncomplete } from "@hetmem/shell";
 
 export interface TranscriptEntry {
   readonly command: string;
-  /** Both streams as they came, each line with its newline. */
+  /** Both streams in the order of the writes, each line with its newline. */
   readonly output: string;
   readonly status: number;
 }
@@ -14,7 +14,7 @@ export interface TranscriptEntry {
  * Reads a capture. Text in front of the first command is no part of it. A command that its first line doesn't finish
  * goes on in the next.
  *
- * @param name how the capture is called in a sentence
+ * @param name the name of the capture in an error message
  * @throws KernelError EINVAL when there is no command
  */
 export function parseTranscript(text: string, name = "the text"): TranscriptEntry[] {
@@ -37,7 +37,7 @@ export function parseTranscript(text: string, name = "the text"): TranscriptEntr
   });
 }
 
-/** How many lines behind an unfinished command finish it; none where nothing does: then its answer was a syntax error. */
+/** The number of lines after an unfinished command that finish it; 0 where none do: then the answer was a syntax error. */
 function continuationLines(first: string, behind: readonly string[]): number {
   if (!isIncomplete(first)) return 0;
   let command = first;
@@ -48,7 +48,7 @@ function continuationLines(first: string, behind: readonly string[]): number {
   return 0;
 }
 
-/** Writes it: parseTranscript() backwards. */
+/** Writes a capture; the inverse of parseTranscript(). */
 export function formatTranscript(entries: readonly TranscriptEntry[]): string {
   return entries.map(formatEntry).join("");
 }

@@ -1,5 +1,5 @@
-// explain: what a cgroup pays for, by process, by what the pages hold, by node and by device, and what led to the kills in
-// it. There is no such program elsewhere: the kernel can't be asked.
+// explain: the memory that a cgroup is charged for, by process, by content, by node and by device, and the events that led
+// to the OOM kills in it. There is no such program elsewhere: the kernel has no call for it.
 import { explainText } from "@hetmem/explain";
 import { KernelError, strerror } from "@hetmem/kernel";
 import { explanationOf, parseOptions, UsageProblem } from "@hetmem/shell";

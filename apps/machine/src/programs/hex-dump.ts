@@ -1,5 +1,5 @@
-// Bytes for people: sixteen a line in hexadecimal and as text, as xxd(1) prints them. Lines that repeat the one before
-// are an asterisk, as hexdump(1) does it.
+// A hex dump: sixteen bytes a line in hexadecimal and as text, as xxd(1) prints them. Lines that repeat the line before are
+// an asterisk, as in hexdump(1).
 
 const WIDTH = 16;
 

@@ -1,5 +1,5 @@
-// The programs of a machine: those of the shell, the tools of dax devices and persistent memory, and those that work with
-// the machine itself.
+// The programs of a machine: the programs of the shell, the tools of dax devices and persistent memory, and programs that
+// work with the machine itself.
 import { PROGRAMS as SHELL_PROGRAMS } from "@hetmem/shell";
 import { daxctl } from "../shell/programs/daxctl/daxctl.ts";
 import { ndctl } from "../shell/programs/ndctl/ndctl.ts";

@@ -1,5 +1,5 @@
-// What the programs of a machine ask it for beyond a file tree: its processes as objects, the payers of its memory, its
-// devices. A machine without one of them has programs that say so.
+// The port of programs that work with a machine itself: its processes as objects, the explanation of its cgroups, its
+// devices. A program refuses the call on a machine without the part that it needs.
 import type { NvdimmBus } from "@hetmem/nvdimm";
 import type * as shell from "@hetmem/shell";
 import { type ProcessPort, UsageProblem } from "@hetmem/shell";

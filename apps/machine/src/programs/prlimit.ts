@@ -47,7 +47,7 @@ const COLUMNS = ["RESOURCE", "DESCRIPTION", "SOFT", "HARD", "UNITS"] as const;
 type ColumnName = (typeof COLUMNS)[number];
 const FIRST_PID = 1;
 
-/** What the command line asks for. */
+/** A parsed command line. */
 interface Call {
   pid: number | undefined;
   columns: readonly ColumnName[];
@@ -76,7 +76,7 @@ function* start(io: ProgramContext, [command, ...args]: readonly string[]): Slee
   return command === undefined ? 0 : yield* io.exec(command, ...args);
 }
 
-/** The first process is the shell. @throws UsageProblem for a pid that nobody has */
+/** The limits of a process; pid 1 is the shell. @throws UsageProblem for a pid that no process has */
 function rightsOf(
   io: ProgramContext,
   pid: number | undefined,
@@ -92,7 +92,7 @@ function rightsOf(
   );
 }
 
-/** A limit that would hold nobody back isn't taken as if it did. */
+/** Sets a limit. A limit that nothing on this machine checks is refused. */
 function change(io: ProgramContext, { pid, verbose }: Call, name: RlimitName, limit: Rlimit): void {
   const title = name.toUpperCase();
   if (!HONOURED_RLIMITS.has(name))

@@ -1,9 +1,9 @@
-// swapon and swapoff: swap areas come into use and go out of it. `-a` is about those that the machine file lists, as it
-// is about /etc/fstab elsewhere. No disk stands behind a path here, so that one which isn't listed has the size that
-// --size gives it. User space counterpart: swapon(8) of util-linux.
-import { KernelError, memparse, pagesToKiB, type Sleeps, strerror, writeSize } from "@hetmem/kernel";
+// swapon and swapoff: swap areas come into use and go out of it. `-a` takes the areas of the machine file, which stands for
+// /etc/fstab. No disk stands behind a path here, so --size gives the size of an area that the machine file doesn't list.
+// User space counterpart: swapon(8) of util-linux.
+import { KernelError, pagesToKiB, type Sleeps, strerror, writeSize } from "@hetmem/kernel";
 import { swapoff as systemSwapoff, type SwaponRequest } from "@hetmem/mm";
-import { explanationOf, parseOptions, UsageProblem } from "@hetmem/shell";
+import { explanationOf, parseOptions, sizeOf, UsageProblem } from "@hetmem/shell";
 import { type Program, type ProgramContext, userSpaceOf } from "./machine-program.ts";
 
 const SWAPON_FAILED = 255;
@@ -21,9 +21,13 @@ export const swapon: Program = function* (io, args) {
     return idle.reduce((status, area) => take(io, area) || status, 0);
   } else if (operands.length === 0) show(io);
   const priority = values.get("p");
+  const given = values.get("z");
   let status = 0;
   for (const path of operands) {
-    const size = sizeOf(values.get("z")) ?? swapAreas.find((area) => area.path === path)?.size;
+    const size =
+      given === undefined
+        ? swapAreas.find((area) => area.path === path)?.size
+        : sizeOf(given, undefined, SWAPON_FAILED);
     if (size === undefined)
       throw new UsageProblem(
         `cannot open ${path}: No such file or directory; --size makes it`,
@@ -89,14 +93,4 @@ function show(io: ProgramContext): void {
 
 function kilobytes(pages: number): string {
   return writeSize(pagesToKiB(pages) * 1024);
-}
-
-function sizeOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return memparse(text);
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    throw new UsageProblem(`"${text}" is not a size: write a number, then K, M or G`, SWAPON_FAILED);
-  }
 }

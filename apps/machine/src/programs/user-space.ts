@@ -1,17 +1,17 @@
-// A port: the processes of a machine as the programs see them that start, look at and end them. What is below it are the
-// system calls of packages/mm.
+// The port to the processes of a machine, for programs that start, inspect and end them. System calls of a process are
+// functions of the packages of address spaces, called with the objects that this port gives.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import type { FileObject, Process, ProcessRights, SwaponRequest, Vm } from "@hetmem/mm";
 
 export interface UserSpace {
   readonly vm: Vm;
-  /** What /etc/fstab lists as swap. */
+  /** The swap areas of the machine file, which stands for /etc/fstab. */
   readonly swapAreas: readonly SwaponRequest[];
-  /** What drivers hold of processes: pages that were pinned, one for each pin. */
+  /** Pages that drivers hold pinned, by process, one entry for each pin. */
   readonly pins: Map<Process, readonly Page[]>;
-  /** The program that asks; undefined where none runs. What it starts has its memory policy. */
+  /** The running program; undefined where none runs. Processes that it starts inherit its memory policy. */
   readonly current: Process | undefined;
-  /** Limits and capabilities of whoever asks, the shell itself where no program runs: what is started begins with them. */
+  /** Limits and capabilities of the running program, or of the shell where none runs. Processes that it starts inherit them. */
   readonly rights: ProcessRights;
   /**
    * Starts a program that stays until it exits or is killed.
@@ -21,15 +21,15 @@ export interface UserSpace {
    */
   start(name: string, node?: NodeId): Sleeps<Process>;
   /**
-   * Sends a signal to a process, which ends it: none handles any. Signal 0 only asks whether it is there.
+   * Sends a signal to a process, which ends it: processes handle no signals. Signal 0 only checks that it is there.
    *
    * @throws KernelError ESRCH
    */
   kill(pid: number, signal: number): Sleeps<void>;
   /**
-   * Maps a file of the file system, or does with it what else `use` does. It is closed afterwards; its mappings stay.
+   * Opens a file, calls `use` with it, and closes it. Mappings that `use` made stay.
    *
-   * @throws KernelError as open(2) does, ENODEV for a file without pages, and what `use` throws
+   * @throws KernelError as open(2) does, ENODEV for a file without pages, and the errors of `use`
    */
   withFile<T>(path: string, use: (file: FileObject) => Sleeps<T>): Sleeps<T>;
 }

@@ -1,7 +1,6 @@
-// What the verbs of `proc` and `gpu` share: how they are called, and how processes, addresses, sizes and permissions are written.
+// The verbs of `proc` and `gpu`: how one is called, and how processes, addresses, sizes and permissions are written.
 import {
   KernelError,
-  memparse,
   type NodeId,
   nodeId,
   parseIdList,
@@ -15,7 +14,7 @@ import { wordsOfSignal, explanationOf, type Options, parseOptions, UsageProblem 
 import { type Program, type ProgramContext, userSpaceOf } from "./machine-program.ts";
 import type { UserSpace } from "./user-space.ts";
 
-/** One call of a verb: `operands` are what its usage names, as texts. */
+/** One call of a verb: `operands` are those that its usage names, as texts. */
 export interface Call {
   readonly io: ProgramContext;
   readonly space: UserSpace;
@@ -24,18 +23,18 @@ export interface Call {
 }
 
 export interface Verb {
-  /** What follows the program and the verb. */
+  /** The usage, after the program and the verb. */
   readonly usage: string;
   readonly summary: string;
   /** Operands at least and at most. */
   readonly operands: readonly [least: number, most: number];
-  /** Long options by name: those with ":" behind their letter take a value. */
+  /** Long options: name to letter, with ":" after the letter of one that takes a value. */
   readonly options?: Readonly<Record<string, string>>;
   /** @returns the exit status */
   readonly run: (call: Call) => Sleeps<number>;
 }
 
-/** Behind it, the number of the signal that ended a process: its status. */
+/** The status of a process that a signal ended is this plus the number of the signal. */
 const SIGNAL_STATUS = 128;
 
 export type Verbs = Readonly<Record<string, Verb>>;
@@ -66,14 +65,14 @@ export function processOf({ space }: Call, text: string): Process {
   return space.vm.processes.get(Number(text));
 }
 
-/** @throws KernelError ESRCH, also for one that has given its memory up */
+/** @throws KernelError ESRCH, also for a process that has exited and given up its memory */
 export function mmOf(call: Call, text: string): MmStruct {
   const { mm, pid } = processOf(call, text);
   if (!mm) throw new KernelError("ESRCH", `process ${pid} has exited`);
   return mm;
 }
 
-/** The process that a verb is about got a deadly signal, and never came back to user mode. */
+/** The process of a verb was sent a deadly signal, and never comes back to user mode. */
 class Died extends Error {
   override readonly name = "Died";
   readonly process: Process;
@@ -85,9 +84,9 @@ class Died extends Error {
 }
 
 /**
- * A system call that a process makes. One that is killed meanwhile never sees the answer, whatever it is.
+ * Runs a system call of a process. A process that is killed during the call never sees its result.
  *
- * @throws KernelError ESRCH, and what the call throws
+ * @throws KernelError ESRCH, and the errors of the call
  */
 export function* systemCall<T>(call: Call, pid: string, body: (mm: MmStruct) => Sleeps<T>): Sleeps<T> {
   const process = processOf(call, pid);
@@ -101,7 +100,7 @@ export function* systemCall<T>(call: Call, pid: string, body: (mm: MmStruct) => 
   throw new Died(process);
 }
 
-/** What a shell says of a child that ended so, and why it did. @returns the child's status */
+/** Prints the line of a shell for a child that a signal ended, and the reason. @returns the child's status */
 function* tellDeath(io: ProgramContext, { process }: Died): Sleeps<number> {
   const { deadlySignal = 0, signals } = process;
   const reason = signals.at(-1)?.reason;
@@ -115,16 +114,6 @@ export function addressOf(text: string): VirtAddr {
   if (!/^(?:0x)?[0-9a-f]{1,13}$/i.test(text))
     throw new UsageProblem(`"${text}" is not an address: write 0x…`);
   return virtAddr(Number.parseInt(text, 16));
-}
-
-/** Bytes, with K, M or G behind them. @throws UsageProblem */
-export function sizeOf(text: string): number {
-  try {
-    return memparse(text);
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    throw new UsageProblem(`"${text}" is not a size: write a number, then K, M or G`);
-  }
 }
 
 const PROT_LETTERS: Readonly<Record<string, number>> = { r: Prot.READ, w: Prot.WRITE, x: Prot.EXEC, "-": 0 };

@@ -1,5 +1,5 @@
-// Drives a script as run() does, with a pause now and then in which the host's events are heard: a key, a reader that has
-// gone. What goes wrong in the machine, or in hetmem itself, becomes a sentence.
+// Drives a script as run() does, with pauses in which Node handles the events of the host: a key, a reader that closed its
+// end. An error of the machine, or of hetmem itself, becomes a sentence.
 import { KernelBug, KernelError, type Sleeps } from "@hetmem/kernel";
 import { HostMemoryError } from "@hetmem/page";
 import type { Terminal } from "../streams.ts";
@@ -7,10 +7,10 @@ import type { Terminal } from "../streams.ts";
 /** Steps between two looks at the clock, and milliseconds between two pauses. */
 const STEPS_PER_LOOK = 64;
 const MS_PER_TURN = 20;
-/** The status of a script that the machine, or hetmem, didn't live to see the end of. */
+/** The exit status of a script that a bug of the machine, or of hetmem, ended. */
 export const BROKEN_STATUS = 1;
 
-/** @throws KernelBug when nobody is left to wake the task */
+/** @throws KernelBug when the task waits and no other task is left to wake it */
 export async function drive<T>(task: Sleeps<T>): Promise<T> {
   let paused = performance.now();
   // Ends: with the task; ^C ends that between two of its commands.
@@ -27,7 +27,7 @@ export async function drive<T>(task: Sleeps<T>): Promise<T> {
   }
 }
 
-/** Says what ended a script that should have ended by itself. */
+/** Prints why a script ended before its last command. */
 export function tellBroken(error: unknown, terminal: Terminal): void {
   terminal.err(`${sentenceOf(error)}\n`);
 }

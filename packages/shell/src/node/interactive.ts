@@ -1,5 +1,5 @@
-// A shell to type into: history and completion come from node:readline, a command that isn't finished asks for more,
-// and ^C ends a command between two of its steps, never in the middle of what the kernel does.
+// An interactive shell: history and completion come from node:readline, an unfinished command is continued on the next line,
+// and ^C ends a command between two of its steps, never in the middle of a system call.
 import { createInterface, type Interface } from "node:readline";
 import { complete } from "../completion.ts";
 import { BROKEN_STATUS, drive, tellBroken } from "./drive.ts";
@@ -10,13 +10,13 @@ export interface InteractiveStreams {
   readonly input: NodeJS.ReadableStream;
   readonly output: NodeJS.WritableStream;
   readonly error: NodeJS.WritableStream;
-  /** Whether somebody sits there: line editing, and a prompt. */
+  /** Whether the input is a terminal: then there is line editing, and a prompt. */
   readonly terminal: boolean;
 }
 
 const PROMPT = "# ";
 const PROMPT_MORE = "> ";
-/** Keys that readline knows: to the end of the line, and erase all before it. */
+/** Keys of readline: go to the end of the line, and erase the line before the cursor. */
 const END_OF_LINE = { ctrl: true, name: "e" };
 const ERASE_LINE = { ctrl: true, name: "u" };
 
@@ -39,7 +39,7 @@ export async function interact(shell: Shell, streams: InteractiveStreams): Promi
   }
 }
 
-/** Lines that were typed and not read yet. ^C drops them. */
+/** Typed lines that no command has read yet. ^C drops them. */
 class TypedLines {
   #waiting: string[] = [];
   #ended = false;
@@ -76,7 +76,7 @@ class Session {
   readonly #streams: InteractiveStreams;
   readonly #lines: Interface;
   readonly #typed: TypedLines;
-  /** Lines of a command that isn't finished. */
+  /** The lines so far of an unfinished command. */
   #pending = "";
   #running = false;
 
@@ -105,7 +105,7 @@ class Session {
     }
   }
 
-  /** ^C: ends what runs; at the prompt, drops all that was typed and not answered yet. */
+  /** ^C: ends the command that runs, and drops all typed lines that were not answered yet. */
   interrupt(): void {
     this.#shell.interrupt();
     this.#typed.drop();

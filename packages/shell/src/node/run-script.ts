@@ -1,10 +1,10 @@
-// Runs a whole script, or what was piped into the command, and writes its output as it comes.
+// Runs a whole script and writes its output while it runs.
 import { BROKEN_STATUS, drive, tellBroken } from "./drive.ts";
 import type { Shell } from "../shell.ts";
 import type { Terminal } from "../streams.ts";
 
 /**
- * @param args what `$1`, `$2` … are in the script
+ * @param args the values of `$1`, `$2` … in the script
  * @returns the exit status
  */
 export async function runScript(

@@ -1,4 +1,4 @@
-// dd: blocks from one file to another. A block is copied in pieces, for it may be larger than what a program holds here.
+// dd: blocks from one file to another. A block is copied in pieces: it may be larger than a program holds at a time.
 import { KernelError, MiB, type Sleeps, strerror } from "@hetmem/kernel";
 import { bytesOf, type OpenFile, textOf } from "@hetmem/vfs";
 import { numberOf } from "../options.ts";
@@ -20,7 +20,7 @@ export const dd: Program = function* (io, args) {
   try {
     yield* copy.run(count);
   } catch (error) {
-    // Who was killed meanwhile says nothing more.
+    // A program that was killed in the meantime prints nothing more.
     yield* io.turn();
     if (!(error instanceof KernelError)) throw error;
     io.err(`dd: error ${copy.doing} '${operands.get(copy.doing === "reading" ? "if" : "of") ?? "-"}': `);
@@ -36,7 +36,7 @@ export const dd: Program = function* (io, args) {
   return copy.failed ? 1 : 0;
 };
 
-/** Up to so many bytes, none at the end. */
+/** Reads up to so many bytes; none at the end. */
 type Read = (bytes: number) => Sleeps<Uint8Array>;
 type Write = (bytes: Uint8Array) => Sleeps<void>;
 
@@ -57,7 +57,7 @@ class Copy {
     this.#blockBytes = blockBytes;
   }
 
-  /** @throws KernelError what a file answers; the block that it happened in is counted as read */
+  /** @throws KernelError of a read or a write; the block that failed is counted as read */
   *run(count: number): Sleeps<void> {
     // Ends: with as many blocks as were asked for, or with the input; ^C is heard in each.
     for (let blocks = 0; blocks < count; blocks++) {

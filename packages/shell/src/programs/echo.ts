@@ -42,15 +42,16 @@ export const printf: Program = function* (io, args) {
   return invalid.length > 0 ? 1 : 0;
 };
 
-/** What is filled in at a time. */
+/** Characters of padding that are printed at a time. */
 const FILL_BYTES = 65_536;
-/** What printf(3) can count. @see EOVERFLOW */
+/** The largest count of printf(3), an int. @see EOVERFLOW */
 const WIDTH_MAX = 0x7fff_ffff;
 
 /**
- * Uses the format once. @param rest loses the values that it uses
+ * Fills in the format once.
  *
- * @param invalid what should be a number and isn't is added to it
+ * @param rest the values; those that the format uses are taken off
+ * @param invalid gets each value that should be a number and is none
  */
 function* fillFormat(template: string, rest: string[], invalid: string[]): Generator<string, void, void> {
   let at = 0;
@@ -80,7 +81,7 @@ function sizeOf(given: string | undefined, rest: string[]): number | undefined {
   return Math.trunc(size);
 }
 
-/** Undefined when a number is asked for and there is none. */
+/** Undefined when the value should be a number and is none. */
 function convert(kind: string, value: string, precision: number | undefined): string | undefined {
   switch (kind) {
     case "s":
@@ -157,7 +158,7 @@ const ESCAPED: Readonly<Record<string, string>> = {
   "\\": "\\",
 };
 
-/** Takes `\n`, `\t`, `\0101`, `\x41` for what they mean; `\c` ends the text there. */
+/** Replaces the escapes `\n`, `\t`, `\0101`, `\x41`; `\c` ends the text there. */
 function unescape(text: string): { text: string; stopped: boolean } {
   const end = /(?<!\\)(?:\\\\)*\\c/.exec(text);
   const kept = end ? text.slice(0, end.index + end[0].length - 2) : text;

@@ -3,7 +3,7 @@ import { KernelError, strerror } from "@hetmem/kernel";
 import { parseOptions } from "../options.ts";
 import { type Program, type ProgramContext, UsageProblem } from "../program.ts";
 
-/** Says nothing when it fails: a script looks at the status. */
+/** Prints nothing when it fails: scripts look at the status. */
 export const readlink: Program = function* (io, args) {
   const { flags, operands } = parseOptions(args, "fnev");
   let status = 0;
@@ -112,7 +112,7 @@ export const touch: Program = function* (io, args) {
   );
 };
 
-/** Does the same to each operand and says which ones it couldn't be done to. @returns the status */
+/** Does `action` to each operand, and prints a message for each that fails. @returns the exit status */
 function each(
   io: ProgramContext,
   names: readonly string[],

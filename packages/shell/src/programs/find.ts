@@ -6,7 +6,7 @@ import { type Program, type ProgramContext, UsageProblem } from "../program.ts";
 interface Criteria {
   minDepth: number;
   maxDepth: number;
-  /** Every one of them must hold; the name is the last component. */
+  /** All of them must hold; the name is the last component of the path. */
   readonly tests: ((found: { path: string; name: string; kind: FileKind }) => boolean)[];
 }
 

@@ -13,7 +13,7 @@ interface Report {
   readonly named: boolean;
   readonly before: number;
   readonly after: number;
-  /** Lines that are looked for in one file. */
+  /** Matches after which the search of a file ends. */
   readonly limit: number;
 }
 
@@ -106,7 +106,7 @@ function* filesBelow(io: ProgramContext, name: string): Iterable<string> {
   }
 }
 
-/** Prints what matches in one file. @returns whether anything did */
+/** Prints the matches in one file. @returns whether there are any */
 function* search(io: ProgramContext, name: string, input: Input, report: Report): Sleeps<boolean> {
   const { flags, matchers, limit } = report;
   const prefix = report.named ? `${name}:` : "";
@@ -146,7 +146,7 @@ class LinePrinter {
   readonly #io: ProgramContext;
   readonly #name: string;
   readonly #report: Report;
-  /** Lines that may turn out to stand before one that matches. */
+  /** The last lines before the current one: context of a match that may follow. */
   #waiting: { readonly line: string; readonly number: number }[] = [];
   #printedTo = 0;
   #lastSelected = Number.NEGATIVE_INFINITY;
@@ -177,7 +177,7 @@ class LinePrinter {
     if (this.#waiting.length > this.#report.before) this.#waiting.shift();
   }
 
-  /** Whether a line is among those behind one that matched. */
+  /** Whether a line stands in the context after a match. */
   follows(number: number): boolean {
     return number <= this.#lastSelected + this.#report.after;
   }

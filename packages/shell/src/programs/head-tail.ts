@@ -21,7 +21,7 @@ export const tail: Program = (io, args) =>
       : last(io, input, Math.abs(Number(count)), read),
   );
 
-/** Reads the next piece of what is counted, "" at the end; a byte or a line, or as many bytes as asked for at most. */
+/** Reads the next line, or up to `most` bytes where bytes are counted; "" at the end. */
 type Read = (input: Input, most: number) => Sleeps<string>;
 type Choose = (input: Input, count: string, read: Read) => Sleeps<void>;
 
@@ -68,7 +68,7 @@ function countOf(text: string): string {
 const readLine: Read = (input) => input.readLine();
 const readBytes: Read = (input, most) => input.readBytes(Math.min(most, PIECE));
 
-/** How many of what is counted a piece has. */
+/** The number of lines, or of bytes, in a piece. */
 function unitsOf(piece: string, read: Read): number {
   return read === readLine ? 1 : piece.length;
 }
@@ -84,7 +84,7 @@ function* first(io: ProgramContext, input: Input, count: number, read: Read): Sl
   }
 }
 
-/** All from the one behind the first `skipped` on. */
+/** Prints all lines, or bytes, after the first `skipped`. */
 function* from(io: ProgramContext, input: Input, skipped: number, read: Read): Sleeps<void> {
   // Ends: each turn takes a line, or a byte at least.
   for (let left = skipped; left > 0;) {
@@ -96,7 +96,7 @@ function* from(io: ProgramContext, input: Input, skipped: number, read: Read): S
   yield* first(io, input, Number.POSITIVE_INFINITY, read);
 }
 
-/** Everything but the last ones. */
+/** Prints all lines, or bytes, but the last `count`. */
 function* allBut(io: ProgramContext, input: Input, count: number, read: Read): Sleeps<void> {
   yield* slide(io, input, count, read, (piece) => io.out(piece));
 }
@@ -105,7 +105,7 @@ function* last(io: ProgramContext, input: Input, count: number, read: Read): Sle
   for (const piece of yield* slide(io, input, count, read, () => {})) io.out(piece);
 }
 
-/** Reads to the end and keeps the last ones. @param leave hears what is no longer among them */
+/** Reads to the end and keeps the last lines or bytes. @param leave gets each piece that is no longer among them */
 function* slide(
   io: ProgramContext,
   input: Input,
@@ -124,7 +124,7 @@ function* slide(
     kept.push(piece);
     units += unitsOf(piece, read);
     bytes += piece.length;
-    // Ends: each turn lets one go.
+    // Ends: each turn drops a piece.
     while (gone < kept.length && units - unitsOf(kept[gone] ?? "", read) >= count) {
       const old = kept[gone++] ?? "";
       units -= unitsOf(old, read);

@@ -1,4 +1,4 @@
-// kill: ends processes. None of them handles a signal, so any but 0 ends one at once. Part of the shell, as in ash.
+// kill: ends processes. No process handles signals here, so any signal but 0 ends one at once. Part of the shell, as in ash.
 import { KernelError, strerror } from "@hetmem/kernel";
 import { type Program, refuseWithoutProcesses, UsageProblem } from "../program.ts";
 
@@ -16,7 +16,7 @@ const SIGNALS: Readonly<Record<string, number>> = {
 };
 
 const TERM = 15;
-/** Those that stop or continue a process, and those that nobody minds who doesn't handle them. */
+/** Signals that stop or continue a process, and signals that are ignored by default. */
 const NOT_DEADLY: readonly number[] = [17, 18, 19, 20, 21, 22, 23, 28];
 
 export const kill: Program = function* (io, args) {

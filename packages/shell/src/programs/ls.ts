@@ -1,4 +1,4 @@
-// ls: names of a directory, one a line, and with -l what stat() says of each. The columns are busybox's.
+// ls: names of a directory, one a line, and with -l the stat() of each. The columns are busybox's.
 import { KernelError, strerror } from "@hetmem/kernel";
 import { compareNames, type Stat } from "@hetmem/vfs";
 import { parseOptions } from "../options.ts";
@@ -18,7 +18,7 @@ export const ls: Program = function* (io, args) {
   for (const name of operands.length > 0 ? [...operands].sort(compareNames) : ["."]) {
     const path = io.path(name);
     try {
-      // With -l a link that was named is shown, not followed.
+      // With -l a link that is an operand is shown, not followed.
       const { kind } =
         flags.has("l") && io.vfs.lstat(path).kind === "link" ? io.vfs.lstat(path) : statOrLink(io, path);
       (kind === "directory" && !flags.has("d") ? directories : files).push({ name, path });
@@ -41,7 +41,7 @@ export const ls: Program = function* (io, args) {
   return status;
 };
 
-/** What a path leads to, or the link itself where it leads nowhere. */
+/** The stat() of a path; of the link itself where it leads nowhere. */
 function statOrLink(io: ProgramContext, path: string): Stat {
   return io.vfs.exists(path) ? io.vfs.stat(path) : io.vfs.lstat(path);
 }

@@ -22,12 +22,12 @@ const LONG = {
 type Column = "RANGE" | "SIZE" | "STATE" | "REMOVABLE" | "BLOCK" | "NODE" | "ZONES";
 
 const COLUMNS: readonly Column[] = ["RANGE", "SIZE", "STATE", "REMOVABLE", "BLOCK", "NODE", "ZONES"];
-/** Columns whose value parts one range from the next. */
+/** Columns: a block with another value begins a new range. */
 const SPLITTING: readonly Column[] = ["STATE", "REMOVABLE", "NODE", "ZONES"];
-/** How wide a column would like to be; it is, unless its heading alone makes it what it is. */
+/** Least width of a column whose widest text is a value; a column whose heading is the widest has that width. */
 const WIDTH_HINT: Readonly<Partial<Record<Column, number>>> = { SIZE: 5 };
 
-/** Neighbouring blocks that look alike. */
+/** Neighbouring blocks with the same values. */
 interface MemoryRun {
   readonly first: number;
   last: number;
@@ -98,7 +98,7 @@ function* readBlocks(io: ProgramContext): Sleeps<MemoryRun[]> {
   return blocks;
 }
 
-/** What a file says, or nothing when it isn't there. */
+/** The text of a file, trimmed; "" where there is no such file. */
 function* readValue(io: ProgramContext, path: string): Sleeps<string> {
   try {
     return (yield* io.vfs.read(path)).trim();
@@ -113,7 +113,7 @@ function zoneNames(validZones: string): string {
   return names.map((name) => (name === "none" ? "None" : name)).join("/");
 }
 
-/** @param split the columns that part ranges, or undefined to keep each block apart */
+/** @param split columns whose values begin a new range; undefined makes a range of each block */
 function mergeBlocks(blocks: readonly MemoryRun[], split: readonly Column[] | undefined): MemoryRun[] {
   const runs: MemoryRun[] = [];
   for (const block of blocks) {

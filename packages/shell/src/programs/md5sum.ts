@@ -18,7 +18,7 @@ export const md5sum: Program = function* (io, args) {
   return inputs.failed ? 1 : 0;
 };
 
-/** Compares each listed file with its sum. @returns whether all are as they were */
+/** Compares each listed file with its sum. @returns whether all sums match */
 function* check(io: ProgramContext, lines: readonly string[], silent: boolean): Sleeps<boolean> {
   let wrong = 0;
   for (const line of lines) {

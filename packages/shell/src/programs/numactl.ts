@@ -54,7 +54,7 @@ function* policyOf(
   return flags.has("l") ? { mode: "local" } : undefined;
 }
 
-/** @throws UsageProblem for what is no list, and for nodes that are not online @see numa_parse_nodestring() */
+/** @throws UsageProblem for a text that is no list, and for nodes that are not online @see numa_parse_nodestring() */
 function* nodesOf(io: ProgramContext, text: string): Sleeps<number[]> {
   const online = parseIdList((yield* io.vfs.read(`${NODES}/online`)).trim());
   if (text === "all") return online;

@@ -98,7 +98,7 @@ function position(offset: number, radix: string): string {
   }
 }
 
-/** Reads whole lines of bytes, fewer at the end. A file is read from where it is asked for on. */
+/** Gives a function that reads the next bytes, fewer at the end. A file is read from `skip` on. */
 function* openBytes(
   io: ProgramContext,
   name: string | undefined,

@@ -1,4 +1,4 @@
-// pidof: the numbers of the processes that are called so, the youngest first. User space counterpart: pidof(1) of busybox.
+// pidof: the pids of the processes with a name, the youngest first. User space counterpart: pidof(1) of busybox.
 import { KernelError } from "@hetmem/kernel";
 import { parseOptions } from "../options.ts";
 import type { Program } from "../program.ts";
@@ -11,7 +11,7 @@ export const pidof: Program = function* (io, args) {
       const comm = (yield* io.vfs.read(`/proc/${pid}/comm`)).trimEnd();
       if (operands.includes(comm)) found.push(pid);
     } catch (error) {
-      // It has gone meanwhile.
+      // The process has ended since the directory was listed.
       if (!(error instanceof KernelError)) throw error;
     }
   }

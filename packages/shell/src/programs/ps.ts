@@ -1,13 +1,13 @@
-// ps: the processes, from /proc alone. Columns and their widths are those of procps; `-o` chooses among them.
+// ps: the processes, from /proc alone. Columns and their widths are as in procps; `-o` chooses columns.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { parseOptions } from "../options.ts";
 import { type Program, type ProgramContext, UsageProblem } from "../program.ts";
 
 interface Column {
   readonly title: string;
-  /** To the right in so many characters; to the left when absent. */
+  /** Characters; the column is aligned to the right. Absent: aligned to the left. */
   readonly width?: number;
-  /** The line of /proc/PID/status that has it. */
+  /** The label of its line in /proc/PID/status. */
   readonly label: string;
 }
 
@@ -61,7 +61,7 @@ function* statusOf({ vfs }: ProgramContext, pid: string): Sleeps<Map<string, str
 
 function lineOf(columns: readonly Column[], cell: (column: Column) => string): string {
   const cells = columns.map((column) =>
-    // Bounded: the widths are those of the table of columns.
+    // Bounded: the table of columns has the widths.
     column.width === undefined ? cell(column).padEnd(4) : cell(column).padStart(column.width),
   );
   return `${cells.join(" ").trimEnd()}\n`;

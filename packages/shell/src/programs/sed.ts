@@ -1,4 +1,4 @@
-// sed: the part of it that people type: s///, p, d, q, =, y///, with addresses by number, `$`, /pattern/ and ranges.
+// sed: the commands s///, p, d, q, = and y///, with addresses by number, `$`, /pattern/ and ranges.
 import { Operands } from "../operands.ts";
 import { parseOptions } from "../options.ts";
 import { type Program, UsageProblem } from "../program.ts";
@@ -10,7 +10,7 @@ interface SedCommand {
   readonly from: Address | undefined;
   readonly to: Address | undefined;
   readonly negated: boolean;
-  /** Changes the line and says what happens next. */
+  /** Changes the line. @returns how the script goes on */
   readonly run: (cycle: Cycle) => void;
   /** Inside its range of lines. */
   active: boolean;

@@ -1,4 +1,4 @@
-// dmesg, uname, sleep, env, reboot, true and false: what the machine itself answers.
+// dmesg, uname, sleep, env, reboot, yes, true and false: the log, the release and the clock of the machine.
 import { parseOptions } from "../options.ts";
 import { type Program, UsageProblem } from "../program.ts";
 
@@ -42,7 +42,7 @@ export const env: Program = function* (io) {
   return 0;
 };
 
-/** What lies on persistent memory is there afterwards; the rules of the machine file are followed anew. */
+/** Boots anew. Persistent memory keeps its contents, and the device rules of the machine file run again. */
 export const reboot: Program = function* (io) {
   if (!io.machine.reboot) throw new UsageProblem("this machine was built to be booted once");
   io.machine.reboot();
@@ -52,7 +52,7 @@ export const reboot: Program = function* (io) {
 /** Bytes of a buffer of stdio. */
 const BUFFER_BYTES = 4096;
 
-/** The same line again and again, for whoever has seen enough to end it. */
+/** Prints the same line until its reader ends, or ^C. */
 export const yes: Program = function* (io, args) {
   const line = `${args.length === 0 ? "y" : args.join(" ")}\n`;
   // Bounded: by a buffer, or by one line that is longer.

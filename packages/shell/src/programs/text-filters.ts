@@ -241,7 +241,7 @@ export const seq: Program = function* (io, args) {
   return 0;
 };
 
-/** tee: what comes in, to each file and out again. */
+/** tee: copies standard input to each file and to standard output. */
 export const tee: Program = function* (io, args) {
   const { flags, operands } = parseOptions(args, "ai");
   let status = 0;

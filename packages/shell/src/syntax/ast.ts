@@ -1,5 +1,5 @@
-// What a line of shell means once it is parsed: commands made of words, words made of parts that are expanded when the
-// command runs. The grammar is that of POSIX sh, without job control.
+// The parsed form of a script: commands made of words, words made of parts that are expanded when the command
+// runs. The grammar is that of POSIX sh, without job control.
 
 /** A piece of a word. `quoted` keeps its expansion from being split into fields and from being a pattern. */
 export type WordPart =
@@ -15,7 +15,7 @@ export type WordPart =
 
 export type Word = readonly WordPart[];
 
-/** What `${name…}` does besides giving the value. */
+/** The operation of `${name…}`. */
 export type ParameterOperation =
   | { readonly kind: "length" }
   | { readonly kind: ParameterOperator; readonly argument: Word };

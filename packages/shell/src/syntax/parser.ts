@@ -1,5 +1,5 @@
-// From text to commands: the POSIX shell grammar by recursive descent, on the text itself, since what is a reserved
-// word depends on where it stands. User space counterpart: shell/ash.c of busybox, whose messages are kept.
+// From text to commands: the POSIX shell grammar by recursive descent, on the text itself, since a word is reserved only in
+// some places. User space counterpart: shell/ash.c of busybox, whose messages are kept.
 import { type Assignment, type CaseArm, type Command, type Redirection, type Word } from "./ast.ts";
 import { Source, SyntaxProblem } from "./source.ts";
 import { delimiterText, plainText, WordReader } from "./words.ts";
@@ -53,7 +53,7 @@ export function isCommand(text: string): boolean {
   }
 }
 
-/** A script that is parsed a line at a time: what a line holds is run before the next is looked at. */
+/** A script that is parsed a line at a time: the commands of a line run before the next line is parsed. */
 export class Script {
   readonly #parser: Parser;
 
@@ -327,7 +327,7 @@ class Parser {
     }
   }
 
-  /** The text comes with the end of the line, so the word is filled in then. */
+  /** A here-document. Its text follows the line, so its word is filled in at the end of the line. */
   #hereDocument(descriptor: number, delimiter: Word, stripTabs: boolean): Redirection {
     const { text, quoted } = delimiterText(delimiter);
     const word: Word[number][] = [];

@@ -1,8 +1,8 @@
-// The text of a script with a place in it. Both the word reader and the command parser move the one cursor, for a word
-// may hold a command and a command is made of words.
+// The text of a script with a cursor in it. The word reader and the command parser move the same cursor: a word may hold a
+// command, and a command is made of words.
 import { ShellProblem } from "../problem.ts";
 
-/** A script that can't be parsed; the text is what the shell prints. */
+/** A script that can't be parsed. The shell prints the message. */
 export class SyntaxProblem extends ShellProblem {
   override readonly name = "SyntaxProblem";
   /** The text ended before the command did: an interactive shell asks for another line. */
@@ -69,7 +69,7 @@ export class Source {
     return true;
   }
 
-  /** What matches the sticky expression here, which is passed over. */
+  /** The match of a sticky expression at the cursor, which is passed over. */
   take(expression: RegExp): string | undefined {
     expression.lastIndex = this.at;
     const found = expression.exec(this.text)?.[0];

@@ -1,4 +1,4 @@
-// Reads one word: quotes, `$x`, `${x:-y}`, `$(…)`, backquotes and `$((…))`. The rules for what is special differ
+// Reads one word: quotes, `$x`, `${x:-y}`, `$(…)`, backquotes and `$((…))`. Which characters are special differs
 // outside quotes, in double quotes and in here-documents; everything else is the same.
 import {
   type Command,
@@ -118,7 +118,7 @@ export class WordReader {
     }
   }
 
-  /** Passes over `((…))` and gives what is inside; undefined, with nothing passed over, when it isn't one. */
+  /** The text inside `((…))`, which is passed over; undefined, and nothing is passed over, where there is no `((`. */
   #arithmeticText(): Source | undefined {
     const source = this.#source;
     let depth = 0;
@@ -201,7 +201,7 @@ export class WordReader {
   }
 }
 
-/** The text of a word that is nothing but one unquoted literal: what may be a reserved word or a name. */
+/** The text of a word that is one unquoted literal, as reserved words and names are; undefined for others. */
 export function plainText(word: Word): string | undefined {
   const [part, ...others] = word;
   return part?.kind === "literal" && !part.quoted && others.length === 0 ? part.text : undefined;

@@ -1,7 +1,7 @@
 // JSON as ndctl and daxctl print it: no space behind a colon, slashes escaped, and with -u numbers for people. User space
 // counterpart: json-c, util/json.c of ndctl.
 
-/** What can be printed. undefined properties are left out. */
+/** A value that can be printed. undefined properties are left out. */
 export type Json =
   | string
   | number

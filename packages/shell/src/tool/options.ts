@@ -7,7 +7,7 @@ import { UsageProblem } from "../program.ts";
 export interface ToolOption {
   readonly short?: string;
   readonly long: string;
-  /** What its value is called, for options that have one. */
+  /** The name of its value in the usage, for options that have one. */
   readonly value?: string;
   /** The value is a decimal number: anything else is refused. */
   readonly numeric?: true;
@@ -22,10 +22,10 @@ export interface ToolUsage {
   readonly options: readonly ToolOption[];
 }
 
-/** What was given, by long names. */
+/** The options of a call, by long names. */
 export type ToolArguments = Options;
 
-/** Status of a call that isn't understood. */
+/** Exit status of a wrong call. */
 export const USAGE_STATUS = 129;
 /** Status of `--list-opts`, which shells complete words with. */
 const LIST_STATUS = 130;
@@ -33,7 +33,7 @@ const LIST_STATUS = 130;
 const OPTION_WIDTH = 24;
 const GAP = 2;
 
-/** What a tool answers instead of running a command. */
+/** An answer that ends a call before its command runs. */
 export class ToolAnswer extends UsageProblem {
   readonly stream: "out" | "err";
   readonly text: string;
@@ -45,7 +45,7 @@ export class ToolAnswer extends UsageProblem {
   }
 }
 
-/** A call that isn't understood: an explanation, and the usage with the options that it is about. */
+/** A wrong call: an explanation, and the usage with the options that it concerns. */
 export class ToolUsageProblem extends ToolAnswer {
   constructor(usage: ToolUsage, explanation = "", about: readonly ToolOption[] = usage.options) {
     const options = about.map(formatOption).join("");

@@ -1,4 +1,4 @@
-// Which device a verb of `gpu` is about, and what it knows of a process. A machine with one needs no name.
+// The device of a verb of `gpu`, and its context of a process. On a machine with one device the name may be left out.
 import type { Gpu, GpuContext } from "@hetmem/gpu";
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { UsageProblem } from "@hetmem/shell";
@@ -35,7 +35,7 @@ export function gpuNamed(io: ProgramContext, name: string): Gpu {
   return gpu;
 }
 
-/** A process's memory as a device sees it: mirrored from the first time on. @throws KernelError ESRCH, ENODEV */
+/** The device's context of a process, whose memory is mirrored from the first call on. @throws KernelError ESRCH, ENODEV */
 export function* contextOf(call: Call, gpu: Gpu, pid: string): Sleeps<GpuContext> {
   return yield* present(call.io).contextOf(gpu, processOf(call, pid));
 }

@@ -1,5 +1,5 @@
-// gpu: devices compute on pointers of processes, and take their pages. There is no such program elsewhere; it stands for
-// what a compute library would ask its driver.
+// gpu: devices compute on pointers of processes, and take their pages. There is no such program elsewhere; it stands for the
+// calls of a compute library to its driver.
 import type { Program } from "../machine-program.ts";
 import { programOfVerbs } from "../verbs.ts";
 import { MEMORY } from "./memory.ts";

@@ -1,8 +1,8 @@
-// gpu migrate, evict and snapshot: which pages are where. What a verb prints is how many pages moved.
+// gpu migrate, evict and snapshot: moves pages, and shows where they are. A verb that moves pages prints how many moved.
 import { DmirrorProt } from "@hetmem/gpu";
 import { PAGE_SIZE } from "@hetmem/kernel";
-import { UsageProblem } from "@hetmem/shell";
-import { addressOf, sizeOf, type Verbs } from "../verbs.ts";
+import { sizeOf, UsageProblem } from "@hetmem/shell";
+import { addressOf, type Verbs } from "../verbs.ts";
 import { contextOf, GPU_OPTION, gpuOf } from "./device.ts";
 
 export const MEMORY: Verbs = {

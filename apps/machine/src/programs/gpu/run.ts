@@ -1,13 +1,13 @@
 // gpu run: a kernel on the device, over addresses of the process. It reaches them through the device's page table alone.
 import type { GpuContext } from "@hetmem/gpu";
 import { MiB, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { UsageProblem } from "@hetmem/shell";
+import { sizeOf, UsageProblem } from "@hetmem/shell";
 import { bytesOf } from "@hetmem/vfs";
 import { HexDump } from "../hex-dump.ts";
-import { addressOf, sizeOf, type Verbs } from "../verbs.ts";
+import { addressOf, type Verbs } from "../verbs.ts";
 import { contextOf, gpuNamed } from "./device.ts";
 
-/** What the device computes with one piece of the range, which may be large. @returns what is printed */
+/** The computation of the device on one piece of the range. @returns its output */
 type Operation = (job: Job, start: VirtAddr, length: number) => Sleeps<string>;
 
 interface Job {
@@ -17,9 +17,9 @@ interface Job {
   readonly end: number;
 }
 
-/** Bytes of what an atomic operation is about. */
+/** Bytes of the word of an atomic operation. */
 const WORD = 4;
-/** Bytes that one request of the device is about at most. */
+/** The most bytes of one request to the device. */
 const PIECE = 16 * MiB;
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
@@ -28,13 +28,13 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     yield* context.read(start, bytes);
     return dump.lines(bytes, start + length >= end);
   },
-  /** A text again and again, until all is written. */
+  /** Writes a text over and over, until the range is full. */
   *write({ context, value }, start, length) {
     // Bounded: by a piece of the range.
     yield* context.write(start, bytesOf(value.repeat(Math.ceil(length / value.length)).slice(0, length)));
     return "";
   },
-  /** Each word by itself; what was there before is printed. */
+  /** Adds to each word atomically, and prints its value before. */
   *add({ context, value }, start, length) {
     const lines: string[] = [];
     for (let at = 0; at + WORD <= length; at += WORD)
@@ -43,7 +43,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
 };
 
-/** Bytes of a piece: whole texts, so that the next goes on where the last ended. @throws UsageProblem */
+/** Bytes of a piece: a multiple of the text, so that the next piece goes on where it ended. @throws UsageProblem */
 function pieceOf(word: string, value: string): number {
   if (word === "add" && !/^-?\d{0,10}$/.test(value)) throw new UsageProblem(`"${value}" is not a number`);
   if (word !== "write") return PIECE;

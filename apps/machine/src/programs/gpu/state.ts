@@ -1,4 +1,4 @@
-// gpu stats, reset and kill: how devices are, and how they fail.
+// gpu stats, reset and kill: the state of devices, and their failures.
 import type { Gpu } from "@hetmem/gpu";
 import { PAGE_SIZE, writeSize } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";

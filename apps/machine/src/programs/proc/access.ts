@@ -1,5 +1,5 @@
-// proc touch, read, write and flush: what a process does with its memory, as its cpu does it. An access that raises a signal
-// ends the process, for it handles none, and the program as if the shell had started that process itself.
+// proc touch, read, write and flush: accesses of a process to its memory, as its cpu makes them. An access that raises a
+// signal ends the process, which handles none, and the program as if the shell had started that process itself.
 import { PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   exitProcess,
@@ -10,14 +10,15 @@ import {
   writebackUser,
   writeUser,
 } from "@hetmem/mm";
+import { sizeOf } from "@hetmem/shell";
 import { bytesOf } from "@hetmem/vfs";
-import { addressOf, type Call, hex, processOf, sizeOf, type Verbs } from "../verbs.ts";
+import { addressOf, type Call, hex, processOf, type Verbs } from "../verbs.ts";
 import { HexDump } from "../hex-dump.ts";
 
 /** Bytes that are read at a time. */
 const CHUNK = 65_536;
 
-/** What a shell prints for a child that ended so, and 128 + the signal's number. */
+/** By signal: the line that a shell prints for a child that it ended, and the status, 128 + the signal's number. */
 const ENDINGS: Readonly<Record<Signal["signo"], readonly [text: string, status: number]>> = {
   SIGBUS: ["Bus error", 135],
   SIGKILL: ["Killed", 137],

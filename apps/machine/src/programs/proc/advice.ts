@@ -1,4 +1,4 @@
-// proc madvise, mlock, munlock, mbind and set_mempolicy: what a process says of its memory.
+// proc madvise, mlock, munlock, mbind and set_mempolicy: advice and policies of a process for its memory.
 import { KernelError } from "@hetmem/kernel";
 import {
   Madv,
@@ -11,8 +11,8 @@ import {
   munlock,
   setMempolicy,
 } from "@hetmem/mm";
-import { UsageProblem } from "@hetmem/shell";
-import { addressOf, mmOf, nodesOf, sizeOf, systemCall, type Verbs } from "../verbs.ts";
+import { sizeOf, UsageProblem } from "@hetmem/shell";
+import { addressOf, mmOf, nodesOf, systemCall, type Verbs } from "../verbs.ts";
 
 const MODES: readonly (MpolMode | "default")[] = [
   "default",

@@ -1,4 +1,4 @@
-// proc mmap, munmap, mprotect, mremap and brk: what is mapped where.
+// proc mmap, munmap, mprotect, mremap and brk: the mappings of a process.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import {
   brk,
@@ -14,7 +14,8 @@ import {
   munmap,
   Prot,
 } from "@hetmem/mm";
-import { addressOf, type Call, hex, mmOf, protOf, sizeOf, systemCall, type Verbs } from "../verbs.ts";
+import { sizeOf } from "@hetmem/shell";
+import { addressOf, type Call, hex, mmOf, protOf, systemCall, type Verbs } from "../verbs.ts";
 
 export const MAPPING: Verbs = {
   mmap: {

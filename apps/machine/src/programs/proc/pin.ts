@@ -1,8 +1,9 @@
-// proc pin and unpin: a driver pins pages of a process for a device, as those of RDMA, VFIO and GPUs do, and lets go of
-// them again; or of all when the process ends. What is pinned doesn't move.
+// proc pin and unpin: a driver pins pages of a process for a device, as drivers of RDMA, VFIO and GPUs do, and unpins them;
+// all of them when the process ends. A pinned page doesn't move.
 import { alignUp, KernelError, PAGE_SIZE } from "@hetmem/kernel";
 import { pinUserPages, unpinUserPages } from "@hetmem/mm";
-import { addressOf, processOf, sizeOf, systemCall, type Verbs } from "../verbs.ts";
+import { sizeOf } from "@hetmem/shell";
+import { addressOf, processOf, systemCall, type Verbs } from "../verbs.ts";
 
 export const PIN: Verbs = {
   pin: {

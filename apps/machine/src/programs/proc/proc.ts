@@ -1,5 +1,5 @@
-// proc: starts processes and has them do what programs do with memory, a system call or an access at a time. There is no
-// such program elsewhere; what it prints is meant to be used by the next command: `pid=$(proc start qemu)`.
+// proc: starts processes and has them use memory, a system call or an access at a time. There is no such program elsewhere.
+// Its output is made for the next command: `pid=$(proc start qemu)`.
 import type { Program } from "../machine-program.ts";
 import { ACCESS } from "./access.ts";
 import { ADVICE } from "./advice.ts";
