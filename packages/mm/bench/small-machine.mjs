@@ -1,12 +1,13 @@
 // What a machine costs: kernel, memory, processes and one written page on 256 pages, made anew each time as an explorer does,
 // beside a realm of V8 with nothing in it. Prints a table; asserts nothing. `node bench/small-machine.mjs` after a build.
 import { createContext } from "node:vm";
-import { createKernel, MiB, nodeId, physAddr } from "@hetmem/kernel";
-import { Vm } from "@hetmem/mm";
+import { createKernel, MiB, nodeId, physAddr, run } from "@hetmem/kernel";
+import { Vm, writeUser } from "@hetmem/mm";
 import { bootMemory } from "@hetmem/zone";
-import { median, PAGE, spawn, touch } from "./machine.mjs";
+import { BASE, median, PAGE, spawn } from "./machine.mjs";
 
-const ROUNDS = 400;
+const ROUNDS = 1000;
+const WRITTEN = Uint8Array.of(1, 2, 3);
 
 const machine = timesOf(() => {
   const memory = bootMemory(createKernel(), {
@@ -17,7 +18,7 @@ const machine = timesOf(() => {
     maxPages: (640 * MiB) / PAGE,
     reserved: [],
   });
-  touch(spawn(new Vm(memory), PAGE), 0, PAGE);
+  run(writeUser(spawn(new Vm(memory), PAGE), BASE, WRITTEN));
 });
 const realm = timesOf(() => createContext({}));
 

@@ -1,6 +1,6 @@
 // What is written in a page. Contents exist only once written: a page without them reads as zeros, so that a machine
-// of a terabyte costs what its programs touch. They live in chunks of 2 MiB, and copying a page copies its bytes, so
-// that a migration that loses data fails a test that reads them back. What a page's last user left is wiped when
+// of a terabyte costs what its programs touch. They live in chunks of 2 MiB, whose pages have room of their own as long as
+// they are few and lie in one piece when they are many. Copying a page copies its bytes, so that a migration that loses data fails a test that reads them back. What a page's last user left is wiped when
 // somebody writes to it anew, and not at all when he overwrites all of it. Where the frames have a store the bytes are the
 // store's: a device's pages show what lies there, and RAM reads as zeros over it, as the allocator hands it out.
 import { bugOn, KernelBug, type Page, PAGE_SIZE } from "@hetmem/kernel";
@@ -14,14 +14,17 @@ const CHUNK_SHIFT = 9;
 const SLOT_MASK = CHUNK_PAGES - 1;
 /** Chunks that are kept for the next ones when their last page goes: the operating system takes long to give new ones. */
 const MAX_SPARE_CHUNKS = 8;
+/** Written pages up to which those of a chunk have room of their own. */
+const FEW_PAGES = 16;
 /** What is added to the number of written pages of a chunk that shows what its store holds, so that it is never 0. */
 const SHOWN = 0x8000;
 const NO_BYTES = new Uint8Array(0);
 
 /** The bytes of 2 MiB of pages, and which of them have been written, a bit each. */
 interface Chunk {
-  /** None where they lie in a store, and each page has its own there. */
+  /** None where each page has its own: in a store, or because they are few. */
   readonly bytes: Uint8Array;
+  readonly stored: boolean;
   readonly written: Uint32Array;
   /** Not written, and not zeros either: somebody else's bytes are still there. */
   readonly stale: Uint32Array;
@@ -38,6 +41,8 @@ export class PageContents {
   /** Written pages of each chunk. Every page that is freed asks here first, and mostly here only. */
   private live: Uint16Array = new Uint16Array(0);
   private readonly spare: Chunk[] = [];
+  /** The same of pages with room of their own. */
+  private readonly spareOfFew: Chunk[] = [];
   private readonly stores: FrameStores | undefined;
 
   /**
@@ -79,9 +84,10 @@ export class PageContents {
 
   /** The bytes of a page, zeros to begin with, to write into. */
   materialise(page: Page): Uint8Array {
-    const chunk = this.ensureChunk(page >> CHUNK_SHIFT);
+    const known = this.ensureChunk(page >> CHUNK_SHIFT);
+    if (has(known.written, page)) return this.viewOf(known, page);
+    const chunk = this.withRoom(known, page);
     const view = this.viewOf(chunk, page);
-    if (has(chunk.written, page)) return view;
     this.count(chunk, page);
     if (has(chunk.stale, page)) {
       flip(chunk.stale, page);
@@ -94,9 +100,10 @@ export class PageContents {
   copy(to: Page, from: Page): void {
     const bytes = this.bytes(from);
     if (!bytes) return this.clear(to);
-    const chunk = this.ensureChunk(to >> CHUNK_SHIFT);
+    const known = this.ensureChunk(to >> CHUNK_SHIFT);
+    if (has(known.written, to)) return this.viewOf(known, to).set(bytes);
+    const chunk = this.withRoom(known, to);
     this.viewOf(chunk, to).set(bytes);
-    if (has(chunk.written, to)) return;
     this.count(chunk, to);
     if (has(chunk.stale, to)) flip(chunk.stale, to);
   }
@@ -147,9 +154,9 @@ export class PageContents {
     this.stores?.writeback(page, offset, size);
   }
 
-  /** Bytes of the host's memory that contents take: whole chunks, without spare ones and without stores. */
+  /** Bytes of the host's memory that contents take at most: whole chunks, without spare ones and without stores. */
   get hostBytes(): number {
-    return this.chunks.reduce((sum, chunk) => sum + (chunk?.bytes.length ?? 0), 0);
+    return this.chunks.filter((chunk) => chunk?.stored === false).length * CHUNK_PAGES * PAGE_SIZE;
   }
 
   /** The bytes of a page that nobody has written since it got its struct page. */
@@ -162,7 +169,7 @@ export class PageContents {
   private runAt(to: Int32Array, from: Int32Array, i: number, count: number): number {
     const step = (from[i + 1] as number) - (from[i] as number);
     const chunk = this.chunks[this.places[(from[i] as number) >> CHUNK_SHIFT] as number];
-    if (chunk === undefined || isStored(chunk) || (step !== 1 && step !== -1)) return 1;
+    if (chunk === undefined || isApart(chunk) || (step !== 1 && step !== -1)) return 1;
     let end = i + 1;
     while (
       end < count &&
@@ -179,8 +186,9 @@ export class PageContents {
 
   private copyRun(to: Page, from: Page, pages: number): void {
     const source = this.ensureChunk(from >> CHUNK_SHIFT);
-    const target = this.ensureChunk(to >> CHUNK_SHIFT);
-    if (isStored(target)) {
+    const known = this.ensureChunk(to >> CHUNK_SHIFT);
+    const target = known.stored ? known : this.inOnePiece(known, to);
+    if (target.stored) {
       for (let i = 0; i < pages; i++) this.copy((to + i) as Page, (from + i) as Page);
       return;
     }
@@ -197,9 +205,7 @@ export class PageContents {
     const found = this.chunks[this.places[at] as number];
     if (found) return found;
     const chunk =
-      this.newStoredChunk(at) ??
-      this.spare.pop() ??
-      newChunk(hostArray(Uint8Array, CHUNK_PAGES * PAGE_SIZE, "pages that are written"), 0);
+      this.newStoredChunk(at) ?? this.spare.pop() ?? this.spareOfFew.pop() ?? newChunk(NO_BYTES, false, 0);
     const place = this.holes.pop() ?? this.chunks.length;
     this.chunks[place] = chunk;
     this.places[at] = place;
@@ -210,7 +216,30 @@ export class PageContents {
   private newStoredChunk(at: number): Chunk | undefined {
     if (!this.stores?.overlaps((at << CHUNK_SHIFT) as Page, CHUNK_PAGES)) return undefined;
     const isShown = ((this.live[at] as number) & SHOWN) !== 0;
-    return newChunk(NO_BYTES, isShown ? 0 : ~0);
+    return newChunk(NO_BYTES, true, isShown ? 0 : ~0);
+  }
+
+  /** The chunk of a page that is about to be written for the first time: in one piece when there are too many for another form. */
+  private withRoom(chunk: Chunk, page: Page): Chunk {
+    const isFull = (this.live[page >> CHUNK_SHIFT] as number) >= FEW_PAGES;
+    return isFull && !chunk.stored ? this.inOnePiece(chunk, page) : chunk;
+  }
+
+  /** Brings the pages of a chunk together, if they aren't. */
+  private inOnePiece(chunk: Chunk, page: Page): Chunk {
+    if (!isApart(chunk)) return chunk;
+    const whole =
+      this.spare.pop() ??
+      newChunk(hostArray(Uint8Array, CHUNK_PAGES * PAGE_SIZE, "pages that are written"), false, 0);
+    const first = page & ~SLOT_MASK;
+    for (let at = first as Page; at < first + CHUNK_PAGES; at++) {
+      if (!has(chunk.written, at)) continue;
+      this.viewOf(whole, at).set(this.viewOf(chunk, at));
+      flip(whole.written, at);
+      if (has(whole.stale, at)) flip(whole.stale, at);
+    }
+    this.chunks[this.places[page >> CHUNK_SHIFT] as number] = whole;
+    return whole;
   }
 
   private dropChunk(at: number): void {
@@ -226,7 +255,8 @@ export class PageContents {
   }
 
   private newView(chunk: Chunk, page: Page): Uint8Array {
-    if (this.stores && isStored(chunk)) return this.stores.bytes(page);
+    if (this.stores && chunk.stored) return this.stores.bytes(page);
+    if (isApart(chunk)) return new Uint8Array(PAGE_SIZE);
     const start = (page & SLOT_MASK) * PAGE_SIZE;
     return chunk.bytes.subarray(start, start + PAGE_SIZE);
   }
@@ -247,23 +277,25 @@ export class PageContents {
     const live = (this.live[at] as number) - 1;
     this.live[at] = live;
     // One that lies in a store has nothing that others could use.
-    if (live > 0 || isStored(chunk)) return;
+    if (live > 0 || chunk.stored) return;
     this.dropChunk(at);
-    if (this.spare.length < MAX_SPARE_CHUNKS) this.spare.push(chunk);
+    const spare = isApart(chunk) ? this.spareOfFew : this.spare;
+    if (spare.length < MAX_SPARE_CHUNKS) spare.push(chunk);
   }
 }
 
-function newChunk(bytes: Uint8Array, stale: number): Chunk {
+function newChunk(bytes: Uint8Array, stored: boolean, stale: number): Chunk {
   return {
     bytes,
+    stored,
     written: new Uint32Array(CHUNK_PAGES / 32),
     stale: new Uint32Array(CHUNK_PAGES / 32).fill(stale),
     views: Array.from({ length: CHUNK_PAGES }),
   };
 }
 
-/** Whether its bytes lie in a store. */
-function isStored(chunk: Chunk): boolean {
+/** Whether each page has its bytes for itself. */
+function isApart(chunk: Chunk): boolean {
   return chunk.bytes.length === 0;
 }
 

@@ -124,6 +124,41 @@ describe("the contents of a page", () => {
   });
 });
 
+test("the pages of a chunk are the same, few or many, whatever was there before", () => {
+  // More pages than have room of their own, so that runs cross the line both ways, and chunks are used again.
+  const step = fc.record({
+    what: fc.constantFrom("write", "write", "copy", "clear", "clear all"),
+    page: fc.nat(2 * 24 - 1),
+    other: fc.nat(2 * 24 - 1),
+    value: fc.integer({ min: 1, max: 255 }),
+  });
+  const at = (number: number): Page => page(number < 24 ? number : PAGES_PER_SUBSECTION + number);
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 40, maxLength: 160 }), (steps) => {
+      const contents = new PageContents(PAGES);
+      const model = new Uint8Array(2 * 24);
+      for (const { what, page: to, other, value } of steps) {
+        if (what === "write") contents.write(at(to), 8, Uint8Array.of(value));
+        else if (what === "copy") contents.copy(at(to), at(other));
+        else
+          for (let i = 0; i < model.length; i++) if (i === to || what === "clear all") contents.clear(at(i));
+        if (what === "write") model[to] = value;
+        else if (what === "copy") model[to] = model[other] ?? 0;
+        else if (what === "clear all") model.fill(0);
+        else model[to] = 0;
+      }
+      expect(Array.from(model, (_, i) => readAll(contents, at(i))[8])).toEqual([...model]);
+      for (const i of model.keys())
+        expect(
+          readAll(contents, at(i))
+            .subarray(9)
+            .every((byte) => byte === 0),
+        ).toBe(true);
+    }),
+    { numRuns: 60 },
+  );
+});
+
 test("many pages copied at once arrive as they would one by one, in whatever order they lie", () => {
   const order = fc.constantFrom("up" as const, "down" as const, "mixed" as const);
   fc.assert(

@@ -84,7 +84,7 @@ export class Zone {
     this.node = node;
     this.deferred = new DeferredSections(memmap, pageblocks);
     this.free = new FreeArea(memmap, pageblocks, type, () => this.deferred.grow(this));
-    this.watermark = writeThrough(this);
+    this.watermark = new ZoneWatermarks(this);
     this.stat = partOf(this, ZoneNumber.stat, ZONE_STATS.length);
     this.lowmemReserve = partOf(this, ZoneNumber.lowmemReserve, MAX_NR_ZONES);
     this.free.pagesOfType = partOf(this, ZoneNumber.pagesOfType, MIGRATE_TYPES);
@@ -187,18 +187,52 @@ function partOf({ numbers, firstNumber }: Zone, from: number, length: number): F
   return numbers.subarray(firstNumber + from, firstNumber + from + length);
 }
 
-/** The watermarks as a record that reads and writes the zone's numbers. */
-function writeThrough(zone: Zone): Watermarks {
-  const marks: Watermarks = { min: 0, low: 0, high: 0, boost: 0 };
-  for (const name of Object.keys(marks) as (keyof Watermarks)[]) {
-    Object.defineProperty(marks, name, {
-      enumerable: true,
-      get: () => zone.numbers[zone.firstNumber + ZoneNumber[name]],
-      set: (pages: number) => {
-        zone.numbers[zone.firstNumber + ZoneNumber[name]] = pages;
-        zone.addUpMarks();
-      },
-    });
+/** The watermarks as a record that reads and writes the zone's numbers. Accessors of a class: those of each object would keep its zone alive in V8's tables of shapes. */
+class ZoneWatermarks implements Watermarks {
+  readonly #zone: Zone;
+
+  constructor(zone: Zone) {
+    this.#zone = zone;
   }
-  return marks;
+
+  get min(): number {
+    return this.#get(ZoneNumber.min);
+  }
+
+  set min(pages: number) {
+    this.#set(ZoneNumber.min, pages);
+  }
+
+  get low(): number {
+    return this.#get(ZoneNumber.low);
+  }
+
+  set low(pages: number) {
+    this.#set(ZoneNumber.low, pages);
+  }
+
+  get high(): number {
+    return this.#get(ZoneNumber.high);
+  }
+
+  set high(pages: number) {
+    this.#set(ZoneNumber.high, pages);
+  }
+
+  get boost(): number {
+    return this.#get(ZoneNumber.boost);
+  }
+
+  set boost(pages: number) {
+    this.#set(ZoneNumber.boost, pages);
+  }
+
+  #get(number: number): number {
+    return this.#zone.numbers[this.#zone.firstNumber + number] as number;
+  }
+
+  #set(number: number, pages: number): void {
+    this.#zone.numbers[this.#zone.firstNumber + number] = pages;
+    this.#zone.addUpMarks();
+  }
 }

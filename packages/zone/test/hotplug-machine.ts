@@ -259,6 +259,10 @@ function registerBlocks(hotplug: MemoryHotplug): void {
   }
 }
 
+function marksOf({ watermark: { min, low, high, boost } }: Zone): unknown {
+  return { min, low, high, boost };
+}
+
 function fingerprint(memory: Memory, hotplug: MemoryHotplug): unknown {
   const zones = [...allZones(memory)].map((zone) => [
     zone.node,
@@ -269,7 +273,7 @@ function fingerprint(memory: Memory, hotplug: MemoryHotplug): unknown {
     zone.managedPages,
     zone.isolatedPageblocks,
     zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
-    { ...zone.watermark },
+    marksOf(zone),
   ]);
   const sections = memory.memmap.sections
     .present()
