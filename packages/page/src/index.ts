@@ -22,5 +22,5 @@ export { type FreePage, MemMap, type MemMapOptions } from "./memmap.ts";
 export type { DevicePages, RamPages } from "./page-init.ts";
 export { type ListId, PageLists } from "./page-lists.ts";
 export { PageMoves } from "./page-moves.ts";
-export { type FitPages, sectionOfPfn, SectionTable, sectionToPfn } from "./section.ts";
+export { type FitPages, PAGEBLOCK_BITS, sectionOfPfn, SectionTable, sectionToPfn } from "./section.ts";
 export { SectionFlag } from "./section-records.ts";

@@ -213,7 +213,7 @@ export class MemMap {
   /** Node and zone of a page as one number: `(node << 3) | zone`. */
   placeOf(page: Page): number {
     return (
-      (this.sections.nodeOf(page) << 3) |
+      (this.sections.blockOf(page) & ~7) |
       (((this.words[(page << WORDS_SHIFT) >>> 0] as number) >>> ZONE_SHIFT) & 7)
     );
   }

@@ -18,6 +18,9 @@ const NO_RECORD = -1;
 const SECTION_0_SLOT = 0;
 const WHOLE_SECTION = 0xffff_ffff;
 const SUBSECTION_SHIFT = 9;
+/** Bits that a pageblock has for its migrate type. @see NR_PAGEBLOCK_BITS in include/linux/pageblock-flags.h */
+export const PAGEBLOCK_BITS = 3;
+const PAGEBLOCK_MASK: number = (1 << PAGEBLOCK_BITS) - 1;
 const FIRST_SECTIONS = 64;
 const FIRST_SLOTS = 4;
 
@@ -36,8 +39,8 @@ export class SectionTable {
   /** By slot: its section and the record of that. */
   private sectionOf: Float64Array = new Float64Array(FIRST_SLOTS);
   private recordOf: Int32Array = new Int32Array(FIRST_SLOTS);
-  /** Which node each subsection of the memmap belongs to, by page / 512. @see section_to_node_table in mm/sparse.c */
-  private node: Int16Array = new Int16Array(FIRST_SLOTS * SUBSECTIONS_PER_SECTION);
+  /** By page / 512: the node, and three bits of its pageblock. @see section_to_node_table in mm/sparse.c, struct mem_section_usage */
+  private blocks: Int16Array = new Int16Array(FIRST_SLOTS * SUBSECTIONS_PER_SECTION);
   readonly #freeSlots: number[] = [];
   #nextSlot = 1;
   #presentCount = 0;
@@ -77,7 +80,19 @@ export class SectionTable {
   }
 
   nodeOf(page: Page): NodeId {
-    return this.node[page >> SUBSECTION_SHIFT] as NodeId;
+    return ((this.blocks[page >> SUBSECTION_SHIFT] as number) >> PAGEBLOCK_BITS) as NodeId;
+  }
+
+  /** Node and pageblock bits of a page as one number: `(node << PAGEBLOCK_BITS) | bits`. */
+  blockOf(page: Page): number {
+    return this.blocks[page >> SUBSECTION_SHIFT] as number;
+  }
+
+  /** Sets the three bits of every pageblock that [page, page + pages) touches, within one section. They are 0 to begin with. @see set_pageblock_flags_group() */
+  setPageblockBits(page: Page, pages: number, bits: number): void {
+    const { blocks } = this;
+    for (let at = page >> SUBSECTION_SHIFT; at <= (page + pages - 1) >> SUBSECTION_SHIFT; at++)
+      blocks[at] = ((blocks[at] as number) & ~PAGEBLOCK_MASK) | bits;
   }
 
   /** The node of a frame, whether its section has been touched or not. @throws KernelBug where its section has no struct pages */
@@ -199,11 +214,11 @@ export class SectionTable {
     return (slot * PAGES_PER_SECTION + (frame % PAGES_PER_SECTION)) as Page;
   }
 
-  /** Says which node a range of one section belongs to. @returns the first page */
+  /** Says which node a range of one section belongs to, whose pageblocks are as new. @returns the first page */
   setNode(start: Pfn, pages: number, node: NodeId): Page {
     const page = this.pageAt(start);
     const last = page + pages - 1;
-    this.node.fill(node, page >> SUBSECTION_SHIFT, (last >> SUBSECTION_SHIFT) + 1);
+    this.blocks.fill(node << PAGEBLOCK_BITS, page >> SUBSECTION_SHIFT, (last >> SUBSECTION_SHIFT) + 1);
     return page;
   }
 
@@ -277,12 +292,12 @@ export class SectionTable {
     const slot = section === 0 ? SECTION_0_SLOT : (this.#freeSlots.pop() ?? this.#nextSlot++);
     this.sectionOf = grown(this.sectionOf, slot + 1, "sections");
     this.recordOf = grown(this.recordOf, slot + 1, "sections");
-    this.node = grown(this.node, (slot + 1) * SUBSECTIONS_PER_SECTION, "sections");
+    this.blocks = grown(this.blocks, (slot + 1) * SUBSECTIONS_PER_SECTION, "sections");
     this.sectionOf[slot] = section;
     this.recordOf[slot] = record;
     this.records.slots[record] = slot;
-    this.node.fill(
-      this.records.nodes[record] as number,
+    this.blocks.fill(
+      (this.records.nodes[record] as number) << PAGEBLOCK_BITS,
       slot * SUBSECTIONS_PER_SECTION,
       (slot + 1) * SUBSECTIONS_PER_SECTION,
     );

@@ -38,7 +38,7 @@ import type { MemoryNode } from "./node.ts";
 import { nothingMoves, type PageMigration } from "./page-migration.ts";
 import type { OnlineType, Placement } from "./placement.ts";
 import { Vmemmap, type VmemmapParams, vmemmapPages } from "./vmemmap.ts";
-import { MigrateType, PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
+import { PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
 import { clearHwpoisonedPages, initAdded, sectionRanges } from "./zone-span.ts";
 import { buildAllZonelists } from "./zonelist.ts";
 
@@ -411,11 +411,8 @@ export class MemoryHotplug {
   }
 
   #removeSection(frame: Pfn, pages: number): void {
-    const { memmap, allocator } = this.memory;
     clearHwpoisonedPages(this.memory, frame, pages);
-    // Whichever section gets these struct pages next finds its pageblocks as those of fresh ones are.
-    allocator.pageblocks.setRange(memmap.sections.pageAt(frame), pages, MigrateType.Movable);
-    memmap.removeRange(frame, pages);
+    this.memory.memmap.removeRange(frame, pages);
     this.vmemmap.depopulate(frame);
   }
 }

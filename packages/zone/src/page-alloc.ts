@@ -14,7 +14,7 @@ import type { MmPageAlloc, MmPageFree } from "./alloc-events.ts";
 import { Gfp, gfpMigrateType, gfpZone } from "./gfp.ts";
 import type { MemoryNode } from "./node.ts";
 import { countNuma } from "./numa-stat.ts";
-import type { Pageblocks } from "./pageblock.ts";
+import { type Pageblocks, placeOfBlock } from "./pageblock.ts";
 import { VM_EVENTS, VmEvent } from "./vmstat.ts";
 import { BAD_AT_FREE, DROPPED_AT_FREE, PAGES_OF_MANY, prepareBlock, stripPages } from "./page-prep.ts";
 import { drainPcp, freeToPcp, refillPcp } from "./pcp-bulk.ts";
@@ -97,7 +97,7 @@ export class PageAllocator {
   private readonly numbers: Float64Array;
   private readonly stacks: PcpStacks;
   private readonly words: Int32Array;
-  /** By node, zone (3 bits) and migrate type (3 bits): the current cpu's list. 0, which is nobody's, where there is none. */
+  /** By placeOfBlock(): the current cpu's list. 0, which is nobody's, where there is none. */
   private readonly lists: Int32Array;
   private readonly pageLists: PageLists;
   /** By node and kind of request, four words each. Zeros where nothing is remembered: list 0 is empty for ever. */
@@ -202,7 +202,7 @@ export class PageAllocator {
     const zone = memmap.release(page, NOT_FREED_FAST, DROPPED);
     if (zone < 0) return this.freeSlowly(page, 0);
     (this.eventCounts[PGFREE] as number)++;
-    const list = this.lists[(memmap.nodeOf(page) << 6) | (zone << 3) | this.pageblocks.get(page)] as number;
+    const list = this.lists[this.pageblocks.placeOf(page, zone)] as number;
     const record = list & RECORD_MASK;
     const top = words[list] as number;
     const count = ((words[record] as number) + 1) | 0;
@@ -252,7 +252,7 @@ export class PageAllocator {
         const pcp = zone.pcp[this.currentCpu];
         if (!pcp) continue;
         for (let type = 0; type < MIGRATE_PCPTYPES; type++) {
-          const place = (node.id << 6) | (zone.type << 3) | type;
+          const place = placeOfBlock(node.id, zone.type, type as MigrateType);
           const list = pcp.list(0, type as MigrateType);
           this.lists[place] = list;
           this.words[list | ZONE] = zone.firstNumber;

@@ -1,33 +1,41 @@
-// What each 2 MiB pageblock is used for, a byte a block. Kernel counterpart: pageblock_flags in mm/page_alloc.c.
+// What each 2 MiB pageblock is used for: three bits that the section table keeps of it, which are 0 for movable, as memory is to
+// begin with. Kernel counterpart: pageblock_flags in mm/page_alloc.c.
 import type { Page } from "@hetmem/kernel";
-import { type MemMap, resized } from "@hetmem/page";
-import { MigrateType, PAGEBLOCK_ORDER } from "./zone-type.ts";
+import { type MemMap, PAGEBLOCK_BITS, type SectionTable } from "@hetmem/page";
+import { MigrateType } from "./zone-type.ts";
+
+const MASK = (1 << PAGEBLOCK_BITS) - 1;
+const MOVABLE: number = MigrateType.Movable;
 
 export class Pageblocks {
-  private types: Uint8Array = new Uint8Array(0);
+  private readonly sections: SectionTable;
 
   constructor(memmap: MemMap) {
-    memmap.addTable((pages) => {
-      const known = this.types.length;
-      this.types = resized(this.types, pages >> PAGEBLOCK_ORDER, "pageblocks").fill(
-        MigrateType.Movable,
-        known,
-      );
-    });
+    this.sections = memmap.sections;
   }
 
   /** @see get_pageblock_migratetype() */
   get(page: Page): MigrateType {
-    return this.types[page >> PAGEBLOCK_ORDER] as MigrateType;
+    return ((this.sections.blockOf(page) & MASK) ^ MOVABLE) as MigrateType;
   }
 
   /** @see set_pageblock_migratetype() */
   set(page: Page, type: MigrateType): void {
-    this.types[page >> PAGEBLOCK_ORDER] = type;
+    this.setRange(page, 1, type);
   }
 
   /** Sets every block that [page, page + pages) touches, within one section. */
   setRange(page: Page, pages: number, type: MigrateType): void {
-    this.types.fill(type, page >> PAGEBLOCK_ORDER, ((page + pages - 1) >> PAGEBLOCK_ORDER) + 1);
+    this.sections.setPageblockBits(page, pages, type ^ MOVABLE);
   }
+
+  /** Node, zone and type of a page's pageblock as one number: what placeOfBlock() gives. */
+  placeOf(page: Page, zone: number): number {
+    return (this.sections.blockOf(page) << 3) | zone;
+  }
+}
+
+/** @see Pageblocks.placeOf() */
+export function placeOfBlock(node: number, zone: number, type: MigrateType): number {
+  return (((node << PAGEBLOCK_BITS) | (type ^ MOVABLE)) << 3) | zone;
 }
