@@ -1,11 +1,11 @@
 // What happens to device memory from the day that it becomes a namespace until that is destroyed, one system call at a
 // time, with processes in between. Each step can be seen to have happened.
 import type { Random, Sleeps } from "@hetmem/kernel";
+import type { MapLocation } from "@hetmem/ndctl";
 import {
   bindClaim,
   bindNamespace,
   type Claim,
-  type MapLocation,
   storeAltName,
   storeClaimAlign,
   storeClaimMode,

@@ -26,13 +26,19 @@ import {
   writeUser,
 } from "@hetmem/mm";
 import {
+  busesIn,
   createNamespace,
   destroyNamespace,
-  disableRegionByName,
-  enableRegionByName,
+  disableRegion,
+  enableRegion,
   type NamespaceMode,
-  type NvdimmBus,
-} from "@hetmem/nvdimm";
+  namespacesIn,
+  NO_DEVICE_NODES,
+  type NdctlContext,
+  type NdRegion,
+  regionsIn,
+  SILENT,
+} from "@hetmem/ndctl";
 import { Shell } from "@hetmem/shell";
 import type { Machine } from "../src/machine.ts";
 import { PROGRAMS } from "../src/programs/index.ts";
@@ -150,12 +156,13 @@ export function* namespaceForAWhile(
   who: string,
   mode: NamespaceMode,
 ): Sleeps<void> {
-  const bus = nvdimmOf(machine);
+  const context = contextOf(machine);
   yield* later(random);
   try {
-    const namespace = yield* createNamespace(bus.regions, { mode, size: 64 * MiB, map: "mem" });
+    const options = { mode, size: 64 * MiB, map: "mem" } as const;
+    const namespace = yield* createNamespace(context, regionsOf(context), options);
     yield* later(random);
-    yield* destroyNamespace(namespace, { force: true });
+    yield* destroyNamespace(context, namespace, { force: true });
     note(`${who}: done`);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
@@ -165,17 +172,21 @@ export function* namespaceForAWhile(
 
 /** No namespace is left, and those that come are numbered from 0. */
 export function withoutNamespaces(machine: Machine): void {
-  const bus = nvdimmOf(machine);
-  for (const namespace of bus.namespaces()) run(destroyNamespace(namespace, { force: true }));
-  for (const region of bus.regions) {
-    run(disableRegionByName(region));
-    run(enableRegionByName(region));
+  const context = contextOf(machine);
+  for (const region of regionsOf(context)) {
+    for (const namespace of namespacesIn(context, region))
+      run(destroyNamespace(context, namespace, { force: true }));
+    run(disableRegion(context, region));
+    run(enableRegion(context, region));
   }
 }
 
-function nvdimmOf({ devices: { nvdimm } }: Machine): NvdimmBus {
-  if (!nvdimm) throw new Error("the machine has no persistent memory");
-  return nvdimm;
+function contextOf({ vfs, devices }: Machine): NdctlContext {
+  return { vfs, nodes: devices.nvdimmNodes ?? NO_DEVICE_NODES, report: SILENT };
+}
+
+function regionsOf(context: NdctlContext): NdRegion[] {
+  return busesIn(context).flatMap((bus) => regionsIn(context, bus));
 }
 
 /** Types lines one after the other. */

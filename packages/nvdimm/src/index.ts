@@ -55,18 +55,20 @@ export { alignedLayout, type PfnLayout, type PfnLayoutPolicy, sectionLayout } fr
 export { PmemDisk } from "./drivers/pmem-disk.ts";
 export { powerFailure, registerNvdimmBus, unregisterNvdimmBus } from "./drivers/register-bus.ts";
 export { Badblocks, type BadRange, populateBadblocks, SECTOR_SIZE } from "./errors/badblocks.ts";
-export {
-  injectedErrors,
-  injectError,
-  type InjectErrorOptions,
-  uninjectError,
-} from "./errors/inject-error.ts";
 export type { NfitWork, ScrubKind } from "./errors/nfit-work.ts";
 export { type Range, RangeSet } from "./errors/range-set.ts";
 export { notifyPoison, runNfitWork, scrubText, startScrub, waitScrub } from "./errors/scrub.ts";
 export { nvdimmInvariants } from "./invariants.ts";
+export { NvdimmDeviceNodes, type OpenDisk } from "./ioctl/device-nodes.ts";
 export { LabelArea } from "./labels/label-area.ts";
-export type { ClaimClass, IndexBlock, Label, LabelSize } from "./labels/label-format.ts";
+export {
+  type ClaimClass,
+  claimGuid,
+  type IndexBlock,
+  type Label,
+  type LabelSize,
+  PMEM_TYPE_GUID,
+} from "./labels/label-format.ts";
 export { parseUuid, type Uuid } from "./labels/uuid.ts";
 export {
   CLEAR_ERROR_UNIT,
@@ -75,38 +77,6 @@ export {
   type SecurityState,
 } from "./media/dimm-media.ts";
 export { CACHE_LINE, MediaPages, type PersistenceDomain } from "./media/media-pages.ts";
-export { clearErrors } from "./ndctl/clear-errors.ts";
-export { createInRegion, createNamespace, reconfigureNamespace } from "./ndctl/create-namespace.ts";
-export type { CreateNamespaceOptions, MapLocation, NamespaceMode } from "./ndctl/namespace-options.ts";
-export type { NdctlReport } from "./ndctl/report.ts";
-export { type ClaimRecord, type NamespaceRecord, restoreNamespace } from "./ndctl/restore-namespace.ts";
-export { formatNdctlJson } from "./ndctl/json.ts";
-export { destroyNamespace } from "./ndctl/destroy-namespace.ts";
-export {
-  hasLabelIndex,
-  initLabels,
-  type LabelListing,
-  type LabelSpan,
-  listLabels,
-  readLabels,
-  writeLabels,
-  zeroLabels,
-} from "./ndctl/labels.ts";
-export {
-  listBus,
-  listDimm,
-  listedNamespaces,
-  type Listing,
-  listNamespace,
-  type ListOptions,
-  listRegion,
-} from "./ndctl/list.ts";
-export {
-  disableNamespace,
-  disableRegionByName,
-  enableNamespace,
-  enableRegionByName,
-  isActive,
-} from "./ndctl/select.ts";
+export { type ClaimRecord, type NamespaceRecord, restoreNamespace } from "./labels/restore-namespace.ts";
 export { storeSecurity } from "./security/dimm-security.ts";
 export { nvdimmTables } from "./sysfs/tables.ts";

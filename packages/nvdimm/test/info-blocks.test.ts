@@ -3,11 +3,11 @@ import { GiB, MiB, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import {
   bindNamespace,
-  disableNamespace,
   decodePfnBlock,
   encodePfnBlock,
   type PfnInfoBlock,
   storeBytes,
+  unbindNamespace,
 } from "../src/index.ts";
 import { errnoOf } from "./expect-errno.ts";
 import { machine } from "./nvdimm-machine.ts";
@@ -33,7 +33,7 @@ const WHOLE: PfnInfoBlock = {
 function becomes(bytes: Uint8Array): string {
   const made = machine();
   const namespace = made.namespace("namespace0.0");
-  run(disableNamespace(namespace));
+  run(unbindNamespace(namespace));
   storeBytes(made.region, namespace.range.start + INFO_BLOCK_AT, bytes);
   return errnoOf(() => run(bindNamespace(namespace))) ?? namespace.mode;
 }
@@ -69,7 +69,7 @@ test("an info block with any bit changed is none", () => {
 test("an info block in a sector that can't be read is not believed, and the namespace is a disk", () => {
   const made = machine();
   const namespace = made.namespace("namespace0.0");
-  run(disableNamespace(namespace));
+  run(unbindNamespace(namespace));
   storeBytes(made.region, namespace.range.start + INFO_BLOCK_AT, encodePfnBlock(WHOLE));
   made.media[0]?.damage(INFO_BLOCK_AT, 512);
   run(bindNamespace(namespace));

@@ -7,10 +7,10 @@ import {
   MediaPages,
   nvdimmFlush,
   type PersistenceDomain,
-  reconfigureNamespace,
   storeCached,
   writebackCache,
 } from "../src/index.ts";
+import { claimNamespace } from "./claim-namespace.ts";
 import { machine, type MachineOptions, type NvdimmMachine, START } from "./nvdimm-machine.ts";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 200);
@@ -151,22 +151,12 @@ test("bytes of an interleaved region lie page by page on its modules", () => {
 
 test("contents of a devdax namespace survive a reboot", () => {
   const made = machine();
-  run(reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true }));
+  claimNamespace(made.namespace("namespace0.0"), "dax");
   const { start } = made.daxRegions[0]?.range ?? { start: 0 };
   storeCached(made.region, start + 5, bytes(42));
   made.reboot();
   expect(made.namespace("namespace0.0").mode).toBe("dax");
   expect(readBack(made, start + 5)).toBe(42);
-});
-
-test("a namespace that is made anew lies where it was, and its old contents are still there", () => {
-  const made = machine();
-  const namespace = run(reconfigureNamespace(made.namespace("namespace0.0"), { mode: "raw", force: true }));
-  run(namespace.disk?.write(100, new Uint8Array(512).fill(3)) ?? none());
-  const again = run(reconfigureNamespace(namespace, { mode: "raw", force: true }));
-  const into = new Uint8Array(512);
-  run(again.disk?.read(100, into) ?? none());
-  expect(into[0]).toBe(3);
 });
 
 test("pages behave as bytes with a place each, whatever is stored, flushed, drained and lost", () => {

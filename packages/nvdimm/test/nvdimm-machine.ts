@@ -63,8 +63,6 @@ export class NvdimmMachine {
   memory: RegionMedia[] = [];
   /** Bad memory of dax regions that their users are to be told of. */
   failures: { readonly start: number; readonly end: number }[] = [];
-  /** Whether dax regions say that they are RAM. */
-  onlineAsRam = false;
   #bus: NvdimmBus | undefined;
 
   constructor(options: MachineOptions = {}) {
@@ -190,7 +188,6 @@ export class NvdimmMachine {
     return {
       ...mapping,
       memoryFailureQueue: (bad) => this.failures.push(bad),
-      hasOnlineMemory: () => this.onlineAsRam,
     };
   }
 

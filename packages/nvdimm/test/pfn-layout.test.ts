@@ -1,7 +1,8 @@
 // Where struct pages and data come to lie in a namespace, by release: whole sections up to 5.2, what is there since 5.3.
-import { GiB, KiB, MiB, PAGE_SIZE, run } from "@hetmem/kernel";
+import { GiB, KiB, MiB, PAGE_SIZE } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { reconfigureNamespace, sectionLayout } from "../src/index.ts";
+import { sectionLayout } from "../src/index.ts";
+import { claimNamespace } from "./claim-namespace.ts";
 import { errnoOf } from "./expect-errno.ts";
 import { machine, type MachineOptions, type NvdimmMachine, START } from "./nvdimm-machine.ts";
 
@@ -13,9 +14,7 @@ const RESERVE = 8 * KiB;
 
 function devdax(options: MachineOptions): NvdimmMachine {
   const made = machine({ firmware: "none", pfnLayout: sectionLayout, ...options });
-  run(
-    reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true, autolabel: false }),
-  );
+  claimNamespace(made.namespace("namespace0.0"), "dax");
   return made;
 }
 
@@ -66,9 +65,7 @@ test("half a section that nobody else has is mapped as it lies, its struct pages
 test("since 5.3 nothing is kept off: the same namespace is mapped from its first byte", () => {
   const start = START + HALF;
   const made = machine({ firmware: "none", start, ram: [[START, start]] });
-  run(
-    reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true, autolabel: false }),
-  );
+  claimNamespace(made.namespace("namespace0.0"), "dax");
   expect(layoutOf(made).mapped).toEqual({ start, end: start + GiB });
   expect(layoutOf(made).altmapBase).toBe(start);
   expect(told(made)).toEqual([]);
@@ -95,9 +92,7 @@ test("a namespace of which the padding leaves nothing is ENXIO, and says so", ()
     ram: [[START, start]],
   });
   const create = (): void => {
-    run(
-      reconfigureNamespace(made.namespace("namespace0.0"), { mode: "devdax", force: true, autolabel: false }),
-    );
+    claimNamespace(made.namespace("namespace0.0"), "dax");
   };
   expect(errnoOf(create)).toBe("ENXIO");
   expect(

@@ -23,6 +23,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/gpu": 7,
   "@hetmem/host-capture": 8,
   "@hetmem/machine-spec": 8,
+  "@hetmem/ndctl": 8,
   "@hetmem/report": 8,
   "@hetmem/shell": 8,
   "@hetmem/transcript": 8,
@@ -38,6 +39,8 @@ export const NEIGHBOURS: readonly (readonly [from: string, to: string])[] = [
   // A machine is shown as its own files have it, by the reader of hosts, beside what it was made from.
   ["@hetmem/report", "@hetmem/host-capture"],
   ["@hetmem/report", "@hetmem/machine-spec"],
+  // Its programs are typed into a shell.
+  ["@hetmem/ndctl", "@hetmem/shell"],
   // Captures are typed into a shell.
   ["@hetmem/transcript", "@hetmem/shell"],
 ];

@@ -3,12 +3,17 @@
 import type { DevDax } from "@hetmem/dax";
 import { formatBytes, KernelError, run } from "@hetmem/kernel";
 import {
+  busesIn,
   createNamespace,
-  maxAvailableExtent,
-  type Namespace,
+  namespacesIn,
+  NO_DEVICE_NODES,
+  type NdctlContext,
+  type NdRegion,
   reconfigureNamespace,
-  type Region,
-} from "@hetmem/nvdimm";
+  regionsIn,
+  SILENT,
+} from "@hetmem/ndctl";
+import { maxAvailableExtent, type Namespace, type Region } from "@hetmem/nvdimm";
 import type { Machine } from "../machine.ts";
 
 export interface PlannedDevice {
@@ -34,8 +39,11 @@ export function planDevice(machine: Machine, name: string): PlannedDevice {
   if (region) {
     if (!region.isLabelled || maxAvailableExtent(region) === 0)
       throw new KernelError("ENOSPC", `${name} has no capacity that is free: ${choices(machine)}`);
-    const namespace = run(createNamespace([region], { mode: "devdax" }));
-    return deviceOf(machine, namespace, [`ndctl create-namespace -r ${name} -m devdax`]);
+    const context = contextOf(machine);
+    const made = run(createNamespace(context, [regionIn(context, name)], { mode: "devdax" }));
+    return deviceOf(machine, region.bus.namespace(made.name), [
+      `ndctl create-namespace -r ${name} -m devdax`,
+    ]);
   }
   const namespace = nvdimm?.namespaces().find((each) => each.name === name);
   if (!namespace) throw new KernelError("ENODEV", `there is no ${name} on this machine: ${choices(machine)}`);
@@ -47,9 +55,27 @@ export function planDevice(machine: Machine, name: string): PlannedDevice {
   if (namespace.claim?.kind === "dax") return deviceOf(machine, namespace, []);
   // Labels can't be given to modules that another region uses.
   const autolabel = nvdimm?.regions.every((other) => !sharesModule(namespace.region, other)) ?? true;
-  const made = run(reconfigureNamespace(namespace, { mode: "devdax", force: true, autolabel }));
+  const context = contextOf(machine);
+  const victim = namespacesIn(context, regionIn(context, namespace.region.name)).find(
+    (each) => each.name === name,
+  );
+  if (!victim) throw new KernelError("ENODEV", `${name} is gone`);
+  const made = run(reconfigureNamespace(context, victim, { mode: "devdax", force: true, autolabel }));
   const command = `ndctl create-namespace -f -e ${name} -m devdax${autolabel ? "" : " --no-autolabel"}`;
-  return deviceOf(machine, made, [command]);
+  return deviceOf(machine, namespace.region.bus.namespace(made.name), [command]);
+}
+
+function contextOf({ vfs, devices }: Machine): NdctlContext {
+  return { vfs, nodes: devices.nvdimmNodes ?? NO_DEVICE_NODES, report: SILENT };
+}
+
+/** @throws KernelError ENODEV when there is no such region */
+function regionIn(context: NdctlContext, name: string): NdRegion {
+  const region = busesIn(context)
+    .flatMap((bus) => regionsIn(context, bus))
+    .find((each) => each.name === name);
+  if (!region) throw new KernelError("ENODEV", `there is no ${name}`);
+  return region;
 }
 
 function sharesModule(region: Region, other: Region): boolean {

@@ -1,8 +1,7 @@
 // The programs of a machine: the programs of the shell, the tools of dax devices and persistent memory, and programs that
 // work with the machine itself.
+import { daxctl, ndctl } from "@hetmem/ndctl";
 import { PROGRAMS as SHELL_PROGRAMS } from "@hetmem/shell";
-import { daxctl } from "../shell/programs/daxctl/daxctl.ts";
-import { ndctl } from "../shell/programs/ndctl/ndctl.ts";
 import { explain } from "./explain.ts";
 import { gpu } from "./gpu/gpu.ts";
 import type { Programs } from "./machine-program.ts";

@@ -1,6 +1,6 @@
 // The port of programs that work with a machine itself: its processes as objects, the explanation of its cgroups, its
 // devices. A program refuses the call on a machine without the part that it needs.
-import type { NvdimmBus } from "@hetmem/nvdimm";
+import type { DeviceNodes } from "@hetmem/ndctl";
 import type * as shell from "@hetmem/shell";
 import { type ProcessPort, UsageProblem } from "@hetmem/shell";
 import type { CgroupExplanation } from "../machine/cgroups.ts";
@@ -16,8 +16,8 @@ export interface ProgramMachine extends shell.ShellMachine {
   readonly processes?: MachineProcesses;
   /** Absent where there are no cgroups. @throws KernelError ENOENT, EOPNOTSUPP */
   readonly cgroups?: { explain(path: string): CgroupExplanation };
-  /** Devices that ndctl and gpu reach through ioctl: no bus where there is no persistent memory. */
-  readonly devices?: { readonly nvdimm: NvdimmBus | undefined; readonly gpus: Gpus };
+  /** Devices that ndctl and gpu reach through ioctl: no nodes where there is no persistent memory. */
+  readonly devices?: { readonly nvdimmNodes: DeviceNodes | undefined; readonly gpus: Gpus };
 }
 
 export type ProgramContext = shell.ProgramContext<ProgramMachine>;

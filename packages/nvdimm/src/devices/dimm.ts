@@ -26,7 +26,7 @@ export class Nvdimm extends NdDevice {
   readonly flushHints: number;
   readonly hasSecurity: boolean;
   data: DimmData | undefined;
-  /** Whether namespaces of its regions come from labels. Once set it stays. @see NDD_LABELING */
+  /** Whether namespaces of its regions come from labels, as the area was when the driver last read it. @see NDD_LABELING */
   labeling = false;
   /** Whether its memory can't be used for want of a passphrase. @see NDD_LOCKED */
   locked = false;
@@ -87,7 +87,7 @@ export function probeDimm(dimm: Nvdimm): void {
   const dpa = new Resource({ name: dimm.name, start: 0, end: dimm.media.capacity - 1 });
   for (const { uuid, dpa: start, rawSize } of labels.labels())
     requestRegion(dpa, start, rawSize, labelId(uuid));
-  if (labels.valid) dimm.labeling = true;
+  dimm.labeling = labels.valid;
   dimm.data = { labels, dpa };
 }
 

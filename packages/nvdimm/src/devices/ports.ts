@@ -49,8 +49,6 @@ export interface NvdimmMapping {
 export interface DaxRegionMapping extends NvdimmMapping {
   /** A part of it has turned out to be bad. Told once, and while locks are held: who uses it is told later. @see memory_failure_queue() */
   memoryFailureQueue(bad: Range): void;
-  /** Whether a part of it is RAM that is online: it can't be taken away then. @see daxctl_dev_has_online_memory() */
-  hasOnlineMemory(): boolean;
 }
 
 /** The memory of a region, page by page. Physical addresses of pages. */

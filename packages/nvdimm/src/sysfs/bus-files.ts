@@ -17,6 +17,9 @@ import {
   upFrom,
 } from "./device-files.ts";
 
+/** Commands of firmware that scrubs: ARS, clearing, translating addresses, injecting errors. @see acpi_nfit_init_dsms() */
+const ARS_COMMANDS = "0x3be";
+
 export function busFiles(bus: NvdimmBus): TablePart {
   const ndctl = `nd/ndctl${bus.id}`;
   return {
@@ -32,7 +35,7 @@ export function busFiles(bus: NvdimmBus): TablePart {
           return "1\n";
         },
       },
-      "{nfit}/dsm_mask": line(() => "0x0"),
+      "{nfit}/dsm_mask": line(() => (bus.firmware === "ars" ? ARS_COMMANDS : "0x0")),
       "{nfit}/revision": line(() => 1),
       "{nfit}/hw_error_scrub": {
         show: () => `${Number(bus.work.scrubOnError)}\n`,

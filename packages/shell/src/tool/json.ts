@@ -25,7 +25,8 @@ export function formatJson(value: Json, indent = ""): string {
         item === undefined ? [] : [`${formatJson(key)}:${formatJson(item, inner)}`],
       );
   const [open, close] = isList(value) ? ["[", "]"] : ["{", "}"];
-  if (lines.length === 0) return `${open}${isList(value) ? "" : "\n" + indent}${close}`;
+  // json-c begins a line behind the bracket, whether anything follows or not.
+  if (lines.length === 0) return `${open}\n${indent}${close}`;
   return `${open}\n${lines.map((line) => inner + line).join(",\n")}\n${indent}${close}`;
 }
 

@@ -3,7 +3,7 @@
 import type { Sleeps } from "@hetmem/kernel";
 import type { Pagemaps } from "@hetmem/memremap";
 import type { FileObject, Vm } from "@hetmem/mm";
-import { type NvdimmBus, nvdimmTables, runNfitWork } from "@hetmem/nvdimm";
+import { type NvdimmBus, NvdimmDeviceNodes, nvdimmTables, runNfitWork } from "@hetmem/nvdimm";
 import type { ResourceTree } from "@hetmem/resource";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { MemoryFailure } from "@hetmem/zone";
@@ -23,6 +23,8 @@ export interface Devices {
   readonly dax: MachineDax;
   /** undefined where there is no persistent memory. */
   readonly nvdimm: NvdimmBus | undefined;
+  /** /dev/nmemN, /dev/ndctlN and /dev/pmemN, for ioctl. */
+  readonly nvdimmNodes: NvdimmDeviceNodes | undefined;
   readonly gpus: Gpus;
   /**
    * Opens /dev/daxN.M or /dev/gpuN; undefined for any other path.
@@ -75,6 +77,7 @@ export function createDevices(options: DevicesOptions): Devices {
     pagemaps,
     dax,
     nvdimm,
+    nvdimmNodes: nvdimm && new NvdimmDeviceNodes(nvdimm),
     gpus,
     open(path) {
       const [, name] = /^\/dev\/([^/]+)$/.exec(path) ?? [];

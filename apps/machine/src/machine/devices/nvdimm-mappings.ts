@@ -1,6 +1,6 @@
 // What persistent memory asks of the rest of the machine: mappings, and a dax region for a namespace in devdax mode. Kernel
 // counterparts: pmem_attach_disk() in drivers/nvdimm/pmem.c, __dax_pmem_probe() in drivers/dax/pmem.c.
-import { daxPmemCompatProbe, daxPmemProbe, type DevDax } from "@hetmem/dax";
+import { daxPmemCompatProbe, daxPmemProbe } from "@hetmem/dax";
 import {
   KernelError,
   type NodeId,
@@ -84,23 +84,13 @@ export class MachineMappings implements NvdimmMappings {
 
   *createDaxRegion(request: DaxRegionRequest): Sleeps<DaxRegionMapping> {
     const { bus, compatDriver } = this.#dax;
-    const { release, device } = compatDriver
+    const { release } = compatDriver
       ? yield* daxPmemCompatProbe(bus, compatDriver, request)
       : yield* daxPmemProbe(bus, request);
     return {
       release,
       memoryFailureQueue: ({ start, end }) => this.#failures.add(start, end),
-      hasOnlineMemory: () => this.#isOnline(device),
     };
-  }
-
-  /** Whether kmem has made RAM of a device, and some of it is online. */
-  #isOnline(device: DevDax): boolean {
-    const { hotplug } = this.#pagemaps;
-    const ranges = this.#dax.kmem?.rangesOf(device) ?? [];
-    return ranges
-      .flatMap(({ start, end }) => hotplug.blocksIn(start, end + 1 - start))
-      .some(({ state }) => state !== "offline");
   }
 
   /** The node next to the range. */

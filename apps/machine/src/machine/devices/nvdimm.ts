@@ -64,7 +64,7 @@ export function writeNamespaces(spec: NvdimmSpec, hardware: Hardware): void {
 }
 
 function* nothingMapped(): Sleeps<DaxRegionMapping> {
-  return { *release() {}, memoryFailureQueue() {}, hasOnlineMemory: () => false };
+  return { *release() {}, memoryFailureQueue() {} };
 }
 const MAPS_NOTHING: NvdimmMappings = {
   attach() {},
