@@ -1,13 +1,14 @@
-// Two tables of the firmware: SRAT says which node a stretch of physical memory belongs to, also when no RAM was reported
-// there; SLIT how far nodes are apart, also those that are not online. Kernel counterparts: drivers/acpi/numa/srat.c and
-// arch/x86/mm/srat.c. Only root may read them; a host without them is read from its memory blocks alone.
+// Two tables of the firmware. SRAT has the node of each range of physical memory, also where the firmware map has no RAM. SLIT has
+// the distances between nodes, also those that are not online. Kernel counterparts: drivers/acpi/numa/srat.c and
+// arch/x86/mm/srat.c. Root alone may read them; without them, memory blocks
+// show the nodes.
 import { type NodeId, nodeId, physAddr } from "@hetmem/kernel";
 import type { MemoryRange } from "@hetmem/machine-spec";
 import type { HostTree } from "./tree.ts";
 
 export interface MemoryAffinity extends MemoryRange {
   readonly node: NodeId;
-  /** A window in which devices may appear: says nothing about RAM being there. */
+  /** The range may be plugged later; there need not be RAM. */
   readonly hotpluggable: boolean;
   readonly nonVolatile: boolean;
 }
@@ -18,7 +19,7 @@ export interface Affinity {
   readonly distances: readonly (readonly number[])[] | undefined;
 }
 
-/** Reads what the firmware says of nodes; empty without the tables, or when they are garbled. */
+/** Reads the tables. Without them, or if they are garbled, there are no ranges and no distances. */
 export function readAffinity(tree: HostTree): Affinity {
   const srat = tree.readBytes("/sys/firmware/acpi/tables/SRAT");
   const slit = tree.readBytes("/sys/firmware/acpi/tables/SLIT");
@@ -51,7 +52,7 @@ function* sratEntries(table: Uint8Array): Generator<SratEntry> {
 }
 
 /**
- * Proximity domains in the order in which the kernel meets them, CPUs before memory: their place is their node number.
+ * Proximity domains in the order in which the kernel numbers them as nodes: those of CPUs first, then those of memory.
  *
  * @see acpi_map_pxm_to_node() in drivers/acpi/numa/srat.c
  */
@@ -66,7 +67,7 @@ function proximityDomains(table: Uint8Array): number[] {
   return domains;
 }
 
-/** The domain of an entry that is in use. */
+/** The domain of an entry; undefined if the entry is not enabled. */
 function enabledDomain(type: number, view: DataView): number | undefined {
   const flagsAt = type === PROCESSOR ? 4 : type === X2APIC ? 12 : 28;
   if (view.byteLength < flagsAt + 4 || (view.getUint32(flagsAt, true) & 1) === 0) return undefined;

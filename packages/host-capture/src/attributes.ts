@@ -1,6 +1,5 @@
-// Values of sysfs attributes, and the devices of one kind that stand in a folder. A file that is missing, or that the reader may
-// not read, is a value that isn't there. Kernel counterparts: the show functions of drivers/base, each of which ends its value
-// with a newline.
+// Values of sysfs attributes, and lists of devices in a folder. A file that is missing, or may not be read, has no value.
+// Kernel counterparts: the show functions of drivers/base, which end a value with a newline.
 import type { HostTree } from "./tree.ts";
 
 /** The text of an attribute; empty where there is none. */
@@ -25,7 +24,7 @@ export function chosenIn(tree: HostTree, path: string): number | undefined {
   return chosen === undefined ? undefined : Number(chosen);
 }
 
-/** Paths of what is called `region0`, `region1` and so on, by their numbers. */
+/** Paths of entries called `region0`, `region1` and so on, by their numbers. */
 export function numberedIn(tree: HostTree, folder: string, prefix: string): string[] {
   const numberOf = (name: string): number => Number(name.slice(prefix.length));
   return tree

@@ -1,5 +1,5 @@
-// How much of each zone is in use on a host, in the three kinds that matter to a model of it: pages that memblock kept,
-// pages of the kernel that nothing can move, and pages of processes and the page cache.
+// Pages in use in each zone of a host, in three kinds: pages that memblock kept, pages of the kernel, which can't be moved, and
+// pages of processes and the page cache, which can. Kernel counterpart of the file read: zoneinfo_show_print() in mm/vmstat.c.
 import type { BootUsage } from "@hetmem/machine-spec";
 import { freedLatePages } from "./freed-late.ts";
 import type { Host } from "./host.ts";
@@ -17,8 +17,8 @@ export interface UsageOfHost {
 }
 
 /**
- * Reads the usage of each zone that has pages. Where MemTotal and the zones disagree, MemTotal is believed, and the
- * difference goes to the zones with the widest gap between present and managed.
+ * The usage of each zone that has pages. If MemTotal and the zones disagree, MemTotal holds, and the difference goes to the zones
+ * with the widest gap between present and managed.
  */
 export function usageOfHost(host: Host): UsageOfHost {
   const zones = host.zoneinfo.zones.filter((zone) => zone.present > 0 && isBootZone(zone.name));
@@ -35,7 +35,7 @@ export function usageOfHost(host: Host): UsageOfHost {
   return { usage, beyondManaged };
 }
 
-/** Reserved pages of each zone, once `pages` have been moved from reserved to managed (or back, when negative). */
+/** Reserved pages of each zone after `pages` have moved from reserved to managed, or back where negative. */
 function spread(zones: readonly HostZone[], pages: number): number[] {
   const reserved = zones.map((zone) => zone.present - zone.managed);
   let left = pages;

@@ -1,5 +1,5 @@
-// A host becomes a machine: from what a running kernel says of its memory to the MachineSpec that boots into the same
-// nodes, zones and totals. What can't be carried over is said in a notice, never dropped.
+// From the files of a host to a MachineSpec that boots into the same nodes, zones and totals. A notice says what can't be carried
+// over. Kernel counterparts of what is read: kernel/resource.c, mm/vmstat.c, drivers/base/memory.c, drivers/base/node.c.
 import { KernelError, type NodeId, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
 import {
   DEFAULT_BLOCK_SIZE,
@@ -33,7 +33,7 @@ const NODES_SHOWN_MAX = 64;
 export interface Capture {
   readonly spec: MachineSpec;
   readonly host: Host;
-  /** Sentences for whoever compares the machine with its host. */
+  /** Sentences about differences between the machine and its host. */
   readonly notices: readonly string[];
 }
 
@@ -90,7 +90,7 @@ export function captureHost(tree: HostTree, profile: ProfileName): Capture {
   return { spec, host, notices };
 }
 
-/** What the firmware says of memory that it set aside, as the devices that were made of it know it. */
+/** Nodes of soft-reserved memory, from the dax devices that the kernel made of it. */
 function daxAffinity(devices: readonly HostDaxDevice[]): DeviceAffinity[] {
   return devices
     .filter(({ isSoftReserved, targetNode }) => isSoftReserved && targetNode >= 0)
@@ -99,7 +99,7 @@ function daxAffinity(devices: readonly HostDaxDevice[]): DeviceAffinity[] {
     );
 }
 
-/** A kernel with 16 or 64 KiB pages reports a quarter or a sixteenth of the pages that its RAM has. */
+/** A kernel with pages of 16 or 64 KiB counts a quarter or a sixteenth as many pages. */
 function refuseOtherPageSizes(tree: HostTree, host: Host, ramBytes: number): void {
   const present = host.zoneinfo.zones.reduce((pages, zone) => pages + zone.present, 0);
   if (present === 0 || present * PAGE_SIZE * 2 > ramBytes) return;
@@ -110,7 +110,7 @@ function refuseOtherPageSizes(tree: HostTree, host: Host, ramBytes: number): voi
   );
 }
 
-/** A zoneinfo that was cut between two nodes reads well, and has too little. */
+/** Refuses a zoneinfo that was cut short between two nodes, which parses without an error. */
 function refuseMissingNodes(tree: HostTree, host: Host, memory: NodeMemory): void {
   for (const node of memory.online.keys()) {
     if (host.zoneinfo.zones.some((zone) => zone.node === node)) continue;
@@ -121,7 +121,7 @@ function refuseMissingNodes(tree: HostTree, host: Host, memory: NodeMemory): voi
   }
 }
 
-/** A capture of several nodes without their folder would become a machine of one. */
+/** Refuses a capture of several nodes without /sys/devices/system/node: it would become a machine of one node. */
 function refuseUnlistedNodes(tree: HostTree, host: Host): void {
   const nodes = new Set(host.zoneinfo.zones.map((zone) => zone.node));
   if (host.nodes || nodes.size < 2) return;
@@ -156,7 +156,7 @@ function nodeSpec(id: NodeId, host: Host, memory: NodeMemory, notices: string[])
   };
 }
 
-/** ZONE_MOVABLE of a host can be had at boot when it is the end of its node. */
+/** The first byte of ZONE_MOVABLE. A boot can make that zone only at the end of a node. */
 function startOfMovable(
   id: NodeId,
   host: Host,
@@ -201,7 +201,7 @@ function directMapBits(tree: HostTree): number {
   return /^flags\s*:.*\bla57\b/m.test(tree.read("/proc/cpuinfo") ?? "") ? 52 : DEFAULT_DIRECT_MAP_BITS;
 }
 
-/** Memory that the affinity table vouches for and /proc/iomem does not show: kept back with mem= or memmap=. */
+/** Memory that the affinity table lists and /proc/iomem doesn't: mem= or memmap= kept it back. */
 function hiddenMemory(host: Host, affinity: Affinity): HiddenMemory[] {
   const shown = [...walkIomem(host.iomem)].filter((entry) =>
     /^(System RAM|Persistent Memory|Soft Reserved|CXL Window)/.test(entry.name),

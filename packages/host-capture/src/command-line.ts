@@ -1,4 +1,4 @@
-// The boot options of a host that its memory depends on, from /proc/cmdline and from the files that show their effect.
+// Boot options of a host that shape its memory, from /proc/cmdline and from the files that show their effect.
 // Kernel counterparts: cmdline_parse_kernelcore() in mm/page_alloc.c, mm/memory_hotplug.c.
 import { KernelError, memparse } from "@hetmem/kernel";
 import { CGROUP_FEATURES, type KernelOptions, ONLINE_TYPES } from "@hetmem/machine-spec";
@@ -9,8 +9,8 @@ const PARAMETERS = "/sys/module/memory_hotplug/parameters";
 /**
  * Reads the options.
  *
- * @param ramBytes what a percentage is of
- * @param notices gets a sentence for each option that hetmem has no counterpart of
+ * @param ramBytes bytes of RAM, for options that are a percentage
+ * @param notices gets a sentence for each option that hetmem can't model
  */
 export function readOptions(tree: HostTree, ramBytes: number, notices: string[]): KernelOptions {
   const words = (tree.read("/proc/cmdline") ?? "").trim().split(/\s+/);

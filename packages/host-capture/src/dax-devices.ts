@@ -1,5 +1,5 @@
-// The dax devices of a host, as their directories show them, and what had become of them: those that kmem has are RAM. Kernel
-// counterparts: dev_dax_attributes in drivers/dax/bus.c, drivers/dax/kmem.c.
+// The dax devices of a host: their ranges, their nodes, and whether kmem had made RAM of them. Kernel counterparts:
+// dev_dax_attributes in drivers/dax/bus.c, drivers/dax/kmem.c.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry, MemoryRange } from "@hetmem/machine-spec";
 import { nodeIn, numberedIn, numberIn } from "./attributes.ts";
@@ -13,9 +13,9 @@ export interface HostDaxDevice {
   readonly ranges: readonly MemoryRange[];
   readonly numaNode: number;
   readonly targetNode: number;
-  /** Whether its memory was RAM. */
+  /** Whether kmem was bound to it. */
   readonly isRam: boolean;
-  /** Who provides it: the firmware (hmem), or a namespace. */
+  /** Whether its memory is soft-reserved (hmem); else it is a namespace. */
   readonly isSoftReserved: boolean;
 }
 
@@ -30,7 +30,7 @@ export function readDaxDevices(tree: HostTree): HostDaxDevice[] {
   ].filter(({ ranges }) => ranges.length > 0);
 }
 
-/** /proc/iomem without what the drivers of dax devices had made of them: they make it anew when the machine boots. */
+/** /proc/iomem without the lines of dax drivers, which the machine's drivers make at boot. */
 export function withoutDaxLines(
   iomem: readonly IomemEntry[],
   devices: readonly HostDaxDevice[],
@@ -39,7 +39,7 @@ export function withoutDaxLines(
   return iomem.flatMap((entry) => {
     if (names.has(entry.name)) return [];
     const children = withoutDaxLines(entry.children, devices);
-    // The driver's line holds the firmware's, which it is as long as.
+    // The driver's line has the range of the firmware's line, which is its child.
     return devices.length > 0 && /^hmem\.\d+$/.test(entry.name) ? children : [{ ...entry, children }];
   });
 }

@@ -1,11 +1,14 @@
-// Which device memory ZONE_DEVICE of each node spans on a host. /proc/zoneinfo says how many frames, not where: these are
-// the resources, one behind the other, that are as long as the span. Kernel counterpart: the zone_device branch of
+// Device memory in ZONE_DEVICE of each node of a host. /proc/zoneinfo shows how many frames the zone spans, and not which: the span
+// is taken for the adjacent resources that are as long. Kernel counterpart: the zone_device branch of
 // move_pfn_range_to_zone() in mm/memory_hotplug.c.
 import { PAGE_SIZE, physAddr } from "@hetmem/kernel";
 import type { DeviceSpan, IomemEntry, NvdimmRange } from "@hetmem/machine-spec";
 import type { Host } from "./host.ts";
 
-/** @param nvdimm persistent memory, which the machine has and spans itself */
+/**
+ * @param nvdimm persistent memory, which the machine's own drivers map
+ * @param notices gets a sentence for each node whose device memory isn't found
+ */
 export function deviceSpans(
   { iomem, zoneinfo }: Host,
   nvdimm: readonly Pick<NvdimmRange, "start" | "end" | "numaNode">[],
@@ -27,7 +30,7 @@ export function deviceSpans(
   return spans;
 }
 
-/** Neighbours of one parent that make up so many bytes, not yet another node's. The highest, where there are several. */
+/** The highest run of adjacent siblings with so many bytes that isn't taken by another node. */
 function findRun(
   entries: readonly IomemEntry[],
   bytes: number,
@@ -46,7 +49,7 @@ function findRun(
   return undefined;
 }
 
-/** Whether entries first..last touch each other, and none of them is RAM. */
+/** Whether the last of entries first..last is not RAM, and touches the one before it. */
 function adjacent(entries: readonly IomemEntry[], first: number, last: number): boolean {
   const entry = entries[last];
   const before = entries[last - 1];

@@ -1,6 +1,6 @@
-// How many pages of each zone a host's boot freed last: its initrd, and what only the boot needs of the kernel. The
-// watermarks and the lowmem reserves were set before that, so they tell: a reserve is a 256th of the zones above it, and
-// watermarks share one number by the zones' sizes. Kernel counterparts: setup_per_zone_lowmem_reserve() and
+// Pages of each zone that the boot of a host freed last: the initrd, and the init sections of the kernel. Watermarks and lowmem
+// reserves were set before, so the size of a zone at that time follows from them: a reserve is a 256th of the zones above, and
+// min_free_kbytes is divided by the sizes of zones. Kernel counterparts: setup_per_zone_lowmem_reserve() and
 // setup_per_zone_wmarks() in mm/page_alloc.c.
 import type { HostZone } from "./zoneinfo.ts";
 
@@ -8,7 +8,7 @@ import type { HostZone } from "./zoneinfo.ts";
 const RESERVE_RATIO = 256;
 const ZONES_IN_ORDER = ["DMA", "DMA32", "Normal", "Movable"];
 
-/** Pages freed late by zone, in the order of the zones given; zeros where the host doesn't tell. */
+/** Pages freed late, in the order of the zones; zeros if reserves and watermarks don't show them. */
 export function freedLatePages(zones: readonly HostZone[]): number[] {
   const told = zones.map((zone) => sizeByReserve(zone, zones));
   const reference = told.findIndex((size, index) => size !== undefined && (zones[index]?.min ?? 0) > 0);
@@ -21,7 +21,7 @@ export function freedLatePages(zones: readonly HostZone[]): number[] {
   });
 }
 
-/** What the reserves of its node's lowest zone say that a zone had: the middle of what rounds to them. */
+/** The size of a zone from the reserves of its node's ZONE_DMA: the middle of the sizes that round to them. */
 function sizeByReserve(zone: HostZone, zones: readonly HostZone[]): number | undefined {
   const dma = zones.find((candidate) => candidate.node === zone.node && candidate.name === "DMA");
   const at = ZONES_IN_ORDER.indexOf(zone.name);

@@ -1,5 +1,5 @@
-// Everything that a running kernel says of its memory, read once and not yet judged. A live host, a capture and a machine
-// that hetmem booted are all read by this, so that whatever is compared was read alike.
+// What a running kernel shows of its memory, read once and not interpreted. A live host, a capture and a machine that hetmem booted
+// are read by the same code, so that they can be compared.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry, MemoryRange } from "@hetmem/machine-spec";
 import { fieldsOf } from "@hetmem/vfs";

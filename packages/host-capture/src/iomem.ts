@@ -8,7 +8,7 @@ import type { IomemEntry, MemoryRange } from "@hetmem/machine-spec";
  * Reads /proc/iomem.
  *
  * @param file how the file is called in a sentence
- * @throws KernelError EINVAL that names the line, EPERM when the addresses were hidden from whoever read the file
+ * @throws KernelError EINVAL that names the line, EPERM if addresses were hidden from the reader
  */
 export function readIomem(text: string, file = "/proc/iomem"): IomemEntry[] {
   const tree = nameFile(file, () => parseIomem(text));
@@ -25,7 +25,7 @@ export function* walkIomem(iomem: readonly IomemEntry[]): Generator<IomemEntry> 
 }
 
 /**
- * System RAM wherever it stands in the tree (kmem and virtio-mem hang theirs below a device), as whole pages.
+ * System RAM at any depth of the tree, as whole pages. RAM of kmem and virtio-mem is below the line of a device.
  *
  * @returns ascending, adjacent ranges joined
  */
@@ -53,7 +53,7 @@ function entryOf({ start, end, name, children }: Resource): IomemEntry {
   };
 }
 
-/** Says which file of which tree an error is about, and what to do. */
+/** Adds the name of the file, and the fix, to an error. */
 function nameFile<T>(file: string, read: () => T): T {
   try {
     return read();

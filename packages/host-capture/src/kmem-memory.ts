@@ -1,5 +1,5 @@
-// RAM that dax devices of a host had become. It isn't there when a machine boots: somebody makes it, so the machine boots without
-// it and with a rule that does the same. Kernel counterpart: drivers/dax/kmem.c.
+// RAM that kmem had made of dax devices of a host. It isn't there at boot: the machine boots without it, and has a rule by
+// which its shell makes it again. Kernel counterpart: drivers/dax/kmem.c.
 import { type NodeId, PAGE_SIZE } from "@hetmem/kernel";
 import type { DeviceRule, MemoryRange } from "@hetmem/machine-spec";
 import type { HostDaxDevice } from "./dax-devices.ts";
@@ -8,7 +8,7 @@ import { blockRange, type Host } from "./host.ts";
 import type { HostBlock } from "./memory-blocks.ts";
 import type { HostZone } from "./zoneinfo.ts";
 
-/** The host as it was before devices became RAM, without the lines of dax drivers. */
+/** The host without RAM of dax devices, and without the lines of dax drivers in /proc/iomem. */
 export function withoutKmem(host: Host, devices: readonly HostDaxDevice[]): Host {
   const iomem = withoutDaxLines(host.iomem, devices);
   const taken = blocksOf(host, ramRanges(devices));
@@ -46,7 +46,7 @@ export function withoutKmem(host: Host, devices: readonly HostDaxDevice[]): Host
   };
 }
 
-/** What makes RAM of the same devices again. @param notices gets a sentence for each */
+/** Rules that make RAM of the same devices again. @param notices gets a sentence for each */
 export function rulesOf(host: Host, devices: readonly HostDaxDevice[], notices: string[]): DeviceRule[] {
   return devices
     .filter(({ isRam }) => isRam)

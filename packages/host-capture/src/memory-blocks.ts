@@ -1,4 +1,4 @@
-// /sys/devices/system/memory of a host: how large a memory block is, which blocks there are, and what state they are in.
+// /sys/devices/system/memory of a host: the size of memory blocks, and the state and the zones of each.
 // Kernel counterpart: drivers/base/memory.c. A kernel without memory hotplug has none of these files.
 import { KernelError } from "@hetmem/kernel";
 import { fileLabel, type HostTree } from "./tree.ts";
@@ -10,7 +10,7 @@ export type BlockState = "online" | "offline" | "going-offline";
 export interface HostBlock {
   readonly id: number;
   readonly state: BlockState;
-  /** The zones of valid_zones: the one that it is in when online, those that would take it when offline. */
+  /** valid_zones: the zone of an online block, or the zones that an offline block can go to. */
   readonly zones: readonly string[];
 }
 
@@ -19,7 +19,7 @@ export interface HostBlocks {
   readonly blockSize: number;
   /** Ascending. */
   readonly blocks: readonly HostBlock[];
-  /** What happens to added blocks. */
+  /** auto_online_blocks: the state of blocks after they are added. */
   readonly autoOnline: string | undefined;
 }
 

@@ -1,18 +1,18 @@
-// The namespaces of a host's persistent memory, from what /sys says of them: labels and info blocks can't be read there, and
-// are written anew from this. Kernel counterparts: nd_namespace_attributes in drivers/nvdimm/namespace_devs.c,
+// The namespaces of a host's persistent memory, from their attributes in /sys. Labels and info blocks can't be read there: the
+// machine writes them anew from these records. Kernel counterparts: nd_namespace_attributes in drivers/nvdimm/namespace_devs.c,
 // nd_pfn_attributes in pfn_devs.c, nd_btt_attributes in btt_devs.c.
 import type { ClaimRecord, NamespaceRecord, Range } from "@hetmem/nvdimm";
 import { chosenIn, numberIn, textIn } from "./attributes.ts";
 import type { HostTree } from "./tree.ts";
 
-/** Sectors of a btt where nobody chose. */
+/** Bytes of a sector of a btt by default. */
 const BTT_SECTOR_SIZE = 4096;
 const DEFAULT_ALIGN = 2 * 2 ** 20;
 
 /**
  * @param region its directory
- * @param notices gets a sentence for what can't be carried over
- * @returns the lowest first
+ * @param notices gets a sentence for each namespace that can't be carried over
+ * @returns by ascending address
  */
 export function readNamespaces(tree: HostTree, region: string, notices: string[]): NamespaceRecord[] {
   return tree
@@ -25,7 +25,7 @@ export function readNamespaces(tree: HostTree, region: string, notices: string[]
 function readNamespace(tree: HostTree, region: string, name: string, notices: string[]): NamespaceRecord[] {
   const at = `${region}/${name}`;
   const size = numberIn(tree, `${at}/size`) ?? 0;
-  // One that has no size is there to be configured next.
+  // A namespace without a size is the seed device, which becomes the next namespace.
   if (size === 0) return [];
   const range = rangeIn(tree, at);
   if (!range) {
@@ -39,7 +39,7 @@ function readNamespace(tree: HostTree, region: string, name: string, notices: st
   const holder = holderOf(tree, region, name);
   const claim = holder && readClaim(tree, region, holder);
   if (holder && !claim) notices.push(`${name} was not enabled as ${holder}: the machine has it in raw mode.`);
-  // Without labels and without an info block, nothing is on the media.
+  // Without a label and without an info block there is nothing to write anew.
   if (uuid === "" && !claim) return [];
   return [
     {
@@ -52,7 +52,7 @@ function readNamespace(tree: HostTree, region: string, name: string, notices: st
   ];
 }
 
-/** The btt, pfn or dax that has a namespace. */
+/** The name of the btt, pfn or dax device that claims a namespace. */
 function holderOf(tree: HostTree, region: string, namespace: string): string | undefined {
   return tree
     .list(region)

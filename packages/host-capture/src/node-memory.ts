@@ -1,5 +1,6 @@
-// Which node each byte of System RAM belongs to. /proc/iomem does not say; the memory blocks are linked to their nodes, the
-// firmware's affinity table is exact where a block spans two, and zone spans decide on kernels that have neither.
+// The node of each byte of System RAM, which /proc/iomem doesn't show. Memory blocks are linked to their nodes; for a block of two
+// nodes the firmware's affinity table decides; on a kernel with neither, the spans of zones decide. Kernel counterpart:
+// register_mem_block_under_node() in drivers/base/node.c.
 import { type NodeId, nodeId, physAddr } from "@hetmem/kernel";
 import type { HiddenMemory, MemoryRange } from "@hetmem/machine-spec";
 import type { Affinity } from "./acpi.ts";
@@ -14,7 +15,7 @@ export interface NodeMemory {
   readonly offline: readonly (HiddenMemory & { readonly node: NodeId })[];
 }
 
-/** Gives each range of System RAM to its node. */
+/** Divides System RAM among the nodes. */
 export function splitByNode(host: Host, affinity: Affinity): NodeMemory {
   const online = new Map<NodeId, MemoryRange[]>();
   const offline: (HiddenMemory & { node: NodeId })[] = [];
@@ -62,7 +63,7 @@ function onlineNodes(host: Host): NodeId[] {
   return host.nodes?.online.map((node) => node.id) ?? [nodeId(0)];
 }
 
-/** Cuts a piece that several nodes could own where the affinity table, or else a zone, ends. */
+/** Cuts a piece of several nodes at the borders of the affinity table, or else of the zones. */
 function splitPiece(
   piece: MemoryRange,
   nodes: readonly NodeId[],

@@ -1,5 +1,5 @@
-// /sys/devices/system/node of a host: which nodes are possible and online, how far they are from one another, their CPUs,
-// and the memory blocks linked to each. Kernel counterpart: drivers/base/node.c. A kernel without NUMA has none.
+// /sys/devices/system/node of a host: the possible and the online nodes, their distances, CPUs and memory blocks. Kernel
+// counterpart: drivers/base/node.c. A kernel without NUMA has none.
 import { KernelError, type NodeId, nodeId, parseIdList } from "@hetmem/kernel";
 import { fileLabel, type HostTree } from "./tree.ts";
 
@@ -10,9 +10,9 @@ const ID_LIST = /^(?:\d{1,5}(?:-\d{1,5})?(?:,\d{1,5}(?:-\d{1,5})?)*)?\s*$/;
 export interface HostNode {
   readonly id: NodeId;
   readonly cpus: readonly number[];
-  /** To the online nodes, in their order. */
+  /** Distances to the online nodes, in their order. */
   readonly distance: readonly number[];
-  /** Memory blocks linked to it. A block that spans two nodes is linked to both. */
+  /** Memory blocks of the node. A block that spans two nodes belongs to both. */
   readonly blocks: readonly number[];
 }
 

@@ -1,6 +1,5 @@
-// The persistent memory of a host, as /sys/bus/nd shows it: modules, the regions that they make up, and the namespaces in
-// these. Kernel counterparts: nd_region_attributes in drivers/nvdimm/region_devs.c, acpi_nfit_dimm_attributes in
-// drivers/acpi/nfit/core.c.
+// The persistent memory of a host: modules, regions that are interleaved over them, and namespaces in these. Kernel
+// counterparts: nd_region_attributes in drivers/nvdimm/region_devs.c, acpi_nfit_dimm_attributes in drivers/acpi/nfit/core.c.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry, NvdimmModule, NvdimmRange, NvdimmSpec } from "@hetmem/machine-spec";
 import { nodeIn, numberedIn, numberIn, textIn } from "./attributes.ts";
@@ -9,19 +8,19 @@ import type { HostTree } from "./tree.ts";
 
 export interface HostNvdimm {
   readonly spec: NvdimmSpec | undefined;
-  /** The lines of /proc/iomem without what drivers had made of persistent memory. */
+  /** /proc/iomem without the lines of drivers of persistent memory. */
   readonly iomem: readonly IomemEntry[];
 }
 
-/** What `nstype` says of a region whose namespaces come from labels. @see ND_DEVICE_NAMESPACE_PMEM */
+/** `nstype` of a region whose namespaces come from labels. @see include/uapi/linux/ndctl.h */
 const ND_DEVICE_NAMESPACE_PMEM = 5;
-/** Where buses stand. */
+/** The device of each kind of bus. */
 const PROVIDERS = {
   "ACPI.NFIT": "/sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00",
   e820: "/sys/devices/platform/e820_pmem",
 } as const;
 
-/** The directories of its regions, by their numbers. */
+/** The directories of all regions. */
 export function nvdimmRegions(tree: HostTree): string[] {
   return Object.values(PROVIDERS).flatMap((provider) =>
     numberedIn(tree, provider, "ndbus").flatMap((bus) => numberedIn(tree, bus, "region")),
@@ -87,7 +86,7 @@ function readRegion(tree: HostTree, region: string, notices: string[]): NvdimmRa
   ];
 }
 
-/** Modules in the order of interleaving, and where their parts begin. */
+/** Modules in the order of interleaving, with the first byte of each that the region has. */
 function readMappings(tree: HostTree, region: string): { readonly dimm: number; readonly start: number }[] {
   return numberedIn(tree, region, "mapping")
     .map((mapping) => /^nmem(\d+),(\d+),/.exec(textIn(tree, mapping)))
@@ -115,7 +114,7 @@ function readModule(
   return { ...defined(known), capacity };
 }
 
-/** Drivers make their lines anew when the machine boots. */
+/** The entries without lines of drivers in persistent memory: the machine's drivers make their own at boot. */
 function withoutDrivers(iomem: readonly IomemEntry[], ranges: readonly NvdimmRange[]): IomemEntry[] {
   return iomem.map((entry) => {
     const isPersistent = ranges.some(({ start, end }) => start < entry.end && entry.start < end);
@@ -128,7 +127,7 @@ function withoutDrivers(iomem: readonly IomemEntry[], ranges: readonly NvdimmRan
   });
 }
 
-/** Those properties that have a value. */
+/** The properties that have a value. */
 function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;

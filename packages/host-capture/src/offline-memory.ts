@@ -1,10 +1,10 @@
-// Memory of a host that was there and not online. The machine gets it as it would get any added memory, after boot; so its
-// lines of /proc/iomem must go first, for adding it makes them again.
+// Memory of a host that was offline. The machine adds it after boot, which makes its lines of /proc/iomem; so they are taken out of
+// the firmware map. Kernel counterpart: add_memory() in mm/memory_hotplug.c.
 import { isAligned, physAddr } from "@hetmem/kernel";
 import type { HiddenMemory, IomemEntry, MemoryRange } from "@hetmem/machine-spec";
 
 export interface OfflineMemory {
-  /** What can be added again: whole blocks, not below a device. */
+  /** Memory that can be added: whole blocks that are not below the line of a device. */
   readonly added: readonly HiddenMemory[];
   /** /proc/iomem without the RAM that is offline. */
   readonly iomem: readonly IomemEntry[];
@@ -29,13 +29,13 @@ export function addOfflineAgain(
   return { added, iomem: offline.reduce((rest, range) => cutRam(rest, range), [...iomem]) };
 }
 
-/** Whether an address is inside something that isn't RAM itself: a driver's memory, which only the driver can add. */
+/** Whether an address is in the memory of a driver, which the driver alone can add. */
 function belowDevice(iomem: readonly IomemEntry[], address: number): boolean {
   const outermost = iomem.find((entry) => entry.start <= address && address <= entry.end);
   return outermost !== undefined && !isRam(outermost);
 }
 
-/** The entries without this range of RAM; what stands on either side of it stays, with what it holds. */
+/** The entries without this range of RAM. The parts on either side stay, with the entries in them. */
 function cutRam(entries: readonly IomemEntry[], hole: MemoryRange): IomemEntry[] {
   return entries.flatMap((entry) => {
     if (entry.end < hole.start || entry.start >= hole.end) return [entry];

@@ -1,5 +1,5 @@
-// Files of a host that no package models but that its clients read next to memory: the CPUs, and what /proc says of the
-// kernel itself. They are kept as they were and shown read-only.
+// Files of a host that no package models, and that lsmem, lscpu and hwloc read beside those of memory: CPU topology and caches,
+// /proc/cpuinfo, /proc/cmdline, /proc/version. The machine shows them read-only, as they were captured.
 import { plainText } from "@hetmem/kernel";
 import type { Passthrough } from "@hetmem/machine-spec";
 import type { HostTree } from "./tree.ts";

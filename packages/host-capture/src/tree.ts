@@ -5,21 +5,21 @@ import type { Vfs } from "@hetmem/vfs";
 
 /** A tree of files, by absolute path ("/proc/iomem"). */
 export interface HostTree {
-  /** For people: a host name, a folder, a tarball. Sentences about a file begin with it. */
+  /** A host name, a folder or a tarball. Sentences about a file begin with it. */
   readonly name: string;
-  /** Whether this is the machine that hetmem runs on. */
+  /** Whether the tree is the host that hetmem runs on. */
   readonly live: boolean;
-  /** The text of a file; undefined when there is none, or when we may not read it. */
+  /** The text of a file; undefined if it doesn't exist or may not be read. */
   read(path: string): string | undefined;
   readBytes(path: string): Uint8Array | undefined;
-  /** The names in a directory, sorted; none when there is no such directory. */
+  /** The names in a directory, sorted; none if it doesn't exist. */
   list(path: string): string[];
 }
 
 /**
  * A tree of files in memory.
  *
- * @param files by absolute path; undefined where only the name is known, as of a link or a directory
+ * @param files contents by absolute path; undefined for a link or a directory, of which only the name is known
  */
 export function filesTree(name: string, files: ReadonlyMap<string, Uint8Array | undefined>): HostTree {
   const folders = new Map<string, Set<string>>();
@@ -51,14 +51,15 @@ export function vfsTree(name: string, vfs: Vfs): HostTree {
   };
 }
 
-/** How a file is called in a sentence: "capture.tar.gz: proc/zoneinfo". */
+/** The name of a file for a sentence: "capture.tar.gz: proc/zoneinfo". */
 export function fileLabel(tree: HostTree, path: string): string {
   return tree.live ? path : `${tree.name}: ${path.slice(1)}`;
 }
 
 /**
- * A file without which nothing can be built.
+ * Reads a file that a machine can't be made without.
  *
+ * @param holds the contents of the file, for the sentence
  * @throws KernelError ENOENT
  */
 export function readRequired(tree: HostTree, path: string, holds: string): string {
@@ -70,7 +71,7 @@ export function readRequired(tree: HostTree, path: string, holds: string): strin
   throw new KernelError("ENOENT", `${fileLabel(tree, path)} is missing, and it holds ${holds}: ${fix}`);
 }
 
-/** Enters a path, and each folder above it, into the listing of the folder that it stands in. */
+/** Adds a path, and each folder above it, to the list of its folder. */
 function enter(folders: Map<string, Set<string>>, path: string): void {
   for (let at = path; at !== "";) {
     const slash = at.lastIndexOf("/");

@@ -1,5 +1,5 @@
 // /proc/zoneinfo as text: for every node its zones, and with the first populated zone of a node the node's own counters.
-// Formats differ in which counters they print; spans, free pages and the per-cpu counts have been stable since 4.14.
+// Releases print different counters; spans, free pages and per-cpu counts have had one format since 4.14.
 // Kernel counterpart: zoneinfo_show_print() in mm/vmstat.c.
 import { KernelError, type NodeId, nodeId, type Pfn, pfn } from "@hetmem/kernel";
 
@@ -16,7 +16,7 @@ export interface HostZone {
   readonly managed: number;
   /** Zero for a zone that has no pages: the kernel does not print it then. */
   readonly startPfn: Pfn;
-  /** Pages that requests for a higher zone must leave here, by that zone. */
+  /** Pages that an allocation for a higher zone must leave free here, by that zone: lowmem_reserve. */
   readonly protection: readonly number[];
   /** Pages on the list of each CPU. */
   readonly pcp: readonly number[];
@@ -58,7 +58,7 @@ export function parseZoneinfo(text: string, file = "/proc/zoneinfo"): Zoneinfo {
     } else if (/^ +per-node stats$/.test(line)) {
       nodeStats.set(zone.node, (counters = new Map()));
     } else if (/^ +pages free +\d+$/.test(line)) {
-      // The node's counters end here and the zone's begin.
+      // The counters of the node end, and those of the zone begin.
       counters = zone.counters;
       counters.set("free", lastNumber(line));
     } else if (/^ +pagesets$|^ +cpu: \d+$/.test(line)) {
@@ -75,7 +75,7 @@ export function parseZoneinfo(text: string, file = "/proc/zoneinfo"): Zoneinfo {
           `${where}: "${line.trim().slice(0, 60)}" is not a line of zoneinfo: capture the file again`,
         );
       const name = counter[1] ?? "";
-      // The per-cpu lists have a "high:" and "low:" of their own, after the zone's.
+      // Per-cpu lists print a "high:" and a "low:" of their own behind those of the zone: the first one counts.
       if (!counters.has(name)) counters.set(name, lastNumber(line));
     }
   }

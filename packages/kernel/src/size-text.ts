@@ -1,5 +1,5 @@
-// Numbers of bytes as text: for people, rounded to three digits; and exactly, as a person writes them in a file or on a command
-// line. Kernel counterparts: string_get_size() in lib/string_helpers.c, and memparse() in lib/cmdline.c, which reads the second.
+// Numbers of bytes as text: rounded to three digits, for people; and exact, as in a file or on a command line. Kernel
+// counterparts: string_get_size() in lib/string_helpers.c, and memparse() in lib/cmdline.c, which reads the exact form.
 import { GiB, isAligned, KiB, MiB, TiB } from "./units.ts";
 
 const UNITS = [
@@ -10,13 +10,13 @@ const UNITS = [
 ] as const;
 
 /**
- * "3.5 GiB": the largest unit of which there is one, with what decimals three digits leave room for.
+ * "3.5 GiB": three digits at most, in the largest unit of which there is at least one.
  *
  * @see string_get_size() with STRING_UNITS_2, which always has three digits
  */
 export function formatBytes(bytes: number): string {
   for (const [letter, unit] of UNITS) {
-    // What rounds to 1024 of a unit is one of the next.
+    // A number that rounds to 1024 of a unit is one of the next.
     if (Math.abs(bytes) >= unit * 0.9995) return `${threeDigits(bytes / unit)} ${letter}iB`;
   }
   return `${bytes} B`;

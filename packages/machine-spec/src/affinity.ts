@@ -1,10 +1,10 @@
-// Which nodes device memory has to do with: the one that it would be as RAM, which its firmware names, and the one of the
-// cpus next to it. Kernel counterparts: phys_to_target_node() in arch/x86/mm/numa.c, numa_map_to_online_node() in
-// drivers/acpi/numa/srat.c.
+// The two nodes of device memory: `target_node`, which the firmware names and the memory belongs to once it is RAM, and
+// `numa_node`, the nearest node that is online at boot. Kernel counterparts: phys_to_target_node() in arch/x86/mm/numa.c,
+// numa_map_to_online_node() in drivers/acpi/numa/srat.c.
 import type { MachineSpec, MemoryRange } from "./machine-spec.ts";
 
 export interface NodesOfDevice {
-  /** -1 where nobody says. */
+  /** -1 if unknown. */
   readonly numaNode: number;
   readonly targetNode: number;
 }

@@ -1,5 +1,6 @@
-// What a kernel keeps of its memory before it hands the rest to the allocator, for machines that no host was measured for:
-// the first MiB, its own image, and a struct page for every page.
+// Memory that the kernel keeps at boot and never gives to the page allocator, for machines that weren't captured from a host: the
+// first MiB, the kernel's image, and struct pages. Kernel counterparts: reserve_real_mode() in arch/x86/realmode/init.c,
+// memblock_reserve() of the kernel's image in arch/x86/kernel/setup.c, sparse_init() in mm/sparse.c.
 import { MiB, PAGE_SIZE } from "@hetmem/kernel";
 import { bootStructPages, bootZoneSizes } from "@hetmem/zone";
 import type { BootUsage, KernelOptions, NodeSpec } from "./machine-spec.ts";
@@ -31,7 +32,7 @@ export function bootUsageOf(nodes: readonly NodeSpec[], options: KernelOptions):
   });
 }
 
-/** Pages of a node below 1 MiB, where BIOSes write: the kernel keeps them. */
+/** Pages of a node below 1 MiB, which the kernel reserves because BIOSes write there. */
 function lowPages(nodes: readonly NodeSpec[], node: NodeSpec["id"]): number {
   const memory = nodes.find(({ id }) => id === node)?.memory ?? [];
   return memory.reduce(

@@ -1,4 +1,4 @@
-// What a machine has where nobody says otherwise, whether a person writes it down or a host is read.
+// Values of a machine whose file doesn't give them, or whose host doesn't show them.
 import { MiB } from "@hetmem/kernel";
 import type { ProfileName } from "./machine-spec.ts";
 

@@ -1,16 +1,17 @@
-// What a machine file may say of devices: each is a line of /proc/iomem beside the RAM, so it must lie where nothing else is.
+// Devices of a machine file. A device is a line of /proc/iomem beside the RAM, so its range must be free and within the physical
+// address space. Kernel counterpart: insert_resource() in kernel/resource.c.
 import { physAddr, writeSize } from "@hetmem/kernel";
 import type { IomemEntry } from "./machine-spec.ts";
 import type { SpecPath, SpecProblem } from "./problem.ts";
 
-/** A device, and where the file speaks of it. */
+/** A device, and its place in the file. */
 export interface DeviceLine {
   readonly entry: IomemEntry;
   readonly path: SpecPath;
 }
 
 /**
- * Says of each device what it lies over.
+ * One problem for each device that lies over another line, or past the top of the address space.
  *
  * @param others the lines of /proc/iomem that are not devices of the file
  * @param physicalBits bits of a physical address

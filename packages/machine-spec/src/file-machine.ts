@@ -1,5 +1,5 @@
-// The machine that a file describes: its memory laid out, its devices placed, a default for what it doesn't say, and each thing
-// that is wrong by its place in the file.
+// From the values of a machine file to a specification: memory is laid out, devices are placed, and missing values get their
+// defaults. Each problem is reported with its place in the file.
 import { GiB, isAligned, type NodeId, nodeId, PAGE_SIZE, physAddr, writeSize } from "@hetmem/kernel";
 import { LOCAL_DISTANCE, REMOTE_DISTANCE } from "@hetmem/zone";
 import { DEFAULT_BLOCK_SIZE, DEFAULT_PHYSICAL_BITS, DEFAULT_PROFILE } from "./defaults.ts";
@@ -30,10 +30,11 @@ const PIECES_MAX = 128 + 3 * NODES_MAX;
 const LEAST_SWAP_BYTES = 10 * PAGE_SIZE;
 
 /**
- * The specification without what its boot keeps, and what is wrong with it.
+ * Converts a file to a specification, whose `bootUsage` is still empty.
  *
- * @param name where the file gives none
+ * @param name the name of a machine whose file gives none
  * @param profile wins over the file's own
+ * @returns the specification, and the problems of the file
  */
 export function specOfFile(
   file: MachineFile,
@@ -134,7 +135,11 @@ export function* checkPieces({ nodes }: MachineFile): Generator<SpecProblem> {
     };
 }
 
-/** What movable_node can't do, and what it makes void. @see numa_clear_kernel_node_hotplug() in arch/x86/mm/numa.c */
+/**
+ * Problems of movable_node: the kernel's own node can't be hotpluggable, and kernelcore= and movablecore= are ignored.
+ *
+ * @see numa_clear_kernel_node_hotplug() in arch/x86/mm/numa.c
+ */
 function* movableNodeProblems(file: MachineFile, nodes: readonly NodeSpec[]): Generator<SpecProblem> {
   const lowest = Math.min(...nodes.flatMap(({ memory }) => memory.map(({ start }) => start)));
   const kernelNode = nodes.findIndex(({ memory }) => memory.some(({ start }) => start === lowest));
@@ -154,8 +159,8 @@ function* movableNodeProblems(file: MachineFile, nodes: readonly NodeSpec[]): Ge
 }
 
 /**
- * x86 has blocks of 2 GiB where the memory ends at 64 GiB or above. Here everything must lie on their borders, too: a small
- * piece of memory is worth more to people than large blocks.
+ * The size of memory blocks of a file that gives none. x86 has blocks of 2 GiB if memory ends at 64 GiB or above. Here all ranges
+ * must begin and end at multiples of 2 GiB, too, so that a file may have a smaller piece of memory.
  *
  * @see probe_memory_block_size() in arch/x86/mm/init_64.c
  */
@@ -192,7 +197,7 @@ function hasRange(memory: MachineFile["nodes"][number]["memory"]): boolean {
   return (Array.isArray(memory) ? memory : [memory]).some((piece) => typeof piece === "object");
 }
 
-/** RAM may begin and end on any page: the memory block around such an end is there in part, and can't go offline. */
+/** The memory of a node. RAM may begin and end on any page; a memory block that is present in part can't go offline. */
 function wishes(file: MachineFile, index: number, problems: SpecProblem[]): MemoryWish[] {
   const memory = file.nodes[index]?.memory ?? [];
   const path: SpecPath = ["nodes", index, "memory"];
@@ -276,7 +281,7 @@ function endOf({ start, end, size = 0 }: RangeWish): number {
   return end ?? start + size;
 }
 
-/** The options that are set: an absent one must stay absent, for it means the kernel's default. */
+/** The options that are set. An absent option stays absent: the kernel's default holds. */
 function optionsOf({ options = {} }: MachineFile): KernelOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

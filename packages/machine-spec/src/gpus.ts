@@ -1,5 +1,5 @@
-// Devices that compute on a process's own pointers, as a machine file lists them: how much memory of which kind, where it
-// is, what moves without being asked, and what the bus costs. Each becomes a Gpu when the machine boots.
+// Gpus of a machine file: size, kind and place of their memory, the policy by which pages migrate to it, and the latency of the
+// bus. Each becomes a Gpu of @hetmem/gpu when the machine boots.
 import {
   type DmaLatency,
   type GpuPolicy,
@@ -18,12 +18,12 @@ import type { MachineFile } from "./yaml-schema.ts";
 
 type GpuFile = NonNullable<MachineFile["gpus"]>[number];
 
-/** The first level of the file system that a device's name becomes a part of. */
+/** A name that can be a file of /dev. */
 const NAME = /^[a-z][a-z0-9_-]*$/;
-/** What the struct pages of device memory come in. @see SUBSECTION_SIZE */
+/** Alignment of memory that gets struct pages as ZONE_DEVICE. @see SUBSECTION_SIZE in include/linux/mmzone.h */
 const SUBSECTION = 2 * 1024 * 1024;
 
-/** A policy by its name; undefined for one that there isn't. */
+/** A migration policy by its name; undefined for an unknown name. */
 export function gpuPolicy(name: string): GpuPolicy | undefined {
   if (name === mapInPlace.name) return mapInPlace;
   if (name === migrateOnTouch.name) return migrateOnTouch;
@@ -34,7 +34,7 @@ export function gpuPolicy(name: string): GpuPolicy | undefined {
   return bytes > 0 && isAligned(bytes, PAGE_SIZE) ? prefetchBlocks(bytes) : undefined;
 }
 
-/** The devices of a file, with names where it gives none. */
+/** The gpus of a file. One without a name is called gpu0, gpu1 and so on. */
 export function gpusOf({ gpus = [] }: MachineFile): GpuSpec[] {
   return gpus.map((gpu, index) => ({
     name: nameOf(gpu, index),
@@ -47,7 +47,7 @@ export function gpusOf({ gpus = [] }: MachineFile): GpuSpec[] {
   }));
 }
 
-/** Lines of /proc/iomem for memory that the firmware has put somewhere; what has no place gets one at boot. */
+/** Lines of /proc/iomem for memory that the firmware has placed. Memory without a place gets one at boot. */
 export function placedGpus(gpus: readonly GpuSpec[]): DeviceLine[] {
   return gpus.flatMap(({ name, start, size }, index) => {
     if (start === undefined) return [];
@@ -56,7 +56,7 @@ export function placedGpus(gpus: readonly GpuSpec[]): DeviceLine[] {
   });
 }
 
-/** What is wrong with them, but for where they lie. */
+/** Problems of gpus, except for overlaps, which deviceProblems() finds. */
 export function* gpuProblems({ gpus = [] }: MachineFile, nodes: readonly NodeSpec[]): Generator<SpecProblem> {
   const names = gpus.map(nameOf);
   for (const [index, gpu] of gpus.entries()) {
@@ -82,7 +82,7 @@ export function* gpuProblems({ gpus = [] }: MachineFile, nodes: readonly NodeSpe
   }
 }
 
-/** Nothing but memory that the cpu reaches has an address that the firmware would give it. */
+/** Problems of `start`: the firmware gives addresses to coherent memory only. */
 function* placeProblems({ memory, start, size }: GpuFile, path: SpecProblem["path"]): Generator<SpecProblem> {
   if (start === undefined) return;
   const here = [...path, "start"];

@@ -1,4 +1,5 @@
-// A specification's map of physical addresses in the text of /proc/iomem, which is how the resource tree takes it.
+// The text of /proc/iomem for the firmware map of a specification. parseIomem() of @hetmem/resource reads it. Kernel counterpart:
+// r_show() in kernel/resource.c.
 import type { IomemEntry } from "./machine-spec.ts";
 
 export function writeIomem(entries: readonly IomemEntry[], level = 0): string {

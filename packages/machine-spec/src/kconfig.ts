@@ -4,14 +4,14 @@ import type { SpecProblem } from "./problem.ts";
 
 interface KconfigRule {
   readonly option: string;
-  /** The option that must be set with it… */
+  /** An option that must be set, too. */
   readonly needs?: string;
-  /** …or that must not. */
+  /** An option that must not be set. */
   readonly forbids?: string;
   readonly reason: string;
 }
 
-/** What holds on every x86-64 kernel that hetmem models, unless a spec turns it off with `NAME=n`. */
+/** Options that are set on every x86-64 kernel that hetmem models, unless a spec clears one with `NAME=n`. */
 const GIVEN = new Set([
   "64BIT",
   "MMU",
@@ -133,7 +133,7 @@ const RULES: readonly KconfigRule[] = [
 ];
 
 /**
- * Checks which options are set together.
+ * One problem for each option that is set without one it needs, or together with one it forbids.
  *
  * @param names `CONFIG_X`, `X` or `X=y` for one that is set, `X=n` for one that isn't
  */

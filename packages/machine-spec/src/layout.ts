@@ -1,9 +1,9 @@
-// Puts the memory of a machine that a person described by size at physical addresses, as the firmware of a PC does: from
-// zero up, around the hole that PCI devices need below 4 GiB, with the first MiB cut up as on every PC since 1981.
+// Physical addresses for memory that a machine file gives by size, as the firmware of a PC lays it out: from zero up, around the
+// hole of PCI devices below 4 GiB, and around page 0, video memory and ROMs in the first MiB.
 import { alignDown, GiB, KiB, MiB, physAddr } from "@hetmem/kernel";
 import type { IomemEntry, MemoryRange } from "./machine-spec.ts";
 
-/** A size that goes wherever there is room, or a range that was given. */
+/** A size, which is placed behind the memory before it, or a range, which is kept. */
 export type MemoryWish = { readonly size: number } | MemoryRange;
 
 const LOW_RAM: MemoryRange = range(4 * KiB, 0x9f000);
@@ -13,13 +13,13 @@ const IOAPIC = 0xfec00000;
 const LOCAL_APIC = 0xfee00000;
 const KERNEL_START = 16 * MiB;
 
-/** The hole that PCI devices get unless a spec says otherwise: the last GiB below 4 GiB, rounded to whole blocks. */
+/** The hole of PCI devices in a machine whose file gives none: from 3 GiB, rounded down to a whole block, to 4 GiB. */
 export function defaultPciHole(blockSize: number): MemoryRange {
   return range(alignDown(3 * GiB, blockSize), HOLE_END);
 }
 
 /**
- * Places each node's wishes, in their order. Ranges stay where they are; sizes go behind the last one placed.
+ * Places the memory of each node, in order. Ranges keep their addresses; sizes go behind the last range placed.
  *
  * @returns the ranges of each node, whole, the first MiB not yet cut
  */
@@ -37,7 +37,7 @@ export function placeMemory(
   );
 }
 
-/** What of a placed range is RAM to the kernel: all of it but page 0 and the video memory and ROMs below 1 MiB. */
+/** The parts of a range that are RAM: all but page 0, and video memory and ROMs below 1 MiB. */
 export function usableRam({ start, end }: MemoryRange): MemoryRange[] {
   return [
     range(Math.max(start, LOW_RAM.start), Math.min(end, LOW_RAM.end)),
@@ -49,7 +49,7 @@ export function usableRam({ start, end }: MemoryRange): MemoryRange[] {
  * /proc/iomem of such a machine.
  *
  * @param ram every range of usableRam()
- * @param devices lines that the spec adds
+ * @param devices lines of the spec's devices
  */
 export function layoutIomem(
   ram: readonly MemoryRange[],

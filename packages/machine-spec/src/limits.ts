@@ -1,5 +1,6 @@
-// What any machine must keep to, wherever its spec came from: memory that doesn't overlap and fits below the top of the
-// physical address space, blocks that sections divide, distances between all nodes, and a memmap that holds every page.
+// Limits of every machine, whether its specification was written or captured: memory that doesn't overlap and fits below the
+// top of the physical address space, blocks that sections divide, distances between all nodes, and a memmap that holds every
+// page.
 import { isAligned, MiB, PAGE_SIZE, writeSize } from "@hetmem/kernel";
 import { LOCAL_DISTANCE } from "@hetmem/zone";
 import { MAX_PAGES, SECTION_SIZE } from "@hetmem/page";
@@ -26,7 +27,7 @@ export function refuseImpossible(spec: MachineSpec): void {
   refuseProblems(checkLimits(spec), () => `${spec.name}: `);
 }
 
-/** Everything that makes the spec impossible, by its place in it. */
+/** Each limit that the spec breaks, with the place in the spec. */
 export function checkLimits(spec: MachineSpec): SpecProblem[] {
   return [
     ...checkBlockSize(spec),
@@ -41,7 +42,7 @@ export function checkLimits(spec: MachineSpec): SpecProblem[] {
   ];
 }
 
-/** Whether memory can come in blocks of this size: all else that is aligned depends on it. */
+/** Checks the size of memory blocks; alignment of other values is checked against it. */
 export function* checkBlockSize({ blockSize }: Pick<MachineSpec, "blockSize">): Generator<SpecProblem> {
   const path = ["block_size"];
   if (!Number.isInteger(Math.log2(blockSize)) || blockSize < SECTION_SIZE || blockSize > BLOCK_SIZE_MAX) {

@@ -1,5 +1,5 @@
-// What a machine is made of before it boots: what the firmware says of its memory, its nodes, and the options of its
-// kernel. Captured hosts and YAML files are turned into one; createMachine() takes nothing else.
+// The specification of a machine before it boots: its firmware map, its nodes, its devices, and the options of its kernel.
+// Machine files and captured hosts are converted to one, and createMachine() of hetmem takes one.
 import type { DmaLatency, GpuPolicy } from "@hetmem/gpu";
 import type { NodeId, PhysAddr } from "@hetmem/kernel";
 import type { NamespaceRecord } from "@hetmem/nvdimm";
@@ -10,11 +10,11 @@ export const PROFILE_NAMES = ["v4.14", "v5.1", "v6.1"] as const;
 export type ProfileName = (typeof PROFILE_NAMES)[number];
 
 export const CGROUP_FEATURES = ["memory", "pressure"] as const;
-/** What cgroup_disable= takes. @see cgroup_disable() in kernel/cgroup/cgroup.c */
+/** A value of cgroup_disable=. @see cgroup_disable() in kernel/cgroup/cgroup.c */
 export type CgroupFeature = (typeof CGROUP_FEATURES)[number];
 
 export const ONLINE_TYPES = ["offline", "online", "online_kernel", "online_movable"] as const;
-/** What becomes of memory blocks that are added. @see online_type_to_str in drivers/base/memory.c */
+/** State of memory blocks after they are added. @see online_type_to_str in drivers/base/memory.c */
 export type OnlineType = (typeof ONLINE_TYPES)[number];
 
 /** A line of /proc/iomem with the lines indented below it. Both ends are inclusive bytes. */
@@ -31,16 +31,16 @@ export type MemoryRange = BootRange;
 /** A possible node. Its memory at boot is ascending, and empty where hotplug may fill the node. */
 export type NodeSpec = BootNode;
 
-/** Memory that the firmware map leaves out, and the node that its affinity table puts it in. */
+/** Memory that is missing in the firmware map, with its node in the affinity table. */
 export interface HiddenMemory extends MemoryRange {
-  /** What phys_to_target_node() answers; a probe by hand ignores it, as the kernel does. */
+  /** The answer of phys_to_target_node(). Writing to the file `probe` ignores it, as in the kernel. */
   readonly node?: NodeId;
 }
 
-/** Memory that isn't RAM at boot, and the node that it would be. */
+/** Memory that isn't RAM at boot, and its node, should it become RAM. */
 export interface DeviceAffinity extends MemoryRange {
   readonly node: NodeId;
-  /** The node that is next to it, -1 where nobody knows; worked out from distances where absent. */
+  /** The nearest node with cpus or memory, -1 if unknown; the one at the least distance where absent. */
   readonly numaNode?: number;
 }
 
@@ -53,26 +53,26 @@ export interface DeviceSpan extends MemoryRange {
 export interface NvdimmModule {
   readonly handle?: number;
   readonly physId?: number;
-  /** As the bytes lie in the table, most significant first. */
+  /** In the byte order of the table: most significant byte first. */
   readonly vendor?: number;
   readonly device?: number;
   readonly serial?: number;
   /** Bytes. */
   readonly capacity: number;
-  /** Whether its label area has an index from the first, so that namespaces come from labels. */
+  /** Whether its label area has an index block already, so that namespaces come from labels. */
   readonly labelled?: boolean;
 }
 
-/** A range of persistent memory, interleaved over modules; without any where the command line made it (`memmap=`). */
+/** A range of persistent memory, interleaved over modules. A range that memmap= set aside has no modules. */
 export interface NvdimmRange extends MemoryRange {
   /** Numbers of the modules, in the order of interleaving, with the first byte of each. */
   readonly mappings: readonly { readonly dimm: number; readonly start: number }[];
-  /** The node of the cpus next to it, and the one that its memory becomes when it is made RAM; -1 for none. */
+  /** The nearest node, and the node of its memory, should it become RAM; -1 for none. */
   readonly numaNode: number;
   readonly targetNode: number;
-  /** What the platform says it saves when the power fails. */
+  /** The part of the machine whose contents the platform saves on a power failure. */
   readonly persistenceDomain?: "cpu_cache" | "memory_controller";
-  /** What has been made of it, the lowest first; none where absent. */
+  /** Namespaces in it, by ascending address; none where absent. */
   readonly namespaces?: readonly NamespaceRecord[];
 }
 
@@ -84,25 +84,25 @@ export interface NvdimmSpec {
   readonly ranges: readonly NvdimmRange[];
 }
 
-/** A device that computes on a process's own pointers, with memory of its own. */
+/** A device that works on the memory of processes through their own addresses, and has memory of its own. */
 export interface GpuSpec {
-  /** "gpu0": of its file in /dev, and of its line in /proc/iomem. */
+  /** "gpu0": the name of its file in /dev and of its line in /proc/iomem. */
   readonly name: string;
-  /** Whether the cpu reaches its memory: "coherent", which was called public up to 5.2, or not. */
+  /** "coherent" if the cpu can access the memory; releases before 5.3 call that public. */
   readonly memory: "private" | "coherent";
   /** Bytes. */
   readonly size: number;
-  /** Where the firmware has put the memory. Absent: the highest free region of the physical space. */
+  /** First byte of the memory. Absent: the highest free region of the physical address space. */
   readonly start?: PhysAddr;
-  /** The node that it is near. Absent: that of the first cpu. */
+  /** The nearest node. Absent: the node of the first cpu. */
   readonly node?: NodeId;
-  /** What moves without being asked. */
+  /** The policy by which pages migrate to the device. */
   readonly policy: GpuPolicy;
-  /** What the bus costs. */
+  /** Simulated time of transfers. */
   readonly latency: DmaLatency;
 }
 
-/** What udev does when a dax device comes: the first rule that fits runs its command. */
+/** A rule of udev. For each new dax device, the first rule that matches runs its command. */
 export interface DeviceRule {
   /** Name of the device: `dax0.0`, or `dax*` for several. */
   readonly device: string;
@@ -110,15 +110,15 @@ export interface DeviceRule {
   readonly run: string;
 }
 
-/** Files of /proc and /sys that no package models: absolute path to contents. */
+/** Contents of files of /proc and /sys that no package models, by absolute path. */
 export type Passthrough = ReadonlyMap<string, string>;
 
 /** Pages of one boot zone that are in use once the machine is up. A zone without an entry starts with its reserved pages alone. */
 export interface BootUsage extends BootZone {
   readonly zone: "DMA" | "DMA32" | "Normal" | "Movable";
-  /** Kernel allocations: slab, stacks, page tables. */
+  /** Pages of the kernel, which can't be moved: slab, stacks, page tables. */
   readonly unmovablePages: number;
-  /** Pages of processes and of the page cache. */
+  /** Pages of processes and of the page cache, which can be moved. */
   readonly movablePages: number;
 }
 
@@ -126,31 +126,31 @@ export interface BootUsage extends BootZone {
 export interface KernelOptions extends MovableOptions {
   /** The struct pages of added memory live in that memory. */
   readonly memmap_on_memory?: boolean;
-  /** What happens to added blocks: /sys/devices/system/memory/auto_online_blocks. */
+  /** State of added blocks: /sys/devices/system/memory/auto_online_blocks. */
   readonly memhp_default_state?: OnlineType;
-  /** Which placement policy, where it isn't the profile's. */
+  /** Zone placement policy. Absent: the profile's. */
   readonly placement?: "strict" | "any-order" | "auto-movable";
-  /** Movable memory that auto-movable allows for 100 of boot-time kernel memory. */
+  /** Percent of movable memory to kernel memory that auto-movable allows. */
   readonly auto_movable_ratio?: number;
-  /** Whether that ratio must hold on each node, too. */
+  /** Whether the ratio must hold on each node, too. */
   readonly auto_movable_numa_aware?: boolean;
-  /** Controllers, and features of cgroups, that the kernel does without: nobody is charged then, or no time of waiting counted. */
+  /** Disabled features of cgroups: without `memory` no page is charged, without `pressure` no stall time is counted. */
   readonly cgroup_disable?: readonly CgroupFeature[];
-  /** CONFIG_ names that are set; what they forbid together is refused. */
+  /** CONFIG_ names that are set. checkKconfig() refuses combinations that Kconfig forbids. */
   readonly kconfig?: readonly string[];
 }
 
-/** A device that the machine swaps to from the first. */
+/** A swap area that is in use once the machine is up. */
 export interface SwapArea {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
-  /** The highest is filled first; below zero, in the order of their coming, where absent. */
+  /** The area with the highest priority is filled first. Absent: below zero, falling in the order of the list. */
   readonly priority?: number;
 }
 
 export interface MachineSpec {
-  /** For people: a host name, or the file that it came from. */
+  /** A host name, or the name of the machine file, for messages. */
   readonly name: string;
   readonly profile: ProfileName;
   /** /proc/iomem at boot, System RAM among it. */
@@ -159,38 +159,38 @@ export interface MachineSpec {
   readonly nodes: readonly NodeSpec[];
   /** distances[a][b] by position in `nodes`: 10 is local. */
   readonly distances: readonly (readonly number[])[];
-  /** Bytes in a memory block: 128 MiB on most machines, up to 2 GiB on large ones. */
+  /** Bytes of a memory block: 128 MiB on most machines, up to 2 GiB on large ones. */
   readonly blockSize: number;
-  /** Bits of a physical address; device memory goes to the top. */
+  /** Bits of a physical address. Device memory without a place goes to the top of the address space. */
   readonly physicalBits: number;
   /** Bits that the kernel's direct map reaches: 46 with four levels of page tables, 52 with five. 46 where absent. */
   readonly directMapBits?: number;
-  /** Bytes of memory and device memory that the machine may come to have; 64 GiB more than it boots with and its devices have, where absent. */
+  /** Bytes of memory and device memory at most. Absent: boot memory, device memory, and 64 GiB more. */
   readonly maxMemory?: number;
   readonly bootUsage: readonly BootUsage[];
-  /** Device memory of drivers that are up before anybody types. */
+  /** Device memory that drivers of a captured host had mapped, in ZONE_DEVICE from boot on. */
   readonly deviceSpans?: readonly DeviceSpan[];
-  /** Memory that the firmware hides and that may be probed. Empty when any range above the boot memory may be. */
+  /** Memory that is missing in the firmware map and may be probed. Empty: any range above the boot memory may be probed. */
   readonly hidden: readonly HiddenMemory[];
-  /** Memory blocks of a captured host that were there and not online: added after boot, to stay offline. Not in `nodes`. */
+  /** Memory of a captured host that was offline. It is added after boot, stays offline, and is not in `nodes`. */
   readonly offline?: readonly HiddenMemory[];
   readonly options: KernelOptions;
-  /** Which node the firmware puts device memory in, where it says so. @see phys_to_target_node() */
+  /** The node of device memory in the firmware's affinity table. @see phys_to_target_node() in arch/x86/mm/numa.c */
   readonly affinity?: readonly DeviceAffinity[];
   /** Persistent memory; none where absent. */
   readonly nvdimm?: NvdimmSpec;
   /** None where absent. */
   readonly gpus?: readonly GpuSpec[];
-  /** What is done with devices as they come, also after a reboot. */
+  /** Rules for new devices, which hold after a reboot, too. */
   readonly rules?: readonly DeviceRule[];
   /** None where absent. */
   readonly swap?: readonly SwapArea[];
   /** How cgroups are mounted: one hierarchy for all controllers where absent, or the older one with memory alone. */
   readonly cgroup?: "v1" | "v2";
-  /** What is written to files of /proc/sys once the machine is up: `vm.swappiness` to 10. */
+  /** Values for files of /proc/sys, written once the machine is up: `vm.swappiness` to 10. */
   readonly sysctl?: Readonly<Record<string, number>>;
   /** `uname -r`. */
   readonly release: string;
-  /** What the captured host said in files that no package models, such as its CPU topology. Read-only. */
+  /** Files of a captured host that no package models, such as its CPU topology. Read-only. */
   readonly passthrough?: Passthrough;
 }

@@ -1,5 +1,6 @@
-// Persistent memory in a machine file: each device called "Persistent Memory" is a region, over modules of its own. What
-// has no modules is memory that the command line set aside (memmap=).
+// Persistent memory in a machine file: each device called "Persistent Memory" is a region, interleaved over modules of its own. A
+// region without modules is memory that memmap= set aside. Kernel counterparts: drivers/acpi/nfit/core.c,
+// drivers/nvdimm/e820.c.
 import { isAligned, MiB } from "@hetmem/kernel";
 import { nodesOfDevice } from "./affinity.ts";
 import type {
@@ -14,10 +15,10 @@ import type { SpecProblem } from "./problem.ts";
 import type { MachineFile } from "./yaml-schema.ts";
 
 const PERSISTENT = "Persistent Memory";
-/** Where regions begin and end on every architecture. @see MEMREMAP_COMPAT_ALIGN_MAX */
+/** Alignment of regions. @see MEMREMAP_COMPAT_ALIGN_MAX in include/linux/memremap.h */
 const REGION_ALIGN = 16 * MiB;
 
-/** What is wrong with nodes and modules of devices. */
+/** Problems of the nodes, the modules and the alignment of devices. */
 export function* nvdimmProblems(
   { devices = [] }: MachineFile,
   nodes: readonly NodeSpec[],

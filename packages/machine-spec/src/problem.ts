@@ -1,8 +1,8 @@
-// What is wrong with a spec: where, and one sentence that ends with the fix. Checks return all that they find, so that a
-// person who writes a machine by hand mends it in one go.
+// Problems of a specification: a place, and a sentence that ends with the fix. Checks return all problems, so that a person who
+// writes a machine by hand can mend them in one go.
 import { KernelError } from "@hetmem/kernel";
 
-/** Problems that are written out: a screen of them. */
+/** Problems that are written out at most: a screen. */
 const SHOWN_MAX = 20;
 
 /** A place in a spec: ["nodes", 1, "memory", 0]. */

@@ -28,7 +28,7 @@ const NAMES_MAX = 1000;
  * Parses a text.
  *
  * @param file its path, for the sentences
- * @param lines learns where the lines begin
+ * @param lines gets the offset of each line
  * @throws KernelError EINVAL for a text that is too much, and for a second document
  */
 export function parseYaml(text: string, file: string, lines: LineCounter): Document.Parsed {
@@ -132,7 +132,7 @@ function unmarkedAlias(document: Document.Parsed): string | undefined {
   return absent;
 }
 
-/** Where a value begins; for a key that isn't there, where the group begins that lacks it. */
+/** The offset of a value in the text. For a missing key, the offset of the group that lacks it. */
 export function offsetOf(contents: Node | null, path: SpecPath): number | undefined {
   let at: unknown = contents;
   let offset = contents?.range?.[0];

@@ -1,5 +1,5 @@
-// The schema of a machine in a YAML file, and the sentences for what doesn't fit it. Sizes and lists come out as numbers;
-// whether the numbers make a machine is for limits.ts to say.
+// The schema of a machine in a YAML file, with a sentence for each way in which a value doesn't fit it. Sizes and lists come out as
+// numbers; limits.ts checks whether the numbers make a machine.
 import { KernelError, memparse, parseIdList, plainText } from "@hetmem/kernel";
 import * as v from "valibot";
 import { NODES_MAX } from "./limits.ts";
@@ -55,7 +55,7 @@ const text = parsed((input) => {
     ? undefined
     : words;
 }, `is not a text of one line and at most ${TEXT_LENGTH_MAX} letters`);
-/** What cgroup_disable= takes: "memory", "memory,pressure". */
+/** A list for cgroup_disable=: "memory", "memory,pressure". */
 const cgroupFeatures = parsed(
   (input) => {
     const words = String(input).split(",");
@@ -66,7 +66,7 @@ const cgroupFeatures = parsed(
 );
 const flag = parsed((input) => (typeof input === "boolean" ? input : undefined), "is neither true nor false");
 
-/** A place: from `start` up to `end`, which is the first byte behind it, or for `size` bytes. */
+/** Bytes from `start` up to `end`, which is the first byte behind the range, or `size` bytes from `start`. */
 const range = object({ start: size, end: v.optional(size), size: v.optional(size) });
 const memory = v.lazy((input) => (isObject(input) ? range : size));
 
@@ -93,34 +93,34 @@ const options = object({
   kconfig: v.optional(list(text, "CONFIG_ names", RULES_MAX)),
 });
 
-/** A device with memory: persistent memory and what is soft-reserved have more to say than where they are. */
+/** A device with memory. Persistent and soft-reserved memory have a node; persistent memory has modules, too. */
 const device = object({
   ...range.entries,
   name: text,
-  /** The node that its memory would be as RAM. */
+  /** The node of its memory, should it become RAM. */
   node: v.optional(count),
-  /** Modules of persistent memory that it is interleaved over; 0 is memory that the command line set aside. */
+  /** Number of modules that persistent memory is interleaved over; 0 for memory that memmap= set aside. */
   modules: v.optional(modules),
-  /** What survives a power failure without being flushed. */
+  /** The part of the machine whose contents the platform saves on a power failure. */
   persistence_domain: v.optional(oneOf(["cpu_cache", "memory_controller"])),
 });
 
 const latency = object({ setup_ns: count, kib_ns: count, flush_ns: count });
 
-/** A device that computes on a process's own pointers. */
+/** A device that works on the memory of processes, through their own addresses. */
 const gpu = object({
   name: v.optional(text),
-  /** Whether the cpu reaches it. */
+  /** "coherent" if the cpu can access the memory. */
   memory: v.optional(oneOf(["private", "coherent"])),
   size,
-  /** Where the firmware has put coherent memory. */
+  /** First byte of coherent memory, which the firmware places. */
   start: v.optional(size),
   node: v.optional(count),
   policy: v.optional(text),
   latency: v.optional(v.lazy((input) => (isObject(input) ? latency : oneOf(["none", "pcie"])))),
 });
 
-/** What udev does with a device that comes. */
+/** A command that udev runs for a new device. */
 const rule = object({ device: text, run: text });
 
 const swapArea = object({ path: text, size, priority: v.optional(count) });
@@ -132,9 +132,9 @@ export const machineFile = object({
   block_size: v.optional(size),
   physical_bits: v.optional(count),
   direct_map_bits: v.optional(count),
-  /** The most memory that may ever be added, boot memory with it. */
+  /** Bytes of memory at most, with boot memory and all that is added later. */
   max_memory: v.optional(size),
-  /** Where PCI devices live; "none" lets memory go through. */
+  /** The range below 4 GiB that PCI devices have; "none" for memory without a hole. */
   pci_hole: v.optional(v.lazy((input) => (isObject(input) ? range : oneOf(["none"])))),
   nodes: list(node, "nodes", NODES_MAX),
   distances: v.optional(list(list(distance, "distances", NODES_MAX), "rows of distances", NODES_MAX)),
@@ -143,9 +143,9 @@ export const machineFile = object({
   gpus: v.optional(list(gpu, "gpus", GPUS_MAX)),
   rules: v.optional(list(rule, "rules", RULES_MAX)),
   options: v.optional(options),
-  /** Which version of cgroups is mounted. */
+  /** The version of cgroups that is mounted. */
   cgroup: v.optional(oneOf(["v1", "v2"])),
-  /** What the machine swaps to from the first. */
+  /** Swap areas that are in use once the machine is up. */
   swap: v.optional(list(swapArea, "swap areas", RULES_MAX)),
   /** Names of /proc/sys with dots, as in /etc/sysctl.conf. */
   sysctl: v.optional(
@@ -169,7 +169,7 @@ function pathOf(issue: v.BaseIssue<unknown>): SpecPath {
   return (issue.path ?? []).map((item) => (typeof item.key === "number" ? item.key : String(item.key)));
 }
 
-/** A value that `read` makes something of; undefined or a KernelError says that it can't. */
+/** A value that `read` can convert; `read` returns undefined or throws a KernelError for others. */
 function parsed<T>(read: (input: unknown) => T | undefined, complaint: string) {
   return v.pipe(
     v.unknown(),
@@ -190,7 +190,7 @@ function oneOf<const T extends readonly string[]>(values: T) {
   );
 }
 
-/** @param max how many there may be */
+/** @param max entries at most */
 function list<const S extends v.GenericSchema>(item: S, of: string, max: number) {
   return v.pipe(
     v.array(item, (issue) => `${quote(issue.input)} is not a list of ${of}; write each behind a dash`),

@@ -1,5 +1,5 @@
-// A machine in a YAML file. The form is for people: sizes with suffixes, memory laid out by itself, a default for all that
-// can have one; and each complaint names file, line, place, what was there and what to write instead.
+// Machine files: YAML for people, in which sizes have suffixes, memory is laid out by itself, and nearly every value has a default.
+// Each problem is reported with file, line, place, the value, and a value to write instead.
 import { KernelError } from "@hetmem/kernel";
 import { LineCounter } from "yaml";
 import { bootUsageOf } from "./boot-reserve.ts";
@@ -47,7 +47,7 @@ function nameOfFile(file: string): string {
   return file.slice(file.lastIndexOf("/") + 1).replace(/\.ya?ml$/, "");
 }
 
-/** @throws KernelError EINVAL, with the place in the file, for nodes that can't hold the struct pages of all memory */
+/** Pages that the boot keeps. @throws KernelError EINVAL, with the place in the file, for nodes that can't hold the struct pages of all memory */
 function bootUsage({ nodes, options }: MachineSpec, where: string): MachineSpec["bootUsage"] {
   try {
     return bootUsageOf(nodes, options);

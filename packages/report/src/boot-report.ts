@@ -1,5 +1,5 @@
-// The first screen: what was booted, its zones, its physical address space, what its struct pages cost, how it compares with
-// the host it was made from, and what to type next.
+// The first screen of `hetmem boot`: the machine, its zones, its physical address space, the cost of its struct pages, the
+// differences from the host that it was made from, and commands to type next.
 import type { Host } from "@hetmem/host-capture";
 import { compareWithHost, hostComparisonLines } from "./host-comparison.ts";
 import { memmapPriceLines } from "./memmap-price.ts";
@@ -15,19 +15,19 @@ export interface BootReport {
   readonly view: MachineView;
   /** "the host vm", "the capture tree.tar.gz". */
   readonly source: string;
-  /** What `hetmem sh` needs to boot the same machine. */
+  /** Options of `hetmem sh` that choose the same machine. */
   readonly sameMachine: string;
-  /** Absent for a machine from a YAML file. */
+  /** The host that the machine was made from; undefined for a machine file. */
   readonly host: Host | undefined;
   readonly notices: readonly string[];
-  /** What `hetmem plan` can be asked about; undefined when nothing of the machine can become RAM. */
+  /** A device for `hetmem plan`; undefined if no device of the machine can become RAM. */
   readonly plannable: string | undefined;
 }
 
 /**
  * The report for a terminal.
  *
- * @param self how the user calls hetmem
+ * @param self the command by which the user calls hetmem
  * @param width columns
  */
 export function bootReportLines(report: BootReport, self: string, width: number, paint: Paint): string[] {

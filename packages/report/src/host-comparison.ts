@@ -1,5 +1,4 @@
-// The machine beside the host that it was made from: the same totals from the same files, and for every difference a sentence
-// that says where it comes from.
+// The totals of a machine beside those of the host that it was made from, from the same files, with a reason for each difference.
 import { formatBytes, PAGE_SIZE } from "@hetmem/kernel";
 import { STRUCT_PAGE_BYTES } from "@hetmem/page";
 import { type Host, usageOfHost } from "@hetmem/host-capture";
@@ -18,7 +17,7 @@ export interface Comparison {
   readonly why: string;
 }
 
-/** Compares the totals. Of the host's zones those count that can be had at boot: ZONE_DEVICE belongs to drivers. */
+/** Compares the totals. ZONE_DEVICE of the host counts as spanned only: its pages are of drivers. */
 export function compareWithHost(view: MachineView, host: Host): Comparison[] {
   const device = host.zoneinfo.zones.filter((zone) => zone.name === "Device");
   const boot = host.zoneinfo.zones.filter((zone) => zone.name !== "Device");
@@ -72,7 +71,7 @@ export function hostComparisonLines(view: MachineView, host: Host, width: number
   return [...lines, "", ...sentences.flatMap((sentence) => wrap(sentence, width, "  "))];
 }
 
-/** What stands between the present pages and MemTotal on any host. */
+/** The pages that are present on the host and not in its MemTotal. */
 function keptSentence(host: Host): string {
   const present = sum(host.zoneinfo.zones, "present");
   const memTotal = host.meminfo.get("MemTotal") ?? 0;
@@ -125,7 +124,7 @@ function explainFree(difference: number, beyondManaged: number, host: Host): str
   return `${reasons.join("; ")}.`;
 }
 
-/** Names the zones in which the host has other pages. */
+/** Names the zones that have another number of pages on the host. */
 function explainZones(name: "spanned" | "present", view: MachineView, host: Host): string {
   const findings: string[] = [];
   for (const zone of host.zoneinfo.zones) {

@@ -1,5 +1,5 @@
-// Struct pages that are not in the RAM that they describe: those of device memory, which is no RAM, and those of movable
-// memory, which the kernel keeps nothing in.
+// Struct pages in the RAM of another node than the memory that they describe: those of device memory, and with movable_node
+// those of hotpluggable nodes. Kernel counterparts: altmaps in mm/memremap.c, should_skip_region() in mm/memblock.c.
 import { PAGE_SIZE, type PhysAddr, physToPfn } from "@hetmem/kernel";
 import type { MachineSpec } from "@hetmem/machine-spec";
 import { bootStructPages, type MemoryHotplug } from "@hetmem/zone";
@@ -18,12 +18,12 @@ export interface BootedMachine {
   readonly hotplug: Pick<MemoryHotplug, "vmemmap">;
 }
 
-/** The view with what a booted machine's struct pages take of other memory. */
+/** The view, with struct pages that are in another node's RAM. */
 export function withMemmapElsewhere(view: MachineView, machine: BootedMachine): MachineView {
   return { ...view, memmapElsewhere: [...ofMovable(machine), ...ofDevices(view, machine)] };
 }
 
-/** What a node's RAM holds of another node's struct pages; a captured host says nothing of this. */
+/** Struct pages of hotpluggable nodes. A captured host doesn't show where they are. */
 function* ofMovable({ spec }: BootedMachine): Generator<MemmapElsewhere> {
   if (spec.passthrough) return;
   for (const { of, node, frames } of bootStructPages(spec.nodes, spec.options))

@@ -1,5 +1,5 @@
-// What struct pages cost: Linux keeps 64 bytes for each 4 KiB page, allocated by the whole section, so 1.56 % of all memory,
-// whether it is used or not. hetmem's memmap has 32 bytes a page, and only for pages that something has touched.
+// The cost of struct pages. Linux keeps 64 bytes for each 4 KiB page, allocated by the whole section, so 1.56 % of all memory,
+// whether it is used or not. hetmem's own memmap has 32 bytes a page, for touched sections only.
 import { formatBytes, PAGE_SIZE } from "@hetmem/kernel";
 import { MEMMAP_PAGE_BYTES, STRUCT_PAGE_BYTES } from "@hetmem/page";
 import type { Paint } from "./paint.ts";
@@ -8,7 +8,7 @@ import { tableLines } from "./table.ts";
 import type { MachineView } from "./view.ts";
 import { wrap } from "./wrap.ts";
 
-/** A line a node with memory, and what one more block would cost. @param width columns of the terminal */
+/** One line for each node with memory, and the cost of one more memory block. @param width columns of the terminal */
 export function memmapPriceLines(view: MachineView, width: number, paint: Paint): string[] {
   const rows = view.memmap.map((price) => [
     `${price.node}`,

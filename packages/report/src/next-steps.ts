@@ -1,5 +1,5 @@
-// What to type next: commands that work on this machine as they stand, for what it has: a device that can become RAM, a
-// gpu, hidden memory that can be probed.
+// Commands to type next, which work on this machine as they stand: for a device that can become RAM, a gpu, or hidden memory
+// that can be probed.
 import type { BootReport } from "./boot-report.ts";
 import type { Paint } from "./paint.ts";
 import type { MachineView } from "./view.ts";
@@ -7,10 +7,10 @@ import type { MachineView } from "./view.ts";
 type Step = readonly [command: string, what: string];
 
 /**
- * Lines to type, with the names and addresses of this machine.
+ * Commands with the names and addresses of this machine.
  *
- * @param self how the user calls hetmem
- * @param width columns; what a command is for stands behind it where there is room
+ * @param self the command by which the user calls hetmem
+ * @param width columns of the terminal; the purpose of a command stands behind it if there is room
  */
 export function nextStepLines(report: BootReport, self: string, width: number, paint: Paint): string[] {
   const steps = [...nextSteps(report, self)];

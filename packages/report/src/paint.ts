@@ -1,4 +1,4 @@
-// Colours, by what is painted. Without a terminal (or with NO_COLOR) every one of them is plain text, so a report must be
+// Colours, named for the thing that is painted. Without a terminal, or with NO_COLOR, all are plain text, so a report must be
 // readable without them.
 import picocolors from "picocolors";
 import type { StretchKind } from "./view.ts";
@@ -12,7 +12,7 @@ export interface Paint {
   kind(kind: StretchKind, text: string): string;
 }
 
-/** @param enabled whether whoever reads it shows colours */
+/** @param enabled whether the terminal shows colours */
 export function createPaint(enabled: boolean): Paint {
   const c = picocolors.createColors(enabled);
   const kinds: Record<StretchKind, (text: string) => string> = {

@@ -1,6 +1,6 @@
 // The physical address space drawn to scale: an axis, a lane for each node, for hidden memory, that of devices, firmware and
-// registers, and one for the memory blocks. A column of the picture shows what fills most of it; a kind too thin to win any column gets the one
-// that it fills best.
+// registers, and one for the memory blocks. A column shows the kind of memory that fills most of it. A kind too thin for that
+// gets the column that it fills best.
 import { formatBytes, GiB, MiB, TiB } from "@hetmem/kernel";
 import type { Paint } from "./paint.ts";
 import { formatAddress } from "./size.ts";
@@ -68,7 +68,7 @@ export function physicalMapLines(view: MachineView, width: number, paint: Paint)
   ];
 }
 
-/** RAM, hidden memory and that of devices set the scale. */
+/** The end of the picture: RAM, hidden memory and memory of devices set the scale. */
 function pictureEnd(view: MachineView): number {
   const memory = view.stretches.filter(isMemory);
   const near = Math.max(
@@ -79,7 +79,7 @@ function pictureEnd(view: MachineView): number {
   return Math.max(near, ...gpus.map((stretch) => stretch.end));
 }
 
-/** Memory that only a gpu reaches is at the top of the physical space: each has a picture of its own. */
+/** Private memory of gpus is at the top of the physical address space: each range has a picture of its own. */
 function farWindows({ stretches }: MachineView, end: number): Window[] {
   return stretches
     .filter((stretch) => stretch.kind === "gpu" && stretch.start >= end)
@@ -93,14 +93,14 @@ function farWindows({ stretches }: MachineView, end: number): Window[] {
     }, []);
 }
 
-/** Registers of devices may lie far above, and are listed instead. */
+/** Registers of devices and firmware may be far above: they don't set the scale, and are listed. */
 function isMemory({ lane }: Stretch): boolean {
   return lane !== "devices" && lane !== "firmware";
 }
 
-/** Bytes a column: the smallest of 1, 1.5, 2, 3, 4, 6, 8… MiB with which all fits. */
+/** Bytes of a column: the smallest of 1, 1.5, 2, 3, 4, 6, 8… MiB with which the picture fits. */
 function columnBytes(end: number, columns: number): number {
-  // Ends: the columns are at least one, and each turn doubles what one of them shows.
+  // Ends: there is at least one column, and each turn doubles its bytes.
   for (let unit = MiB; ; unit *= 2) {
     for (const bytes of [unit, unit * 1.5]) {
       if (end / bytes <= columns) return bytes;
@@ -183,7 +183,7 @@ function formatTick(bytes: number): string {
   return "0";
 }
 
-/** Nodes first and by number, then what surrounds them; blocks last. */
+/** The lanes in order: nodes by number, other memory, firmware and devices, memory blocks. */
 function lanes(stretches: readonly Stretch[]): string[] {
   const order = ["offline", "hidden", "pmem", "reserved", "gpus", "firmware", "devices", "blocks"];
   const rank = (lane: string): number =>
@@ -191,7 +191,7 @@ function lanes(stretches: readonly Stretch[]): string[] {
   return [...new Set(stretches.map(({ lane }) => lane))].sort((a, b) => rank(a) - rank(b));
 }
 
-/** The kind that fills most of each column; undefined where nothing is. A kind that wins none gets one where it is. */
+/** The kind that fills most of each column; undefined for an empty one. A kind that fills most of no column gets one. */
 function fillLane(
   stretches: readonly Pick<Stretch, "start" | "end" | "kind">[],
   bytes: number,
@@ -213,8 +213,8 @@ function fillLane(
 }
 
 /**
- * Gives a thin kind the column that it fills best, or the nearest to it that isn't another kind's only one; what lies between
- * stays in the order of its addresses.
+ * Gives a thin kind the column that it fills best, or the nearest one that isn't the only column of another kind. The kinds between
+ * the two stay in the order of their addresses.
  *
  * @param starts the first column of each kind
  */
@@ -264,7 +264,7 @@ function paintKinds(kinds: readonly (StretchKind | undefined)[], paint: Paint): 
   return text;
 }
 
-/** What the signs mean, of those that are drawn. */
+/** The names of the signs that are drawn. */
 function* legend(pictures: readonly Picture[], width: number, paint: Paint): Generator<string> {
   const shown = new Set(pictures.flatMap((picture) => picture.lanes.flatMap(({ kinds }) => kinds)));
   const indent = " ".repeat(LABEL_WIDTH);
@@ -281,7 +281,7 @@ function* legend(pictures: readonly Picture[], width: number, paint: Paint): Gen
   yield indent + line.trimEnd();
 }
 
-/** What lies above the picture, so that nothing of /proc/iomem goes unseen. */
+/** Lines of /proc/iomem above the picture, so that all of it is shown. */
 function* beyond(view: MachineView, end: number, width: number, paint: Paint): Generator<string> {
   const tops = view.stretches.filter(
     (stretch) => !isMemory(stretch) && stretch.start >= end && stretch.start >= ZOOM_END,

@@ -1,4 +1,4 @@
-// Shares and addresses as a person reads them; sizes are formatBytes() of the kernel package.
+// Shares and addresses for people. Sizes are formatBytes() of @hetmem/kernel.
 
 /** "1.56 %". */
 export function formatShare(share: number): string {

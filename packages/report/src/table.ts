@@ -1,9 +1,10 @@
-// Columns of text: widths from what is in them, numbers to the right. Colour is put on after the widths are known.
+// Tables of text. A column is as wide as its widest cell. Cells are painted after the widths are known. A table that is wider
+// than the terminal does without its spare columns.
 
 export interface Column {
   readonly title: string;
   readonly align?: "left" | "right";
-  /** Which columns a table does without where it is wider than the terminal: the highest number first. Absent: never. */
+  /** Columns with the highest number are left out first from a table that is too wide. Absent: the column always stays. */
   readonly spare?: number;
 }
 
@@ -42,7 +43,7 @@ export function tableLines(
   return [line(titles, -1), ...rows.map((row, index) => line(row, index))];
 }
 
-/** The columns, less as many spare ones as the table is too wide for. */
+/** The columns without as many spare ones as must go for the table to fit. */
 function fitting<T extends Column & { readonly width: number }>(
   columns: readonly T[],
   width: number,

@@ -1,5 +1,4 @@
-// What a report shows, as plain data. It is read from the files of the booted machine, by the reader that reads hosts: what
-// is printed is what a program on that machine would see.
+// The contents of a report as plain data. They are read from the files of the booted machine, as a program on it would read them.
 import { type NodeId, PAGE_SIZE } from "@hetmem/kernel";
 import { MEMMAP_PAGE_BYTES, PAGES_PER_SECTION, SECTION_SIZE, STRUCT_PAGE_BYTES } from "@hetmem/page";
 import { blockRange, type Host, systemRam } from "@hetmem/host-capture";
@@ -22,11 +21,11 @@ export interface BlockView extends MemoryRange {
   readonly state: string;
 }
 
-/** A stretch of the physical address space that is drawn. */
+/** A range of the physical address space that is drawn. */
 export interface Stretch {
   readonly start: number;
   readonly end: number;
-  /** The line of the picture: "node 0", "devices". */
+  /** The lane of the picture: "node 0", "devices". */
   readonly lane: string;
   readonly kind: StretchKind;
 }
@@ -47,19 +46,19 @@ export type StretchKind =
 
 export interface MemmapPrice {
   readonly node: NodeId;
-  /** Struct pages, holes inside a section among them. */
+  /** Struct pages, with those of holes inside a section. */
   readonly structPages: number;
   readonly linuxBytes: number;
   readonly hetmemBytes: number;
-  /** Of the node's RAM. */
+  /** Share of the node's RAM. */
   readonly share: number;
 }
 
-/** Struct pages that lie in the RAM of a node which isn't that of the memory they describe. */
+/** Struct pages in the RAM of another node than the memory that they describe. */
 export interface MemmapElsewhere {
-  /** What they describe: "node 1", "the soft-reserved memory at 0x10_0000_0000". */
+  /** The memory that they describe: "node 1", "the soft-reserved memory at 0x10_0000_0000". */
   readonly of: string;
-  /** The node whose RAM they take. */
+  /** The node whose RAM holds them. */
   readonly payer: number;
   readonly bytes: number;
 }
@@ -80,13 +79,13 @@ export interface MachineView {
   readonly blocks: readonly BlockView[];
   readonly stretches: readonly Stretch[];
   readonly memmap: readonly MemmapPrice[];
-  /** RAM that struct pages of devices' memory take, and struct pages that another node's RAM holds. */
+  /** Struct pages of device memory, and of nodes whose struct pages are in another node's RAM. */
   readonly memmapElsewhere: readonly MemmapElsewhere[];
   /** Whether added blocks hold their own struct pages: memmap_on_memory. */
   readonly selfHosted: boolean;
-  /** What happens to memory that is added: "offline", or what it is onlined to. */
+  /** The state of memory blocks after they are added: "offline", "online_movable". */
   readonly autoOnline: string;
-  /** Names of the devices that compute on processes' memory. */
+  /** Names of gpus. */
   readonly gpus: readonly string[];
   readonly memTotalKb: number;
   readonly memFreeKb: number;
@@ -95,7 +94,7 @@ export interface MachineView {
 /**
  * Makes the view of a machine.
  *
- * @param running what the booted machine's own files say
+ * @param running the booted machine, read from its own files
  */
 export function viewOf(spec: MachineSpec, running: Host): MachineView {
   const zones = running.zoneinfo.zones.filter((zone) => zone.spanned > 0);
@@ -160,7 +159,7 @@ function* stretchesOf(spec: MachineSpec, running: Host, zones: readonly ZoneView
   for (const entry of running.iomem) yield* deviceStretches(entry, gpus);
 }
 
-/** System RAM that the firmware's map didn't have, and that a device became: by block, as the kernel took it. */
+/** Memory blocks that were added after boot, by hand or by kmem. */
 function* addedMemory(spec: MachineSpec, running: Host): Generator<Stretch> {
   const boot = [...spec.nodes.flatMap(({ memory }) => memory), ...(spec.offline ?? [])];
   for (const block of running.blocks?.blocks ?? []) {
@@ -177,9 +176,9 @@ function* addedMemory(spec: MachineSpec, running: Host): Generator<Stretch> {
 }
 
 /**
- * What a line of iomem is, and what stands in it: all that is in a device's memory is that device's.
+ * A line of /proc/iomem that isn't RAM, and the lines in it. Lines in the memory of a device are not drawn: it is one stretch.
  *
- * @param gpus names of devices whose memory processes use
+ * @param gpus names of gpus
  */
 function* deviceStretches(
   { start, end, name, children }: IomemEntry,
@@ -216,7 +215,7 @@ function kindOfZone(name: string): StretchKind {
   return name === "DMA" || name === "DMA32" || name === "Movable" ? name : "Normal";
 }
 
-/** Struct pages are allocated by the whole section. */
+/** The struct pages of a node. They are allocated by the whole section. */
 function priceOf(node: NodeId, memory: readonly MemoryRange[]): MemmapPrice {
   const sections = new Set<number>();
   for (const { start, end } of memory) {

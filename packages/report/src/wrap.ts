@@ -1,6 +1,6 @@
-// Sentences broken between words, for a terminal.
+// Sentences broken between words, for the width of a terminal. A word that is wider stays whole.
 
-/** @param indent what each line but the first begins with */
+/** @param indent the beginning of each line but the first */
 export function wrap(text: string, width: number, indent: string): string[] {
   const lines: string[] = [];
   let line = "";

@@ -1,4 +1,4 @@
-// The table of nodes and zones, in pages, as /proc/zoneinfo counts them.
+// The table of nodes and zones, in pages, as /proc/zoneinfo counts them. Kernel counterpart: zoneinfo_show_print() in mm/vmstat.c.
 import { formatBytes, formatIdList, PAGE_SIZE } from "@hetmem/kernel";
 import type { Paint } from "./paint.ts";
 import { formatAddress } from "./size.ts";
@@ -21,7 +21,7 @@ const ZONE_COLUMN = 1;
 const ZONES = ["DMA", "DMA32", "Normal", "Movable"] as const;
 
 /**
- * A line a zone, a line a node without any, the totals, and whose the CPUs are.
+ * One line a zone, one a node without zones, the totals, and the CPUs of each node.
  *
  * @param width columns of the terminal; sizes for people, ends, spans and starts are left out where they don't fit
  */
@@ -43,7 +43,7 @@ function rowsOf(view: MachineView): string[][] {
     return zones.map((zone, index) => [
       index === 0 ? `${id}` : "",
       zone.name,
-      // The kernel does not say where a zone without present pages begins.
+      // The kernel prints no start of a zone without present pages.
       zone.present === 0 ? "-" : formatAddress(zone.start),
       zone.present === 0 ? "-" : formatAddress(zone.end - 1),
       `${zone.spanned}`,

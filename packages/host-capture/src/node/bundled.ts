@@ -1,4 +1,4 @@
-// The two captures that come with hetmem, for readers who have no Linux host or no privilege on it.
+// Two captures of a real 6.1 kernel in QEMU, for people without a Linux host or without root on it.
 import { fileURLToPath } from "node:url";
 
 export const BUNDLED_CAPTURES = {

@@ -1,6 +1,6 @@
-// "Did you mean": the name that a mistyped one was to be.
+// "Did you mean": the nearest to a mistyped name among those that exist.
 
-/** Of a name longer than this none is looked for. */
+/** Letters of a name that is looked for at most. */
 const LENGTH_MAX = 64;
 
 /** The name nearest to a mistyped one; undefined where more than a third of its letters are wrong. */
@@ -17,7 +17,7 @@ export function nearestName(typed: string, names: readonly string[]): string | u
   return nearest;
 }
 
-/** Letters to add, leave out, change or swap with the next. @see the optimal string alignment distance */
+/** Letters to add, leave out, change or swap with the next: the optimal string alignment distance. */
 function editDistance(a: string, b: string): number {
   let [twoBack, previous] = [[] as number[], Array.from({ length: b.length + 1 }, (_, at) => at)];
   for (let i = 1; i <= a.length; i++) {

@@ -1,4 +1,4 @@
-// Where the files of a host come from on Node: the machine that hetmem runs on, a folder, or a tarball of /proc and /sys.
+// Trees of /proc and /sys on Node: the host that hetmem runs on, a folder, or a tarball.
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, join, resolve, sep } from "node:path";
@@ -11,13 +11,13 @@ import { openTarball } from "./tarball.ts";
 const FILE_BYTES_MAX = 128 * MiB;
 const CAPTURE_FIX = "capture the file again";
 
-/** The machine that hetmem runs on. */
+/** The host that hetmem runs on. */
 export function liveHost(): HostTree {
   return { ...folderTree("/"), name: hostname() || "this host", live: true };
 }
 
 /**
- * Opens what `--from` names.
+ * Opens a captured tree, as `--from` names it.
  *
  * @throws KernelError ENOENT when there is nothing of that name, EINVAL when it is not a tree of /proc and /sys
  */
@@ -61,14 +61,14 @@ function folderTree(folder: string): HostTree {
   };
 }
 
-/** Where a path of a tree is; undefined where nothing is, or where a link of a captured tree leads out of it. */
+/** The host's path of a file of the tree; undefined if it doesn't exist, or if a link leads out of the tree. */
 function insideOf(root: string, path: string): string | undefined {
   const real = unlessUnreadable(() => realpathSync(join(root, path)));
   const inside = root.endsWith(sep) ? root : root + sep;
   return real === root || real?.startsWith(inside) ? real : undefined;
 }
 
-/** What /proc and /sys answer for files that are not there, not for us, or of a device that has gone. */
+/** Undefined for a file that doesn't exist, may not be read, or is of a device that has gone. */
 function unlessUnreadable<T>(access: () => T): T | undefined {
   try {
     return access();

@@ -1,5 +1,5 @@
-// Files that hetmem is given. Anything may be in one, and a name may stand for a device or a pipe that never ends: a read
-// takes so many bytes at most, and what can't be a file of text is refused in a sentence that names the file and the fix.
+// Files that a user names. Such a file may hold anything, and its name may stand for a device or a pipe that never ends: reads are
+// bounded, and a file that can't be used is refused in a sentence that names the file and the fix.
 import {
   closeSync,
   constants,
@@ -14,17 +14,17 @@ import { basename, dirname, join } from "node:path";
 import { KernelError, writeSize } from "@hetmem/kernel";
 import { nearestName } from "./nearest-name.ts";
 
-/** Bytes of a script, of a transcript, and of what is piped into a command. */
+/** Bytes of a script, a transcript, or piped input at most. */
 export const INPUT_BYTES_MAX: number = 16 * 1024 * 1024;
 const PIECE_BYTES = 64 * 1024;
-/** Milliseconds between two looks at a pipe that is empty, and after which a pipe is given up. */
+/** Milliseconds between two reads of an empty pipe, and until an empty pipe is given up. */
 const PIPE_LOOKS_MS = 10;
 const PIPE_PATIENCE_MS = 5000;
 
 export interface OutsideFile {
   readonly file: string;
   readonly bytesMax: number;
-  /** What to give instead, for a sentence. */
+  /** The fix, for the end of a sentence. */
   readonly fix: string;
 }
 
@@ -51,12 +51,12 @@ export function readOutsideFile(wanted: OutsideFile): Buffer {
   }
 }
 
-/** The same as text. @throws KernelError EINVAL for what is no text in UTF-8 */
+/** Reads a file of text. @throws KernelError EINVAL for what is no text in UTF-8 */
 export function readOutsideText(wanted: OutsideFile): string {
   return decodeText(readOutsideFile(wanted), wanted);
 }
 
-/** All that is piped into a command. @throws KernelError EFBIG, EINVAL */
+/** Reads piped input to its end. @throws KernelError EFBIG, EINVAL */
 export function readPipedText(fd: number): string {
   const wanted = { file: "the input", bytesMax: INPUT_BYTES_MAX, fix: "pipe in less" };
   return decodeText(readToEnd(fd, wanted, Number.POSITIVE_INFINITY), wanted);
@@ -129,13 +129,13 @@ function readPiece(fd: number, into: Buffer): number | undefined {
     return readSync(fd, into);
   } catch (error) {
     if (error instanceof Error && codeOf(error) === "EAGAIN") return undefined;
-    // What a terminal or a pipe of other systems says at its end.
+    // Windows reports the end of a terminal or a pipe so.
     if (error instanceof Error && codeOf(error) === "EOF") return 0;
     throw error;
   }
 }
 
-/** The host's refusals as sentences. */
+/** Converts an error of the host to a KernelError with a sentence. */
 function unlessRefused<T>({ file, fix }: OutsideFile, access: () => T): T {
   try {
     return access();

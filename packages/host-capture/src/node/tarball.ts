@@ -1,5 +1,5 @@
-// A captured tree in a tarball, unpacked in memory. Archives written as `tar -C / proc sys`, with or without "./" or a
-// folder around them, all read alike. What unfolds to more than any host's /proc and /sys is refused before it is unfolded.
+// A tarball of a captured /proc and /sys, unpacked in memory. Archives written as `tar -C / proc sys`, with or without "./" or a
+// folder around them, are read alike. An archive larger than any host's /proc and /sys is refused before it is unpacked.
 import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { KernelError, MiB, writeSize } from "@hetmem/kernel";
@@ -7,7 +7,7 @@ import { Parser } from "tar";
 import { readOutsideFile } from "./outside-file.ts";
 import { filesTree, type HostTree } from "../tree.ts";
 
-/** Bytes of the file, and of what it unfolds to: a tree of 100,000 files of one block each has 100 MiB. */
+/** Bytes of the file, and of its contents unpacked: 100,000 files of one tar block each have 100 MiB. */
 const PACKED_BYTES_MAX = 128 * MiB;
 const UNPACKED_BYTES_MAX = 128 * MiB;
 const ENTRIES_MAX = 100_000;
@@ -78,7 +78,7 @@ function captureFix(file: string): string {
   return `pack it again with tar -czf ${basename(file)} -C FOLDER proc sys`;
 }
 
-/** What stands before "proc/" in the archive's paths. */
+/** The part of the archive's paths before "proc/". */
 function rootOf(paths: Iterable<string>): string {
   for (const path of paths) {
     const at = /^((?:.*\/)?)proc\/(?:zoneinfo|iomem|meminfo)$/.exec(path);
