@@ -12,7 +12,7 @@ import {
   Pte,
   swapDevice,
 } from "./page-table/pte.ts";
-import { swapEntry } from "./swap/swap-entry.ts";
+import { swapEntry } from "./page-table/swap-entry.ts";
 import type { Vm } from "./vm.ts";
 
 /** One entry that holds something. */

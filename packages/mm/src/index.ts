@@ -1,5 +1,5 @@
-export { type CgroupCounts, type PageCharging, uncharged } from "./charging.ts";
-export { type DevicePages, noDevicePages } from "./device-pages.ts";
+export { type CgroupCounts, type PageCharging, uncharged } from "./ports/charging.ts";
+export { type DevicePages, noDevicePages } from "./ports/device-pages.ts";
 export { allocMm, emptyMm, MmStruct, Rss } from "./mm-struct.ts";
 export { type Tunables } from "./tunables.ts";
 export { Vm, type VmOptions } from "./vm.ts";
@@ -13,7 +13,7 @@ export { FaultFlag, VM_FAULT_ERROR, VmFault } from "./fault/vm-fault.ts";
 
 export { vmfInsertPfnPmd } from "./huge/insert-pfn-pmd.ts";
 
-export { type FollOptions } from "./gup/foll.ts";
+export { type FollOptions } from "./faultin/foll.ts";
 export {
   getUserPagesFast,
   getUserPagesFastOnly,
@@ -22,7 +22,7 @@ export {
 } from "./gup/fast.ts";
 export { getUserPages, getUserPagesRemote, pinUserPages, pinUserPagesRemote } from "./gup/gup.ts";
 export { type GupTestPolicy, gupBenchmark, gupTest, gupTestTable } from "./gup/gup-test.ts";
-export { pageMaybeDmaPinned } from "./gup/pin-count.ts";
+export { pageMaybeDmaPinned } from "./faultin/pin-count.ts";
 export { putUserPages, unpinUserPages, unpinUserPagesDirty } from "./gup/unpin.ts";
 
 export { collapseHugePage } from "./huge/collapse.ts";
@@ -38,8 +38,8 @@ export { unpoisonMemory } from "./memory-failure/unpoison.ts";
 
 export { ProcessPageMigration } from "./migrate/hotplug-migration.ts";
 export { mbind } from "./migrate/mbind.ts";
-export { MpolFlag, type MempolicyRequest, type MpolMode, mpolToString } from "./migrate/mempolicy.ts";
-export { MemoryTiers } from "./migrate/memory-tiers.ts";
+export { MpolFlag, type MempolicyRequest, type MpolMode, mpolToString } from "./policy/mempolicy.ts";
+export { MemoryTiers } from "./policy/memory-tiers.ts";
 export { NOT_AT_ONCE } from "./migrate/migrate-at-once.ts";
 export {
   cacheReferences,
@@ -101,15 +101,15 @@ export {
   type MmuNotifierOps,
 } from "./notifier/subscriptions.ts";
 
-export { type AddressSpace } from "./page-cache/address-space.ts";
+export { type AddressSpace } from "./file/address-space.ts";
 export { createDiskFile } from "./page-cache/disk-file.ts";
 export { fileRead, fileWrite } from "./page-cache/file-io.ts";
 export { fileVmOps } from "./page-cache/file-mmap.ts";
-export { type FileObject } from "./page-cache/file-object.ts";
+export { type FileObject } from "./file/file-object.ts";
 export { Inode } from "./page-cache/inode.ts";
 export { dropPagecache } from "./page-cache/invalidate.ts";
 export { memfdAddSeals, memfdCreate, MemfdFlag } from "./page-cache/memfd.ts";
-export { setPageDirty } from "./page-cache/dirty.ts";
+export { setPageDirty } from "./file/dirty.ts";
 export { msync, MsyncFlag } from "./page-cache/msync.ts";
 export { OpenFile, unlinkInode } from "./page-cache/open-file.ts";
 export { Cap, Credentials, ROOT } from "./process/credentials.ts";
@@ -137,7 +137,7 @@ export {
   walkPageRange,
   walkPageRangeSleeping,
   walkPageVma,
-} from "./page-table/pagewalk.ts";
+} from "./pagewalk.ts";
 export { NO_ENTRY, PageTable } from "./page-table/page-table.ts";
 export { mmapAssertLocked, mmapAssertWriteLocked } from "./mmap-lock.ts";
 export { lockPage, trylockPage, unlockPage } from "./page-lock.ts";
@@ -160,7 +160,7 @@ export {
 
 export { ClearRefs, clearRefs } from "./proc/clear-refs.ts";
 export { mappingName } from "./proc/maps.ts";
-export { pageMapcount } from "./proc/page-mapcount.ts";
+export { pageMapcount } from "./rmap/page-mapcount.ts";
 export { pagemap, PageMapBit, type PagemapOptions } from "./proc/pagemap.ts";
 export { type ProcPidOptions, procPidTable } from "./proc/proc-pid.ts";
 export { type LoggedTask, sysctlTables } from "./proc/sysctl.ts";
@@ -175,8 +175,8 @@ export { hearsEarly, killProcs, type ToKill } from "./memory-failure/collect-pro
 export { type Signal, type SignalCode } from "./process/signal.ts";
 
 export { tryToFreeMemCgroupPages } from "./reclaim/direct-reclaim.ts";
-export { Lru } from "./reclaim/lru.ts";
-export { LruList, Lruvec } from "./reclaim/lruvec.ts";
+export { Lru } from "./lru/lru.ts";
+export { LruList, Lruvec } from "./lru/lruvec.ts";
 export { MAX_RECLAIM_RETRIES } from "./reclaim/node-reclaim.ts";
 export { type OomControl, outOfMemory } from "./reclaim/oom.ts";
 export { oomBadness } from "./reclaim/oom-badness.ts";
@@ -185,7 +185,7 @@ export {
   type OomGroup,
   type ReclaimGroup,
   type ReclaimGroups,
-} from "./reclaim/reclaim-groups.ts";
+} from "./ports/reclaim-groups.ts";
 export { reclaimPages } from "./reclaim/reclaim-pages.ts";
 export { SWAP_CLUSTER_MAX } from "./reclaim/scan-control.ts";
 

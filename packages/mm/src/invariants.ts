@@ -8,8 +8,8 @@ import { compoundMapcount } from "./huge/huge-counts.ts";
 import { hugetlbFindings } from "./hugetlb/invariants.ts";
 import { Rss } from "./mm-struct.ts";
 import { Pte } from "./page-table/pte.ts";
-import { pageMapcount } from "./proc/page-mapcount.ts";
-import { LruList } from "./reclaim/lru.ts";
+import { pageMapcount } from "./rmap/page-mapcount.ts";
+import { LruList } from "./lru/lru.ts";
 import { pageAnon } from "./rmap/map-counts.ts";
 import type { Vm } from "./vm.ts";
 

@@ -2,7 +2,7 @@
 // include/linux/mm_types.h.
 import { type NodeId, type Page, RwSemaphore, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
-import type { MemPolicy } from "./migrate/mempolicy.ts";
+import type { MemPolicy } from "./policy/mempolicy.ts";
 import type { NotifierSubscriptions } from "./notifier/subscriptions.ts";
 import { Level, PageTable, type TablePages } from "./page-table/page-table.ts";
 import type { Cap } from "./process/credentials.ts";

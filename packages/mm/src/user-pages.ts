@@ -4,9 +4,9 @@
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_KERNEL_ACCOUNT, NodeStat, type PageAllocator, ZoneType } from "@hetmem/zone";
-import type { PageCharging } from "./charging.ts";
+import type { PageCharging } from "./ports/charging.ts";
 import type { MmStruct } from "./mm-struct.ts";
-import type { Lru } from "./reclaim/lru.ts";
+import type { Lru } from "./lru/lru.ts";
 import { addNodeStat } from "./rmap/map-counts.ts";
 import type { Vm } from "./vm.ts";
 import { clearPageMlocked } from "./vma/mlock-page.ts";

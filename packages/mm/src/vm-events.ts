@@ -2,7 +2,7 @@
 // count_vm_events() in include/linux/vmstat.h, beside count_memcg_events() in include/linux/memcontrol.h.
 import type { Page } from "@hetmem/kernel";
 import type { MmStruct } from "./mm-struct.ts";
-import type { Lruvec } from "./reclaim/lruvec.ts";
+import type { Lruvec } from "./lru/lruvec.ts";
 import type { Vm } from "./vm.ts";
 
 /** Something happened to an address space. @param event by VmEvent @see count_memcg_event_mm() */

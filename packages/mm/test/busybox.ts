@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import type { FileObject } from "../src/page-cache/file-object.ts";
+import type { FileObject } from "../src/file/file-object.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import type { Process } from "../src/process/process.ts";
 import type { Vma } from "../src/vma/vma.ts";

@@ -2,7 +2,7 @@ import { type Page, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { Vfs } from "@hetmem/vfs";
 import { expect, test } from "vitest";
-import { GUP_PIN_COUNTING_BIAS } from "../src/gup/pin-count.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../src/faultin/pin-count.ts";
 import type { MmuNotifierRange } from "../src/notifier/range.ts";
 import { mmuNotifierRegister } from "../src/notifier/register.ts";
 import { MmuNotifier } from "../src/notifier/subscriptions.ts";

@@ -1,7 +1,7 @@
 // A bill of every page and swap slot that somebody pays for: what is charged twice, or given back in other pieces than it
 // was charged in, is noted as wrong.
 import type { Page, Sleeps } from "@hetmem/kernel";
-import type { PageCharging } from "../src/charging.ts";
+import type { PageCharging } from "../src/ports/charging.ts";
 import type { MmStruct } from "../src/mm-struct.ts";
 
 export class CountingCharging implements PageCharging {

@@ -4,7 +4,7 @@ import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { canDemote, demotePages } from "../src/migrate/demotion.ts";
-import { MEMTIER_ADISTANCE_DRAM, MEMTIER_ADISTANCE_SLOW } from "../src/migrate/memory-tiers.ts";
+import { MEMTIER_ADISTANCE_DRAM, MEMTIER_ADISTANCE_SLOW } from "../src/policy/memory-tiers.ts";
 import { hotplugVmMachine, type HotplugVmMachine } from "./hotplug-vm-machine.ts";
 import { check, fill, map, nodesOf, pageBehind } from "./placed-memory.ts";
 import { pageAt } from "./vm-machine.ts";

@@ -1,7 +1,7 @@
 // Pages of a device for cases about gup: ZONE_DEVICE struct pages without a driver, whose pagemap a case can let die.
 import { type Page, type Pfn, physAddr, nodeId, run } from "@hetmem/kernel";
 import { movePfnRangeToZone, MigrateType, type Zone, ZoneType } from "@hetmem/zone";
-import { type DevicePages, noDevicePages } from "../src/device-pages.ts";
+import { type DevicePages, noDevicePages } from "../src/ports/device-pages.ts";
 import { hotplugVmMachine, type HotplugVmMachine } from "./hotplug-vm-machine.ts";
 
 const SIZE = 128 * 2 ** 20;

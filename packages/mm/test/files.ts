@@ -4,7 +4,7 @@
 import { run, type VirtAddr } from "@hetmem/kernel";
 import { createDiskFile } from "../src/page-cache/disk-file.ts";
 import { fileVmOps } from "../src/page-cache/file-mmap.ts";
-import type { FileObject } from "../src/page-cache/file-object.ts";
+import type { FileObject } from "../src/file/file-object.ts";
 import type { Inode } from "../src/page-cache/inode.ts";
 import { OpenFile } from "../src/page-cache/open-file.ts";
 import { readUser, writeUser } from "../src/process/access.ts";

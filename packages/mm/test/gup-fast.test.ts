@@ -9,7 +9,7 @@ import {
   pinUserPagesFast,
   pinUserPagesFastOnly,
 } from "../src/gup/fast.ts";
-import { compoundPincount, GUP_PIN_COUNTING_BIAS, pageMaybeDmaPinned } from "../src/gup/pin-count.ts";
+import { compoundPincount, GUP_PIN_COUNTING_BIAS, pageMaybeDmaPinned } from "../src/faultin/pin-count.ts";
 import { putUserPages, unpinUserPages } from "../src/gup/unpin.ts";
 import type { MmStruct } from "../src/mm-struct.ts";
 import { PMD_SIZE, TASK_SIZE } from "../src/page-table/page-table.ts";

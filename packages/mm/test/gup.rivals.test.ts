@@ -9,7 +9,7 @@ import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { getUserPagesFast, pinUserPagesFast } from "../src/gup/fast.ts";
-import { GUP_PIN_COUNTING_BIAS } from "../src/gup/pin-count.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../src/faultin/pin-count.ts";
 import { putUserPages, unpinUserPages } from "../src/gup/unpin.ts";
 import type { MmStruct } from "../src/mm-struct.ts";
 import { coverageOf, describeFinding } from "../src/notifier/coverage.ts";

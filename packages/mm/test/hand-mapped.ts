@@ -5,7 +5,7 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { fillAnonymous, GFP_USER_PAGE } from "../src/fault/anon.ts";
 import { FaultFlag } from "../src/fault/vm-fault.ts";
 import { type MmStruct, Rss } from "../src/mm-struct.ts";
-import type { FileObject } from "../src/page-cache/file-object.ts";
+import type { FileObject } from "../src/file/file-object.ts";
 import { addToPageCache } from "../src/page-cache/filemap.ts";
 import { Inode } from "../src/page-cache/inode.ts";
 import { unlockPage } from "../src/page-lock.ts";

@@ -1,9 +1,9 @@
 // The calls that want the mmap lock, each with the lock held for reading around it, for tests that are about other things.
 import { run, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import type { FollOptions } from "../src/gup/foll.ts";
+import type { FollOptions } from "../src/faultin/foll.ts";
 import * as gup from "../src/gup/gup.ts";
 import type { MmStruct } from "../src/mm-struct.ts";
-import * as pagewalk from "../src/page-table/pagewalk.ts";
+import * as pagewalk from "../src/pagewalk.ts";
 import { withMmapLock } from "./vm-machine.ts";
 
 type Gup = (mm: MmStruct, start: VirtAddr, count: number, options: FollOptions) => Sleeps<Page[]>;

@@ -8,7 +8,7 @@ import { truncate } from "../src/page-cache/truncate.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { LruList } from "../src/reclaim/lru.ts";
+import { LruList } from "../src/lru/lru.ts";
 import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { mlock } from "../src/vma/mlock.ts";

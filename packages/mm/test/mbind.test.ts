@@ -3,7 +3,7 @@ import { MiB, nodeId, run, virtAddr } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { mpolToString } from "../src/migrate/mempolicy.ts";
+import { mpolToString } from "../src/policy/mempolicy.ts";
 import { mbind, setMempolicyHomeNode } from "../src/migrate/mbind.ts";
 import { MbindFlag } from "../src/migrate/queue-pages.ts";
 import { check, fill, map, nodesOf, outcome, pageBehind } from "./placed-memory.ts";

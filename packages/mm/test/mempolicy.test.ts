@@ -10,8 +10,8 @@ import {
   mpolNew,
   mpolToString,
   policyNode,
-} from "../src/migrate/mempolicy.ts";
-import { allocWithPolicy, tryAllocWithPolicy } from "../src/migrate/policy-alloc.ts";
+} from "../src/policy/mempolicy.ts";
+import { allocWithPolicy, tryAllocWithPolicy } from "../src/policy/policy-alloc.ts";
 import {
   getMempolicy,
   getMempolicyAt,

@@ -13,7 +13,7 @@ import {
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
-import { uncharged } from "../src/charging.ts";
+import { uncharged } from "../src/ports/charging.ts";
 import { vmInvariants } from "../src/invariants.ts";
 import { MigrateMode, MigrateReason } from "../src/migrate/migrate-mode.ts";
 import { migratePage } from "../src/migrate/migrate-page.ts";
@@ -23,7 +23,7 @@ import { fileWrite } from "../src/page-cache/file-io.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import { deviceOfEntry, slotOfEntry } from "../src/swap/swap-entry.ts";
+import { deviceOfEntry, slotOfEntry } from "../src/page-table/swap-entry.ts";
 import { mlock } from "../src/vma/mlock.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { nodeStat } from "./counters.ts";

@@ -4,7 +4,7 @@ import { ZoneStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { exitProcess } from "../src/process/exit.ts";
 import type { Process } from "../src/process/process.ts";
-import { LruList } from "../src/reclaim/lru.ts";
+import { LruList } from "../src/lru/lru.ts";
 import type { Vm } from "../src/vm.ts";
 import { MapFlag, Mcl, MLOCK_ONFAULT } from "../src/vma/map-flags.ts";
 import { mlock, mlockall, munlock, munlockall } from "../src/vma/mlock.ts";

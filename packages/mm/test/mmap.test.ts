@@ -1,6 +1,6 @@
 import { GiB, KernelError, MiB, run, virtAddr } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import type { FileObject } from "../src/page-cache/file-object.ts";
+import type { FileObject } from "../src/file/file-object.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { ROOT } from "../src/process/credentials.ts";
 import { forkProcess } from "../src/process/fork.ts";

@@ -3,7 +3,7 @@ import { MiB, nodeId, run } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat, VmEvent, type VmEventName } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { MpolFlag } from "../src/migrate/mempolicy.ts";
+import { MpolFlag } from "../src/policy/mempolicy.ts";
 import { scanForHints } from "../src/migrate/numa-balancing.ts";
 import { setMempolicy } from "../src/migrate/set-mempolicy.ts";
 import { Pte } from "../src/page-table/pte.ts";

@@ -2,7 +2,7 @@ import { nodeId, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { Vfs } from "@hetmem/vfs";
 import { expect, test } from "vitest";
-import { mpolNew } from "../src/migrate/mempolicy.ts";
+import { mpolNew } from "../src/policy/mempolicy.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { procPidTable } from "../src/proc/proc-pid.ts";
 import type { Process } from "../src/process/process.ts";

@@ -14,7 +14,7 @@ import {
 import { memfdCreate } from "../src/page-cache/memfd.ts";
 import { createShmemInode } from "../src/page-cache/shmem.ts";
 import { valueEntry } from "../src/page-cache/xarray.ts";
-import { workingsetEviction } from "../src/reclaim/workingset.ts";
+import { workingsetEviction } from "../src/lru/workingset.ts";
 import { trylockPage } from "../src/page-lock.ts";
 import { nodeStat } from "./counters.ts";
 import { bytes, diskFile, text } from "./files.ts";

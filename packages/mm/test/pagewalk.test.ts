@@ -2,12 +2,7 @@ import { condResched, KernelBug, KernelError, type VirtAddr, virtAddr } from "@h
 import { expect, test } from "vitest";
 import type { MmStruct } from "../src/mm-struct.ts";
 import { NO_ENTRY, PGDIR_SIZE, PMD_SIZE, PUD_SIZE } from "../src/page-table/page-table.ts";
-import {
-  type MmWalkOps,
-  WalkAction,
-  walkPageRange as walkUnlocked,
-  walkPageVma,
-} from "../src/page-table/pagewalk.ts";
+import { type MmWalkOps, WalkAction, walkPageRange as walkUnlocked, walkPageVma } from "../src/pagewalk.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { entryAt, mapAt, RW, touch } from "./hand-mapped.ts";

@@ -1,7 +1,7 @@
 // Memory of processes in tests about where it is: mapped, filled with bytes that name their page, and looked up by node.
 import { KernelError, type NodeId, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { Foll } from "../src/gup/foll.ts";
-import { followPage } from "../src/gup/follow-page.ts";
+import { Foll } from "../src/faultin/foll.ts";
+import { followPage } from "../src/faultin/follow-page.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import type { Process } from "../src/process/process.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";

@@ -8,7 +8,7 @@ import { fileRead, fileWrite } from "../src/page-cache/file-io.ts";
 import { EntryKind, entryKind, Pte } from "../src/page-table/pte.ts";
 import type { Process } from "../src/process/process.ts";
 import { reclaimPages } from "../src/reclaim/reclaim-pages.ts";
-import { LruList } from "../src/reclaim/lru.ts";
+import { LruList } from "../src/lru/lru.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { Madv } from "../src/vma/map-flags.ts";
 import { mlock } from "../src/vma/mlock.ts";

@@ -2,7 +2,7 @@ import type { Page } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { Vfs } from "@hetmem/vfs";
 import { expect, test } from "vitest";
-import type { FileObject } from "../src/page-cache/file-object.ts";
+import type { FileObject } from "../src/file/file-object.ts";
 import { ShmemInode, ShmemMount } from "../src/page-cache/shmem-inode.ts";
 import { valueEntry } from "../src/page-cache/xarray.ts";
 import { EntryKind, Pte, swapFlags } from "../src/page-table/pte.ts";

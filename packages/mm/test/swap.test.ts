@@ -2,7 +2,7 @@ import { assertInvariants, KernelError, KiB, MiB } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_HIGHUSER_MOVABLE, NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { uncharged } from "../src/charging.ts";
+import { uncharged } from "../src/ports/charging.ts";
 import { vmInvariants } from "../src/invariants.ts";
 import { Rss } from "../src/mm-struct.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";

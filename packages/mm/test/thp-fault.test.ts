@@ -4,7 +4,7 @@ import { GFP_USER, NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { handleMmFault } from "../src/fault/handle-mm-fault.ts";
 import { FaultFlag, VmFault } from "../src/fault/vm-fault.ts";
-import { type PageCharging, uncharged } from "../src/charging.ts";
+import { type PageCharging, uncharged } from "../src/ports/charging.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { madvise } from "../src/vma/madvise.ts";

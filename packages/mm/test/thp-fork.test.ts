@@ -7,7 +7,7 @@ import { migratePages, putbackMovablePages } from "../src/migrate/migrate-pages.
 import { MigrateMode, MigrateReason } from "../src/migrate/migrate-mode.ts";
 import { migrationTarget } from "../src/migrate/migration-target.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
-import { pageMapcount } from "../src/proc/page-mapcount.ts";
+import { pageMapcount } from "../src/rmap/page-mapcount.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import { madvise } from "../src/vma/madvise.ts";

@@ -3,7 +3,7 @@
 import { NULL_PAGE } from "@hetmem/page";
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
-import { allocWithPolicy, tryAllocWithPolicy } from "../migrate/policy-alloc.ts";
+import { allocWithPolicy, tryAllocWithPolicy } from "../policy/policy-alloc.ts";
 import { Rss } from "../mm-struct.ts";
 import { Pte, specialFlags, specialValue } from "../page-table/pte.ts";
 import { pageAddNewAnonRmap } from "../rmap/map-counts.ts";

@@ -5,7 +5,7 @@ import type { Page, Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Rss } from "../mm-struct.ts";
 import { balanceDirtyPages } from "../page-cache/writeback.ts";
-import { setPageDirty } from "../page-cache/dirty.ts";
+import { setPageDirty } from "../file/dirty.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { ENTRIES } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";

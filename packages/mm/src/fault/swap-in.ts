@@ -3,14 +3,14 @@
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
-import { pageSourceAt } from "../migrate/policy-alloc.ts";
+import { pageSourceAt } from "../policy/policy-alloc.ts";
 import { Rss } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { Pte, swapDevice } from "../page-table/pte.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import { pageAddAnonRmap, pageAnon } from "../rmap/map-counts.ts";
 import { readSwapCache } from "../swap/read-swap-cache.ts";
-import { swapEntry } from "../swap/swap-entry.ts";
+import { swapEntry } from "../page-table/swap-entry.ts";
 import { countMmEvent } from "../vm-events.ts";
 import type { FaultContext, Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";

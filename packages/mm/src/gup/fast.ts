@@ -3,10 +3,10 @@
 import { KernelError, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { TASK_SIZE } from "../page-table/page-table.ts";
-import { Foll, follFlags, type FollOptions } from "./foll.ts";
+import { Foll, follFlags, type FollOptions } from "../faultin/foll.ts";
 import { gup } from "./gup.ts";
 import { walkLockless } from "./lockless-walk.ts";
-import { putGrabbedPage } from "./pin-count.ts";
+import { putGrabbedPage } from "../faultin/pin-count.ts";
 
 /** What a lockless walk understands. */
 export type FastOptions = Pick<FollOptions, "write" | "force" | "longterm" | "noFault">;

@@ -6,10 +6,10 @@ import type { AttributeTable } from "@hetmem/vfs";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vm } from "../vm.ts";
 import { gupFast } from "./fast.ts";
-import { Foll } from "./foll.ts";
+import { Foll } from "../faultin/foll.ts";
 import { gup } from "./gup.ts";
 import { type GupTestRequest, type GupTestResult, parseRequest, resultText } from "./gup-test-request.ts";
-import { isLongtermPinnable, pageMaybeDmaPinned } from "./pin-count.ts";
+import { isLongtermPinnable, pageMaybeDmaPinned } from "../faultin/pin-count.ts";
 import { putUserPages, unpinUserPages } from "./unpin.ts";
 
 /** What one operation calls. */

@@ -18,8 +18,8 @@ import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
 import { describeVma, type Vma } from "../vma/vma.ts";
 import { isCowMapping, VmFlag } from "../vma/vm-flags.ts";
-import { Foll, follFlags, type FollOptions } from "./foll.ts";
-import { Follow, followPage } from "./follow-page.ts";
+import { Foll, follFlags, type FollOptions } from "../faultin/foll.ts";
+import { Follow, followPage } from "../faultin/follow-page.ts";
 import { gupLongterm } from "./longterm.ts";
 
 /**

@@ -9,9 +9,9 @@ import type { MmStruct } from "../mm-struct.ts";
 import { ENTRIES, NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vm } from "../vm.ts";
-import { Foll } from "./foll.ts";
-import { mustUnshare } from "./follow-page.ts";
-import { countPins, putGrabbedPage, tryGrabPage, tryGrabUncounted } from "./pin-count.ts";
+import { Foll } from "../faultin/foll.ts";
+import { mustUnshare } from "../faultin/follow-page.ts";
+import { countPins, putGrabbedPage, tryGrabPage, tryGrabUncounted } from "../faultin/pin-count.ts";
 
 /** Until they are grabbed, the pages may be unmapped, freed, and given to another process. */
 const ENTRIES_READ: Preempt = Object.freeze({

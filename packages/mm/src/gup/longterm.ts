@@ -9,9 +9,9 @@ import { MigrateMode, MigrateReason } from "../migrate/migrate-mode.ts";
 import { migratePages, putbackMovablePages } from "../migrate/migrate-pages.ts";
 import { migrationTarget } from "../migrate/migration-target.ts";
 import type { Vm } from "../vm.ts";
-import { Foll } from "./foll.ts";
+import { Foll } from "../faultin/foll.ts";
 import { walkUserPages } from "./gup.ts";
-import { isLongtermPinnable, putGrabbedPage } from "./pin-count.ts";
+import { isLongtermPinnable, putGrabbedPage } from "../faultin/pin-count.ts";
 import { unpinUserPages } from "./unpin.ts";
 
 /** Pins pages, moves those that must not be pinned for long, and begins again until there are none. @see __gup_longterm_locked() */

@@ -2,12 +2,12 @@
 // unpin_user_pages_dirty_lock() in mm/gup.c, release_pages() in mm/swap.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import { setPageDirty } from "../page-cache/dirty.ts";
+import { setPageDirty } from "../file/dirty.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
-import { Foll } from "./foll.ts";
-import { assertPinnable } from "./follow-page.ts";
-import { putGrabbedPage } from "./pin-count.ts";
+import { Foll } from "../faultin/foll.ts";
+import { assertPinnable } from "../faultin/follow-page.ts";
+import { putGrabbedPage } from "../faultin/pin-count.ts";
 
 /** What getUserPages() gives, or the array that getUserPagesFast() fills. */
 export type UserPageList = readonly Page[] | Int32Array;

@@ -3,7 +3,7 @@
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_KERNEL } from "@hetmem/zone";
-import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
+import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
 import { NO_ENTRY, TABLE_TURNS_MAX } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";

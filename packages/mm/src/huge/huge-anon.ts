@@ -4,7 +4,7 @@ import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_TRANSHUGE, VmEvent } from "@hetmem/zone";
 import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
-import { allocUncharged, tryAllocUncharged } from "../migrate/policy-alloc.ts";
+import { allocUncharged, tryAllocUncharged } from "../policy/policy-alloc.ts";
 import { Rss } from "../mm-struct.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";

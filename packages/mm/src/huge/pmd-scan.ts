@@ -7,7 +7,7 @@ import { VmEvent, ZoneType } from "@hetmem/zone";
 import { mmuNotifierTestYoung } from "../notifier/young.ts";
 import { ENTRIES } from "../page-table/page-table.ts";
 import { entryPage, Pte, specialPfn } from "../page-table/pte.ts";
-import { pageMapcount } from "../proc/page-mapcount.ts";
+import { pageMapcount } from "../rmap/page-mapcount.ts";
 import { pageAnon } from "../rmap/map-counts.ts";
 import type { Vma } from "../vma/vma.ts";
 import type { HugeAsker } from "./eligibility.ts";

@@ -6,7 +6,7 @@ import { PageFlag } from "@hetmem/page";
 import { trylockPage, unlockPage } from "../page-lock.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
-import { pageMapcount } from "../proc/page-mapcount.ts";
+import { pageMapcount } from "../rmap/page-mapcount.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { splitHugePage } from "./split-page.ts";

@@ -2,13 +2,13 @@
 // copied at once, from what nobody was promised: a child has no promise. Kernel counterpart: copy_hugetlb_page_range() in mm/hugetlb.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
-import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
+import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
 import { hugePmd } from "../huge/split-pmd.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
 import { ensureHugetlbPmd } from "./hugetlb-fault.ts";
-import { copyHugePage, mapHugetlbPage, ownHugetlbPage, WRITTEN } from "./hugetlb-page.ts";
+import { copyHugePage, mapHugetlbPage, ownHugetlbPage, WRITTEN } from "../huge/hugetlb-page.ts";
 import { allocHugetlbPage, keepPage } from "./reservations.ts";
 
 /**

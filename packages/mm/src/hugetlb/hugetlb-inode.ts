@@ -2,7 +2,7 @@
 // has touched is in it; a private mapping's pages are its own. Kernel counterpart: fs/hugetlbfs/inode.c, the internal
 // mount of it.
 import { KernelBug, KernelError, Mutex, type Page } from "@hetmem/kernel";
-import type { AddressSpace, AddressSpaceOperations } from "../page-cache/address-space.ts";
+import type { AddressSpace, AddressSpaceOperations } from "../file/address-space.ts";
 import { Inode } from "../page-cache/inode.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";

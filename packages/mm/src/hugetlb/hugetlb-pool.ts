@@ -6,7 +6,7 @@ import { KernelError, Mutex, type NodeId, type Page, type Pfn, type Sleeps } fro
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER, type HugePageCounts, type HugePages } from "@hetmem/zone";
 import { HPAGE_PMD_ORDER, prepTranshugePage } from "../huge/huge-counts.ts";
-import { nodesWithMemory } from "../migrate/mempolicy.ts";
+import { nodesWithMemory } from "../policy/mempolicy.ts";
 import type { Vm } from "../vm.ts";
 import { NodeTurns } from "./node-turns.ts";
 

@@ -2,8 +2,8 @@
 // writes takes what is left. A shared one's is the file's, for everybody. Kernel counterpart: struct resv_map,
 // hugetlb_reserve_pages(), vma_needs_reservation() and alloc_huge_page() in mm/hugetlb.c.
 import { KernelError, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { nodesWithMemory, policyNode, policyNodemask, policyOf } from "../migrate/mempolicy.ts";
-import { nodesByDistance } from "../migrate/policy-alloc.ts";
+import { nodesWithMemory, policyNode, policyNodemask, policyOf } from "../policy/mempolicy.ts";
+import { nodesByDistance } from "../policy/policy-alloc.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE } from "../page-table/page-table.ts";
 import type { Vma } from "../vma/vma.ts";

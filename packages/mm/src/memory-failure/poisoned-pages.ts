@@ -9,7 +9,7 @@ import { migratePages, putbackMovablePages } from "../migrate/migrate-pages.ts";
 import { migrationTarget } from "../migrate/migration-target.ts";
 import { describeUsers } from "../migrate/page-users.ts";
 import { splitForMigration } from "../migrate/split-for-migration.ts";
-import { setPageDirty, waitOnWriteback } from "../page-cache/dirty.ts";
+import { setPageDirty, waitOnWriteback } from "../file/dirty.ts";
 import { removeMapping } from "../page-cache/filemap.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import type { Process } from "../process/process.ts";

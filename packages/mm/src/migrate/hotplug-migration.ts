@@ -7,7 +7,7 @@ import { Gfp, GFP_USER, type PageMigration, ZoneType } from "@hetmem/zone";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { tryToUnmapPoisoned } from "../rmap/try-to-unmap.ts";
 import type { Vm } from "../vm.ts";
-import { nodesWithMemory } from "./mempolicy.ts";
+import { nodesWithMemory } from "../policy/mempolicy.ts";
 import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
 import { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 import { migrationTarget, type MigrationTargetControl } from "./migration-target.ts";

@@ -7,12 +7,12 @@ import type { MmStruct } from "../mm-struct.ts";
 import { pageAnon } from "../rmap/map-counts.ts";
 import { vmaModify } from "../vma/split.ts";
 import type { Vma } from "../vma/vma.ts";
-import { type MemPolicy, type MempolicyRequest, mpolEqual, mpolNew } from "./mempolicy.ts";
+import { type MemPolicy, type MempolicyRequest, mpolEqual, mpolNew } from "../policy/mempolicy.ts";
 import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
 import { checkMoveAll } from "./move-pages.ts";
 import { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 import type { MigrationTarget } from "./migration-target.ts";
-import { allocUncharged, tryAllocUncharged } from "./policy-alloc.ts";
+import { allocUncharged, tryAllocUncharged } from "../policy/policy-alloc.ts";
 import { MbindFlag, queuePagesRange } from "./queue-pages.ts";
 
 const VALID_FLAGS = MbindFlag.STRICT | MbindFlag.MOVE | MbindFlag.MOVE_ALL;

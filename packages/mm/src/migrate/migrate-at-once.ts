@@ -7,7 +7,7 @@ import type { Page } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
 import { hasListeners, setUnheard } from "../notifier/invalidate.ts";
-import { setPageDirty } from "../page-cache/dirty.ts";
+import { setPageDirty } from "../file/dirty.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { Pte } from "../page-table/pte.ts";
 import { MAPPING_ANON, PGOFF_WINDOW } from "../rmap/anon-vma.ts";

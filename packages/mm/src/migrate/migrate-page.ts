@@ -4,7 +4,7 @@
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
 import { NodeStat, VmEvent, ZoneStat } from "@hetmem/zone";
-import type { AddressSpace } from "../page-cache/address-space.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import { moveNodeStat } from "../rmap/map-counts.ts";
 import type { Vm } from "../vm.ts";

@@ -11,17 +11,17 @@ import {
   type VirtAddr,
 } from "@hetmem/kernel";
 import { Gfp, GFP_HIGHUSER_MOVABLE, ZoneType } from "@hetmem/zone";
-import { Foll } from "../gup/foll.ts";
-import { Follow, followPage } from "../gup/follow-page.ts";
-import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
+import { Foll } from "../faultin/foll.ts";
+import { Follow, followPage } from "../faultin/follow-page.ts";
+import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { TASK_SIZE } from "../page-table/page-table.ts";
 import { Cap } from "../process/credentials.ts";
 import { mmput } from "../process/exit.ts";
 import type { Process, ProcessRights } from "../process/process.ts";
-import { pageMapcount } from "../proc/page-mapcount.ts";
+import { pageMapcount } from "../rmap/page-mapcount.ts";
 import type { Vm } from "../vm.ts";
-import { nodesWithMemory } from "./mempolicy.ts";
+import { nodesWithMemory } from "../policy/mempolicy.ts";
 import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
 import { migratePages as migrateIsolated, putbackMovablePages } from "./migrate-pages.ts";
 import { migrationTarget } from "./migration-target.ts";

@@ -13,7 +13,7 @@ import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { isAccessible, isCowMapping, VmFlag } from "../vma/vm-flags.ts";
-import { type MemPolicy, MpolFlag, policyOf } from "./mempolicy.ts";
+import { type MemPolicy, MpolFlag, policyOf } from "../policy/mempolicy.ts";
 import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
 import { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 import { migrationTarget } from "./migration-target.ts";

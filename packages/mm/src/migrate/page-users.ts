@@ -2,7 +2,7 @@
 // more references than they do. The kernel leaves this to whoever reads dump_page().
 import type { Page } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
+import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { holdsPage, Pte } from "../page-table/pte.ts";

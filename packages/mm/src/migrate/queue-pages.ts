@@ -6,7 +6,7 @@ import { ZoneType } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
-import { pageMapcount } from "../proc/page-mapcount.ts";
+import { pageMapcount } from "../rmap/page-mapcount.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";

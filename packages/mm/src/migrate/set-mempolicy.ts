@@ -10,7 +10,7 @@ import {
   MpolFlag,
   nodeAfter,
   nodesWithMemory,
-} from "./mempolicy.ts";
+} from "../policy/mempolicy.ts";
 
 /** Before the first node, so that interleaving starts with the first. @see il_prev */
 const NO_NODE_YET = -1;

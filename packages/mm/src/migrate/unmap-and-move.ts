@@ -3,7 +3,7 @@
 // migrate_folio_move() in mm/migrate.c, unmap_and_move() before 6.3.
 import type { Errno, Page, Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import { waitOnWriteback } from "../page-cache/dirty.ts";
+import { waitOnWriteback } from "../file/dirty.ts";
 import { lockPage, trylockPage, unlockPage } from "../page-lock.ts";
 import { pageMapped } from "../rmap/mapped-entry.ts";
 import { removeMigrationPtes } from "../rmap/remove-migration-ptes.ts";

@@ -4,7 +4,7 @@
 import { KernelBug, type RwSemaphore, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { mmapAssertWriteLocked } from "../mmap-lock.ts";
-import type { AddressSpace } from "../page-cache/address-space.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import type { Vm } from "../vm.ts";
 import { itreeEnd, itreeInvalidate } from "./itree.ts";

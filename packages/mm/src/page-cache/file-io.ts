@@ -4,9 +4,9 @@
 import { KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
-import { markPageAccessed } from "../reclaim/mark-accessed.ts";
-import type { AddressSpace } from "./address-space.ts";
-import { setPageDirty } from "./dirty.ts";
+import { markPageAccessed } from "../lru/mark-accessed.ts";
+import type { AddressSpace } from "../file/address-space.ts";
+import { setPageDirty } from "../file/dirty.ts";
 import { unlockAndPut } from "./filemap.ts";
 import type { OpenFile } from "./open-file.ts";
 import { balanceDirtyPages } from "./writeback.ts";

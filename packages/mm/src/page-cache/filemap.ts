@@ -4,15 +4,15 @@
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat } from "@hetmem/zone";
-import { allocUncharged, tryAllocWithPolicy } from "../migrate/policy-alloc.ts";
+import { allocUncharged, tryAllocWithPolicy } from "../policy/policy-alloc.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
-import { workingsetRefault } from "../reclaim/workingset.ts";
+import { workingsetRefault } from "../lru/workingset.ts";
 import { addNodeStat } from "../rmap/map-counts.ts";
 import type { PageSource } from "../swap/read-swap-cache.ts";
 import type { Vm } from "../vm.ts";
-import type { AddressSpace } from "./address-space.ts";
-import { cancelDirty } from "./dirty.ts";
+import type { AddressSpace } from "../file/address-space.ts";
+import { cancelDirty } from "../file/dirty.ts";
 import { isValue } from "./xarray.ts";
 
 /** Nothing is done to make room. @see readahead_gfp_mask() */

@@ -4,7 +4,7 @@
 import { PAGE_SIZE, RwSemaphore } from "@hetmem/kernel";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
-import { AddressSpace, type AddressSpaceOperations } from "./address-space.ts";
+import { AddressSpace, type AddressSpaceOperations } from "../file/address-space.ts";
 import type { BackingStore } from "./backing-store.ts";
 
 export interface DeviceId {

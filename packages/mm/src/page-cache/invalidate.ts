@@ -5,7 +5,7 @@ import { condResched, type Page, type Sleeps } from "@hetmem/kernel";
 import { VmEvent } from "@hetmem/zone";
 import { trylockPage, unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
-import type { AddressSpace } from "./address-space.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 import { removeMapping } from "./filemap.ts";
 import { isValue, MAX_INDEX, NO_INDEX } from "./xarray.ts";
 

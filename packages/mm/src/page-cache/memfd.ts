@@ -3,7 +3,7 @@
 // way while the seal is set. Kernel counterpart: mm/memfd.c.
 import { KernelError, type Page, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "../vm.ts";
-import type { AddressSpace } from "./address-space.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 import { OpenFile } from "./open-file.ts";
 import { createShmemInode, shmemVmOps } from "./shmem.ts";
 import { Seal, shmemInode } from "./shmem-inode.ts";

@@ -4,7 +4,7 @@
 import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import type { AddressSpace } from "./address-space.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 import { fsyncRange } from "./writeback.ts";
 
 /** @see MS_SYNC in include/uapi/asm-generic/mman-common.h */

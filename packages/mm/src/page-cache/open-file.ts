@@ -3,8 +3,8 @@
 // __fput() in fs/file_table.c, evict() in fs/inode.c.
 import { KernelBug, type Sleeps } from "@hetmem/kernel";
 import type { Vma, VmOperations } from "../vma/vma.ts";
-import type { AddressSpace } from "./address-space.ts";
-import type { FileObject } from "./file-object.ts";
+import type { AddressSpace } from "../file/address-space.ts";
+import type { FileObject } from "../file/file-object.ts";
 import type { DeviceId, Inode } from "./inode.ts";
 import { truncateInodePages } from "./truncate.ts";
 

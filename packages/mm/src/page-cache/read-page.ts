@@ -4,7 +4,7 @@
 import { condResched, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
-import type { AddressSpace } from "./address-space.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 import {
   addToPageCache,
   allocCachePage,

@@ -5,7 +5,7 @@ import { KernelBug, KernelError } from "@hetmem/kernel";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import type { AddressSpace, AddressSpaceOperations } from "./address-space.ts";
+import type { AddressSpace, AddressSpaceOperations } from "../file/address-space.ts";
 import { type DeviceId, Inode } from "./inode.ts";
 
 /** What may no longer be done to a file. @see F_SEAL_SEAL in include/uapi/linux/fcntl.h */

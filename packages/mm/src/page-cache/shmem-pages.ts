@@ -12,11 +12,11 @@ import {
   NO_SWAP_ENTRY,
   slotOfEntry,
   swapinErrorEntry,
-} from "../swap/swap-entry.ts";
+} from "../page-table/swap-entry.ts";
 import { swapWritepage } from "../swap/swap-io.ts";
 import type { Vm } from "../vm.ts";
-import type { AddressSpace, AddressSpaceOperations } from "./address-space.ts";
-import { setPageDirty, waitOnWriteback } from "./dirty.ts";
+import type { AddressSpace, AddressSpaceOperations } from "../file/address-space.ts";
+import { setPageDirty, waitOnWriteback } from "../file/dirty.ts";
 import {
   addToPageCache,
   cachePageSource,

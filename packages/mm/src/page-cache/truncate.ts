@@ -4,8 +4,8 @@
 import { condResched, KernelBug, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
-import type { AddressSpace } from "./address-space.ts";
-import { cancelDirty, setPageDirty, waitOnWriteback } from "./dirty.ts";
+import type { AddressSpace } from "../file/address-space.ts";
+import { cancelDirty, setPageDirty, waitOnWriteback } from "../file/dirty.ts";
 import { deleteFromPageCache, findLockPage, lockPageOf, unlockAndPut } from "./filemap.ts";
 import type { Inode } from "./inode.ts";
 import { unmapMappingRange } from "./unmap-mapping.ts";

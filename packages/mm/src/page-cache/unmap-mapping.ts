@@ -7,7 +7,7 @@ import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
 import { pageAnon } from "../rmap/map-counts.ts";
 import { zapPageRange } from "../unmap/zap.ts";
 import type { Vma } from "../vma/vma.ts";
-import type { AddressSpace } from "./address-space.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 
 /**
  * Empties the entries that map [first, first + count) of a file.

@@ -6,8 +6,8 @@ import { PageFlag } from "@hetmem/page";
 import { allZones, type Memory, NodeStat } from "@hetmem/zone";
 import { unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
-import type { AddressSpace } from "./address-space.ts";
-import { clearPageDirtyForIo, waitOnWriteback } from "./dirty.ts";
+import type { AddressSpace } from "../file/address-space.ts";
+import { clearPageDirtyForIo, waitOnWriteback } from "../file/dirty.ts";
 import { findGetPage, lockPageOf, unlockAndPut } from "./filemap.ts";
 import { MAX_INDEX, NO_INDEX, XaMark } from "./xarray.ts";
 

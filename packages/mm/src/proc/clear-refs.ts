@@ -2,12 +2,12 @@
 // Kernel counterpart: clear_refs_write() in fs/proc/task_mmu.c, Documentation/admin-guide/mm/soft-dirty.rst.
 import { condResched, KernelError, kstrtoint, type Sleeps, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
+import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
 import { TASK_SIZE } from "../page-table/page-table.ts";
-import { type SleepingWalkOps, walkPageRangeSleeping } from "../page-table/pagewalk.ts";
+import { type SleepingWalkOps, walkPageRangeSleeping } from "../pagewalk.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
 import { isCowMapping, VmFlag } from "../vma/vm-flags.ts";

@@ -1,7 +1,7 @@
 // /proc/PID/maps: the mappings of a process, one a line, and the line that begins each of them in smaps. Kernel
 // counterpart: show_map_vma() in fs/proc/task_mmu.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
-import type { FileObject } from "../page-cache/file-object.ts";
+import type { FileObject } from "../file/file-object.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";

@@ -4,10 +4,10 @@
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { compoundMapcount } from "../huge/huge-counts.ts";
-import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
-import type { AddressSpace } from "../page-cache/address-space.ts";
+import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 import { PMD_SIZE } from "../page-table/page-table.ts";
-import { walkPageVmaSleeping } from "../page-table/pagewalk.ts";
+import { walkPageVmaSleeping } from "../pagewalk.ts";
 import {
   EntryKind,
   entryKind,
@@ -21,7 +21,7 @@ import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import { pageMapcount } from "./page-mapcount.ts";
+import { pageMapcount } from "../rmap/page-mapcount.ts";
 import { partialSwapUsage, shmemMapping, shmemSwapUsage } from "./shmem-swap.ts";
 
 const PAGE_BYTES = 4096;

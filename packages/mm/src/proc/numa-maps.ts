@@ -3,17 +3,17 @@
 import { condResched, KiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
-import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
-import { mpolToString, policyOf } from "../migrate/mempolicy.ts";
+import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { mpolToString, policyOf } from "../policy/mempolicy.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE } from "../page-table/page-table.ts";
-import { walkPageVmaSleeping } from "../page-table/pagewalk.ts";
+import { walkPageVmaSleeping } from "../pagewalk.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import { pageAnon } from "../rmap/map-counts.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { filePath, isHeap, isStack } from "./maps.ts";
-import { pageMapcount } from "./page-mapcount.ts";
+import { pageMapcount } from "../rmap/page-mapcount.ts";
 
 /** Pages, but for mapcountMax. @see struct numa_maps */
 interface NumaMaps {

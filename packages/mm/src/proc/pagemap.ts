@@ -2,10 +2,10 @@
 // for the privileged where. Kernel counterpart: pagemap_read() in fs/proc/task_mmu.c,
 // Documentation/admin-guide/mm/pagemap.rst.
 import { condResched, type Page, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
-import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
-import { snapshotRange } from "../page-table/pagewalk.ts";
+import { snapshotRange } from "../pagewalk.ts";
 import {
   EntryKind,
   entryKind,
@@ -19,7 +19,7 @@ import {
 import { pageAnon } from "../rmap/map-counts.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import { pageMapcount } from "./page-mapcount.ts";
+import { pageMapcount } from "../rmap/page-mapcount.ts";
 
 /** Bits of an entry. Below 55 is the frame of a present page, or the swap type with the offset from bit 5 on. */
 export const PageMapBit = {

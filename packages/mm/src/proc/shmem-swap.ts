@@ -1,7 +1,7 @@
 // What of a mapping of shared memory is in swap. Its page tables don't say: the place of such a page is kept by its file.
 // Kernel counterpart: shmem_swap_usage() and shmem_partial_swap_usage() in mm/shmem.c.
 import { ShmemInode } from "../page-cache/shmem-inode.ts";
-import type { AddressSpace } from "../page-cache/address-space.ts";
+import type { AddressSpace } from "../file/address-space.ts";
 import { isValue, NO_INDEX } from "../page-cache/xarray.ts";
 import type { Vma } from "../vma/vma.ts";
 

@@ -3,7 +3,7 @@
 import { formatIdList, PAGE_SIZE, pagesToKiB } from "@hetmem/kernel";
 import { type Memory, onlineCpus } from "@hetmem/zone";
 import { type MmStruct, Rss } from "../mm-struct.ts";
-import { nodesWithMemory } from "../migrate/mempolicy.ts";
+import { nodesWithMemory } from "../policy/mempolicy.ts";
 import { ROOT } from "../process/credentials.ts";
 import type { Process } from "../process/process.ts";
 

@@ -2,7 +2,7 @@
 // does. Kernel counterparts: load_elf_binary() in fs/binfmt_elf.c, setup_arg_pages() in fs/exec.c.
 import { KernelError, type NodeId, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { allocMm, type MmStruct } from "../mm-struct.ts";
-import type { FileObject } from "../page-cache/file-object.ts";
+import type { FileObject } from "../file/file-object.ts";
 import type { Vm } from "../vm.ts";
 import { brk } from "../vma/brk.ts";
 import { MapFlag } from "../vma/map-flags.ts";

@@ -3,10 +3,10 @@
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import { Gfp, GFP_HIGHUSER_MOVABLE, onlineNodes, VmEvent, ZONE_NAMES, ZoneType } from "@hetmem/zone";
 import type { Vm } from "../vm.ts";
-import type { ReclaimGroup } from "./reclaim-groups.ts";
+import type { ReclaimGroup } from "../ports/reclaim-groups.ts";
 import { DEF_PRIORITY, type ReclaimRequest, ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkNode } from "./shrink-node.ts";
-import { snapshotRefaults } from "./workingset.ts";
+import { snapshotRefaults } from "../lru/workingset.ts";
 
 const ALLOCSTALL = ZONE_NAMES.map((name) => VmEvent[`allocstall_${name.toLowerCase() as "dma"}`]);
 

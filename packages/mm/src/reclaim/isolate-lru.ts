@@ -3,7 +3,7 @@
 import type { Page } from "@hetmem/kernel";
 import { type ListId, NULL_PAGE } from "@hetmem/page";
 import { VmEvent, ZONE_NAMES } from "@hetmem/zone";
-import type { LruList, Lruvec } from "./lruvec.ts";
+import type { LruList, Lruvec } from "../lru/lruvec.ts";
 import type { ScanControl } from "./scan-control.ts";
 
 const PGSKIP = ZONE_NAMES.map((name) => VmEvent[`pgskip_${name.toLowerCase() as "dma"}`]);

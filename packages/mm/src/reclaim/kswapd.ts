@@ -4,14 +4,14 @@
 import { condResched, type NodeId, type Preempt, type Sleeps } from "@hetmem/kernel";
 import { allZones, GFP_KERNEL, type MemoryNode, VmEvent, ZoneType } from "@hetmem/zone";
 import type { Vm } from "../vm.ts";
-import { LruList, type Lruvec } from "./lruvec.ts";
+import { LruList, type Lruvec } from "../lru/lruvec.ts";
 import { MAX_RECLAIM_RETRIES, type NodeReclaim } from "./node-reclaim.ts";
 import { isAboveMark, isBalanced } from "./node-watermarks.ts";
 import { canReclaimAnon, targetInactiveIsLow } from "./scan-balance.ts";
 import { ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";
 import { shrinkNode } from "./shrink-node.ts";
-import { snapshotRefaults } from "./workingset.ts";
+import { snapshotRefaults } from "../lru/workingset.ts";
 
 /** Runs until it is stopped: a task for a scheduler. @see kswapd() */
 export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {

@@ -17,7 +17,7 @@ import type { Process } from "../process/process.ts";
 import type { Vm } from "../vm.ts";
 import type { AllocRequest } from "./alloc-request.ts";
 import type { OomControl } from "./oom.ts";
-import type { OomGroup } from "./reclaim-groups.ts";
+import type { OomGroup } from "../ports/reclaim-groups.ts";
 
 /** Who asks when no process does. */
 const KERNEL_COMM = "swapper/0";

@@ -7,7 +7,7 @@ import type { Vm } from "../vm.ts";
 import { isUnkillable, OOM_SCORE_ADJ_MIN, oomBadness } from "./oom-badness.ts";
 import { logGone, logGroup, logInvocation, logKill, logSummary, logTasks } from "./oom-log.ts";
 import { reapVictim } from "./oom-reaper.ts";
-import type { ReclaimGroup } from "./reclaim-groups.ts";
+import type { ReclaimGroup } from "../ports/reclaim-groups.ts";
 
 /** A shortage that somebody has to die for. @see struct oom_control in include/linux/oom.h */
 export interface OomControl {

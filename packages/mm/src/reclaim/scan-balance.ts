@@ -3,8 +3,8 @@
 // mm/vmscan.c.
 import { type NodeId, PAGE_SHIFT } from "@hetmem/kernel";
 import { NodeStat, ZoneType } from "@hetmem/zone";
-import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "./lruvec.ts";
-import type { ReclaimGroup } from "./reclaim-groups.ts";
+import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "../lru/lruvec.ts";
+import type { ReclaimGroup } from "../ports/reclaim-groups.ts";
 import { type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { mayDemote } from "./shrink-page-list.ts";
 

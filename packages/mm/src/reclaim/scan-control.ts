@@ -2,8 +2,8 @@
 // scan_control and struct reclaim_stat in mm/vmscan.c.
 import type { NodeId } from "@hetmem/kernel";
 import type { Vm } from "../vm.ts";
-import type { Lruvec } from "./lruvec.ts";
-import type { ReclaimGroup } from "./reclaim-groups.ts";
+import type { Lruvec } from "../lru/lruvec.ts";
+import type { ReclaimGroup } from "../ports/reclaim-groups.ts";
 
 /** Of each list, 1/2^12 is looked at first; each round that doesn't help looks at twice as much. */
 export const DEF_PRIORITY = 12;

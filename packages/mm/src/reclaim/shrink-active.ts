@@ -7,7 +7,7 @@ import { pageReferenced } from "../rmap/page-referenced.ts";
 import { countLruvecEvent } from "../vm-events.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { isolateLruPages } from "./isolate-lru.ts";
-import { isFileList, type LruList, type Lruvec } from "./lruvec.ts";
+import { isFileList, type LruList, type Lruvec } from "../lru/lruvec.ts";
 import type { ScanControl } from "./scan-control.ts";
 
 /** @param nrToScan small pages to look at @see shrink_active_list() */

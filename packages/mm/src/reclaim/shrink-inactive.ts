@@ -3,10 +3,10 @@ import { condResched, type Sleeps } from "@hetmem/kernel";
 import { Gfp, NodeStat, VmEvent } from "@hetmem/zone";
 import { syncAll } from "../page-cache/writeback.ts";
 import { isolateLruPages } from "./isolate-lru.ts";
-import { ANON, FILE, isFileList, type LruList, type Lruvec } from "./lruvec.ts";
+import { ANON, FILE, isFileList, type LruList, type Lruvec } from "../lru/lruvec.ts";
 import { reclaimStat, type ScanControl } from "./scan-control.ts";
 import { shrinkPageList } from "./shrink-page-list.ts";
-import { noteCost } from "./workingset.ts";
+import { noteCost } from "../lru/workingset.ts";
 
 /**
  * Looks at pages of a list and frees what it can.

@@ -3,8 +3,8 @@
 // kernel caches, reclaim for compaction.
 import { condResched, type NodeId, type Sleeps } from "@hetmem/kernel";
 import { shrinkDeferredSplits } from "../huge/deferred-split.ts";
-import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "./lruvec.ts";
-import type { ReclaimGroup, ReclaimGroups } from "./reclaim-groups.ts";
+import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "../lru/lruvec.ts";
+import type { ReclaimGroup, ReclaimGroups } from "../ports/reclaim-groups.ts";
 import { canReclaimAnon, getScanCount, inactiveIsLow, prepareScanCount } from "./scan-balance.ts";
 import { DEF_PRIORITY, type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";

@@ -4,8 +4,8 @@
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { Gfp, NodeStat, VmEvent } from "@hetmem/zone";
-import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
-import { clearPageDirtyForIo } from "../page-cache/dirty.ts";
+import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
+import { clearPageDirtyForIo } from "../file/dirty.ts";
 import { deleteFromPageCache } from "../page-cache/filemap.ts";
 import { trylockPage } from "../page-lock.ts";
 import { addNodeStat, pageAnon } from "../rmap/map-counts.ts";
@@ -15,7 +15,7 @@ import { tryToUnmap } from "../rmap/try-to-unmap.ts";
 import { swapWritepage } from "../swap/swap-io.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import type { ReclaimStat, ScanControl } from "./scan-control.ts";
-import { workingsetEviction } from "./workingset.ts";
+import { workingsetEviction } from "../lru/workingset.ts";
 import { countPageEvent } from "../vm-events.ts";
 
 /** How it ends. The page is locked still, but for `kept`. */

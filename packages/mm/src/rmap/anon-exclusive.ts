@@ -4,7 +4,7 @@
 import type { Page } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
-import { pageMaybeDmaPinned } from "../gup/pin-count.ts";
+import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
 import type { Vm } from "../vm.ts";
 
 /**

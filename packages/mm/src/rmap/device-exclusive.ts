@@ -10,7 +10,7 @@ import type { MmStruct } from "../mm-struct.ts";
 import { mmapAssertLocked } from "../mmap-lock.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { setPageDirty } from "../page-cache/dirty.ts";
+import { setPageDirty } from "../file/dirty.ts";
 import { lockPage, trylockPage, unlockPage } from "../page-lock.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { EntryKind, entryKind, entryPage, Pte } from "../page-table/pte.ts";

@@ -6,7 +6,7 @@ import { describePage, PageFlag } from "@hetmem/page";
 import { splitHugePmdCovered } from "../huge/split-pmd.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { setPageDirty } from "../page-cache/dirty.ts";
+import { setPageDirty } from "../file/dirty.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { CARRIED_BITS, EntryKind, entryKind, isDevicePrivate, Pte } from "../page-table/pte.ts";
 import { rssKind } from "../unmap/zap.ts";

@@ -5,7 +5,7 @@ import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { takeCensus } from "../census.ts";
 import { entryValue, isValue, MAX_INDEX, NO_INDEX } from "../page-cache/xarray.ts";
 import type { Vm } from "../vm.ts";
-import { deviceOfEntry, isSwapinError, slotOfEntry, swapEntry } from "./swap-entry.ts";
+import { deviceOfEntry, isSwapinError, slotOfEntry, swapEntry } from "../page-table/swap-entry.ts";
 
 export const swapInvariants: readonly Invariant<Vm>[] = [
   {

@@ -5,9 +5,9 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
 import { trylockPage } from "../page-lock.ts";
-import { workingsetRefault } from "../reclaim/workingset.ts";
+import { workingsetRefault } from "../lru/workingset.ts";
 import type { Vm } from "../vm.ts";
-import { swapEntry } from "./swap-entry.ts";
+import { swapEntry } from "../page-table/swap-entry.ts";
 import { swapReadpage } from "./swap-io.ts";
 
 /** Gives pages where whoever needs them wants them. */

@@ -6,7 +6,7 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
 import { addNodeOnlyStat, addNodeStat, moveNodeStat } from "../rmap/map-counts.ts";
 import type { Vm } from "../vm.ts";
-import { deviceOfEntry, NO_SWAP_ENTRY, slotOfEntry } from "./swap-entry.ts";
+import { deviceOfEntry, NO_SWAP_ENTRY, slotOfEntry } from "../page-table/swap-entry.ts";
 import type { SwapSpace } from "./swap-space.ts";
 
 export class SwapCache {

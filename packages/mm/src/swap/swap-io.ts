@@ -3,10 +3,10 @@
 import { condResched, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
-import { endWriteback, startWriteback } from "../page-cache/dirty.ts";
+import { endWriteback, startWriteback } from "../file/dirty.ts";
 import { unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
-import { deviceOfEntry, slotOfEntry } from "./swap-entry.ts";
+import { deviceOfEntry, slotOfEntry } from "../page-table/swap-entry.ts";
 
 /** Block devices count in sectors. */
 const SECTORS_PER_PAGE: number = PAGE_SIZE / 512;

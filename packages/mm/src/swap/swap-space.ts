@@ -7,7 +7,7 @@ import { trylockPage, unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
 import { SwapCache } from "./swap-cache.ts";
 import { SwapDevice } from "./swap-device.ts";
-import { deviceOfEntry, MAX_SLOTS, NO_SWAP_ENTRY, slotOfEntry, swapEntry } from "./swap-entry.ts";
+import { deviceOfEntry, MAX_SLOTS, NO_SWAP_ENTRY, slotOfEntry, swapEntry } from "../page-table/swap-entry.ts";
 
 /** What swapon() is asked. */
 export interface SwaponRequest {

@@ -5,7 +5,7 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { mapFromSwap } from "../fault/swap-in.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
-import { waitOnWriteback } from "../page-cache/dirty.ts";
+import { waitOnWriteback } from "../file/dirty.ts";
 import { shmemUnuse } from "../page-cache/shmem-pages.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { ENTRIES, NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
@@ -15,7 +15,7 @@ import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { readSwapCache } from "./read-swap-cache.ts";
 import type { SwapDevice } from "./swap-device.ts";
-import { swapEntry } from "./swap-entry.ts";
+import { swapEntry } from "../page-table/swap-entry.ts";
 
 /** Nobody is killed to make room: swapoff fails instead. */
 const GFP_UNUSE: number = GFP_HIGHUSER_MOVABLE | Gfp.RETRY_MAYFAIL;

@@ -3,10 +3,10 @@
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { zapHugePmd } from "../huge/zap-huge.ts";
-import { isVmHugetlbPage } from "../hugetlb/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
 import { zapHugetlbRange } from "../hugetlb/zap-hugetlb.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
-import { markPageAccessed } from "../reclaim/mark-accessed.ts";
+import { markPageAccessed } from "../lru/mark-accessed.ts";
 import { ENTRIES, NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import {
   EntryKind,
@@ -18,7 +18,7 @@ import {
   Pte,
   swapDevice,
 } from "../page-table/pte.ts";
-import { setPageDirty } from "../page-cache/dirty.ts";
+import { setPageDirty } from "../file/dirty.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import { pageRemoveRmap } from "../rmap/map-counts.ts";
 import { munlockVmaPage } from "../vma/mlock-page.ts";

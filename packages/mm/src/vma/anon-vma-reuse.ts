@@ -1,7 +1,7 @@
 // A mapping that is written for the first time takes over its neighbour's anonymous family, where the two might become
 // one mapping again: mprotect() on parts of a mapping would divide it for good otherwise. Kernel counterpart:
 // find_mergeable_anon_vma() in mm/mmap.c.
-import { mpolEqual } from "../migrate/mempolicy.ts";
+import { mpolEqual } from "../policy/mempolicy.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import type { Vma } from "./vma.ts";
 import { VM_ACCESS_FLAGS, VmFlag } from "./vm-flags.ts";

@@ -7,7 +7,7 @@ import { ZoneType } from "@hetmem/zone";
 import { splitAdvised } from "../huge/split-advised.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
-import { pageMapcount } from "../proc/page-mapcount.ts";
+import { pageMapcount } from "../rmap/page-mapcount.ts";
 import { reclaimPages } from "../reclaim/reclaim-pages.ts";
 import type { Vm } from "../vm.ts";
 import { describeVma, type Vma } from "./vma.ts";

@@ -2,7 +2,7 @@
 // swapped out. Kernel counterpart: madvise_remove() and madvise_willneed() in mm/madvise.c.
 import { KernelError, PAGE_SIZE, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
-import { pageSourceAt } from "../migrate/policy-alloc.ts";
+import { pageSourceAt } from "../policy/policy-alloc.ts";
 import { readAhead } from "../page-cache/read-page.ts";
 import { punchHole } from "../page-cache/truncate.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";

@@ -1,7 +1,7 @@
 // madvise(): what a process knows about its use of memory. Some advice changes flags of mappings, some does something to
 // the pages at once. Kernel counterpart: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { faultinPageRange } from "../gup/populate.ts";
+import { faultinPageRange } from "../faultin/populate.ts";
 import { madviseCollapse } from "../huge/madvise-collapse.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { madviseCold, madvisePageout } from "./madvise-cold.ts";

@@ -2,9 +2,9 @@
 // divide one. Kernel counterpart: vma_merge() and can_vma_merge_before() and _after() in mm/mmap.c, whose case numbers
 // are given.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
-import { type MemPolicy, mpolEqual } from "../migrate/mempolicy.ts";
+import { type MemPolicy, mpolEqual } from "../policy/mempolicy.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import type { FileObject } from "../page-cache/file-object.ts";
+import type { FileObject } from "../file/file-object.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import { adjustVmas } from "./adjust.ts";
 import type { Vma } from "./vma.ts";

@@ -7,7 +7,7 @@ import type { MmStruct } from "../mm-struct.ts";
 import { entryValue, isValue } from "../page-cache/xarray.ts";
 import { NO_ENTRY, TASK_SIZE } from "../page-table/page-table.ts";
 import { EntryKind, entryKind, Pte, swapDevice } from "../page-table/pte.ts";
-import { deviceOfEntry, isSwapinError, slotOfEntry } from "../swap/swap-entry.ts";
+import { deviceOfEntry, isSwapinError, slotOfEntry } from "../page-table/swap-entry.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "./vma.ts";
 

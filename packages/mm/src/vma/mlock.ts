@@ -10,7 +10,7 @@ import {
   type VirtAddr,
 } from "@hetmem/kernel";
 import { ZoneType } from "@hetmem/zone";
-import { mmPopulate } from "../gup/populate.ts";
+import { mmPopulate } from "../faultin/populate.ts";
 import { NO_ENTRY, PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { MmStruct } from "../mm-struct.ts";

@@ -2,7 +2,7 @@
 // mapping is made, which its file or driver looks at. All or nothing. Kernel counterpart: mmap_region() in mm/mmap.c.
 import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
-import type { FileObject } from "../page-cache/file-object.ts";
+import type { FileObject } from "../file/file-object.ts";
 import { shmemZeroSetup } from "../page-cache/shmem.ts";
 import { adjustVmas, enterVma } from "./adjust.ts";
 import { accountableMapping, checkExpansion, mayExpandVm, vmStatAccount } from "./commit.ts";

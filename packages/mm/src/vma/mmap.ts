@@ -12,7 +12,7 @@ import {
 import { hugetlbFileSetup } from "../hugetlb/hugetlb-file.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
-import type { FileObject } from "../page-cache/file-object.ts";
+import type { FileObject } from "../file/file-object.ts";
 import { checkLock, checkMapCount } from "./commit.ts";
 import { LEGACY_MAP_MASK, MAP_TYPE, MapFlag } from "./map-flags.ts";
 import { mmapRegion } from "./mmap-region.ts";

@@ -1,7 +1,7 @@
 // Bringing pages in for calls that have done their work already: what can't be had is found out by who touches it. Kernel
 // counterpart: mm_populate() in include/linux/mm.h; the work is in gup/populate.ts.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { populateVmaPageRange } from "../gup/populate.ts";
+import { populateVmaPageRange } from "../faultin/populate.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";

@@ -2,7 +2,7 @@
 // split_vma() in mm/mmap.c, and the steps that mprotect_fixup(), madvise_update_vma() and mlock_fixup() have in common
 // (vma_modify() since 6.7).
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
-import type { MemPolicy } from "../migrate/mempolicy.ts";
+import type { MemPolicy } from "../policy/mempolicy.ts";
 import { adjustVmas } from "./adjust.ts";
 import { checkMapCount } from "./commit.ts";
 import { vmaMerge } from "./merge.ts";

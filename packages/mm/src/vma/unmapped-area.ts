@@ -4,7 +4,7 @@
 import { alignDown, alignUp, isAligned, KernelError, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
-import type { FileObject } from "../page-cache/file-object.ts";
+import type { FileObject } from "../file/file-object.ts";
 import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { MapFlag } from "./map-flags.ts";
 import type { Vma } from "./vma.ts";

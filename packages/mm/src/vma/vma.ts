@@ -2,8 +2,8 @@
 // struct vm_area_struct in include/linux/mm_types.h, struct vm_operations_struct in include/linux/mm.h.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import type { VmFault } from "../fault/vm-fault.ts";
-import type { FileObject } from "../page-cache/file-object.ts";
-import type { MemPolicy } from "../migrate/mempolicy.ts";
+import type { FileObject } from "../file/file-object.ts";
+import type { MemPolicy } from "../policy/mempolicy.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import { VmFlag } from "./vm-flags.ts";

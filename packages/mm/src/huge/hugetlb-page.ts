@@ -3,7 +3,7 @@
 // hugetlb_count_add() in include/linux/hugetlb.h.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
-import { compoundMapcount, HPAGE_PMD_NR, setCompoundMapcount } from "../huge/huge-counts.ts";
+import { compoundMapcount, HPAGE_PMD_NR, setCompoundMapcount } from "./huge-counts.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import type { Vm } from "../vm.ts";

@@ -7,7 +7,7 @@ import { NodeStat, ZoneStat } from "@hetmem/zone";
 import { addNodeStat } from "../rmap/map-counts.ts";
 import { pageMkclean } from "../rmap/page-mkclean.ts";
 import type { Vm } from "../vm.ts";
-import { XaMark } from "./xarray.ts";
+import { XaMark } from "../page-cache/xarray.ts";
 
 /**
  * A page was written: by the cpu through an entry, or by write(2). Any page may be given, also a part of a larger one.

@@ -13,7 +13,7 @@ import {
   ZoneStat,
   ZoneType,
 } from "@hetmem/zone";
-import type { PageCharging } from "../charging.ts";
+import type { PageCharging } from "../ports/charging.ts";
 import { LruList, Lruvec, NR_LRU_LISTS } from "./lruvec.ts";
 
 export { LruList, NR_LRU_LISTS };

@@ -7,8 +7,8 @@ import { IntervalTree } from "../rmap/interval-tree.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import type { Inode } from "./inode.ts";
-import { MAX_INDEX, XArray } from "./xarray.ts";
+import type { Inode } from "../page-cache/inode.ts";
+import { MAX_INDEX, XArray } from "../page-cache/xarray.ts";
 
 /** What a kind of file does for its pages. @see struct address_space_operations */
 export interface AddressSpaceOperations {

@@ -1,9 +1,9 @@
 // The port to whoever owns pages of devices: ZONE_DEVICE pagemaps and the drivers behind them. Without one there are no
 // such pages. Kernel counterparts: get_dev_pagemap() in mm/memremap.c, struct dev_pagemap_ops.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
-import type { FaultContext } from "./vma/vma.ts";
-import type { VmFault } from "./fault/vm-fault.ts";
-import type { Vm } from "./vm.ts";
+import type { FaultContext } from "../vma/vma.ts";
+import type { VmFault } from "../fault/vm-fault.ts";
+import type { Vm } from "../vm.ts";
 
 export interface DevicePages {
   /** Takes a reference on the pagemap of a page; false when it is dying. @see get_dev_pagemap() */

@@ -4,8 +4,8 @@
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";
-import type { Lruvec } from "./lruvec.ts";
-import type { OomControl } from "./oom.ts";
+import type { Lruvec } from "../lru/lruvec.ts";
+import type { OomControl } from "../reclaim/oom.ts";
 
 /** A group whose pages are on lists of their own. @see struct mem_cgroup */
 export interface ReclaimGroup {

@@ -1,11 +1,11 @@
 // The port to whoever counts what a page costs and whom: memory cgroups. The default counts nobody and costs nothing.
 // Kernel counterpart: include/linux/memcontrol.h.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
-import type { MmStruct } from "./mm-struct.ts";
-import type { Process } from "./process/process.ts";
-import type { Lruvec } from "./reclaim/lruvec.ts";
-import type { ReclaimGroups } from "./reclaim/reclaim-groups.ts";
-import type { Vm } from "./vm.ts";
+import type { MmStruct } from "../mm-struct.ts";
+import type { Process } from "../process/process.ts";
+import type { Lruvec } from "../lru/lruvec.ts";
+import type { ReclaimGroups } from "./reclaim-groups.ts";
+import type { Vm } from "../vm.ts";
 
 export interface PageCharging {
   /** The machine is made: its LRU lists are there. */
