@@ -7,7 +7,7 @@ import { GFP_KERNEL, VmEvent } from "@hetmem/zone";
 import { hugeFault } from "../huge/huge-fault.ts";
 import { hugePmd } from "../huge/split-pmd.ts";
 import { hugetlbFault } from "../hugetlb/hugetlb-fault.ts";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../vma/vma.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY, TABLE_TURNS_MAX } from "../page-table/page-table.ts";
 import { isNonPresent, Pte } from "../page-table/pte.ts";

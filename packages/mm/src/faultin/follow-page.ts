@@ -3,7 +3,7 @@
 // include/linux/mm.h; follow_trans_huge_pmd() in mm/huge_memory.c.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../vma/vma.ts";
 import { setPageDirty } from "../file/dirty.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte, specialPfn } from "../page-table/pte.ts";

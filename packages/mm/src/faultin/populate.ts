@@ -5,7 +5,7 @@ import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
 import { Foll } from "./foll.ts";
-import { refusalOf, walkUserPages } from "../gup/gup.ts";
+import { refusalOf, walkUserPages } from "./faultin-page.ts";
 
 /**
  * Makes every page of [start, end) readable, or writable, without changing what is there.

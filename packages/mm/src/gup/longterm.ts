@@ -10,7 +10,7 @@ import { migratePages, putbackMovablePages } from "../migrate/migrate-pages.ts";
 import { migrationTarget } from "../migrate/migration-target.ts";
 import type { Vm } from "../vm.ts";
 import { Foll } from "../faultin/foll.ts";
-import { walkUserPages } from "./gup.ts";
+import { walkUserPages } from "../faultin/faultin-page.ts";
 import { isLongtermPinnable, putGrabbedPage } from "../faultin/pin-count.ts";
 import { unpinUserPages } from "./unpin.ts";
 

@@ -8,7 +8,7 @@ import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
 import { ensureHugetlbPmd } from "./hugetlb-fault.ts";
-import { copyHugePage, mapHugetlbPage, ownHugetlbPage, WRITTEN } from "../huge/hugetlb-page.ts";
+import { copyHugePage, mapHugetlbPage, ownHugetlbPage, WRITTEN } from "./hugetlb-page.ts";
 import { allocHugetlbPage, keepPage } from "./reservations.ts";
 
 /**

@@ -12,7 +12,7 @@ import { Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { hugetlbInode } from "./hugetlb-inode.ts";
-import { clearHugePage, mapHugetlbPage, ownHugetlbPage } from "../huge/hugetlb-page.ts";
+import { clearHugePage, mapHugetlbPage, ownHugetlbPage } from "./hugetlb-page.ts";
 import { hugetlbWp } from "./hugetlb-wp.ts";
 import { allocHugetlbPage, hugeIndex, keepPage, privateHugetlb } from "./reservations.ts";
 

@@ -14,13 +14,7 @@ import { pageMoveAnonRmap } from "../rmap/map-counts.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { hugetlbInode } from "./hugetlb-inode.ts";
-import {
-  copyHugePage,
-  mapHugetlbPage,
-  ownHugetlbPage,
-  unmapHugetlbPage,
-  WRITTEN,
-} from "../huge/hugetlb-page.ts";
+import { copyHugePage, mapHugetlbPage, ownHugetlbPage, unmapHugetlbPage, WRITTEN } from "./hugetlb-page.ts";
 import { allocHugetlbPage, keepPage, ownsReserve, privateHugetlb } from "./reservations.ts";
 
 /**

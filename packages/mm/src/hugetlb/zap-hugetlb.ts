@@ -4,7 +4,7 @@ import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { hugePmd } from "../huge/split-pmd.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import type { Vma } from "../vma/vma.ts";
-import { unmapHugetlbPage } from "../huge/hugetlb-page.ts";
+import { unmapHugetlbPage } from "./hugetlb-page.ts";
 
 /** The caller has announced [start, end). */
 export function* zapHugetlbRange(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {

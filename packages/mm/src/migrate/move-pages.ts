@@ -13,7 +13,7 @@ import {
 import { Gfp, GFP_HIGHUSER_MOVABLE, ZoneType } from "@hetmem/zone";
 import { Foll } from "../faultin/foll.ts";
 import { Follow, followPage } from "../faultin/follow-page.ts";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../vma/vma.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { TASK_SIZE } from "../page-table/page-table.ts";
 import { Cap } from "../process/credentials.ts";

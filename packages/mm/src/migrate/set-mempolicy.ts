@@ -1,7 +1,7 @@
 // The system calls by which a task sets its own policy, and asks which one counts. Kernel counterpart: do_set_mempolicy()
 // and do_get_mempolicy() in mm/mempolicy.c.
 import { KernelError, type NodeId, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { getUserPages } from "../gup/gup.ts";
+import { grabUserPages } from "../faultin/faultin-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import {
   type MemPolicy,
@@ -69,7 +69,7 @@ export function* getMempolicyNodeAt(mm: MmStruct, address: VirtAddr): Sleeps<Nod
   const start = (address - (address % 4096)) as VirtAddr;
   yield* mm.mmapLock.downRead();
   try {
-    const [page] = yield* getUserPages(mm, start, 1, {});
+    const [page] = yield* grabUserPages(mm, start, 1, 0);
     if (page === undefined) throw nothingMapped(address);
     const node = memmap.nodeOf(page);
     memmap.putPage(memmap.compoundHead(page));

@@ -4,7 +4,7 @@
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { compoundMapcount } from "../huge/huge-counts.ts";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../vma/vma.ts";
 import type { AddressSpace } from "../file/address-space.ts";
 import { PMD_SIZE } from "../page-table/page-table.ts";
 import { walkPageVmaSleeping } from "../pagewalk.ts";

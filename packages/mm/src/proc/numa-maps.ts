@@ -3,7 +3,7 @@
 import { condResched, KiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { ZoneType } from "@hetmem/zone";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../vma/vma.ts";
 import { mpolToString, policyOf } from "../policy/mempolicy.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE } from "../page-table/page-table.ts";

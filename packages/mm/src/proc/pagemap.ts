@@ -2,7 +2,7 @@
 // for the privileged where. Kernel counterpart: pagemap_read() in fs/proc/task_mmu.c,
 // Documentation/admin-guide/mm/pagemap.rst.
 import { condResched, type Page, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../vma/vma.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { snapshotRange } from "../pagewalk.ts";

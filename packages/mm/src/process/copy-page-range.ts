@@ -7,7 +7,7 @@ import { ensureEntry } from "../fault/handle-mm-fault.ts";
 import { copyHugePmd } from "../huge/copy-huge.ts";
 import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
 import { copyHugetlbRange } from "../hugetlb/copy-hugetlb.ts";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../vma/vma.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";

@@ -5,7 +5,8 @@ import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { entrySame } from "../fault/fault-context.ts";
 import type { VmFault } from "../fault/vm-fault.ts";
-import { getUserPagesRemote } from "../gup/gup.ts";
+import { grabUserPages } from "../faultin/faultin-page.ts";
+import { Foll } from "../faultin/foll.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { mmapAssertLocked } from "../mmap-lock.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
@@ -50,7 +51,8 @@ export function* makeDeviceExclusiveRange(
   owner: unknown,
 ): Sleeps<Page[]> {
   mmapAssertLocked(mm, "gives pages to a device alone");
-  const pages = yield* getUserPagesRemote(mm, start, (end - start) / 4096, { write: true, splitPmd: true });
+  const foll = Foll.REMOTE | Foll.WRITE | Foll.SPLIT_PMD;
+  const pages = yield* grabUserPages(mm, start, (end - start) / 4096, foll);
   for (const [i, page] of pages.entries()) {
     const address = (start + i * 4096) as VirtAddr;
     if (!(yield* makeExclusive({ mm, address, owner, valid: false }, page))) pages[i] = NULL_PAGE as Page;

@@ -3,7 +3,7 @@
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { zapHugePmd } from "../huge/zap-huge.ts";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "../vma/vma.ts";
 import { zapHugetlbRange } from "../hugetlb/zap-hugetlb.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
 import { markPageAccessed } from "../lru/mark-accessed.ts";

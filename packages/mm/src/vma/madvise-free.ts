@@ -14,7 +14,7 @@ import { PageFlag } from "@hetmem/page";
 import { VmEvent, ZoneType } from "@hetmem/zone";
 import { totalMapcount } from "../huge/huge-counts.ts";
 import { splitAdvised } from "../huge/split-advised.ts";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "./vma.ts";
 import { Rss } from "../mm-struct.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";

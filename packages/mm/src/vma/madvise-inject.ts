@@ -1,7 +1,7 @@
 // An administrator says that memory is bad, to see what happens: MADV_HWPOISON and MADV_SOFT_OFFLINE. Kernel counterpart:
 // madvise_inject_error() in mm/madvise.c.
 import { KernelError, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { getUserPages } from "../gup/gup.ts";
+import { grabUserPages } from "../faultin/faultin-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
 
@@ -35,7 +35,7 @@ export function* madviseInjectError(
     let frame: Pfn;
     let size: number;
     try {
-      const [page] = yield* getUserPages(mm, at as VirtAddr, 1, {});
+      const [page] = yield* grabUserPages(mm, at as VirtAddr, 1, 0);
       if (page === undefined) throw new KernelError("EFAULT", `nothing can be read at 0x${at.toString(16)}`);
       frame = memmap.pageToPfn(page);
       size = 4096 << memmap.compoundOrder(memmap.compoundHead(page));

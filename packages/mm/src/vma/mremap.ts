@@ -1,6 +1,6 @@
 // A mapping becomes longer or shorter, where it is or elsewhere. Kernel counterpart: mremap() in mm/mremap.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { isVmHugetlbPage } from "../huge/hugetlb-page.ts";
+import { isVmHugetlbPage } from "./vma.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { adjustVmas } from "./adjust.ts";

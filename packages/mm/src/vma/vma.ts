@@ -106,6 +106,11 @@ export class Vma {
   }
 }
 
+/** Whether a mapping is one of huge pages of the pool. @see is_vm_hugetlb_page() */
+export function isVmHugetlbPage({ flags }: Vma): boolean {
+  return (flags & VmFlag.HUGETLB) !== 0;
+}
+
 /** For messages: its addresses, what it allows, and what it maps. */
 export function describeVma({ start, end, flags, file }: Vma): string {
   const allowed = [

@@ -3,21 +3,15 @@
 // hugetlb_count_add() in include/linux/hugetlb.h.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
-import { compoundMapcount, HPAGE_PMD_NR, setCompoundMapcount } from "./huge-counts.ts";
+import { compoundMapcount, HPAGE_PMD_NR, setCompoundMapcount } from "../huge/huge-counts.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import type { Vm } from "../vm.ts";
 import { vmaPageProt } from "../vma/page-prot.ts";
 import { describeVma, type Vma } from "../vma/vma.ts";
-import { VmFlag } from "../vma/vm-flags.ts";
 
 /** What an entry has that may be written at once. */
 export const WRITTEN: number = Pte.write | Pte.dirty | Pte.softDirty;
-
-/** Whether a mapping is one of pages of the pool. @see is_vm_hugetlb_page() */
-export function isVmHugetlbPage({ flags }: Vma): boolean {
-  return (flags & VmFlag.HUGETLB) !== 0;
-}
 
 /** It reads as zeros. @see clear_huge_page() */
 export function clearHugePage({ memmap: { contents } }: Vm, head: Page): void {
