@@ -7,6 +7,7 @@ const ERRNOS = {
   EPERM: [1, "Operation not permitted"],
   ENOENT: [2, "No such file or directory"],
   ESRCH: [3, "No such process"],
+  ENOSYS: [38, "Function not implemented"],
   EINTR: [4, "Interrupted system call"],
   EIO: [5, "Input/output error"],
   ENXIO: [6, "No such device or address"],

@@ -25,10 +25,10 @@ export { type GupTestPolicy, gupBenchmark, gupTest, gupTestTable } from "./gup/g
 export { pageMaybeDmaPinned } from "./faultin/pin-count.ts";
 export { putUserPages, unpinUserPages, unpinUserPagesDirty } from "./gup/unpin.ts";
 
-export { collapseHugePage } from "./huge/collapse.ts";
+export { collapseHugePage } from "./khugepaged/collapse.ts";
 export { HPAGE_PMD_NR } from "./huge/huge-counts.ts";
-export { khugepaged } from "./huge/khugepaged.ts";
-export { type CollapseAsker, type ScanResult } from "./huge/pmd-scan.ts";
+export { khugepaged, Khugepaged, khugepagedOf, khugepagedParts } from "./khugepaged/khugepaged.ts";
+export { type CollapseAsker, type ScanResult } from "./khugepaged/pmd-scan.ts";
 export { splitHugePage } from "./huge/split-page.ts";
 export { splitHugePmd } from "./huge/split-pmd.ts";
 
@@ -163,7 +163,18 @@ export { mappingName } from "./proc/maps.ts";
 export { pageMapcount } from "./rmap/page-mapcount.ts";
 export { pagemap, PageMapBit, type PagemapOptions } from "./proc/pagemap.ts";
 export { type ProcPidOptions, procPidTable } from "./proc/proc-pid.ts";
-export { type LoggedTask, sysctlTables } from "./proc/sysctl.ts";
+export { hugetlbTables } from "./hugetlb/hugetlb-sysfs.ts";
+export { hugetlbInvariants } from "./hugetlb/invariants.ts";
+export { hugetlbParts } from "./hugetlb/hugetlb-memory.ts";
+export { hugetlbPool } from "./hugetlb/hugetlb-pool.ts";
+export { migrateParts } from "./migrate/migrate-parts.ts";
+export { migrateTables } from "./migrate/procfs.ts";
+export { vmTables } from "./procfs.ts";
+export { type LoggedTask, pageCacheTables } from "./page-cache/procfs.ts";
+export { pageCacheParts, shmem } from "./page-cache/shmem.ts";
+export { reclaimTables } from "./reclaim/procfs.ts";
+export { reclaimOf, reclaimParts } from "./reclaim/reclaim.ts";
+export { swapSpace } from "./swap/swap-space.ts";
 
 export { exitToUserMode, readUser, touchUser, writebackUser, writeUser } from "./process/access.ts";
 export { execProgram, execve, type ProgramImage, type ProgramSegment } from "./process/exec.ts";
@@ -178,10 +189,11 @@ export { tryToFreeMemCgroupPages } from "./reclaim/direct-reclaim.ts";
 export { Lru } from "./lru/lru.ts";
 export { LruList, Lruvec } from "./lru/lruvec.ts";
 export { MAX_RECLAIM_RETRIES } from "./reclaim/node-reclaim.ts";
-export { type OomControl, outOfMemory } from "./reclaim/oom.ts";
+export { outOfMemory } from "./reclaim/oom.ts";
 export { oomBadness } from "./reclaim/oom-badness.ts";
 export {
   type MemoryRequest,
+  type OomControl,
   type OomGroup,
   type ReclaimGroup,
   type ReclaimGroups,
@@ -222,3 +234,4 @@ export { installSpecialMapping, type SpecialMapping } from "./vma/special-mappin
 export { vmaPageProt } from "./vma/page-prot.ts";
 export { Prot, VM_SPECIAL, VmFlag } from "./vma/vm-flags.ts";
 export { type FaultContext, Vma, type VmOperations } from "./vma/vma.ts";
+export { khugepagedTables } from "./khugepaged/sysfs.ts";

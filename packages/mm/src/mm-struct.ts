@@ -1,20 +1,23 @@
 // An address space: its mappings, its page tables, and what is counted for it. Kernel counterpart: struct mm_struct in
 // include/linux/mm_types.h.
-import { type NodeId, type Page, RwSemaphore, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { type NodeId, type Page, RwSemaphore, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import type { MemPolicy } from "./policy/mempolicy.ts";
+import { mmapAssertWriteLocked } from "./mmap-lock.ts";
+import type { NotifiedMm } from "./notifier/notified-mm.ts";
 import type { NotifierSubscriptions } from "./notifier/subscriptions.ts";
 import { Level, PageTable, type TablePages } from "./page-table/page-table.ts";
 import type { Cap } from "./process/credentials.ts";
 import type { Process, ProcessRights } from "./process/process.ts";
 import type { RlimitName } from "./process/rlimits.ts";
 import type { Vm } from "./vm.ts";
+import { mmTakeAllLocks } from "./vma/rmap-locks.ts";
 import { VmaList } from "./vma/vma-list.ts";
 
 /** What an address space's resident pages are. @see MM_FILEPAGES in include/linux/mm_types_task.h */
 export const Rss = { file: 0, anon: 1, swapEntries: 2, shmem: 3 } as const;
 
-export class MmStruct {
+export class MmStruct implements NotifiedMm {
   /** For locks and reports; never used twice. */
   readonly id: number;
   readonly vm: Vm;
@@ -95,6 +98,14 @@ export class MmStruct {
   /** Whether its process may do something that not everybody may. @see capable() */
   capable(capability: Cap): boolean {
     return this.rights.credentials.capable(capability);
+  }
+
+  takeAllLocks(): Sleeps<readonly RwSemaphore[]> {
+    return mmTakeAllLocks(this);
+  }
+
+  assertWriteLocked(what: string): void {
+    mmapAssertWriteLocked(this, what);
   }
 
   /** Resident pages of all kinds. @see get_mm_rss() */

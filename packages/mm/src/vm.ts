@@ -6,8 +6,7 @@ import { Gfp, GFP_KERNEL, type Memory } from "@hetmem/zone";
 import { type PageCharging, uncharged } from "./ports/charging.ts";
 import { type DevicePages, noDevicePages } from "./ports/device-pages.ts";
 import { DeferredSplits } from "./huge/deferred-split.ts";
-import { Khugepaged } from "./huge/khugepaged.ts";
-import { HugetlbPool } from "./hugetlb/hugetlb-pool.ts";
+import { type HugeCollapse, noHugeCollapse } from "./ports/huge-collapse.ts";
 import type { MmStruct } from "./mm-struct.ts";
 import { MemoryTiers } from "./policy/memory-tiers.ts";
 import { NumaTouches } from "./policy/numa-touches.ts";
@@ -15,14 +14,16 @@ import type { NotifierCoverage } from "./notifier/coverage.ts";
 import { Srcu } from "./notifier/srcu.ts";
 import { TableArenas } from "./page-table/table-arenas.ts";
 import { Mappings } from "./file/mappings.ts";
-import { ShmemMount } from "./page-cache/shmem-inode.ts";
 import { ROOT } from "./process/credentials.ts";
 import { Processes } from "./process/processes.ts";
 import { type RlimitName, Rlimits } from "./process/rlimits.ts";
 import { Lru } from "./lru/lru.ts";
-import { Reclaim } from "./reclaim/reclaim.ts";
 import { AnonVmas } from "./rmap/anon-vma.ts";
-import { SwapSpace } from "./swap/swap-space.ts";
+import { type Hugetlb, noHugetlb } from "./ports/hugetlb.ts";
+import { type MigrateMisplacedPage, noNumaBalancing } from "./ports/numa-balancing.ts";
+import { noReclaim, type PageReclaim } from "./ports/page-reclaim.ts";
+import { noSharedMemory, type SharedMemory } from "./ports/shared-memory.ts";
+import { noSwap, type Swap } from "./ports/swap.ts";
 import { defaultTunables, type Tunables } from "./tunables.ts";
 import { UserPages } from "./user-pages.ts";
 import { Commit, totalRamPages } from "./vma/commit.ts";
@@ -30,7 +31,17 @@ import { freeKbytes } from "./vma/commit-reserves.ts";
 import type { MemoryErrors } from "./vma/madvise-inject.ts";
 import type { MlockCounts } from "./vma/mlock-page.ts";
 
-export interface VmOptions {
+/** Parts that stand above this package, each absent where the machine does without. Packages export theirs to be spread. */
+export interface VmParts {
+  readonly hugetlb?: (vm: Vm) => Hugetlb;
+  readonly swap?: (vm: Vm) => Swap;
+  readonly reclaim?: (vm: Vm) => PageReclaim;
+  readonly sharedMemory?: (vm: Vm) => SharedMemory;
+  readonly khugepaged?: (vm: Vm) => HugeCollapse;
+  readonly migrateMisplacedPage?: MigrateMisplacedPage;
+}
+
+export interface VmOptions extends VmParts {
   /** Who pays for pages; nobody when absent. */
   readonly charging?: PageCharging;
   /** Who knows about pages of devices; there are none when absent. */
@@ -53,8 +64,6 @@ export class Vm {
   readonly anonVmas: AnonVmas;
   /** Address spaces of files, by the number that their pages carry. */
   readonly mappings: Mappings;
-  /** Where memfds are, and memory that is shared without a file. @see shm_mnt in mm/shmem.c */
-  readonly shm: ShmemMount = new ShmemMount({ major: 0, minor: 1 });
   readonly processes: Processes;
   /** What address spaces have been promised. */
   readonly commit: Commit;
@@ -67,10 +76,11 @@ export class Vm {
   readonly tiers: MemoryTiers;
   /** Who used shared pages last, for NUMA balancing. */
   readonly numaTouches: NumaTouches = new NumaTouches();
-  /** Huge pages that an administrator has set aside. */
-  readonly hugetlb: HugetlbPool;
-  readonly swap: SwapSpace;
-  readonly reclaim: Reclaim;
+  readonly hugetlb: Hugetlb;
+  readonly swap: Swap;
+  readonly reclaim: PageReclaim;
+  readonly sharedMemory: SharedMemory;
+  readonly migrateMisplacedPage: MigrateMisplacedPage;
   /** The one place where pages of processes are allocated, and the one where they are freed. */
   readonly pages: UserPages;
   /** What notifiers are called under. */
@@ -82,8 +92,7 @@ export class Vm {
   readonly mlockCounts: MlockCounts = new Map();
   /** Huge pages of which a part is mapped no longer. */
   readonly deferredSplits: DeferredSplits = new DeferredSplits();
-  /** Who makes huge pages of small ones; it does nothing by itself: see khugepaged(). */
-  readonly khugepaged: Khugepaged = new Khugepaged();
+  readonly khugepaged: HugeCollapse;
   /** Who deals with bad memory, for MADV_HWPOISON; undefined on a machine that nobody does it for. */
   memoryErrors: MemoryErrors | undefined = undefined;
   /** The counters of each node, by NodeStat. */
@@ -93,7 +102,7 @@ export class Vm {
   /** @throws KernelError ENOMEM on a machine without a free page */
   constructor(
     memory: Memory,
-    { charging = uncharged, devices = noDevicePages, tunables, rlimits }: VmOptions = {},
+    { charging = uncharged, devices = noDevicePages, tunables, rlimits, ...parts }: VmOptions = {},
   ) {
     this.memory = memory;
     this.kernel = memory.kernel;
@@ -113,9 +122,12 @@ export class Vm {
     this.zeroPage = allocZeroPage(memory);
     this.zeroPfn = memory.memmap.pageToPfn(this.zeroPage);
     this.tiers = new MemoryTiers(memory);
-    this.hugetlb = new HugetlbPool(this);
-    this.swap = new SwapSpace(this);
-    this.reclaim = new Reclaim(this);
+    this.hugetlb = parts.hugetlb?.(this) ?? noHugetlb;
+    this.swap = parts.swap?.(this) ?? noSwap;
+    this.reclaim = parts.reclaim?.(this) ?? noReclaim(this);
+    this.sharedMemory = parts.sharedMemory?.(this) ?? noSharedMemory;
+    this.khugepaged = parts.khugepaged?.(this) ?? noHugeCollapse;
+    this.migrateMisplacedPage = parts.migrateMisplacedPage ?? noNumaBalancing;
     this.pages = new UserPages(this);
     charging.start(this);
   }

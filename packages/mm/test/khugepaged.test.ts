@@ -2,8 +2,8 @@ import { MiB, nodeId, type Page, run, Scheduler, seededChoice } from "@hetmem/ke
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { unpinUserPages } from "../src/gup/unpin.ts";
-import { collapseHugePage } from "../src/huge/collapse.ts";
-import { khugepaged } from "../src/huge/khugepaged.ts";
+import { collapseHugePage } from "../src/khugepaged/collapse.ts";
+import { khugepaged } from "../src/khugepaged/khugepaged.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";

@@ -28,7 +28,7 @@ import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { pageReferenced } from "../src/rmap/page-referenced.ts";
+import { pageReferenced } from "../src/reclaim/page-referenced.ts";
 import { MremapFlag } from "../src/vma/map-flags.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { mremap } from "../src/vma/mremap.ts";

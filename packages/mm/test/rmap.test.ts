@@ -5,7 +5,7 @@ import { mmuNotifierRegister } from "../src/notifier/register.ts";
 import { MmuNotifier } from "../src/notifier/subscriptions.ts";
 import { Pte } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import { pageReferenced } from "../src/rmap/page-referenced.ts";
+import { pageReferenced } from "../src/reclaim/page-referenced.ts";
 import { rmapWalk } from "../src/rmap/rmap-walk.ts";
 import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";

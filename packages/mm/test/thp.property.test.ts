@@ -6,7 +6,7 @@ import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { takeCensus } from "../src/census.ts";
-import { collapseHugePage } from "../src/huge/collapse.ts";
+import { collapseHugePage } from "../src/khugepaged/collapse.ts";
 import { deferredSplitScan } from "../src/huge/deferred-split.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { splitHugePmd } from "../src/huge/split-pmd.ts";

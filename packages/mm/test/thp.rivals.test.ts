@@ -18,7 +18,7 @@ import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { pinUserPagesFast } from "../src/gup/fast.ts";
 import { unpinUserPages } from "../src/gup/unpin.ts";
-import { collapseHugePage } from "../src/huge/collapse.ts";
+import { collapseHugePage } from "../src/khugepaged/collapse.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { vmInvariants } from "../src/invariants.ts";
 import { MigrateMode, MigrateReason } from "../src/migrate/migrate-mode.ts";

@@ -12,6 +12,14 @@ export { GlobPattern, hasGlob, unescapeGlob } from "./glob.ts";
 export { vfsInvariants } from "./invariants.ts";
 export { type FilePages, type MemoryDirectory, type MemoryFile, MemoryFiles } from "./memory-files.ts";
 export { KeptBytes } from "./kept-bytes.ts";
+export {
+  intSysctl,
+  parseSysctl,
+  parseUnsignedSysctl,
+  switchSysctl,
+  sysctlBetween,
+  ulongSysctl,
+} from "./sysctl.ts";
 export { type TreeDirectory } from "./tree-directory.ts";
 export {
   type DirectoryEntry,

@@ -4,7 +4,6 @@
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Rss } from "../mm-struct.ts";
-import { balanceDirtyPages } from "../page-cache/writeback.ts";
 import { setPageDirty } from "../file/dirty.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { ENTRIES } from "../page-table/page-table.ts";
@@ -61,7 +60,8 @@ export function* faultDirtySharedPage({ vma, page }: FaultContext): Sleeps<void>
   const mapping = vm.mappings.of(vm.memmap, page);
   const dirtied = setPageDirty(vm, page);
   unlockPage(vm.memmap, page);
-  if ((dirtied || vma.ops?.pageMkwrite) && mapping?.canWriteback) yield* balanceDirtyPages(mapping);
+  if ((dirtied || vma.ops?.pageMkwrite) && mapping?.canWriteback && mapping.ops.balanceDirtyPages)
+    yield* mapping.ops.balanceDirtyPages(mapping);
 }
 
 /** An empty entry maps a page of a file from now on; the caller's reference becomes the entry's. @see do_set_pte() */

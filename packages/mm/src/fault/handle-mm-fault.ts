@@ -6,7 +6,6 @@ import { NULL_PAGE } from "@hetmem/page";
 import { GFP_KERNEL, VmEvent } from "@hetmem/zone";
 import { hugeFault } from "../huge/huge-fault.ts";
 import { hugePmd } from "../huge/split-pmd.ts";
-import { hugetlbFault } from "../hugetlb/hugetlb-fault.ts";
 import { isVmHugetlbPage } from "../vma/vma.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY, TABLE_TURNS_MAX } from "../page-table/page-table.ts";
@@ -34,7 +33,7 @@ export function* handleMmFault(vma: Vma, realAddress: VirtAddr, flags: number): 
   const { pageTable } = mm;
   const address = (realAddress - (realAddress % 4096)) as VirtAddr;
   countMmEvent(mm, VmEvent.pgfault);
-  if (isVmHugetlbPage(vma)) return yield* hugetlbFault(vma, realAddress, flags);
+  if (isVmHugetlbPage(vma)) return yield* mm.vm.hugetlb.fault(vma, realAddress, flags);
   const huge = yield* hugeFault(vma, realAddress, flags);
   if ((huge & VmFault.FALLBACK) === 0) return huge;
   const entry = yield* ensureEntry(mm, address);

@@ -3,8 +3,8 @@
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
-import { migrateMisplacedPage, mpolMisplaced } from "../migrate/numa-balancing.ts";
-import { isOrdinaryPage } from "../migrate/queue-pages.ts";
+import { mpolMisplaced } from "../policy/misplaced.ts";
+import { isOrdinaryPage } from "../rmap/ordinary-page.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { FaultContext } from "../vma/vma.ts";
 import { entrySame } from "./fault-context.ts";
@@ -19,7 +19,7 @@ export function* doNumaPage(fault: FaultContext): Sleeps<VmFault> {
     const node = mpolMisplaced(vma, page);
     if (node !== undefined) {
       vma.mm.vm.memmap.getPage(page);
-      if (yield* migrateMisplacedPage(vma, page, node)) return 0;
+      if (yield* vma.mm.vm.migrateMisplacedPage(vma, page, node)) return 0;
     }
   }
   if (entrySame(fault)) makeAccessible(fault);

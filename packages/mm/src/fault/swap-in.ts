@@ -9,7 +9,6 @@ import { lockPage, unlockPage } from "../page-lock.ts";
 import { Pte, swapDevice } from "../page-table/pte.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import { pageAddAnonRmap, pageAnon } from "../rmap/map-counts.ts";
-import { readSwapCache } from "../swap/read-swap-cache.ts";
 import { swapEntry } from "../page-table/swap-entry.ts";
 import { countMmEvent } from "../vm-events.ts";
 import type { FaultContext, Vma } from "../vma/vma.ts";
@@ -33,7 +32,7 @@ export function* doSwapPage(fault: FaultContext): Sleeps<VmFault> {
   let result: VmFault = 0;
   let page = vm.swap.cache.lookup(device, slot);
   if (page === NULL_PAGE) {
-    page = yield* readSwapCache(vm, device, slot, pageSourceAt(vma, fault.address));
+    page = yield* vm.swap.readPage(device, slot, pageSourceAt(vma, fault.address));
     if (page === NULL_PAGE) return entrySame(fault) ? VmFault.OOM : 0;
     result = VmFault.MAJOR;
     countMmEvent(vma.mm, VmEvent.pgmajfault);

@@ -7,7 +7,6 @@ import { IntervalTree } from "../rmap/interval-tree.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import type { Inode } from "../page-cache/inode.ts";
 import { MAX_INDEX, XArray } from "../page-cache/xarray.ts";
 
 /** What a kind of file does for its pages. @see struct address_space_operations */
@@ -49,8 +48,15 @@ export interface AddressSpaceOperations {
   partialPage?(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page>;
   /** A page or a value left the file because a part of the file did, or all of it: what else stood for it goes too. */
   forget?(mapping: AddressSpace, entry: number): void;
+  /** A page was dirtied: writes pages back where there are too many. Pages that are never written back need no balance. @see balance_dirty_pages() */
+  balanceDirtyPages?(mapping: AddressSpace): Sleeps<void>;
   /** The file is no more. @see super_operations.evict_inode */
   evict?(mapping: AddressSpace): void;
+}
+
+/** The file that an address space is of. The page cache has Inode for it, drivers have their own. @see struct inode */
+export interface MappedFile {
+  readonly number: number;
 }
 
 export class AddressSpace {
@@ -58,7 +64,7 @@ export class AddressSpace {
   readonly id: number;
   readonly vm: Vm;
   /** @see mapping->host */
-  readonly host: Inode;
+  readonly host: MappedFile;
   readonly ops: AddressSpaceOperations;
   /** By page of the file. @see i_pages */
   readonly pages: XArray = new XArray();
@@ -71,7 +77,7 @@ export class AddressSpace {
   /** A page could not be written since somebody asked. @see AS_EIO */
   writeError = false;
 
-  constructor(vm: Vm, id: number, host: Inode, ops: AddressSpaceOperations) {
+  constructor(vm: Vm, id: number, host: MappedFile, ops: AddressSpaceOperations) {
     const { lockdep } = vm.kernel;
     this.vm = vm;
     this.id = id;

@@ -4,6 +4,7 @@
 import type { Sleeps } from "@hetmem/kernel";
 import type { Vma, VmOperations } from "../vma/vma.ts";
 import type { AddressSpace } from "./address-space.ts";
+import type { MmStruct } from "../mm-struct.ts";
 
 export interface FileObject {
   /** As /proc/PID/maps prints it; a memfd is `/memfd:name (deleted)`. */
@@ -24,6 +25,10 @@ export interface FileObject {
   readonly mapAlignment?: number;
   /** Looks at a mapping that mmap() is about to make, whose flags, operations and entries it may set, at once or after a sleep. @throws KernelError as the driver's mmap does */
   mmap?(vma: Vma): void | Sleeps<void>;
+  /** Begins to read pages of the file, for as long as memory is free. @param first page of the file @see vfs_fadvise() */
+  readAhead?(first: number, count: number, mm: MmStruct): Sleeps<void>;
+  /** The bytes [from, to) of the file read as zeros from then on. @throws KernelError EPERM where a seal forbids it @see vfs_fallocate() */
+  punchHole?(from: number, to: number, mm: MmStruct): Sleeps<void>;
   /** A mapping of it has gone for good, with its entries: the last one's end may be the end of the file and its pages. @see fput() */
   unmapped?(): Sleeps<void>;
 }

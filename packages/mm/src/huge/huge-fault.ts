@@ -7,7 +7,7 @@ import { PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
 import { faultAt } from "../fault/fault-context.ts";
 import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
-import { migrateMisplacedPage, mpolMisplaced } from "../migrate/numa-balancing.ts";
+import { mpolMisplaced } from "../policy/misplaced.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
@@ -75,7 +75,7 @@ function* doHugePmdNumaPage(vma: Vma, pmd: number): Sleeps<VmFault> {
   const node = mpolMisplaced(vma, head);
   if (node !== undefined && !vm.memmap.test(head, PageFlag.reserved)) {
     vm.memmap.getPage(head);
-    if (yield* migrateMisplacedPage(vma, head, node)) return 0;
+    if (yield* vm.migrateMisplacedPage(vma, head, node)) return 0;
   }
   if (pageTable.value(pmd) === head && pageTable.flags(pmd) === hinted)
     pageTable.setFlags(pmd, (hinted & ~Pte.protnone) | Pte.accessed);

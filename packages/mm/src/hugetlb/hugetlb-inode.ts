@@ -6,6 +6,7 @@ import type { AddressSpace, AddressSpaceOperations } from "../file/address-space
 import { Inode } from "../page-cache/inode.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
+import { hugetlbPool } from "./hugetlb-pool.ts";
 
 const DEVICE = { major: 0, minor: 15 };
 
@@ -19,7 +20,7 @@ export class HugetlbInode extends Inode {
 
   /** @param bytes whole huge pages */
   constructor(vm: Vm, bytes: number) {
-    super(vm, vm.hugetlb.nextInode(), DEVICE, operations);
+    super(vm, hugetlbPool(vm).nextInode(), DEVICE, operations);
     this.size = bytes;
     this.linked = false;
     this.faultMutex = new Mutex(vm.kernel.lockdep, `hugetlb fault mutex of file ${this.mapping.id}`);
@@ -59,7 +60,7 @@ function evict({ host, vm }: AddressSpace): void {
     vm.memmap.setMapping(page, 0);
     vm.memmap.putPage(page);
   }
-  vm.hugetlb.unreserve(reserved.size - hugePages.size);
+  hugetlbPool(vm).unreserve(reserved.size - hugePages.size);
   hugePages.clear();
   reserved.clear();
 }

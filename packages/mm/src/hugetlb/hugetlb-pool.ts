@@ -2,10 +2,10 @@
 // divided. Some of the free ones are promised to mappings, so that a touch there can't fail; surplus ones are made when the
 // pool is too small, and go as soon as they are free. Kernel counterpart: struct hstate in include/linux/hugetlb.h,
 // mm/hugetlb.c. (They are taken from zones that the kernel itself uses, as on machines where huge pages can't migrate.)
-import { KernelError, Mutex, type NodeId, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
+import { KernelBug, KernelError, Mutex, type NodeId, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER, type HugePageCounts, type HugePages } from "@hetmem/zone";
-import { HPAGE_PMD_ORDER, prepTranshugePage } from "../huge/huge-counts.ts";
+import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, prepTranshugePage } from "../huge/huge-counts.ts";
 import { nodesWithMemory } from "../policy/mempolicy.ts";
 import type { Vm } from "../vm.ts";
 import { NodeTurns } from "./node-turns.ts";
@@ -22,7 +22,7 @@ export class HugetlbPool implements HugePages {
   wanted = 0;
   /** Surplus pages that there may be, an unsigned 64-bit number. @see nr_overcommit_huge_pages */
   overcommit: number | bigint = 0;
-  private readonly vm: Vm;
+  protected readonly vm: Vm;
   private readonly members = new Set<Page>();
   /** By node, the one that was freed last at the end. */
   private readonly freeLists: readonly Page[][];
@@ -54,6 +54,10 @@ export class HugetlbPool implements HugePages {
       free: this.freeLists[node]?.length ?? 0,
       surplus: this.surpluses[node] ?? 0,
     };
+  }
+
+  get totalPages(): number {
+    return sum(this.totals) * HPAGE_PMD_NR;
   }
 
   /** Whether a page is the head of one of the pool, free or in use. @see PageHuge() */
@@ -296,4 +300,11 @@ export class HugetlbPool implements HugePages {
 
 function sum(counts: readonly number[]): number {
   return counts.reduce((total, count) => total + count, 0);
+}
+
+/** The pool of a machine. @throws KernelBug when the machine was made with another one, or with none */
+export function hugetlbPool({ hugetlb }: Vm): HugetlbPool {
+  if (!(hugetlb instanceof HugetlbPool))
+    throw new KernelBug("the machine has no HugetlbPool: give Vm hugetlbParts");
+  return hugetlb;
 }

@@ -1,11 +1,12 @@
 // The pool as an administrator sees and sizes it: /proc/sys/vm and /sys/kernel/mm/hugepages. Kernel counterpart:
 // hugetlb_sysctl_handler_common(), hugetlb_overcommit_handler() and hstate_attrs in mm/hugetlb.c.
 import { kstrtou64, kstrtoull } from "@hetmem/kernel";
-import type { Attribute, AttributeTable } from "@hetmem/vfs";
-import { parseUnsignedSysctl } from "../proc/parse-sysctl.ts";
+import { type Attribute, type AttributeTable, parseUnsignedSysctl } from "@hetmem/vfs";
 import type { Vm } from "../vm.ts";
+import { hugetlbPool } from "./hugetlb-pool.ts";
 
-export function hugetlbTables({ hugetlb }: Vm): AttributeTable[] {
+export function hugetlbTables(vm: Vm): AttributeTable[] {
+  const hugetlb = hugetlbPool(vm);
   const size = (show: () => number, parse: (text: string) => number): Attribute => ({
     show: () => `${show()}\n`,
     *store(_params, text) {

@@ -10,6 +10,7 @@ import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { hugetlbInode } from "./hugetlb-inode.ts";
 import { GFP_HUGETLB } from "./hugetlb-pool.ts";
+import { hugetlbPool } from "./hugetlb-pool.ts";
 
 /** What the parts of one private mapping, which may be divided, were promised together. @see HPAGE_RESV_OWNER */
 interface PrivateReserve {
@@ -58,7 +59,7 @@ export function* hugetlbReservePages(vma: Vma): Sleeps<void> {
   if ((flags & VmFlag.NORESERVE) !== 0) return;
   const { reserved } = hugetlbInode(vma);
   const wanted = indexesOf(vma).filter((index) => !shared || !reserved.has(index));
-  if (!(yield* mm.vm.hugetlb.reserve(wanted.length, nodesFor(vma, vma.start)))) throw tooFew(vma);
+  if (!(yield* hugetlbPool(mm.vm).reserve(wanted.length, nodesFor(vma, vma.start)))) throw tooFew(vma);
   if (shared) for (const index of wanted) reserved.add(index);
   else vma.private = new PrivateHugetlb({ owner: mm, consumed: new Set() });
 }
@@ -68,7 +69,7 @@ export function hugetlbUnreserve(vma: Vma): void {
   const reserve = privateHugetlb(vma)?.reserve;
   if (!reserve) return;
   const unused = indexesOf(vma).filter((index) => !reserve.consumed.has(index));
-  vma.mm.vm.hugetlb.unreserve(unused.length);
+  hugetlbPool(vma.mm.vm).unreserve(unused.length);
 }
 
 /** A part of a mapping shares its promise; a child's copy has none. @see hugetlb_vm_op_open(), hugetlb_dup_vma_private() */
@@ -88,9 +89,9 @@ export function hugetlbInherit(vma: Vma): void {
  * @returns NULL_PAGE when there is none @see alloc_huge_page()
  */
 export function* allocHugetlbPage(vma: Vma, address: VirtAddr): Sleeps<Page> {
-  const { hugetlb } = vma.mm.vm;
+  const pool = hugetlbPool(vma.mm.vm);
   const nodes = nodesFor(vma, address);
-  return yield* isPromised(vma, address) ? hugetlb.takePromised(nodes) : hugetlb.takeFree(nodes);
+  return yield* isPromised(vma, address) ? pool.takePromised(nodes) : pool.takeFree(nodes);
 }
 
 /** The page is where it was allocated for: that part of the promise has been kept. @see vma_commit_reservation() */
@@ -98,7 +99,7 @@ export function keepPage(vma: Vma, address: VirtAddr, page: Page): void {
   const index = hugeIndex(vma, address);
   if ((vma.flags & VmFlag.MAYSHARE) !== 0) hugetlbInode(vma).reserved.add(index);
   else privateHugetlb(vma)?.reserve?.consumed.add(index);
-  vma.mm.vm.hugetlb.keep(page);
+  hugetlbPool(vma.mm.vm).keep(page);
 }
 
 /** @see vma_needs_reservation() */
@@ -127,7 +128,7 @@ function nodesFor(vma: Vma, address: VirtAddr): NodeId[] {
 }
 
 function tooFew({ mm, start, end }: Vma): KernelError {
-  const { total, free, reserved } = mm.vm.hugetlb.counts;
+  const { total, free, reserved } = hugetlbPool(mm.vm).counts;
   return new KernelError(
     "ENOMEM",
     `${(end - start) / PMD_SIZE} huge pages can't be promised: of ${total} in the pool ${free} are free, and ${reserved} of those promised; raise vm.nr_hugepages or vm.nr_overcommit_hugepages`,

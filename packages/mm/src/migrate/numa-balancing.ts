@@ -13,11 +13,13 @@ import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { isAccessible, isCowMapping, VmFlag } from "../vma/vm-flags.ts";
-import { type MemPolicy, MpolFlag, policyOf } from "../policy/mempolicy.ts";
+import { policyOf } from "../policy/mempolicy.ts";
+import { migratesOnFault } from "../policy/misplaced.ts";
 import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
 import { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 import { migrationTarget } from "./migration-target.ts";
-import { isOrdinaryPage, vmaMigratable } from "./queue-pages.ts";
+import { isOrdinaryPage } from "../rmap/ordinary-page.ts";
+import { vmaMigratable } from "./queue-pages.ts";
 
 /** A scan goes through so much empty space for each page that it was to look at. */
 const VIRTUAL_PER_PAGE = 8;
@@ -92,23 +94,6 @@ export function* changeProtNuma(vma: Vma, start: VirtAddr, end: VirtAddr): Sleep
 }
 
 /**
- * The node that a page should move to now that this process has touched it; undefined when it is well where it is.
- *
- * @see mpol_misplaced(), should_numa_migrate_memory()
- */
-export function mpolMisplaced(vma: Vma, page: Page): NodeId | undefined {
-  const { mm } = vma;
-  const { memmap, numaTouches } = mm.vm;
-  const policy = policyOf(mm, vma);
-  if (!migratesOnFault(policy) || (policy !== undefined && !policy.nodes.includes(mm.node))) return undefined;
-  if (memmap.mapcount(page) > 1) {
-    const last = numaTouches.exchange(memmap.mapping(page), memmap.index(page), mm.node);
-    if (last !== undefined && last !== mm.node) return undefined;
-  }
-  return memmap.nodeOf(page) === mm.node ? undefined : mm.node;
-}
-
-/**
  * Moves one page to a node, if that works at once. The caller's reference is dropped.
  *
  * @returns whether it has moved
@@ -153,11 +138,6 @@ function wantsHints(vma: Vma): boolean {
     isAccessible(flags) &&
     migratesOnFault(policyOf(vma.mm, vma))
   );
-}
-
-/** @see MPOL_F_MOF */
-function migratesOnFault(policy: MemPolicy | undefined): boolean {
-  return policy === undefined || (policy.flags & MpolFlag.NUMA_BALANCING) !== 0;
 }
 
 /** Atomic. @see change_pte_range() with MM_CP_PROT_NUMA */

@@ -1,16 +1,14 @@
 // Finding the pages of a range that are on the wrong node, and taking them off their LRU lists to be moved. What mbind()
 // and migrate_pages() begin with. Kernel counterpart: queue_pages_range() in mm/mempolicy.c.
 import { condResched, KernelError, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { PageFlag } from "@hetmem/page";
-import { ZoneType } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import { pageMapcount } from "../rmap/page-mapcount.ts";
-import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { putbackMovablePages } from "./migrate-pages.ts";
+import { isOrdinaryPage } from "../rmap/ordinary-page.ts";
 
 /** Bits of mbind(2)'s flags. @see MPOL_MF_STRICT in include/uapi/linux/mempolicy.h */
 export const MbindFlag = {
@@ -96,11 +94,6 @@ export function* walkMappedPages(
     at = stop;
     yield condResched;
   }
-}
-
-/** Whether the page is RAM that has an owner who can be given another. @see vm_normal_page() and its callers */
-export function isOrdinaryPage({ memmap }: Vm, page: Page): boolean {
-  return memmap.zoneOf(page) !== ZoneType.Device && !memmap.test(page, PageFlag.reserved);
 }
 
 /** @see queue_pages_test_walk() */

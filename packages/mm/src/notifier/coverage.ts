@@ -4,10 +4,9 @@
 // which all paths use, and changes nothing about the path that is taken. The kernel has no such check; this is what the
 // comments in mm/mmu_notifier.c and Documentation/mm/mmu_notifier.rst ask for.
 import type { Invariant, VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "../mm-struct.ts";
+import type { NotifiedMachine, NotifiedMm } from "./notified-mm.ts";
 import { ENTRY_SIZE, type Level } from "../page-table/page-table.ts";
 import { EntryKind, entryKind, isDeviceExclusive, isDevicePrivate, Pte } from "../page-table/pte.ts";
-import type { Vm } from "../vm.ts";
 import { NotifierSubscriptions } from "./subscriptions.ts";
 
 /** What a mirror lost. */
@@ -23,7 +22,7 @@ export type CoverageChange =
 
 /** A change that nobody was told of. */
 export interface UncoveredChange {
-  readonly mm: MmStruct;
+  readonly mm: NotifiedMm;
   /** First byte that the entry maps. */
   readonly address: VirtAddr;
   readonly level: Level;
@@ -40,10 +39,10 @@ const MAX_FINDINGS = 100;
 export class NotifierCoverage {
   /** In the order in which they happened; the first hundred. */
   readonly findings: UncoveredChange[] = [];
-  private readonly watched: WeakSet<MmStruct> = new WeakSet();
+  private readonly watched: WeakSet<NotifiedMm> = new WeakSet();
 
   /** From now on. Nothing of the address space may be changing. */
-  watch(mm: MmStruct): void {
+  watch(mm: NotifiedMm): void {
     if (this.watched.has(mm)) return;
     this.watched.add(mm);
     const { pageTable, vm } = mm;
@@ -71,21 +70,28 @@ export class NotifierCoverage {
 }
 
 /** Watches one address space from now on. */
-export function coverageOf(mm: MmStruct): NotifierCoverage {
+export function coverageOf(mm: NotifiedMm): NotifierCoverage {
   const coverage = new NotifierCoverage();
   coverage.watch(mm);
   return coverage;
 }
 
+/** A machine whose address spaces can all be watched; Vm of the mm package is one. */
+export interface WatchedMachine extends NotifiedMachine {
+  readonly addressSpaces: Iterable<NotifiedMm>;
+  /** Watches each address space that is made from now on; undefined as long as nothing is watched. */
+  coverage: NotifierCoverage | undefined;
+}
+
 /** Watches all address spaces of a machine, those to come among them: what coverageInvariants look at. */
-export function watchCoverage(vm: Vm): NotifierCoverage {
+export function watchCoverage(vm: WatchedMachine): NotifierCoverage {
   const coverage = (vm.coverage ??= new NotifierCoverage());
   for (const mm of vm.addressSpaces) coverage.watch(mm);
   return coverage;
 }
 
 /** Hold at any step, once watchCoverage() watches. */
-export const coverageInvariants: readonly Invariant<Vm>[] = [
+export const coverageInvariants: readonly Invariant<WatchedMachine>[] = [
   {
     name: "notifiers hear of every change",
     *check({ coverage }) {

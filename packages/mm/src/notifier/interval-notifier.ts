@@ -3,8 +3,7 @@
 // invalidation has hit the interval since: if so, it begins again. Kernel counterpart: mmu_interval_*() in
 // mm/mmu_notifier.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "../mm-struct.ts";
-import { mmapAssertWriteLocked } from "../mmap-lock.ts";
+import type { NotifiedMm } from "./notified-mm.ts";
 import { INVALIDATE_MAP } from "./invalidate.ts";
 import { installItree } from "./register.ts";
 import type { MmuIntervalNotifier, NotifierSubscriptions } from "./subscriptions.ts";
@@ -20,7 +19,7 @@ import type { MmuIntervalNotifier, NotifierSubscriptions } from "./subscriptions
  */
 export function* mmuIntervalNotifierInsert(
   notifier: MmuIntervalNotifier,
-  mm: MmStruct,
+  mm: NotifiedMm,
   start: VirtAddr,
   length: number,
 ): Sleeps<void> {
@@ -38,11 +37,11 @@ export function* mmuIntervalNotifierInsert(
 /** The same with the mmap lock held for writing. @throws KernelBug without it @see mmu_interval_notifier_insert_locked() */
 export function* mmuIntervalNotifierInsertLocked(
   notifier: MmuIntervalNotifier,
-  mm: MmStruct,
+  mm: NotifiedMm,
   start: VirtAddr,
   length: number,
 ): Sleeps<void> {
-  mmapAssertWriteLocked(mm, "gets an interval notifier");
+  mm.assertWriteLocked("gets an interval notifier");
   if (mm.notifiers?.hasItree !== true) yield* installItree(mm);
   insert(notifier, mm, start, length);
 }
@@ -111,7 +110,7 @@ export function mmuIntervalSetSeq(notifier: MmuIntervalNotifier, sequence: numbe
 }
 
 /** @see __mmu_interval_notifier_insert() */
-function insert(notifier: MmuIntervalNotifier, mm: MmStruct, start: VirtAddr, length: number): void {
+function insert(notifier: MmuIntervalNotifier, mm: NotifiedMm, start: VirtAddr, length: number): void {
   if (length <= 0)
     throw new KernelError("EINVAL", `${length} bytes from 0x${start.toString(16)} are no range to listen to`);
   if (mm.users <= 0) throw new KernelBug(`an interval notifier comes to mm ${mm.id}, which has no users`);
@@ -136,7 +135,7 @@ function insert(notifier: MmuIntervalNotifier, mm: MmStruct, start: VirtAddr, le
   notifier.invalidateSeq = notifiers.invalidateSeq;
 }
 
-function mmOf({ mm }: MmuIntervalNotifier): MmStruct {
+function mmOf({ mm }: MmuIntervalNotifier): NotifiedMm {
   if (mm === undefined) throw new KernelBug("an interval notifier that listens to nobody");
   return mm;
 }

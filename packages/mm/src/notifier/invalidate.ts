@@ -3,7 +3,7 @@
 // space that nobody listens to pays one look. Kernel counterpart: mmu_notifier_invalidate_range_start() and _end() in
 // mm/mmu_notifier.c.
 import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "../mm-struct.ts";
+import type { NotifiedMm } from "./notified-mm.ts";
 import { itreeEnd, itreeInvalidate } from "./itree.ts";
 import { type MmuNotifierRange, mmuNotifierRangeBlockable } from "./range.ts";
 import { describeRange, type NotifierSubscriptions } from "./subscriptions.ts";
@@ -55,26 +55,26 @@ export function* invalidateRangeEnd(range: MmuNotifierRange): Sleeps<void> {
  *
  * @throws KernelBug when somebody listens
  */
-export function setUnheard(mm: MmStruct, entry: number, value: number, flags: number): void {
+export function setUnheard(mm: NotifiedMm, entry: number, value: number, flags: number): void {
   const { notifiers } = mm;
   if (notifiers === undefined) mm.pageTable.set(entry, value, flags);
   else notifiers.unheard(() => mm.pageTable.set(entry, value, flags));
 }
 
 /** Whether anybody would have to be told of a change. @see mm_has_notifiers() */
-export function hasListeners({ notifiers }: MmStruct): boolean {
+export function hasListeners({ notifiers }: NotifiedMm): boolean {
   return notifiers !== undefined && notifiers.heard;
 }
 
 /** Entries have just changed: whoever caches the cpu's own tables forgets them. Atomic. @see mmu_notifier_invalidate_range() */
-export function invalidateRange(mm: MmStruct, start: VirtAddr, end: VirtAddr): void {
+export function invalidateRange(mm: NotifiedMm, start: VirtAddr, end: VirtAddr): void {
   const { notifiers } = mm;
   if (notifiers === undefined) return;
   for (const notifier of notifiers.list) notifier.ops.invalidateRange?.(notifier, mm, start, end);
 }
 
 /** An entry maps another page from now on, in a range that is being invalidated. Atomic. @see mmu_notifier_change_pte() */
-export function notifyChangePte(mm: MmStruct, address: VirtAddr, value: number, flags: number): void {
+export function notifyChangePte(mm: NotifiedMm, address: VirtAddr, value: number, flags: number): void {
   const { notifiers } = mm;
   if (notifiers === undefined) return;
   for (const notifier of notifiers.list) notifier.ops.changePte?.(notifier, mm, address, value, flags);

@@ -1,7 +1,7 @@
 // A range of addresses that is about to change, and why. Kernel counterpart: struct mmu_notifier_range and enum
 // mmu_notifier_event in include/linux/mmu_notifier.h.
 import type { VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "../mm-struct.ts";
+import type { NotifiedMm } from "./notified-mm.ts";
 
 /** @see enum mmu_notifier_event */
 export const MmuNotifyEvent = {
@@ -18,7 +18,7 @@ export type MmuNotifyEvent = (typeof MmuNotifyEvent)[keyof typeof MmuNotifyEvent
 
 /** One object from start to end: who ends a range passes what he began. */
 export interface MmuNotifierRange {
-  readonly mm: MmStruct;
+  readonly mm: NotifiedMm;
   readonly start: VirtAddr;
   /** First byte behind it. */
   readonly end: VirtAddr;

@@ -1,13 +1,9 @@
 // Coming and going of notifiers, and the end of the address space that they listen to. Nobody may come while a range
 // changes whose start he would have missed: who registers holds every lock under which a mapping can change. Kernel
 // counterpart: mmu_notifier_register() and its kin in mm/mmu_notifier.c, mm_take_all_locks() in mm/mmap.c.
-import { KernelBug, type RwSemaphore, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "../mm-struct.ts";
-import { mmapAssertWriteLocked } from "../mmap-lock.ts";
-import type { AddressSpace } from "../file/address-space.ts";
-import type { AnonVma } from "../rmap/anon-vma.ts";
-import type { Vm } from "../vm.ts";
+import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { itreeEnd, itreeInvalidate } from "./itree.ts";
+import type { NotifiedMachine, NotifiedMm } from "./notified-mm.ts";
 import { type MmuNotifierRange, MmuNotifyEvent } from "./range.ts";
 import { MmuNotifier, type MmuNotifierOps, NotifierSubscriptions } from "./subscriptions.ts";
 
@@ -17,7 +13,7 @@ import { MmuNotifier, type MmuNotifierOps, NotifierSubscriptions } from "./subsc
  * @throws KernelBug for an address space without users
  * @see mmu_notifier_register()
  */
-export function* mmuNotifierRegister(notifier: MmuNotifier, mm: MmStruct): Sleeps<void> {
+export function* mmuNotifierRegister(notifier: MmuNotifier, mm: NotifiedMm): Sleeps<void> {
   yield* mm.mmapLock.downWrite();
   try {
     yield* mmuNotifierRegisterLocked(notifier, mm);
@@ -27,7 +23,7 @@ export function* mmuNotifierRegister(notifier: MmuNotifier, mm: MmStruct): Sleep
 }
 
 /** The same, with the mmap lock held for writing. @see __mmu_notifier_register() */
-export function* mmuNotifierRegisterLocked(notifier: MmuNotifier, mm: MmStruct): Sleeps<void> {
+export function* mmuNotifierRegisterLocked(notifier: MmuNotifier, mm: NotifiedMm): Sleeps<void> {
   yield* installing(mm, (notifiers) => {
     notifier.mm = mm;
     notifier.users = 1;
@@ -37,7 +33,7 @@ export function* mmuNotifierRegisterLocked(notifier: MmuNotifier, mm: MmStruct):
 }
 
 /** Makes an address space ready for intervals; the mmap lock is held for writing. @see __mmu_notifier_register() with a notifier of NULL */
-export function* installItree(mm: MmStruct): Sleeps<void> {
+export function* installItree(mm: NotifiedMm): Sleeps<void> {
   yield* installing(mm, (notifiers) => {
     notifiers.hasItree = true;
   });
@@ -47,7 +43,7 @@ export function* installItree(mm: MmStruct): Sleeps<void> {
  * Ends what mmuNotifierRegister() began. Its release is called unless the address space's end has done that; when this
  * returns, no callback of it runs or will run.
  */
-export function* mmuNotifierUnregister(notifier: MmuNotifier, mm: MmStruct): Sleeps<void> {
+export function* mmuNotifierUnregister(notifier: MmuNotifier, mm: NotifiedMm): Sleeps<void> {
   const { notifierSrcu } = mm.vm;
   if (notifier.listed) {
     const reader = notifierSrcu.readLock();
@@ -69,8 +65,8 @@ export function* mmuNotifierUnregister(notifier: MmuNotifier, mm: MmStruct): Sle
  * @throws KernelBug without the lock
  * @see mmu_notifier_get_locked()
  */
-export function* mmuNotifierGetLocked<D>(ops: MmuNotifierOps<D>, mm: MmStruct): Sleeps<MmuNotifier<D>> {
-  mmapAssertWriteLocked(mm, "is asked for a notifier");
+export function* mmuNotifierGetLocked<D>(ops: MmuNotifierOps<D>, mm: NotifiedMm): Sleeps<MmuNotifier<D>> {
+  mm.assertWriteLocked("is asked for a notifier");
   const there = mm.notifiers?.list.find((notifier) => notifier.ops === ops);
   if (there !== undefined) {
     there.users++;
@@ -84,7 +80,7 @@ export function* mmuNotifierGetLocked<D>(ops: MmuNotifierOps<D>, mm: MmStruct): 
 }
 
 /** The same for who holds no lock. @see mmu_notifier_get() */
-export function* mmuNotifierGet<D>(ops: MmuNotifierOps<D>, mm: MmStruct): Sleeps<MmuNotifier<D>> {
+export function* mmuNotifierGet<D>(ops: MmuNotifierOps<D>, mm: NotifiedMm): Sleeps<MmuNotifier<D>> {
   yield* mm.mmapLock.downWrite();
   try {
     return yield* mmuNotifierGetLocked(ops, mm);
@@ -103,7 +99,7 @@ export function mmuNotifierPut<D>(notifier: MmuNotifier<D>): void {
 }
 
 /** Until every notifier that was put is freed: what a driver waits for before it goes. @see mmu_notifier_synchronize() */
-export function* mmuNotifierSynchronize(vm: Vm): Sleeps<void> {
+export function* mmuNotifierSynchronize(vm: NotifiedMachine): Sleeps<void> {
   yield* vm.notifierSrcu.synchronize();
 }
 
@@ -112,7 +108,7 @@ export function* mmuNotifierSynchronize(vm: Vm): Sleeps<void> {
  *
  * @see mmu_notifier_release()
  */
-export function* mmuNotifierRelease(mm: MmStruct): Sleeps<void> {
+export function* mmuNotifierRelease(mm: NotifiedMm): Sleeps<void> {
   const { notifiers } = mm;
   if (notifiers === undefined) return;
   if (notifiers.hasItree) yield* releaseItree(notifiers, mm);
@@ -121,7 +117,7 @@ export function* mmuNotifierRelease(mm: MmStruct): Sleeps<void> {
 }
 
 /** @see mn_itree_release() */
-function* releaseItree(notifiers: NotifierSubscriptions, mm: MmStruct): Sleeps<void> {
+function* releaseItree(notifiers: NotifierSubscriptions, mm: NotifiedMm): Sleeps<void> {
   const everything: MmuNotifierRange = {
     mm,
     start: 0 as VirtAddr,
@@ -133,7 +129,7 @@ function* releaseItree(notifiers: NotifierSubscriptions, mm: MmStruct): Sleeps<v
 }
 
 /** @see mn_hlist_release() */
-function* releaseList(notifiers: NotifierSubscriptions, mm: MmStruct): Sleeps<void> {
+function* releaseList(notifiers: NotifierSubscriptions, mm: NotifiedMm): Sleeps<void> {
   const { notifierSrcu } = mm.vm;
   const reader = notifierSrcu.readLock();
   try {
@@ -148,34 +144,16 @@ function* releaseList(notifiers: NotifierSubscriptions, mm: MmStruct): Sleeps<vo
   yield* notifierSrcu.synchronize();
 }
 
-function unlist(notifier: MmuNotifier, { notifiers }: MmStruct): void {
+function unlist(notifier: MmuNotifier, { notifiers }: NotifiedMm): void {
   notifier.listed = false;
   if (notifiers) notifiers.list = notifiers.list.filter((other) => other !== notifier);
 }
 
 /** Changes who listens, while nothing can be changing that is listened to. */
-function* installing(mm: MmStruct, change: (notifiers: NotifierSubscriptions) => void): Sleeps<void> {
-  mmapAssertWriteLocked(mm, "gets a notifier");
+function* installing(mm: NotifiedMm, change: (notifiers: NotifierSubscriptions) => void): Sleeps<void> {
+  mm.assertWriteLocked("gets a notifier");
   if (mm.users <= 0) throw new KernelBug(`a notifier comes to mm ${mm.id}, which has no users`);
-  const locks = yield* takeAllLocks(mm);
+  const locks = yield* mm.takeAllLocks();
   change((mm.notifiers ??= new NotifierSubscriptions()));
   for (const lock of locks) lock.upWrite();
-}
-
-/** The locks of everybody who could reach the address space's entries by their pages. @see mm_take_all_locks() */
-function* takeAllLocks({ vmas }: MmStruct): Sleeps<RwSemaphore[]> {
-  const files = new Set<AddressSpace>();
-  const families = new Set<AnonVma>();
-  for (const vma of vmas) {
-    const mapping = vma.file?.mapping;
-    if (mapping) files.add(mapping);
-    for (const { root } of vma.anonVmaChain) families.add(root);
-  }
-  // By number, so that no two ever take them in different orders.
-  const locks = [
-    ...[...files].sort((a, b) => a.id - b.id).map((mapping) => mapping.iMmapRwsem),
-    ...[...families].sort((a, b) => a.id - b.id).map((root) => root.rwsem),
-  ];
-  for (const lock of locks) yield* lock.downWrite();
-  return locks;
 }

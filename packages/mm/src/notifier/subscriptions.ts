@@ -2,7 +2,7 @@
 // those in a range; and which changes are under way. Kernel counterparts: struct mmu_notifier_subscriptions in
 // mm/mmu_notifier.c, struct mmu_notifier_ops and struct mmu_interval_notifier in include/linux/mmu_notifier.h.
 import { KernelBug, type LockHolder, type Sleeps, type VirtAddr, WaitQueue } from "@hetmem/kernel";
-import type { MmStruct } from "../mm-struct.ts";
+import type { NotifiedMm } from "./notified-mm.ts";
 import { IntervalTree } from "../rmap/interval-tree.ts";
 import type { MmuNotifierRange } from "./range.ts";
 
@@ -12,7 +12,7 @@ export interface MmuNotifierOps<D = unknown> {
    * The address space goes, or its pages are about to be left to others: drops every mapping, and makes no new ones. Who
    * unregisters just when the address space ends is called by both.
    */
-  release?(notifier: MmuNotifier<D>, mm: MmStruct): Sleeps<void>;
+  release?(notifier: MmuNotifier<D>, mm: NotifiedMm): Sleeps<void>;
   /**
    * The range is about to change: drops its mappings, and makes none before the end is called.
    *
@@ -22,17 +22,17 @@ export interface MmuNotifierOps<D = unknown> {
   /** The range has changed. */
   invalidateRangeEnd?(notifier: MmuNotifier<D>, range: MmuNotifierRange): Sleeps<void>;
   /** Entries of the range have just changed: for hardware that walks the cpu's own tables and caches them. Atomic. */
-  invalidateRange?(notifier: MmuNotifier<D>, mm: MmStruct, start: VirtAddr, end: VirtAddr): void;
+  invalidateRange?(notifier: MmuNotifier<D>, mm: NotifiedMm, start: VirtAddr, end: VirtAddr): void;
   /** An entry maps another page now: it may be taken over without a fault. Atomic. */
-  changePte?(notifier: MmuNotifier<D>, mm: MmStruct, address: VirtAddr, value: number, flags: number): void;
+  changePte?(notifier: MmuNotifier<D>, mm: NotifiedMm, address: VirtAddr, value: number, flags: number): void;
   /** Whether the device has used the range since the last look; it forgets, and its TLB with it. Atomic. */
-  clearFlushYoung?(notifier: MmuNotifier<D>, mm: MmStruct, start: VirtAddr, end: VirtAddr): boolean;
+  clearFlushYoung?(notifier: MmuNotifier<D>, mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean;
   /** The same, where the TLB may remember. Atomic. */
-  clearYoung?(notifier: MmuNotifier<D>, mm: MmStruct, start: VirtAddr, end: VirtAddr): boolean;
+  clearYoung?(notifier: MmuNotifier<D>, mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean;
   /** The same without forgetting. Atomic. */
-  testYoung?(notifier: MmuNotifier<D>, mm: MmStruct, address: VirtAddr): boolean;
+  testYoung?(notifier: MmuNotifier<D>, mm: NotifiedMm, address: VirtAddr): boolean;
   /** What a new notifier of mmuNotifierGet() carries. @throws KernelError ENOMEM */
-  allocNotifier?(mm: MmStruct): D;
+  allocNotifier?(mm: NotifiedMm): D;
   /** The last mmuNotifierPut() is over, and so are all callbacks. */
   freeNotifier?(notifier: MmuNotifier<D>): void;
 }
@@ -43,7 +43,7 @@ export class MmuNotifier<D = unknown> {
   /** The driver's own. */
   readonly data: D;
   /** Whom it listens to, undefined until it is registered. */
-  mm: MmStruct | undefined = undefined;
+  mm: NotifiedMm | undefined = undefined;
   /** @see mmuNotifierGet() */
   users = 0;
   /** Whether it is on the list of its address space. */
@@ -71,7 +71,7 @@ export class MmuIntervalNotifier<D = unknown> {
   readonly ops: MmuIntervalNotifierOps<D>;
   /** The driver's own. */
   readonly data: D;
-  mm: MmStruct | undefined = undefined;
+  mm: NotifiedMm | undefined = undefined;
   start: VirtAddr = 0 as VirtAddr;
   /** Last byte in it. */
   last: VirtAddr = 0 as VirtAddr;

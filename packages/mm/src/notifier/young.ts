@@ -1,10 +1,10 @@
 // Whether a device has used a page since somebody looked: its own tables have accessed bits too, and reclaim asks for
 // them where it looks at the cpu's. Kernel counterpart: mmu_notifier_clear_flush_young() and its kin in mm/mmu_notifier.c.
 import type { VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "../mm-struct.ts";
+import type { NotifiedMm } from "./notified-mm.ts";
 
 /** Asks all notifiers whether the range was used, and lets them and their TLBs forget. Atomic. @see mmu_notifier_clear_flush_young() */
-export function mmuNotifierClearFlushYoung(mm: MmStruct, start: VirtAddr, end: VirtAddr): boolean {
+export function mmuNotifierClearFlushYoung(mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean {
   const { notifiers } = mm;
   if (notifiers === undefined) return false;
   let young = false;
@@ -14,7 +14,7 @@ export function mmuNotifierClearFlushYoung(mm: MmStruct, start: VirtAddr, end: V
 }
 
 /** The same, where TLBs may remember. @see mmu_notifier_clear_young() */
-export function mmuNotifierClearYoung(mm: MmStruct, start: VirtAddr, end: VirtAddr): boolean {
+export function mmuNotifierClearYoung(mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean {
   const { notifiers } = mm;
   if (notifiers === undefined) return false;
   let young = false;
@@ -24,7 +24,7 @@ export function mmuNotifierClearYoung(mm: MmStruct, start: VirtAddr, end: VirtAd
 }
 
 /** Asks until one says yes; nobody forgets. @see mmu_notifier_test_young() */
-export function mmuNotifierTestYoung(mm: MmStruct, address: VirtAddr): boolean {
+export function mmuNotifierTestYoung(mm: NotifiedMm, address: VirtAddr): boolean {
   const { notifiers } = mm;
   if (notifiers === undefined) return false;
   return notifiers.list.some((notifier) => notifier.ops.testYoung?.(notifier, mm, address) === true);

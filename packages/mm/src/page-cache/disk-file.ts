@@ -10,8 +10,9 @@ import type { AddressSpace, AddressSpaceOperations } from "../file/address-space
 import { BackingStore } from "./backing-store.ts";
 import { endWriteback, startWriteback } from "../file/dirty.ts";
 import { lockPageOf } from "./filemap.ts";
-import { type DeviceId, Inode } from "./inode.ts";
+import { type DeviceId, Inode, inodeOf } from "./inode.ts";
 import { grabPage, lockUptodate, READAHEAD_PAGES, readAhead } from "./read-page.ts";
+import { balanceDirtyPages } from "./writeback.ts";
 
 /** /dev/sda1. */
 const ROOT_DEVICE: DeviceId = { major: 8, minor: 1 };
@@ -34,6 +35,7 @@ const diskFileOps: AddressSpaceOperations = {
   readBegin,
   writeBegin,
   writepage,
+  balanceDirtyPages,
 };
 
 function* readBegin(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page> {
@@ -77,7 +79,8 @@ function* writeBegin(
 
 /** What a mapping wrote behind the end of the file is not part of it. @see block_write_full_page() */
 function* writepage(mapping: AddressSpace, page: Page): Sleeps<boolean> {
-  const { vm, host } = mapping;
+  const { vm } = mapping;
+  const host = inodeOf(mapping);
   const { memmap } = vm;
   const index = memmap.index(page);
   if (index >= host.pages) {

@@ -11,6 +11,7 @@ import { unlockAndPut } from "./filemap.ts";
 import type { OpenFile } from "./open-file.ts";
 import { balanceDirtyPages } from "./writeback.ts";
 import { MAX_INDEX } from "./xarray.ts";
+import { inodeOf } from "./inode.ts";
 
 const MAX_BYTES = MAX_INDEX * PAGE_SIZE;
 
@@ -31,14 +32,14 @@ export function* fileRead(
   const { mapping } = file;
   checkRange(file, position, length);
   const { memmap } = mapping.vm;
-  const parts = new Uint8Array(Math.max(0, Math.min(length, mapping.host.size - position)));
+  const parts = new Uint8Array(Math.max(0, Math.min(length, inodeOf(mapping).size - position)));
   let done = 0;
   while (done < parts.length) {
     const at = position + done;
     const page = yield* tryRead(mapping, Math.floor(at / PAGE_SIZE), mm, done);
     if (page === undefined) break;
     // Truncation may have been faster: what is behind the end now isn't the file's.
-    const chunk = Math.min(PAGE_SIZE - (at % PAGE_SIZE), parts.length - done, mapping.host.size - at);
+    const chunk = Math.min(PAGE_SIZE - (at % PAGE_SIZE), parts.length - done, inodeOf(mapping).size - at);
     if (chunk > 0 && page !== NULL_PAGE)
       memmap.contents.read(page, at % PAGE_SIZE, parts.subarray(done, done + chunk));
     if (page !== NULL_PAGE) {
@@ -68,7 +69,7 @@ export function* fileWrite(
 ): Sleeps<number> {
   if (!file.writable) throw new KernelError("EBADF", `${file.path} is open for reading: open it for writing`);
   const { mapping } = file;
-  const { host } = mapping;
+  const host = inodeOf(mapping);
   checkRange(file, position, bytes.length);
   yield* host.rwsem.downWrite();
   try {
@@ -121,7 +122,8 @@ function* writePart(
   mm: MmStruct | undefined,
   done: number,
 ): Sleeps<boolean> {
-  const { vm, host } = mapping;
+  const { vm } = mapping;
+  const host = inodeOf(mapping);
   const offset = at % PAGE_SIZE;
   let page: Page;
   try {

@@ -14,6 +14,7 @@ import { setPageDirty } from "../file/dirty.ts";
 import { findGetPage, lockPageOf, unlockAndPut } from "./filemap.ts";
 import { grabPage, lockUptodate, READAHEAD_PAGES, readAhead } from "./read-page.ts";
 import { isValue, NO_INDEX } from "./xarray.ts";
+import { inodeOf } from "./inode.ts";
 
 /** What mappings of a file on a disk do. @see generic_file_vm_ops */
 export const fileVmOps: VmOperations = {
@@ -37,7 +38,8 @@ export function mappingOf({ file, start }: Vma): AddressSpace {
 export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
   const { vma, pgoff } = fault;
   const mapping = mappingOf(vma);
-  const { vm, host } = mapping;
+  const { vm } = mapping;
+  const host = inodeOf(mapping);
   if (pgoff >= host.pages) return VmFault.SIGBUS;
   let major = 0;
   let page = findGetPage(mapping, pgoff);
@@ -72,7 +74,9 @@ export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
  */
 export function filemapMapPages(fault: FaultContext, first: number, last: number): VmFault {
   const { vma, pgoff, entry } = fault;
-  const { pages, vm, host } = mappingOf(vma);
+  const mapping = mappingOf(vma);
+  const { pages, vm } = mapping;
+  const host = inodeOf(mapping);
   const { pageTable } = vma.mm;
   const end = Math.min(last, host.pages - 1);
   let result: VmFault = 0;

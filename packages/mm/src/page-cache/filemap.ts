@@ -9,7 +9,7 @@ import type { MmStruct } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import { workingsetRefault } from "../lru/workingset.ts";
 import { addNodeStat } from "../rmap/map-counts.ts";
-import type { PageSource } from "../swap/read-swap-cache.ts";
+import type { PageSource } from "../ports/swap.ts";
 import type { Vm } from "../vm.ts";
 import type { AddressSpace } from "../file/address-space.ts";
 import { cancelDirty } from "../file/dirty.ts";

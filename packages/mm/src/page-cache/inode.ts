@@ -1,7 +1,7 @@
 // A file: its size, its pages, and where it is kept when it isn't in memory. Its size is set before pages behind it go,
 // so that whoever has a page locked and looks at the size knows whether it may be used. Kernel counterpart: struct
 // inode in include/linux/fs.h.
-import { PAGE_SIZE, RwSemaphore } from "@hetmem/kernel";
+import { KernelBug, PAGE_SIZE, RwSemaphore } from "@hetmem/kernel";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { AddressSpace, type AddressSpaceOperations } from "../file/address-space.ts";
@@ -48,4 +48,10 @@ export class Inode {
 
   /** The same for a mapping, whose flags it may change. */
   checkMmap(_vma: Vma): void {}
+}
+
+/** The file that an address space of the page cache is of. @throws KernelBug for one of a driver */
+export function inodeOf({ host }: AddressSpace): Inode {
+  if (!(host instanceof Inode)) throw new KernelBug(`file ${host.number} is none of the page cache`);
+  return host;
 }

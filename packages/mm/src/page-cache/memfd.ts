@@ -5,7 +5,7 @@ import { KernelError, type Page, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "../vm.ts";
 import type { AddressSpace } from "../file/address-space.ts";
 import { OpenFile } from "./open-file.ts";
-import { createShmemInode, shmemVmOps } from "./shmem.ts";
+import { createShmemInode, shmem, shmemVmOps } from "./shmem.ts";
 import { Seal, shmemInode } from "./shmem-inode.ts";
 import { isValue, MAX_INDEX, NO_INDEX } from "./xarray.ts";
 
@@ -32,7 +32,7 @@ export function memfdCreate(vm: Vm, name: string, flags: number): OpenFile {
     );
   if (name.length > NAME_MAX)
     throw new KernelError("EINVAL", `the name of a memfd has ${NAME_MAX} characters at most`);
-  const inode = createShmemInode(vm, vm.shm);
+  const inode = createShmemInode(vm, shmem(vm).mount);
   inode.linked = false;
   if ((flags & MemfdFlag.ALLOW_SEALING) !== 0) inode.seals = 0;
   return new OpenFile(inode, { path: `/memfd:${name} (deleted)`, writable: true, vmOps: shmemVmOps });

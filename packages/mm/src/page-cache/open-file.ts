@@ -6,7 +6,9 @@ import type { Vma, VmOperations } from "../vma/vma.ts";
 import type { AddressSpace } from "../file/address-space.ts";
 import type { FileObject } from "../file/file-object.ts";
 import type { DeviceId, Inode } from "./inode.ts";
-import { truncateInodePages } from "./truncate.ts";
+import { readAhead } from "./read-page.ts";
+import { punchHole, truncateInodePages } from "./truncate.ts";
+import type { MmStruct } from "../mm-struct.ts";
 
 export interface OpenFileOptions {
   readonly path: string;
@@ -46,6 +48,22 @@ export class OpenFile implements FileObject {
   /** @throws KernelError EPERM where a seal forbids it */
   mmap(vma: Vma): void | Sleeps<void> {
     this.host.checkMmap(vma);
+  }
+
+  *readAhead(first: number, count: number, mm: MmStruct): Sleeps<void> {
+    if (this.mapping.canWriteback) yield* readAhead(this.mapping, first, count, mm);
+  }
+
+  /** The mapping may go meanwhile, the file stays until its hole is punched. */
+  *punchHole(from: number, to: number, mm: MmStruct): Sleeps<void> {
+    const { host } = this;
+    host.opens++;
+    try {
+      yield* punchHole(host, from, to, mm);
+    } finally {
+      host.opens--;
+      yield* putInode(host);
+    }
   }
 
   /** The descriptor is closed; mappings stay. @throws KernelBug when it was closed before @see filp_close() */

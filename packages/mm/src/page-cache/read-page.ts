@@ -13,6 +13,7 @@ import {
   tryAllocCachePage,
   unlockAndPut,
 } from "./filemap.ts";
+import { inodeOf } from "./inode.ts";
 
 /** Pages that are read together: 128 KiB. @see VM_READAHEAD_PAGES */
 export const READAHEAD_PAGES = 32;
@@ -32,7 +33,8 @@ export function* readAhead(
   count: number,
   mm: MmStruct | undefined,
 ): Sleeps<void> {
-  const { vm, host } = mapping;
+  const { vm } = mapping;
+  const host = inodeOf(mapping);
   const fresh: Page[] = [];
   const end = Math.min(first + count, host.pages);
   for (let index = Math.max(0, first); index < end; index++) {
@@ -90,6 +92,8 @@ export function* lockUptodate(mapping: AddressSpace, page: Page): Sleeps<ReadRes
 }
 
 /** @returns false when the disk can't */
-function readInto({ vm, host }: AddressSpace, page: Page): boolean {
+function readInto(mapping: AddressSpace, page: Page): boolean {
+  const { vm } = mapping;
+  const host = inodeOf(mapping);
   return host.store === undefined || host.store.readPage(vm.memmap.index(page), page);
 }

@@ -5,7 +5,7 @@ import { KernelError, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
-import { type PageSource, readSwapCache } from "../swap/read-swap-cache.ts";
+import type { PageSource } from "../ports/swap.ts";
 import {
   deviceOfEntry,
   isSwapinError,
@@ -13,7 +13,6 @@ import {
   slotOfEntry,
   swapinErrorEntry,
 } from "../page-table/swap-entry.ts";
-import { swapWritepage } from "../swap/swap-io.ts";
 import type { Vm } from "../vm.ts";
 import type { AddressSpace, AddressSpaceOperations } from "../file/address-space.ts";
 import { setPageDirty, waitOnWriteback } from "../file/dirty.ts";
@@ -142,7 +141,7 @@ function* swapIn(mapping: AddressSpace, index: number, entry: number, source: Pa
   if (isSwapinError(word)) throw lost(mapping, index);
   const device = deviceOfEntry(word);
   const slot = slotOfEntry(word);
-  const page = yield* readSwapCache(vm, device, slot, source);
+  const page = yield* vm.swap.readPage(device, slot, source);
   if (page === NULL_PAGE) {
     if (mapping.pages.load(index) !== entry) return page;
     throw new KernelError("ENOMEM", `no memory to swap page ${index} of file ${mapping.host.number} in to`);
@@ -192,7 +191,7 @@ function* shmemWritepage(mapping: AddressSpace, page: Page): Sleeps<boolean> {
   swap.cache.add(page, entry);
   swap.duplicate(deviceOfEntry(entry), slotOfEntry(entry));
   deleteFromPageCache(vm, page, valueEntry(entry));
-  yield* swapWritepage(vm, page);
+  yield* swap.writePage(page);
   return true;
 }
 

@@ -1,7 +1,7 @@
 // Files of shmem as they are used: mapped, mapped without a file by MAP_SHARED | MAP_ANONYMOUS, filled ahead of time.
 // Kernel counterpart: mm/shmem.c. Not modelled: huge pages in files, a policy of the file's own (mbind of a shared mapping
 // is the mapping's).
-import { KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
+import { KernelBug, KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
 import { VmFault } from "../fault/vm-fault.ts";
@@ -9,7 +9,8 @@ import { pageSourceAt } from "../policy/policy-alloc.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { deviceOfEntry, isSwapinError, slotOfEntry } from "../page-table/swap-entry.ts";
 import type { FaultContext, Vma, VmOperations } from "../vma/vma.ts";
-import type { Vm } from "../vm.ts";
+import type { SharedMemory } from "../ports/shared-memory.ts";
+import type { Vm, VmParts } from "../vm.ts";
 import { countMmEvent } from "../vm-events.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import type { AddressSpace } from "../file/address-space.ts";
@@ -17,10 +18,11 @@ import { setPageDirty } from "../file/dirty.ts";
 import { filemapMapPages, mappingOf } from "./file-mmap.ts";
 import { cachePageSource, unlockAndPut } from "./filemap.ts";
 import { OpenFile } from "./open-file.ts";
-import { ShmemInode, type ShmemMount } from "./shmem-inode.ts";
+import { ShmemInode, ShmemMount } from "./shmem-inode.ts";
 import { shmemDiscard, shmemGetPage, shmemOps } from "./shmem-pages.ts";
 import { truncateInodePages } from "./truncate.ts";
 import { entryValue, isValue } from "./xarray.ts";
+import { inodeOf } from "./inode.ts";
 
 /** What mappings of shmem do. @see shmem_vm_ops */
 export const shmemVmOps: VmOperations = {
@@ -28,28 +30,42 @@ export const shmemVmOps: VmOperations = {
   mapPages: filemapMapPages,
 };
 
-/**
- * Gives a shared mapping without a file one that nobody else can open, and promises memory for all of it.
- *
- * @throws KernelError ENOMEM when vm.overcommit_memory doesn't allow as much
- * @see shmem_zero_setup()
- */
-export function shmemZeroSetup(vma: Vma): void {
-  const { mm, flags, pages } = vma;
-  const { vm } = mm;
-  const committed = (flags & VmFlag.NORESERVE) === 0 ? pages : 0;
-  vm.commit.charge(mm, committed);
-  const inode = new ShmemInode(vm, vm.shm, shmemOps);
-  inode.committed = committed;
-  inode.promisesEach = committed === 0;
-  inode.size = pages * PAGE_SIZE;
-  inode.linked = false;
-  const file = new OpenFile(inode, { path: "/dev/zero (deleted)", writable: true, vmOps: shmemVmOps });
-  // The mapping alone holds it.
-  inode.opens = 0;
-  vma.file = file;
-  vma.ops = file.vmOps;
+/** The mount inside the kernel, on which memfds are, and memory that is shared without a file. @see shm_mnt */
+export class Shmem implements SharedMemory {
+  readonly mount: ShmemMount = new ShmemMount({ major: 0, minor: 1 });
+  private readonly vm: Vm;
+
+  constructor(vm: Vm) {
+    this.vm = vm;
+  }
+
+  /** Promises memory for all of the mapping, unless it is mapped with MAP_NORESERVE. @see shmem_zero_setup() */
+  zeroSetup(vma: Vma): void {
+    const { mm, flags, pages } = vma;
+    const committed = (flags & VmFlag.NORESERVE) === 0 ? pages : 0;
+    this.vm.commit.charge(mm, committed);
+    const inode = new ShmemInode(this.vm, this.mount, shmemOps);
+    inode.committed = committed;
+    inode.promisesEach = committed === 0;
+    inode.size = pages * PAGE_SIZE;
+    inode.linked = false;
+    const file = new OpenFile(inode, { path: "/dev/zero (deleted)", writable: true, vmOps: shmemVmOps });
+    // The mapping alone holds it.
+    inode.opens = 0;
+    vma.file = file;
+    vma.ops = file.vmOps;
+  }
 }
+
+/** The kernel's own mount of a machine. @throws KernelBug when the machine was made with another one, or with none */
+export function shmem({ sharedMemory }: Vm): Shmem {
+  if (!(sharedMemory instanceof Shmem))
+    throw new KernelBug("the machine has no Shmem: give Vm pageCacheParts");
+  return sharedMemory;
+}
+
+/** Shared memory for a machine, to be spread into the options of Vm. */
+export const pageCacheParts: VmParts = { sharedMemory: (vm) => new Shmem(vm) };
 
 /** A file of a tmpfs, of no bytes. */
 export function createShmemInode(vm: Vm, mount: ShmemMount): ShmemInode {
@@ -97,7 +113,8 @@ export function* shmemFallocate(inode: ShmemInode, from: number, to: number, mm?
 export function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
   const { vma, pgoff } = fault;
   const mapping = mappingOf(vma);
-  const { invalidateLock, host, vm } = mapping;
+  const { invalidateLock, vm } = mapping;
+  const host = inodeOf(mapping);
   if (pgoff >= host.pages) return VmFault.SIGBUS;
   // Pages don't come into a hole while it is being punched, which would never end.
   if (!invalidateLock.tryDownRead()) yield* invalidateLock.downRead();

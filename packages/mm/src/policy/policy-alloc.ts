@@ -5,7 +5,7 @@ import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, NumaStat } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
-import type { PageSource } from "../swap/read-swap-cache.ts";
+import type { PageSource } from "../ports/swap.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { type MemPolicy, policyNode, policyNodemask, policyOf } from "./mempolicy.ts";

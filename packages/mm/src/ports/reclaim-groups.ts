@@ -5,7 +5,6 @@ import type { NodeId, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";
 import type { Lruvec } from "../lru/lruvec.ts";
-import type { OomControl } from "../reclaim/oom.ts";
 
 /** A group whose pages are on lists of their own. @see struct mem_cgroup */
 export interface ReclaimGroup {
@@ -33,6 +32,28 @@ export interface OomGroup {
   processes(): readonly Process[];
   /** It is about to be killed as a whole. @see MEMCG_OOM_GROUP_KILL */
   noteKill(): void;
+}
+
+/** A shortage that somebody has to die for. @see struct oom_control in include/linux/oom.h */
+export interface OomControl {
+  /** Who asked for memory; undefined for the kernel itself. */
+  readonly current: Process | undefined;
+  /** What was asked for; 0 for a page fault that doesn't know any more. */
+  readonly gfp: number;
+  readonly order: number;
+  readonly constraint: "CONSTRAINT_NONE" | "CONSTRAINT_MEMORY_POLICY" | "CONSTRAINT_MEMCG";
+  /** The cgroup that is short; absent: the machine, or nodes of it. @see oom_control.memcg */
+  readonly group?: ReclaimGroup;
+  /** For the log: `global_oom`, `oom_memcg=/web`. */
+  readonly scope: string;
+  /** For the log: how the group that is short stands. @see mem_cgroup_print_oom_meminfo() */
+  readonly details?: readonly string[];
+  /** For the log: what a line about a victim begins with. */
+  readonly message: string;
+  /** Pages of memory and swap that the shortage is about. */
+  readonly totalPages: number;
+  /** Those who may be chosen. */
+  readonly candidates: () => Iterable<Process>;
 }
 
 /** What somebody wants of the machine. */

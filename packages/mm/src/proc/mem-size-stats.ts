@@ -123,7 +123,7 @@ function addEntry(stats: MemSizeStats, vma: Vma, entry: number): void {
 
 function addSwap(stats: MemSizeStats, vm: Vm, device: number, slot: number): void {
   stats.swap += PAGE_BYTES;
-  stats.swapPss += share(vm.swap.device(device).count(slot));
+  stats.swapPss += share(vm.swap.count(device, slot));
 }
 
 /** @see smaps_account() */

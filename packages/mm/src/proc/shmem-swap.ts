@@ -4,6 +4,7 @@ import { ShmemInode } from "../page-cache/shmem-inode.ts";
 import type { AddressSpace } from "../file/address-space.ts";
 import { isValue, NO_INDEX } from "../page-cache/xarray.ts";
 import type { Vma } from "../vma/vma.ts";
+import { inodeOf } from "../page-cache/inode.ts";
 
 /** The file behind a mapping of shared memory, undefined for other mappings. @see shmem_mapping() */
 export function shmemMapping({ file }: Vma): AddressSpace | undefined {
@@ -11,7 +12,9 @@ export function shmemMapping({ file }: Vma): AddressSpace | undefined {
 }
 
 /** Pages in swap of the part of a file that is mapped. @see shmem_swap_usage() */
-export function shmemSwapUsage({ pgoff, lastPgoff }: Vma, { pages, host }: AddressSpace): number {
+export function shmemSwapUsage({ pgoff, lastPgoff }: Vma, mapping: AddressSpace): number {
+  const { pages } = mapping;
+  const host = inodeOf(mapping);
   if (pages.values === 0) return 0;
   return pgoff === 0 && lastPgoff + 1 >= host.pages
     ? pages.values

@@ -6,7 +6,6 @@ import { allocAnonymous, mapNewAnonymous } from "../fault/anon.ts";
 import { ensureEntry } from "../fault/handle-mm-fault.ts";
 import { copyHugePmd } from "../huge/copy-huge.ts";
 import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
-import { copyHugetlbRange } from "../hugetlb/copy-hugetlb.ts";
 import { isVmHugetlbPage } from "../vma/vma.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
 import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
@@ -49,7 +48,7 @@ export function* copyPageRange(to: Vma, from: Vma): Sleeps<void> {
   // Odd while entries lose the right to write: a pin that is taken without a lock is tried again. @see 57efa1fe5957
   from.mm.writeProtectSeq++;
   try {
-    if (isVmHugetlbPage(from)) yield* copyHugetlbRange(to, from);
+    if (isVmHugetlbPage(from)) yield* to.mm.vm.hugetlb.copyRange(to, from);
     else yield* copyRegions(to, from, cow);
   } finally {
     from.mm.writeProtectSeq++;

@@ -9,6 +9,7 @@ import { tryToFreePages } from "./direct-reclaim.ts";
 import { MAX_RECLAIM_RETRIES } from "./node-reclaim.ts";
 import { globalOom, outOfMemory, policyOom } from "./oom.ts";
 import { logAllocationFailure } from "./oom-log.ts";
+import { reclaimState } from "./reclaim-state.ts";
 
 const NONE = NULL_PAGE as Page;
 
@@ -29,7 +30,7 @@ export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
     const page = askAllocator(vm, request, reservesFor(vm, request));
     if (page !== NULL_PAGE) return page;
     if (anyAbove(request, "low")) return NONE;
-    if ((gfp & Gfp.DIRECT_RECLAIM) === 0 || vm.reclaim.isReclaiming) break;
+    if ((gfp & Gfp.DIRECT_RECLAIM) === 0 || reclaimState(vm).isReclaiming) break;
     const reclaimed = yield* directReclaim(vm, request);
     if (reclaimed.page !== NULL_PAGE) return reclaimed.page;
     if ((gfp & Gfp.NORETRY) !== 0 || order > PAGE_ALLOC_COSTLY_ORDER) break;
@@ -50,13 +51,13 @@ export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
 /** @see wake_all_kswapds() */
 function wakeAllKswapds(vm: Vm, request: AllocRequest): void {
   if ((request.gfp & Gfp.KSWAPD_RECLAIM) === 0) return;
-  for (const node of nodesOf(request)) vm.reclaim.node(node).ask(request.order, request.highest);
+  for (const node of nodesOf(request)) reclaimState(vm).node(node).ask(request.order, request.highest);
 }
 
 /** Who frees memory, or is about to, gets what others must leave. @see __gfp_pfmemalloc_flags() */
 function reservesFor(vm: Vm, request: AllocRequest): number {
   if ((request.gfp & Gfp.NOMEMALLOC) !== 0) return 0;
-  if (vm.reclaim.isReclaiming) return Gfp.MEMALLOC;
+  if (reclaimState(vm).isReclaiming) return Gfp.MEMALLOC;
   return isVictim(request) ? Gfp.HIGH : 0;
 }
 
@@ -68,7 +69,7 @@ function isVictim({ mm }: AllocRequest): boolean {
 function* directReclaim(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; pages: number }> {
   const { gfp, highest } = request;
   const { groups } = vm.charging;
-  const reclaim = vm.reclaim.asReclaimer(tryToFreePages(vm, nodesOf(request), gfp, highest));
+  const reclaim = reclaimState(vm).asReclaimer(tryToFreePages(vm, nodesOf(request), gfp, highest));
   const pages = yield* groups === undefined ? reclaim : groups.directReclaim(request, reclaim);
   return { page: pages > 0 ? askAfterFreeing(vm, request) : NONE, pages };
 }
@@ -83,7 +84,7 @@ function askAfterFreeing(vm: Vm, request: AllocRequest): Page {
 
 /** @see __alloc_pages_may_oom() */
 function* mayOom(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; progress: boolean }> {
-  const lock = vm.reclaim.oomLock;
+  const lock = reclaimState(vm).oomLock;
   if (!lock.tryLock()) {
     // Somebody else is at it, for all of us.
     yield condResched;

@@ -7,6 +7,7 @@ import type { ReclaimGroup } from "../ports/reclaim-groups.ts";
 import { DEF_PRIORITY, type ReclaimRequest, ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkNode } from "./shrink-node.ts";
 import { snapshotRefaults } from "../lru/workingset.ts";
+import { reclaimState } from "./reclaim-state.ts";
 
 const ALLOCSTALL = ZONE_NAMES.map((name) => VmEvent[`allocstall_${name.toLowerCase() as "dma"}`]);
 
@@ -61,7 +62,7 @@ export function* tryToFreeMemCgroupPages(
     maySwap,
     mayDemote: true,
   };
-  return yield* vm.reclaim.asReclaimer(doTryToFreePages(vm, nodes, request));
+  return yield* reclaimState(vm).asReclaimer(doTryToFreePages(vm, nodes, request));
 }
 
 /** Looks at ever larger parts of the lists, until enough is free or all has been looked at. @see do_try_to_free_pages() */

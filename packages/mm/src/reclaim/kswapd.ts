@@ -12,10 +12,11 @@ import { ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";
 import { shrinkNode } from "./shrink-node.ts";
 import { snapshotRefaults } from "../lru/workingset.ts";
+import { reclaimState } from "./reclaim-state.ts";
 
 /** Runs until it is stopped: a task for a scheduler. @see kswapd() */
 export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {
-  const state = vm.reclaim.node(id);
+  const state = reclaimState(vm).node(id);
   const wait: Preempt = { why: `kswapd${id}`, ready: () => state.stopped || isKswapdWanted(vm, id) };
   // Ends: when it is stopped.
   for (;;) {
@@ -29,7 +30,7 @@ export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {
 export function* kswapdOnce(vm: Vm, id: NodeId): Sleeps<void> {
   const node = vm.memory.nodes[id];
   if (!node || !isKswapdWanted(vm, id)) return;
-  const state = vm.reclaim.node(id);
+  const state = reclaimState(vm).node(id);
   let { order, highest } = wantedOf(state);
   state.answer();
   while (state.failures < MAX_RECLAIM_RETRIES && !isBalanced(node, order, highest)) {
@@ -46,7 +47,7 @@ export function* kswapdOnce(vm: Vm, id: NodeId): Sleeps<void> {
  */
 export function isKswapdWanted(vm: Vm, id: NodeId): boolean {
   const node = vm.memory.nodes[id];
-  const state = vm.reclaim.node(id);
+  const state = reclaimState(vm).node(id);
   if (!node || state.failures >= MAX_RECLAIM_RETRIES || !(state.asked || isLow(vm))) return false;
   const { order, highest } = wantedOf(state);
   return !isBalanced(node, order, highest);
@@ -74,7 +75,7 @@ function wantedOf({ asked, order, highest }: NodeReclaim): { order: number; high
  */
 function* balancePgdat(vm: Vm, node: MemoryNode, order: number, highest: number): Sleeps<number> {
   vm.memory.allocator.countEvent(VmEvent.pageoutrun, 1);
-  const state = vm.reclaim.node(node.id);
+  const state = reclaimState(vm).node(node.id);
   const scan = new ScanControl(vm, {
     reclaimer: "kswapd",
     nrToReclaim: 0,
@@ -83,7 +84,7 @@ function* balancePgdat(vm: Vm, node: MemoryNode, order: number, highest: number)
     maySwap: true,
     mayDemote: true,
   });
-  const reached = yield* vm.reclaim.asReclaimer(balance(scan, node, order));
+  const reached = yield* reclaimState(vm).asReclaimer(balance(scan, node, order));
   if (isBalanced(node, reached, highest)) state.dirty = false;
   else if (scan.nrReclaimed === 0) state.failures++;
   snapshotRefaults(scan.targetLruvec(node.id));

@@ -16,7 +16,7 @@ import { type MmStruct, Rss } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";
 import type { Vm } from "../vm.ts";
 import type { AllocRequest } from "./alloc-request.ts";
-import type { OomControl } from "./oom.ts";
+import type { OomControl } from "../ports/reclaim-groups.ts";
 import type { OomGroup } from "../ports/reclaim-groups.ts";
 
 /** Who asks when no process does. */

@@ -7,29 +7,7 @@ import type { Vm } from "../vm.ts";
 import { isUnkillable, OOM_SCORE_ADJ_MIN, oomBadness } from "./oom-badness.ts";
 import { logGone, logGroup, logInvocation, logKill, logSummary, logTasks } from "./oom-log.ts";
 import { reapVictim } from "./oom-reaper.ts";
-import type { ReclaimGroup } from "../ports/reclaim-groups.ts";
-
-/** A shortage that somebody has to die for. @see struct oom_control in include/linux/oom.h */
-export interface OomControl {
-  /** Who asked for memory; undefined for the kernel itself. */
-  readonly current: Process | undefined;
-  /** What was asked for; 0 for a page fault that doesn't know any more. */
-  readonly gfp: number;
-  readonly order: number;
-  readonly constraint: "CONSTRAINT_NONE" | "CONSTRAINT_MEMORY_POLICY" | "CONSTRAINT_MEMCG";
-  /** The cgroup that is short; absent: the machine, or nodes of it. @see oom_control.memcg */
-  readonly group?: ReclaimGroup;
-  /** For the log: `global_oom`, `oom_memcg=/web`. */
-  readonly scope: string;
-  /** For the log: how the group that is short stands. @see mem_cgroup_print_oom_meminfo() */
-  readonly details?: readonly string[];
-  /** For the log: what a line about a victim begins with. */
-  readonly message: string;
-  /** Pages of memory and swap that the shortage is about. */
-  readonly totalPages: number;
-  /** Those who may be chosen. */
-  readonly candidates: () => Iterable<Process>;
-}
+import type { OomControl } from "../ports/reclaim-groups.ts";
 
 /** A shortage of the whole machine. @see constrained_alloc() */
 export function globalOom(vm: Vm, current: Process | undefined, gfp: number, order: number): OomControl {

@@ -5,6 +5,7 @@ import { GFP_KERNEL, ZoneType } from "@hetmem/zone";
 import type { Vm } from "../vm.ts";
 import { reclaimStat, ScanControl } from "./scan-control.ts";
 import { shrinkPageList } from "./shrink-page-list.ts";
+import { reclaimState } from "./reclaim-state.ts";
 
 /**
  * Writes out and frees isolated pages (lru.isolate()). Those that can't go are put back on their lists.
@@ -13,7 +14,7 @@ import { shrinkPageList } from "./shrink-page-list.ts";
  * @see reclaim_pages()
  */
 export function* reclaimPages(vm: Vm, pages: readonly Page[]): Sleeps<number> {
-  return yield* vm.reclaim.asReclaimer(reclaimByNode(vm, pages));
+  return yield* reclaimState(vm).asReclaimer(reclaimByNode(vm, pages));
 }
 
 function* reclaimByNode(vm: Vm, all: readonly Page[]): Sleeps<number> {

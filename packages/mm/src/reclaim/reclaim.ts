@@ -1,15 +1,19 @@
 // Reclaim of one machine: what it keeps of each node, who is at it, and its verbs. Kernel counterparts: mm/vmscan.c,
 // __alloc_pages_slowpath() in mm/page_alloc.c, pagefault_out_of_memory() in mm/oom_kill.c.
-import { type LockHolder, Mutex, type NodeId, type Page, type Sleeps, virtAddr } from "@hetmem/kernel";
+import { KernelBug, type NodeId, type Page, type Sleeps, virtAddr } from "@hetmem/kernel";
 import { GFP_KERNEL, VmEvent } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";
-import type { Vm } from "../vm.ts";
+import type { PageReclaim } from "../ports/page-reclaim.ts";
+import { SwapSpace } from "../swap/swap-space.ts";
+import type { Vm, VmParts } from "../vm.ts";
 import { allocRequest, anyAbove } from "./alloc-request.ts";
 import { allocSlowly } from "./alloc-slowly.ts";
 import { kswapd, kswapdOnce } from "./kswapd.ts";
-import { MAX_RECLAIM_RETRIES, NodeReclaim } from "./node-reclaim.ts";
+import { MAX_RECLAIM_RETRIES } from "./node-reclaim.ts";
 import { globalOom, outOfMemory } from "./oom.ts";
+import { reclaimPages } from "./reclaim-pages.ts";
+import { ReclaimState } from "./reclaim-state.ts";
 
 /** A process whose faults fail one after the other. */
 interface FailingFaults {
@@ -19,42 +23,8 @@ interface FailingFaults {
   readonly faults: number;
 }
 
-export class Reclaim {
-  /** One kills at a time. @see oom_lock */
-  readonly oomLock: Mutex;
-  private readonly vm: Vm;
-  private readonly nodes: NodeReclaim[];
-  /** Tasks that free memory: when they need some they get it from the reserves, and don't reclaim in turn. @see PF_MEMALLOC */
-  private readonly reclaimers = new Set<LockHolder>();
+export class Reclaim extends ReclaimState implements PageReclaim {
   private failing: FailingFaults | undefined;
-
-  constructor(vm: Vm) {
-    this.vm = vm;
-    this.nodes = vm.memory.nodes.map((_, id) => new NodeReclaim(id as NodeId));
-    this.oomLock = new Mutex(vm.kernel.lockdep, "oom_lock");
-  }
-
-  /** What reclaim keeps of a node. */
-  node(id: NodeId): NodeReclaim {
-    return this.nodes[id] as NodeReclaim;
-  }
-
-  /** Whether the running task frees memory. */
-  get isReclaiming(): boolean {
-    return this.reclaimers.has(this.vm.kernel.lockdep.current);
-  }
-
-  /** Runs something that frees memory. */
-  *asReclaimer<T>(task: Sleeps<T>): Sleeps<T> {
-    const { current } = this.vm.kernel.lockdep;
-    const nested = this.reclaimers.has(current);
-    this.reclaimers.add(current);
-    try {
-      return yield* task;
-    } finally {
-      if (!nested) this.reclaimers.delete(current);
-    }
-  }
 
   /**
    * Gets 2^order pages that the allocator has refused: reclaims, and kills.
@@ -92,6 +62,10 @@ export class Reclaim {
     process.deliver({ signo: "SIGKILL", code: "SI_KERNEL", address: virtAddr(0), reason });
   }
 
+  reclaimPages(pages: readonly Page[]): Sleeps<number> {
+    return reclaimPages(this.vm, pages);
+  }
+
   /** A node's kernel thread, for a scheduler: it ends after stopKswapd(). @see kswapd() */
   kswapd(node: NodeId): Sleeps<void> {
     return kswapd(this.vm, node);
@@ -116,3 +90,15 @@ export class Reclaim {
     return this.failing.times;
   }
 }
+
+/** The reclaim of a machine. @throws KernelBug when the machine was made with another one, or with none */
+export function reclaimOf({ reclaim }: Vm): Reclaim {
+  if (!(reclaim instanceof Reclaim)) throw new KernelBug("the machine has no Reclaim: give Vm reclaimParts");
+  return reclaim;
+}
+
+/** Reclaim, swap and the OOM killer for a machine, to be spread into the options of Vm. */
+export const reclaimParts: VmParts = {
+  swap: (vm) => new SwapSpace(vm),
+  reclaim: (vm) => new Reclaim(vm),
+};

@@ -3,7 +3,7 @@
 import { condResched, type Page, type Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
-import { pageReferenced } from "../rmap/page-referenced.ts";
+import { pageReferenced } from "./page-referenced.ts";
 import { countLruvecEvent } from "../vm-events.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { isolateLruPages } from "./isolate-lru.ts";

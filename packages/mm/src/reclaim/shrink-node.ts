@@ -9,11 +9,12 @@ import { canReclaimAnon, getScanCount, inactiveIsLow, prepareScanCount } from ".
 import { DEF_PRIORITY, type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";
 import { shrinkInactiveList } from "./shrink-inactive.ts";
+import { reclaimState } from "./reclaim-state.ts";
 
 /** Frees pages of a node; `scan` says how many it has come to. @see shrink_node() */
 export function* shrinkNode(scan: ScanControl, node: NodeId): Sleeps<void> {
   const before = scan.nrReclaimed;
-  const state = scan.vm.reclaim.node(node);
+  const state = reclaimState(scan.vm).node(node);
   scan.unqueuedDirty = 0;
   scan.fileTaken = 0;
   prepareScanCount(scan, node);

@@ -10,13 +10,14 @@ import { deleteFromPageCache } from "../page-cache/filemap.ts";
 import { trylockPage } from "../page-lock.ts";
 import { addNodeStat, pageAnon } from "../rmap/map-counts.ts";
 import { pageMapped } from "../rmap/mapped-entry.ts";
-import { pageReferenced } from "../rmap/page-referenced.ts";
+import { pageReferenced } from "./page-referenced.ts";
 import { tryToUnmap } from "../rmap/try-to-unmap.ts";
-import { swapWritepage } from "../swap/swap-io.ts";
+import { swapSpace } from "../swap/swap-space.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import type { ReclaimStat, ScanControl } from "./scan-control.ts";
 import { workingsetEviction } from "../lru/workingset.ts";
 import { countPageEvent } from "../vm-events.ts";
+import { reclaimState } from "./reclaim-state.ts";
 
 /** How it ends. The page is locked still, but for `kept`. */
 export type Fate =
@@ -104,7 +105,7 @@ function* checkReferences(
 function prepareSwap({ vm, request }: ScanControl, page: Page): Fate | undefined {
   if (vm.memmap.test(page, PageFlag.swapcache)) return undefined;
   if ((request.gfp & Gfp.IO) === 0 || pageMaybeDmaPinned(vm, page)) return "keep";
-  return vm.swap.addToSwap(page) ? undefined : "activate";
+  return swapSpace(vm).addToSwap(page) ? undefined : "activate";
 }
 
 /** Takes it out of all page tables. @returns false when somebody maps it still */
@@ -140,7 +141,7 @@ function* writeOut(scan: ScanControl, page: Page, stat: ReclaimStat): Sleeps<Fat
   if (!(yield* clearPageDirtyForIo(vm, page))) return "clean";
   memmap.set(page, PageFlag.reclaim);
   if (inSwapCache) {
-    yield* swapWritepage(vm, page);
+    yield* vm.swap.writePage(page);
   } else if (mapping && !(yield* mapping.ops.writepage(mapping, page))) {
     memmap.clear(page, PageFlag.reclaim);
     return "activate";
@@ -155,7 +156,7 @@ function* writeOut(scan: ScanControl, page: Page, stat: ReclaimStat): Sleeps<Fat
 /** Only kswapd writes pages of files, and only once it meets them for the second time and nothing else. @see PGDAT_DIRTY */
 function mayWriteFiles({ vm, byKswapd }: ScanControl, page: Page): boolean {
   const { memmap } = vm;
-  return byKswapd && memmap.test(page, PageFlag.reclaim) && vm.reclaim.node(memmap.nodeOf(page)).dirty;
+  return byKswapd && memmap.test(page, PageFlag.reclaim) && reclaimState(vm).node(memmap.nodeOf(page)).dirty;
 }
 
 /** Takes a page that nobody else has out of its cache. @see __remove_mapping() */

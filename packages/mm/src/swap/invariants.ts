@@ -6,13 +6,14 @@ import { takeCensus } from "../census.ts";
 import { entryValue, isValue, MAX_INDEX, NO_INDEX } from "../page-cache/xarray.ts";
 import type { Vm } from "../vm.ts";
 import { deviceOfEntry, isSwapinError, slotOfEntry, swapEntry } from "../page-table/swap-entry.ts";
+import { swapSpace } from "./swap-space.ts";
 
 export const swapInvariants: readonly Invariant<Vm>[] = [
   {
     name: "slots count the entries that name them",
     *check(vm) {
       const named = entriesNaming(vm);
-      for (const device of vm.swap.devices) {
+      for (const device of swapSpace(vm).devices) {
         for (let slot = device.nextInUse(1); slot !== 0; slot = device.nextInUse(slot + 1)) {
           const entries = named.get(swapEntry(device.type, slot)) ?? 0;
           if (device.count(slot) !== entries)
@@ -26,8 +27,8 @@ export const swapInvariants: readonly Invariant<Vm>[] = [
   },
   {
     name: "slots in use are counted",
-    *check({ swap }) {
-      for (const device of swap.devices) {
+    *check(vm) {
+      for (const device of swapSpace(vm).devices) {
         let used = 0;
         for (let slot = device.nextInUse(1); slot !== 0; slot = device.nextInUse(slot + 1)) used++;
         if (device.used !== used) yield `${device.path} counts ${device.used} slots in use, and has ${used}`;
@@ -36,8 +37,9 @@ export const swapInvariants: readonly Invariant<Vm>[] = [
   },
   {
     name: "a slot and the page of the swap cache know each other",
-    *check({ swap, memmap }) {
-      for (const device of swap.devices) {
+    *check(vm) {
+      const { memmap, swap } = vm;
+      for (const device of swapSpace(vm).devices) {
         for (let slot = 1; slot <= device.pages; slot++) {
           const page = swap.cache.lookup(device.type, slot);
           const where = `slot ${slot} of ${device.path}`;

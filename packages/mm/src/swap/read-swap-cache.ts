@@ -3,20 +3,12 @@
 import { bugOn, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
-import type { MmStruct } from "../mm-struct.ts";
 import { trylockPage } from "../page-lock.ts";
 import { workingsetRefault } from "../lru/workingset.ts";
-import type { Vm } from "../vm.ts";
+import type { PageSource } from "../ports/swap.ts";
 import { swapEntry } from "../page-table/swap-entry.ts";
 import { swapReadpage } from "./swap-io.ts";
-
-/** Gives pages where whoever needs them wants them. */
-export interface PageSource {
-  /** Who it is; undefined: the kernel, for itself. */
-  readonly mm: MmStruct | undefined;
-  /** A page that is charged to nobody yet; NULL_PAGE when there is none. */
-  alloc(): Sleeps<Page>;
-}
+import type { SwapSpace } from "./swap-space.ts";
 
 /**
  * The page of a slot, with a reference; whoever wants its bytes locks it, and looks whether it is in the swap cache still.
@@ -25,8 +17,14 @@ export interface PageSource {
  * @returns NULL_PAGE when there is no memory for it, or when nobody uses the slot any more
  * @see __read_swap_cache_async()
  */
-export function* readSwapCache(vm: Vm, device: number, slot: number, source: PageSource): Sleeps<Page> {
-  const { memmap, swap } = vm;
+export function* readSwapCache(
+  swap: SwapSpace,
+  device: number,
+  slot: number,
+  source: PageSource,
+): Sleeps<Page> {
+  const { vm } = swap;
+  const { memmap } = vm;
   // Ends: a slot that is in the cache by now is found there by the next turn, and one that was freed ends it.
   for (;;) {
     if (!swap.isInUse(device, slot)) return NULL_PAGE as Page;
@@ -43,8 +41,8 @@ export function* readSwapCache(vm: Vm, device: number, slot: number, source: Pag
     }
     // Somebody may have read it meanwhile, or freed the slot.
     if (swap.isInUse(device, slot) && swap.cache.lookup(device, slot) === NULL_PAGE) {
-      enter(vm, page, device, slot);
-      yield* swapReadpage(vm, page);
+      enter(swap, page, device, slot);
+      yield* swapReadpage(swap, page);
       return page;
     }
     memmap.putPage(page);
@@ -52,8 +50,9 @@ export function* readSwapCache(vm: Vm, device: number, slot: number, source: Pag
 }
 
 /** A new page takes its place in the cache and on a list, locked, before its bytes are there. */
-function enter(vm: Vm, page: Page, device: number, slot: number): void {
-  const { memmap, swap, lru } = vm;
+function enter(swap: SwapSpace, page: Page, device: number, slot: number): void {
+  const { vm } = swap;
+  const { memmap, lru } = vm;
   bugOn(!trylockPage(memmap, page), `page ${page} is locked although nobody knows it`);
   memmap.set(page, PageFlag.swapbacked);
   const shadow = swap.cache.shadow(device, slot);

@@ -8,8 +8,9 @@ import { addNodeOnlyStat, addNodeStat, moveNodeStat } from "../rmap/map-counts.t
 import type { Vm } from "../vm.ts";
 import { deviceOfEntry, NO_SWAP_ENTRY, slotOfEntry } from "../page-table/swap-entry.ts";
 import type { SwapSpace } from "./swap-space.ts";
+import type { SwappedPages } from "../ports/swap.ts";
 
-export class SwapCache {
+export class SwapCache implements SwappedPages {
   private readonly vm: Vm;
   private readonly swap: SwapSpace;
 

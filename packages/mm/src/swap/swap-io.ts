@@ -6,6 +6,7 @@ import { VmEvent } from "@hetmem/zone";
 import { endWriteback, startWriteback } from "../file/dirty.ts";
 import { unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
+import type { SwapSpace } from "./swap-space.ts";
 import { deviceOfEntry, slotOfEntry } from "../page-table/swap-entry.ts";
 
 /** Block devices count in sectors. */
@@ -17,8 +18,9 @@ const SECTORS_PER_PAGE: number = PAGE_SIZE / 512;
  *
  * @see swap_writepage()
  */
-export function* swapWritepage(vm: Vm, page: Page): Sleeps<void> {
-  const { memmap, swap } = vm;
+export function* swapWritepage(swap: SwapSpace, page: Page): Sleeps<void> {
+  const { vm } = swap;
+  const { memmap } = vm;
   if (swap.freeSwap(page)) {
     unlockPage(memmap, page);
     return;
@@ -36,8 +38,9 @@ export function* swapWritepage(vm: Vm, page: Page): Sleeps<void> {
 }
 
 /** Fills a locked page of the swap cache from its slot, and unlocks it. @see swap_readpage() */
-export function* swapReadpage(vm: Vm, page: Page): Sleeps<void> {
-  const { memmap, swap } = vm;
+export function* swapReadpage(swap: SwapSpace, page: Page): Sleeps<void> {
+  const { vm } = swap;
+  const { memmap } = vm;
   const entry = memmap.private(page);
   countIo(vm, VmEvent.pswpin, VmEvent.pgpgin);
   yield condResched;

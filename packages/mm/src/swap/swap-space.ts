@@ -1,11 +1,14 @@
 // The swap devices of a machine and their slots: which are free, and how often each is in use. An entry of a page table
 // that names a slot counts once, and so does the page of the swap cache that holds the same bytes. Kernel counterpart:
 // mm/swapfile.c.
-import { bugOn, KernelBug, KernelError, type Page, PAGE_SIZE } from "@hetmem/kernel";
+import { bugOn, KernelBug, KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { trylockPage, unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
+import type { PageSource, Swap } from "../ports/swap.ts";
+import { readSwapCache } from "./read-swap-cache.ts";
 import { SwapCache } from "./swap-cache.ts";
+import { swapWritepage } from "./swap-io.ts";
 import { SwapDevice } from "./swap-device.ts";
 import { deviceOfEntry, MAX_SLOTS, NO_SWAP_ENTRY, slotOfEntry, swapEntry } from "../page-table/swap-entry.ts";
 
@@ -30,9 +33,9 @@ const MAX_PRIORITY = 32_767;
 /** mkswap makes none with fewer pages. */
 const MIN_SLOTS = 10;
 
-export class SwapSpace {
+export class SwapSpace implements Swap {
   readonly cache: SwapCache;
-  private readonly vm: Vm;
+  readonly vm: Vm;
   /** By number; a hole where one was taken off. */
   private readonly byType: (SwapDevice | undefined)[] = [];
   /** Those that slots are taken from, the next one first. @see swap_avail_heads */
@@ -180,6 +183,14 @@ export class SwapSpace {
     return this.device(device).count(slot);
   }
 
+  readPage(device: number, slot: number, source: PageSource): Sleeps<Page> {
+    return readSwapCache(this, device, slot, source);
+  }
+
+  writePage(page: Page): Sleeps<void> {
+    return swapWritepage(this, page);
+  }
+
   /** Frees a slot if neither an entry nor the cache uses it. @see swap_entry_free() */
   release(device: SwapDevice, slot: number): void {
     if (device.releaseIfUnused(slot)) this.vm.charging.unchargeSwap(device.type, slot, 1);
@@ -224,4 +235,10 @@ export class SwapSpace {
     this.available = this.available.filter((other) => other !== device);
     this.offer(device);
   }
+}
+
+/** The swap of a machine. @throws KernelBug when the machine was made with another one, or with none */
+export function swapSpace({ swap }: Vm): SwapSpace {
+  if (!(swap instanceof SwapSpace)) throw new KernelBug("the machine has no SwapSpace: give Vm reclaimParts");
+  return swap;
 }

@@ -13,7 +13,7 @@ import { EntryKind, entryKind, swapDevice } from "../page-table/pte.ts";
 import { mmput } from "../process/exit.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
-import { readSwapCache } from "./read-swap-cache.ts";
+import { swapSpace } from "./swap-space.ts";
 import type { SwapDevice } from "./swap-device.ts";
 import { swapEntry } from "../page-table/swap-entry.ts";
 
@@ -27,7 +27,7 @@ const GFP_UNUSE: number = GFP_HIGHUSER_MOVABLE | Gfp.RETRY_MAYFAIL;
  * @see sys_swapoff()
  */
 export function* swapoff(vm: Vm, path: string): Sleeps<void> {
-  const { swap } = vm;
+  const swap = swapSpace(vm);
   const device = swap.find(path);
   if (!device?.writeOk) throw new KernelError("EINVAL", `${path} is not swap: /proc/swaps lists what is`);
   swap.withdraw(device);
@@ -89,7 +89,7 @@ function* unuseEntry(vma: Vma, address: VirtAddr, entry: number, device: SwapDev
   const slot = pageTable.value(entry);
   if (entryKind(flags) !== EntryKind.swap || swapDevice(flags) !== device.type) return;
   const isSame = (): boolean => pageTable.flags(entry) === flags && pageTable.value(entry) === slot;
-  const page = yield* readSwapCache(vm, device.type, slot, {
+  const page = yield* vm.swap.readPage(device.type, slot, {
     mm,
     alloc: () => vm.pages.allocUncharged(GFP_UNUSE, 0, mm.node, mm),
   });

@@ -4,7 +4,6 @@ import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kern
 import { PageFlag } from "@hetmem/page";
 import { zapHugePmd } from "../huge/zap-huge.ts";
 import { isVmHugetlbPage } from "../vma/vma.ts";
-import { zapHugetlbRange } from "../hugetlb/zap-hugetlb.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
 import { markPageAccessed } from "../lru/mark-accessed.ts";
 import { ENTRIES, NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
@@ -38,7 +37,7 @@ export type ShouldZap = (page: Page) => boolean;
  * @see unmap_page_range()
  */
 export function* zapPageRange(vma: Vma, start: VirtAddr, end: VirtAddr, shouldZap?: ShouldZap): Sleeps<void> {
-  if (isVmHugetlbPage(vma)) return yield* zapHugetlbRange(vma, start, end);
+  if (isVmHugetlbPage(vma)) return yield* vma.mm.vm.hugetlb.zapRange(vma, start, end);
   const { mm } = vma;
   const { pageTable } = mm;
   for (let at = pageTable.nextPopulated(start, end); at < end; at = pageTable.nextPopulated(at, end)) {

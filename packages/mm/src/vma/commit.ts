@@ -2,7 +2,6 @@
 // space may map. Kernel counterparts: __vm_enough_memory() in mm/util.c, may_expand_vm() and vm_stat_account() in
 // mm/mmap.c.
 import { KernelError, RatelimitedLog } from "@hetmem/kernel";
-import { HPAGE_PMD_NR } from "../huge/huge-counts.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
 import type { Vm } from "../vm.ts";
@@ -30,7 +29,7 @@ export class Commit {
     const { hugetlb, swap, tunables } = this.vm;
     const { overcommitKbytes, overcommitRatio } = tunables;
     if (overcommitKbytes > 0n) return Number(overcommitKbytes >> 2n) + swap.totalPages;
-    const pages = totalRamPages(this.vm) - hugetlb.counts.total * HPAGE_PMD_NR;
+    const pages = totalRamPages(this.vm) - hugetlb.totalPages;
     // The kernel's product has no sign: a ratio below 0 allows nearly everything.
     const percents = BigInt.asUintN(64, BigInt(pages) * BigInt(overcommitRatio));
     return Number(percents / 100n) + swap.totalPages;

@@ -8,7 +8,6 @@ import { splitAdvised } from "../huge/split-advised.ts";
 import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import { entryPage, Pte } from "../page-table/pte.ts";
 import { pageMapcount } from "../rmap/page-mapcount.ts";
-import { reclaimPages } from "../reclaim/reclaim-pages.ts";
 import type { Vm } from "../vm.ts";
 import { describeVma, type Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
@@ -29,7 +28,7 @@ export function* madvisePageout(vma: Vma, start: VirtAddr, end: VirtAddr): Sleep
   for (const region of regions(vma, start, end)) {
     yield* splitAdvised(vma, region, regionEnd(region, end));
     const pages = coolDown(vma, region, end).filter((page) => isolate(vm, page));
-    if (pages.length > 0) yield* reclaimPages(vm, pages);
+    if (pages.length > 0) yield* vm.reclaim.reclaimPages(pages);
     yield condResched;
   }
 }

@@ -3,11 +3,8 @@
 import { KernelError, PAGE_SIZE, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { pageSourceAt } from "../policy/policy-alloc.ts";
-import { readAhead } from "../page-cache/read-page.ts";
-import { punchHole } from "../page-cache/truncate.ts";
 import { NO_ENTRY } from "../page-table/page-table.ts";
 import { EntryKind, entryKind, swapDevice } from "../page-table/pte.ts";
-import { readSwapCache } from "../swap/read-swap-cache.ts";
 import { describeVma, type Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
 
@@ -21,30 +18,25 @@ import { VmFlag } from "./vm-flags.ts";
  */
 export function* madviseRemove(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { mm, file, flags } = vma;
-  const host = file?.mapping?.host;
-  if ((flags & VmFlag.LOCKED) !== 0 || !host)
+  if ((flags & VmFlag.LOCKED) !== 0 || !file?.punchHole)
     throw new KernelError("EINVAL", `${describeVma(vma)} is locked, or has no file to take anything from`);
   const needed = VmFlag.SHARED | VmFlag.MAYWRITE;
   if ((flags & needed) !== needed)
     throw new KernelError("EACCES", `${describeVma(vma)} is no shared mapping that can be written`);
   const from = vma.pgoffOf(start) * PAGE_SIZE;
-  // The mapping may go meanwhile, the file must not.
-  host.opens++;
   mm.mmapLock.upRead();
   try {
-    yield* punchHole(host, from, from + (end - start), mm);
+    yield* file.punchHole(from, from + (end - start), mm);
   } finally {
-    host.opens--;
-    if (file.unmapped) yield* file.unmapped();
     yield* mm.mmapLock.downRead();
   }
 }
 
 /** Begins to bring in what is there; what can't be had is left. The mmap lock is held for reading. @see madvise_willneed() */
 export function* madviseWillneed(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
-  const mapping = vma.file?.mapping;
-  if (mapping?.canWriteback) yield* readAhead(mapping, vma.pgoffOf(start), (end - start) / PAGE_SIZE, vma.mm);
-  if (!vma.file) yield* swapIn(vma, start, end);
+  const { file, mm } = vma;
+  if (!file) yield* swapIn(vma, start, end);
+  else if (file.readAhead) yield* file.readAhead(vma.pgoffOf(start), (end - start) / PAGE_SIZE, mm);
 }
 
 /** @see swapin_walk_pmd_entry() */
@@ -54,8 +46,7 @@ function* swapIn(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   for (let at = pageTable.nextPopulated(start, end); at < end; at = (at + PAGE_SIZE) as VirtAddr) {
     const entry = pageTable.find(at);
     if (entry === NO_ENTRY || entryKind(pageTable.flags(entry)) !== EntryKind.swap) continue;
-    const page: Page = yield* readSwapCache(
-      vm,
+    const page: Page = yield* vm.swap.readPage(
       swapDevice(pageTable.flags(entry)),
       pageTable.value(entry),
       pageSourceAt(vma, at),

@@ -2,7 +2,6 @@
 // the pages at once. Kernel counterpart: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { faultinPageRange } from "../faultin/populate.ts";
-import { madviseCollapse } from "../huge/madvise-collapse.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { madviseCold, madvisePageout } from "./madvise-cold.ts";
 import { madviseFlags } from "./madvise-flags.ts";

@@ -3,7 +3,6 @@
 import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { FileObject } from "../file/file-object.ts";
-import { shmemZeroSetup } from "../page-cache/shmem.ts";
 import { adjustVmas, enterVma } from "./adjust.ts";
 import { accountableMapping, checkExpansion, mayExpandVm, vmStatAccount } from "./commit.ts";
 import { canMergeAfter, canMergeBefore, type Span, vmaMerge } from "./merge.ts";
@@ -92,7 +91,7 @@ function* makeVma(mm: MmStruct, span: Span): Sleeps<Vma> {
   const flags = span.flags | VmFlag.SOFTDIRTY;
   const vma = new Vma(mm, start, end, flags, pgoff);
   if (file) yield* mmapFile(vma, file);
-  else if ((flags & VmFlag.SHARED) !== 0) shmemZeroSetup(vma);
+  else if ((flags & VmFlag.SHARED) !== 0) mm.vm.sharedMemory.zeroSetup(vma);
   const prev = mm.vmas.get(mm.vmas.indexFrom(start) - 1);
   if (vma.flags !== flags && prev) {
     // The driver has set flags, with which it may be like the mapping below.

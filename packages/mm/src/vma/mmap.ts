@@ -9,7 +9,6 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
-import { hugetlbFileSetup } from "../hugetlb/hugetlb-file.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
 import type { FileObject } from "../file/file-object.ts";
@@ -68,7 +67,7 @@ export function* mmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
 export function* doMmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
   checkRequest(request);
   if ((request.flags & MapFlag.HUGETLB) === 0) return yield* mapFileOrMemory(mm, request);
-  const { file, length } = hugetlbFileSetup(mm.vm, request.length, request.flags);
+  const { file, length } = mm.vm.hugetlb.fileSetup(request.length, request.flags);
   try {
     return yield* mapFileOrMemory(mm, { ...request, file, length });
   } finally {

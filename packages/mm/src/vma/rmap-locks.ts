@@ -2,6 +2,8 @@
 // walk sees either what was or what is, never neither. Kernel counterparts: take_rmap_locks() in mm/mremap.c, the locking
 // of __vma_adjust() in mm/mmap.c.
 import type { RwSemaphore, Sleeps } from "@hetmem/kernel";
+import type { AddressSpace } from "../file/address-space.ts";
+import type { MmStruct } from "../mm-struct.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import type { Vma } from "./vma.ts";
 
@@ -23,4 +25,22 @@ export function* takeRmapLocks(vma: Vma, anonVma: AnonVma | undefined = vma.anon
 /** @see drop_rmap_locks() */
 export function dropRmapLocks(locks: RmapLocks): void {
   for (const lock of locks.toReversed()) lock.upWrite();
+}
+
+/** Takes the locks of all files and families that an address space maps. @see mm_take_all_locks() */
+export function* mmTakeAllLocks({ vmas }: MmStruct): Sleeps<RwSemaphore[]> {
+  const files = new Set<AddressSpace>();
+  const families = new Set<AnonVma>();
+  for (const vma of vmas) {
+    const mapping = vma.file?.mapping;
+    if (mapping) files.add(mapping);
+    for (const { root } of vma.anonVmaChain) families.add(root);
+  }
+  // By number, so that no two ever take them in different orders.
+  const locks = [
+    ...[...files].sort((a, b) => a.id - b.id).map((mapping) => mapping.iMmapRwsem),
+    ...[...families].sort((a, b) => a.id - b.id).map((root) => root.rwsem),
+  ];
+  for (const lock of locks) yield* lock.downWrite();
+  return locks;
 }

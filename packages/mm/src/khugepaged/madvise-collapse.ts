@@ -4,7 +4,7 @@ import { type Errno, KernelError, type Sleeps, type VirtAddr } from "@hetmem/ker
 import { PMD_SIZE } from "../page-table/page-table.ts";
 import { describeVma, type Vma } from "../vma/vma.ts";
 import { collapseHugePage } from "./collapse.ts";
-import { hugepageVmaCheck } from "./eligibility.ts";
+import { hugepageVmaCheck } from "../huge/eligibility.ts";
 import type { ScanResult } from "./pmd-scan.ts";
 
 /** What is in the way of one huge page need not be in the way of the next. */

@@ -1,31 +1,43 @@
 // The kernel thread that makes huge pages of small ones: it goes round all processes, 2 MiB at a time, a little every ten
 // seconds. Kernel counterpart: khugepaged() and khugepaged_scan_mm_slot() in mm/khugepaged.c. (There processes sign up by
 // a first fault; here all of them are gone through, and those that want no huge pages cost a look.)
-import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { condResched, KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { ENTRIES, PMD_SIZE } from "../page-table/page-table.ts";
-import type { Vm } from "../vm.ts";
+import type { HugeCollapse } from "../ports/huge-collapse.ts";
+import type { Vm, VmParts } from "../vm.ts";
+import type { Vma } from "../vma/vma.ts";
 import { collapseHugePage } from "./collapse.ts";
-import { hugepageVmaCheck } from "./eligibility.ts";
+import { madviseCollapse } from "./madvise-collapse.ts";
+import { hugepageVmaCheck } from "../huge/eligibility.ts";
 
 const NS_PER_MS = 1_000_000;
 
-export class Khugepaged {
+export class Khugepaged implements HugeCollapse {
   /** Huge pages made. @see khugepaged_pages_collapsed */
   pagesCollapsed = 0;
   /** Times that it has been round. @see khugepaged_full_scans */
   fullScans = 0;
   stopped = false;
+  private readonly vm: Vm;
   /** Where it goes on: in the first process from this number on, at this address. */
   private mmId = 0;
   private address = 0;
 
+  constructor(vm: Vm) {
+    this.vm = vm;
+  }
+
+  madviseCollapse(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+    return madviseCollapse(vma, start, end);
+  }
+
   /** Looks at some pages. Once round is enough, if there are fewer. @see khugepaged_do_scan() */
-  *scan(vm: Vm, pages: number): Sleeps<void> {
+  *scan(pages: number): Sleeps<void> {
     let left = pages;
     for (let wraps = 0; left > 0 && wraps < 2;) {
       yield condResched;
-      const mm = this.current(vm);
+      const mm = this.current();
       if (mm) {
         left -= yield* this.scanMm(mm, left);
       } else {
@@ -36,8 +48,8 @@ export class Khugepaged {
     }
   }
 
-  private current(vm: Vm): MmStruct | undefined {
-    for (const mm of vm.addressSpaces) if (mm.id >= this.mmId) return mm;
+  private current(): MmStruct | undefined {
+    for (const mm of this.vm.addressSpaces) if (mm.id >= this.mmId) return mm;
     return undefined;
   }
 
@@ -79,10 +91,21 @@ export class Khugepaged {
 
 /** Runs until it is stopped: a task for a scheduler. @see khugepaged() */
 export function* khugepaged(vm: Vm): Sleeps<void> {
-  const { khugepaged: daemon, kernel, tunables } = vm;
+  const { kernel, tunables } = vm;
+  const daemon = khugepagedOf(vm);
   // Ends: when the daemon is stopped.
   while (!daemon.stopped) {
-    yield* daemon.scan(vm, tunables.khugepagedPagesToScan);
+    yield* daemon.scan(tunables.khugepagedPagesToScan);
     yield* kernel.clock.sleep(tunables.khugepagedScanSleepMillisecs * NS_PER_MS);
   }
 }
+
+/** The khugepaged of a machine. @throws KernelBug when the machine was made with another one, or with none */
+export function khugepagedOf({ khugepaged: collapse }: Vm): Khugepaged {
+  if (!(collapse instanceof Khugepaged))
+    throw new KernelBug("the machine has no Khugepaged: give Vm khugepagedParts");
+  return collapse;
+}
+
+/** khugepaged and MADV_COLLAPSE for a machine, to be spread into the options of Vm. */
+export const khugepagedParts: VmParts = { khugepaged: (vm) => new Khugepaged(vm) };

@@ -15,9 +15,9 @@ import { entryPage, isNonPresent, Pte } from "../page-table/pte.ts";
 import { pageRemoveRmap } from "../rmap/map-counts.ts";
 import { munlockVmaPage } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";
-import { hugepageVmaCheck, transhugeVmaSuitable } from "./eligibility.ts";
-import { mapNewHuge } from "./huge-anon.ts";
-import { HPAGE_PMD_ORDER, prepTranshugePage } from "./huge-counts.ts";
+import { hugepageVmaCheck, transhugeVmaSuitable } from "../huge/eligibility.ts";
+import { mapNewHuge } from "../huge/huge-anon.ts";
+import { HPAGE_PMD_ORDER, prepTranshugePage } from "../huge/huge-counts.ts";
 import { type CollapseAsker, PmdScan, type ScanResult } from "./pmd-scan.ts";
 
 /** What is to become a huge page. */

@@ -10,9 +10,9 @@ import type { Vm } from "../vm.ts";
 import { mlockVmaHuge, mlockVmaPage } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import { MAPPING_ANON } from "./anon-vma.ts";
-import { hugeEntry, inMapping, pageMapped, presentEntry } from "./mapped-entry.ts";
-import { tryRmapWalk, unitPages } from "./rmap-walk.ts";
+import { MAPPING_ANON } from "../rmap/anon-vma.ts";
+import { hugeEntry, inMapping, pageMapped, presentEntry } from "../rmap/mapped-entry.ts";
+import { tryRmapWalk, unitPages } from "../rmap/rmap-walk.ts";
 
 export interface PageReferences {
   /** Mappings that have used the page since the last look; -1 when the rmap lock was contended. */

@@ -10,8 +10,8 @@ import { entryPage, Pte, specialPfn } from "../page-table/pte.ts";
 import { pageMapcount } from "../rmap/page-mapcount.ts";
 import { pageAnon } from "../rmap/map-counts.ts";
 import type { Vma } from "../vma/vma.ts";
-import type { HugeAsker } from "./eligibility.ts";
-import { totalMapcount } from "./huge-counts.ts";
+import type { HugeAsker } from "../huge/eligibility.ts";
+import { totalMapcount } from "../huge/huge-counts.ts";
 
 /** What came of a look, or of an attempt to make a huge page: in the words of the kernel's tracepoints. @see enum scan_result */
 export type ScanResult =

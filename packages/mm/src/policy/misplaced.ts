@@ -1,0 +1,27 @@
+// Where NUMA balancing wants a page that a process has just touched. Kernel counterpart: mpol_misplaced() in mm/mempolicy.c,
+// should_numa_migrate_memory() in kernel/sched/fair.c.
+import type { NodeId, Page } from "@hetmem/kernel";
+import type { Vma } from "../vma/vma.ts";
+import { type MemPolicy, MpolFlag, policyOf } from "./mempolicy.ts";
+
+/**
+ * The node that a page should move to now that this process has touched it; undefined when it is well where it is.
+ *
+ * @see mpol_misplaced(), should_numa_migrate_memory()
+ */
+export function mpolMisplaced(vma: Vma, page: Page): NodeId | undefined {
+  const { mm } = vma;
+  const { memmap, numaTouches } = mm.vm;
+  const policy = policyOf(mm, vma);
+  if (!migratesOnFault(policy) || (policy !== undefined && !policy.nodes.includes(mm.node))) return undefined;
+  if (memmap.mapcount(page) > 1) {
+    const last = numaTouches.exchange(memmap.mapping(page), memmap.index(page), mm.node);
+    if (last !== undefined && last !== mm.node) return undefined;
+  }
+  return memmap.nodeOf(page) === mm.node ? undefined : mm.node;
+}
+
+/** Whether pages of a policy follow the node that uses them. @see MPOL_F_MOF */
+export function migratesOnFault(policy: MemPolicy | undefined): boolean {
+  return policy === undefined || (policy.flags & MpolFlag.NUMA_BALANCING) !== 0;
+}
