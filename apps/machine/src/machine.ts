@@ -1,5 +1,8 @@
 // The composition root: a machine is made from its specification by plugging packages together, and nothing else knows
 // them all. Swap a policy or a driver by passing another object here.
+import { gupTestTable } from "@hetmem/gup";
+import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
+import { hugetlbPool, hugetlbTables } from "@hetmem/hugetlb";
 import {
   createKernel,
   type Kernel,
@@ -11,19 +14,16 @@ import {
   run,
   TiB,
 } from "@hetmem/kernel";
-import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
+import { khugepagedTables } from "@hetmem/khugepaged";
+import { DEFAULT_DIRECT_MAP_BITS, type MachineSpec, writeIomem } from "@hetmem/machine-spec";
+import { ProcessPoisonedPages } from "@hetmem/memory-failure";
 import { memoryFailureDevPagemap, Pagemaps } from "@hetmem/memremap";
-import {
-  gupTestTable,
-  type MmStruct,
-  ProcessPageMigration,
-  ProcessPoisonedPages,
-  procPidTable,
-  reserveListener,
-  sysctlTables,
-  TmpfsPages,
-  Vm,
-} from "@hetmem/mm";
+import { migrateTables, ProcessPageMigration } from "@hetmem/migrate";
+import { type MmStruct, Vm, vmTables } from "@hetmem/mm";
+import { reserveListener } from "@hetmem/mm/vma";
+import { pageCacheTables, TmpfsPages } from "@hetmem/page-cache";
+import { procPidTable } from "@hetmem/proc-pid";
+import { reclaimTables, swapSpace } from "@hetmem/reclaim";
 import {
   createIomem,
   descendants,
@@ -59,8 +59,8 @@ import { PageMigrations, poisonedPageOwner } from "./machine/page-owners.ts";
 import { Processes } from "./machine/processes.ts";
 import { onlinePolicyParameters, placementOf, PROFILES } from "./machine/profile.ts";
 import { Udev } from "./machine/udev.ts";
+import { vmParts } from "./machine/vm-parts.ts";
 import type { MachineProcesses } from "./programs/machine-program.ts";
-import { DEFAULT_DIRECT_MAP_BITS, type MachineSpec, writeIomem } from "@hetmem/machine-spec";
 
 export interface Machine {
   readonly spec: MachineSpec;
@@ -124,7 +124,7 @@ function assemble(spec: MachineSpec, hardware: Hardware): Machine {
   const { physicalBits } = spec;
   const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: profile.pagemaps });
   const { charging, memory: charged } = memoryCharging(memory, spec.options);
-  const vm = new Vm(memory, { charging, devices: new PagemapPages(pagemaps) });
+  const vm = new Vm(memory, { ...vmParts, charging, devices: new PagemapPages(pagemaps) });
   hotplug.notifiers.register(reserveListener(vm));
   hotplug.migration = new PageMigrations(footprint, new ProcessPageMigration(vm));
   for (const usage of spec.bootUsage) footprint.occupy(usage);
@@ -170,9 +170,14 @@ function assemble(spec: MachineSpec, hardware: Hardware): Machine {
       swapFree: () => vm.swap.freePages,
       committed: () => vm.commit.pages,
       commitLimit: () => vm.commit.limit,
-      hugePages: vm.hugetlb,
+      hugePages: hugetlbPool(vm),
     }),
-    ...sysctlTables(vm, () => processes.currentTask),
+    ...vmTables(vm),
+    ...pageCacheTables(vm, () => processes.currentTask),
+    ...reclaimTables(vm),
+    ...hugetlbTables(vm),
+    ...khugepagedTables(vm),
+    ...migrateTables(vm),
     procPidTable(vm),
     processes.selfTable(),
     memoryDevices(),
@@ -190,7 +195,7 @@ function assemble(spec: MachineSpec, hardware: Hardware): Machine {
         blocksOfNode: (node) => blocksOfNode(hotplug, node),
         isBlockOfNode: (block, node) => hotplug.blocks.get(block)?.nodes.includes(node) ?? false,
       },
-      vm.hugetlb,
+      hugetlbPool(vm),
     ),
     ...busTables(hotplug),
     ...(profile.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
@@ -201,7 +206,7 @@ function assemble(spec: MachineSpec, hardware: Hardware): Machine {
     vfs.mount(table);
   }
   vfs.mkdir("/tmp");
-  for (const area of processes.swapAreas) vm.swap.swapon(area);
+  for (const area of processes.swapAreas) swapSpace(vm).swapon(area);
   for (const [name, value] of Object.entries(spec.sysctl ?? {}))
     run(vfs.write(`/proc/sys/${name.replaceAll(".", "/")}`, `${value}\n`));
   return {

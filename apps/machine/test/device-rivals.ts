@@ -1,5 +1,6 @@
 // Who gets in each other's way on a machine with device memory: administrators who write to files of /sys or type programs,
 // and processes whose pages these are.
+import { getUserPagesFast, putUserPages } from "@hetmem/gup";
 import {
   condResched,
   KernelError,
@@ -11,17 +12,14 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
+import { queryPages, setMempolicy } from "@hetmem/migrate";
 import {
   exitProcess,
-  getUserPagesFast,
   MapFlag,
   mmap,
-  type Process,
   type MmStruct,
+  type Process,
   Prot,
-  putUserPages,
-  queryPages,
-  setMempolicy,
   touchUser,
   writeUser,
 } from "@hetmem/mm";

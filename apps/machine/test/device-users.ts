@@ -1,5 +1,6 @@
 // Those who are there while device memory changes what it is: a process that maps the device, one whose memory it is, and
 // somebody who takes the locks that others need.
+import { getUserPagesFast, putUserPages } from "@hetmem/gup";
 import {
   condResched,
   KernelError,
@@ -10,17 +11,15 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
+import { setMempolicy } from "@hetmem/migrate";
 import {
   exitProcess,
-  getUserPagesFast,
   MapFlag,
   mmap,
   munmap,
   type Process,
   Prot,
-  putUserPages,
   readUser,
-  setMempolicy,
   type Signal,
   writeUser,
 } from "@hetmem/mm";

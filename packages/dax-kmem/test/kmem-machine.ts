@@ -4,15 +4,16 @@ import {
   DaxBus,
   daxBusTables,
   daxDeviceTables,
-  DeviceDax,
-  daxPmemProbe,
   type DaxPmem,
+  daxPmemProbe,
   type DaxPmemRequest,
+  DeviceDax,
 } from "@hetmem/dax";
 import { createKernel, GiB, type Kernel, MiB, nodeId, physAddr, run } from "@hetmem/kernel";
 import { defaultPagemapPolicies, Pagemaps, subsectionCollision } from "@hetmem/memremap";
-import { noDevicePages, Vm } from "@hetmem/mm";
+import { noDevicePages, type Vm } from "@hetmem/mm";
 import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import { wholeVm } from "@hetmem/test-machines/whole-vm";
 import { Vfs } from "@hetmem/vfs";
 import {
   alwaysRemovable,
@@ -111,7 +112,7 @@ export function kmemMachine({
     physicalBits,
     policies: { ...defaultPagemapPolicies, collision: subsectionCollision },
   });
-  const vm = new Vm(memory, {
+  const vm = wholeVm(memory, {
     devices: {
       ...noDevicePages,
       tryGetPagemap: (page) => pagemaps.tryGetPagemap(page),

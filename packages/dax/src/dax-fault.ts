@@ -2,7 +2,9 @@
 // device's alignment: a device with 2 MiB alignment has no 4 KiB entries. Faults don't sleep, so a killed device gets
 // no entry afterwards. Kernel counterpart: dev_dax_huge_fault() in drivers/dax/device.c.
 import { MiB, PAGE_SIZE, type Pfn, type PhysAddr, physToPfn, type Sleeps } from "@hetmem/kernel";
-import { FaultFlag, type FaultContext, VmFault, vmfInsertMixed, vmfInsertPfnPmd, type Vma } from "@hetmem/mm";
+import { type FaultContext, FaultFlag, type Vma, VmFault } from "@hetmem/mm";
+import { vmfInsertPfnPmd } from "@hetmem/mm/huge";
+import { vmfInsertMixed } from "@hetmem/mm/vma";
 import { PageFlag } from "@hetmem/page";
 import { type DevDax, rangeSize } from "./dev-dax.ts";
 

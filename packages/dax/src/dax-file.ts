@@ -2,15 +2,9 @@
 // device's alignment, and faults fill it with entries of that size. Kernel counterpart: dax_mmap(), check_vma() and
 // dax_vm_ops in drivers/dax/device.c.
 import { isAligned, KernelError, type Sleeps } from "@hetmem/kernel";
-import {
-  type AddressSpace,
-  type FileObject,
-  type Inode,
-  MapFlag,
-  type Vma,
-  VmFlag,
-  type VmOperations,
-} from "@hetmem/mm";
+import { MapFlag, type Vma, VmFlag, type VmOperations } from "@hetmem/mm";
+import type { AddressSpace, FileObject } from "@hetmem/mm/file";
+import type { Inode } from "@hetmem/page-cache";
 import { daxFault, daxHugeFault } from "./dax-fault.ts";
 import { dropInodeIfUnused } from "./dax-inode.ts";
 import type { DevDax } from "./dev-dax.ts";

@@ -2,7 +2,9 @@
 // they can be zapped at once. The inode outlives the device while mappings exist. Kernel counterpart: struct
 // dax_device in drivers/dax/super.c.
 import { KernelBug, type Sleeps } from "@hetmem/kernel";
-import { type AddressSpace, Inode, unmapMappingRange, type Vm } from "@hetmem/mm";
+import type { Vm } from "@hetmem/mm";
+import type { AddressSpace } from "@hetmem/mm/file";
+import { Inode, unmapMappingRange } from "@hetmem/page-cache";
 import type { DevDax } from "./dev-dax.ts";
 
 /** More pages than any mapping has. */

@@ -2,16 +2,11 @@
 // processes with early kill are signalled. The page can't be migrated, since the device is the backing store. Later
 // accesses get SIGBUS. Kernel counterpart: mf_generic_kill_procs() in mm/memory-failure.c.
 import { MiB, PAGE_SHIFT, type Pfn, type Sleeps } from "@hetmem/kernel";
-import {
-  hearsEarly,
-  killProcs,
-  type Process,
-  Pte,
-  type ToKill,
-  unmapMappingRange,
-  type Vm,
-} from "@hetmem/mm";
+import { hearsEarly, killProcs, type ToKill } from "@hetmem/memory-failure";
+import type { Process, Vm } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
+import { unmapMappingRange } from "@hetmem/page-cache";
+import { Pte } from "@hetmem/page-table";
 import { pgoffOf } from "./dax-fault.ts";
 import type { DevDax } from "./dev-dax.ts";
 

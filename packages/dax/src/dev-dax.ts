@@ -2,7 +2,7 @@
 // bound. Processes can map it only while it is alive, that is while device_dax is bound. Kernel counterpart: struct
 // dev_dax in drivers/dax/dax-private.h, struct dax_device in drivers/dax/super.c.
 import { type Kernel, type LogLevel, Mutex, type PhysAddr } from "@hetmem/kernel";
-import type { Inode } from "@hetmem/mm";
+import type { Inode } from "@hetmem/page-cache";
 import type { DaxBus } from "./dax-bus.ts";
 import type { DaxDriver } from "./dax-driver.ts";
 import type { DaxRegion } from "./dax-region.ts";

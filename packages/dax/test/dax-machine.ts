@@ -12,26 +12,27 @@ import {
   type VirtAddr,
 } from "@hetmem/kernel";
 import {
-  MemoryType,
-  Pagemaps,
-  type PagemapPolicies,
-  subsectionCollision,
   defaultPagemapPolicies,
+  MemoryType,
+  type PagemapPolicies,
+  Pagemaps,
+  subsectionCollision,
 } from "@hetmem/memremap";
-import { allocMm, MapFlag, mmap, noDevicePages, type Process, Prot, Vm } from "@hetmem/mm";
+import { allocMm, MapFlag, mmap, noDevicePages, type Process, Prot, type Vm } from "@hetmem/mm";
 import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import { wholeVm } from "@hetmem/test-machines/whole-vm";
 import { Vfs } from "@hetmem/vfs";
 import { anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
 import {
-  type BindPolicy,
   allocDaxRegion,
+  type BindPolicy,
   createDevDax,
   DaxBus,
   daxBusTables,
   daxDeviceTables,
   type DaxDriver,
-  daxPmemProbe,
   type DaxPmem,
+  daxPmemProbe,
   type DaxPmemRequest,
   type DaxRegion,
   type DevDax,
@@ -123,7 +124,7 @@ export function daxMachine({
     autoOnline: "offline",
   });
   const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: POLICIES });
-  const vm = new Vm(memory, {
+  const vm = wholeVm(memory, {
     devices: {
       ...noDevicePages,
       tryGetPagemap: (page) => pagemaps.tryGetPagemap(page),

@@ -2,6 +2,8 @@
 // the same devices, a provider that goes, and processes that touch, map and hold the pages meanwhile.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { getUserPagesFast, putUserPages } from "@hetmem/gup";
 import {
   assertInvariants,
   condResched,
@@ -13,13 +15,12 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { memoryFailureDevPagemap, quickPagemapInvariants } from "@hetmem/memremap";
-import { getUserPagesFast, munmap, type Process, putUserPages, touchUser, vmInvariants } from "@hetmem/mm";
+import { munmap, type Process, touchUser, vmInvariants } from "@hetmem/mm";
 import { expect, test } from "vitest";
-import { daxInvariants, type DaxPmem } from "../src/index.ts";
 import { deviceReleaseDriver, driverAttach, driverBind, driverUnbind } from "../src/binding.ts";
 import { createSeed, deleteDevice } from "../src/create-dev-dax.ts";
+import { daxInvariants, type DaxPmem } from "../src/index.ts";
 import { alignDevice, resizeDevice } from "../src/resize.ts";
 import {
   addHmem,

@@ -1,19 +1,18 @@
 // Processes map a device: what mmap() takes, which entries faults make, and what happens when the device goes.
+import { getUserPagesFast, putUserPages } from "@hetmem/gup";
 import { assertInvariants, GiB, MiB, run, type VirtAddr } from "@hetmem/kernel";
 import {
   forkProcess,
-  getUserPagesFast,
   MapFlag,
   munmap,
   type Process,
   Prot,
-  Pte,
-  putUserPages,
   readUser,
   userFault,
   vmInvariants,
   writeUser,
 } from "@hetmem/mm";
+import { Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
 import { addHmem, addNamespace, daxMachine, mapDevice, outcome, smallNamespace } from "./dax-machine.ts";
 

@@ -4,6 +4,8 @@ import * as migrate from "@hetmem/hmm-migrate";
 import { allocHmmPfns, HmmPfn, hmmPfnFlags, hmmPfnToPage, hmmRangeFault } from "@hetmem/hmm-mirror";
 import { DevPagemap, MemoryType, type Pagemaps, zoneDevicePageInit } from "@hetmem/memremap";
 import * as mm from "@hetmem/mm";
+import { setPageDirty } from "@hetmem/mm/file";
+import * as notifiers from "@hetmem/mmu-notifier";
 import { releaseResource, requestFreeMemRegion, type Resource } from "@hetmem/resource";
 import { GFP_HIGHUSER_MOVABLE as GFP } from "@hetmem/zone";
 const { system, devicePrivate } = migrate.MigrateVmaSelect;
@@ -16,7 +18,7 @@ export class TinyGpu {
   readonly pagemap: DevPagemap;
   readonly free: Page[] = [];
   readonly pageFree = (page: Page): void => void this.free.push(page);
-  readonly willWrite = (page: Page): boolean => mm.setPageDirty(this.vm, page);
+  readonly willWrite = (page: Page): boolean => setPageDirty(this.vm, page);
   constructor(vm: mm.Vm, pagemaps: Pagemaps, pages: number) {
     [this.vm, this.pagemaps, this.pages] = [vm, pagemaps, pages];
     this.region = requestFreeMemRegion(pagemaps.hotplug.iomem, 2 ** 21, "tiny");
@@ -27,13 +29,13 @@ export class TinyGpu {
     yield* this.pagemaps.memremapPages(this.pagemap, undefined);
     const first = this.vm.memmap.pfnToPage(this.pagemap.firstPfn(0));
     for (let i = 0; i < this.pages; i++) this.pageFree((first + i) as Page);
-    yield* mm.mmuIntervalNotifierInsert(this.notifier, process, 0 as VirtAddr, 2 ** 47);
+    yield* notifiers.mmuIntervalNotifierInsert(this.notifier, process, 0 as VirtAddr, 2 ** 47);
   }
 
   readonly table: Map<number, { readonly page: Page; readonly flags: number }> = new Map();
-  readonly notifier: mm.MmuIntervalNotifier = new mm.MmuIntervalNotifier(this, undefined);
-  *invalidate(_: unknown, { start, end }: mm.MmuNotifierRange, sequence: number): Sleeps<boolean> {
-    mm.mmuIntervalSetSeq(this.notifier, sequence);
+  readonly notifier: notifiers.MmuIntervalNotifier = new notifiers.MmuIntervalNotifier(this, undefined);
+  *invalidate(_: unknown, { start, end }: notifiers.MmuNotifierRange, sequence: number): Sleeps<boolean> {
+    notifiers.mmuIntervalSetSeq(this.notifier, sequence);
     for (const at of this.table.keys()) if (at >= start && at < end) this.table.delete(at);
     return true;
   }
@@ -55,10 +57,10 @@ export class TinyGpu {
     const [hmmPfns, end, notifier] = [allocHmmPfns(1), (start + PAGE_SIZE) as VirtAddr, this.notifier];
     const range = { notifier, start, end, hmmPfns, defaultFlags, pfnFlagsMask: 0, devPrivateOwner: this };
     for (let busy = true; busy;) {
-      const notifierSeq = yield* mm.mmuIntervalReadBegin(notifier);
+      const notifierSeq = yield* notifiers.mmuIntervalReadBegin(notifier);
       const result = yield* this.locked(start, () => hmmRangeFault({ ...range, notifierSeq }));
       yield condResched; // Where a driver waits for its lock: from here to the entry nobody else runs.
-      busy = result === "busy" || mm.mmuIntervalReadRetry(notifier, notifierSeq);
+      busy = result === "busy" || notifiers.mmuIntervalReadRetry(notifier, notifierSeq);
     }
     const [page, flags] = [hmmPfnToPage(hmmPfns, 0), hmmPfnFlags(hmmPfns, 0)];
     if (flags & HmmPfn.write) this.willWrite(page);
@@ -112,7 +114,7 @@ export class TinyGpu {
     yield* migrate.migrateDeviceFinalize(this.vm, src, dst, this.pages);
   }
   *unbind(): Sleeps<void> {
-    if (this.notifier.mm) yield* mm.mmuIntervalNotifierRemove(this.notifier);
+    if (this.notifier.mm) yield* notifiers.mmuIntervalNotifierRemove(this.notifier);
     this.table.clear();
     yield* this.evict();
     if (this.free.length < this.pages) throw new KernelError("EBUSY", "pages of tiny are in use: try again");

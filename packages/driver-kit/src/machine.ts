@@ -1,5 +1,6 @@
 // The machine of a trial: one node with 4 MiB of RAM, room for a device above it, and no process yet. Every schedule gets a
 // machine of its own, so that a seed replays from nothing.
+import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
 import {
   createKernel,
   type Kernel,
@@ -10,9 +11,11 @@ import {
   type VirtAddr,
   virtAddr,
 } from "@hetmem/kernel";
-import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
 import { Pagemaps } from "@hetmem/memremap";
-import { Vm, watchCoverage } from "@hetmem/mm";
+import { Vm } from "@hetmem/mm";
+import { watchCoverage } from "@hetmem/mmu-notifier";
+import { pageCacheParts } from "@hetmem/page-cache";
+import { reclaimParts } from "@hetmem/reclaim";
 import { createIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
 import { allZones, anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
 
@@ -53,7 +56,7 @@ export function trialMachine(): TrialMachine {
     autoOnline: "offline",
   });
   const pagemaps = new Pagemaps({ hotplug, physicalBits: PHYSICAL_BITS });
-  const vm = new Vm(memory, { devices: new PagemapPages(pagemaps) });
+  const vm = new Vm(memory, { ...pageCacheParts, ...reclaimParts, devices: new PagemapPages(pagemaps) });
   connectPagemaps(vm, pagemaps);
   watchCoverage(vm);
   return { kernel, memory, iomem, pagemaps, vm };

@@ -3,8 +3,8 @@
 import {
   KernelError,
   nodeId,
-  PAGE_SIZE,
   type Page,
+  PAGE_SIZE,
   type Pfn,
   Random,
   run,
@@ -18,13 +18,12 @@ import {
   mmgetNotZero,
   mmput,
   type MmStruct,
-  NO_ENTRY,
   type Process,
   Prot,
-  Pte,
   readUser,
   writeUser,
 } from "@hetmem/mm";
+import { NO_ENTRY, Pte } from "@hetmem/page-table";
 import { formatIomem } from "@hetmem/resource";
 import type { BoundDriver, DriverMirror, DriverUnderTest } from "./driver.ts";
 import { at, freePages, type TrialMachine, trialMachine } from "./machine.ts";

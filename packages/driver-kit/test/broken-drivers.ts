@@ -1,17 +1,10 @@
 // The driver of the README with one mistake each: a step left out, or taken for needless. Every broken driver breaks one
 // obligation, and no other.
-import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { migratePfnToPage, migrates } from "@hetmem/hmm-migrate";
 import { HmmPfn } from "@hetmem/hmm-mirror";
-import {
-  mmgetNotZero,
-  mmput,
-  type MmStruct,
-  type MmuNotifierRange,
-  mmuIntervalSetSeq,
-  type Vma,
-  VmFault,
-} from "@hetmem/mm";
+import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { mmgetNotZero, mmput, type MmStruct, type Vma, VmFault } from "@hetmem/mm";
+import { mmuIntervalSetSeq, type MmuNotifierRange } from "@hetmem/mmu-notifier";
 import { NULL_PAGE } from "@hetmem/page";
 import { TinyGpu } from "../examples/tiny-gpu.ts";
 

@@ -2,8 +2,11 @@
 // is mapped-pages.ts, which goes over page tables. The nearest thing to it around the kernel is tools/vm/page-types.c with --cgroup.
 import type { NodeId, Page } from "@hetmem/kernel";
 import type { MemoryCgroup, MemoryCgroups } from "@hetmem/memcg";
-import { type AddressSpace, type Inode, MAPPING_ANON, pageMapcount, ShmemInode, type Vm } from "@hetmem/mm";
+import type { Vm } from "@hetmem/mm";
+import type { AddressSpace, MappedFile } from "@hetmem/mm/file";
+import { MAPPING_ANON, pageMapcount } from "@hetmem/mm/rmap";
 import { PageFlag } from "@hetmem/page";
+import { ShmemInode } from "@hetmem/page-cache";
 import { ZoneType } from "@hetmem/zone";
 import type { CgroupScope } from "./scope.ts";
 
@@ -31,7 +34,7 @@ export interface AttributionNames {
   /** The name of the device that a frame belongs to; undefined: the report uses the type of its memory. */
   device?(pfn: number): string | undefined;
   /** The path of a file that no process maps; undefined: the report uses its inode number. */
-  file?(inode: Inode): string | undefined;
+  file?(file: MappedFile): string | undefined;
 }
 
 export interface ChargedPages {

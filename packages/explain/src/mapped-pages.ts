@@ -2,22 +2,13 @@
 // charged to it. Shares are counted as in /proc/PID/smaps (Pss): a page that n entries map counts 1/n for each.
 import type { Page } from "@hetmem/kernel";
 import type { MemoryCgroups } from "@hetmem/memcg";
-import {
-  type AddressSpace,
-  EntryKind,
-  entryKind,
-  entryPage,
-  HPAGE_PMD_NR,
-  holdsPage,
-  mappingName,
-  OpenFile,
-  pageMapcount,
-  type Process,
-  Pte,
-  swapDevice,
-  type Vma,
-  walkPageVma,
-} from "@hetmem/mm";
+import { type Process, type Vma, walkPageVma } from "@hetmem/mm";
+import type { AddressSpace } from "@hetmem/mm/file";
+import { HPAGE_PMD_NR } from "@hetmem/mm/huge";
+import { pageMapcount } from "@hetmem/mm/rmap";
+import { OpenFile } from "@hetmem/page-cache";
+import { EntryKind, entryKind, entryPage, holdsPage, Pte, swapDevice } from "@hetmem/page-table";
+import { mappingName } from "@hetmem/proc-pid";
 import type { CgroupScope } from "./scope.ts";
 
 /** The part of one mapping, in pages. */

@@ -11,7 +11,9 @@ import {
   type NodeItem,
   type ShortageListener,
 } from "@hetmem/memcg";
-import { oomBadness, type OomControl, type Process, Rss } from "@hetmem/mm";
+import { type Process, Rss } from "@hetmem/mm";
+import type { OomControl } from "@hetmem/mm/ports";
+import { oomBadness } from "@hetmem/reclaim";
 
 /** A process that the OOM killer could have chosen. */
 export interface OomCandidate {

@@ -1,9 +1,10 @@
 import { MiB, nodeId } from "@hetmem/kernel";
 import { chargeKernel, unchargeKernel } from "@hetmem/memcg";
-import { exitProcess, forkProcess, MapFlag, mbind, mmap, munmap, Prot } from "@hetmem/mm";
+import { mbind } from "@hetmem/migrate";
+import { exitProcess, forkProcess, MapFlag, mmap, munmap, Prot } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { type LimitsMachine, limitsMachine, mmOf, PAGE } from "../../memcg/test/limits-machine.ts";
-import { type Attribution, attributeMemory, explainText } from "../src/index.ts";
+import { attributeMemory, type Attribution, explainText } from "../src/index.ts";
 
 /** The sum of each list of an attribution. */
 function sums({ cgroups, processes, holdings, nodes, unmapped, stocked, objects }: Attribution): number[] {

@@ -1,7 +1,9 @@
 // The device's file in /dev, as a process maps it: each mapping gets pages of its own at once, zeroed and counted, which
 // are no device memory and no file's. Kernel counterpart: dmirror_fops_mmap() in lib/test_hmm.c.
 import { KernelError, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
-import { type FileObject, vmInsertPage, type Vma, type VmOperations } from "@hetmem/mm";
+import type { Vma, VmOperations } from "@hetmem/mm";
+import type { FileObject } from "@hetmem/mm/file";
+import { vmInsertPage } from "@hetmem/mm/vma";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_KERNEL } from "@hetmem/zone";
 import type { Gpu } from "./gpu.ts";

@@ -3,15 +3,9 @@
 // dmirror_exclusive() in lib/test_hmm.c, nouveau_atomic_range_fault() in drivers/gpu/drm/nouveau/nouveau_svm.c, whose
 // sequence check the former lacks.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import {
-  lockPage,
-  makeDeviceExclusiveRange,
-  MAPPING_ANON,
-  mmuIntervalReadBegin,
-  mmuIntervalReadRetry,
-  unlockPage,
-  type Vm,
-} from "@hetmem/mm";
+import { lockPage, unlockPage, type Vm } from "@hetmem/mm";
+import { makeDeviceExclusiveRange, MAPPING_ANON } from "@hetmem/mm/rmap";
+import { mmuIntervalReadBegin, mmuIntervalReadRetry } from "@hetmem/mmu-notifier";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { DevicePte } from "./device-page-table.ts";
 import { faultRange, MAX_RETRIES } from "./fault.ts";

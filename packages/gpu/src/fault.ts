@@ -2,7 +2,6 @@
 // looked at without holding anybody off; then, under the lock that an invalidation takes, it is asked whether anything has
 // changed since. This is the one place, but for exclusive pages, where entries come from. Kernel counterpart:
 // dmirror_range_fault() and dmirror_do_fault() in lib/test_hmm.c.
-import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   allocHmmPfns,
   HmmPfn,
@@ -12,7 +11,8 @@ import {
   hmmRangeFault,
   type HmmRangeResult,
 } from "@hetmem/hmm-mirror";
-import { mmuIntervalReadBegin, mmuIntervalReadRetry } from "@hetmem/mm";
+import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { mmuIntervalReadBegin, mmuIntervalReadRetry } from "@hetmem/mmu-notifier";
 import { DevicePte } from "./device-page-table.ts";
 import type { GpuContext } from "./gpu-context.ts";
 

@@ -2,18 +2,16 @@
 // ask for. An entry is there because hmmRangeFault() said so and nothing has changed since; every change takes it away
 // before it is made. Kernel counterpart: struct dmirror and the ioctls of lib/test_hmm.c.
 import { KernelError, Mutex, PAGE_SIZE, type Sleeps, type VirtAddr, WaitQueue } from "@hetmem/kernel";
+import { mmgetNotZero, mmput, type MmStruct } from "@hetmem/mm";
+import { setPageDirty } from "@hetmem/mm/file";
 import {
   isOwnDoing,
-  mmgetNotZero,
-  mmput,
   MmuIntervalNotifier,
-  type MmStruct,
   mmuIntervalNotifierRemove,
   mmuIntervalSetSeq,
   type MmuNotifierRange,
   mmuNotifierRangeBlockable,
-  setPageDirty,
-} from "@hetmem/mm";
+} from "@hetmem/mmu-notifier";
 import { DevicePageTable } from "./device-page-table.ts";
 import { atomicAdd, type EngineRun, peek, readThrough, writeThrough } from "./engine.ts";
 import { hasExclusive, makeExclusive } from "./exclusive.ts";

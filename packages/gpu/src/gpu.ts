@@ -10,14 +10,10 @@ import {
   type PhysAddr,
   type Sleeps,
 } from "@hetmem/kernel";
+import { poisonDevicePage } from "@hetmem/memory-failure";
 import type { Pagemaps } from "@hetmem/memremap";
-import {
-  type FaultContext,
-  type MmStruct,
-  mmuIntervalNotifierInsert,
-  poisonDevicePage,
-  type Vm,
-} from "@hetmem/mm";
+import type { FaultContext, MmStruct, Vm } from "@hetmem/mm";
+import { mmuIntervalNotifierInsert } from "@hetmem/mmu-notifier";
 import { GpuFile } from "./device-file.ts";
 import { DeviceMemory } from "./device-memory.ts";
 import { Dma, type DmaLatency, noLatency } from "./dma.ts";

@@ -1,7 +1,8 @@
 // What must hold at any step: the device reaches nothing that the process doesn't have, and every page of its memory is
 // either free or somebody's. For schedulers, fuzzers and users' own tests.
 import type { Invariant, Page, VirtAddr } from "@hetmem/kernel";
-import { EntryKind, entryKind, type MmStruct, Pte } from "@hetmem/mm";
+import type { MmStruct } from "@hetmem/mm";
+import { EntryKind, entryKind, Pte } from "@hetmem/page-table";
 import { type DeviceEntry, DevicePte } from "./device-page-table.ts";
 import type { Gpu } from "./gpu.ts";
 

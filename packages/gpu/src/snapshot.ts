@@ -1,8 +1,8 @@
 // What the device would reach in a range, in the bytes that the kernel's test driver answers with. Nothing faults, and the
 // device's own table isn't touched. An interval of its own hears of changes, so that a change elsewhere doesn't disturb.
 // Kernel counterparts: dmirror_snapshot() and dmirror_mkentry() in lib/test_hmm.c, HMM_DMIRROR_PROT_* in test_hmm_uapi.h.
-import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { HmmPfn, hmmPfnFlags, hmmPfnToMapOrder, hmmPfnToPage, type HmmRange } from "@hetmem/hmm-mirror";
+import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { isDeviceCoherentPage, isDevicePrivatePage, isDevicePublicPage } from "@hetmem/memremap";
 import {
   MmuIntervalNotifier,
@@ -11,10 +11,10 @@ import {
   mmuIntervalSetSeq,
   type MmuNotifierRange,
   mmuNotifierRangeBlockable,
-} from "@hetmem/mm";
+} from "@hetmem/mmu-notifier";
 import { pagesOf, pieces, underSequence } from "./fault.ts";
-import type { Gpu } from "./gpu.ts";
 import type { GpuContext } from "./gpu-context.ts";
+import type { Gpu } from "./gpu.ts";
 
 /** A byte of a snapshot. @see HMM_DMIRROR_PROT_* */
 export const DmirrorProt = {

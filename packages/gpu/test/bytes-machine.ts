@@ -2,25 +2,23 @@
 // device or an administrator would ask for, and to the model what that means for bytes.
 import { type Page, run, type VirtAddr } from "@hetmem/kernel";
 import {
-  EntryKind,
-  entryKind,
   exitProcess,
   forkProcess,
   Madv,
   madvise,
   MapFlag,
-  memfdCreate,
   mmap,
   mprotect,
   munmap,
-  type OpenFile,
   type Process,
   Prot,
   readUser,
-  truncate,
   writeUser,
 } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
+import { memfdCreate, type OpenFile, truncate } from "@hetmem/page-cache";
+import { EntryKind, entryKind } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
 import type { Gpu, GpuContext, GpuPolicy } from "../src/index.ts";
 import { ANON_PAGES, Model, type ModelPage, type ModelProcess, PAGE, PAGES } from "./bytes-model.ts";
 import { at, BASE, errnoOf, type GpuMachine, gpuMachine, mapAnon, mmOf, pageAt } from "./gpu-machine.ts";
@@ -63,7 +61,7 @@ export class BytesMachine {
     this.machine = gpuMachine({ memoryType, policy, pages, gpus: 2 });
     this.model = new Model(2);
     this.moves = policy.name !== "map-in-place";
-    this.machine.vm.swap.swapon({ path: "/dev/swap", size: 2 * 1024 * 1024 });
+    swapSpace(this.machine.vm).swapon({ path: "/dev/swap", size: 2 * 1024 * 1024 });
     this.freeAtStart = this.machine.freePages();
     this.file = memfdCreate(this.machine.vm, "shared", 0);
     const filePages = PAGES - ANON_PAGES;

@@ -1,6 +1,7 @@
 // MADV_COLLAPSE over small pages of which a device has one.
 import { KernelError, run, type VirtAddr, virtAddr } from "@hetmem/kernel";
-import { Madv, madvise, MapFlag, mmap, type Process, Prot, Pte } from "@hetmem/mm";
+import { Madv, madvise, MapFlag, mmap, type Process, Prot } from "@hetmem/mm";
+import { Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
 import { cpuRead, cpuWrite, gpuMachine, mmOf, PAGE } from "./gpu-machine.ts";
 

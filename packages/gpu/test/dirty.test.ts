@@ -1,17 +1,9 @@
 // What a device has written is marked dirty, wherever the page is: else reclaim drops it, with all counts in order.
 import { run } from "@hetmem/kernel";
-import {
-  exitProcess,
-  forkProcess,
-  Madv,
-  madvise,
-  mprotect,
-  munmap,
-  type Process,
-  Prot,
-  Pte,
-} from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, madvise, mprotect, munmap, type Process, Prot } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
+import { Pte } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
 import { DmirrorProt, type GpuContext } from "../src/index.ts";
 import {
@@ -37,7 +29,7 @@ const HUGE_PAGES = 512;
 
 function machineWithSwap(memoryType: "private" | "coherent" = "private", gpus = 1): GpuMachine {
   const machine = gpuMachine({ memoryType, gpus });
-  machine.vm.swap.swapon({ path: "/dev/swap", size: 2 * 1024 * 1024 });
+  swapSpace(machine.vm).swapon({ path: "/dev/swap", size: 2 * 1024 * 1024 });
   return machine;
 }
 

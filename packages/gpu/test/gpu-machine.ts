@@ -1,5 +1,6 @@
 // A small machine with devices: a node of RAM, processes, and as many gpus as a case wants, each with a handful of pages.
 // Its verbs run a path to its end, so that a case is one line.
+import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
 import {
   assertInvariants,
   createKernel,
@@ -14,34 +15,32 @@ import {
   type VirtAddr,
   virtAddr,
 } from "@hetmem/kernel";
-import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
 import {
   coherentDeviceMemory,
   idleAtZero,
-  quickPagemapInvariants,
-  Pagemaps,
   type PagemapPolicies,
-  subsectionCollision,
+  Pagemaps,
+  quickPagemapInvariants,
   sharedTailStructPages,
+  subsectionCollision,
 } from "@hetmem/memremap";
 import {
   allocMm,
-  coverageInvariants,
   MapFlag,
-  memfdCreate,
   mmap,
   type MmStruct,
   type Process,
   Prot,
   readUser,
   type Signal,
-  truncate,
-  Vm,
+  type Vm,
   vmInvariants,
-  watchCoverage,
   writeUser,
 } from "@hetmem/mm";
+import { coverageInvariants, watchCoverage } from "@hetmem/mmu-notifier";
+import { memfdCreate, truncate } from "@hetmem/page-cache";
 import { createIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import { wholeVm } from "@hetmem/test-machines/whole-vm";
 import { allZones, anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
 import { Gpu, type GpuContext, gpuInvariants, type GpuOptions } from "../src/index.ts";
 
@@ -117,7 +116,7 @@ export function gpuMachine(options: GpuMachineOptions = {}): GpuMachine {
     physicalBits: PHYSICAL_BITS,
     policies: options.policies ?? POLICIES,
   });
-  const vm = new Vm(memory, { devices: new PagemapPages(pagemaps) });
+  const vm = wholeVm(memory, { devices: new PagemapPages(pagemaps) });
   connectPagemaps(vm, pagemaps);
   watchCoverage(vm);
   const { policy, latency } = options;

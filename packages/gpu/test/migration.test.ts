@@ -1,16 +1,7 @@
 // Pages come to the device and go back, with what is in them, in both kinds of device memory.
+import { pinUserPagesRemote, unpinUserPages } from "@hetmem/gup";
 import { run } from "@hetmem/kernel";
-import {
-  exitProcess,
-  forkProcess,
-  MapFlag,
-  mmap,
-  mprotect,
-  munmap,
-  pinUserPagesRemote,
-  Prot,
-  unpinUserPages,
-} from "@hetmem/mm";
+import { exitProcess, forkProcess, MapFlag, mmap, mprotect, munmap, Prot } from "@hetmem/mm";
 import { describe, expect, test } from "vitest";
 import {
   at,

@@ -6,7 +6,6 @@
 import { byTurns, onlyNamed, type Rivals, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, Random, run, type Sleeps } from "@hetmem/kernel";
 import {
-  coverageInvariants,
   exitProcess,
   forkProcess,
   Madv,
@@ -17,6 +16,8 @@ import {
   vmInvariants,
   writeUser,
 } from "@hetmem/mm";
+import { coverageInvariants } from "@hetmem/mmu-notifier";
+import { swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
 import { type Gpu, type GpuContext, gpuInvariants } from "../src/index.ts";
 import {
@@ -72,7 +73,7 @@ function gpuWorlds(options: GpuMachineOptions): (seed: number, rival: string) =>
 
 function newMachine(options: GpuMachineOptions): GpuMachine {
   const machine = gpuMachine({ pages: 3, ram: 4 * 2 ** 20, small: true, ...options });
-  machine.vm.swap.swapon({ path: "/dev/swap", size: 2 ** 20 });
+  swapSpace(machine.vm).swapon({ path: "/dev/swap", size: 2 ** 20 });
   return machine;
 }
 

@@ -2,21 +2,12 @@
 // references. A page that can't be isolated stays mapped, and its source entry holds the reason. Kernel counterpart:
 // the second half of the loop of migrate_vma_collect_pmd() in mm/migrate_device.c.
 import type { Page } from "@hetmem/kernel";
-import {
-  CARRIED_BITS,
-  EntryKind,
-  entryKind,
-  MAPPING_ANON,
-  munlockVmaPage,
-  pageRemoveRmap,
-  pageTryShareAnonRmap,
-  Pte,
-  removeMigrationPte,
-  setPageDirty,
-  trylockPage,
-  unlockPage,
-} from "@hetmem/mm";
+import { trylockPage, unlockPage } from "@hetmem/mm";
+import { setPageDirty } from "@hetmem/mm/file";
+import { MAPPING_ANON, pageRemoveRmap, pageTryShareAnonRmap, removeMigrationPte } from "@hetmem/mm/rmap";
+import { munlockVmaPage } from "@hetmem/mm/vma";
 import { PageFlag } from "@hetmem/page";
+import { CARRIED_BITS, EntryKind, entryKind, Pte } from "@hetmem/page-table";
 import type { Collector } from "./collect.ts";
 import { DeviceKind } from "./device-kinds.ts";
 import { Found, MigratePfn } from "./migrate-pfn.ts";

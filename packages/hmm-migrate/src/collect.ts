@@ -4,23 +4,10 @@
 // plain loop over a page table. Kernel counterpart: migrate_vma_collect() and migrate_vma_collect_pmd() in
 // mm/migrate_device.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { NOT_AT_ONCE } from "@hetmem/migrate";
 import {
-  addNodeStats,
-  CARRIED_BITS,
-  EntryKind,
-  invalidateRangeEnd,
-  invalidateRangeStart,
-  isDevicePrivate,
-  KIND_MASK,
-  MmuNotifyEvent,
-  type MmuNotifierRange,
   type MmWalk,
-  NOT_AT_ONCE,
-  type PageTable,
-  Pte,
   type SleepingWalkOps,
-  specialPfn,
-  splitHugePage,
   trylockPage,
   unlockPage,
   type Vm,
@@ -29,7 +16,24 @@ import {
   WalkAction,
   walkPageRangeSleeping,
 } from "@hetmem/mm";
+import { splitHugePage } from "@hetmem/mm/huge";
+import { addNodeStats } from "@hetmem/mm/rmap";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
+import {
+  CARRIED_BITS,
+  EntryKind,
+  isDevicePrivate,
+  KIND_MASK,
+  type PageTable,
+  Pte,
+  specialPfn,
+} from "@hetmem/page-table";
 import { NodeStat } from "@hetmem/zone";
 import { collectPage, migrationKind } from "./collect-page.ts";
 import { DeviceKind, DeviceKinds } from "./device-kinds.ts";

@@ -1,22 +1,12 @@
 // Fills a hole of anonymous memory with a page of the driver, as a fault would with a new page of RAM. The driver has
 // zeroed the page. Kernel counterpart: migrate_vma_insert_page() in mm/migrate_device.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
-import {
-  EntryKind,
-  ensureEntry,
-  invalidateRange,
-  mlockVmaPage,
-  NO_ENTRY,
-  notifyChangePte,
-  pageAddNewAnonRmap,
-  Pte,
-  Rss,
-  specialPfn,
-  type Vma,
-  vmaPageProt,
-  VmFlag,
-} from "@hetmem/mm";
+import { ensureEntry, Rss, type Vma, VmFlag } from "@hetmem/mm";
+import { pageAddNewAnonRmap } from "@hetmem/mm/rmap";
+import { mlockVmaPage, vmaPageProt } from "@hetmem/mm/vma";
+import { invalidateRange, notifyChangePte } from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
+import { EntryKind, NO_ENTRY, Pte, specialPfn } from "@hetmem/page-table";
 import { GFP_KERNEL } from "@hetmem/zone";
 import { DeviceKind } from "./device-kinds.ts";
 import { MigrateSkip } from "./migrate-skip.ts";

@@ -2,19 +2,10 @@
 // has migrated and was exclusively mapped: such pages are handled in a plain loop with batched counters. Kernel
 // counterpart: migrate_device_finalize() in mm/migrate_device.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import {
-  addNodeStats,
-  EntryKind,
-  isMigration,
-  KIND_MASK,
-  NO_ENTRY,
-  presentAfterMigration,
-  Pte,
-  unlockPage,
-  type Vma,
-  VmFlag,
-} from "@hetmem/mm";
+import { unlockPage, type Vma, VmFlag } from "@hetmem/mm";
+import { addNodeStats, presentAfterMigration } from "@hetmem/mm/rmap";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
+import { EntryKind, isMigration, KIND_MASK, NO_ENTRY, Pte } from "@hetmem/page-table";
 import { NodeStat } from "@hetmem/zone";
 import { DeviceKind, DeviceKinds } from "./device-kinds.ts";
 import { giveBack, isDevices, mapAgain } from "./give-back.ts";

@@ -2,15 +2,10 @@
 // list or is freed. Kernel counterpart: the loops at the end of migrate_device_unmap() and of
 // migrate_device_finalize() in mm/migrate_device.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
-import {
-  isMigration,
-  NO_ENTRY,
-  removeMigrationPte,
-  removeMigrationPtes,
-  unlockPage,
-  type Vma,
-} from "@hetmem/mm";
+import { unlockPage, type Vma } from "@hetmem/mm";
+import { removeMigrationPte, removeMigrationPtes } from "@hetmem/mm/rmap";
 import { PageFlag } from "@hetmem/page";
+import { isMigration, NO_ENTRY } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
 import { Found } from "./migrate-pfn.ts";
 import { heldAnonVma, type PageSet } from "./page-set.ts";

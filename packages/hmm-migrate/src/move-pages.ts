@@ -2,16 +2,15 @@
 // and index, flags, place in the page cache, charge. Holes are filled. A failure leaves the old page unchanged.
 // Kernel counterpart: __migrate_device_pages() in mm/migrate_device.c.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
+import { migrateAnonymousNoCopy, migratePageNoCopy } from "@hetmem/migrate";
+import type { Vm } from "@hetmem/mm";
+import { MAPPING_ANON } from "@hetmem/mm/rmap";
 import {
   invalidateRangeEnd,
   invalidateRangeStart,
-  MAPPING_ANON,
-  migrateAnonymousNoCopy,
-  migratePageNoCopy,
-  MmuNotifyEvent,
   type MmuNotifierRange,
-  type Vm,
-} from "@hetmem/mm";
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { describePage, type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { DeviceKind, DeviceKinds } from "./device-kinds.ts";
 import { fillHole, fillHoleSleeping, MUST_SLEEP } from "./fill-hole.ts";

@@ -1,10 +1,11 @@
 // The arguments of the steps after collection: the two arrays, and the mapping of the range, if the migration is by
 // address and not by frame.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
-import { type AnonVma, type Vm, type Vma } from "@hetmem/mm";
+import type { Vm, Vma } from "@hetmem/mm";
+import type { AnonVma } from "@hetmem/mm/rmap";
 import { NULL_PAGE } from "@hetmem/page";
 import { Found, MigratePfn, skipBits } from "./migrate-pfn.ts";
-import { migrateSkipName, type MigrateSkip, migrateVmaSkip } from "./migrate-skip.ts";
+import { type MigrateSkip, migrateSkipName, migrateVmaSkip } from "./migrate-skip.ts";
 
 /** Arguments of PageSet. */
 export interface PageSetInit {

@@ -11,7 +11,8 @@ import {
   migrateToRam,
   type Pagemaps,
 } from "@hetmem/memremap";
-import { clearPageMlocked, type DevicePages, type FaultContext, type Vm, VmFault } from "@hetmem/mm";
+import { type DevicePages, type FaultContext, type Vm, VmFault } from "@hetmem/mm";
+import { clearPageMlocked } from "@hetmem/mm/vma";
 import { migrateDeviceCoherentPage } from "./migrate-device.ts";
 
 /** mm's port for device pages: `new Vm(memory, { devices: new PagemapPages(pagemaps) })`. */

@@ -2,7 +2,8 @@
 // pages are referenced by the migration only, so their contents can't change. Kernel counterpart:
 // migrate_device_unmap() and migrate_vma_check_page() in mm/migrate_device.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
-import { cacheReferences, pageMapped, tryToMigrate } from "@hetmem/mm";
+import { cacheReferences } from "@hetmem/migrate";
+import { pageMapped, tryToMigrate } from "@hetmem/mm/rmap";
 import { NULL_PAGE } from "@hetmem/page";
 import { DeviceKinds } from "./device-kinds.ts";
 import { giveBack } from "./give-back.ts";

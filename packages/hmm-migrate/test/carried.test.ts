@@ -1,19 +1,9 @@
 import { type Page, run } from "@hetmem/kernel";
-import {
-  ClearRefs,
-  clearRefs,
-  EntryKind,
-  entryKind,
-  forkProcess,
-  exitProcess,
-  MmuNotifier,
-  mmuNotifierRegister,
-  MmuNotifyEvent,
-  mprotect,
-  Prot,
-  Pte,
-} from "@hetmem/mm";
+import { exitProcess, forkProcess, mprotect, Prot } from "@hetmem/mm";
+import { MmuNotifier, mmuNotifierRegister, MmuNotifyEvent } from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
+import { EntryKind, entryKind, Pte } from "@hetmem/page-table";
+import { ClearRefs, clearRefs } from "@hetmem/proc-pid";
 import { expect, test } from "vitest";
 import { BASE, entryAt, mmOf, PAGE, pageAt, read, write } from "./migrate-machine.ts";
 import { createMemory } from "./situations.ts";

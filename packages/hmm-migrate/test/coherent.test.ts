@@ -1,16 +1,10 @@
+import { getUserPages, pinUserPages, putUserPages, unpinUserPages } from "@hetmem/gup";
 import { type Page, run } from "@hetmem/kernel";
-import { defaultPagemapPolicies, DevPagemap, MemoryType, MEMORY_TYPES } from "@hetmem/memremap";
-import {
-  type FollOptions,
-  forkProcess,
-  getUserPages,
-  pinUserPages,
-  type Process,
-  Pte,
-  putUserPages,
-  unpinUserPages,
-} from "@hetmem/mm";
+import { defaultPagemapPolicies, DevPagemap, MEMORY_TYPES, MemoryType } from "@hetmem/memremap";
+import { forkProcess, type Process } from "@hetmem/mm";
+import type { FollOptions } from "@hetmem/mm/faultin";
 import { PageFlag } from "@hetmem/page";
+import { Pte } from "@hetmem/page-table";
 import { GFP_HIGHUSER_MOVABLE, ZoneType } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import type { MigrateVmaSkip } from "../src/index.ts";

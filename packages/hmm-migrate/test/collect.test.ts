@@ -1,30 +1,15 @@
+import { getUserPages, pinUserPages, putUserPages, unpinUserPages } from "@hetmem/gup";
 import { KernelBug, run } from "@hetmem/kernel";
-import { createMemory, swapOut } from "./situations.ts";
-import {
-  EntryKind,
-  entryKind,
-  getUserPages,
-  isDevicePrivate,
-  MapFlag,
-  mlock,
-  mmap,
-  mprotect,
-  pinUserPages,
-  Prot,
-  Pte,
-  putUserPages,
-  remapPfnRange,
-  touchUser,
-  unpinUserPages,
-  VmFlag,
-} from "@hetmem/mm";
+import { MapFlag, mlock, mmap, mprotect, Prot, touchUser, VmFlag } from "@hetmem/mm";
+import { remapPfnRange } from "@hetmem/mm/vma";
 import { PageFlag } from "@hetmem/page";
+import { EntryKind, entryKind, isDevicePrivate, Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
 import {
   createMigrateVma,
+  migrates,
   MigrateSkip,
   migrateSkipReason,
-  migrates,
   migrateVmaFinalize,
   migrateVmaPages,
   MigrateVmaSelect,
@@ -43,6 +28,7 @@ import {
   withMmapLock,
   write,
 } from "./migrate-machine.ts";
+import { createMemory, swapOut } from "./situations.ts";
 
 test("holes and pages that were only read become fresh pages of the device, without a copy", () => {
   const { machine, device, process } = createMemory(4);

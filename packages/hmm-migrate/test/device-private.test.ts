@@ -1,31 +1,24 @@
+import { getUserPages, pinUserPages, putUserPages, unpinUserPages } from "@hetmem/gup";
 import { KernelError, run, type Sleeps } from "@hetmem/kernel";
 import { memoryFailureDevPagemap } from "@hetmem/memremap";
 import {
-  EntryKind,
-  entryKind,
   exitProcess,
   forkProcess,
-  getUserPages,
-  isDevicePrivate,
-  makeDeviceExclusiveRange,
   mincore,
   mprotect,
   munmap,
-  pagemap,
-  PageMapBit,
-  pinUserPages,
   type PageCharging,
   type Process,
   Prot,
-  Pte,
-  putUserPages,
   readUser,
   Rss,
   uncharged,
   unlockPage,
-  unpinUserPages,
   VmFault,
 } from "@hetmem/mm";
+import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
+import { EntryKind, entryKind, isDevicePrivate, Pte } from "@hetmem/page-table";
+import { pagemap, PageMapBit } from "@hetmem/proc-pid";
 import { expect, test } from "vitest";
 import { BASE, dead, entryAt, mmOf, PAGE, pageAt, read, withMmapLock, write } from "./migrate-machine.ts";
 import { createMemory } from "./situations.ts";

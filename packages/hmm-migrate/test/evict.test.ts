@@ -1,6 +1,7 @@
 import { run } from "@hetmem/kernel";
-import { exitProcess, forkProcess, munmap, Pte } from "@hetmem/mm";
+import { exitProcess, forkProcess, munmap } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
+import { Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
 import { createMigratePfns, migrateDeviceRange, MigrateSkip, migrateSkipReason } from "../src/index.ts";
 import { BASE, entryAt, mmOf, PAGE, read, write } from "./migrate-machine.ts";

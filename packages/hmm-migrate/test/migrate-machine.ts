@@ -33,13 +33,14 @@ import {
   type Process,
   Prot,
   readUser,
-  Vm,
+  type Vm,
   VmFault,
   vmInvariants,
   writeUser,
 } from "@hetmem/mm";
 import type { MemMap } from "@hetmem/page";
 import { createIomem, type ResourceTree } from "@hetmem/resource";
+import { wholeVm } from "@hetmem/test-machines/whole-vm";
 import {
   allZones,
   anyOrderPlacement,
@@ -51,11 +52,11 @@ import {
 import { LATER } from "../../memremap/test/device-machine.ts";
 import {
   connectPagemaps,
+  createMigratePfns,
   createMigrateVma,
   migrateDeviceFinalize,
   migrateDevicePages,
   migrateDeviceRange,
-  createMigratePfns,
   migratePfnToPage,
   migrates,
   type MigrateVma,
@@ -114,7 +115,7 @@ export function migrateMachine(options: MigrateMachineOptions = {}): MigrateMach
     autoOnline: "offline",
   });
   const pagemaps = new Pagemaps({ hotplug, physicalBits: PHYSICAL_BITS, policies });
-  const vm = new Vm(memory, {
+  const vm = wholeVm(memory, {
     devices: new PagemapPages(pagemaps),
     ...(charging && { charging: charging(memory) }),
   });

@@ -10,8 +10,6 @@ import {
   exitProcess,
   forkProcess,
   mmgetNotZero,
-  MmuNotifier,
-  mmuNotifierRegister,
   mmput,
   mprotect,
   munmap,
@@ -21,6 +19,7 @@ import {
   vmInvariants,
   writeUser,
 } from "@hetmem/mm";
+import { MmuNotifier, mmuNotifierRegister } from "@hetmem/mmu-notifier";
 import { expect, test } from "vitest";
 import {
   BASE,

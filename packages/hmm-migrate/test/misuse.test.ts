@@ -1,12 +1,12 @@
 // What a driver must not do with a migration: the kernel asserts it, or hangs for it later.
 import { KernelBug, run } from "@hetmem/kernel";
+import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
 import {
-  makeDeviceExclusiveRange,
   MmuIntervalNotifier,
   mmuIntervalNotifierInsert,
   mmuIntervalNotifierInsertLocked,
   mmuNotifierGetLocked,
-} from "@hetmem/mm";
+} from "@hetmem/mmu-notifier";
 import { expect, test } from "vitest";
 import {
   createMigrateVma,

@@ -1,7 +1,8 @@
 import { run } from "@hetmem/kernel";
-import { EntryKind, entryKind, exitProcess, isDevicePrivate, Pte } from "@hetmem/mm";
+import { exitProcess } from "@hetmem/mm";
+import { EntryKind, entryKind, isDevicePrivate, Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
-import { entryAt, BASE, migrateMachine, mmOf, read, TestDevice, write } from "./migrate-machine.ts";
+import { BASE, entryAt, migrateMachine, mmOf, read, TestDevice, write } from "./migrate-machine.ts";
 
 test("pages go to the device and come back when the cpu touches them", () => {
   const machine = migrateMachine();

@@ -1,7 +1,8 @@
 import { MiB, nodeId, type Page, run, type Sleeps } from "@hetmem/kernel";
 import { defaultPagemapPolicies } from "@hetmem/memremap";
-import { type FaultContext, isDevicePrivate, trylockPage, type VmFault } from "@hetmem/mm";
+import { type FaultContext, trylockPage, type VmFault } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
+import { isDevicePrivate } from "@hetmem/page-table";
 import { formatIomem, IORES_DESC_DEVICE_PRIVATE_MEMORY, requestRegion } from "@hetmem/resource";
 import { expect, test } from "vitest";
 import {

@@ -1,19 +1,18 @@
 // What mirroring costs, beside what it is made of, measured in the same run: a snapshot beside a copy of the same tables
 // and beside filling its own array; an invalidation beside asking each interval in turn. Prints tables; asserts nothing. Run
 // after a build: `npm run bench` at the root, or `node bench/run.mjs`.
+import { allocHmmPfns, HmmPfn, hmmPfnFlags, hmmRangeFault } from "@hetmem/hmm-mirror";
 import { GiB, MiB, run } from "@hetmem/kernel";
+import { WalkAction, walkPageRange } from "@hetmem/mm";
 import {
   invalidateRangeEnd,
   invalidateRangeStart,
-  mmuIntervalNotifierInsert,
   MmuIntervalNotifier,
+  mmuIntervalNotifierInsert,
   mmuIntervalReadBegin,
   mmuIntervalSetSeq,
   MmuNotifyEvent,
-  WalkAction,
-  walkPageRange,
-} from "@hetmem/mm";
-import { allocHmmPfns, HmmPfn, hmmPfnFlags, hmmRangeFault } from "@hetmem/hmm-mirror";
+} from "@hetmem/mmu-notifier";
 import { BASE, bootVm, measure, PAGE, populated } from "./machine.mjs";
 
 const ROUNDS = 15;

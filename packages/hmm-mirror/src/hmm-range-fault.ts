@@ -1,13 +1,8 @@
 // Snapshots of a process's page table for a device, with faults for the pages that are requested and missing. Kernel
 // counterpart: hmm_range_fault() in mm/hmm.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import {
-  mmapAssertLocked,
-  type MmStruct,
-  mmuIntervalCheckRetry,
-  type MmuIntervalNotifier,
-  walkPageRange,
-} from "@hetmem/mm";
+import { mmapAssertLocked, type MmStruct, mmStruct, walkPageRange } from "@hetmem/mm";
+import { mmuIntervalCheckRetry, type MmuIntervalNotifier } from "@hetmem/mmu-notifier";
 import { HmmVmaWalk } from "./hmm-vma-walk.ts";
 import { Need } from "./walk-stop.ts";
 
@@ -69,7 +64,7 @@ export function* hmmRangeFault(range: HmmRange): Sleeps<HmmRangeResult> {
 }
 
 function mmOf({ notifier, start, end, hmmPfns }: HmmRange): MmStruct {
-  const { mm } = notifier;
+  const mm = notifier.mm && mmStruct(notifier.mm);
   const where = `0x${start.toString(16)}-0x${end.toString(16)}`;
   if (mm === undefined) throw new KernelBug(`${where} is mirrored with a notifier that listens to nobody`);
   mmapAssertLocked(mm, `is mirrored at ${where}`);

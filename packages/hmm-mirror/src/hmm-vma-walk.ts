@@ -1,21 +1,17 @@
 // The page table walk of hmmRangeFault(). Each callback stores results, or stops the walk for a fault or a wait,
 // which may sleep. Kernel counterpart: hmm_vma_walk_*(), hmm_vma_handle_*() and hmm_pte_need_fault() in mm/hmm.c.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
+import { type MmStruct, type MmWalk, type MmWalkOps, VmFlag, WalkAction } from "@hetmem/mm";
+import { NULL_PAGE } from "@hetmem/page";
 import {
   EntryKind,
   entryKind,
   entryPage,
   isDevicePrivate,
   isMigration,
-  type MmStruct,
-  type MmWalk,
-  type MmWalkOps,
   Pte,
   specialPfn,
-  VmFlag,
-  WalkAction,
-} from "@hetmem/mm";
-import { NULL_PAGE } from "@hetmem/page";
+} from "@hetmem/page-table";
 import { HmmPfn } from "./hmm-pfn.ts";
 import type { HmmRange } from "./hmm-range-fault.ts";
 import { Need, WalkStop } from "./walk-stop.ts";

@@ -1,7 +1,8 @@
 // The position and cause of a stopped walk, and the fault or wait before the next walk starts there. A walk is
 // atomic; the fault or wait may sleep. Kernel counterpart: the -EBUSY internal to mm/hmm.c, and hmm_vma_walk->last.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { migrationEntryWait, type MmStruct, type Vma } from "@hetmem/mm";
+import type { MmStruct, Vma } from "@hetmem/mm";
+import { migrationEntryWait } from "@hetmem/mm/fault";
 import { faultIn } from "./fault-in.ts";
 
 /** Causes of a stop. 0 continues the walk. Positive numbers are reserved: testWalk() returns 1 to skip a mapping. */

@@ -1,20 +1,18 @@
 // Two drivers of a device that has page tables of its own, as drivers are to be written: one over interval notifiers and
 // hmmRangeFault(), one over a mirror of 4.14. Each fills its tables under its lock, and drops from them under the same.
 import { Mutex, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { mmgetNotZero, mmput, type MmStruct } from "@hetmem/mm";
 import {
   isOwnDoing,
-  type MmStruct,
-  mmgetNotZero,
   MmuIntervalNotifier,
-  type MmuIntervalNotifierOps,
   mmuIntervalNotifierInsert,
+  type MmuIntervalNotifierOps,
   mmuIntervalNotifierRemove,
   mmuIntervalReadBegin,
   mmuIntervalReadRetry,
   mmuIntervalSetSeq,
   mmuNotifierRangeBlockable,
-  mmput,
-} from "@hetmem/mm";
+} from "@hetmem/mmu-notifier";
 import {
   allocHmmPfns,
   HmmMirror,

@@ -1,17 +1,9 @@
 // Entries whose page isn't where the cpu reaches it: in a device's memory, on its way, a device's alone, or bad. And those
 // that map 2 MiB at once.
 import { type Page, run } from "@hetmem/kernel";
-import {
-  EntryKind,
-  entryKind,
-  isDevicePrivate,
-  makeDeviceExclusiveRange,
-  mprotect,
-  type Process,
-  Prot,
-  Pte,
-  unlockPage,
-} from "@hetmem/mm";
+import { mprotect, type Process, Prot, unlockPage } from "@hetmem/mm";
+import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
+import { EntryKind, entryKind, isDevicePrivate, Pte } from "@hetmem/page-table";
 import { describe, expect, test } from "vitest";
 import { HmmPfn, hmmRangeFault } from "../src/index.ts";
 import {

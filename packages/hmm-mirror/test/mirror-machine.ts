@@ -17,31 +17,33 @@ import {
 import {
   allocMm,
   type FaultContext,
-  type FileObject,
-  invalidateRangeEnd,
-  invalidateRangeStart,
   lockPage,
   MapFlag,
-  type MmStruct,
   mmap,
+  type MmStruct,
+  noDevicePages,
+  type Process,
+  Prot,
+  readUser,
+  type Tunables,
+  unlockPage,
+  type Vm,
+  type Vma,
+  writeUser,
+} from "@hetmem/mm";
+import type { FileObject } from "@hetmem/mm/file";
+import { removeMigrationPtes, tryToMigrate } from "@hetmem/mm/rmap";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
   MmuIntervalNotifier,
   mmuIntervalNotifierInsert,
   mmuIntervalReadBegin,
   mmuIntervalSetSeq,
   MmuNotifyEvent,
-  noDevicePages,
-  type Process,
-  Prot,
-  Pte,
-  readUser,
-  removeMigrationPtes,
-  tryToMigrate,
-  type Tunables,
-  unlockPage,
-  Vm,
-  type Vma,
-  writeUser,
-} from "@hetmem/mm";
+} from "@hetmem/mmu-notifier";
+import { Pte } from "@hetmem/page-table";
+import { wholeVm } from "@hetmem/test-machines/whole-vm";
 import { allZones, bootMemory, type Memory } from "@hetmem/zone";
 import {
   allocHmmPfns,
@@ -97,7 +99,7 @@ export function mirrorMachine(
     pgmapOwner: (page: Page) => owners.get(page),
     migrateToRam: (fault: FaultContext, page: Page) => migrateToRam(movedBack, fault, page),
   };
-  const vm = new Vm(memory, { devices, tunables: { transparentHugepage: "never", ...tunables } });
+  const vm = wholeVm(memory, { devices, tunables: { transparentHugepage: "never", ...tunables } });
   return {
     kernel,
     memory,

@@ -3,15 +3,16 @@ import { MiB, run } from "@hetmem/kernel";
 import {
   exitProcess,
   forkProcess,
-  madvise,
   Madv,
+  madvise,
   mprotect,
   munmap,
   type Process,
   Prot,
-  Pte,
   VmFlag,
 } from "@hetmem/mm";
+import { Pte } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { HmmPfn, hmmPfnFlags, hmmPfnToMapOrder, hmmPfnToPage, type HmmRange } from "../src/index.ts";
@@ -71,7 +72,7 @@ const program: fc.Arbitrary<Program> = fc.record({
 
 function execute({ huge, operations }: Program): { machine: MirrorMachine; process: Process } {
   const machine = mirrorMachine({ transparentHugepage: huge ? "always" : "never" });
-  machine.vm.swap.swapon({ path: "/dev/swap", size: MiB });
+  swapSpace(machine.vm).swapon({ path: "/dev/swap", size: MiB });
   const process = machine.spawn();
   mapPages(process, 0, PAGES / 2);
   let byte = 1;

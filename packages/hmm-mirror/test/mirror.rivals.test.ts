@@ -2,31 +2,36 @@
 // process has. Every path runs under many schedules; the seed also says who the rival is.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { condResched, KernelBug, MiB, nodeId, Random, run, type Sleeps } from "@hetmem/kernel";
 import { byTurns, freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import {
-  coverageInvariants,
+  assertInvariants,
+  condResched,
+  KernelBug,
+  MiB,
+  nodeId,
+  Random,
+  run,
+  type Sleeps,
+} from "@hetmem/kernel";
+import { MbindFlag, movePages } from "@hetmem/migrate";
+import {
   exitProcess,
   forkProcess,
-  madvise,
   Madv,
-  makeDeviceExclusiveRange,
-  MbindFlag,
-  MmuNotifier,
-  mmuNotifierRegister,
-  movePages,
+  madvise,
   mprotect,
   munmap,
   type Process,
   Prot,
-  Pte,
   readUser,
   unlockPage,
   vmInvariants,
-  watchCoverage,
   writeUser,
 } from "@hetmem/mm";
-import { assertInvariants } from "@hetmem/kernel";
+import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
+import { coverageInvariants, MmuNotifier, mmuNotifierRegister, watchCoverage } from "@hetmem/mmu-notifier";
+import { Pte } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
 import { hmmOf } from "../src/index.ts";
 import { type Device, type DeviceEntry, MirrorDevice, RangeDevice, strayEntry } from "./devices.ts";
@@ -47,7 +52,7 @@ class World {
   constructor(seed: number) {
     const { vm } = this.machine;
     this.random = new Random(seed);
-    vm.swap.swapon({ path: "/dev/swap", size: MiB });
+    swapSpace(vm).swapon({ path: "/dev/swap", size: MiB });
     this.freeAtStart = this.machine.freePages();
     this.parent = this.machine.spawn("parent");
     this.mm = mmOf(this.parent);

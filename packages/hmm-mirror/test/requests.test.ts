@@ -1,18 +1,9 @@
 // What can be asked for, for all pages of a range and for single ones, and how it fails.
 import { run } from "@hetmem/kernel";
-import {
-  forkProcess,
-  madvise,
-  Madv,
-  mprotect,
-  munmap,
-  Prot,
-  Pte,
-  remapPfnRange,
-  vmfInsertMixed,
-  VmFlag,
-  type Vma,
-} from "@hetmem/mm";
+import { forkProcess, Madv, madvise, mprotect, munmap, Prot, type Vma, VmFlag } from "@hetmem/mm";
+import { remapPfnRange, vmfInsertMixed } from "@hetmem/mm/vma";
+import { Pte } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
 import { describe, expect, test } from "vitest";
 import { HmmPfn } from "../src/index.ts";
 import {
@@ -70,7 +61,7 @@ describe("asked for everywhere", () => {
 
   test("pages come back from swap", () => {
     const machine = mirrorMachine();
-    machine.vm.swap.swapon({ path: "/dev/swap", size: 1024 * 1024 });
+    swapSpace(machine.vm).swapon({ path: "/dev/swap", size: 1024 * 1024 });
     const process = machine.spawn();
     mapPages(process, 0, 2);
     write(process, 0, 9);

@@ -1,6 +1,8 @@
 // What a snapshot says: it asks for nothing, so it changes nothing.
 import { KernelBug, type Page, run, type VirtAddr } from "@hetmem/kernel";
-import { forkProcess, mprotect, munmap, Prot, Pte, remapPfnRange, vmfInsertMixed, VmFlag } from "@hetmem/mm";
+import { forkProcess, mprotect, munmap, Prot, VmFlag } from "@hetmem/mm";
+import { remapPfnRange, vmfInsertMixed } from "@hetmem/mm/vma";
+import { Pte } from "@hetmem/page-table";
 import { describe, expect, test } from "vitest";
 import { allocHmmPfns, HmmPfn, hmmRangeFault } from "../src/index.ts";
 import {

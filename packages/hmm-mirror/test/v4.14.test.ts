@@ -1,23 +1,26 @@
 // The interface of 4.14: mirrors, the struct hmm that those of one address space share, and snapshots that are watched.
 import { KernelBug, MiB, run, type Sleeps, virtAddr, type VirtAddr } from "@hetmem/kernel";
 import {
-  EntryKind,
   exitProcess,
   forkProcess,
-  invalidateRangeEnd,
-  invalidateRangeStart,
-  invalidateRangeStartNonblock,
-  madvise,
   Madv,
+  madvise,
   type MmStruct,
-  MmuNotifyEvent,
   mprotect,
   munmap,
   type Process,
   Prot,
-  remapPfnRange,
   type Vma,
 } from "@hetmem/mm";
+import { remapPfnRange } from "@hetmem/mm/vma";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  invalidateRangeStartNonblock,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
+import { EntryKind } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
 import { VmEvent } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
 import {
@@ -266,7 +269,7 @@ describe("a snapshot", () => {
 
   test("tells pages that are in swap, or on their way, from those that never were", () => {
     const machine = mirrorMachine();
-    machine.vm.swap.swapon({ path: "/dev/swap", size: MiB });
+    swapSpace(machine.vm).swapon({ path: "/dev/swap", size: MiB });
     const process = machine.spawn();
     const mm = mmOf(process);
     const arrive = withMovingPage(machine, process);

@@ -35,7 +35,7 @@ export const condResched: Preempt = Object.freeze({ why: "cond_resched", ready: 
  * @throws KernelBug when the task waits for another task; and the error that the task throws
  */
 export function run<T>(task: Sleeps<T>): T {
-  // Ends: bounded by the task: a wait for another task throws.
+  // Ends: with the task; a wait for another task throws.
   for (;;) {
     const step = task.next();
     if (step.done) return step.value;

@@ -3,6 +3,7 @@
 import { createKernel, GiB, nodeId, physAddr, run, virtAddr } from "@hetmem/kernel";
 import { Limits, MemoryCgroups } from "@hetmem/memcg";
 import { allocMm, faultFast, FaultFlag, MapFlag, mmap, Prot, touchUser, Vm } from "@hetmem/mm";
+import { reclaimParts } from "@hetmem/reclaim";
 import { bootMemory } from "@hetmem/zone";
 
 export const PAGE = 4096;
@@ -19,7 +20,7 @@ export function boot(gibibytes, charged) {
   });
   if (!charged) return { vm: new Vm(memory), memcgs: undefined, limits: undefined, cgroup: undefined };
   const memcgs = new MemoryCgroups(memory);
-  const vm = new Vm(memory, { charging: memcgs.charging });
+  const vm = new Vm(memory, { ...reclaimParts, charging: memcgs.charging });
   const limits = new Limits(memcgs);
   const slice = memcgs.create(memcgs.root, "system.slice");
   return { vm, memcgs, limits, cgroup: memcgs.create(slice, "bench.service") };

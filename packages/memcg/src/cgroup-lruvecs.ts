@@ -1,7 +1,7 @@
 // The LRU lists of each cgroup on each node, created for the first page that needs them. The root uses the node's own
 // lists. Kernel counterpart: mem_cgroup_lruvec() in include/linux/memcontrol.h.
 import { bugOn, type NodeId, type Page } from "@hetmem/kernel";
-import type { Lru, LruList, Lruvec } from "@hetmem/mm";
+import type { Lru, LruList, Lruvec } from "@hetmem/mm/lru";
 import { ZoneType } from "@hetmem/zone";
 import { type CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import type { MemoryCgroup } from "./memory-cgroup.ts";

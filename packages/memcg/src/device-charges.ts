@@ -3,7 +3,7 @@
 // that migrate to a device later while charged to a removed cgroup. The kernel reparents kernel memory only:
 // memcg_reparent_objcgs() in mm/memcontrol.c.
 import type { Page, Pfn } from "@hetmem/kernel";
-import { MAPPING_ANON, pageMapcount } from "@hetmem/mm";
+import { MAPPING_ANON, pageMapcount } from "@hetmem/mm/rmap";
 import { NULL_PAGE, PAGES_PER_SECTION } from "@hetmem/page";
 import { allZones, NodeStat, ZoneType } from "@hetmem/zone";
 import type { MemoryCgroup } from "./memory-cgroup.ts";

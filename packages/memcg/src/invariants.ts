@@ -2,12 +2,12 @@
 // its cgroup and descendants, every charged page is in use and on an LRU list of its cgroup, and device pages are
 // charged to online cgroups.
 import type { Invariant } from "@hetmem/kernel";
-import { LruList, type Lruvec } from "@hetmem/mm";
+import { LruList, type Lruvec } from "@hetmem/mm/lru";
 import { describePage, type ListId } from "@hetmem/page";
 import { onlineNodes, ZoneType } from "@hetmem/zone";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 import type { MemoryCgroups } from "./memory-cgroups.ts";
-import { type Counted, ownedPages, takeTally, type Tally, TALLIED } from "./tally.ts";
+import { type Counted, ownedPages, takeTally, TALLIED, type Tally } from "./tally.ts";
 
 export const memcgInvariants: readonly Invariant<MemoryCgroups>[] = [
   {

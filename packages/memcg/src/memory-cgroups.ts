@@ -1,7 +1,8 @@
 // The memory cgroups of one machine: creation, lookup, removal, freeing. A removed cgroup is offline, and is freed
 // with its last charge. Kernel counterpart: mem_cgroup_css_alloc() and its kin in mm/memcontrol.c.
 import { bugOn, KernelBug, type NodeId, type Page } from "@hetmem/kernel";
-import type { Lruvec, MmStruct, Vm } from "@hetmem/mm";
+import type { MmStruct, Vm } from "@hetmem/mm";
+import type { Lruvec } from "@hetmem/mm/lru";
 import { resized } from "@hetmem/page";
 import type { Memory } from "@hetmem/zone";
 import { CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";

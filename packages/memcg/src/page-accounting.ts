@@ -2,7 +2,8 @@
 // list is needed for that, so device pages are charged like RAM. Kernel counterpart: charge_memcg(), uncharge_batch()
 // and mem_cgroup_migrate() in mm/memcontrol.c.
 import { bugOn, KernelBug, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
-import type { MmStruct, PageCharging, Process, ReclaimGroups, Vm } from "@hetmem/mm";
+import type { MmStruct, PageCharging, Process, Vm } from "@hetmem/mm";
+import type { ReclaimGroups } from "@hetmem/mm/ports";
 import type { PageAllocator } from "@hetmem/zone";
 import { type CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import type { CgroupLruvecs } from "./cgroup-lruvecs.ts";

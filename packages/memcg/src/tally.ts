@@ -1,7 +1,7 @@
 // A recount of all charges from pages, slots and objects, against which the invariants check the counters. Slow and
 // simple on purpose.
 import { type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
-import { MAPPING_ANON, pageMapcount } from "@hetmem/mm";
+import { MAPPING_ANON, pageMapcount } from "@hetmem/mm/rmap";
 import { PageFlag, PAGES_PER_SUBSECTION, sectionOfPfn } from "@hetmem/page";
 import type { Memory } from "@hetmem/zone";
 import { NOBODY, ROOT_ID } from "./cgroup-ids.ts";

@@ -14,20 +14,9 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
-import {
-  exitProcess,
-  fileRead,
-  fileWrite,
-  forkProcess,
-  Madv,
-  madvise,
-  memfdCreate,
-  type OpenFile,
-  type Process,
-  swapoff,
-  truncate,
-  type Vm,
-} from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, madvise, type Process, type Vm } from "@hetmem/mm";
+import { fileRead, fileWrite, memfdCreate, type OpenFile, truncate } from "@hetmem/page-cache";
+import { swapoff, swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
 import { BASE, migrateMachine, TestDevice } from "../../hmm-migrate/test/migrate-machine.ts";
 import { memcgInvariants } from "../src/invariants.ts";
@@ -60,7 +49,7 @@ interface World {
 function world(seed: number, withDevice: boolean): World {
   const made = withDevice ? deviceWorld() : plainWorld();
   const { vm, memcgs, task, start, device } = made;
-  vm.swap.swapon({ path: "/dev/swap", size: 40 * PAGE });
+  swapSpace(vm).swapon({ path: "/dev/swap", size: 40 * PAGE });
   const above = memcgs.create(memcgs.root, "above");
   const cgroup = memcgs.create(above, "cgroup");
   memcgs.attach(mmOf(task), cgroup);

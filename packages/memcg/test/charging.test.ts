@@ -1,26 +1,27 @@
 // Who pays for a page from its first use to its last, whatever becomes of it in between.
 import { assertInvariants, MiB, nodeId, run, type VirtAddr } from "@hetmem/kernel";
+import { MbindFlag, movePages } from "@hetmem/migrate";
 import {
-  createShmemInode,
   exitProcess,
-  fileRead,
-  fileWrite,
   forkProcess,
   Madv,
   madvise,
   MapFlag,
-  MbindFlag,
-  memfdCreate,
   mmap,
   mmput,
-  movePages,
   type Process,
   Prot,
   readUser,
-  ShmemMount,
-  shmemFallocate,
-  truncate,
 } from "@hetmem/mm";
+import {
+  createShmemInode,
+  fileRead,
+  fileWrite,
+  memfdCreate,
+  shmemFallocate,
+  ShmemMount,
+  truncate,
+} from "@hetmem/page-cache";
 import { afterEach, expect, test } from "vitest";
 import { memcgInvariants } from "../src/invariants.ts";
 import { chargeKernel, chargeSocket, unchargeKernel, unchargeSocket } from "../src/kernel-memory.ts";

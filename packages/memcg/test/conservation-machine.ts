@@ -1,23 +1,9 @@
 // A machine with memory cgroups, swap and a device, and what random programs do to it: processes come, go and move, use
 // memory, lend it to the device, write it to swap; cgroups are made, limited and removed.
 import { assertInvariants, KernelError, MiB, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import {
-  createDiskFile,
-  exitProcess,
-  fileVmOps,
-  fileWrite,
-  forkProcess,
-  Madv,
-  madvise,
-  memfdCreate,
-  OpenFile,
-  type Process,
-  swapInvariants,
-  swapoff,
-  touchUser,
-  truncate,
-  vmInvariants,
-} from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, madvise, type Process, touchUser, vmInvariants } from "@hetmem/mm";
+import { createDiskFile, fileVmOps, fileWrite, memfdCreate, OpenFile, truncate } from "@hetmem/page-cache";
+import { swapInvariants, swapoff, swapSpace } from "@hetmem/reclaim";
 import {
   migrateMachine,
   type MigrateMachine,
@@ -79,7 +65,7 @@ export class ConservationMachine {
     this.memcgs = memcgs;
     this.limits = new Limits(memcgs);
     const { vm } = this.machine;
-    vm.swap.swapon({ path: "/dev/swap", size: MiB });
+    swapSpace(vm).swapon({ path: "/dev/swap", size: MiB });
     this.device = new TestDevice(this.machine);
     const disk = createDiskFile(vm, 7, new Uint8Array(FILE_PAGES * PAGE));
     this.files = [

@@ -3,20 +3,19 @@
 import { createKernel, MiB, nodeId, physAddr, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   allocMm,
-  createDiskFile,
-  fileRead,
-  fileVmOps,
   MapFlag,
-  type MmStruct,
   mmap,
-  OpenFile,
+  type MmStruct,
   type Process,
   Prot,
   type Signal,
-  type Tunables,
   touchUser,
-  Vm,
+  type Tunables,
+  type Vm,
 } from "@hetmem/mm";
+import { createDiskFile, fileRead, fileVmOps, OpenFile } from "@hetmem/page-cache";
+import { swapSpace } from "@hetmem/reclaim";
+import { wholeVm } from "@hetmem/test-machines/whole-vm";
 import { bootMemory, type Memory } from "@hetmem/zone";
 import { Limits, type LimitsOptions } from "../src/limits/limits.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
@@ -77,9 +76,9 @@ export function limitsMachine({
     reserved: [],
   });
   const memcgs = new MemoryCgroups(memory);
-  const vm = new Vm(memory, { charging: memcgs.charging, tunables: { overcommitMemory: 1, ...tunables } });
+  const vm = wholeVm(memory, { charging: memcgs.charging, tunables: { overcommitMemory: 1, ...tunables } });
   const limits = new Limits(memcgs, options);
-  if (swap !== undefined) vm.swap.swapon({ path: "/dev/sdb1", size: swap + PAGE });
+  if (swap !== undefined) swapSpace(vm).swapon({ path: "/dev/sdb1", size: swap + PAGE });
   let inode = 100;
   const machine: LimitsMachine = {
     memory,

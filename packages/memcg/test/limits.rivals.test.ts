@@ -5,7 +5,8 @@
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { byTurns, freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, KernelError, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
-import { exitProcess, type Process, swapInvariants, vmInvariants } from "@hetmem/mm";
+import { exitProcess, type Process, vmInvariants } from "@hetmem/mm";
+import { swapInvariants } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
 import { memcgInvariants } from "../src/invariants.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";

@@ -1,6 +1,7 @@
 import { freshMachines, runRivals } from "@hetmem/explore";
 import { condResched, MiB } from "@hetmem/kernel";
-import { exitProcess, oomBadness, Rss } from "@hetmem/mm";
+import { exitProcess, Rss } from "@hetmem/mm";
+import { oomBadness } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import { type LimitsMachine, limitsMachine, mmOf, touchPages } from "./limits-machine.ts";

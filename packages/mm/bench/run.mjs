@@ -1,19 +1,10 @@
 // What memory of processes costs here, beside the same on the machine below: a C program that touches, unmaps, forks and
 // copies real memory, run before. Prints tables; asserts nothing. Run after a build: `npm run bench` at the root, or
 // `node bench/run.mjs`.
+import { getUserPagesFastOnly, putUserPages } from "@hetmem/gup";
 import { GiB, MiB, nodeId, run } from "@hetmem/kernel";
-import {
-  exitProcess,
-  forkProcess,
-  getUserPagesFastOnly,
-  MigrateMode,
-  migratePages,
-  MigrateReason,
-  migrationTarget,
-  munmap,
-  putUserPages,
-  walkPageRange,
-} from "@hetmem/mm";
+import { MigrateMode, migratePages, MigrateReason, migrationTarget } from "@hetmem/migrate";
+import { exitProcess, forkProcess, munmap, walkPageRange } from "@hetmem/mm";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { BASE, bootVm, measure, median, PAGE, spawn, touch } from "./machine.mjs";
 import { measureNative } from "./native.mjs";

@@ -1,18 +1,21 @@
 // A count of everything that every page table holds, made anew from the tables alone: what the counters are checked
 // against. Slow and simple on purpose.
 import type { Page, VirtAddr } from "@hetmem/kernel";
-import type { MmStruct } from "./mm-struct.ts";
-import { ENTRIES, NO_ENTRY, PMD_SIZE, TASK_SIZE } from "./page-table/page-table.ts";
 import {
+  ENTRIES,
   EntryKind,
   entryKind,
   isDeviceExclusive,
   isDevicePrivate,
   isMigration,
+  NO_ENTRY,
+  PMD_SIZE,
   Pte,
   swapDevice,
-} from "./page-table/pte.ts";
-import { swapEntry } from "./page-table/swap-entry.ts";
+  swapEntry,
+  TASK_SIZE,
+} from "@hetmem/page-table";
+import type { MmStruct } from "./mm-struct.ts";
 import type { Vm } from "./vm.ts";
 
 /** One entry that holds something. */

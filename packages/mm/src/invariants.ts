@@ -1,15 +1,15 @@
 // What must hold whenever nobody is in the middle of something: what pages and counters say is what the page tables hold,
 // and every page of a process can be found from its entries and back. For schedulers, fuzzers and users' own tests.
-import { type Invariant, type Page, type VirtAddr } from "@hetmem/kernel";
+import type { Invariant, Page, VirtAddr } from "@hetmem/kernel";
 import { describePage, type ListId } from "@hetmem/page";
+import { Pte } from "@hetmem/page-table";
 import { type MemoryNode, NodeStat, onlineNodes } from "@hetmem/zone";
 import { type Census, type CountedEntry, takeCensus } from "./census.ts";
 import { compoundMapcount } from "./huge/huge-counts.ts";
-import { Rss } from "./mm-struct.ts";
-import { Pte } from "./page-table/pte.ts";
-import { pageMapcount } from "./rmap/page-mapcount.ts";
 import { LruList } from "./lru/lru.ts";
+import { Rss } from "./mm-struct.ts";
 import { pageAnon } from "./rmap/map-counts.ts";
+import { pageMapcount } from "./rmap/page-mapcount.ts";
 import type { Vm } from "./vm.ts";
 
 /** What is checked by one look at all page tables, and by as many more as somebody wants. */
@@ -102,6 +102,10 @@ const RULES: readonly Invariant<Look>[] = [
       );
       if (counted !== tables) yield `nr_page_table_pages is ${counted}, and there are ${tables}`;
     },
+  },
+  {
+    name: "the pool of huge pages has what it promises",
+    check: ({ vm }) => vm.hugetlb.findings(),
   },
   {
     name: "address spaces count the pages of the pool that they map",

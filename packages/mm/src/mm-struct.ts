@@ -1,12 +1,19 @@
 // An address space: its mappings, its page tables, and what is counted for it. Kernel counterpart: struct mm_struct in
 // include/linux/mm_types.h.
-import { type NodeId, type Page, RwSemaphore, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import {
+  KernelBug,
+  type NodeId,
+  type Page,
+  RwSemaphore,
+  type Sleeps,
+  type VirtAddr,
+  virtAddr,
+} from "@hetmem/kernel";
+import type { NotifiedMm, NotifierSubscriptions } from "@hetmem/mmu-notifier";
 import { NULL_PAGE } from "@hetmem/page";
-import type { MemPolicy } from "./policy/mempolicy.ts";
+import { Level, PageTable, type TablePages } from "@hetmem/page-table";
 import { mmapAssertWriteLocked } from "./mmap-lock.ts";
-import type { NotifiedMm } from "./notifier/notified-mm.ts";
-import type { NotifierSubscriptions } from "./notifier/subscriptions.ts";
-import { Level, PageTable, type TablePages } from "./page-table/page-table.ts";
+import type { MemPolicy } from "./policy/mempolicy.ts";
 import type { Cap } from "./process/credentials.ts";
 import type { Process, ProcessRights } from "./process/process.ts";
 import type { RlimitName } from "./process/rlimits.ts";
@@ -118,6 +125,12 @@ export class MmStruct implements NotifiedMm {
   updateHiwaterRss(): void {
     this.hiwaterRss = Math.max(this.hiwaterRss, this.rssPages);
   }
+}
+
+/** The address space that a notifier hears of. @throws KernelBug for one that mm has not made */
+export function mmStruct(mm: NotifiedMm): MmStruct {
+  if (!(mm instanceof MmStruct)) throw new KernelBug(`mm ${mm.id} is none that mm has made`);
+  return mm;
 }
 
 /**

@@ -2,12 +2,11 @@
 // meets. One walk serves callers that sleep in their callbacks and callers that don't: a callback is a plain function or
 // a generator, and walkPageRange() takes plain ones only and is atomic. Kernel counterpart: mm/pagewalk.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { mmapAssertLocked } from "./mmap-lock.ts";
+import { ENTRIES, NO_ENTRY, PGDIR_SIZE, PMD_SIZE, Pte, PUD_SIZE } from "@hetmem/page-table";
 import type { MmStruct } from "./mm-struct.ts";
-import type { Vma } from "./vma/vma.ts";
+import { mmapAssertLocked } from "./mmap-lock.ts";
 import { VmFlag } from "./vma/vm-flags.ts";
-import { ENTRIES, NO_ENTRY, PGDIR_SIZE, PMD_SIZE, PUD_SIZE } from "./page-table/page-table.ts";
-import { Pte } from "./page-table/pte.ts";
+import type { Vma } from "./vma/vma.ts";
 
 /** What a walk does below an entry once its callback has returned. @see enum page_walk_action */
 export const WalkAction = {

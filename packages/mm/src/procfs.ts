@@ -1,8 +1,8 @@
 // The limits of address spaces that an administrator sets: /proc/sys/vm and /sys/kernel/mm/transparent_hugepage. Kernel
 // counterparts: vm_table in kernel/sysctl.c, hugepage_attr in mm/huge_memory.c.
 import { INT_MAX, INT_MIN, KernelError } from "@hetmem/kernel";
+import { PMD_SIZE } from "@hetmem/page-table";
 import { type Attribute, type AttributeTable, intSysctl, sysctlBetween, ulongSysctl } from "@hetmem/vfs";
-import { PMD_SIZE } from "./page-table/page-table.ts";
 import type { Tunables } from "./tunables.ts";
 import type { Vm } from "./vm.ts";
 

@@ -1,33 +1,32 @@
 // The process side of one machine's memory: a record of parts, each of which is a folder of this package, over a booted
 // Memory. Everything here is reached from it; nothing is global.
 import { type Kernel, KernelError, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
+import { type NotifierCoverage, Srcu } from "@hetmem/mmu-notifier";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
+import { TableArenas } from "@hetmem/page-table";
 import { Gfp, GFP_KERNEL, type Memory } from "@hetmem/zone";
-import { type PageCharging, uncharged } from "./ports/charging.ts";
-import { type DevicePages, noDevicePages } from "./ports/device-pages.ts";
+import { Mappings } from "./file/mappings.ts";
 import { DeferredSplits } from "./huge/deferred-split.ts";
-import { type HugeCollapse, noHugeCollapse } from "./ports/huge-collapse.ts";
+import { Lru } from "./lru/lru.ts";
 import type { MmStruct } from "./mm-struct.ts";
 import { MemoryTiers } from "./policy/memory-tiers.ts";
 import { NumaTouches } from "./policy/numa-touches.ts";
-import type { NotifierCoverage } from "./notifier/coverage.ts";
-import { Srcu } from "./notifier/srcu.ts";
-import { TableArenas } from "./page-table/table-arenas.ts";
-import { Mappings } from "./file/mappings.ts";
-import { ROOT } from "./process/credentials.ts";
-import { Processes } from "./process/processes.ts";
-import { type RlimitName, Rlimits } from "./process/rlimits.ts";
-import { Lru } from "./lru/lru.ts";
-import { AnonVmas } from "./rmap/anon-vma.ts";
+import { type PageCharging, uncharged } from "./ports/charging.ts";
+import { type DevicePages, noDevicePages } from "./ports/device-pages.ts";
+import { type HugeCollapse, noHugeCollapse } from "./ports/huge-collapse.ts";
 import { type Hugetlb, noHugetlb } from "./ports/hugetlb.ts";
 import { type MigrateMisplacedPage, noNumaBalancing } from "./ports/numa-balancing.ts";
 import { noReclaim, type PageReclaim } from "./ports/page-reclaim.ts";
 import { noSharedMemory, type SharedMemory } from "./ports/shared-memory.ts";
 import { noSwap, type Swap } from "./ports/swap.ts";
+import { ROOT } from "./process/credentials.ts";
+import { Processes } from "./process/processes.ts";
+import { type RlimitName, Rlimits } from "./process/rlimits.ts";
+import { AnonVmas } from "./rmap/anon-vma.ts";
 import { defaultTunables, type Tunables } from "./tunables.ts";
 import { UserPages } from "./user-pages.ts";
-import { Commit, totalRamPages } from "./vma/commit.ts";
 import { freeKbytes } from "./vma/commit-reserves.ts";
+import { Commit, totalRamPages } from "./vma/commit.ts";
 import type { MemoryErrors } from "./vma/madvise-inject.ts";
 import type { MlockCounts } from "./vma/mlock-page.ts";
 

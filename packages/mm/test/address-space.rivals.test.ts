@@ -1,5 +1,17 @@
 // What changes an address space, beside whoever takes its pages away: see rivals-of-paths.ts.
 import { condResched } from "@hetmem/kernel";
+import {
+  ANON,
+  ELSEWHERE,
+  FILE,
+  PAGES,
+  PRIVATE_FILE,
+  readAll,
+  SHMEM,
+  writeAndCheck,
+} from "@hetmem/test-machines/rival-world";
+import { testPaths } from "@hetmem/test-machines/rivals-of-paths";
+import { mmOf, PAGE, pageAt } from "@hetmem/test-machines/vm-machine";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import { madvise } from "../src/vma/madvise.ts";
@@ -9,9 +21,6 @@ import { mprotect } from "../src/vma/mprotect.ts";
 import { mremap } from "../src/vma/mremap.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { ANON, ELSEWHERE, FILE, PAGES, PRIVATE_FILE, readAll, SHMEM, writeAndCheck } from "./rival-world.ts";
-import { testPaths } from "./rivals-of-paths.ts";
-import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
 
 testPaths(
   {

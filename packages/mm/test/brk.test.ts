@@ -1,4 +1,7 @@
 import { run, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { read, readSignal, RW, write } from "@hetmem/test-machines/files";
+import { at, BASE, expectSound, layout, mapPages, vmaAt } from "@hetmem/test-machines/mappings";
+import { mmOf, ORDINARY, PAGE, vmMachine, type VmMachineOptions } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { exitProcess } from "../src/process/exit.ts";
 import type { Process } from "../src/process/process.ts";
@@ -6,9 +9,6 @@ import { brk } from "../src/vma/brk.ts";
 import { MapFlag, Mcl } from "../src/vma/map-flags.ts";
 import { mlock, mlockall } from "../src/vma/mlock.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { read, readSignal, RW, write } from "./files.ts";
-import { at, BASE, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, type VmMachineOptions, mmOf, PAGE, ORDINARY } from "./vm-machine.ts";
 
 /** A process whose heap begins at page 0 of the region. */
 function withHeap(options: VmMachineOptions = {}): Process {

@@ -1,10 +1,11 @@
 // Every page is paid for once while it is in use, whoever used it, moved it, split it or swapped it: random programs of
 // several processes on a machine that keeps a bill.
+import { swapSpace } from "@hetmem/reclaim";
+import { ContentsMachine } from "@hetmem/test-machines/contents-machine";
+import { program } from "@hetmem/test-machines/contents-operations";
+import { CountingCharging } from "@hetmem/test-machines/counting-charging";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { ContentsMachine } from "./contents-machine.ts";
-import { program } from "./contents-operations.ts";
-import { CountingCharging } from "./counting-charging.ts";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 100);
 
@@ -18,7 +19,9 @@ test("as many pages are charged as are in use, through fork, copies, swap and mi
         contents.apply(operation);
         expect(charging.wrong).toEqual([]);
         expect(charging.pages).toBe(freeAtStart - machine.freePages());
-        expect(charging.slots).toBe(machine.vm.swap.devices.reduce((sum, device) => sum + device.used, 0));
+        expect(charging.slots).toBe(
+          swapSpace(machine.vm).devices.reduce((sum, device) => sum + device.used, 0),
+        );
       }
       contents.finish();
       expect([charging.pages, charging.slots, charging.wrong]).toEqual([0, 0, []]);

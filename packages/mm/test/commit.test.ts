@@ -1,4 +1,7 @@
 import { MiB, run } from "@hetmem/kernel";
+import { diskFile, map, RW } from "@hetmem/test-machines/files";
+import { at, errnoOf, mapPages } from "@hetmem/test-machines/mappings";
+import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
@@ -7,9 +10,6 @@ import { MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { diskFile, map, RW } from "./files.ts";
-import { at, errnoOf, mapPages } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const ANON = MapFlag.PRIVATE | MapFlag.ANONYMOUS;
 

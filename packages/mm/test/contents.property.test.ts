@@ -1,11 +1,11 @@
 // Whatever is done to a process's memory, it reads what was written: random programs of several processes against a model
 // that knows nothing but bytes. HETMEM_RUNS says how many.
 import { assertInvariants } from "@hetmem/kernel";
+import { ContentsMachine } from "@hetmem/test-machines/contents-machine";
+import { program } from "@hetmem/test-machines/contents-operations";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
-import { ContentsMachine } from "./contents-machine.ts";
-import { program } from "./contents-operations.ts";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 500);
 

@@ -1,17 +1,16 @@
 // What a process may do beyond the limits is what its capabilities say, and /proc/PID/status shows those.
 import { nodeId, run, virtAddr } from "@hetmem/kernel";
+import { mbind, MbindFlag } from "@hetmem/migrate";
+import { statusText } from "@hetmem/proc-pid";
+import { RW } from "@hetmem/test-machines/files";
+import { at, errnoOf, mapPages } from "@hetmem/test-machines/mappings";
+import { mmOf, ORDINARY, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { statusText } from "../src/proc/status.ts";
-import { forkProcess } from "../src/process/fork.ts";
 import { Credentials, ROOT } from "../src/process/credentials.ts";
+import { forkProcess } from "../src/process/fork.ts";
 import { MapFlag, Mcl } from "../src/vma/map-flags.ts";
 import { mlock, mlockall } from "../src/vma/mlock.ts";
 import { mmap } from "../src/vma/mmap.ts";
-import { mbind } from "../src/migrate/mbind.ts";
-import { MbindFlag } from "../src/migrate/queue-pages.ts";
-import { RW } from "./files.ts";
-import { at, errnoOf, mapPages } from "./mappings.ts";
-import { mmOf, ORDINARY, PAGE, vmMachine } from "./vm-machine.ts";
 
 const ANON = MapFlag.PRIVATE | MapFlag.ANONYMOUS;
 

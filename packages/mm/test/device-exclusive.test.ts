@@ -1,11 +1,17 @@
 import { condResched, KernelError, type Page, run, Scheduler, seededChoice, virtAddr } from "@hetmem/kernel";
+import {
+  MmuNotifier,
+  type MmuNotifierOps,
+  type MmuNotifierRange,
+  mmuNotifierRegister,
+} from "@hetmem/mmu-notifier";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { EntryKind, entryKind, isDeviceExclusive, Pte } from "@hetmem/page-table";
+import { fileAt, mapAt, RW, touchFile } from "@hetmem/test-machines/hand-mapped";
+import { BASE, entryOf, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
+import { mmOf, vmMachine, withMmapLock } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import type { MmuNotifierRange } from "../src/notifier/range.ts";
-import { mmuNotifierRegister } from "../src/notifier/register.ts";
-import { MmuNotifier, type MmuNotifierOps } from "../src/notifier/subscriptions.ts";
 import { unlockPage } from "../src/page-lock.ts";
-import { EntryKind, entryKind, isDeviceExclusive, Pte } from "../src/page-table/pte.ts";
 import { readUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
@@ -13,9 +19,6 @@ import type { Process } from "../src/process/process.ts";
 import { makeDeviceExclusiveRange, tryRestoreExclusivePte } from "../src/rmap/device-exclusive.ts";
 import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
-import { BASE, entryOf, pageOf, read, withMemory, write } from "./moving.ts";
-import { vmMachine, mmOf, withMmapLock } from "./vm-machine.ts";
 
 const GPU = "the gpu";
 

@@ -1,16 +1,15 @@
 // Programs start: with memory for all of it, or not at all.
 import { assertInvariants, KernelError, nodeId, run } from "@hetmem/kernel";
+import { MmuNotifier, mmuNotifierRegister } from "@hetmem/mmu-notifier";
+import { diskFile, read, RW, write } from "@hetmem/test-machines/files";
+import { errnoOf } from "@hetmem/test-machines/mappings";
+import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
-import { mmuNotifierRegister } from "../src/notifier/register.ts";
-import { MmuNotifier } from "../src/notifier/subscriptions.ts";
 import { execProgram, execve, type ProgramImage } from "../src/process/exec.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import type { Vm } from "../src/vm.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { diskFile, read, RW, write } from "./files.ts";
-import { errnoOf } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const TEXT = 0x40_0000;
 const HEAP = 0x80_0000;

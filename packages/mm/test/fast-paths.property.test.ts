@@ -2,24 +2,24 @@
 // the same entries, struct pages and counts. A process that has ever pinned something makes fork look at each page; a
 // listener makes each page of a migration take the long way. HETMEM_RUNS says how many tables.
 import { assertInvariants, MiB, type Page, run } from "@hetmem/kernel";
+import { MmuNotifier, mmuNotifierRegister } from "@hetmem/mmu-notifier";
+import { Pte } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
+import { nodeStat } from "@hetmem/test-machines/counters";
+import { read, RW, write } from "@hetmem/test-machines/files";
+import { at, mapPages } from "@hetmem/test-machines/mappings";
+import { moveToNode1 } from "@hetmem/test-machines/moving";
+import { mmOf, PAGE, vmMachine, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
-import { mmuNotifierRegister } from "../src/notifier/register.ts";
-import { MmuNotifier } from "../src/notifier/subscriptions.ts";
-import { Pte } from "../src/page-table/pte.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { Madv } from "../src/vma/map-flags.ts";
 import { madvise } from "../src/vma/madvise.ts";
+import { Madv } from "../src/vma/map-flags.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { nodeStat } from "./counters.ts";
-import { read, RW, write } from "./files.ts";
-import { at, mapPages } from "./mappings.ts";
-import { moveToNode1 } from "./moving.ts";
-import { mmOf, PAGE, vmMachine, type VmMachine } from "./vm-machine.ts";
 
 const RUNS = Math.ceil(Number(process.env["HETMEM_RUNS"] ?? 500) / 10);
 const PAGES = 6;
@@ -41,7 +41,7 @@ const act = fc.record({
 /** A process whose page table is the same for the same acts. */
 function worldOf(acts: readonly { what: Act; page: number }[]): { machine: VmMachine; process: Process } {
   const machine = vmMachine({ nodes: [8 * MiB, 8 * MiB] });
-  machine.vm.swap.swapon({ path: "/dev/swap", size: MiB });
+  swapSpace(machine.vm).swapon({ path: "/dev/swap", size: MiB });
   const process = machine.spawn();
   const mm = mmOf(process);
   mapPages(process, 0, PAGES);

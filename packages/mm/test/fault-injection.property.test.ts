@@ -1,12 +1,12 @@
 // The allocator says no as often as it is told to, in the middle of whatever processes do: each operation either happens
 // or leaves everything as it was, and the machine goes on. HETMEM_RUNS says how many programs.
 import { assertInvariants } from "@hetmem/kernel";
+import { coverageInvariants, watchCoverage } from "@hetmem/mmu-notifier";
+import { ContentsMachine, type Operation } from "@hetmem/test-machines/contents-machine";
+import { program } from "@hetmem/test-machines/contents-operations";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
-import { coverageInvariants, watchCoverage } from "../src/notifier/coverage.ts";
-import { ContentsMachine, type Operation } from "./contents-machine.ts";
-import { program } from "./contents-operations.ts";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 200);
 

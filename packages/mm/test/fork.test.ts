@@ -1,17 +1,17 @@
 import { assertInvariants, KernelError, run, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { EntryKind, Pte } from "@hetmem/page-table";
+import { vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
 import { Rss } from "../src/mm-struct.ts";
-import { EntryKind, Pte } from "../src/page-table/pte.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { linkVma } from "../src/vma/link.ts";
-import { Vma } from "../src/vma/vma.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { Vma } from "../src/vma/vma.ts";
 
 const BASE = virtAddr(0x7f00_0000_0000);
 const RW = VmFlag.READ | VmFlag.WRITE | VmFlag.MAYREAD | VmFlag.MAYWRITE;

@@ -1,21 +1,10 @@
 import { MiB, type Pfn, run, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import { NodeStat } from "@hetmem/zone";
-import { expect, test } from "vitest";
-import { Rss } from "../src/mm-struct.ts";
-import { memfdCreate } from "../src/page-cache/memfd.ts";
-import { truncate } from "../src/page-cache/truncate.ts";
-import { Pte } from "../src/page-table/pte.ts";
-import { forkProcess } from "../src/process/fork.ts";
-import type { Process } from "../src/process/process.ts";
-import { LruList } from "../src/lru/lru.ts";
-import { Madv, MapFlag } from "../src/vma/map-flags.ts";
-import { madvise } from "../src/vma/madvise.ts";
-import { mlock } from "../src/vma/mlock.ts";
-import { munmap } from "../src/vma/munmap.ts";
-import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { event, nodeStat } from "./counters.ts";
-import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
+import { memfdCreate, truncate } from "@hetmem/page-cache";
+import { Pte } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
+import { event, nodeStat } from "@hetmem/test-machines/counters";
+import { diskFile, map, read, readSignal, RW, write } from "@hetmem/test-machines/files";
 import {
   at,
   BASE,
@@ -26,8 +15,19 @@ import {
   mapPages,
   presentPages,
   vmaAt,
-} from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
+} from "@hetmem/test-machines/mappings";
+import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
+import { NodeStat } from "@hetmem/zone";
+import { expect, test } from "vitest";
+import { LruList } from "../src/lru/lru.ts";
+import { Rss } from "../src/mm-struct.ts";
+import { forkProcess } from "../src/process/fork.ts";
+import type { Process } from "../src/process/process.ts";
+import { madvise } from "../src/vma/madvise.ts";
+import { Madv, MapFlag } from "../src/vma/map-flags.ts";
+import { mlock } from "../src/vma/mlock.ts";
+import { munmap } from "../src/vma/munmap.ts";
+import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
 
 function advise(process: Process, first: number, pages: number, advice: number): string | undefined {
   return errnoOf(madvise(mmOf(process), at(first), pages * PAGE, advice));
@@ -249,7 +249,7 @@ test("MADV_HWPOISON and MADV_SOFT_OFFLINE give the frames to whoever deals with 
 
 test("MADV_PAGEOUT writes private memory to swap, and MADV_FREE frees what is there", () => {
   const { vm, spawn } = vmMachine();
-  vm.swap.swapon({ path: "/dev/swap", size: MiB });
+  swapSpace(vm).swapon({ path: "/dev/swap", size: MiB });
   const process = spawn();
   mapPages(process, 0, 4);
   for (let i = 0; i < 4; i++) write(process, at(i), `page ${i}`);

@@ -1,16 +1,16 @@
 import { run } from "@hetmem/kernel";
+import { diskFile, read, RW, write } from "@hetmem/test-machines/files";
+import { at, expectSound, layout, mapPages, vmaAt } from "@hetmem/test-machines/mappings";
+import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { madvise } from "../src/vma/madvise.ts";
+import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { diskFile, read, RW, write } from "./files.ts";
-import { at, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const { READ } = Prot;
 

@@ -1,11 +1,11 @@
 import { run, virtAddr } from "@hetmem/kernel";
+import { diskFile, map, read, write } from "@hetmem/test-machines/files";
+import { at, BASE, errnoOf, mapPages } from "@hetmem/test-machines/mappings";
+import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { madvise } from "../src/vma/madvise.ts";
+import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { mincore } from "../src/vma/mincore.ts";
-import { diskFile, map, read, write } from "./files.ts";
-import { at, BASE, errnoOf, mapPages } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 test("anonymous memory is there once it was touched, if only for reading", () => {
   const process = vmMachine().spawn();

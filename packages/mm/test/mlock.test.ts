@@ -1,10 +1,22 @@
 import { type Page, run } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { event, nodeStat } from "@hetmem/test-machines/counters";
+import { map, RW, write } from "@hetmem/test-machines/files";
+import {
+  at,
+  entryFlags,
+  errnoOf,
+  expectSound,
+  layout,
+  mapPages,
+  vmaAt,
+} from "@hetmem/test-machines/mappings";
+import { mmOf, ORDINARY, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { ZoneStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
+import { LruList } from "../src/lru/lru.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import type { Process } from "../src/process/process.ts";
-import { LruList } from "../src/lru/lru.ts";
 import type { Vm } from "../src/vm.ts";
 import { MapFlag, Mcl, MLOCK_ONFAULT } from "../src/vma/map-flags.ts";
 import { mlock, mlockall, munlock, munlockall } from "../src/vma/mlock.ts";
@@ -12,10 +24,6 @@ import { mmap } from "../src/vma/mmap.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { event, nodeStat } from "./counters.ts";
-import { map, RW, write } from "./files.ts";
-import { at, entryFlags, errnoOf, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE, ORDINARY } from "./vm-machine.ts";
 
 function pageAt(process: Process, address: number): Page {
   const { pageTable } = mmOf(process);

@@ -1,7 +1,18 @@
 import { GiB, KernelError, MiB, run, virtAddr } from "@hetmem/kernel";
+import { Pte } from "@hetmem/page-table";
+import { diskFile, map, read, readSignal, RW, write } from "@hetmem/test-machines/files";
+import {
+  at,
+  entryFlags,
+  errnoOf,
+  expectSound,
+  layout,
+  mapPages,
+  presentPages,
+} from "@hetmem/test-machines/mappings";
+import { mmOf, ORDINARY, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import type { FileObject } from "../src/file/file-object.ts";
-import { Pte } from "../src/page-table/pte.ts";
 import { ROOT } from "../src/process/credentials.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import { remapPfnRange, vmInsertPage } from "../src/vma/device-mapping.ts";
@@ -10,9 +21,6 @@ import { mmap } from "../src/vma/mmap.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { installSpecialMapping } from "../src/vma/special-mapping.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
-import { at, entryFlags, errnoOf, expectSound, layout, mapPages, presentPages } from "./mappings.ts";
-import { mmOf, ORDINARY, PAGE, vmMachine } from "./vm-machine.ts";
 
 const ANON = MapFlag.PRIVATE | MapFlag.ANONYMOUS;
 const REGISTERS: FileObject = {

@@ -1,18 +1,16 @@
 import { type Page, run, virtAddr } from "@hetmem/kernel";
+import { MmuNotifier, type MmuNotifierRange, mmuNotifierRegister } from "@hetmem/mmu-notifier";
+import { EntryKind, entryKind, Pte } from "@hetmem/page-table";
+import { diskFile, map, read, readSignal, RW, write } from "@hetmem/test-machines/files";
+import { at, BASE, entryFlags, errnoOf, expectSound, layout, mapPages } from "@hetmem/test-machines/mappings";
+import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import type { MmuNotifierRange } from "../src/notifier/range.ts";
-import { mmuNotifierRegister } from "../src/notifier/register.ts";
-import { MmuNotifier } from "../src/notifier/subscriptions.ts";
-import { EntryKind, entryKind, Pte } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
-import { at, BASE, entryFlags, errnoOf, expectSound, layout, mapPages } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 const { READ, NONE } = Prot;
 

@@ -1,6 +1,17 @@
 import { KernelError, type Page, run, virtAddr } from "@hetmem/kernel";
+import { EntryKind, Pte } from "@hetmem/page-table";
+import { diskFile, map, read, readSignal, RW, write } from "@hetmem/test-machines/files";
+import {
+  at,
+  entryFlags,
+  errnoOf,
+  expectSound,
+  layout,
+  mapPages,
+  vmaAt,
+} from "@hetmem/test-machines/mappings";
+import { mmOf, ORDINARY, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { EntryKind, Pte } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import { MapFlag, MremapFlag } from "../src/vma/map-flags.ts";
 import { mlock } from "../src/vma/mlock.ts";
@@ -8,9 +19,6 @@ import { mmap } from "../src/vma/mmap.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { mremap, type MremapRequest } from "../src/vma/mremap.ts";
 import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
-import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
-import { at, entryFlags, errnoOf, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE, ORDINARY } from "./vm-machine.ts";
 
 const { MAYMOVE, FIXED, DONTUNMAP } = MremapFlag;
 

@@ -1,15 +1,13 @@
 import { type Page, run, virtAddr } from "@hetmem/kernel";
+import { MmuNotifier, type MmuNotifierRange, mmuNotifierRegister } from "@hetmem/mmu-notifier";
+import { diskFile, map, read, readSignal, RW, write } from "@hetmem/test-machines/files";
+import { at, BASE, errnoOf, expectSound, layout, mapPages, vmaAt } from "@hetmem/test-machines/mappings";
+import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import type { MmuNotifierRange } from "../src/notifier/range.ts";
-import { mmuNotifierRegister } from "../src/notifier/register.ts";
-import { MmuNotifier } from "../src/notifier/subscriptions.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
 import type { Vma } from "../src/vma/vma.ts";
-import { diskFile, map, read, readSignal, RW, write } from "./files.ts";
-import { at, BASE, errnoOf, expectSound, layout, mapPages, vmaAt } from "./mappings.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 test("unmapping the middle divides a mapping, and its pages are free again", () => {
   const { vm, spawn } = vmMachine();

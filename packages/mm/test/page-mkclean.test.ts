@@ -1,14 +1,14 @@
 import { type Page, run } from "@hetmem/kernel";
+import { describeFinding, watchCoverage } from "@hetmem/mmu-notifier";
+import { Pte } from "@hetmem/page-table";
+import { entryAt, fileAt, mapAt, RW, touchFile } from "@hetmem/test-machines/hand-mapped";
+import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { describeFinding, watchCoverage } from "../src/notifier/coverage.ts";
 import { trylockPage } from "../src/page-lock.ts";
-import { Pte } from "../src/page-table/pte.ts";
 import { pageAddFileRmap } from "../src/rmap/map-counts.ts";
 import { pageMkclean } from "../src/rmap/page-mkclean.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import type { Vma } from "../src/vma/vma.ts";
-import { entryAt, fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
-import { vmMachine, mmOf } from "./vm-machine.ts";
 
 const AT = 0x10_0000;
 const WRITTEN = Pte.present | Pte.write | Pte.dirty | Pte.accessed;

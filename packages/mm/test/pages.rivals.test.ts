@@ -1,19 +1,15 @@
 // What looks for the pages of a process, or waits for them, beside whoever takes them away: see rivals-of-paths.ts.
+import { getUserPages, getUserPagesFast, pinUserPages, putUserPages, unpinUserPages } from "@hetmem/gup";
 import { condResched, nodeId, type Page } from "@hetmem/kernel";
-import { getUserPagesFast } from "../src/gup/fast.ts";
-import { getUserPages, pinUserPages } from "../src/gup/gup.ts";
-import { putUserPages, unpinUserPages } from "../src/gup/unpin.ts";
-import { scanForHints } from "../src/migrate/numa-balancing.ts";
-import { truncate } from "../src/page-cache/truncate.ts";
-import { fsyncRange } from "../src/page-cache/writeback.ts";
-import { ClearRefs, clearRefs } from "../src/proc/clear-refs.ts";
-import { smapsText } from "../src/proc/smaps.ts";
+import { scanForHints } from "@hetmem/migrate";
+import { fsyncRange, truncate } from "@hetmem/page-cache";
+import { ClearRefs, clearRefs, smapsText } from "@hetmem/proc-pid";
+import { ANON, anyArea, FILE, PAGES, readAll, SHMEM, writeAndCheck } from "@hetmem/test-machines/rival-world";
+import { testPaths } from "@hetmem/test-machines/rivals-of-paths";
+import { mmOf, PAGE, pageAt } from "@hetmem/test-machines/vm-machine";
 import { makeDeviceExclusiveRange } from "../src/rmap/device-exclusive.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { Madv } from "../src/vma/map-flags.ts";
-import { ANON, anyArea, FILE, PAGES, readAll, SHMEM, writeAndCheck } from "./rival-world.ts";
-import { testPaths } from "./rivals-of-paths.ts";
-import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
 
 testPaths({
   *"a write to pages of files"(world) {

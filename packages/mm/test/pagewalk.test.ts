@@ -1,13 +1,12 @@
 import { condResched, KernelBug, KernelError, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { NO_ENTRY, PGDIR_SIZE, PMD_SIZE, Pte, PUD_SIZE } from "@hetmem/page-table";
+import { entryAt, mapAt, RW, touch } from "@hetmem/test-machines/hand-mapped";
+import { walkPageRange, walkPageRangeSleeping } from "@hetmem/test-machines/locked-calls";
+import { mmOf, type VmMachine, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import type { MmStruct } from "../src/mm-struct.ts";
-import { NO_ENTRY, PGDIR_SIZE, PMD_SIZE, PUD_SIZE } from "../src/page-table/page-table.ts";
 import { type MmWalkOps, WalkAction, walkPageRange as walkUnlocked, walkPageVma } from "../src/pagewalk.ts";
-import { Pte } from "../src/page-table/pte.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { entryAt, mapAt, RW, touch } from "./hand-mapped.ts";
-import { walkPageRange, walkPageRangeSleeping } from "./locked-calls.ts";
-import { type VmMachine, vmMachine, mmOf } from "./vm-machine.ts";
 
 const START = 0x7f00_0000_0000;
 

@@ -1,19 +1,18 @@
 import { type Page, run, virtAddr } from "@hetmem/kernel";
+import { MmuNotifier, mmuNotifierRegister } from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
+import { Pte } from "@hetmem/page-table";
+import { pageReferenced } from "@hetmem/reclaim";
+import { fileAt, mapAt, RW, touch, touchFile } from "@hetmem/test-machines/hand-mapped";
+import { BASE, entryOf, pageOf, setEntryFlags, withMemory, write } from "@hetmem/test-machines/moving";
+import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { describe, expect, test } from "vitest";
-import { mmuNotifierRegister } from "../src/notifier/register.ts";
-import { MmuNotifier } from "../src/notifier/subscriptions.ts";
-import { Pte } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import { pageReferenced } from "../src/reclaim/page-referenced.ts";
 import { rmapWalk } from "../src/rmap/rmap-walk.ts";
 import type { Vm } from "../src/vm.ts";
+import { linkVma } from "../src/vma/link.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { Vma } from "../src/vma/vma.ts";
-import { linkVma } from "../src/vma/link.ts";
-import { fileAt, mapAt, RW, touch, touchFile } from "./hand-mapped.ts";
-import { BASE, entryOf, pageOf, setEntryFlags, withMemory, write } from "./moving.ts";
-import { vmMachine, mmOf } from "./vm-machine.ts";
 
 /** Where a walk looks for a page, as `mm:address`. */
 function places(vm: Vm, page: Page): string[] {

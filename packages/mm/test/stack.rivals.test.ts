@@ -3,21 +3,19 @@
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, KernelBug, MiB, nodeId, run, type Sleeps } from "@hetmem/kernel";
+import { MbindFlag, movePages } from "@hetmem/migrate";
+import { MmuNotifier, mmuNotifierRegister } from "@hetmem/mmu-notifier";
+import { bytes, read, RW, write } from "@hetmem/test-machines/files";
+import { at, mapPages } from "@hetmem/test-machines/mappings";
+import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { takeCensus } from "../src/census.ts";
 import { vmInvariants } from "../src/invariants.ts";
-import { movePages } from "../src/migrate/move-pages.ts";
-import { MbindFlag } from "../src/migrate/queue-pages.ts";
-import { mmuNotifierRegister } from "../src/notifier/register.ts";
-import { MmuNotifier } from "../src/notifier/subscriptions.ts";
 import { writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
-import { bytes, read, RW, write } from "./files.ts";
-import { at, mapPages } from "./mappings.ts";
-import { mmOf, vmMachine } from "./vm-machine.ts";
 
 const PLAN = rivalsPlan(process.env);
 

@@ -1,16 +1,29 @@
-import { Vfs } from "@hetmem/vfs";
+import { hugetlbTables } from "@hetmem/hugetlb";
 import { MiB, run } from "@hetmem/kernel";
+import { khugepagedTables } from "@hetmem/khugepaged";
+import { migrateTables } from "@hetmem/migrate";
+import { fileRead, pageCacheTables } from "@hetmem/page-cache";
+import { reclaimTables, swapSpace } from "@hetmem/reclaim";
+import { changedCounters } from "@hetmem/test-machines/counters";
+import { diskFile } from "@hetmem/test-machines/files";
+import { vmMachine } from "@hetmem/test-machines/vm-machine";
+import { Vfs } from "@hetmem/vfs";
 import { expect, test } from "vitest";
-import { fileRead } from "../src/page-cache/file-io.ts";
-import { sysctlTables } from "../src/proc/sysctl.ts";
-import { changedCounters } from "./counters.ts";
-import { diskFile } from "./files.ts";
-import { vmMachine } from "./vm-machine.ts";
+import { vmTables } from "../src/procfs.ts";
 
 function administrator() {
   const machine = vmMachine();
   const vfs = new Vfs();
-  for (const table of sysctlTables(machine.vm, () => ({ pid: 7, comm: "sysctl" }))) vfs.mount(table);
+  const { vm } = machine;
+  const tables = [
+    vmTables(vm),
+    pageCacheTables(vm, () => ({ pid: 7, comm: "sysctl" })),
+    reclaimTables(vm),
+    hugetlbTables(vm),
+    khugepagedTables(vm),
+    migrateTables(vm),
+  ];
+  for (const table of tables.flat()) vfs.mount(table);
   return {
     vm: machine.vm,
     read: (path: string) => machine.run(vfs.read(path)),
@@ -88,7 +101,7 @@ test("a demotion switch is yes or no", () => {
 test("/proc/swaps lists what is swapped to, in columns of tabs", () => {
   const { vm, read } = administrator();
   expect(read("/proc/swaps")).toBe("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
-  vm.swap.swapon({ path: "/dev/vda", size: 64 * MiB });
+  swapSpace(vm).swapon({ path: "/dev/vda", size: 64 * MiB });
   expect(read("/proc/swaps").split("\n")[1]).toBe(
     "/dev/vda                                partition\t65532\t\t0\t\t-2",
   );

@@ -1,11 +1,11 @@
+import { ensureHugetlbPmd } from "@hetmem/hugetlb";
 import { KernelError, type Page, run, virtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
+import { NO_ENTRY } from "@hetmem/page-table";
+import { vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { ensureEntry } from "../src/fault/handle-mm-fault.ts";
-import { ensureHugetlbPmd } from "../src/hugetlb/hugetlb-fault.ts";
 import type { MmStruct } from "../src/mm-struct.ts";
-import { NO_ENTRY } from "../src/page-table/page-table.ts";
-import { vmMachine } from "./vm-machine.ts";
 
 const ADDRESS = virtAddr(0x7f00_0000_0000);
 

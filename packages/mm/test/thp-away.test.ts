@@ -1,18 +1,17 @@
 // Huge pages whose memory is wanted or bad: their parts move, and what can't move says so.
+import { unpinUserPages } from "@hetmem/gup";
 import { MiB, nodeId, type Page, run, type VirtAddr } from "@hetmem/kernel";
+import { MbindFlag, movePages } from "@hetmem/migrate";
+import { event } from "@hetmem/test-machines/counters";
+import { read } from "@hetmem/test-machines/files";
+import { hotplugVmMachine, refusal } from "@hetmem/test-machines/hotplug-vm-machine";
+import { pinUserPages } from "@hetmem/test-machines/locked-calls";
+import { at as inRegion, expectSound, mapPages } from "@hetmem/test-machines/mappings";
+import { check, fill, pageBehind } from "@hetmem/test-machines/placed-memory";
+import { hugeAt, PARTS, smallAt } from "@hetmem/test-machines/thp";
+import { mmOf } from "@hetmem/test-machines/vm-machine";
 import { ZoneType } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { unpinUserPages } from "../src/gup/unpin.ts";
-import { MbindFlag } from "../src/migrate/queue-pages.ts";
-import { movePages } from "../src/migrate/move-pages.ts";
-import { event } from "./counters.ts";
-import { hotplugVmMachine, refusal } from "./hotplug-vm-machine.ts";
-import { read } from "./files.ts";
-import { pinUserPages } from "./locked-calls.ts";
-import { at as inRegion, expectSound, mapPages } from "./mappings.ts";
-import { check, fill, pageBehind } from "./placed-memory.ts";
-import { hugeAt, PARTS, smallAt } from "./thp.ts";
-import { mmOf } from "./vm-machine.ts";
 
 /** A machine with a movable block, and a process with two huge pages in it. */
 function busyBlock() {

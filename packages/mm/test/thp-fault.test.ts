@@ -1,21 +1,30 @@
 import { MiB, nodeId, type Page, run } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { Pte } from "@hetmem/page-table";
+import { event, nodeStat } from "@hetmem/test-machines/counters";
+import { read, write } from "@hetmem/test-machines/files";
+import { getUserPages } from "@hetmem/test-machines/locked-calls";
+import { at, mapPages, vmaAt } from "@hetmem/test-machines/mappings";
+import {
+  expectAllSound,
+  fill,
+  hugeAt,
+  hugeMachine,
+  PARTS,
+  smallAt,
+  wholeMappings,
+  withHuge,
+} from "@hetmem/test-machines/thp";
+import { mmOf, PAGE, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import { GFP_USER, NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { handleMmFault } from "../src/fault/handle-mm-fault.ts";
 import { FaultFlag, VmFault } from "../src/fault/vm-fault.ts";
 import { type PageCharging, uncharged } from "../src/ports/charging.ts";
-import { Pte } from "../src/page-table/pte.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { Madv } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
-import { event, nodeStat } from "./counters.ts";
-import { read, write } from "./files.ts";
-import { getUserPages } from "./locked-calls.ts";
-import { at, mapPages, vmaAt } from "./mappings.ts";
-import { expectAllSound, fill, hugeAt, hugeMachine, PARTS, smallAt, wholeMappings, withHuge } from "./thp.ts";
-import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
 
 const HUGE = PARTS * PAGE;
 

@@ -1,23 +1,17 @@
-import { type Page, run } from "@hetmem/kernel";
+import { unpinUserPages } from "@hetmem/gup";
+import { nodeId, type Page, run } from "@hetmem/kernel";
+import {
+  MigrateMode,
+  migratePages,
+  MigrateReason,
+  migrationTarget,
+  putbackMovablePages,
+} from "@hetmem/migrate";
 import { PageFlag } from "@hetmem/page";
-import { expect, test } from "vitest";
-import { unpinUserPages } from "../src/gup/unpin.ts";
-import { splitHugePage } from "../src/huge/split-page.ts";
-import { migratePages, putbackMovablePages } from "../src/migrate/migrate-pages.ts";
-import { MigrateMode, MigrateReason } from "../src/migrate/migrate-mode.ts";
-import { migrationTarget } from "../src/migrate/migration-target.ts";
-import { trylockPage, unlockPage } from "../src/page-lock.ts";
-import { pageMapcount } from "../src/rmap/page-mapcount.ts";
-import { exitProcess } from "../src/process/exit.ts";
-import { forkProcess } from "../src/process/fork.ts";
-import { madvise } from "../src/vma/madvise.ts";
-import { Madv } from "../src/vma/map-flags.ts";
-import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
-import { nodeId } from "@hetmem/kernel";
-import { event, nodeStat } from "./counters.ts";
-import { read, write } from "./files.ts";
-import { pinUserPages } from "./locked-calls.ts";
-import { at } from "./mappings.ts";
+import { event, nodeStat } from "@hetmem/test-machines/counters";
+import { read, write } from "@hetmem/test-machines/files";
+import { pinUserPages } from "@hetmem/test-machines/locked-calls";
+import { at } from "@hetmem/test-machines/mappings";
 import {
   differing,
   expectAllSound,
@@ -27,8 +21,17 @@ import {
   smallAt,
   wholeMappings,
   writtenHugePage,
-} from "./thp.ts";
-import { mmOf, PAGE } from "./vm-machine.ts";
+} from "@hetmem/test-machines/thp";
+import { mmOf, PAGE } from "@hetmem/test-machines/vm-machine";
+import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
+import { expect, test } from "vitest";
+import { splitHugePage } from "../src/huge/split-page.ts";
+import { trylockPage, unlockPage } from "../src/page-lock.ts";
+import { exitProcess } from "../src/process/exit.ts";
+import { forkProcess } from "../src/process/fork.ts";
+import { pageMapcount } from "../src/rmap/page-mapcount.ts";
+import { madvise } from "../src/vma/madvise.ts";
+import { Madv } from "../src/vma/map-flags.ts";
 
 const HUGE = PARTS * PAGE;
 

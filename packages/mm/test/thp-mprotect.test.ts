@@ -1,21 +1,28 @@
 import { run, type VirtAddr } from "@hetmem/kernel";
+import { changeProtNuma } from "@hetmem/migrate";
+import { NO_ENTRY, Pte } from "@hetmem/page-table";
+import { gatherStats, MemSizeStats, pagemap, PageMapBit } from "@hetmem/proc-pid";
+import { event } from "@hetmem/test-machines/counters";
+import { bytes, read, readSignal, write } from "@hetmem/test-machines/files";
+import { getUserPages } from "@hetmem/test-machines/locked-calls";
+import { at, vmaAt } from "@hetmem/test-machines/mappings";
+import {
+  differing,
+  expectAllSound,
+  fill,
+  hugeAt,
+  hugeMachine,
+  PARTS,
+  smallAt,
+  withHuge,
+} from "@hetmem/test-machines/thp";
+import { mmOf, PAGE } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { changeProtNuma } from "../src/migrate/numa-balancing.ts";
-import { NO_ENTRY } from "../src/page-table/page-table.ts";
-import { Pte } from "../src/page-table/pte.ts";
-import { pagemap, PageMapBit } from "../src/proc/pagemap.ts";
-import { MemSizeStats, gatherStats } from "../src/proc/mem-size-stats.ts";
+import { writeUser } from "../src/process/access.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { writeUser } from "../src/process/access.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { event } from "./counters.ts";
-import { bytes, read, readSignal, write } from "./files.ts";
-import { getUserPages } from "./locked-calls.ts";
-import { at, vmaAt } from "./mappings.ts";
-import { differing, expectAllSound, fill, hugeAt, hugeMachine, PARTS, smallAt, withHuge } from "./thp.ts";
-import { mmOf, PAGE } from "./vm-machine.ts";
 
 const HUGE = PARTS * PAGE;
 

@@ -1,23 +1,12 @@
+import { unpinUserPages } from "@hetmem/gup";
 import { MiB, nodeId, type Page, run, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import { expect, test } from "vitest";
-import { deferredSplitScan, shrinkDeferredSplits } from "../src/huge/deferred-split.ts";
-import { splitHugePage } from "../src/huge/split-page.ts";
-import { splitHugePmd } from "../src/huge/split-pmd.ts";
-import { unpinUserPages } from "../src/gup/unpin.ts";
-import { trylockPage, unlockPage } from "../src/page-lock.ts";
-import { Pte } from "../src/page-table/pte.ts";
-import { exitProcess } from "../src/process/exit.ts";
-import { forkProcess } from "../src/process/fork.ts";
-import { madvise } from "../src/vma/madvise.ts";
-import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
-import { mlock, munlock } from "../src/vma/mlock.ts";
-import { munmap } from "../src/vma/munmap.ts";
-import { mremap } from "../src/vma/mremap.ts";
-import { event, nodeStat } from "./counters.ts";
-import { read, write } from "./files.ts";
-import { pinUserPages } from "./locked-calls.ts";
-import { at, entryFlags, mapPages, vmaAt } from "./mappings.ts";
+import { Pte } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
+import { event, nodeStat } from "@hetmem/test-machines/counters";
+import { read, write } from "@hetmem/test-machines/files";
+import { pinUserPages } from "@hetmem/test-machines/locked-calls";
+import { at, entryFlags, mapPages, vmaAt } from "@hetmem/test-machines/mappings";
 import {
   differing,
   expectAllSound,
@@ -28,8 +17,20 @@ import {
   smallAt,
   wholeMappings,
   writtenHugePage,
-} from "./thp.ts";
-import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
+} from "@hetmem/test-machines/thp";
+import { mmOf, PAGE, type VmMachine } from "@hetmem/test-machines/vm-machine";
+import { expect, test } from "vitest";
+import { deferredSplitScan, shrinkDeferredSplits } from "../src/huge/deferred-split.ts";
+import { splitHugePage } from "../src/huge/split-page.ts";
+import { splitHugePmd } from "../src/huge/split-pmd.ts";
+import { trylockPage, unlockPage } from "../src/page-lock.ts";
+import { exitProcess } from "../src/process/exit.ts";
+import { forkProcess } from "../src/process/fork.ts";
+import { madvise } from "../src/vma/madvise.ts";
+import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
+import { mlock, munlock } from "../src/vma/mlock.ts";
+import { mremap } from "../src/vma/mremap.ts";
+import { munmap } from "../src/vma/munmap.ts";
 
 const HUGE = PARTS * PAGE;
 
@@ -212,7 +213,7 @@ test("a locked huge page is off the lists that reclaim looks at, and its parts a
 test("a machine short of memory divides huge pages and swaps their parts out, and back", () => {
   const machine = hugeMachine({ nodes: [24 * MiB] });
   const { vm } = machine;
-  vm.swap.swapon({ path: "/dev/swap", size: 32 * MiB });
+  swapSpace(vm).swapon({ path: "/dev/swap", size: 32 * MiB });
   const process = machine.spawn();
   mapPages(process, 0, 16 * PARTS);
   fill(process, 0, 16 * PARTS, "part");
@@ -236,7 +237,7 @@ test("what FREE is said of in a huge page is divided off, and reclaim drops only
 test("a huge page that FREE is said of stays huge, and keeps its contents if it is written again", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  vm.swap.swapon({ path: "/dev/swap", size: 16 * MiB });
+  swapSpace(vm).swapon({ path: "/dev/swap", size: 16 * MiB });
   const { process, head } = writtenHugePage(machine, "part");
   run(madvise(mmOf(process), at(0), HUGE, Madv.FREE));
   expect([hugeAt(process, at(0)), nodeStat(vm, "nr_inactive_file")]).toEqual([head, 512]);
@@ -249,7 +250,7 @@ test("a huge page that FREE is said of stays huge, and keeps its contents if it 
 test("a part of a huge page is paged out, and the rest stays", () => {
   const machine = hugeMachine();
   const { vm } = machine;
-  vm.swap.swapon({ path: "/dev/swap", size: 16 * MiB });
+  swapSpace(vm).swapon({ path: "/dev/swap", size: 16 * MiB });
   const { process } = writtenHugePage(machine, "part");
   run(madvise(mmOf(process), at(100), 10 * PAGE, Madv.PAGEOUT));
   expect(event(vm, "pswpout")).toBe(10);

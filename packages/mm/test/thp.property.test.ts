@@ -1,18 +1,28 @@
 // Whatever is done to huge pages and their parts, by one process or several that share them: each reads what it wrote, the
 // counters say what the page tables hold, and nothing is left in the end. HETMEM_RUNS says how many programs.
 import { MiB, nodeId, type Page, run, type VirtAddr } from "@hetmem/kernel";
+import { collapseHugePage } from "@hetmem/khugepaged";
+import {
+  MigrateMode,
+  migratePages,
+  MigrateReason,
+  migrationTarget,
+  putbackMovablePages,
+} from "@hetmem/migrate";
 import { PageFlag } from "@hetmem/page";
+import { swapSpace } from "@hetmem/reclaim";
+import { nodeStat } from "@hetmem/test-machines/counters";
+import { read, RW, write } from "@hetmem/test-machines/files";
+import { at, errnoOf, mapPages } from "@hetmem/test-machines/mappings";
+import { expectAllSound, hugeAt, hugeMachine, PARTS, smallAt } from "@hetmem/test-machines/thp";
+import { mmOf, PAGE, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { takeCensus } from "../src/census.ts";
-import { collapseHugePage } from "../src/khugepaged/collapse.ts";
 import { deferredSplitScan } from "../src/huge/deferred-split.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { splitHugePmd } from "../src/huge/split-pmd.ts";
-import { MigrateMode, MigrateReason } from "../src/migrate/migrate-mode.ts";
-import { migratePages, putbackMovablePages } from "../src/migrate/migrate-pages.ts";
-import { migrationTarget } from "../src/migrate/migration-target.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
@@ -24,11 +34,6 @@ import { mlock, munlock } from "../src/vma/mlock.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { mremap } from "../src/vma/mremap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { nodeStat } from "./counters.ts";
-import { read, RW, write } from "./files.ts";
-import { at, errnoOf, mapPages } from "./mappings.ts";
-import { expectAllSound, hugeAt, hugeMachine, PARTS, smallAt } from "./thp.ts";
-import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
 
 const RUNS = Math.ceil(Number(process.env["HETMEM_RUNS"] ?? 500) / 5);
 const PAGES = 2 * PARTS;
@@ -49,7 +54,7 @@ class World {
   readonly free: number = this.machine.freePages();
 
   constructor() {
-    this.machine.vm.swap.swapon({ path: "/dev/swap", size: 16 * MiB });
+    swapSpace(this.machine.vm).swapon({ path: "/dev/swap", size: 16 * MiB });
     const process = this.machine.spawn();
     mapPages(process, 0, PAGES);
     this.owners.push({ process, place: 0, written: new Map() });

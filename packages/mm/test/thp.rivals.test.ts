@@ -3,6 +3,7 @@
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { pinUserPagesFast, unpinUserPages } from "@hetmem/gup";
 import {
   assertInvariants,
   condResched,
@@ -14,31 +15,33 @@ import {
   run,
   type Sleeps,
 } from "@hetmem/kernel";
+import { collapseHugePage } from "@hetmem/khugepaged";
+import {
+  MigrateMode,
+  migratePages,
+  MigrateReason,
+  migrationTarget,
+  putbackMovablePages,
+} from "@hetmem/migrate";
+import { coverageInvariants } from "@hetmem/mmu-notifier";
+import { nodeStat } from "@hetmem/test-machines/counters";
+import { RW } from "@hetmem/test-machines/files";
+import { at, mapPages } from "@hetmem/test-machines/mappings";
+import { hugeAt, hugeMachine, PARTS, smallAt } from "@hetmem/test-machines/thp";
+import { mmOf, PAGE, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { pinUserPagesFast } from "../src/gup/fast.ts";
-import { unpinUserPages } from "../src/gup/unpin.ts";
-import { collapseHugePage } from "../src/khugepaged/collapse.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { vmInvariants } from "../src/invariants.ts";
-import { MigrateMode, MigrateReason } from "../src/migrate/migrate-mode.ts";
-import { migratePages, putbackMovablePages } from "../src/migrate/migrate-pages.ts";
-import { migrationTarget } from "../src/migrate/migration-target.ts";
-import { coverageInvariants } from "../src/notifier/coverage.ts";
 import { lockPage, unlockPage } from "../src/page-lock.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { Madv } from "../src/vma/map-flags.ts";
 import { madvise } from "../src/vma/madvise.ts";
+import { Madv } from "../src/vma/map-flags.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { nodeStat } from "./counters.ts";
-import { RW } from "./files.ts";
-import { at, mapPages } from "./mappings.ts";
-import { hugeAt, hugeMachine, PARTS, smallAt } from "./thp.ts";
-import { mmOf, PAGE, type VmMachine } from "./vm-machine.ts";
 
 const LOOK_EVERY = 40;
 /** Pages that are written, and one that is dropped. */

@@ -1,12 +1,17 @@
 import { assertInvariants, KernelBug, MiB, type Page, run } from "@hetmem/kernel";
+import { migratePage } from "@hetmem/migrate";
+import { describeFinding, watchCoverage } from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
+import { EntryKind, entryKind, isMigration, Pte, swapDevice } from "@hetmem/page-table";
+import { swapSpace } from "@hetmem/reclaim";
+import { deviceMachine } from "@hetmem/test-machines/device-machine";
+import { fileAt, mapAt, RW, touchFile } from "@hetmem/test-machines/hand-mapped";
+import { entryOf, pageOf, read, setEntryFlags, withMemory, write } from "@hetmem/test-machines/moving";
+import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { describe, expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
 import { Rss } from "../src/mm-struct.ts";
-import { describeFinding, watchCoverage } from "../src/notifier/coverage.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
-import { EntryKind, entryKind, isMigration, Pte, swapDevice } from "../src/page-table/pte.ts";
-import { migratePage } from "../src/migrate/migrate-page.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
@@ -15,10 +20,6 @@ import { tryToMigrate } from "../src/rmap/try-to-migrate.ts";
 import { tryToUnmap, tryToUnmapPoisoned } from "../src/rmap/try-to-unmap.ts";
 import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { deviceMachine } from "./device-machine.ts";
-import { fileAt, mapAt, RW, touchFile } from "./hand-mapped.ts";
-import { entryOf, pageOf, read, setEntryFlags, withMemory, write } from "./moving.ts";
-import { vmMachine, mmOf } from "./vm-machine.ts";
 
 /** A process with one written page, locked and isolated as reclaim has it. */
 function withPage(flags: number = RW): { vm: Vm; process: Process; page: Page } {
@@ -35,8 +36,8 @@ function withPage(flags: number = RW): { vm: Vm; process: Process; page: Page } 
 /** The same with a slot on a swap device. */
 function swappable(flags: number = RW): { vm: Vm; process: Process; page: Page } {
   const machine = withPage(flags);
-  machine.vm.swap.swapon({ path: "/dev/swap", size: MiB });
-  expect(machine.vm.swap.cache.addToSwap(machine.page)).toBe(true);
+  swapSpace(machine.vm).swapon({ path: "/dev/swap", size: MiB });
+  expect(swapSpace(machine.vm).cache.addToSwap(machine.page)).toBe(true);
   return machine;
 }
 
@@ -48,7 +49,7 @@ describe("an anonymous page with a swap slot", () => {
     expect(entryOf(process, 0)).toEqual(entryOf(child, 0));
     const [slot, flags] = entryOf(process, 0);
     expect(entryKind(flags)).toBe(EntryKind.swap);
-    expect(vm.swap.devices[swapDevice(flags)]?.count(slot)).toBe(2);
+    expect(swapSpace(vm).devices[swapDevice(flags)]?.count(slot)).toBe(2);
     expect([mmOf(process).rss[Rss.anon], mmOf(process).rss[Rss.swapEntries]]).toEqual([0, 1]);
     assertInvariants(vm, vmInvariants);
   });

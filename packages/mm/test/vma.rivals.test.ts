@@ -3,7 +3,7 @@
 // what was written last, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, type RivalsReport, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { freshMachines, rivalsPlan, type RivalsReport, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
   condResched,
@@ -16,25 +16,25 @@ import {
   type VirtAddr,
   virtAddr,
 } from "@hetmem/kernel";
+import { MmuNotifier, mmuNotifierRegister } from "@hetmem/mmu-notifier";
+import { swapSpace } from "@hetmem/reclaim";
+import { nodeStat } from "@hetmem/test-machines/counters";
+import { RW } from "@hetmem/test-machines/files";
+import { at, mapPages } from "@hetmem/test-machines/mappings";
+import { mmOf, PAGE, vmMachine, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
-import { mmuNotifierRegister } from "../src/notifier/register.ts";
-import { MmuNotifier } from "../src/notifier/subscriptions.ts";
 import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
 import { madvise } from "../src/vma/madvise.ts";
+import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
 import { mincore } from "../src/vma/mincore.ts";
 import { mlock, munlock } from "../src/vma/mlock.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { mremap } from "../src/vma/mremap.ts";
 import { Prot } from "../src/vma/vm-flags.ts";
-import { nodeStat } from "./counters.ts";
-import { RW } from "./files.ts";
-import { at, mapPages } from "./mappings.ts";
-import { vmMachine, type VmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 /** A third of them for each case: the cases are about one path. */
 const PLAN = rivalsPlan(process.env, 3);
@@ -53,7 +53,7 @@ class World {
 
   constructor(seed: number) {
     this.random = new Random(seed);
-    this.machine.vm.swap.swapon({ path: "/dev/swap", size: MiB });
+    swapSpace(this.machine.vm).swapon({ path: "/dev/swap", size: MiB });
     this.free = this.machine.freePages();
     this.process = this.machine.spawn();
     mapPages(this.process, 0, PAGES);

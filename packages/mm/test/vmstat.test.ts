@@ -1,21 +1,18 @@
 // The counters of /proc/vmstat, each with the very thing that the kernel counts: all that changes is named.
 import { MiB, nodeId, run } from "@hetmem/kernel";
+import { movePages } from "@hetmem/migrate";
+import { dropPagecache, fileRead, fileWrite, fsyncRange, memfdCreate, truncate } from "@hetmem/page-cache";
+import { swapSpace } from "@hetmem/reclaim";
+import { changedCounters } from "@hetmem/test-machines/counters";
+import { diskFile, map, read, write } from "@hetmem/test-machines/files";
+import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { movePages } from "../src/migrate/move-pages.ts";
-import { fileRead, fileWrite } from "../src/page-cache/file-io.ts";
-import { dropPagecache } from "../src/page-cache/invalidate.ts";
-import { memfdCreate } from "../src/page-cache/memfd.ts";
-import { truncate } from "../src/page-cache/truncate.ts";
-import { fsyncRange } from "../src/page-cache/writeback.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import { madvise } from "../src/vma/madvise.ts";
 import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { mlock, munlock } from "../src/vma/mlock.ts";
-import { changedCounters } from "./counters.ts";
-import { diskFile, map, read, write } from "./files.ts";
-import { vmMachine, mmOf, PAGE } from "./vm-machine.ts";
 
 /** A page is a few sectors, and disks count those. */
 const SECTORS = 8;
@@ -23,7 +20,7 @@ const SECTORS = 8;
 /** A process with 16 pages of memory, the first `written` of which it has written, on a machine with swap. */
 function withMemory(written: number) {
   const { vm, spawn } = vmMachine();
-  vm.swap.swapon({ path: "/dev/swap", size: 4 * MiB });
+  swapSpace(vm).swapon({ path: "/dev/swap", size: 4 * MiB });
   const process = spawn();
   const at = map(process, undefined, 16, MapFlag.PRIVATE);
   for (let i = 0; i < written; i++) write(process, at + i * PAGE, "a");
@@ -258,7 +255,7 @@ test("shared memory is anonymous on its lists, mapped as a file, and swapped onl
 
 test("shared memory that finds no room in swap is not counted as written by reclaim", () => {
   const { vm, spawn } = vmMachine();
-  vm.swap.swapon({ path: "/dev/swap", size: 10 * PAGE });
+  swapSpace(vm).swapon({ path: "/dev/swap", size: 10 * PAGE });
   const process = spawn();
   const memfd = memfdCreate(vm, "shared", 0);
   run(truncate(memfd.host, 20 * PAGE));

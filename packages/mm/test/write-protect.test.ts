@@ -1,22 +1,29 @@
 // Writes to what is mapped read-only, and reads that must not see what is written later.
 import { assertInvariants, MiB, nodeId, run, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { Pte, specialFlags, specialValue } from "@hetmem/page-table";
+import { deviceMachine } from "@hetmem/test-machines/device-machine";
+import { bytes, diskFile, map, read, text } from "@hetmem/test-machines/files";
+import { entryAt, mapAt, RW } from "@hetmem/test-machines/hand-mapped";
+import { pinUserPages } from "@hetmem/test-machines/locked-calls";
+import {
+  BASE,
+  entryOf,
+  pageOf,
+  read as readAt,
+  withMemory,
+  write as writeAt,
+} from "@hetmem/test-machines/moving";
+import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { GFP_KERNEL } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { handleMmFault } from "../src/fault/handle-mm-fault.ts";
 import { FaultFlag, VmFault } from "../src/fault/vm-fault.ts";
 import { vmInvariants } from "../src/invariants.ts";
-import { Pte, specialFlags, specialValue } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import { remapPfnRange, vmfInsertMixed } from "../src/vma/device-mapping.ts";
 import { MapFlag } from "../src/vma/map-flags.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { deviceMachine } from "./device-machine.ts";
-import { bytes, diskFile, map, read, text } from "./files.ts";
-import { entryAt, mapAt, RW } from "./hand-mapped.ts";
-import { pinUserPages } from "./locked-calls.ts";
-import { BASE, entryOf, pageOf, read as readAt, withMemory, write as writeAt } from "./moving.ts";
-import { vmMachine, mmOf } from "./vm-machine.ts";
 
 test("a page that a pin makes the process's own isn't written by that", () => {
   const { vm, spawn } = vmMachine();

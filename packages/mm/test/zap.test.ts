@@ -1,20 +1,20 @@
 // What goes when entries are emptied, and what is spared where a file only got a hole.
 import { assertInvariants, type Page, run } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { unmapMappingRange } from "@hetmem/page-cache";
+import { EntryKind, Pte, specialFlags, specialValue } from "@hetmem/page-table";
+import { reapVictim } from "@hetmem/reclaim";
+import { deviceMachine } from "@hetmem/test-machines/device-machine";
+import { write } from "@hetmem/test-machines/files";
+import { entryAt, fileAt, mapAt, RW } from "@hetmem/test-machines/hand-mapped";
+import { mapPages } from "@hetmem/test-machines/mappings";
+import { BASE, entryOf } from "@hetmem/test-machines/moving";
+import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
-import { unmapMappingRange } from "../src/page-cache/unmap-mapping.ts";
-import { EntryKind, Pte, specialFlags, specialValue } from "../src/page-table/pte.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import { reapVictim } from "../src/reclaim/oom-reaper.ts";
 import { mlock } from "../src/vma/mlock.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
-import { deviceMachine } from "./device-machine.ts";
-import { write } from "./files.ts";
-import { entryAt, fileAt, mapAt, RW } from "./hand-mapped.ts";
-import { mapPages } from "./mappings.ts";
-import { BASE, entryOf } from "./moving.ts";
-import { vmMachine, mmOf } from "./vm-machine.ts";
 
 test("a hole in a file takes frames and pages of devices from who maps them, and spares what was lost of copies", () => {
   const { vm, spawn, devicePage } = deviceMachine();

@@ -27,7 +27,7 @@ export function insertResource(parent: Resource, resource: Resource): void {
  */
 export function insertResourceConflict(parent: Resource, resource: Resource): Resource | undefined {
   let inside = parent;
-  // Ends: bounded by the depth of the tree: each turn descends one level.
+  // Ends: each turn descends one level of the tree.
   for (;;) {
     const first = requestResourceConflict(inside, resource);
     if (!first || first === inside) return first;

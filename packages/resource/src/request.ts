@@ -86,7 +86,7 @@ export function requestRegion(
 ): Resource {
   const region = new Resource({ name, start, end: start + size - 1 });
   let inside = parent;
-  // Ends: bounded by the depth of the tree: each turn descends one level.
+  // Ends: each turn descends one level of the tree.
   for (;;) {
     region.flags =
       (inside.flags & (IORESOURCE_TYPE_BITS | IORESOURCE_EXT_TYPE_BITS)) | IORESOURCE_BUSY | flags;
@@ -107,7 +107,7 @@ export function requestRegion(
 export function releaseRegion(parent: Resource, start: number, size: number): void {
   const end = start + size - 1;
   let inside = parent;
-  // Ends: bounded by the depth of the tree: each turn descends one level.
+  // Ends: each turn descends one level of the tree.
   for (;;) {
     const found = inside.children[firstChildFrom(inside, start)];
     if (!found?.contains(start, end)) break;

@@ -26,7 +26,7 @@ export function releaseMemRegionAdjustable(iomem: Resource, start: number, size:
   const end = start + size - 1;
   bugOn(!iomem.contains(start, end), `0x${hex(start, 8)}-0x${hex(end, 8)} does not lie inside ${iomem}`);
   let inside = iomem;
-  // Ends: bounded by the depth of the tree: each turn descends one level.
+  // Ends: each turn descends one level of the tree.
   for (;;) {
     const found = inside.children[firstChildFrom(inside, start)];
     if (!found?.contains(start, end) || (found.flags & IORESOURCE_MEM) === 0) return false;

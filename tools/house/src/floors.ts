@@ -9,18 +9,28 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/resource": 1,
   "@hetmem/vfs": 1,
   "@hetmem/cgroup": 2,
+  "@hetmem/page-table": 2,
   "@hetmem/zone": 2,
   "@hetmem/memremap": 3,
-  "@hetmem/memcg": 4,
+  "@hetmem/mmu-notifier": 3,
   "@hetmem/mm": 4,
-  "@hetmem/dax": 5,
-  "@hetmem/hmm-mirror": 5,
-  "@hetmem/hmm-migrate": 5,
-  "@hetmem/dax-kmem": 6,
-  "@hetmem/nvdimm": 6,
+  "@hetmem/page-cache": 4,
+  "@hetmem/gup": 5,
+  "@hetmem/hugetlb": 5,
+  "@hetmem/khugepaged": 5,
+  "@hetmem/memory-failure": 5,
+  "@hetmem/migrate": 5,
+  "@hetmem/proc-pid": 5,
+  "@hetmem/reclaim": 5,
+  "@hetmem/dax": 6,
+  "@hetmem/hmm-migrate": 6,
+  "@hetmem/hmm-mirror": 6,
+  "@hetmem/memcg": 6,
+  "@hetmem/dax-kmem": 7,
   "@hetmem/driver-kit": 7,
   "@hetmem/explain": 7,
   "@hetmem/gpu": 7,
+  "@hetmem/nvdimm": 7,
   "@hetmem/host-capture": 8,
   "@hetmem/machine-spec": 8,
   "@hetmem/ndctl": 8,
@@ -32,8 +42,14 @@ export const FLOORS: Readonly<Record<string, number>> = {
 
 /** Imports between packages of one floor that are allowed. */
 export const NEIGHBOURS: readonly (readonly [from: string, to: string])[] = [
-  // It charges the pages of address spaces, through a port of theirs: they do without it.
-  ["@hetmem/memcg", "@hetmem/mm"],
+  // Files in memory stand on address spaces, which know files by a port.
+  ["@hetmem/page-cache", "@hetmem/mm"],
+  // Pages that are pinned for long, reclaimed or bad are moved.
+  ["@hetmem/gup", "@hetmem/migrate"],
+  ["@hetmem/memory-failure", "@hetmem/migrate"],
+  ["@hetmem/reclaim", "@hetmem/migrate"],
+  // /proc/PID shows how the OOM killer rates a process.
+  ["@hetmem/proc-pid", "@hetmem/reclaim"],
   // A host becomes a specification.
   ["@hetmem/host-capture", "@hetmem/machine-spec"],
   // A machine is shown as its own files have it, by the reader of hosts, beside what it was made from.

@@ -1,6 +1,7 @@
 // Files that processes map: those of /tmp, whose bytes are in pages of a tmpfs, and devices.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
-import { type FileObject, type Inode, OpenFile, shmemVmOps, type TmpfsPages } from "@hetmem/mm";
+import type { FileObject, MappedFile } from "@hetmem/mm/file";
+import { OpenFile, shmemVmOps, type TmpfsPages } from "@hetmem/page-cache";
 import type { MemoryDirectory, MemoryFile, Vfs } from "@hetmem/vfs";
 
 export class MappedFiles {
@@ -29,11 +30,11 @@ export class MappedFiles {
   }
 
   /** The path of a file by its pages; undefined when they are of none in /tmp. */
-  pathOf(inode: Inode): string | undefined {
+  pathOf(inode: MappedFile): string | undefined {
     return this.#pathBelow("", this.#vfs.memory.root, inode);
   }
 
-  #pathBelow(path: string, { children }: MemoryDirectory, inode: Inode): string | undefined {
+  #pathBelow(path: string, { children }: MemoryDirectory, inode: MappedFile): string | undefined {
     for (const [name, entry] of children) {
       const at = `${path}/${name}`;
       if (entry.kind === "directory") {

@@ -2,8 +2,10 @@
 // footprint's, which nobody but the footprint can move. The two ports of the zone package, each answered by whoever it is
 // about.
 import type { Page, Pfn, Sleeps } from "@hetmem/kernel";
+import type { ProcessPoisonedPages } from "@hetmem/memory-failure";
+import type { ProcessPageMigration } from "@hetmem/migrate";
+import type { Vm } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
-import type { ProcessPageMigration, ProcessPoisonedPages, Vm } from "@hetmem/mm";
 import { nobodyUsesPages, type PageMigration, type PoisonedPageOwner } from "@hetmem/zone";
 import type { BootFootprint } from "./boot-footprint.ts";
 

@@ -2,28 +2,27 @@
 // can move, and pages of its text, data, heap and stack, which can. It is why a block that was just onlined as kernel
 // memory can't go offline again while somebody types the command. Kernel counterparts: kernel/fork.c, kernel/exit.c.
 import { KernelError, type LockHolder, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
+import { setMempolicy } from "@hetmem/migrate";
 import {
   execProgram,
   exitProcess,
-  type FileObject,
   HONOURED_RLIMITS,
-  type Inode,
-  type LoggedTask,
   Process,
   type ProcessRights,
   type ProgramImage,
-  setMempolicy,
-  type SwaponRequest,
   type Vm,
 } from "@hetmem/mm";
-import type { AttributeTable } from "@hetmem/vfs";
+import type { FileObject, MappedFile } from "@hetmem/mm/file";
+import type { LoggedTask } from "@hetmem/page-cache";
+import { reclaimOf, type SwaponRequest } from "@hetmem/reclaim";
 import type {
   ProcessPort,
   ProgramMempolicy,
   ResourceLimits,
-  RunningPrograms,
   RunningProcess,
+  RunningPrograms,
 } from "@hetmem/shell";
+import type { AttributeTable } from "@hetmem/vfs";
 import type { UserSpace } from "../programs/user-space.ts";
 import type { MappedFiles } from "./mapped-files.ts";
 import { busyboxImage } from "./program-image.ts";
@@ -107,7 +106,7 @@ export class Processes implements ProcessPort, UserSpace {
   }
 
   /** The path of a file, whether anybody maps it or not; undefined when it has none. */
-  pathOf(inode: Inode): string | undefined {
+  pathOf(inode: MappedFile): string | undefined {
     const { file } = this.#image;
     return file.mapping?.host === inode ? file.path : this.#files.pathOf(inode);
   }
@@ -177,7 +176,7 @@ export class Processes implements ProcessPort, UserSpace {
 
   /** What happens while nobody types: kswapd has its turn, who was sent a deadly signal dies of it, and drivers let go of what the dead had. */
   *#betweenPrograms(): Sleeps<void> {
-    yield* this.vm.reclaim.runKswapd();
+    yield* reclaimOf(this.vm).runKswapd();
     yield* this.#settle();
     yield* this.reap();
   }

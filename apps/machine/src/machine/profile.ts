@@ -2,6 +2,8 @@
 // package that owns it, and a profile names the ones that its release follows.
 import { bindAnswersNoDevice, bindAnswersProbe } from "@hetmem/dax";
 import { kmemAddOnly, kmemGrouped } from "@hetmem/dax-kmem";
+import { gupBenchmark, gupTest, type GupTestPolicy } from "@hetmem/gup";
+import type { KernelOptions, ProfileName } from "@hetmem/machine-spec";
 import {
   coherentDeviceMemory,
   defaultPagemapPolicies,
@@ -10,15 +12,14 @@ import {
   sharedTailStructPages,
   subsectionCollision,
 } from "@hetmem/memremap";
-import { gupBenchmark, gupTest, type GupTestPolicy } from "@hetmem/mm";
 import { alignedLayout, type PfnLayoutPolicy, sectionLayout } from "@hetmem/nvdimm";
 import {
   alwaysRemovable,
+  anyOrderPlacement,
   autoOnlineAnyType,
   autoOnlineOrNot,
-  type MemorySysfsOptions,
-  anyOrderPlacement,
   type MemoryGroups,
+  type MemorySysfsOptions,
   type OnlinePolicyParameters,
   onlinePolicyPlacement,
   type Placement,
@@ -26,7 +27,6 @@ import {
   type RemovablePolicy,
   strictPlacement,
 } from "@hetmem/zone";
-import type { KernelOptions, ProfileName } from "@hetmem/machine-spec";
 import type { DaxPolicy } from "./devices/dax-bus.ts";
 
 export interface Profile {

@@ -1,7 +1,8 @@
 // The program that all programs are: busybox as the captured kernel ran it, at its addresses and of its size, with the
 // addresses that aren't drawn by lot. See `cat /proc/self/maps` in the capture.
 import { KiB } from "@hetmem/kernel";
-import { createDiskFile, fileVmOps, OpenFile, type ProgramImage, Prot, type Vm } from "@hetmem/mm";
+import { type ProgramImage, Prot, type Vm } from "@hetmem/mm";
+import { createDiskFile, fileVmOps, OpenFile } from "@hetmem/page-cache";
 
 const PATH = "/bin/busybox";
 const INODE = 177;

@@ -1,7 +1,7 @@
 // migratepages: moves all pages of a process from some nodes to others. User space counterpart: migratepages(8) of
 // numactl.
 import { KernelError, type NodeId, nodeId, parseIdList, strerror } from "@hetmem/kernel";
-import { migrateProcessPages } from "@hetmem/mm";
+import { migrateProcessPages } from "@hetmem/migrate";
 import { explanationOf, parseOptions, UsageProblem } from "@hetmem/shell";
 import { type Program, userSpaceOf } from "./machine-program.ts";
 

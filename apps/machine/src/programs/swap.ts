@@ -2,7 +2,7 @@
 // /etc/fstab. No disk stands behind a path here, so --size gives the size of an area that the machine file doesn't list.
 // User space counterpart: swapon(8) of util-linux.
 import { KernelError, pagesToKiB, type Sleeps, strerror, writeSize } from "@hetmem/kernel";
-import { swapoff as systemSwapoff, type SwaponRequest } from "@hetmem/mm";
+import { swapoff as systemSwapoff, type SwaponRequest, swapSpace } from "@hetmem/reclaim";
 import { explanationOf, parseOptions, sizeOf, UsageProblem } from "@hetmem/shell";
 import { type Program, type ProgramContext, userSpaceOf } from "./machine-program.ts";
 
@@ -17,7 +17,7 @@ export const swapon: Program = function* (io, args) {
   });
   if (flags.has("s")) io.out(yield* io.vfs.read("/proc/swaps"));
   else if (flags.has("a")) {
-    const idle = swapAreas.filter(({ path }) => vm.swap.find(path) === undefined);
+    const idle = swapAreas.filter(({ path }) => swapSpace(vm).find(path) === undefined);
     return idle.reduce((status, area) => take(io, area) || status, 0);
   } else if (operands.length === 0) show(io);
   const priority = values.get("p");
@@ -42,7 +42,7 @@ export const swapon: Program = function* (io, args) {
 export const swapoff: Program = function* (io, args) {
   const { vm } = userSpaceOf(io);
   const { flags, operands } = parseOptions(args, "a", { long: { all: "a" } });
-  const paths = flags.has("a") ? vm.swap.devices.map(({ path }) => path) : operands;
+  const paths = flags.has("a") ? swapSpace(vm).devices.map(({ path }) => path) : operands;
   if (paths.length === 0 && !flags.has("a")) throw new UsageProblem("bad usage: swapoff PATH, or -a", 16);
   let status = 0;
   for (const path of paths) status = (yield* giveUp(io, path)) || status;
@@ -51,7 +51,7 @@ export const swapoff: Program = function* (io, args) {
 
 function take(io: ProgramContext, area: SwaponRequest): number {
   try {
-    userSpaceOf(io).vm.swap.swapon(area);
+    swapSpace(userSpaceOf(io).vm).swapon(area);
     return 0;
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
@@ -73,7 +73,7 @@ function* giveUp(io: ProgramContext, path: string): Sleeps<number> {
 
 /** The table of `swapon --show`; nothing without swap. */
 function show(io: ProgramContext): void {
-  const rows = userSpaceOf(io).vm.swap.devices.map(({ path, kind, pages, used, priority }) => [
+  const rows = swapSpace(userSpaceOf(io).vm).devices.map(({ path, kind, pages, used, priority }) => [
     path,
     kind,
     kilobytes(pages),

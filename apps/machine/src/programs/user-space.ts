@@ -1,7 +1,9 @@
 // The port to the processes of a machine, for programs that start, inspect and end them. System calls of a process are
 // functions of the packages of address spaces, called with the objects that this port gives.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
-import type { FileObject, Process, ProcessRights, SwaponRequest, Vm } from "@hetmem/mm";
+import type { Process, ProcessRights, Vm } from "@hetmem/mm";
+import type { FileObject } from "@hetmem/mm/file";
+import type { SwaponRequest } from "@hetmem/reclaim";
 
 export interface UserSpace {
   readonly vm: Vm;

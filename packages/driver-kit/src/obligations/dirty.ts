@@ -2,6 +2,7 @@
 // that looks clean. Kernel counterpart: set_page_dirty() in ib_umem_odp_unmap_dma_pages(), drivers/infiniband/core/umem_odp.c.
 import { MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { Madv, madvise, MapFlag, mmap, Prot } from "@hetmem/mm";
+import { swapSpace } from "@hetmem/reclaim";
 import { at } from "../machine.ts";
 import { cpuRead, demand, deviceWrite, migrateBack, migrateTo, must, PAGES, type Trial } from "../trial.ts";
 import { nothing, type Obligation } from "./obligation.ts";
@@ -16,7 +17,7 @@ export const marksWhatItWrites: Obligation = {
   sentence:
     "Reclaim writes what the device has written before it takes the page, though the cpu has only read it, or given it up.",
   scenario(trial) {
-    trial.machine.vm.swap.swapon({ path: "/dev/swap", size: MiB });
+    swapSpace(trial.machine.vm).swapon({ path: "/dev/swap", size: MiB });
     return {
       tasks: { process: () => loseNothing(trial) },
       afterStep: nothing,

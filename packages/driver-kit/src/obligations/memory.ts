@@ -1,16 +1,8 @@
 // Obligations of a driver with memory of its own: pages come back at a touch of the cpu and at an eviction, with their
 // contents, whatever fails in between. Kernel counterpart: Documentation/mm/hmm.rst, "Migration to and from device memory".
+import { pinUserPagesRemote, unpinUserPages } from "@hetmem/gup";
 import { type Page, PAGE_SIZE, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import {
-  exitProcess,
-  Madv,
-  madvise,
-  type MmStruct,
-  pinUserPagesRemote,
-  readUser,
-  unpinUserPages,
-  writeUser,
-} from "@hetmem/mm";
+import { exitProcess, Madv, madvise, type MmStruct, readUser, writeUser } from "@hetmem/mm";
 import { at, freePages } from "../machine.ts";
 import {
   cpuRead,

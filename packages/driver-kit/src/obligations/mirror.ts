@@ -9,24 +9,14 @@ import {
   type Sleeps,
   WaitQueue,
 } from "@hetmem/kernel";
+import { forkProcess, Madv, madvise, mprotect, munmap, Prot, writeUser } from "@hetmem/mm";
 import {
   coverageInvariants,
-  EntryKind,
-  entryKind,
-  forkProcess,
   invalidateRangeEnd,
   invalidateRangeStart,
-  isDeviceExclusive,
-  isDevicePrivate,
-  Madv,
-  madvise,
-  mprotect,
-  munmap,
   MmuNotifyEvent,
-  Prot,
-  Pte,
-  writeUser,
-} from "@hetmem/mm";
+} from "@hetmem/mmu-notifier";
+import { EntryKind, entryKind, isDeviceExclusive, isDevicePrivate, Pte } from "@hetmem/page-table";
 import { at } from "../machine.ts";
 import {
   cpuRead,

@@ -1,12 +1,14 @@
 // The kernel's HMM suite, by name: what gup and copy-on-write do with pages of a device.
+import { gupTest, gupTestTable } from "@hetmem/gup";
 import { run, virtAddr } from "@hetmem/kernel";
-import { forkProcess, gupTest, gupTestTable } from "@hetmem/mm";
+import { forkProcess } from "@hetmem/mm";
 import { Vfs } from "@hetmem/vfs";
 import { expect } from "vitest";
 import { DmirrorProt } from "../../src/index.ts";
 import { PAGE } from "../gpu-machine.ts";
 import {
   exit,
+  expectBytes,
   hmm,
   load,
   map,
@@ -16,7 +18,6 @@ import {
   snapshot,
   store,
   words,
-  expectBytes,
 } from "./dmirror.ts";
 
 const NPAGES = 4;

@@ -1,16 +1,9 @@
 // The fixture of the kernel's HMM suite: devices of one kind, a process that has them open, and the commands of the
 // test driver, which answer as its ioctls do. Kernel counterparts: tools/testing/selftests/vm/hmm-tests.c, lib/test_hmm.c.
+import { hugetlbPool } from "@hetmem/hugetlb";
 import { MiB, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import {
-  exitProcess,
-  type FileObject,
-  MapFlag,
-  mmap,
-  type Process,
-  Prot,
-  readUser,
-  writeUser,
-} from "@hetmem/mm";
+import { exitProcess, MapFlag, mmap, type Process, Prot, readUser, writeUser } from "@hetmem/mm";
+import type { FileObject } from "@hetmem/mm/file";
 import { expect, test } from "vitest";
 import type { GpuContext } from "../../src/index.ts";
 import { errnoOf, type GpuMachine, gpuMachine, MEMORY_TYPES, mmOf, PAGE } from "../gpu-machine.ts";
@@ -62,7 +55,7 @@ function onDevices(
   body: (fixture: Fixture) => void,
 ): void {
   const machine = gpuMachine({ memoryType, gpus, pages: 2 * NPAGES, ram: 64 * MiB });
-  run(machine.vm.hugetlb.resize(1));
+  run(hugetlbPool(machine.vm).resize(1));
   const process = machine.spawn("hmm-tests");
   const fds = machine.gpus.map((gpu) => machine.open(process, gpu));
   body({ machine, coherent: memoryType === "coherent", process, fds, fd: fds[0] as GpuContext });

@@ -1,9 +1,11 @@
 // The kernel's HMM suite, by name: pages that go to a device and come back.
 import { run, virtAddr } from "@hetmem/kernel";
-import { createDiskFile, fileVmOps, MapFlag, mprotect, munmap, OpenFile, Prot } from "@hetmem/mm";
+import { MapFlag, mprotect, munmap, Prot } from "@hetmem/mm";
+import { createDiskFile, fileVmOps, OpenFile } from "@hetmem/page-cache";
 import { expect } from "vitest";
 import { mmOf, PAGE } from "../gpu-machine.ts";
 import {
+  expectBytes,
   hmm,
   hmm2,
   load,
@@ -17,7 +19,6 @@ import {
   SHARED,
   store,
   words,
-  expectBytes,
 } from "./dmirror.ts";
 
 const SIZE = NPAGES * PAGE;

@@ -1,24 +1,15 @@
 // The kernel's HMM suite, by name: a device that reads and writes a process's memory where it is.
-import { MiB, run, virtAddr } from "@hetmem/kernel";
 import { freshMachines, runRivals } from "@hetmem/explore";
-import {
-  createDiskFile,
-  fileRead,
-  fileVmOps,
-  forkProcess,
-  Madv,
-  madvise,
-  MapFlag,
-  mprotect,
-  munmap,
-  OpenFile,
-  Prot,
-} from "@hetmem/mm";
+import { hugetlbPool } from "@hetmem/hugetlb";
+import { MiB, run, virtAddr } from "@hetmem/kernel";
+import { forkProcess, Madv, madvise, MapFlag, mprotect, munmap, Prot } from "@hetmem/mm";
+import { createDiskFile, fileRead, fileVmOps, OpenFile } from "@hetmem/page-cache";
 import { VmEvent } from "@hetmem/zone";
 import { expect } from "vitest";
 import { at, BASE, type GpuMachine, gpuMachine, mapAnon, mmOf, PAGE } from "../gpu-machine.ts";
 import {
   exit,
+  expectBytes,
   hmm,
   HUGE_PAGES,
   HUGETLB,
@@ -33,7 +24,6 @@ import {
   store,
   words,
   write,
-  expectBytes,
 } from "./dmirror.ts";
 
 const SIZE = NPAGES * PAGE;
@@ -125,9 +115,9 @@ hmm("anon_write_hugetlbfs", ({ machine, process, fd }) => {
   const half = counting.subarray(0, 2 * MiB);
   expect(write(fd, ptr, half)).toEqual({ ret: "done", cpages: HUGE_PAGES, faults: 1 });
   expectBytes(load(process, ptr, HUGE_PAGES), half);
-  expect(machine.vm.hugetlb.counts.free).toBe(0);
+  expect(hugetlbPool(machine.vm).counts.free).toBe(0);
   run(munmap(mmOf(process), ptr, 2 * MiB));
-  expect(machine.vm.hugetlb.counts.free).toBe(1);
+  expect(hugetlbPool(machine.vm).counts.free).toBe(1);
 });
 
 hmm("file_read", ({ machine, process, fd }) => {

@@ -1,7 +1,8 @@
 // A mirror: a device's copy of an address space's page table, kept coherent by a callback before every change. Kernel
 // counterpart: struct hmm_mirror, hmm_mirror_register() and hmm_mirror_unregister() in 4.14.
 import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { mmapAssertWriteLocked, type MmStruct, type MmuNotifier } from "@hetmem/mm";
+import { mmapAssertWriteLocked, type MmStruct } from "@hetmem/mm";
+import type { MmuNotifier } from "@hetmem/mmu-notifier";
 import { getHmm, type Hmm, putHmm } from "./hmm.ts";
 
 /** The cause of a callback; there is only one. @see enum hmm_update_type */

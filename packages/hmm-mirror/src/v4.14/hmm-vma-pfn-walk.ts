@@ -2,20 +2,9 @@
 // have a flag of their own, and the owner of a private page doesn't matter. Kernel counterpart: hmm_vma_walk_pmd(),
 // hmm_vma_walk_hole() and hmm_vma_walk_clear() in mm/hmm.c of 4.14.
 import type { Page, VirtAddr } from "@hetmem/kernel";
-import {
-  EntryKind,
-  entryKind,
-  entryPage,
-  isDevicePrivate,
-  isMigration,
-  type MmWalk,
-  type MmWalkOps,
-  Pte,
-  type Vma,
-  VmFlag,
-  WalkAction,
-} from "@hetmem/mm";
+import { type MmWalk, type MmWalkOps, type Vma, VmFlag, WalkAction } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
+import { EntryKind, entryKind, entryPage, isDevicePrivate, isMigration, Pte } from "@hetmem/page-table";
 import { Need, WalkStop } from "../walk-stop.ts";
 import { HmmVmaPfn } from "./hmm-vma-pfn.ts";
 import type { HmmVmaRange } from "./hmm-vma-range.ts";

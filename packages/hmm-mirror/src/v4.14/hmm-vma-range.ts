@@ -3,18 +3,12 @@
 // before dropping the lock. Kernel counterpart: hmm_vma_get_pfns(), hmm_vma_fault() and hmm_vma_range_done() in
 // mm/hmm.c of 4.14.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import {
-  mmuIntervalCheckRetry,
-  mmuIntervalReadBegin,
-  VM_SPECIAL,
-  type Vma,
-  VmFlag,
-  walkPageRange,
-} from "@hetmem/mm";
+import { VM_SPECIAL, type Vma, VmFlag, walkPageRange } from "@hetmem/mm";
+import { mmuIntervalCheckRetry, mmuIntervalReadBegin } from "@hetmem/mmu-notifier";
 import { Need } from "../walk-stop.ts";
-import { type Hmm, hmmOf } from "./hmm.ts";
-import { HmmVmaPfn } from "./hmm-vma-pfn.ts";
 import { HmmVmaPfnWalk } from "./hmm-vma-pfn-walk.ts";
+import { HmmVmaPfn } from "./hmm-vma-pfn.ts";
+import { type Hmm, hmmOf } from "./hmm.ts";
 
 /** A snapshot of a part of a mapping. @see struct hmm_range */
 export class HmmVmaRange {

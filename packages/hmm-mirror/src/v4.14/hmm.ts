@@ -4,11 +4,11 @@
 // at the exit of the address space, the struct is freed with the last mirror (4.17), and mmu_notifier_get() counts
 // its users (5.4).
 import { KernelBug, RwSemaphore, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { type MmStruct, mmStruct } from "@hetmem/mm";
 import {
-  type MmStruct,
   MmuIntervalNotifier,
-  type MmuIntervalNotifierOps,
   mmuIntervalNotifierInsertLocked,
+  type MmuIntervalNotifierOps,
   mmuIntervalNotifierRemove,
   mmuIntervalSetSeq,
   type MmuNotifier,
@@ -16,7 +16,7 @@ import {
   type MmuNotifierOps,
   mmuNotifierPut,
   mmuNotifierRangeBlockable,
-} from "@hetmem/mm";
+} from "@hetmem/mmu-notifier";
 import type { HmmMirror } from "./hmm-mirror.ts";
 import type { HmmVmaRange } from "./hmm-vma-range.ts";
 
@@ -44,7 +44,7 @@ const INVALIDATIONS: MmuIntervalNotifierOps<Hmm> = {
 
 /** Allocation, release at exit of the address space, and freeing. @see hmm_mmu_notifier_ops */
 const LIFE: MmuNotifierOps<Hmm> = {
-  allocNotifier: (mm) => new Hmm(mm),
+  allocNotifier: (mm) => new Hmm(mmStruct(mm)),
   freeNotifier: ({ data: hmm }) => hmm.free(),
   release: ({ data: hmm }) => hmm.release(),
 };

@@ -1,7 +1,8 @@
 // Writes to legacy files: setting a limit fails if reclaim can't bring the usage below it, and force_empty reclaims a
 // cgroup. Kernel counterparts: mem_cgroup_resize_max() and mem_cgroup_force_empty() in mm/memcontrol.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
-import { MAX_RECLAIM_RETRIES, type Process, tryToFreeMemCgroupPages } from "@hetmem/mm";
+import type { Process } from "@hetmem/mm";
+import { MAX_RECLAIM_RETRIES, tryToFreeMemCgroupPages } from "@hetmem/reclaim";
 import { GFP_KERNEL } from "@hetmem/zone";
 import type { Limits } from "../limits/limits.ts";
 import type { MemoryCgroup } from "../memory-cgroup.ts";

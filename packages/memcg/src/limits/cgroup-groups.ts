@@ -1,16 +1,9 @@
 // Implements the ports of mm's reclaim and OOM killer with the memory cgroups. Kernel counterparts:
 // mem_cgroup_iter(), mem_cgroup_get_nr_swap_pages() and mem_cgroup_get_oom_group() in mm/memcontrol.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
-import type {
-  Lruvec,
-  MemoryRequest,
-  MmStruct,
-  OomControl,
-  OomGroup,
-  Process,
-  ReclaimGroup,
-  ReclaimGroups,
-} from "@hetmem/mm";
+import type { MmStruct, Process } from "@hetmem/mm";
+import type { Lruvec } from "@hetmem/mm/lru";
+import type { MemoryRequest, OomControl, OomGroup, ReclaimGroup, ReclaimGroups } from "@hetmem/mm/ports";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
 import { machineUsage } from "./machine-usage.ts";

@@ -1,7 +1,9 @@
 // The OOM killer of a memory cgroup, called when reclaim frees nothing. Kernel counterparts:
 // mem_cgroup_out_of_memory(), mem_cgroup_get_max() and mem_cgroup_print_oom_meminfo() in mm/memcontrol.c.
 import { pagesToKiB, type Sleeps } from "@hetmem/kernel";
-import { type OomControl, outOfMemory, type Process } from "@hetmem/mm";
+import type { Process } from "@hetmem/mm";
+import type { OomControl } from "@hetmem/mm/ports";
+import { outOfMemory, reclaimState } from "@hetmem/reclaim";
 import { PAGE_ALLOC_COSTLY_ORDER } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
@@ -48,7 +50,7 @@ export function* memCgroupOom(tools: LimitTools, shortage: CgroupShortage): Slee
 export function* memCgroupOutOfMemory(tools: LimitTools, shortage: CgroupShortage): Sleeps<boolean> {
   const { memcgs } = tools;
   const { over, current, pages } = shortage;
-  const { oomLock } = memcgs.vm.reclaim;
+  const { oomLock } = reclaimState(memcgs.vm);
   yield* oomLock.lock();
   try {
     // Another task may have made room while this one waited for the lock, or this one may have been killed.

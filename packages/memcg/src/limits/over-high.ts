@@ -2,13 +2,13 @@
 // isn't enough. This happens on the return to user mode, or at once after charging more than a batch. Kernel
 // counterparts: reclaim_high() and mem_cgroup_handle_over_high() in mm/memcontrol.c.
 import type { Preempt, Sleeps } from "@hetmem/kernel";
+import type { MmStruct, Process } from "@hetmem/mm";
 import {
   MAX_RECLAIM_RETRIES,
-  type MmStruct,
-  type Process,
+  reclaimState,
   SWAP_CLUSTER_MAX,
   tryToFreeMemCgroupPages,
-} from "@hetmem/mm";
+} from "@hetmem/reclaim";
 import { GFP_KERNEL } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import { CHARGE_BATCH } from "../stock.ts";
@@ -38,7 +38,7 @@ export class OverHigh {
     return (
       this.debts.size > 0 &&
       (this.debts.get(mm) ?? 0) > CHARGE_BATCH &&
-      !this.tools.memcgs.vm.reclaim.isReclaiming
+      !reclaimState(this.tools.memcgs.vm).isReclaiming
     );
   }
 

@@ -1,7 +1,8 @@
 // memory.max: for a refused charge, reclaims from the cgroup at its limit, then drains the cpus' stocks for it, and
 // finally kills a process in it. Kernel counterpart: try_charge_memcg() in mm/memcontrol.c.
 import type { Sleeps } from "@hetmem/kernel";
-import { MAX_RECLAIM_RETRIES, type Process, tryToFreeMemCgroupPages } from "@hetmem/mm";
+import type { Process } from "@hetmem/mm";
+import { MAX_RECLAIM_RETRIES, reclaimState, tryToFreeMemCgroupPages } from "@hetmem/reclaim";
 import { Gfp, PAGE_ALLOC_COSTLY_ORDER } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { OverMax, RefusedCharge } from "../over-limit.ts";
@@ -16,7 +17,7 @@ export function* makeRoom(tools: LimitTools, refused: RefusedCharge): Sleeps<Ove
   const { over, pages, gfp, mm } = refused;
   const giveUp: OverMax = (gfp & MUST_NOT_FAIL) === 0 ? "fail" : "force";
   // A reclaiming task must not wait for reclaim.
-  if (vm.reclaim.isReclaiming) return forced(over);
+  if (reclaimState(vm).isReclaiming) return forced(over);
   if ((gfp & Gfp.DIRECT_RECLAIM) === 0) return giveUp === "force" ? forced(over) : "fail";
   const [current] = mm ? vm.processes.of(mm) : [];
   let retries = MAX_RECLAIM_RETRIES;

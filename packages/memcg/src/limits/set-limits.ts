@@ -1,7 +1,8 @@
 // Writes to memory.max, memory.high and memory.reclaim, which reclaim down to the new value. Kernel counterparts:
 // memory_max_write(), memory_high_write() and memory_reclaim() in mm/memcontrol.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
-import { MAX_RECLAIM_RETRIES, type Process, tryToFreeMemCgroupPages } from "@hetmem/mm";
+import type { Process } from "@hetmem/mm";
+import { MAX_RECLAIM_RETRIES, tryToFreeMemCgroupPages } from "@hetmem/reclaim";
 import { GFP_KERNEL } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import { type LimitTools, memCgroupOutOfMemory } from "./cgroup-oom.ts";

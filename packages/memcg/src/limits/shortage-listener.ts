@@ -1,7 +1,8 @@
 // The port through which shortages are followed: each attempt to make room, the moment before the OOM killer chooses, and each
 // kill. Nothing listens by default, and the paths are the same with a listener and without. The kernel writes some of this
 // to its log (dump_header() and oom_kill_process() in mm/oom_kill.c), and keeps none of it.
-import type { OomControl, Process } from "@hetmem/mm";
+import type { Process } from "@hetmem/mm";
+import type { OomControl } from "@hetmem/mm/ports";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 
 /** One attempt to make room: the request that didn't fit, and the pages that reclaim found. */

@@ -1,7 +1,8 @@
 // The counters of each cgroup: one row of its own, and one for each node with charges. Rows are found by the id of a
 // page. Kernel counterparts: mod_memcg_state(), mod_lruvec_state() and memcg_page_state() in mm/memcontrol.c.
 import type { NodeId, Page } from "@hetmem/kernel";
-import type { CgroupCounts, Lruvec, MmStruct } from "@hetmem/mm";
+import type { CgroupCounts, MmStruct } from "@hetmem/mm";
+import type { Lruvec } from "@hetmem/mm/lru";
 import { NodeStat } from "@hetmem/zone";
 import { type CgroupIds, NOBODY, ROOT_ID } from "../cgroup-ids.ts";
 import type { CgroupLruvecs } from "../cgroup-lruvecs.ts";

@@ -2,7 +2,8 @@
 // which are read and written through their files. A child of the test runs to its end at once; one that "doesn't exit"
 // stays with what it has taken.
 import { KernelError, MiB, type Sleeps } from "@hetmem/kernel";
-import { exitProcess, exitToUserMode, fileRead, type OpenFile, type Process } from "@hetmem/mm";
+import { exitProcess, exitToUserMode, type Process } from "@hetmem/mm";
+import { fileRead, type OpenFile } from "@hetmem/page-cache";
 import { mountCgroups } from "../files-machine.ts";
 import {
   type LimitsMachine,

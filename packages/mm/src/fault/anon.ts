@@ -1,16 +1,16 @@
 // Anonymous memory that is touched for the first time: a page of its own for a write, the zero page for a read. Atomic;
 // who gets OOM back makes room and comes again. Kernel counterpart: do_anonymous_page() in mm/memory.c.
-import { NULL_PAGE } from "@hetmem/page";
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
+import { Pte, specialFlags, specialValue } from "@hetmem/page-table";
 import { Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
-import { allocWithPolicy, tryAllocWithPolicy } from "../policy/policy-alloc.ts";
 import { Rss } from "../mm-struct.ts";
-import { Pte, specialFlags, specialValue } from "../page-table/pte.ts";
+import { allocWithPolicy, tryAllocWithPolicy } from "../policy/policy-alloc.ts";
 import { pageAddNewAnonRmap } from "../rmap/map-counts.ts";
 import type { Vm } from "../vm.ts";
-import type { Vma } from "../vma/vma.ts";
 import { mlockVmaPage } from "../vma/mlock-page.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { FaultFlag, VmFault } from "./vm-fault.ts";
 
 export const GFP_USER_PAGE: number = GFP_HIGHUSER_MOVABLE | Gfp.ZERO;

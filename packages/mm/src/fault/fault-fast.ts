@@ -2,9 +2,9 @@
 // finishes at once or says RETRY, and then handleMmFault() does it with the lock. Kernel counterpart: lock_vma_under_rcu()
 // in mm/memory.c (6.4), and the same path through do_anonymous_page() before.
 import type { VirtAddr } from "@hetmem/kernel";
+import { NO_ENTRY } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
 import { countMmEvent } from "../vm-events.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { fillAnonymous } from "./anon.ts";

@@ -3,15 +3,14 @@
 // mm/memory.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
-import { Rss } from "../mm-struct.ts";
+import { ENTRIES, Pte } from "@hetmem/page-table";
 import { setPageDirty } from "../file/dirty.ts";
+import { Rss } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
-import { ENTRIES } from "../page-table/page-table.ts";
-import { Pte } from "../page-table/pte.ts";
 import { pageAddFileRmap } from "../rmap/map-counts.ts";
 import { vmaPageProt } from "../vma/page-prot.ts";
-import type { FaultContext, Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { FaultContext, Vma } from "../vma/vma.ts";
 import { allocAnonymous, mapNewAnonymous } from "./anon.ts";
 import { entrySame } from "./fault-context.ts";
 import { FaultFlag, VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";

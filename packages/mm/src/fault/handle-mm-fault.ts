@@ -1,18 +1,16 @@
 // A fault on a mapping, with the mmap lock held for reading: finds or makes the entry, looks at what it holds, and hands
 // over to the file that knows what to do about it. Kernel counterpart: __handle_mm_fault() and handle_pte_fault() in
 // mm/memory.c.
-import { type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
+import { isNonPresent, NO_ENTRY, Pte, TABLE_TURNS_MAX } from "@hetmem/page-table";
 import { GFP_KERNEL, VmEvent } from "@hetmem/zone";
 import { hugeFault } from "../huge/huge-fault.ts";
 import { hugePmd } from "../huge/split-pmd.ts";
-import { isVmHugetlbPage } from "../vma/vma.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import { NO_ENTRY, TABLE_TURNS_MAX } from "../page-table/page-table.ts";
-import { isNonPresent, Pte } from "../page-table/pte.ts";
 import { countMmEvent } from "../vm-events.ts";
-import type { FaultContext, Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
+import { type FaultContext, isVmHugetlbPage, type Vma } from "../vma/vma.ts";
 import { allocAnonymous, fillAnonymous, mapNewAnonymous } from "./anon.ts";
 import { entrySame, faultAt } from "./fault-context.ts";
 import { doFault } from "./file.ts";

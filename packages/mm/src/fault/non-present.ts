@@ -2,8 +2,6 @@
 // counterpart: the first half of do_swap_page() in mm/memory.c, migration_entry_wait() in mm/migrate.c.
 import { condResched, KernelBug, type Page, type Preempt, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import type { MmStruct } from "../mm-struct.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
 import {
   EntryKind,
   entryKind,
@@ -11,7 +9,9 @@ import {
   isDeviceExclusive,
   isDevicePrivate,
   isMigration,
-} from "../page-table/pte.ts";
+  NO_ENTRY,
+} from "@hetmem/page-table";
+import type { MmStruct } from "../mm-struct.ts";
 import { removeDeviceExclusiveEntry } from "../rmap/device-exclusive.ts";
 import type { FaultContext } from "../vma/vma.ts";
 import { entrySame } from "./fault-context.ts";

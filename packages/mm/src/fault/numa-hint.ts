@@ -2,10 +2,10 @@
 // mm/memory.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { entryPage, Pte } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
 import { mpolMisplaced } from "../policy/misplaced.ts";
 import { isOrdinaryPage } from "../rmap/ordinary-page.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
 import type { FaultContext } from "../vma/vma.ts";
 import { entrySame } from "./fault-context.ts";
 import type { VmFault } from "./vm-fault.ts";

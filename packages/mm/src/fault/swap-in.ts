@@ -2,17 +2,16 @@
 // Kernel counterpart: do_swap_page() in mm/memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { Pte, swapDevice, swapEntry } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
-import { pageSourceAt } from "../policy/policy-alloc.ts";
 import { Rss } from "../mm-struct.ts";
 import { lockPage, unlockPage } from "../page-lock.ts";
-import { Pte, swapDevice } from "../page-table/pte.ts";
+import { pageSourceAt } from "../policy/policy-alloc.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import { pageAddAnonRmap, pageAnon } from "../rmap/map-counts.ts";
-import { swapEntry } from "../page-table/swap-entry.ts";
 import { countMmEvent } from "../vm-events.ts";
-import type { FaultContext, Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { FaultContext, Vma } from "../vma/vma.ts";
 import { entrySame } from "./fault-context.ts";
 import { FaultFlag, VmFault } from "./vm-fault.ts";
 import { doWpPage } from "./write-protect.ts";

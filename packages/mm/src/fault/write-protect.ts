@@ -1,17 +1,21 @@
 // A write to a page that is mapped read-only: the process gets it back writable when nobody else has it, and a copy
 // otherwise. Kernel counterpart: do_wp_page(), wp_page_copy() in mm/memory.c.
 import { type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { entryPage, Pte, specialPfn } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
 import { trylockPage, unlockPage } from "../page-lock.ts";
-import { entryPage, Pte, specialPfn } from "../page-table/pte.ts";
 import { pageAnon, pageMoveAnonRmap, pageRemoveRmap } from "../rmap/map-counts.ts";
 import { rssKind } from "../unmap/zap.ts";
 import { munlockVmaPage } from "../vma/mlock-page.ts";
-import type { FaultContext } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { FaultContext } from "../vma/vma.ts";
 import { allocAnonymous, mapNewAnonymous } from "./anon.ts";
 import { entrySame } from "./fault-context.ts";
 import { wpPageShared, wpPfnShared } from "./shared-write.ts";

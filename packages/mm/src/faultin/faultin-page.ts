@@ -9,14 +9,13 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
+import { NO_ENTRY, Pte } from "@hetmem/page-table";
 import { ensureEntry, handleMmFault } from "../fault/handle-mm-fault.ts";
 import { FaultFlag, VM_FAULT_ERROR, VmFault } from "../fault/vm-fault.ts";
 import { hugePmd, splitHugePmd } from "../huge/split-pmd.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { Pte } from "../page-table/pte.ts";
-import { describeVma, type Vma } from "../vma/vma.ts";
 import { isCowMapping, VmFlag } from "../vma/vm-flags.ts";
+import { describeVma, type Vma } from "../vma/vma.ts";
 import { Foll } from "./foll.ts";
 import { Follow, followPage } from "./follow-page.ts";
 

@@ -3,15 +3,13 @@
 // include/linux/mm.h; follow_trans_huge_pmd() in mm/huge_memory.c.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
-import { isVmHugetlbPage } from "../vma/vma.ts";
+import { entryPage, NO_ENTRY, PMD_SIZE, Pte, specialPfn } from "@hetmem/page-table";
 import { setPageDirty } from "../file/dirty.ts";
-import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
-import { entryPage, Pte, specialPfn } from "../page-table/pte.ts";
 import { markPageAccessed } from "../lru/mark-accessed.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import type { Vm } from "../vm.ts";
-import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import { isVmHugetlbPage, type Vma } from "../vma/vma.ts";
 import { Foll } from "./foll.ts";
 import { tryGrabPage } from "./pin-count.ts";
 

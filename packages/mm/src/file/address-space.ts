@@ -2,12 +2,11 @@
 // file, and every entry of a page table from the page. What a kind of file does differently is in its operations.
 // Kernel counterpart: struct address_space and struct address_space_operations in include/linux/fs.h.
 import { type Page, RwSemaphore, type Sleeps } from "@hetmem/kernel";
+import { IntervalTree, MAX_INDEX, XArray } from "@hetmem/kernel/lib";
 import type { MmStruct } from "../mm-struct.ts";
-import { IntervalTree } from "../rmap/interval-tree.ts";
 import type { Vm } from "../vm.ts";
-import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
-import { MAX_INDEX, XArray } from "../page-cache/xarray.ts";
+import type { Vma } from "../vma/vma.ts";
 
 /** What a kind of file does for its pages. @see struct address_space_operations */
 export interface AddressSpaceOperations {
@@ -54,9 +53,15 @@ export interface AddressSpaceOperations {
   evict?(mapping: AddressSpace): void;
 }
 
+export interface DeviceId {
+  readonly major: number;
+  readonly minor: number;
+}
+
 /** The file that an address space is of. The page cache has Inode for it, drivers have their own. @see struct inode */
 export interface MappedFile {
   readonly number: number;
+  readonly device: DeviceId;
 }
 
 export class AddressSpace {

@@ -2,12 +2,12 @@
 // A page is dirty, then clean and under writeback, then clean; a store that comes meanwhile makes it dirty again, since
 // its entries are write-protected first. Kernel counterpart: folio_mark_dirty() and its kin in mm/page-writeback.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
+import { XaMark } from "@hetmem/kernel/lib";
 import { PageFlag } from "@hetmem/page";
 import { NodeStat, ZoneStat } from "@hetmem/zone";
 import { addNodeStat } from "../rmap/map-counts.ts";
 import { pageMkclean } from "../rmap/page-mkclean.ts";
 import type { Vm } from "../vm.ts";
-import { XaMark } from "../page-cache/xarray.ts";
 
 /**
  * A page was written: by the cpu through an entry, or by write(2). Any page may be given, also a part of a larger one.

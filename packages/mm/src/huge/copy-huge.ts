@@ -2,11 +2,10 @@
 // parts from then on, which are copied as small pages are. Kernel counterpart: copy_huge_pmd() in mm/huge_memory.c.
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { entryPage, NO_ENTRY, Pte, TABLE_TURNS_MAX } from "@hetmem/page-table";
 import { GFP_KERNEL } from "@hetmem/zone";
 import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
 import { type MmStruct, Rss } from "../mm-struct.ts";
-import { NO_ENTRY, TABLE_TURNS_MAX } from "../page-table/page-table.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
 import type { Vma } from "../vma/vma.ts";
 import { HPAGE_PMD_NR, hugeDupRmap } from "./huge-counts.ts";
 import { hugePmd, splitHugePmd } from "./split-pmd.ts";

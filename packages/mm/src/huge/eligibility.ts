@@ -2,9 +2,9 @@
 // eligible: huge pages of files and of shared memory aren't modelled. Kernel counterparts: hugepage_vma_check() in
 // mm/huge_memory.c, transhuge_vma_suitable() in include/linux/huge_mm.h.
 import type { VirtAddr } from "@hetmem/kernel";
-import { PMD_SIZE } from "../page-table/page-table.ts";
-import type { Vma } from "../vma/vma.ts";
+import { PMD_SIZE } from "@hetmem/page-table";
 import { VM_SPECIAL, VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { hugeAddress } from "./split-pmd.ts";
 
 /** Who asks: a fault, smaps, khugepaged, or a process by madvise(MADV_COLLAPSE). */

@@ -2,19 +2,18 @@
 // in mm/huge_memory.c. Not modelled: the choices of .../transparent_hugepage/defrag other than "madvise", its default.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
+import { NO_ENTRY, Pte } from "@hetmem/page-table";
 import { Gfp, GFP_TRANSHUGE, VmEvent } from "@hetmem/zone";
 import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
-import { allocUncharged, tryAllocUncharged } from "../policy/policy-alloc.ts";
 import { Rss } from "../mm-struct.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { Pte } from "../page-table/pte.ts";
+import { allocUncharged, tryAllocUncharged } from "../policy/policy-alloc.ts";
+import { countPageEvent } from "../vm-events.ts";
 import { mlockVmaHuge } from "../vma/mlock-page.ts";
-import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { transhugeVmaSuitable } from "./eligibility.ts";
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, hugeAddNewAnonRmap, prepTranshugePage } from "./huge-counts.ts";
 import { hugeAddress } from "./split-pmd.ts";
-import { countPageEvent } from "../vm-events.ts";
 
 /** Memory for a huge page, without reclaim; processes that ask for huge pages wait for it. @see GFP_TRANSHUGE_LIGHT */
 const GFP_TRANSHUGE_LIGHT: number = GFP_TRANSHUGE & ~Gfp.DIRECT_RECLAIM;

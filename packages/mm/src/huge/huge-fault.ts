@@ -4,14 +4,13 @@
 // the small one, which takes as little memory) and 1 GiB entries.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { entryPage, NO_ENTRY, Pte } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
 import { faultAt } from "../fault/fault-context.ts";
 import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
 import { mpolMisplaced } from "../policy/misplaced.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
-import type { Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { hugepageVmaCheck } from "./eligibility.ts";
 import { doHugePmdAnonymousPage } from "./huge-anon.ts";
 import { doHugePmdWpPage } from "./huge-wp.ts";

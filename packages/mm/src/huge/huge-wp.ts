@@ -3,12 +3,12 @@
 // mm/huge_memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { entryPage, Pte } from "@hetmem/page-table";
 import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
 import { lockPage, trylockPage, unlockPage } from "../page-lock.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
 import { pageMoveAnonRmap } from "../rmap/map-counts.ts";
-import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { splitHugePmd } from "./split-pmd.ts";
 
 /** @returns FALLBACK once small pages are to be looked at */

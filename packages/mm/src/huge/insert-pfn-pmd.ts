@@ -1,12 +1,12 @@
 // A driver maps 2 MiB of its memory with one entry. The pages are a pagemap's: nobody counts the mapping, and it goes as
 // the driver's device does. Kernel counterpart: vmf_insert_pfn_pmd() and insert_pfn_pmd() in mm/huge_memory.c.
 import { bugOn, isAligned, type Pfn } from "@hetmem/kernel";
+import { Pte } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
 import { VmFault } from "../fault/vm-fault.ts";
-import { Pte } from "../page-table/pte.ts";
 import { vmaPageProt } from "../vma/page-prot.ts";
-import { describeVma, type FaultContext } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import { describeVma, type FaultContext } from "../vma/vma.ts";
 import { HPAGE_PMD_NR } from "./huge-counts.ts";
 
 /**

@@ -3,9 +3,8 @@
 // madvise_cold_or_pageout_pte_range() and madvise_free_pte_range() in mm/madvise.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { entryPage, NO_ENTRY, PMD_SIZE, Pte } from "@hetmem/page-table";
 import { trylockPage, unlockPage } from "../page-lock.ts";
-import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
 import { pageMapcount } from "../rmap/page-mapcount.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";

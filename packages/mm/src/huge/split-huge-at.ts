@@ -1,7 +1,7 @@
 // A boundary of a mapping inside a huge page: the page's entry is divided first. Kernel counterpart:
 // split_huge_pmd_if_needed() in mm/huge_memory.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
-import { PMD_SIZE } from "../page-table/page-table.ts";
+import { PMD_SIZE } from "@hetmem/page-table";
 import type { Vma } from "../vma/vma.ts";
 import { splitHugePmd } from "./split-pmd.ts";
 

@@ -2,15 +2,18 @@
 // maps it does so piece by piece. This never fails: the table was put by when the entry was made. Kernel counterpart:
 // __split_huge_pmd() in mm/huge_memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
+import { entryPage, NO_ENTRY, type PageTable, PMD_SIZE, Pte } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { NO_ENTRY, type PageTable, PMD_SIZE } from "../page-table/page-table.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
 import { munlockVmaHuge } from "../vma/mlock-page.ts";
-import type { Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { HPAGE_PMD_NR, hugeMapcountToParts } from "./huge-counts.ts";
 
 /** The directory entry for an address if that maps 2 MiB, else NO_ENTRY. @see pmd_trans_huge() */

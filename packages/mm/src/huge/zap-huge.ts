@@ -1,8 +1,7 @@
 // A huge page's entry that is unmapped: whole, or split first. Kernel counterpart: zap_huge_pmd() in mm/huge_memory.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
+import { entryPage, NO_ENTRY, PMD_SIZE } from "@hetmem/page-table";
 import { Rss } from "../mm-struct.ts";
-import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
-import { entryPage } from "../page-table/pte.ts";
 import type { ShouldZap } from "../unmap/zap.ts";
 import { munlockVmaHuge } from "../vma/mlock-page.ts";
 import type { Vma } from "../vma/vma.ts";

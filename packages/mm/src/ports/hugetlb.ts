@@ -23,6 +23,8 @@ export interface Hugetlb {
   dissolveFree(start: Pfn, end: Pfn): void;
   /** @param flags MapFlag bits @throws KernelError EINVAL, ENOMEM, ENOSYS @see hugetlb_file_setup() */
   fileSetup(length: number, flags: number): HugetlbMapping;
+  /** What is wrong with the pool, a sentence each, while no change of it is under way: part of vmInvariants. */
+  findings(): Iterable<string>;
   /** @see hugetlb_fault() */
   fault(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault>;
   /** @see copy_hugetlb_page_range() */
@@ -40,6 +42,7 @@ export const noHugetlb: Hugetlb = {
   fileSetup() {
     throw new KernelError("ENOSYS", "the machine was made without a pool of huge pages: give Vm one");
   },
+  findings: () => [],
   fault: unreachable,
   copyRange: unreachable,
   zapRange: unreachable,

@@ -1,11 +1,10 @@
 // What a process reads and writes, as its cpu does it: through its page table, which notes each access, with a fault
 // where the table doesn't allow it. Kernel counterpart: the memory management unit; copy_from_user() for the kernel.
 import { type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { NO_ENTRY, Pte, specialPfn } from "@hetmem/page-table";
 import { userFault } from "../fault/user-fault.ts";
 import { FaultFlag } from "../fault/vm-fault.ts";
 import type { MmStruct } from "../mm-struct.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { Pte, specialPfn } from "../page-table/pte.ts";
 import { exitProcess } from "./exit.ts";
 import type { Process } from "./process.ts";
 import type { Signal } from "./signal.ts";

@@ -1,16 +1,13 @@
 // Fork's inner loop: each entry of the parent's mapping is given to the child, and both lose the right to write where the
 // page is private. Kernel counterpart: copy_page_range(), copy_pte_range() in mm/memory.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
-import { allocAnonymous, mapNewAnonymous } from "../fault/anon.ts";
-import { ensureEntry } from "../fault/handle-mm-fault.ts";
-import { copyHugePmd } from "../huge/copy-huge.ts";
-import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
-import { isVmHugetlbPage } from "../vma/vma.ts";
-import { type MmStruct, Rss } from "../mm-struct.ts";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import {
   EntryKind,
   entryKind,
@@ -19,14 +16,21 @@ import {
   isDevicePrivate,
   isMigration,
   KIND_MASK,
+  NO_ENTRY,
+  PMD_SIZE,
   Pte,
   swapDevice,
-} from "../page-table/pte.ts";
+} from "@hetmem/page-table";
+import { allocAnonymous, mapNewAnonymous } from "../fault/anon.ts";
+import { ensureEntry } from "../fault/handle-mm-fault.ts";
+import { pageMaybeDmaPinned } from "../faultin/pin-count.ts";
+import { copyHugePmd } from "../huge/copy-huge.ts";
+import { type MmStruct, Rss } from "../mm-struct.ts";
 import { tryRestoreExclusivePte } from "../rmap/device-exclusive.ts";
 import { pageDupRmap } from "../rmap/map-counts.ts";
 import { rssKind } from "../unmap/zap.ts";
-import type { Vma } from "../vma/vma.ts";
 import { isCowMapping, VmFlag } from "../vma/vm-flags.ts";
+import { isVmHugetlbPage, type Vma } from "../vma/vma.ts";
 
 /**
  * Copies the entries of a mapping to its copy in a child. Both mmap locks are held for writing, or the child's by nobody.

@@ -1,9 +1,9 @@
 // The end of a process and of its address space: notifiers first, then entries, tables, and mappings. Kernel counterparts:
 // do_exit() in kernel/exit.c, exit_mmap() in mm/mmap.c.
 import { bugOn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { mmuNotifierRelease } from "@hetmem/mmu-notifier";
+import { TASK_SIZE } from "@hetmem/page-table";
 import type { MmStruct } from "../mm-struct.ts";
-import { mmuNotifierRelease } from "../notifier/register.ts";
-import { TASK_SIZE } from "../page-table/page-table.ts";
 import { freePgtables } from "../unmap/free-pgtables.ts";
 import { zapPageRange } from "../unmap/zap.ts";
 import { unlinkFromRmap } from "../vma/adjust.ts";

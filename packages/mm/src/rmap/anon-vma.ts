@@ -2,10 +2,10 @@
 // page names its anon_vma by a number; the anon_vma knows the mappings. Kernel counterparts: struct anon_vma and struct
 // anon_vma_chain in include/linux/rmap.h, mm/rmap.c.
 import { type Kernel, KernelBug, type Page, RwSemaphore } from "@hetmem/kernel";
+import { IntervalTree } from "@hetmem/kernel/lib";
 import type { MemMap } from "@hetmem/page";
 import { findMergeableAnonVma } from "../vma/anon-vma-reuse.ts";
 import type { Vma } from "../vma/vma.ts";
-import { IntervalTree } from "./interval-tree.ts";
 
 /** The lowest bit of a page's `mapping` says that the number above it is an anon_vma's. @see PAGE_MAPPING_ANON */
 export const MAPPING_ANON = 1;

@@ -2,22 +2,25 @@
 // first touch brings them back, after the device was told. The entry keeps its reference on the page, not its mapcount.
 // Kernel counterparts: make_device_exclusive_range() in mm/rmap.c, restore_exclusive_pte() in mm/memory.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
+import { EntryKind, entryKind, entryPage, NO_ENTRY, Pte } from "@hetmem/page-table";
 import { entrySame } from "../fault/fault-context.ts";
 import type { VmFault } from "../fault/vm-fault.ts";
 import { grabUserPages } from "../faultin/faultin-page.ts";
 import { Foll } from "../faultin/foll.ts";
+import { setPageDirty } from "../file/dirty.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { mmapAssertLocked } from "../mmap-lock.ts";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { setPageDirty } from "../file/dirty.ts";
 import { lockPage, trylockPage, unlockPage } from "../page-lock.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { EntryKind, entryKind, entryPage, Pte } from "../page-table/pte.ts";
 import { munlockVmaPage } from "../vma/mlock-page.ts";
-import type { FaultContext, Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { FaultContext, Vma } from "../vma/vma.ts";
 import { MAPPING_ANON } from "./anon-vma.ts";
 import { pageAddAnonRmap, pageRemoveRmap } from "./map-counts.ts";
 import { mappedEntry } from "./mapped-entry.ts";

@@ -2,9 +2,15 @@
 // counterpart: mm/page_vma_mapped.c.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import {
+  isDeviceExclusive,
+  isDevicePrivate,
+  isMigration,
+  NO_ENTRY,
+  type PageTable,
+  Pte,
+} from "@hetmem/page-table";
 import { compoundMapcount } from "../huge/huge-counts.ts";
-import { NO_ENTRY, type PageTable } from "../page-table/page-table.ts";
-import { isDeviceExclusive, isDevicePrivate, isMigration, Pte } from "../page-table/pte.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 

@@ -1,14 +1,17 @@
 // A page of a file is about to be written back: entries that may write to it may no longer, and are clean, so that the
 // next write is heard of. Kernel counterpart: folio_mkclean() in mm/rmap.c.
 import { bugOn, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { Pte } from "../page-table/pte.ts";
+import { NO_ENTRY, Pte } from "@hetmem/page-table";
 import type { Vm } from "../vm.ts";
-import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { presentEntry } from "./mapped-entry.ts";
 import { rmapWalk } from "./rmap-walk.ts";
 

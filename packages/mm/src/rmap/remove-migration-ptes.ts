@@ -2,12 +2,11 @@
 // allows less by now gets less. Kernel counterpart: remove_migration_ptes() in mm/migrate.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { CARRIED_BITS, EntryKind, entryKind, NO_ENTRY, Pte } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { CARRIED_BITS, EntryKind, entryKind, Pte } from "../page-table/pte.ts";
 import type { Vm } from "../vm.ts";
-import type { Vma } from "../vma/vma.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { MAPPING_ANON } from "./anon-vma.ts";
 import { pageAddAnonRmap, pageAddFileRmap } from "./map-counts.ts";
 import { inMapping, migrationEntry } from "./mapped-entry.ts";

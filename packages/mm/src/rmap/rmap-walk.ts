@@ -2,7 +2,7 @@
 // offset. The rmap lock is held for reading meanwhile, so that no mapping comes, goes or moves. Kernel counterpart:
 // rmap_walk() in mm/rmap.c.
 import { condResched, type Page, type RwSemaphore, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import type { IntervalTree } from "./interval-tree.ts";
+import type { IntervalTree } from "@hetmem/kernel/lib";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 import { type AnonVma, MAPPING_ANON, PGOFF_WINDOW } from "./anon-vma.ts";

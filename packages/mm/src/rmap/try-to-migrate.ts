@@ -2,13 +2,16 @@
 // the entry allowed and had noted is kept in it. An entry that maps 2 MiB is divided first. Kernel counterpart:
 // try_to_migrate() in mm/rmap.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { describePage, PageFlag } from "@hetmem/page";
-import { splitHugePmdCovered } from "../huge/split-pmd.ts";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { CARRIED_BITS, EntryKind, entryKind, isDevicePrivate, NO_ENTRY, Pte } from "@hetmem/page-table";
 import { setPageDirty } from "../file/dirty.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { CARRIED_BITS, EntryKind, entryKind, isDevicePrivate, Pte } from "../page-table/pte.ts";
+import { splitHugePmdCovered } from "../huge/split-pmd.ts";
 import { rssKind } from "../unmap/zap.ts";
 import type { Vm } from "../vm.ts";
 import { munlockVmaPage } from "../vma/mlock-page.ts";

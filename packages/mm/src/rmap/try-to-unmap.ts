@@ -2,19 +2,21 @@
 // on, are empty for a page of a file, and say that the memory is bad where it is. Kernel counterpart: try_to_unmap() in
 // mm/rmap.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { describePage, PageFlag } from "@hetmem/page";
-import { Rss } from "../mm-struct.ts";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
+import { deviceOfEntry, EntryKind, NO_ENTRY, Pte, slotOfEntry, swapFlags } from "@hetmem/page-table";
 import { setPageDirty } from "../file/dirty.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { EntryKind, Pte, swapFlags } from "../page-table/pte.ts";
-import { deviceOfEntry, slotOfEntry } from "../page-table/swap-entry.ts";
+import { Rss } from "../mm-struct.ts";
 import { rssKind } from "../unmap/zap.ts";
 import type { Vm } from "../vm.ts";
 import { mlockVmaPage, munlockVmaPage } from "../vma/mlock-page.ts";
-import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import type { Vma } from "../vma/vma.ts";
 import { pageTryShareAnonRmap } from "./anon-exclusive.ts";
 import { MAPPING_ANON } from "./anon-vma.ts";
 import { pageRemoveRmap } from "./map-counts.ts";

@@ -1,7 +1,7 @@
 // Gives back the page tables that a range no longer needs: those that lie wholly between what is mapped below and above.
 // Kernel counterpart: free_pgd_range() in mm/memory.c.
 import { KernelBug, type VirtAddr } from "@hetmem/kernel";
-import { ENTRIES, ENTRY_SIZE, Level, NO_ENTRY, type PageTable } from "../page-table/page-table.ts";
+import { ENTRIES, ENTRY_SIZE, Level, NO_ENTRY, type PageTable } from "@hetmem/page-table";
 
 /**
  * Frees the tables of [start, end), whose entries are empty. The mmap lock is held for writing, or nobody is left to care.

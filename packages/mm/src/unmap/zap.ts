@@ -2,27 +2,28 @@
 // told the notifiers. Kernel counterpart: unmap_page_range(), zap_pte_range() in mm/memory.c.
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
-import { zapHugePmd } from "../huge/zap-huge.ts";
-import { isVmHugetlbPage } from "../vma/vma.ts";
-import { type MmStruct, Rss } from "../mm-struct.ts";
-import { markPageAccessed } from "../lru/mark-accessed.ts";
-import { ENTRIES, NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
 import {
+  ENTRIES,
   EntryKind,
   entryKind,
   entryPage,
   isDeviceExclusive,
   isDevicePrivate,
   isMigration,
+  NO_ENTRY,
+  PMD_SIZE,
   Pte,
   swapDevice,
-} from "../page-table/pte.ts";
+} from "@hetmem/page-table";
 import { setPageDirty } from "../file/dirty.ts";
+import { zapHugePmd } from "../huge/zap-huge.ts";
+import { markPageAccessed } from "../lru/mark-accessed.ts";
+import { type MmStruct, Rss } from "../mm-struct.ts";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
 import { pageRemoveRmap } from "../rmap/map-counts.ts";
 import { munlockVmaPage } from "../vma/mlock-page.ts";
-import type { Vma } from "../vma/vma.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
+import { isVmHugetlbPage, type Vma } from "../vma/vma.ts";
 
 /** Pages of one table that nobody maps any more, on their way to be put. Empty whenever nobody is at it: zapEntries() is atomic. @see struct mmu_gather */
 const GATHERED = new Int32Array(ENTRIES);

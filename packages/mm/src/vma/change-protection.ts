@@ -1,16 +1,19 @@
 // The entries of a range get what their mapping now allows: the walk behind mprotect(). Kernel counterpart:
 // change_protection() and change_pte_range() in mm/mprotect.c. (NUMA hints are made by migrate/numa-balancing.)
 import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
+import { EntryKind, entryKind, entryPage, KIND_MASK, PMD_SIZE, Pte } from "@hetmem/page-table";
 import { splitHugeAt } from "../huge/split-huge-at.ts";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { PMD_SIZE } from "../page-table/page-table.ts";
-import { EntryKind, entryKind, entryPage, KIND_MASK, Pte } from "../page-table/pte.ts";
 import { pageAnon } from "../rmap/map-counts.ts";
 import { vmaPageProt, vmaWantsWritenotify } from "./page-prot.ts";
-import type { Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
+import type { Vma } from "./vma.ts";
 
 /**
  * Gives the entries of [start, end) of a mapping the protection that the mapping has. The mmap lock is held for writing.

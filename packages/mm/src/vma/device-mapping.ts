@@ -3,15 +3,14 @@
 // vm_insert_page(), vmf_insert_pfn() and vmf_insert_mixed() in mm/memory.c.
 import { bugOn, isAligned, KernelError, type Page, PAGE_SIZE, type Pfn, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
+import { NO_ENTRY, Pte, specialFlags, specialPfn, specialValue } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
 import { VmFault } from "../fault/vm-fault.ts";
 import { Rss } from "../mm-struct.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { Pte, specialFlags, specialPfn, specialValue } from "../page-table/pte.ts";
 import { pageAddFileRmap, pageAnon } from "../rmap/map-counts.ts";
 import { vmaPageProt } from "./page-prot.ts";
-import { describeVma, type Vma } from "./vma.ts";
 import { isCowMapping, VmFlag } from "./vm-flags.ts";
+import { describeVma, type Vma } from "./vma.ts";
 
 const NOT_FOR_USERS = PageFlag.slab | PageFlag.table | PageFlag.buddy | PageFlag.offline;
 

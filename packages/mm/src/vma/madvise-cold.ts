@@ -3,14 +3,13 @@
 // mm/madvise.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
+import { entryPage, NO_ENTRY, PMD_SIZE, Pte } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
 import { splitAdvised } from "../huge/split-advised.ts";
-import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
 import { pageMapcount } from "../rmap/page-mapcount.ts";
 import type { Vm } from "../vm.ts";
-import { describeVma, type Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
+import { describeVma, type Vma } from "./vma.ts";
 
 /** The mmap lock is held for reading. @throws KernelError EINVAL for a mapping of a device, or a locked one @see madvise_cold() */
 export function* madviseCold(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {

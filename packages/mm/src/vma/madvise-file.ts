@@ -1,12 +1,11 @@
 // Advice about what stands behind a mapping: MADV_REMOVE punches a hole into the file, MADV_WILLNEED reads it, or what was
 // swapped out. Kernel counterpart: madvise_remove() and madvise_willneed() in mm/madvise.c.
-import { KernelError, PAGE_SIZE, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
+import { EntryKind, entryKind, NO_ENTRY, swapDevice } from "@hetmem/page-table";
 import { pageSourceAt } from "../policy/policy-alloc.ts";
-import { NO_ENTRY } from "../page-table/page-table.ts";
-import { EntryKind, entryKind, swapDevice } from "../page-table/pte.ts";
-import { describeVma, type Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
+import { describeVma, type Vma } from "./vma.ts";
 
 /**
  * Takes a part of a shared mapping out of its file, for everybody. The mmap lock is held for reading, and given up

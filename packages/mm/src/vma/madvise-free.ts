@@ -10,23 +10,25 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
+import { EntryKind, entryKind, entryPage, NO_ENTRY, PMD_SIZE, Pte, swapDevice } from "@hetmem/page-table";
 import { VmEvent, ZoneType } from "@hetmem/zone";
 import { totalMapcount } from "../huge/huge-counts.ts";
 import { splitAdvised } from "../huge/split-advised.ts";
-import { isVmHugetlbPage } from "./vma.ts";
 import { Rss } from "../mm-struct.ts";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
 import { trylockPage, unlockPage } from "../page-lock.ts";
-import { NO_ENTRY, PMD_SIZE } from "../page-table/page-table.ts";
-import { EntryKind, entryKind, entryPage, Pte, swapDevice } from "../page-table/pte.ts";
 import { pageAnon } from "../rmap/map-counts.ts";
 import { zapPageRange } from "../unmap/zap.ts";
-import type { Vm } from "../vm.ts";
-import { describeVma, type Vma } from "./vma.ts";
-import { VmFlag } from "./vm-flags.ts";
 import { countPageEvent } from "../vm-events.ts";
+import type { Vm } from "../vm.ts";
+import { VmFlag } from "./vm-flags.ts";
+import { describeVma, isVmHugetlbPage, type Vma } from "./vma.ts";
 
 /**
  * Drops the pages of a part of a mapping; private memory reads as zeros then. The mmap lock is held for reading.

@@ -23,7 +23,7 @@ const PAGE_ADVICE: ReadonlyMap<number, Visit> = new Map<number, Visit>([
   [Madv.REMOVE, madviseRemove],
   [Madv.COLD, madviseCold],
   [Madv.PAGEOUT, madvisePageout],
-  [Madv.COLLAPSE, madviseCollapse],
+  [Madv.COLLAPSE, (vma, start, end) => vma.mm.vm.khugepaged.madviseCollapse(vma, start, end)],
   [Madv.POPULATE_READ, (vma, start, end) => faultinPageRange(vma.mm, start, end, false)],
   [Madv.POPULATE_WRITE, (vma, start, end) => faultinPageRange(vma.mm, start, end, true)],
 ]);

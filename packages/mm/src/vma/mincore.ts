@@ -1,13 +1,28 @@
 // Which pages of a range are in memory: mapped, or ready in the page cache or the swap cache. Kernel counterpart:
 // mm/mincore.c.
-import { condResched, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  condResched,
+  isAligned,
+  KernelError,
+  type Page,
+  PAGE_SIZE,
+  type Sleeps,
+  type VirtAddr,
+} from "@hetmem/kernel";
+import { entryValue, isValue } from "@hetmem/kernel/lib";
 import { PageFlag } from "@hetmem/page";
-import type { Page } from "@hetmem/kernel";
+import {
+  deviceOfEntry,
+  EntryKind,
+  entryKind,
+  isSwapinError,
+  NO_ENTRY,
+  Pte,
+  slotOfEntry,
+  swapDevice,
+  TASK_SIZE,
+} from "@hetmem/page-table";
 import type { MmStruct } from "../mm-struct.ts";
-import { entryValue, isValue } from "../page-cache/xarray.ts";
-import { NO_ENTRY, TASK_SIZE } from "../page-table/page-table.ts";
-import { EntryKind, entryKind, Pte, swapDevice } from "../page-table/pte.ts";
-import { deviceOfEntry, isSwapinError, slotOfEntry } from "../page-table/swap-entry.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "./vma.ts";
 

@@ -9,10 +9,9 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
+import { entryPage, NO_ENTRY, PMD_SIZE, Pte, TASK_SIZE } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
 import { mmPopulate } from "../faultin/populate.ts";
-import { NO_ENTRY, PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
-import { entryPage, Pte } from "../page-table/pte.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
 import { Mcl, MLOCK_ONFAULT } from "./map-flags.ts";
@@ -20,8 +19,8 @@ import { mlockPage, munlockPage } from "./mlock-page.ts";
 import { checkMayLock } from "./mmap.ts";
 import { mmPopulateQuietly } from "./populate.ts";
 import { vmaModify } from "./split.ts";
-import { type Vma } from "./vma.ts";
 import { VM_LOCKED_MASK, VM_SPECIAL, VmFlag } from "./vm-flags.ts";
+import type { Vma } from "./vma.ts";
 
 /**
  * Locks a range into memory; its pages are there afterwards.

@@ -2,12 +2,15 @@
 // Reverse mapping walks are kept out meanwhile, so that they find each entry in one place. Kernel counterpart:
 // move_page_tables() in mm/mremap.c. (Whole page tables aren't hung elsewhere: entries move one by one, huge ones whole.)
 import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
+import { NO_ENTRY, type PageTable, PMD_SIZE, Pte } from "@hetmem/page-table";
 import { ensureEntry } from "../fault/handle-mm-fault.ts";
 import { splitHugeAt } from "../huge/split-huge-at.ts";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { NO_ENTRY, type PageTable, PMD_SIZE } from "../page-table/page-table.ts";
-import { Pte } from "../page-table/pte.ts";
 import { dropRmapLocks, takeRmapLocks } from "./rmap-locks.ts";
 import type { Vma } from "./vma.ts";
 

@@ -1,8 +1,7 @@
 // A mapping becomes longer or shorter, where it is or elsewhere. Kernel counterpart: mremap() in mm/mremap.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { isVmHugetlbPage } from "./vma.ts";
+import { PMD_SIZE, TASK_SIZE } from "@hetmem/page-table";
 import type { MmStruct } from "../mm-struct.ts";
-import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { adjustVmas } from "./adjust.ts";
 import { checkExpansion, checkLock, checkMapCount, vmStatAccount } from "./commit.ts";
 import { MapFlag, MremapFlag } from "./map-flags.ts";
@@ -11,8 +10,8 @@ import { moveVma } from "./move-vma.ts";
 import { doMunmap } from "./munmap.ts";
 import { mmPopulateQuietly } from "./populate.ts";
 import { getUnmappedArea } from "./unmapped-area.ts";
-import { describeVma, type Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
+import { describeVma, isVmHugetlbPage, type Vma } from "./vma.ts";
 
 /** What a process wants to have moved or resized. */
 export interface MremapRequest {

@@ -2,10 +2,14 @@
 // tables, and at last what was counted for them. Kernel counterpart: do_mas_align_munmap() and unmap_region() in
 // mm/mmap.c. (The kernel may go on with the lock for reading from the middle on; here it is held for writing to the end.)
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
+import { TASK_SIZE } from "@hetmem/page-table";
 import type { MmStruct } from "../mm-struct.ts";
-import { invalidateRangeEnd, invalidateRangeStart } from "../notifier/invalidate.ts";
-import { type MmuNotifierRange, MmuNotifyEvent } from "../notifier/range.ts";
-import { TASK_SIZE } from "../page-table/page-table.ts";
 import { freePgtables } from "../unmap/free-pgtables.ts";
 import { zapPageRange } from "../unmap/zap.ts";
 import { unlinkFromRmap } from "./adjust.ts";
@@ -13,8 +17,8 @@ import { checkMapCount } from "./commit.ts";
 import { uncountVma } from "./link.ts";
 import { munlockVmaPages } from "./mlock.ts";
 import { splitVmaAnyway } from "./split.ts";
-import type { Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
+import type { Vma } from "./vma.ts";
 
 /**
  * Unmaps whatever is in a range, also nothing.

@@ -1,9 +1,9 @@
 // What entries of a mapping may do as soon as they are made. A mapping that may be written does not always get entries
 // that may: private pages are copied first, and who keeps count of dirty pages hears of the first write. Kernel
 // counterpart: vm_page_prot of struct vm_area_struct; vma_set_page_prot() and vma_wants_writenotify() in mm/mmap.c.
-import { Pte } from "../page-table/pte.ts";
-import type { Vma } from "./vma.ts";
+import { Pte } from "@hetmem/page-table";
 import { isAccessible, VmFlag } from "./vm-flags.ts";
+import type { Vma } from "./vma.ts";
 
 const WRITES_SHARED = VmFlag.WRITE | VmFlag.SHARED;
 

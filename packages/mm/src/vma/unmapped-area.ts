@@ -2,13 +2,13 @@
 // kept for the stack. Kernel counterparts: get_unmapped_area() and vm_unmapped_area() in mm/mmap.c,
 // arch_get_unmapped_area_topdown() in arch/x86/kernel/sys_x86_64.c.
 import { alignDown, alignUp, isAligned, KernelError, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
+import { PMD_SIZE, TASK_SIZE } from "@hetmem/page-table";
+import type { FileObject } from "../file/file-object.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
-import type { FileObject } from "../file/file-object.ts";
-import { PMD_SIZE, TASK_SIZE } from "../page-table/page-table.ts";
 import { MapFlag } from "./map-flags.ts";
-import type { Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
+import type { Vma } from "./vma.ts";
 
 /** Nobody maps so closely below a stack, so that it is noticed when it grows too far. @see stack_guard_gap */
 export const STACK_GUARD_GAP: number = 256 * PAGE_SIZE;

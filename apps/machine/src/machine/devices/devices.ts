@@ -1,22 +1,23 @@
 // The devices of a machine whose memory may get struct pages: how it is mapped, the dax bus, persistent memory, what the
 // firmware sets aside, and gpus. One call makes them all, in the order in which their drivers start.
 import type { Sleeps } from "@hetmem/kernel";
+import { type MachineSpec, nodesOfDevice } from "@hetmem/machine-spec";
 import type { Pagemaps } from "@hetmem/memremap";
-import type { FileObject, Vm } from "@hetmem/mm";
+import type { FileObject } from "@hetmem/mm/file";
+import type { Vm } from "@hetmem/mm";
 import { type NvdimmBus, NvdimmDeviceNodes, nvdimmTables, runNfitWork } from "@hetmem/nvdimm";
 import type { ResourceTree } from "@hetmem/resource";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { MemoryFailure } from "@hetmem/zone";
-import { type MachineSpec, nodesOfDevice } from "@hetmem/machine-spec";
 import type { Profile } from "../profile.ts";
 import { createDax, type MachineDax } from "./dax-bus.ts";
-import type { Hardware } from "./hardware.ts";
 import { Gpus } from "./gpus.ts";
+import type { Hardware } from "./hardware.ts";
 import { createHmemRegions } from "./hmem.ts";
 import { MemoryFailureQueue } from "./memory-failure-queue.ts";
 import { memoryTieringTable } from "./memory-tiering.ts";
-import { createNvdimm } from "./nvdimm.ts";
 import { MachineMappings } from "./nvdimm-mappings.ts";
+import { createNvdimm } from "./nvdimm.ts";
 
 export interface Devices {
   readonly pagemaps: Pagemaps;

@@ -1,7 +1,7 @@
 // /sys/devices/virtual/memory_tiering, which shows how slow the memory of each node is. A tier is named after the chunk of
 // abstract distances that its nodes fall into. Kernel counterpart: mm/memory-tiers.c.
 import { formatIdList, type NodeId } from "@hetmem/kernel";
-import type { MemoryTiers } from "@hetmem/mm";
+import type { MemoryTiers } from "@hetmem/mm/policy";
 import type { AttributeTable, Params } from "@hetmem/vfs";
 import { devicePowerFiles } from "@hetmem/zone";
 

@@ -1,16 +1,8 @@
 // proc madvise, mlock, munlock, mbind and set_mempolicy: advice and policies of a process for its memory.
 import { KernelError } from "@hetmem/kernel";
-import {
-  Madv,
-  madvise,
-  mbind,
-  MbindFlag,
-  type MempolicyRequest,
-  mlock,
-  type MpolMode,
-  munlock,
-  setMempolicy,
-} from "@hetmem/mm";
+import { Madv, madvise, mlock, munlock } from "@hetmem/mm";
+import { mbind, MbindFlag, setMempolicy } from "@hetmem/migrate";
+import { type MempolicyRequest, type MpolMode } from "@hetmem/mm/policy";
 import { sizeOf, UsageProblem } from "@hetmem/shell";
 import { addressOf, mmOf, nodesOf, systemCall, type Verbs } from "../verbs.ts";
 

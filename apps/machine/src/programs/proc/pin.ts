@@ -1,7 +1,7 @@
 // proc pin and unpin: a driver pins pages of a process for a device, as drivers of RDMA, VFIO and GPUs do, and unpins them;
 // all of them when the process ends. A pinned page doesn't move.
 import { alignUp, KernelError, PAGE_SIZE } from "@hetmem/kernel";
-import { pinUserPages, unpinUserPages } from "@hetmem/mm";
+import { pinUserPages, unpinUserPages } from "@hetmem/gup";
 import { sizeOf } from "@hetmem/shell";
 import { addressOf, processOf, systemCall, type Verbs } from "../verbs.ts";
 

@@ -1,0 +1,16 @@
+// What address spaces of a machine are made with: the page cache, reclaim and swap, pools of huge pages, khugepaged and NUMA
+// balancing. A machine without one of them spreads the others.
+import { hugetlbParts } from "@hetmem/hugetlb";
+import { khugepagedParts } from "@hetmem/khugepaged";
+import { migrateParts } from "@hetmem/migrate";
+import type { VmParts } from "@hetmem/mm";
+import { pageCacheParts } from "@hetmem/page-cache";
+import { reclaimParts } from "@hetmem/reclaim";
+
+export const vmParts: VmParts = {
+  ...pageCacheParts,
+  ...reclaimParts,
+  ...hugetlbParts,
+  ...khugepagedParts,
+  ...migrateParts,
+};

@@ -1,0 +1,35 @@
+// The pool as address spaces know it: the port Hugetlb of mm, which faults, forks and unmaps mappings of huge pages.
+import type { Sleeps, VirtAddr } from "@hetmem/kernel";
+import type { Vma, VmFault, VmParts } from "@hetmem/mm";
+import type { Hugetlb } from "@hetmem/mm/ports";
+import { copyHugetlbRange } from "./copy-hugetlb.ts";
+import { hugetlbFault } from "./hugetlb-fault.ts";
+import { type HugetlbFile, hugetlbFileSetup } from "./hugetlb-file.ts";
+import { HugetlbPool } from "./hugetlb-pool.ts";
+import { poolFindings } from "./invariants.ts";
+import { zapHugetlbRange } from "./zap-hugetlb.ts";
+
+export class HugetlbMemory extends HugetlbPool implements Hugetlb {
+  fileSetup(length: number, flags: number): { readonly file: HugetlbFile; readonly length: number } {
+    return hugetlbFileSetup(this.vm, length, flags);
+  }
+
+  findings(): Iterable<string> {
+    return poolFindings(this);
+  }
+
+  fault(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault> {
+    return hugetlbFault(vma, address, flags);
+  }
+
+  copyRange(to: Vma, from: Vma): Sleeps<void> {
+    return copyHugetlbRange(to, from);
+  }
+
+  zapRange(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+    return zapHugetlbRange(vma, start, end);
+  }
+}
+
+/** A pool of huge pages for a machine, to be spread into the options of Vm. */
+export const hugetlbParts: VmParts = { hugetlb: (vm) => new HugetlbMemory(vm) };

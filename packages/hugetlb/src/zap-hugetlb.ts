@@ -1,0 +1,18 @@
+// Empties the entries of a mapping of huge pages, each of which goes whole: ranges begin and end with a huge page. Kernel
+// counterpart: __unmap_hugepage_range() in mm/hugetlb.c.
+import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import type { Vma } from "@hetmem/mm";
+import { hugePmd } from "@hetmem/mm/huge";
+import { NO_ENTRY, PMD_SIZE } from "@hetmem/page-table";
+import { unmapHugetlbPage } from "./hugetlb-page.ts";
+
+/** The caller has announced [start, end). */
+export function* zapHugetlbRange(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+  const { pageTable } = vma.mm;
+  for (let at = pageTable.nextPopulated(start, end); at < end; at = pageTable.nextPopulated(at, end)) {
+    const pmd = hugePmd(pageTable, at);
+    if (pmd !== NO_ENTRY) unmapHugetlbPage(vma, pmd);
+    at = (at + PMD_SIZE) as VirtAddr;
+    yield condResched;
+  }
+}

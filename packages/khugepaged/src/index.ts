@@ -1,0 +1,4 @@
+export { collapseHugePage } from "./collapse.ts";
+export { khugepaged, Khugepaged, khugepagedOf, khugepagedParts } from "./khugepaged.ts";
+export { type CollapseAsker, type ScanResult } from "./pmd-scan.ts";
+export { khugepagedTables } from "./sysfs.ts";

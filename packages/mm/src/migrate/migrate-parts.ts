@@ -1,6 +1,0 @@
-// What the migrate package brings to a machine's address spaces: pages that follow the node that uses them.
-import type { VmParts } from "../vm.ts";
-import { migrateMisplacedPage } from "./numa-balancing.ts";
-
-/** To be spread into the options of Vm. */
-export const migrateParts: VmParts = { migrateMisplacedPage };

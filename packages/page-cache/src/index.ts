@@ -1,0 +1,17 @@
+export { createDiskFile } from "./disk-file.ts";
+export { fileRead, fileWrite } from "./file-io.ts";
+export { fileVmOps } from "./file-mmap.ts";
+export { addToPageCache, cachePageSource, deleteFromPageCache, removeMapping } from "./filemap.ts";
+export { Inode, inodeOf } from "./inode.ts";
+export { dropPagecache } from "./invalidate.ts";
+export { memfdAddSeals, memfdCreate, MemfdFlag } from "./memfd.ts";
+export { msync, MsyncFlag } from "./msync.ts";
+export { OpenFile, unlinkInode } from "./open-file.ts";
+export { type LoggedTask, pageCacheTables } from "./procfs.ts";
+export { Seal, ShmemInode, ShmemMount } from "./shmem-inode.ts";
+export { shmemUnuse } from "./shmem-pages.ts";
+export { createShmemInode, pageCacheParts, Shmem, shmem, shmemFallocate, shmemVmOps } from "./shmem.ts";
+export { TmpfsPages } from "./tmpfs-pages.ts";
+export { punchHole, truncate } from "./truncate.ts";
+export { unmapMappingRange } from "./unmap-mapping.ts";
+export { fsyncRange, syncAll } from "./writeback.ts";

@@ -1,0 +1,41 @@
+export {
+  ENTRIES,
+  ENTRY_SIZE,
+  Level,
+  NO_ENTRY,
+  PageTable,
+  PGDIR_SIZE,
+  PMD_SIZE,
+  PUD_SIZE,
+  TABLE_TURNS_MAX,
+  type TablePages,
+  TASK_SIZE,
+} from "./page-table.ts";
+export {
+  CARRIED_BITS,
+  entryKind,
+  EntryKind,
+  entryPage,
+  holdsPage,
+  isDeviceExclusive,
+  isDevicePrivate,
+  isMigration,
+  isNonPresent,
+  KIND_MASK,
+  Pte,
+  specialFlags,
+  specialPfn,
+  specialValue,
+  swapDevice,
+  swapFlags,
+} from "./pte.ts";
+export {
+  deviceOfEntry,
+  isSwapinError,
+  MAX_SLOTS,
+  NO_SWAP_ENTRY,
+  slotOfEntry,
+  swapEntry,
+  swapinErrorEntry,
+} from "./swap-entry.ts";
+export { TableArenas } from "./table-arenas.ts";

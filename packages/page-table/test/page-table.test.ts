@@ -1,0 +1,89 @@
+// Tables come with the entries that need them, and go when they are empty.
+import { type Page, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { NULL_PAGE } from "@hetmem/page";
+import { expect, test } from "vitest";
+import { type Level, NO_ENTRY, PageTable, PMD_SIZE, TASK_SIZE } from "../src/page-table.ts";
+import { Pte } from "../src/pte.ts";
+import { TableArenas } from "../src/table-arenas.ts";
+
+/** Tables over pages that are numbers only, of which there are so many. */
+function tableOf(pages = 100, arenas = new TableArenas()) {
+  let left = pages;
+  const freed: Page[] = [];
+  const table = new PageTable(
+    {
+      arenas,
+      alloc: () => (left > 0 ? (left-- as Page) : (NULL_PAGE as Page)),
+      free: (page) => void freed.push(page),
+    },
+    1000 as Page,
+    0,
+  );
+  return { table, freed };
+}
+
+const AT = virtAddr(0x7f12_3456_7000);
+
+test("an address has no entry before a table reaches it, and three tables bring one", () => {
+  const { table } = tableOf();
+  expect([table.find(AT), table.tables]).toEqual([NO_ENTRY, 1]);
+  const entry = table.ensure(AT);
+  expect([table.find(AT), table.tables]).toEqual([entry, 4]);
+});
+
+test("pages of the same 2 MiB share a table, and entries lie in the order of their addresses", () => {
+  const { table } = tableOf();
+  const base = (AT - (AT % PMD_SIZE)) as VirtAddr;
+  const first = table.ensure(base);
+  expect(table.ensure((base + PMD_SIZE - 4096) as VirtAddr)).toBe(first + 511);
+  expect(table.tables).toBe(4);
+});
+
+test("each entry knows its address, the last page of a process too", () => {
+  const { table } = tableOf();
+  for (const address of [virtAddr(0), AT, virtAddr(TASK_SIZE - 4096)])
+    expect(table.addressOf(table.ensure(address))).toBe(address);
+});
+
+test("without memory for a table there is no entry, and the tables made on the way stay", () => {
+  const { table } = tableOf(2);
+  expect([table.ensure(AT), table.tables]).toEqual([NO_ENTRY, 3]);
+});
+
+test("an entry of 2 MiB hides the small ones", () => {
+  const { table } = tableOf();
+  const pmd = table.ensurePmd(AT);
+  table.set(pmd, 512, Pte.present | Pte.huge);
+  expect([table.find(AT), table.ensure(AT)]).toEqual([NO_ENTRY, NO_ENTRY]);
+  expect(table.findPmd(AT)).toBe(pmd);
+});
+
+test("a table that is taken away is found no more, though it was the last one looked up", () => {
+  const { table, freed } = tableOf();
+  const entry = table.ensure(AT);
+  expect(table.find(AT)).toBe(entry);
+  table.depopulate(table.findPmd(AT));
+  expect([table.find(AT), table.tables, freed.length]).toEqual([NO_ENTRY, 3, 1]);
+});
+
+test("a watcher hears the old and the new entry with its address and level, and nothing of empty ones", () => {
+  const { table } = tableOf();
+  const heard: [VirtAddr, Level, number, number, number, number][] = [];
+  table.watch((...change) => void heard.push(change));
+  const entry = table.ensure(AT);
+  table.set(entry, 7, Pte.present | Pte.write);
+  table.setFlags(entry, Pte.present);
+  table.clear(entry);
+  expect(heard).toEqual([
+    [AT, 0, 7, Pte.present | Pte.write, 7, Pte.present],
+    [AT, 0, 7, Pte.present, 0, 0],
+  ]);
+});
+
+test("entries keep their numbers while the array of tables grows", () => {
+  const { table } = tableOf(200);
+  const entry = table.ensure(AT);
+  table.set(entry, 42, Pte.present);
+  for (let i = 0; i < 100; i++) table.ensure((i * PMD_SIZE) as VirtAddr);
+  expect([table.find(AT), table.value(entry)]).toEqual([entry, 42]);
+});

@@ -1,0 +1,125 @@
+// The allocator has nothing: kswapd is woken, the one who asks reclaims himself, and at last somebody is killed. Kernel
+// counterpart: __alloc_pages_slowpath() in mm/page_alloc.c. Not modelled: compaction.
+import { condResched, type Page, type Preempt, type Sleeps } from "@hetmem/kernel";
+import type { Vm } from "@hetmem/mm";
+import { NULL_PAGE } from "@hetmem/page";
+import { Gfp, PAGE_ALLOC_COSTLY_ORDER, ZoneType } from "@hetmem/zone";
+import { type AllocRequest, anyAbove, askAllocator, couldBeServed, nodesOf } from "./alloc-request.ts";
+import { tryToFreePages } from "./direct-reclaim.ts";
+import { MAX_RECLAIM_RETRIES } from "./node-reclaim.ts";
+import { logAllocationFailure } from "./oom/oom-log.ts";
+import { globalOom, outOfMemory, policyOom } from "./oom/oom.ts";
+import { reclaimState } from "./reclaim-state.ts";
+
+const NONE = NULL_PAGE as Page;
+
+/**
+ * Gets 2^order pages that the allocator has refused.
+ *
+ * @returns NULL_PAGE when nothing has helped, or would be too much for the request
+ * @see __alloc_pages_slowpath()
+ */
+export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
+  const { gfp, order } = request;
+  // There is memory, and none was given: the allocator was told to fail.
+  if (request.nodemask === undefined && anyAbove(request, "low")) return NONE;
+  let noProgress = 0;
+  // Ends: each turn frees memory, counts against MAX_RECLAIM_RETRIES, or kills a process, of which there are so many.
+  for (;;) {
+    wakeAllKswapds(vm, request);
+    const page = askAllocator(vm, request, reservesFor(vm, request));
+    if (page !== NULL_PAGE) return page;
+    if (anyAbove(request, "low")) return NONE;
+    if ((gfp & Gfp.DIRECT_RECLAIM) === 0 || reclaimState(vm).isReclaiming) break;
+    const reclaimed = yield* directReclaim(vm, request);
+    if (reclaimed.page !== NULL_PAGE) return reclaimed.page;
+    if ((gfp & Gfp.NORETRY) !== 0 || order > PAGE_ALLOC_COSTLY_ORDER) break;
+    noProgress = reclaimed.pages > 0 ? 0 : noProgress + 1;
+    yield condResched;
+    if (noProgress <= MAX_RECLAIM_RETRIES && couldBeServed(vm, request)) continue;
+    const killed = yield* mayOom(vm, request);
+    if (killed.page !== NULL_PAGE) return killed.page;
+    // Who dies himself has had what the reserves have for him.
+    if (!killed.progress || isVictim(request)) break;
+    noProgress = 0;
+  }
+  if ((gfp & Gfp.NOFAIL) !== 0) return yield* waitForever(vm, request);
+  if ((gfp & Gfp.NOWARN) === 0) logAllocationFailure(vm, request);
+  return NONE;
+}
+
+/** @see wake_all_kswapds() */
+function wakeAllKswapds(vm: Vm, request: AllocRequest): void {
+  if ((request.gfp & Gfp.KSWAPD_RECLAIM) === 0) return;
+  for (const node of nodesOf(request)) reclaimState(vm).node(node).ask(request.order, request.highest);
+}
+
+/** Who frees memory, or is about to, gets what others must leave. @see __gfp_pfmemalloc_flags() */
+function reservesFor(vm: Vm, request: AllocRequest): number {
+  if ((request.gfp & Gfp.NOMEMALLOC) !== 0) return 0;
+  if (reclaimState(vm).isReclaiming) return Gfp.MEMALLOC;
+  return isVictim(request) ? Gfp.HIGH : 0;
+}
+
+function isVictim({ mm }: AllocRequest): boolean {
+  return mm !== undefined && mm.oom !== "none";
+}
+
+/** @see __alloc_pages_direct_reclaim() */
+function* directReclaim(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; pages: number }> {
+  const { gfp, highest } = request;
+  const { groups } = vm.charging;
+  const reclaim = reclaimState(vm).asReclaimer(tryToFreePages(vm, nodesOf(request), gfp, highest));
+  const pages = yield* groups === undefined ? reclaim : groups.directReclaim(request, reclaim);
+  return { page: pages > 0 ? askAfterFreeing(vm, request) : NONE, pages };
+}
+
+/** What was freed may lie on the lists of a cpu, where no mark sees it. */
+function askAfterFreeing(vm: Vm, request: AllocRequest): Page {
+  const page = askAllocator(vm, request, reservesFor(vm, request));
+  if (page !== NULL_PAGE) return page;
+  for (const zone of request.zones) vm.memory.allocator.drainPcp(zone);
+  return askAllocator(vm, request, reservesFor(vm, request));
+}
+
+/** @see __alloc_pages_may_oom() */
+function* mayOom(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; progress: boolean }> {
+  const lock = reclaimState(vm).oomLock;
+  if (!lock.tryLock()) {
+    // Somebody else is at it, for all of us.
+    yield condResched;
+    return { page: NONE, progress: true };
+  }
+  try {
+    for (const zone of request.zones) vm.memory.allocator.drainPcp(zone);
+    // A process may have ended meanwhile.
+    const page = anyAbove(request, "high") ? askAllocator(vm, request, 0) : NONE;
+    if (page !== NULL_PAGE || !killingHelps(request)) return { page, progress: false };
+    const { current, gfp, order, nodemask } = request;
+    const control =
+      nodemask === undefined
+        ? globalOom(vm, current, gfp, order)
+        : policyOom(vm, current, gfp, order, nodemask);
+    const progress = yield* outOfMemory(vm, control);
+    return { page: progress ? askAfterFreeing(vm, request) : NONE, progress };
+  } finally {
+    lock.unlock();
+  }
+}
+
+/** Nobody is killed for large blocks, for low memory or one node's, or for who can do without. */
+function killingHelps({ gfp, order, highest }: AllocRequest): boolean {
+  if (order > PAGE_ALLOC_COSTLY_ORDER || highest < ZoneType.Normal) return false;
+  return (gfp & (Gfp.RETRY_MAYFAIL | Gfp.THISNODE)) === 0;
+}
+
+/** Who can't do without gets everything there is, and waits for more when that is nothing. @see __GFP_NOFAIL */
+function* waitForever(vm: Vm, request: AllocRequest): Sleeps<Page> {
+  const wait: Preempt = { why: "memory that must not fail", ready: () => anyAbove(request, "min") };
+  // Ends: with memory; where nobody frees any, the wait for it is a bug that run() reports.
+  for (;;) {
+    const page = askAllocator(vm, request, Gfp.MEMALLOC);
+    if (page !== NULL_PAGE) return page;
+    yield wait;
+  }
+}

@@ -1,0 +1,136 @@
+// The kernel thread of each node that reclaims before anybody has to wait: it sleeps while zones are above their low
+// marks, and works until one that was asked for is above its high mark. Kernel counterpart: kswapd() and balance_pgdat()
+// in mm/vmscan.c. Not modelled: boosted watermarks, kcompactd.
+import { condResched, type NodeId, type Preempt, type Sleeps } from "@hetmem/kernel";
+import type { Vm } from "@hetmem/mm";
+import { LruList, type Lruvec, snapshotRefaults } from "@hetmem/mm/lru";
+import { allZones, GFP_KERNEL, type MemoryNode, VmEvent, ZoneType } from "@hetmem/zone";
+import { MAX_RECLAIM_RETRIES, type NodeReclaim } from "./node-reclaim.ts";
+import { isAboveMark, isBalanced } from "./node-watermarks.ts";
+import { reclaimState } from "./reclaim-state.ts";
+import { canReclaimAnon, targetInactiveIsLow } from "./scan-balance.ts";
+import { ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
+import { shrinkActiveList } from "./shrink-active.ts";
+import { shrinkNode } from "./shrink-node.ts";
+
+/** Runs until it is stopped: a task for a scheduler. @see kswapd() */
+export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {
+  const state = reclaimState(vm).node(id);
+  const wait: Preempt = { why: `kswapd${id}`, ready: () => state.stopped || isKswapdWanted(vm, id) };
+  // Ends: when it is stopped.
+  for (;;) {
+    while (!wait.ready()) yield wait;
+    if (state.stopped) return;
+    yield* kswapdOnce(vm, id);
+  }
+}
+
+/** What kswapd does from being woken to sleeping again: for machines on which nobody schedules it. @see kswapd_try_to_sleep() */
+export function* kswapdOnce(vm: Vm, id: NodeId): Sleeps<void> {
+  const node = vm.memory.nodes[id];
+  if (!node || !isKswapdWanted(vm, id)) return;
+  const state = reclaimState(vm).node(id);
+  let { order, highest } = wantedOf(state);
+  state.answer();
+  while (state.failures < MAX_RECLAIM_RETRIES && !isBalanced(node, order, highest)) {
+    order = yield* balancePgdat(vm, node, order, highest);
+    yield condResched;
+  }
+}
+
+/**
+ * Whether there is work: somebody found no zone above its low mark, or would now, and the node isn't balanced. A node
+ * that nothing can be freed of any more is left alone.
+ *
+ * @see wakeup_kswapd()
+ */
+export function isKswapdWanted(vm: Vm, id: NodeId): boolean {
+  const node = vm.memory.nodes[id];
+  const state = reclaimState(vm).node(id);
+  if (!node || state.failures >= MAX_RECLAIM_RETRIES || !(state.asked || isLow(vm))) return false;
+  const { order, highest } = wantedOf(state);
+  return !isBalanced(node, order, highest);
+}
+
+/** Whether the next request of a process would find all zones of the machine below their low marks. */
+function isLow({ memory }: Vm): boolean {
+  for (const zone of allZones(memory)) {
+    const served = zone.managedPages > 0 && zone.type <= ZoneType.Movable;
+    if (served && isAboveMark(zone, 0, "low", ZoneType.Movable, zone.freePages)) return false;
+  }
+  return true;
+}
+
+/** What kswapd would work for: a page of a process where nobody has asked for more. */
+function wantedOf({ asked, order, highest }: NodeReclaim): { order: number; highest: number } {
+  return asked ? { order, highest } : { order: 0, highest: ZoneType.Movable };
+}
+
+/**
+ * Reclaims on a node until a zone up to `highest` is above its high mark, or all of the lists has been looked at.
+ *
+ * @returns the order that it went for in the end
+ * @see balance_pgdat()
+ */
+function* balancePgdat(vm: Vm, node: MemoryNode, order: number, highest: number): Sleeps<number> {
+  vm.memory.allocator.countEvent(VmEvent.pageoutrun, 1);
+  const state = reclaimState(vm).node(node.id);
+  const scan = new ScanControl(vm, {
+    reclaimer: "kswapd",
+    nrToReclaim: 0,
+    gfp: GFP_KERNEL,
+    highest,
+    maySwap: true,
+    mayDemote: true,
+  });
+  const reached = yield* reclaimState(vm).asReclaimer(balance(scan, node, order));
+  if (isBalanced(node, reached, highest)) state.dirty = false;
+  else if (scan.nrReclaimed === 0) state.failures++;
+  snapshotRefaults(scan.targetLruvec(node.id));
+  return reached;
+}
+
+function* balance(scan: ScanControl, node: MemoryNode, askedOrder: number): Sleeps<number> {
+  const { highest } = scan.request;
+  let order = askedOrder;
+  while (scan.priority >= 1 && !isBalanced(node, order, highest)) {
+    const before = scan.nrReclaimed;
+    yield* ageNode(scan, node.id);
+    scan.nrScanned = 0;
+    scan.nrToReclaim = pagesWanted(node, highest);
+    yield* shrinkNode(scan, node.id);
+    // Larger blocks may never come together: twice their size is enough, and the rest is left to the one who asked.
+    if (order > 0 && scan.nrReclaimed >= 2 << order) order = 0;
+    if (scan.nrScanned < scan.nrToReclaim || scan.nrReclaimed === before) scan.priority--;
+  }
+  return order;
+}
+
+/** The more zones, the more pages at a time. @see kswapd_shrink_node() */
+function pagesWanted({ zones }: MemoryNode, highest: number): number {
+  let pages = 0;
+  for (const { type, managedPages, watermark } of zones)
+    if (type <= highest && managedPages > 0)
+      pages += Math.max(watermark.high + watermark.boost, SWAP_CLUSTER_MAX);
+  return pages;
+}
+
+/** Pages of processes are made inactive in time, so that they can be used again before they are reclaimed. @see kswapd_age_node() */
+function* ageNode(scan: ScanControl, node: NodeId): Sleeps<void> {
+  const { vm } = scan;
+  if (vm.swap.totalPages === 0 && !canReclaimAnon(scan, node, undefined)) return;
+  if (!targetInactiveIsLow(scan, node, LruList.inactiveAnon)) return;
+  const { groups } = vm.charging;
+  if (groups === undefined) {
+    for (const lruvec of vm.lru.lruvecsOfNode(node)) yield* ageLruvec(scan, lruvec);
+    return;
+  }
+  for (const group of groups.hierarchy(undefined)) {
+    const lruvec = group.lruvec(node);
+    if (lruvec) yield* ageLruvec(scan, lruvec);
+  }
+}
+
+function* ageLruvec(scan: ScanControl, lruvec: Lruvec): Sleeps<void> {
+  yield* shrinkActiveList(scan, lruvec, LruList.activeAnon, SWAP_CLUSTER_MAX);
+}

@@ -1,0 +1,36 @@
+// Reclaims pages that somebody names: madvise(MADV_PAGEOUT). Kernel counterpart: reclaim_pages() in mm/vmscan.c.
+import type { Page, Sleeps } from "@hetmem/kernel";
+import type { Vm } from "@hetmem/mm";
+import { PageFlag } from "@hetmem/page";
+import { GFP_KERNEL, ZoneType } from "@hetmem/zone";
+import { reclaimState } from "./reclaim-state.ts";
+import { reclaimStat, ScanControl } from "./scan-control.ts";
+import { shrinkPageList } from "./shrink-page-list.ts";
+
+/**
+ * Writes out and frees isolated pages (lru.isolate()). Those that can't go are put back on their lists.
+ *
+ * @returns small pages that are free now
+ * @see reclaim_pages()
+ */
+export function* reclaimPages(vm: Vm, pages: readonly Page[]): Sleeps<number> {
+  return yield* reclaimState(vm).asReclaimer(reclaimByNode(vm, pages));
+}
+
+function* reclaimByNode(vm: Vm, all: readonly Page[]): Sleeps<number> {
+  let reclaimed = 0;
+  for (const node of new Set(all.map((page) => vm.memmap.nodeOf(page)))) {
+    const pages = all.filter((page) => vm.memmap.nodeOf(page) === node);
+    for (const page of pages) vm.memmap.clear(page, PageFlag.active);
+    const scan = new ScanControl(vm, {
+      reclaimer: "direct",
+      nrToReclaim: pages.length,
+      gfp: GFP_KERNEL,
+      highest: ZoneType.Movable,
+      maySwap: true,
+      mayDemote: false,
+    });
+    reclaimed += yield* shrinkPageList(scan, node, pages, reclaimStat());
+  }
+  return reclaimed;
+}

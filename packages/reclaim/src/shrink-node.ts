@@ -1,0 +1,126 @@
+// One round of reclaim on a node: each of its lists is looked at for as long as its share lasts and pages are wanted.
+// Kernel counterpart: shrink_node(), shrink_node_memcgs() and shrink_lruvec() in mm/vmscan.c. Not modelled: shrinkers of
+// kernel caches, reclaim for compaction.
+import { condResched, type NodeId, type Sleeps } from "@hetmem/kernel";
+import { shrinkDeferredSplits } from "@hetmem/mm/huge";
+import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "@hetmem/mm/lru";
+import type { ReclaimGroup, ReclaimGroups } from "@hetmem/mm/ports";
+import { reclaimState } from "./reclaim-state.ts";
+import { canReclaimAnon, getScanCount, inactiveIsLow, prepareScanCount } from "./scan-balance.ts";
+import { DEF_PRIORITY, type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
+import { shrinkActiveList } from "./shrink-active.ts";
+import { shrinkInactiveList } from "./shrink-inactive.ts";
+
+/** Frees pages of a node; `scan` says how many it has come to. @see shrink_node() */
+export function* shrinkNode(scan: ScanControl, node: NodeId): Sleeps<void> {
+  const before = scan.nrReclaimed;
+  const state = reclaimState(scan.vm).node(node);
+  scan.unqueuedDirty = 0;
+  scan.fileTaken = 0;
+  prepareScanCount(scan, node);
+  yield* shrinkGroups(scan, node);
+  if (!scan.forCgroup) yield* shrinkDeferredSplits(scan.vm, node, scan.priority);
+  if (scan.byKswapd && scan.fileTaken > 0 && scan.unqueuedDirty === scan.fileTaken) state.dirty = true;
+  if (scan.nrReclaimed > before) state.failures = 0;
+}
+
+/** Each group gives in proportion to its size, but for what is protected. @see shrink_node_memcgs() */
+function* shrinkGroups(scan: ScanControl, node: NodeId): Sleeps<void> {
+  const { vm } = scan;
+  const { groups } = vm.charging;
+  if (groups === undefined) {
+    for (const lruvec of vm.lru.lruvecsOfNode(node)) {
+      yield condResched;
+      yield* shrinkLruvec(scan, lruvec, undefined);
+    }
+    return;
+  }
+  const { target } = scan.request;
+  for (const group of groups.hierarchy(target)) {
+    yield condResched;
+    groups.calculateProtection(target, group);
+    if (group !== target && isProtected(scan, groups, group)) continue;
+    const lruvec = group.lruvec(node);
+    if (lruvec) yield* shrinkLruvec(scan, lruvec, group);
+  }
+}
+
+/**
+ * Whether all of a group's pages are protected, from need as well or until there is need. Nobody is protected from
+ * himself.
+ *
+ * @see mem_cgroup_below_min(), mem_cgroup_below_low()
+ */
+function isProtected(scan: ScanControl, groups: ReclaimGroups, group: ReclaimGroup): boolean {
+  const { size, effectiveMin, effectiveLow } = group;
+  if (effectiveMin === 0 && effectiveLow === 0) return false;
+  if (size <= effectiveMin) return true;
+  if (size > effectiveLow) return false;
+  if (!scan.lowReclaim) {
+    scan.lowSkipped = true;
+    return true;
+  }
+  groups.noteLow(group);
+  return false;
+}
+
+/** @see shrink_lruvec() */
+function* shrinkLruvec(scan: ScanControl, lruvec: Lruvec, group: ReclaimGroup | undefined): Sleeps<void> {
+  const targets = getScanCount(scan, lruvec, group);
+  const left = [...targets];
+  // The first round of direct reclaim is nothing unusual: it does its whole batch at once. Others stop when they have enough.
+  const whole = !scan.forCgroup && !scan.byKswapd && scan.priority === DEF_PRIORITY;
+  let reclaimed = 0;
+  let adjusted = whole;
+  while (left[LruList.inactiveAnon] || left[LruList.activeFile] || left[LruList.inactiveFile]) {
+    for (const list of EVICTABLE_LISTS) {
+      const nrToScan = Math.min(left[list] as number, SWAP_CLUSTER_MAX);
+      if (nrToScan === 0) continue;
+      left[list] = (left[list] as number) - nrToScan;
+      reclaimed += yield* shrinkList(scan, lruvec, list, nrToScan);
+    }
+    yield condResched;
+    if (reclaimed < scan.nrToReclaim || adjusted) continue;
+    if (!keepProportion(targets, left)) break;
+    adjusted = true;
+  }
+  scan.nrReclaimed += reclaimed;
+  // Even where nothing of it is evicted, anonymous memory is kept in order.
+  const ages = scan.vm.swap.totalPages > 0 || canReclaimAnon(scan, lruvec.node, undefined);
+  if (ages && inactiveIsLow(scan, lruvec, LruList.inactiveAnon))
+    yield* shrinkActiveList(scan, lruvec, LruList.activeAnon, SWAP_CLUSTER_MAX);
+}
+
+/** @see shrink_list() */
+function* shrinkList(scan: ScanControl, lruvec: Lruvec, list: LruList, nrToScan: number): Sleeps<number> {
+  if (list === LruList.inactiveAnon || list === LruList.inactiveFile)
+    return yield* shrinkInactiveList(scan, lruvec, list, nrToScan);
+  if (scan.mayDeactivate[isFileList(list) ? FILE : ANON] === true)
+    yield* shrinkActiveList(scan, lruvec, list, nrToScan);
+  else scan.skippedDeactivate = true;
+  return 0;
+}
+
+/**
+ * Enough is free: the kind that has less left to be looked at is left alone now, and the other is cut down to the same
+ * part of its share.
+ *
+ * @returns false when one kind has nothing left: the round is over
+ */
+function keepProportion(targets: readonly number[], left: number[]): boolean {
+  const sum = (counts: readonly number[], first: number): number =>
+    (counts[first] as number) + (counts[first + 1] as number);
+  const anon = sum(left, LruList.inactiveAnon);
+  const file = sum(left, LruList.inactiveFile);
+  if (anon === 0 || file === 0) return false;
+  const smaller = file > anon ? LruList.inactiveAnon : LruList.inactiveFile;
+  const larger = file > anon ? LruList.inactiveFile : LruList.inactiveAnon;
+  const undone = sum(left, smaller) / (sum(targets, smaller) + 1);
+  for (const offset of [0, 1]) {
+    left[smaller + offset] = 0;
+    const target = targets[larger + offset] as number;
+    const done = target - (left[larger + offset] as number);
+    left[larger + offset] = Math.max(0, Math.floor(target * (1 - undone)) - done);
+  }
+  return true;
+}

@@ -1,0 +1,68 @@
+// What must hold of swap whenever nobody is in the middle of something: slots count what names them, and know the pages
+// that know them.
+import type { Invariant } from "@hetmem/kernel";
+import { entryValue, isValue, MAX_INDEX, NO_INDEX } from "@hetmem/kernel/lib";
+import { takeCensus, type Vm } from "@hetmem/mm";
+import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
+import { deviceOfEntry, isSwapinError, slotOfEntry, swapEntry } from "@hetmem/page-table";
+import { swapSpace } from "./swap-space.ts";
+
+export const swapInvariants: readonly Invariant<Vm>[] = [
+  {
+    name: "slots count the entries that name them",
+    *check(vm) {
+      const named = entriesNaming(vm);
+      for (const device of swapSpace(vm).devices) {
+        for (let slot = device.nextInUse(1); slot !== 0; slot = device.nextInUse(slot + 1)) {
+          const entries = named.get(swapEntry(device.type, slot)) ?? 0;
+          if (device.count(slot) !== entries)
+            yield `slot ${slot} of ${device.path} counts ${device.count(slot)}, and ${entries} entries name it`;
+          named.delete(swapEntry(device.type, slot));
+        }
+      }
+      for (const [entry, entries] of named)
+        yield `${entries} entries name slot ${slotOfEntry(entry)} of device ${deviceOfEntry(entry)}, which is free`;
+    },
+  },
+  {
+    name: "slots in use are counted",
+    *check(vm) {
+      for (const device of swapSpace(vm).devices) {
+        let used = 0;
+        for (let slot = device.nextInUse(1); slot !== 0; slot = device.nextInUse(slot + 1)) used++;
+        if (device.used !== used) yield `${device.path} counts ${device.used} slots in use, and has ${used}`;
+      }
+    },
+  },
+  {
+    name: "a slot and the page of the swap cache know each other",
+    *check(vm) {
+      const { memmap, swap } = vm;
+      for (const device of swapSpace(vm).devices) {
+        for (let slot = 1; slot <= device.pages; slot++) {
+          const page = swap.cache.lookup(device.type, slot);
+          const where = `slot ${slot} of ${device.path}`;
+          if ((page !== NULL_PAGE) !== device.hasCache(slot)) yield `${where} is wrong about having a page`;
+          if (page === NULL_PAGE) continue;
+          if (!memmap.test(page, PageFlag.swapcache) || memmap.private(page) !== swapEntry(device.type, slot))
+            yield `${where} has a page that doesn't know it: ${describePage(memmap, page)}`;
+        }
+      }
+    },
+  },
+];
+
+/** Entries of page tables and of shmem, by the swap entry that they hold. */
+function entriesNaming(vm: Vm): Map<number, number> {
+  const named = new Map<number, number>();
+  const add = (entry: number, count: number): void => void named.set(entry, (named.get(entry) ?? 0) + count);
+  for (const [entry, count] of takeCensus(vm).swapped) add(entry, count);
+  for (const { canWriteback, pages } of vm.mappings) {
+    if (canWriteback) continue;
+    for (let at = pages.find(0, MAX_INDEX); at !== NO_INDEX; at = pages.find(at + 1, MAX_INDEX)) {
+      const entry = pages.load(at);
+      if (isValue(entry) && !isSwapinError(entryValue(entry))) add(entryValue(entry), 1);
+    }
+  }
+  return named;
+}

@@ -1,0 +1,56 @@
+// Bytes between pages and swap devices. A page that is written is marked and unlocked, so that others may use it
+// meanwhile; one that is read stays locked until its bytes are there. Kernel counterpart: mm/page_io.c.
+import { condResched, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
+import { unlockPage, type Vm } from "@hetmem/mm";
+import { endWriteback, startWriteback } from "@hetmem/mm/file";
+import { PageFlag } from "@hetmem/page";
+import { deviceOfEntry, slotOfEntry } from "@hetmem/page-table";
+import { VmEvent } from "@hetmem/zone";
+import type { SwapSpace } from "./swap-space.ts";
+
+/** Block devices count in sectors. */
+const SECTORS_PER_PAGE: number = PAGE_SIZE / 512;
+
+/**
+ * Writes a locked page of the swap cache to its slot, and unlocks it. One that no entry needs any more leaves the cache
+ * instead. The caller holds a reference.
+ *
+ * @see swap_writepage()
+ */
+export function* swapWritepage(swap: SwapSpace, page: Page): Sleeps<void> {
+  const { vm } = swap;
+  const { memmap } = vm;
+  if (swap.freeSwap(page)) {
+    unlockPage(memmap, page);
+    return;
+  }
+  const entry = memmap.private(page);
+  countIo(vm, VmEvent.pswpout, VmEvent.pgpgout);
+  startWriteback(vm, page);
+  unlockPage(memmap, page);
+  swap.device(deviceOfEntry(entry)).write(slotOfEntry(entry), memmap.contents.bytes(page));
+  yield condResched;
+  endWriteback(vm, page);
+  if (!memmap.test(page, PageFlag.reclaim)) return;
+  memmap.clear(page, PageFlag.reclaim);
+  vm.lru.rotateReclaimable(page);
+}
+
+/** Fills a locked page of the swap cache from its slot, and unlocks it. @see swap_readpage() */
+export function* swapReadpage(swap: SwapSpace, page: Page): Sleeps<void> {
+  const { vm } = swap;
+  const { memmap } = vm;
+  const entry = memmap.private(page);
+  countIo(vm, VmEvent.pswpin, VmEvent.pgpgin);
+  yield condResched;
+  const bytes = swap.device(deviceOfEntry(entry)).bytes(slotOfEntry(entry));
+  if (bytes === undefined) memmap.contents.clear(page);
+  else memmap.contents.materialise(page).set(bytes);
+  memmap.set(page, PageFlag.uptodate);
+  unlockPage(memmap, page);
+}
+
+function countIo({ memory }: Vm, pages: number, sectors: number): void {
+  memory.allocator.countEvent(pages, 1);
+  memory.allocator.countEvent(sectors, SECTORS_PER_PAGE);
+}

@@ -1,0 +1,74 @@
+// What /proc/vmstat says: single counters, and every counter that something changes, by name. Of those, the allocator's
+// own are left out; packages/zone looks at them.
+import type { Vm } from "@hetmem/mm";
+import {
+  allZones,
+  NODE_STATS,
+  NodeStat,
+  type NodeStatName,
+  NUMA_STATS,
+  VM_EVENTS,
+  VmEvent,
+  type VmEventName,
+  ZONE_STATS,
+  ZoneStat,
+} from "@hetmem/zone";
+
+const OF_THE_ALLOCATOR = /^nr_free_pages$|^pgalloc_|^pgfree$|^numa_(hit|miss|foreign|local|other)$/;
+
+/** Runs something and tells by how much each counter differs behind it; what stays as it was is left out. */
+export function changedCounters(vm: Vm, body: () => unknown): Readonly<Record<string, number>> {
+  const before = counters(vm);
+  body();
+  const changed: Record<string, number> = {};
+  for (const [name, value] of counters(vm)) {
+    const difference = value - (before.get(name) ?? 0);
+    if (difference !== 0 && !OF_THE_ALLOCATOR.test(name)) changed[name] = difference;
+  }
+  return changed;
+}
+
+/** A counter of all nodes together. */
+export function nodeStat({ memory }: Vm, name: NodeStatName): number {
+  return memory.nodes.reduce((sum, node) => sum + (node?.stat[NodeStat[name]] ?? 0), 0);
+}
+
+/** An event of the whole machine. */
+export function event({ memory }: Vm, name: VmEventName): number {
+  return memory.allocator.events[VmEvent[name]] ?? 0;
+}
+
+/** Pages that are dirty or being written, as the zones count them. */
+export function writePending({ memory }: Vm): number {
+  return [...allZones(memory)].reduce(
+    (sum, { stat }) => sum + (stat[ZoneStat.nr_zone_write_pending] ?? 0),
+    0,
+  );
+}
+
+function counters({ memory }: Vm): Map<string, number> {
+  const zones = [...allZones(memory)];
+  const nodes = memory.nodes.filter((node) => node !== undefined);
+  const values = new Map<string, number>();
+  const add = (names: readonly string[], of: readonly Float64Array[]): void => {
+    for (const [item, name] of names.entries())
+      values.set(
+        name,
+        of.reduce((sum, stat) => sum + (stat[item] ?? 0), 0),
+      );
+  };
+  add(
+    ZONE_STATS,
+    zones.map((zone) => zone.stat),
+  );
+  add(
+    NUMA_STATS,
+    zones.map((zone) => zone.numaStat),
+  );
+  add(
+    NODE_STATS,
+    nodes.map((node) => node.stat),
+  );
+  add(VM_EVENTS, [memory.allocator.events]);
+  return values;
+}

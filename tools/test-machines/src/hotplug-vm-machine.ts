@@ -1,0 +1,143 @@
+// A small machine whose memory comes and goes under its processes: nodes as a case wants them, blocks that can be added to
+// any of them, and the process side plugged into hotplug and into the handling of bad memory. Its verbs take the locks that
+// a caller must hold.
+import {
+  createKernel,
+  GiB,
+  KernelError,
+  MiB,
+  nodeId,
+  type Page,
+  physAddr,
+  run,
+  type Sleeps,
+} from "@hetmem/kernel";
+import { ProcessPoisonedPages } from "@hetmem/memory-failure";
+import { ProcessPageMigration } from "@hetmem/migrate";
+import type { VmOptions } from "@hetmem/mm";
+import { createIomem, parseIomem } from "@hetmem/resource";
+import {
+  anyOrderPlacement,
+  bootMemory,
+  MemoryFailure,
+  MemoryHotplug,
+  offlineBlock,
+  onlineBlock,
+  type OnlineType,
+} from "@hetmem/zone";
+import { freePagesOf, spawnOn, type VmMachine } from "./vm-machine.ts";
+import { wholeVm } from "./whole-vm.ts";
+
+const BLOCK = 128 * MiB;
+const PHYSICAL_BITS = 36;
+/** Blocks can be added from here on. */
+const FIRST_BLOCK = (4 * GiB) / BLOCK;
+
+export interface HotplugVmMachineOptions extends VmOptions {
+  /** Bytes and cpus of each node: one of 64 MiB with a cpu, and one without memory or cpus, when absent. */
+  readonly nodes?: readonly { readonly size: number; readonly cpus: readonly number[] }[];
+  /** Blocks that can be there at once besides boot memory: two when absent. */
+  readonly room?: number;
+}
+
+export interface HotplugVmMachine extends VmMachine {
+  readonly hotplug: MemoryHotplug;
+  readonly failure: MemoryFailure;
+  readonly poisoned: ProcessPoisonedPages;
+  /** Adds the n-th block to a node, and onlines it, as ZONE_MOVABLE where nothing else is said. @returns its number */
+  plug(n: number, node?: number, as?: OnlineType): number;
+  offline(id: number): boolean;
+  /** The same as a task. */
+  offlineTask(id: number): Sleeps<boolean>;
+  onlineTask(id: number): Sleeps<boolean>;
+  inBlock(id: number, page: Page): boolean;
+}
+
+export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): HotplugVmMachine {
+  const {
+    nodes = [
+      { size: 64 * MiB, cpus: [0] },
+      { size: 0, cpus: [] },
+    ],
+    room = 2,
+    ...vmOptions
+  } = options;
+  const kernel = createKernel();
+  const ranges = nodes.map(({ size }, id) => ({ start: id * BLOCK, end: id * BLOCK + size }));
+  const memory = bootMemory(kernel, {
+    nodes: nodes.map(({ size, cpus }, id) => ({
+      id: nodeId(id),
+      memory: size > 0 ? [{ start: physAddr(id * BLOCK), end: physAddr(id * BLOCK + size) }] : [],
+      cpus: [...cpus],
+    })),
+    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
+    physicalBits: PHYSICAL_BITS,
+    maxPages: ((nodes.length + room) * BLOCK) / 4096,
+    reserved: [],
+  });
+  const hex = (address: number): string => address.toString(16).padStart(8, "0");
+  const text = ranges
+    .filter(({ start, end }) => end > start)
+    .map(({ start, end }) => `${hex(start)}-${hex(end - 1)} : System RAM\n`);
+  const hotplug = new MemoryHotplug({
+    memory,
+    iomem: parseIomem(text.join(""), createIomem(PHYSICAL_BITS)),
+    placement: () => anyOrderPlacement,
+    blockSize: BLOCK,
+    addressableEnd: 2 ** PHYSICAL_BITS,
+    memmapOnMemory: false,
+    autoOnline: "offline",
+  });
+  const vm = wholeVm(memory, vmOptions);
+  hotplug.migration = new ProcessPageMigration(vm);
+  const failure = new MemoryFailure(memory, hotplug.locks);
+  const poisoned = new ProcessPoisonedPages(vm);
+  failure.owner = poisoned;
+  const offlineTask = (id: number): Sleeps<boolean> =>
+    underLock(hotplug, () => offlineBlock(hotplug, hotplug.block(id)));
+  const onlineTask = (id: number, as: OnlineType = "online_movable"): Sleeps<boolean> =>
+    underLock(hotplug, () => onlineBlock(hotplug, hotplug.block(id), as));
+  return {
+    kernel,
+    memory,
+    vm,
+    hotplug,
+    failure,
+    poisoned,
+    run,
+    plug(n, node = 0, as = "online_movable") {
+      const id = FIRST_BLOCK + n;
+      run(underLock(hotplug, () => hotplug.addMemory(nodeId(node), physAddr(id * BLOCK), BLOCK)));
+      run(onlineTask(id, as));
+      return id;
+    },
+    offline: (id) => run(offlineTask(id)),
+    offlineTask,
+    onlineTask,
+    inBlock(id, page) {
+      return Math.floor((memory.memmap.pageToPfn(page) * 4096) / BLOCK) === id;
+    },
+    spawn: (comm, node) => spawnOn(vm, comm, node),
+    freePages: () => freePagesOf(memory),
+  };
+}
+
+function* underLock<T>(hotplug: MemoryHotplug, body: () => Sleeps<T>): Sleeps<T> {
+  yield* hotplug.locks.lockDeviceHotplug();
+  try {
+    return yield* body();
+  } finally {
+    hotplug.locks.unlockDeviceHotplug();
+  }
+}
+
+/** The sentence that a block's administrator is given when it can't go offline. @throws when it goes */
+export function refusal(machine: HotplugVmMachine, id: number): string {
+  try {
+    machine.offline(id);
+  } catch (error) {
+    if (error instanceof KernelError) return error.message;
+    throw error;
+  }
+  throw new Error(`memory${id} went offline`);
+}

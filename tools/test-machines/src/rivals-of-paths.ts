@@ -1,0 +1,107 @@
+// Paths of a process's memory beside somebody who takes away what they work on. Each path runs under many schedules; the
+// seed also says who the rival is. After each step the counts of pages agree with the page tables and every notifier has
+// been told, and in the end nothing is left.
+//
+// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { byTurns, onlyNamed, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { assertInvariants, nodeId, type Sleeps } from "@hetmem/kernel";
+import { MbindFlag, movePages } from "@hetmem/migrate";
+import { exitProcess, forkProcess, Madv, madvise, mprotect, munmap, Prot, vmInvariants } from "@hetmem/mm";
+import { coverageInvariants, watchCoverage } from "@hetmem/mmu-notifier";
+import { expect, test } from "vitest";
+import {
+  ANON,
+  anyArea,
+  endOfWorld,
+  PAGES,
+  type RivalWorld,
+  rivalWorlds,
+  ROUNDS,
+  SHMEM,
+  writeAndCheck,
+} from "./rival-world.ts";
+import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
+
+const PLAN = rivalsPlan(process.env);
+const STEP_INVARIANTS = [...vmInvariants, ...coverageInvariants];
+
+/** What one of the tasks does. */
+export type Body = (world: RivalWorld) => Sleeps<unknown>;
+
+/** Who takes what away. */
+const RIVALS: Readonly<Record<string, Body>> = {
+  *munmap(world) {
+    yield* munmap(mmOf(world.parent), pageAt(anyArea(world), 1), 2 * PAGE);
+  },
+  *mprotect(world) {
+    const area = anyArea(world);
+    yield* mprotect(mmOf(world.parent), pageAt(area, 1), 2 * PAGE, Prot.NONE);
+    yield* mprotect(mmOf(world.parent), pageAt(area, 1), 2 * PAGE, Prot.READ | Prot.WRITE);
+  },
+  *fork(world) {
+    const grandchild = yield* forkProcess(world.child);
+    yield* writeAndCheck(grandchild, anyArea(world), 77);
+    yield* exitProcess(grandchild);
+  },
+  *exit({ child }) {
+    yield* exitProcess(child);
+  },
+  *reclaim({ parent, random }) {
+    for (let round = 0; round < 2; round++)
+      yield* madvise(mmOf(parent), random.chance(1, 2) ? ANON : SHMEM, PAGES * PAGE, Madv.PAGEOUT);
+  },
+  *migration(world) {
+    const { child, random } = world;
+    const area = anyArea(world);
+    const addresses = Array.from({ length: PAGES }, (_, i) => pageAt(area, i));
+    const nodes = addresses.map(() => nodeId(random.below(2)));
+    yield* movePages(child, addresses, nodes, [], MbindFlag.MOVE_ALL);
+  },
+  *offline({ machine, block }) {
+    yield* machine.offlineTask(block);
+    yield* machine.onlineTask(block);
+  },
+};
+
+/**
+ * One test for each path, which the rivals take turns at.
+ *
+ * @param endings by path: how it and its rivals end beside success, in some schedules
+ */
+export function testPaths(
+  paths: Readonly<Record<string, Body>>,
+  endings: Readonly<Record<string, readonly string[]>> = {},
+): void {
+  onlyNamed(paths, Object.keys(endings));
+  for (const [name, body] of Object.entries(paths)) {
+    test(`${name} survives whoever takes its pages away`, { timeout: 36_000_000 }, () => {
+      const rivals = { machine: () => scenario(body), rounds: ROUNDS, endings: endings[name] ?? [] };
+      expect(runRivals(rivals, PLAN).steps).toBeGreaterThan(0);
+    });
+  }
+}
+
+function scenario(body: Body): (seed: number) => Scenario {
+  const worldOf = rivalWorlds();
+  return (seed) => {
+    const world = worldOf(seed);
+    const { vm } = world.machine;
+    watchCoverage(vm);
+    let steps = 0;
+    const [name, rival] = byTurns(RIVALS, seed);
+    return {
+      kernel: world.machine.kernel,
+      tasks: { path: () => body(world), [name]: () => rival(world) },
+      // Every step is looked at in one schedule of six, every third one of the rest: a look costs as much as many steps.
+      afterStep: () => {
+        if (seed % 6 === 0 || steps++ % 3 === 0) assertInvariants(vm, STEP_INVARIANTS);
+      },
+      afterwards: () => {
+        assertInvariants(vm, vmInvariants);
+        endOfWorld(world);
+        assertInvariants(vm, vmInvariants);
+        expect(world.machine.freePages()).toBe(world.freeAtStart);
+      },
+    };
+  };
+}

@@ -1,0 +1,100 @@
+// A small machine for tests of processes: two nodes with a cpu each, 64 MiB of memory on each unless a case says
+// otherwise, and the process side over it. Its verbs are what a case is written in.
+import {
+  createKernel,
+  type Kernel,
+  MiB,
+  nodeId,
+  physAddr,
+  run,
+  type Sleeps,
+  type VirtAddr,
+} from "@hetmem/kernel";
+import { allocMm, Credentials, type MmStruct, type Process, Vm, type VmOptions } from "@hetmem/mm";
+import { allZones, bootMemory, type Memory } from "@hetmem/zone";
+import { wholeVm } from "./whole-vm.ts";
+
+export const PAGE = 4096;
+/** A user who isn't root, and may do nothing that needs a capability. */
+export const ORDINARY: Credentials = new Credentials(1000);
+
+export interface VmMachineOptions extends VmOptions {
+  /** Bytes of each node, whole MiB. Two nodes of 64 MiB when absent. */
+  readonly nodes?: readonly number[];
+}
+
+export interface VmMachine {
+  readonly kernel: Kernel;
+  readonly memory: Memory;
+  readonly vm: Vm;
+  /** A process with an empty address space, on a node. */
+  spawn(comm?: string, node?: number): Process;
+  /** Free pages of all zones, those on per-cpu lists among them. */
+  freePages(): number;
+  run<T>(task: Sleeps<T>): T;
+}
+
+export function vmMachine({ nodes = [64 * MiB, 64 * MiB], ...options }: VmMachineOptions = {}): VmMachine {
+  const kernel = createKernel();
+  let at = 0;
+  const memory = bootMemory(kernel, {
+    nodes: nodes.map((size, id) => {
+      const start = at;
+      at += Math.ceil(size / (128 * MiB)) * 128 * MiB;
+      return {
+        id: nodeId(id),
+        memory: size > 0 ? [{ start: physAddr(start), end: physAddr(start + size) }] : [],
+        cpus: [id],
+      };
+    }),
+    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
+    physicalBits: 40,
+    maxPages: (at + 512 * MiB) / 4096,
+    reserved: [],
+  });
+  const vm = wholeVm(memory, options);
+  return {
+    kernel,
+    memory,
+    vm,
+    run,
+    spawn: (comm, node) => spawnOn(vm, comm, node),
+    freePages: () => freePagesOf(memory),
+  };
+}
+
+/** A process with an empty address space, on a node. */
+export function spawnOn(vm: Vm, comm = "test", node = 0): Process {
+  const mm = allocMm(vm, nodeId(node));
+  if (!mm) throw new Error("the test machine is full");
+  return vm.processes.add(comm, mm, undefined);
+}
+
+/** Free pages of all zones, those on per-cpu lists among them. */
+export function freePagesOf(memory: Memory): number {
+  return [...allZones(memory)].reduce(
+    (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
+    0,
+  );
+}
+
+/** The address space of a process that is alive. */
+export function mmOf({ mm, pid }: Process): MmStruct {
+  if (!mm) throw new Error(`process ${pid} has exited`);
+  return mm;
+}
+
+/** The address of a page of a range. */
+export function pageAt(start: VirtAddr, page: number): VirtAddr {
+  return (start + page * PAGE) as VirtAddr;
+}
+
+/** Runs a body with the mmap lock held for reading, as a driver does. */
+export function* withMmapLock<T>(mm: MmStruct, body: Sleeps<T>): Sleeps<T> {
+  yield* mm.mmapLock.downRead();
+  try {
+    return yield* body;
+  } finally {
+    mm.mmapLock.upRead();
+  }
+}

@@ -1,0 +1,20 @@
+// A Vm with all of its parts, as a machine of the application has it.
+import { hugetlbParts } from "@hetmem/hugetlb";
+import { khugepagedParts } from "@hetmem/khugepaged";
+import { migrateParts } from "@hetmem/migrate";
+import { Vm, type VmOptions, type VmParts } from "@hetmem/mm";
+import { pageCacheParts } from "@hetmem/page-cache";
+import { reclaimParts } from "@hetmem/reclaim";
+import type { Memory } from "@hetmem/zone";
+
+export const WHOLE: VmParts = {
+  ...pageCacheParts,
+  ...reclaimParts,
+  ...hugetlbParts,
+  ...khugepagedParts,
+  ...migrateParts,
+};
+
+export function wholeVm(memory: Memory, options: VmOptions = {}): Vm {
+  return new Vm(memory, { ...WHOLE, ...options });
+}
