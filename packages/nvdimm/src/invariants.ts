@@ -1,4 +1,4 @@
-// What must always hold of a bus, whatever is under way on it.
+// Invariants of a bus, which hold after every step of every operation.
 import type { Invariant } from "@hetmem/kernel";
 import type { NvdimmBus } from "./devices/bus.ts";
 import { labelId } from "./devices/dimm.ts";

@@ -7,31 +7,31 @@ import type { ClaimFacts, NamespaceFacts, RegionFacts } from "./facts.ts";
 import { failure, type NdctlReport, refusal } from "./report.ts";
 
 export type NamespaceMode = "raw" | "fsdax" | "devdax" | "sector";
-/** Where struct pages lie: in RAM, or in the namespace. */
+/** Location of struct pages: RAM, or the namespace. */
 export type MapLocation = "mem" | "dev";
 
 export interface CreateNamespaceOptions {
-  /** `-m`; default fsdax, or what the namespace was. */
+  /** `-m`; default fsdax, or the mode of the old namespace. */
   readonly mode?: NamespaceMode;
-  /** `-s`: bytes; default all that is free in one piece, or what the namespace had. */
+  /** `-s`: bytes; default the largest free extent, or the size of the old namespace. */
   readonly size?: number;
-  /** Bytes of the unit that the size was given in, in which another is recommended; default 1. */
+  /** Unit of the given size in bytes, used to recommend another size; default 1. */
   readonly sizeUnit?: number;
-  /** `-a`: bytes; default what the region's next pfn or dax has: 2 MiB; or what a namespace of the same mode had. */
+  /** `-a`: bytes; default 2 MiB, the alignment of the seed, or that of an old namespace of the same mode. */
   readonly align?: number;
-  /** `-M`; default dev, whatever the namespace had. */
+  /** `-M`; default dev, not inherited. */
   readonly map?: MapLocation;
-  /** `-l`: bytes of a sector; default 512, or 4096 for sector mode. */
+  /** `-l`: sector size in bytes; default 512, or 4096 in sector mode. */
   readonly sectorSize?: number;
-  /** `-n`; default what the namespace had. */
+  /** `-n`; default the name of the old namespace. */
   readonly name?: string;
   /** `-u`; default a new one. */
   readonly uuid?: string;
-  /** `-f`: also where it is active, or begins off a multiple of 16 MiB. */
+  /** `-f`: allow an active namespace, or a start that isn't a multiple of 16 MiB. */
   readonly force?: boolean;
-  /** `--no-autolabel` is false: a namespace without labels stays without. */
+  /** `--no-autolabel` when false: don't initialise labels. */
   readonly autolabel?: boolean;
-  /** `--no-autorecover` is false: what couldn't be enabled is left as it is. */
+  /** `--no-autorecover` when false: leave a namespace that couldn't be enabled. */
   readonly autorecover?: boolean;
 }
 
@@ -53,14 +53,14 @@ export interface NamespacePlan {
   readonly size: number;
   readonly align: number;
   readonly map: MapLocation;
-  /** undefined leaves it to the kernel. */
+  /** undefined for the kernel's default. */
   readonly sectorSize: number | undefined;
   readonly name: string;
   readonly uuid: string;
 }
 
 const CLAIMABLE_SIZE_MIN = 16 * MiB;
-/** Sectors where nothing else is said; of a btt, more. */
+/** Default sector sizes in bytes. */
 const DEFAULT_SECTOR = 512;
 const DEFAULT_BTT_SECTOR = 4096;
 const NAME_LENGTH_MAX = 63;

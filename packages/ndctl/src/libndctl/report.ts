@@ -6,7 +6,7 @@ import { type Errno, KernelError, strerror } from "@hetmem/kernel";
 export interface NdctlReport {
   /** A reason. The last line of the command has the errno. @see error() in util/usage.c */
   error(text: string): void;
-  /** A reason that stands in place of that last line. @see err() in ndctl/namespace.c */
+  /** An error message that replaces the last line. @see err() in ndctl/namespace.c */
   failure(text: string): void;
   /** @see warning() */
   warning(text: string): void;

@@ -1,5 +1,5 @@
-// The bus: its modules and regions, what is known to be bad, and the lock under which any of it is configured. Kernel
-// counterpart: struct nvdimm_bus in drivers/nvdimm/nd-core.h, drivers/nvdimm/bus.c and core.c.
+// The nvdimm bus: modules, regions, the list of known bad ranges, and the lock for configuration. Kernel counterpart:
+// struct nvdimm_bus in drivers/nvdimm/nd-core.h, drivers/nvdimm/bus.c and core.c.
 import { type Kernel, KernelError, Mutex, type Sleeps, WaitQueue } from "@hetmem/kernel";
 import type { ResourceTree } from "@hetmem/resource";
 import { RangeSet } from "../errors/range-set.ts";
@@ -17,22 +17,22 @@ export class NvdimmBus {
   readonly iomem: ResourceTree;
   readonly id: number;
   readonly name: string;
-  /** Below /sys. */
+  /** Path below /sys. */
   readonly path: string;
   readonly provider: string;
   readonly firmware: Firmware;
   readonly mappings: NvdimmMappings;
   readonly newUuid: NewUuid;
   readonly keys: SecurityKeys;
-  /** How namespaces are laid out that are made into pfn and dax devices; as since 5.3 where it is absent. */
+  /** Layout of new pfn and dax devices; the layout since 5.3 when absent. */
   readonly pfnLayout: PfnLayoutPolicy | undefined;
   /** @see nvdimm_bus_lock() */
   readonly reconfig: Mutex;
   readonly dimms: readonly Nvdimm[];
   readonly regions: readonly Region[];
-  /** Physical addresses that are known to be bad. @see struct badrange */
+  /** Known bad physical addresses. @see struct badrange */
   readonly badrange = new RangeSet();
-  /** Scrubs, and errors that were met. */
+  /** Pending scrubs and machine checks. */
   readonly work: NfitWork;
   readonly #probeIdle: WaitQueue;
   #probesActive = 0;
@@ -92,7 +92,7 @@ export class NvdimmBus {
     return this.regions.flatMap(({ claims }) => [...claims.values()]);
   }
 
-  /** Does something while nothing is configured. @see nvdimm_bus_lock() */
+  /** Runs an atomic action with reconfig_mutex held. @see nvdimm_bus_lock() */
   *locked<T>(action: () => T): Sleeps<T> {
     yield* this.reconfig.lock();
     try {
@@ -102,7 +102,7 @@ export class NvdimmBus {
     }
   }
 
-  /** The same for what sleeps. */
+  /** Runs an action that may sleep with reconfig_mutex held. */
   *lockedWhile<T>(action: () => Sleeps<T>): Sleeps<T> {
     yield* this.reconfig.lock();
     try {
@@ -112,7 +112,7 @@ export class NvdimmBus {
     }
   }
 
-  /** A driver's probe: configuration through sysfs waits for it. @see nvdimm_bus_probe() */
+  /** Runs a driver's probe, for which configuration through sysfs waits. @see nvdimm_bus_probe() */
   *probing<T>(probe: () => Sleeps<T>): Sleeps<T> {
     this.#probesActive++;
     try {
@@ -122,7 +122,12 @@ export class NvdimmBus {
     }
   }
 
-  /** Waits for probes, who hold nothing but their own device. @see wait_nvdimm_bus_probe_idle() */
+  /**
+   * Waits until no probe is in progress. A probe holds only its own device's lock, so waiting with other locks held
+   * is safe.
+   *
+   * @see wait_nvdimm_bus_probe_idle()
+   */
   *waitProbeIdle(): Sleeps<void> {
     yield* this.#probeIdle.waitEvent(() => this.#probesActive === 0);
   }
@@ -131,7 +136,7 @@ export class NvdimmBus {
     return this.#probesActive;
   }
 
-  /** Whether no namespace and no claim has the name. @see nd_is_uuid_unique() */
+  /** Whether no namespace and no claim has the uuid. @see nd_is_uuid_unique() */
   isUuidUnique(uuid: string): boolean {
     return ![...this.namespaces(), ...this.claims()].some((device) => device.uuid === uuid);
   }

@@ -1,6 +1,6 @@
-// How much of a region is free, and giving parts of it to namespaces. What a namespace has lies in one run on each module, at the same
-// place on all of them. Kernel counterpart: nd_region_available_dpa(), nd_region_allocatable_dpa(), grow_dpa_allocation() and
-// shrink_dpa_allocation() in drivers/nvdimm/{region_devs,dimm_devs,namespace_devs}.c.
+// Free capacity of a region, and its allocation to namespaces. A namespace has one extent on each module, at the same
+// offset on all of them. Kernel counterpart: nd_region_available_dpa(), nd_region_allocatable_dpa(),
+// grow_dpa_allocation() and shrink_dpa_allocation() in drivers/nvdimm/{region_devs,dimm_devs,namespace_devs}.c.
 import { alignDown, alignUp, KernelError } from "@hetmem/kernel";
 import { adjustResource, requestRegion } from "@hetmem/resource";
 import type { Range } from "../errors/range-set.ts";
@@ -8,7 +8,7 @@ import type { Uuid } from "../labels/uuid.ts";
 import { type DimmData, dpaOf, freeDpa, labelId } from "./dimm.ts";
 import type { Mapping, Region } from "./region.ts";
 
-/** Bytes that no namespace has, in pieces of whatever size; 0 while a module is disabled. @see nd_region_available_dpa() */
+/** Free bytes in all gaps; 0 while a module is disabled. @see nd_region_available_dpa() */
 export function availableSize(region: Region): number {
   if (region.mappings.some(({ dimm }) => !dimm.data)) return 0;
   const align = dpaAlign(region);
@@ -21,7 +21,7 @@ export function availableSize(region: Region): number {
   }, 0);
 }
 
-/** Bytes of the largest namespace that could be made. @see nd_region_allocatable_dpa() */
+/** Bytes of the largest namespace that can be created. @see nd_region_allocatable_dpa() */
 export function maxAvailableExtent(region: Region): number {
   const largest = region.mappings.map((mapping) =>
     Math.max(0, ...gapsOf(region, mapping).map(({ start, end }) => end - start)),
@@ -29,16 +29,17 @@ export function maxAvailableExtent(region: Region): number {
   return largest.length === 0 ? 0 : Math.min(...largest) * region.mappings.length;
 }
 
-/** Bytes that a namespace has, on all modules. @see nvdimm_allocated_dpa() */
+/** Bytes allocated to a namespace on all modules. @see nvdimm_allocated_dpa() */
 export function allocatedSize(region: Region, uuid: Uuid): number {
   return region.mappings.reduce((sum, { dimm }) => sum + (dpaOf(dimm.expectData(), uuid)?.size ?? 0), 0);
 }
 
 /**
- * Gives a namespace this size: the lowest gap that is large enough, or the gap next to what it has; zero gives everything back.
+ * Resizes the allocation of a namespace: in the lowest gap that is large enough, or next to its extent. Zero frees
+ * it.
  *
- * @param size bytes, on all modules
- * @throws KernelError ENOSPC when no gap is large enough, ENXIO when one is but not next to what it has
+ * @param size bytes, on all modules together
+ * @throws KernelError ENOSPC when no gap is large enough, ENXIO when the gap next to its extent isn't
  * @see __size_store()
  */
 export function resizeAllocation(region: Region, uuid: Uuid, size: number): void {
@@ -64,7 +65,7 @@ function shrinkAll(region: Region, uuid: Uuid, perDimm: number): void {
   }
 }
 
-/** On all modules or on none. */
+/** Grows the allocation on all modules or on none. */
 function growAll(region: Region, uuid: Uuid, bytes: number): void {
   const plans = region.mappings.map((mapping) => growthOf(region, mapping, uuid, bytes));
   for (const { data, start, size } of plans) {
@@ -74,7 +75,7 @@ function growAll(region: Region, uuid: Uuid, bytes: number): void {
   }
 }
 
-/** Where a module's part comes to lie. @see scan_allocate() */
+/** The new extent on one module. @see scan_allocate() */
 function growthOf(
   region: Region,
   mapping: Mapping,
@@ -96,7 +97,7 @@ function growthOf(
   throw new KernelError("ENXIO", `${mapping.dimm.name} has no ${bytes} bytes next to what ${uuid} has`);
 }
 
-/** Free runs of a module's part of the region, as far as they are aligned. @see nd_pmem_max_contiguous_dpa() */
+/** Free, aligned gaps of a module in the region. @see nd_pmem_max_contiguous_dpa() */
 function gapsOf(region: Region, mapping: Mapping): Range[] {
   const align = dpaAlign(region);
   const gaps: Range[] = [];
@@ -113,7 +114,7 @@ function endOf({ start, size }: Mapping): Range {
   return { start: start + size, end: start + size };
 }
 
-/** What is taken of a module's part of the region. */
+/** Allocated ranges of a module in the region. */
 function takenIn({ dimm, start, size }: Mapping): Range[] {
   return (dimm.data?.dpa.children ?? [])
     .map((taken) => ({ start: taken.start as number, end: taken.end + 1 }))

@@ -1,6 +1,6 @@
-// A device that takes a namespace and gives it a personality: btt makes sectors atomic, pfn gives it struct pages for a file
-// system (fsdax), dax gives it to the dax bus (devdax). Each region has one of each kind that is waiting to be configured.
-// Kernel counterpart: struct nd_btt, nd_pfn and nd_dax in drivers/nvdimm/nd.h.
+// A claim: a device that claims a namespace and gives it a personality. btt makes sectors atomic, pfn adds struct
+// pages for a file system (fsdax), dax provides it to the dax bus (devdax). Each region has one unconfigured claim of
+// each kind, the seed. Kernel counterpart: struct nd_btt, nd_pfn and nd_dax in drivers/nvdimm/nd.h.
 import { MiB } from "@hetmem/kernel";
 import type { PmemDisk } from "../drivers/pmem-disk.ts";
 import type { Uuid } from "../labels/uuid.ts";
@@ -11,16 +11,20 @@ import type { DaxRegionMapping } from "./ports.ts";
 import type { Region } from "./region.ts";
 
 export type ClaimKind = "btt" | "pfn" | "dax";
-/** Where struct pages lie: RAM, or the namespace. @see enum nd_pfn_mode */
+/** Location of struct pages: RAM, or the namespace. @see enum nd_pfn_mode */
 export type PfnMode = "none" | "ram" | "pmem";
 
-/** Sectors that a btt can have; those that aren't powers of two carry integrity data. @see btt_lbasize_supported */
+/**
+ * Sector sizes of a btt in bytes; those that aren't powers of two include integrity metadata.
+ *
+ * @see btt_lbasize_supported
+ */
 export const BTT_SECTOR_SIZES = [512, 520, 528, 4096, 4104, 4160, 4224] as const;
-/** What x86-64 can map with one entry. @see nd_pfn_supported_alignments() */
+/** Sizes in bytes of x86-64 page table entries. @see nd_pfn_supported_alignments() */
 export const PFN_ALIGNMENTS = [4096, 2 * MiB, 1024 * MiB] as const;
 const DEFAULT_ALIGN = 2 * MiB;
 
-/** What a dax device is made from while it exists. */
+/** The info block and dax region of an enabled dax claim. */
 export interface DaxAttachment {
   readonly block: PfnInfoBlock;
   readonly mapping: DaxRegionMapping;
@@ -36,11 +40,11 @@ export class Claim extends NdDevice {
   mode: PfnMode = "none";
   /** pfn and dax only: bytes. */
   align: number = DEFAULT_ALIGN;
-  /** btt only: bytes of a sector, 0 where nobody chose. */
+  /** btt only: sector size in bytes; 0 while not configured. */
   sectorSize = 0;
-  /** What nd_pmem made of it, of a pfn or a btt. */
+  /** The disk of an enabled pfn or btt. */
   disk: PmemDisk | undefined;
-  /** What dax_pmem made of it. */
+  /** The dax region of an enabled dax claim. */
   dax: DaxAttachment | undefined;
 
   constructor(region: Region, kind: ClaimKind, id: number) {
@@ -55,7 +59,7 @@ export class Claim extends NdDevice {
   }
 }
 
-/** @returns false when somebody else has the namespace @see __nd_attach_ndns() */
+/** Claims a namespace. @returns false when it is claimed already @see __nd_attach_ndns() */
 export function attachNamespace(claim: Claim, namespace: Namespace): boolean {
   if (namespace.claim) return false;
   namespace.claim = claim;
@@ -69,7 +73,7 @@ export function detachNamespace(claim: Claim): void {
   claim.namespace = undefined;
 }
 
-/** Makes a claim with the next free number and puts it on the bus. */
+/** Creates and registers a claim with the lowest free number. */
 export function createClaim(region: Region, kind: ClaimKind): Claim {
   const claim = new Claim(region, kind, region.nextClaimId(kind));
   region.claims.set(claim.name, claim);
@@ -77,7 +81,7 @@ export function createClaim(region: Region, kind: ClaimKind): Claim {
   return claim;
 }
 
-/** Takes a claim off the bus. Nobody may have it locked who goes on to use it. */
+/** Unregisters a claim. A task that holds its lock must not use it afterwards. */
 export function unregisterClaim(claim: Claim): void {
   detachNamespace(claim);
   claim.gone = true;

@@ -1,5 +1,5 @@
-// What the devices of the nd bus have in common: a name, a place below /sys, a lock that holds drivers still, and the driver.
-// Kernel counterpart: struct device with drivers/base/dd.c, and drivers/nvdimm/bus.c.
+// The base of all devices of the nd bus: name, path below /sys, device lock, and driver. Kernel counterpart: struct
+// device with drivers/base/dd.c, and drivers/nvdimm/bus.c.
 import { errnoNumber, type Kernel, KernelError, Mutex, type Sleeps } from "@hetmem/kernel";
 
 /** @see struct nd_device_driver */
@@ -10,15 +10,15 @@ export type NdDeviceClass = "nvdimm" | "nd_region" | "nd_claim" | "nd_namespace"
 
 export class NdDevice {
   readonly name: string;
-  /** Below /sys: `/devices/…/ndbus0/region0`. */
+  /** Path below /sys: `/devices/…/ndbus0/region0`. */
   readonly path: string;
   /** @see device_lock() */
   readonly lock: Mutex;
   readonly kernel: Kernel;
   driver: NdDriverName | undefined;
-  /** The driver whose probe runs just now: the log names it already. */
+  /** The driver that is being probed, for log prefixes. */
   probing: NdDriverName | undefined;
-  /** Whether it is no longer on the bus: who waited for its lock finds it so. */
+  /** Set when the device is unregistered. A task that waited for the lock must check it. */
   gone = false;
 
   constructor(kernel: Kernel, deviceClass: NdDeviceClass, parent: string, name: string) {
@@ -28,18 +28,18 @@ export class NdDevice {
     this.lock = new Mutex(kernel.lockdep, `${deviceClass} device_lock`);
   }
 
-  /** Tells user space. @see kobject_uevent() */
+  /** Sends a uevent. @see kobject_uevent() */
   uevent(action: "add" | "remove" | "bind" | "unbind" | "change"): void {
     this.kernel.uevents.send(action, this.path, "nd");
   }
 
-  /** `nd_pmem namespace0.0: …`, as dev_err() and dev_info() print it. */
+  /** Logs with the prefix `nd_pmem namespace0.0: `, as dev_err() and dev_info(). */
   log(level: 3 | 4 | 6, text: string): void {
     this.kernel.log.printk(level, `${this.driver ?? this.probing ?? "nd"} ${this.name}: ${text}`);
   }
 }
 
-/** Does something with a device held still. @throws KernelError ENODEV when it has gone meanwhile */
+/** Runs an action with the device lock held. @throws KernelError ENODEV when the device was unregistered meanwhile */
 export function* withDeviceLock<T>(device: NdDevice, action: () => Sleeps<T>): Sleeps<T> {
   yield* device.lock.lock();
   try {
@@ -50,7 +50,11 @@ export function* withDeviceLock<T>(device: NdDevice, action: () => Sleeps<T>): S
   }
 }
 
-/** What the kernel logs of a probe that fails. A driver that doesn't want the device is no failure. @see call_driver_probe() */
+/**
+ * Logs a failed probe. ENODEV and ENXIO, by which a driver rejects a device, aren't logged.
+ *
+ * @see call_driver_probe()
+ */
 export function logFailedProbe(
   { kernel, name }: NdDevice,
   driver: NdDriverName,
@@ -60,7 +64,7 @@ export function logFailedProbe(
   kernel.log.printk(4, `${driver}: probe of ${name} failed with error ${-errnoNumber(errno)}`);
 }
 
-/** @throws KernelError EBUSY when a driver is bound to it */
+/** @throws KernelError EBUSY when a driver is bound to the device */
 export function expectUnbound(device: NdDevice): void {
   if (device.driver !== undefined)
     throw new KernelError(

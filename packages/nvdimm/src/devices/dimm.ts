@@ -1,5 +1,5 @@
-// A memory module as the kernel sees it: its label area once the driver has read it, which of its addresses are taken, and who
-// uses it. Kernel counterpart: struct nvdimm in drivers/nvdimm/nd-core.h, drivers/nvdimm/dimm_devs.c and dimm.c.
+// A memory module as a kernel device: its label area as read by the driver, its allocated device addresses (DPA), and
+// its users. Kernel counterpart: struct nvdimm in drivers/nvdimm/nd-core.h, drivers/nvdimm/dimm_devs.c and dimm.c.
 import { condResched, type Kernel, KernelError, type Sleeps } from "@hetmem/kernel";
 import { releaseResource, requestRegion, Resource } from "@hetmem/resource";
 import { LabelArea } from "../labels/label-area.ts";
@@ -8,10 +8,10 @@ import type { DimmMedia } from "../media/dimm-media.ts";
 import { NdDevice } from "./device.ts";
 import type { DimmSpec } from "./spec.ts";
 
-/** What the driver knows of a module while it is bound. @see struct nvdimm_drvdata */
+/** Driver data of an enabled module. @see struct nvdimm_drvdata */
 export interface DimmData {
   readonly labels: LabelArea;
-  /** Which device addresses belong to which namespace: `pmem-<uuid>`. */
+  /** Allocated device addresses: a resource per namespace extent, named `pmem-<uuid>`. */
   readonly dpa: Resource;
 }
 
@@ -26,13 +26,17 @@ export class Nvdimm extends NdDevice {
   readonly flushHints: number;
   readonly hasSecurity: boolean;
   data: DimmData | undefined;
-  /** Whether namespaces of its regions come from labels, as the area was when the driver last read it. @see NDD_LABELING */
+  /**
+   * Whether namespaces of its regions are defined by labels, as of the driver's last read of the label area.
+   *
+   * @see NDD_LABELING
+   */
   labeling = false;
-  /** Whether its memory can't be used for want of a passphrase. @see NDD_LOCKED */
+  /** Whether the memory is inaccessible until the passphrase is given. @see NDD_LOCKED */
   locked = false;
-  /** Enabled regions that use it. */
+  /** Number of enabled regions that use the module. */
   busy = 0;
-  /** Whether all of it is being written over, which takes hours. @see NDD_SECURITY_OVERWRITE */
+  /** Whether an overwrite is in progress, which takes hours on hardware. @see NDD_SECURITY_OVERWRITE */
   overwriting = false;
 
   constructor(kernel: Kernel, parent: string, id: number, spec: DimmSpec) {
@@ -66,7 +70,7 @@ export class Nvdimm extends NdDevice {
     this.media.labelArea.set(bytes, offset);
   }
 
-  /** The driver's data. @throws KernelError ENXIO while the module is disabled */
+  /** The driver data. @throws KernelError ENXIO while the module is disabled */
   expectData(): DimmData {
     if (!this.data) throw new KernelError("ENXIO", `${this.name} is disabled: enable it first`);
     return this.data;
@@ -74,8 +78,8 @@ export class Nvdimm extends NdDevice {
 }
 
 /**
- * Reads the label area and takes the addresses that labels name. A module that is locked shows its labels all the same, so
- * that its namespaces are known; nobody can use them. Under the bus's lock, so that no label is half written.
+ * Reads the label area and allocates the addresses in its labels. The labels of a locked module are readable, so its
+ * namespaces are registered but can't be enabled. Called under the bus's lock, so that no label is half written.
  *
  * @throws KernelError EBUSY when two labels claim the same addresses
  * @see nvdimm_probe()
@@ -96,12 +100,12 @@ export function removeDimm(dimm: Nvdimm): void {
   dimm.data = undefined;
 }
 
-/** The name under which a namespace's addresses are taken. @see nd_label_gen_id() */
+/** The resource name of a namespace's extents. @see nd_label_gen_id() */
 export function labelId(uuid: Uuid): string {
   return `pmem-${uuid}`;
 }
 
-/** The addresses that a namespace has on a module; one run of them, as long as nobody wrote labels by hand. */
+/** The extent of a namespace on a module. There is one, unless labels were written by hand. */
 export function dpaOf(data: DimmData, uuid: Uuid): Resource | undefined {
   return data.dpa.children.find(({ name }) => name === labelId(uuid));
 }

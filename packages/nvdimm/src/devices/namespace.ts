@@ -1,5 +1,6 @@
-// A part of a region under one name: without labels all of it, with labels what they say. Kernel counterpart: struct
-// nd_namespace_io and nd_namespace_pmem in include/linux/nd.h, drivers/nvdimm/namespace_devs.c.
+// A namespace: a part of a region. Without labels it is the whole region, with labels an extent defined by them.
+// Kernel counterpart: struct nd_namespace_io and nd_namespace_pmem in include/linux/nd.h,
+// drivers/nvdimm/namespace_devs.c.
 import type { Range } from "../errors/range-set.ts";
 import type { ClaimClass } from "../labels/label-format.ts";
 import type { Uuid } from "../labels/uuid.ts";
@@ -18,16 +19,16 @@ export class Namespace extends NdDevice {
   readonly kind: NamespaceKind;
   uuid: Uuid | undefined;
   altName = "";
-  /** Bytes of a sector as the label says, 0 where nobody chose. */
+  /** Sector size in bytes from the label; 0 for none. */
   lbaSize = 0;
-  /** Who took it; a namespace that is taken has no driver of its own. */
+  /** The claim that uses the namespace. A claimed namespace has no driver itself. */
   claim: Claim | undefined;
   claimClass: ClaimClass = "none";
-  /** Whether info blocks are to be overlooked. */
+  /** Whether probing ignores info blocks. */
   forceRaw = false;
-  /** Physical addresses; empty while it has no size. */
+  /** Physical addresses; empty while the size is 0. */
   range: Range;
-  /** What nd_pmem made of it: raw mode. */
+  /** The disk of an enabled raw namespace. */
   disk: PmemDisk | undefined;
 
   constructor(region: Region, kind: NamespaceKind, id: number) {
@@ -39,29 +40,34 @@ export class Namespace extends NdDevice {
       kind === "io" ? { start: region.start, end: region.end } : { start: region.start, end: region.start };
   }
 
-  /** Bytes, metadata among them. @see nvdimm_namespace_capacity() */
+  /** Bytes, including metadata. @see nvdimm_namespace_capacity() */
   get size(): number {
     return this.range.end - this.range.start;
   }
 
-  /** The modules that keep it from being read. @see nvdimm_namespace_locked() */
+  /** Names of locked modules of the region. @see nvdimm_namespace_locked() */
   get lockedBy(): string[] {
     return this.region.mappings.filter(({ dimm }) => dimm.locked).map(({ dimm }) => dimm.name);
   }
 
-  /** What its mode file says. @see mode_show() */
+  /** Content of the mode file. @see mode_show() */
   get mode(): "raw" | "safe" | "memory" | "dax" {
     if (!this.claim) return "raw";
     return ({ btt: "safe", pfn: "memory", dax: "dax" } as const)[this.claim.kind];
   }
 
-  /** The name of its disk: `pmem0`, `pmem0.1`, `pmem0s`. @see nvdimm_namespace_disk_name() */
+  /** Name of the disk: `pmem0`, `pmem0.1`, `pmem0s`. @see nvdimm_namespace_disk_name() */
   get diskName(): string {
     const number = this.id === 0 ? `${this.region.id}` : `${this.region.id}.${this.id}`;
     return `pmem${number}${this.claim?.kind === "btt" ? "s" : ""}`;
   }
 
-  /** Takes the addresses from what the modules have set aside for it. @see nd_namespace_pmem_set_resource() */
+  /**
+   * Sets the physical range from the extents on the modules.
+   *
+   * @param size bytes
+   * @see nd_namespace_pmem_set_resource()
+   */
   setRange(size: number): void {
     const { region, uuid } = this;
     const [mapping] = region.mappings;

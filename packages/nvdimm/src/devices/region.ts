@@ -1,5 +1,5 @@
-// A physical range of persistent memory, interleaved over modules. It holds the namespaces, and for each personality a
-// namespace can have (btt, pfn, dax) the devices that claim one. Kernel counterpart: struct nd_region in drivers/nvdimm/nd.h,
+// A region: a physical range of persistent memory, interleaved over modules. It contains namespaces, and the claims
+// (btt, pfn, dax) that give them a personality. Kernel counterpart: struct nd_region in drivers/nvdimm/nd.h,
 // drivers/nvdimm/region_devs.c.
 import { type Kernel, KiB, MiB, PAGE_SIZE } from "@hetmem/kernel";
 import { Badblocks } from "../errors/badblocks.ts";
@@ -14,20 +14,20 @@ import type { Nvdimm } from "./dimm.ts";
 import type { Namespace } from "./namespace.ts";
 import type { RegionSpec } from "./spec.ts";
 
-/** What one module contributes. @see struct nd_mapping */
+/** The part of one module in a region. @see struct nd_mapping */
 export interface Mapping {
   readonly dimm: Nvdimm;
-  /** First byte, by the module's own addresses. */
+  /** First byte, as device address of the module. */
   readonly start: number;
   /** Bytes. */
   readonly size: number;
   readonly position: number;
 }
 
-/** A piece of a range that lies in one place. */
+/** A piece of a physical range that is contiguous on one medium. */
 export interface MediaExtent {
   readonly media: DimmMedia;
-  /** By the module's own addresses. */
+  /** Device address of the module. */
   readonly dpa: number;
   /** Physical address. */
   readonly spa: number;
@@ -35,12 +35,12 @@ export interface MediaExtent {
   readonly size: number;
 }
 
-/** Types of devices, as they stand in modaliases and `nstype`. @see include/uapi/linux/ndctl.h */
+/** Device types in modaliases and `nstype`. @see include/uapi/linux/ndctl.h */
 export const ND_DEVICE_NAMESPACE_IO = 4;
 export const ND_DEVICE_NAMESPACE_PMEM = 5;
-/** What architectures can map on their own. @see MEMREMAP_COMPAT_ALIGN_MAX */
+/** Alignment in bytes that every architecture can map. @see MEMREMAP_COMPAT_ALIGN_MAX */
 const COMPAT_ALIGN_MAX = 16 * MiB;
-/** Bytes that follow one another on one module. */
+/** Interleave granularity in bytes. */
 const INTERLEAVE = 4 * KiB;
 
 export class Region extends NdDevice {
@@ -52,23 +52,23 @@ export class Region extends NdDevice {
   readonly mappings: readonly Mapping[];
   readonly numaNode: number;
   readonly targetNode: number;
-  /** What the platform says; undefined where it says nothing, and then the file is not there. */
+  /** Persistence domain reported by the platform. undefined when it reports none; the sysfs file is then absent. */
   readonly persistenceDomain: "cpu_cache" | "memory_controller" | undefined;
   readonly #media: DimmMedia | undefined;
-  /** What sizes and starts of namespaces must be multiples of. */
+  /** Alignment of starts and sizes of namespaces, in bytes. */
   align: number;
   readOnly = false;
   badblocks = new Badblocks();
-  /** Modules that count it among their users: those that were enabled when it was. */
+  /** Modules whose `busy` count includes this region: those enabled at its probe. */
   activeDimms: readonly Nvdimm[] = [];
-  /** Undefined while it is disabled. */
+  /** Whether namespaces are defined by labels, decided at the probe; undefined while disabled. */
   enabledWithLabels: boolean | undefined;
   readonly namespaces = new Map<number, Namespace>();
   readonly claims = new Map<string, Claim>();
-  /** The one that user space may configure next. @see nd_region->ns_seed, btt_seed, pfn_seed, dax_seed */
+  /** The namespace to be configured next. @see nd_region->ns_seed, btt_seed, pfn_seed, dax_seed */
   namespaceSeed: Namespace | undefined;
   readonly claimSeeds: Partial<Record<ClaimKind, Claim>> = {};
-  /** Namespaces found when it was enabled, and those of them that could be registered. */
+  /** Numbers of namespaces found and registered at the probe. */
   initNamespaces: { readonly active: number; readonly found: number } | undefined;
 
   constructor(kernel: Kernel, bus: NvdimmBus, id: number, spec: RegionSpec) {
@@ -90,14 +90,14 @@ export class Region extends NdDevice {
     this.align = defaultAlign(spec);
   }
 
-  /** Byte behind the last. */
+  /** First byte after the region. */
   get end(): number {
     return this.start + this.size;
   }
 
   /**
-   * Whether its namespaces come from labels. That is decided when it is enabled: the kernel looks at the modules every time, and a module
-   * that is given labels behind an enabled region's back gets namespaces on top of the one that is there.
+   * Whether namespaces are defined by labels. Decided at the probe. The kernel checks the modules every time, so that
+   * labels written to a module of an enabled region add namespaces on top of the existing one.
    */
   get isLabelled(): boolean {
     return this.enabledWithLabels ?? this.mappings.some(({ dimm }) => dimm.labeling);
@@ -108,29 +108,36 @@ export class Region extends NdDevice {
     return this.isLabelled ? ND_DEVICE_NAMESPACE_PMEM : ND_DEVICE_NAMESPACE_IO;
   }
 
-  /** Whether stores need more than a cpu flush; undefined where nobody knows. @see nvdimm_has_flush() */
+  /**
+   * Whether stores need flush hints besides a cpu cache flush; undefined for a region without modules.
+   *
+   * @see nvdimm_has_flush()
+   */
   get hasFlush(): boolean | undefined {
     if (this.mappings.length === 0) return undefined;
     return this.mappings.some(({ dimm }) => dimm.flushHints > 0);
   }
 
-  /** What a power failure spares. Who says nothing and has no flush hints is taken to flush by himself (ADR). */
+  /**
+   * The persistence domain at a power failure. A platform that reports none and has no flush hints is assumed to have
+   * ADR.
+   */
   get survivingDomain(): PersistenceDomain {
     return this.persistenceDomain ?? (this.hasFlush === true ? "none" : "memory_controller");
   }
 
-  /** What the labels of its namespaces are signed with; 0 without modules. @see nd_region_interleave_set_cookie() */
+  /** The interleave-set cookie recorded in labels; 0 without modules. @see nd_region_interleave_set_cookie() */
   get setCookie(): bigint {
     const isVersion11 = this.mappings[0]?.dimm.data?.labels.isVersion11 ?? false;
     return isVersion11 ? cookie1(this.mappings) : cookie2(this.mappings);
   }
 
-  /** What the cookie is where no module of it is enabled. */
+  /** The cookie shown while no module of the region is enabled: that of label version 1.1. */
   get setCookie11(): bigint {
     return cookie1(this.mappings);
   }
 
-  /** Where a physical range lies on the modules, page by page. */
+  /** The extents of a physical range on the modules. */
   *extents(spa: number, size: number): Generator<MediaExtent, void, void> {
     if (this.#media && this.mappings.length === 0) {
       yield { media: this.#media, dpa: spa - this.start, spa, size };
@@ -150,21 +157,21 @@ export class Region extends NdDevice {
     }
   }
 
-  /** The physical address of a byte of a module. */
+  /** The physical address of a device address. */
   spaOf(mapping: Mapping, dpa: number): number {
     const offset = dpa - mapping.start;
     const chunk = Math.floor(offset / INTERLEAVE) * this.mappings.length + mapping.position;
     return this.start + chunk * INTERLEAVE + (offset % INTERLEAVE);
   }
 
-  /** Everything that its bytes are stored on. */
+  /** All media of the region. */
   get media(): DimmMedia[] {
     return this.#media && this.mappings.length === 0
       ? [this.#media]
       : this.mappings.map(({ dimm }) => dimm.media);
   }
 
-  /** The lowest number that no namespace has. */
+  /** The lowest free namespace number. */
   nextNamespaceId(): number {
     return lowestFree((id) => this.namespaces.has(id));
   }
@@ -187,7 +194,11 @@ function defaultAlign({ size, mappings }: RegionSpec): number {
   return align % ways === 0 ? align : align * ways;
 }
 
-/** A record a module in the order of interleaving: offset, then serial number. @see struct nfit_set_info */
+/**
+ * Cookie of label version 1.1: a record per module in interleave order, with offset and serial number.
+ *
+ * @see struct nfit_set_info
+ */
 function cookie1(mappings: readonly Mapping[]): bigint {
   if (mappings.length === 0) return 0n;
   const bytes = new Uint8Array(16 * mappings.length);
@@ -199,7 +210,7 @@ function cookie1(mappings: readonly Mapping[]): bigint {
   return fletcher64(bytes);
 }
 
-/** The same with the vendor, for labels since 1.2. @see struct nfit_set_info2 */
+/** Cookie since label version 1.2, which includes the vendor. @see struct nfit_set_info2 */
 function cookie2(mappings: readonly Mapping[]): bigint {
   if (mappings.length === 0) return 0n;
   const bytes = new Uint8Array(48 * mappings.length);

@@ -1,5 +1,5 @@
-// What firmware tells of a machine's persistent memory, as the ACPI NFIT table does: modules, and the physical ranges that they
-// make up. Kernel counterpart: drivers/acpi/nfit/core.c.
+// The firmware's description of persistent memory, as in the ACPI NFIT table: modules, and physical ranges
+// interleaved over them. Kernel counterpart: drivers/acpi/nfit/core.c.
 import type { Kernel } from "@hetmem/kernel";
 import type { ResourceTree } from "@hetmem/resource";
 import type { DimmMedia } from "../media/dimm-media.ts";
@@ -8,42 +8,46 @@ import type { NewUuid, NvdimmMappings, SecurityKeys } from "./ports.ts";
 
 /** One module. @see struct acpi_nfit_control_region */
 export interface DimmSpec {
-  /** The hardware, which outlives the bus. */
+  /** The hardware state, which outlives the bus. */
   readonly media: DimmMedia;
   /** Default: its number from 1 on. */
   readonly handle?: number;
   /** Default: its number from 0 on. */
   readonly physId?: number;
-  /** As the bytes lie in the table, most significant first: 0x8680 is Intel. */
+  /** Vendor id in the byte order of the table: Intel's is 0x8680. */
   readonly vendor?: number;
   readonly device?: number;
   readonly serial?: number;
-  /** Flush hint addresses: what stands in the write queue can be drained. */
+  /** Number of flush hint addresses, by which the write queue can be drained. */
   readonly flushHints?: number;
-  /** Whether it has the commands that lock and unlock it. */
+  /** Whether the module has security commands. */
   readonly security?: boolean;
 }
 
-/** A physical range: interleaved over modules page by page, or without any (`memmap=`). @see struct acpi_nfit_system_address */
+/**
+ * A physical range: interleaved over modules in 4 KiB units, or without modules (`memmap=`).
+ *
+ * @see struct acpi_nfit_system_address
+ */
 export interface RegionSpec {
   readonly start: number;
   /** Bytes. */
   readonly size: number;
-  /** Numbers of the modules, in the order of interleaving, with the first byte of each that belongs to it. */
+  /** Module numbers in interleave order, with the first device address of each. */
   readonly mappings: readonly { readonly dimm: number; readonly start: number }[];
-  /** What a region without modules is made of. */
+  /** The medium of a region without modules. */
   readonly media?: DimmMedia;
-  /** Node of the cpus next to it. */
+  /** Node of the nearest cpus. */
   readonly numaNode: number;
-  /** Node that its memory becomes when it is made RAM; -1 where firmware doesn't say. */
+  /** Node of the memory when it is hotplugged as RAM; -1 when the firmware names none. */
   readonly targetNode: number;
-  /** What the platform says it saves when the power fails; absent where it says nothing. */
+  /** Persistence domain reported by the platform; absent for none. */
   readonly persistenceDomain?: "cpu_cache" | "memory_controller";
 }
 
 /**
- * What firmware can be asked for: to scrub, to clear and to inject errors (`ars`); only for labels (`labels`, as QEMU's); or for
- * nothing (`none`: ranges of the command line).
+ * Firmware commands: scrub, clear and inject errors (`ars`); labels only (`labels`, as in QEMU); or none (`none`:
+ * ranges from the kernel command line).
  */
 export type Firmware = "ars" | "labels" | "none";
 
@@ -54,7 +58,7 @@ export interface NvdimmBusSpec {
   readonly id?: number;
   /** `ACPI.NFIT` or `e820`. */
   readonly provider: string;
-  /** Path of its parent below /sys. */
+  /** Path of the parent device below /sys. */
   readonly parent: string;
   readonly dimms: readonly DimmSpec[];
   readonly regions: readonly RegionSpec[];
@@ -64,6 +68,6 @@ export interface NvdimmBusSpec {
   readonly keys?: SecurityKeys;
   /** Default: alignedLayout, as since 5.3. */
   readonly pfnLayout?: PfnLayoutPolicy;
-  /** Told when there is work for `runNfitWork()`: a workqueue's place. */
+  /** Port of a workqueue: called when `runNfitWork()` has work. */
   readonly onWork?: () => void;
 }

@@ -1,5 +1,5 @@
-// Binding drivers to the devices of a region and unbinding them, as writes to `bind` and `unbind` do, and making the next device that user
-// space may configure. Kernel counterpart: nvdimm_bus_probe() in drivers/nvdimm/bus.c, nd_region_advance_seeds() in region_devs.c.
+// Binding and unbinding of drivers, as by writes to `bind` and `unbind`, and creation of the next seed device. Kernel
+// counterpart: nvdimm_bus_probe() in drivers/nvdimm/bus.c, nd_region_advance_seeds() in region_devs.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { type Claim, createClaim } from "../devices/claim.ts";
 import {
@@ -15,10 +15,10 @@ import { probeDax, removeDax } from "./dax-pmem.ts";
 import { expectUsable, probeClaimDisk, probeNamespace } from "./nd-pmem.ts";
 
 /**
- * Enables a namespace: it becomes a disk, or what its info block says is found, claimed and enabled.
+ * Enables a namespace. A raw namespace becomes a disk. One with an info block is claimed, and its claim is enabled.
  *
- * @throws KernelError EBUSY when it is enabled already, ENXIO when it is claimed, EACCES when a module is locked, ENODEV when it has no
- * size, EOPNOTSUPP for an info block that can't be used
+ * @throws KernelError EBUSY when it is enabled, ENXIO when it is claimed, EACCES when a module is locked, ENODEV when
+ * it has no size, EOPNOTSUPP for an unusable info block
  */
 export function* bindNamespace(namespace: Namespace): Sleeps<void> {
   const { region } = namespace;
@@ -31,7 +31,7 @@ export function* bindNamespace(namespace: Namespace): Sleeps<void> {
   if (claim) yield* bindClaim(claim);
 }
 
-/** Disables a namespace that is a disk; one that is claimed stays as it is. Waits for requests that are under way. */
+/** Disables a namespace that is a disk; a claimed one is left alone. Waits for requests in progress. */
 export function* unbindNamespace(namespace: Namespace): Sleeps<void> {
   yield* withDeviceLock(namespace, () => removeNamespaceDriver(namespace));
 }
@@ -39,8 +39,8 @@ export function* unbindNamespace(namespace: Namespace): Sleeps<void> {
 /**
  * Enables a btt, pfn or dax.
  *
- * @throws KernelError EBUSY when it is enabled or its namespace is, ENODEV without a namespace, EACCES when a module is locked, and
- * what the driver throws
+ * @throws KernelError EBUSY when it or its namespace is enabled, ENODEV without a namespace, EACCES when a module is
+ * locked, and errors of the driver's probe
  */
 export function* bindClaim(claim: Claim): Sleeps<void> {
   const driver = claim.kind === "dax" ? "dax_pmem" : "nd_pmem";
@@ -48,7 +48,7 @@ export function* bindClaim(claim: Claim): Sleeps<void> {
     probeDevice(claim.region, claim, driver, function* () {
       const { namespace } = claim;
       if (!namespace) throw new KernelError("ENODEV", `${claim.name} has no namespace: give it one`);
-      yield* namespace.lock.lock(); // whoever is about to bind or unbind it comes to an end first
+      yield* namespace.lock.lock(); // waits for a bind or unbind of the namespace in progress
       namespace.lock.unlock();
       expectUnbound(namespace);
       expectUsable(namespace);
@@ -59,12 +59,12 @@ export function* bindClaim(claim: Claim): Sleeps<void> {
   );
 }
 
-/** Disables a btt, pfn or dax; it keeps its namespace. Waits for whoever still uses its pages. */
+/** Disables a btt, pfn or dax, which keeps its namespace. Waits for users of its pages. */
 export function* unbindClaim(claim: Claim): Sleeps<void> {
   yield* withDeviceLock(claim, () => removeClaimDriver(claim));
 }
 
-/** The same for who has the device locked. @see nd_pmem_remove() */
+/** unbindNamespace() with the device lock held. @see nd_pmem_remove() */
 export function* removeNamespaceDriver(namespace: Namespace): Sleeps<void> {
   if (!namespace.disk) return;
   yield* namespace.disk.remove();
@@ -72,7 +72,7 @@ export function* removeNamespaceDriver(namespace: Namespace): Sleeps<void> {
   unbound(namespace);
 }
 
-/** The same for who has the device locked. */
+/** unbindClaim() with the device lock held. */
 export function* removeClaimDriver(claim: Claim): Sleeps<void> {
   if (claim.driver === undefined) return;
   if (claim.disk) yield* claim.disk.remove();
@@ -81,13 +81,13 @@ export function* removeClaimDriver(claim: Claim): Sleeps<void> {
   unbound(claim);
 }
 
-/** Claims of a region that user space may configure: one of each kind, from the moment it is enabled. */
+/** Creates the seed claims of a region at its probe, one of each kind. */
 export function createClaimSeeds(region: Region): void {
   for (const kind of ["btt", "pfn", "dax"] as const) region.claimSeeds[kind] = createClaim(region, kind);
 }
 
 /**
- * Runs a driver's probe. What becomes active is no longer the one to be configured next.
+ * Runs a driver's probe. When the seed becomes active, a new seed is created.
  *
  * @see nvdimm_bus_probe()
  */

@@ -1,6 +1,6 @@
-// The block translation table: sectors that are written whole or not at all. What is kept here is its info block and the arithmetic
-// of its arenas, so that a namespace has the size and the mode that an administrator sees; the translation itself is not
-// modelled. Kernel counterpart: drivers/nvdimm/btt.c, btt_devs.c.
+// The block translation table, which makes sector writes atomic. Only the info block and the arithmetic of the arenas
+// are modelled, for the mode and size that an administrator sees; the translation isn't. Kernel counterpart:
+// drivers/nvdimm/btt.c, btt_devs.c.
 import { alignDown, alignUp, GiB, KernelError, KiB, MiB } from "@hetmem/kernel";
 import type { Claim } from "../devices/claim.ts";
 import type { Namespace } from "../devices/namespace.ts";
@@ -14,7 +14,7 @@ const BLOCK_SIZE = 4 * KiB;
 const CHECKSUM_AT = 4088;
 const ARENA_SIZE_MAX = 512 * GiB;
 const ARENA_SIZE_MIN = 16 * MiB;
-/** Spare blocks of an arena. @see BTT_DEFAULT_NFREE */
+/** Number of spare blocks of an arena. @see BTT_DEFAULT_NFREE */
 const FREE_BLOCKS = 256;
 const LOG_GROUP_SIZE = 64;
 const MAP_ENTRY_SIZE = 4;
@@ -26,12 +26,17 @@ export interface BttInfoBlock {
   readonly sectorSize: number;
 }
 
-/** Since labels of version 1.2 the block stands at the very start. @see nd_btt_version() */
+/** Offset of the info block in bytes: 0 since label version 1.2, else 4 KiB. @see nd_btt_version() */
 function infoBlockAt(namespace: Namespace): number {
   return namespace.claimClass === "btt2" ? 0 : BLOCK_SIZE;
 }
 
-/** Reads the info block. @throws KernelError ENODEV when there is none for this namespace @see nd_btt_version() */
+/**
+ * Reads the info block.
+ *
+ * @throws KernelError ENODEV when there is no valid one for this namespace
+ * @see nd_btt_version()
+ */
 export function readBttBlock(io: NamespaceIo): BttInfoBlock {
   const { namespace } = io;
   const bytes = io.read(infoBlockAt(namespace), BLOCK_SIZE);
@@ -47,10 +52,10 @@ export function readBttBlock(io: NamespaceIo): BttInfoBlock {
 }
 
 /**
- * Makes sure that a configured btt has its info block on the media.
+ * Writes the info block of a configured btt, unless it is on the media already.
  *
- * @returns bytes that its disk has
- * @throws KernelError ENODEV when it isn't configured, ENXIO when the namespace is too small
+ * @returns size of the disk in bytes
+ * @throws KernelError ENODEV when the claim isn't configured, ENXIO when the namespace is too small
  * @see nvdimm_namespace_attach_btt()
  */
 export function setupBtt(claim: Claim): number {
@@ -71,7 +76,7 @@ export function setupBtt(claim: Claim): number {
 }
 
 /**
- * Bytes that are left for sectors, after each arena's two info blocks, log and map.
+ * Bytes left for sectors after each arena's two info blocks, log and map.
  *
  * @see alloc_arena()
  */
@@ -86,7 +91,7 @@ export function bttSize(rawSize: number, sectorSize: number): number {
   return sectors * (sectorSize >= 4096 ? 4096 : 512);
 }
 
-/** An info block, and where in the namespace it stands. */
+/** An encoded info block, and its offset in the namespace. */
 export function bttInfoBlock(
   namespace: Namespace,
   uuid: Uuid,

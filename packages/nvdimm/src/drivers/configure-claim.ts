@@ -1,5 +1,5 @@
-// What user space writes to the files of a btt, pfn or dax before it enables it: uuid, alignment, where struct pages lie, sector
-// size, and which namespace it is to have. Kernel counterpart: the store functions of drivers/nvdimm/pfn_devs.c and btt_devs.c,
+// Writes to the files of a btt, pfn or dax before it is enabled: uuid, alignment, location of struct pages, sector
+// size, namespace. Kernel counterpart: the store functions of drivers/nvdimm/pfn_devs.c and btt_devs.c,
 // nd_namespace_store() in claim.c.
 import { condResched, KernelError, MiB, type Sleeps } from "@hetmem/kernel";
 import {
@@ -15,10 +15,10 @@ import { expectUnbound, withDeviceLock } from "../devices/device.ts";
 import type { Namespace } from "../devices/namespace.ts";
 import { parseUuid } from "../labels/uuid.ts";
 
-/** Smaller namespaces can't have a personality. */
+/** Minimum size in bytes of a claimed namespace. */
 const CLAIMABLE_SIZE_MIN = 16 * MiB;
 
-/** @throws KernelError EBUSY while enabled, EINVAL when it isn't a UUID, ENOMEM */
+/** Sets the uuid. @throws KernelError EBUSY while enabled, EINVAL when the text isn't a UUID, ENOMEM */
 export function* storeClaimUuid(claim: Claim, text: string): Sleeps<void> {
   yield* changing(claim, () => {
     const uuid = parseUuid(text);
@@ -27,7 +27,12 @@ export function* storeClaimUuid(claim: Claim, text: string): Sleeps<void> {
   });
 }
 
-/** @throws KernelError EBUSY while enabled, EINVAL for another word than pmem, ram and none @see mode_store() */
+/**
+ * Sets the location of struct pages.
+ *
+ * @throws KernelError EBUSY while enabled, EINVAL for words other than pmem, ram and none
+ * @see mode_store()
+ */
 export function* storeClaimMode(claim: Claim, text: string): Sleeps<void> {
   yield* changing(claim, () => {
     const word = text.replace(/\n$/, "");
@@ -37,7 +42,13 @@ export function* storeClaimMode(claim: Claim, text: string): Sleeps<void> {
   });
 }
 
-/** @param align bytes @throws KernelError EBUSY while enabled, EINVAL for what x86-64 can't map with one entry @see align_store() */
+/**
+ * Sets the alignment.
+ *
+ * @param align bytes
+ * @throws KernelError EBUSY while enabled, EINVAL when it isn't the size of an x86-64 page table entry
+ * @see align_store()
+ */
 export function* storeClaimAlign(claim: Claim, align: number): Sleeps<void> {
   yield* changing(claim, () => {
     if (!PFN_ALIGNMENTS.some((one) => one === align))
@@ -46,7 +57,13 @@ export function* storeClaimAlign(claim: Claim, align: number): Sleeps<void> {
   });
 }
 
-/** @param size bytes @throws KernelError EBUSY while enabled, EINVAL for a size that a btt can't have @see sector_size_store() */
+/**
+ * Sets the sector size.
+ *
+ * @param size bytes
+ * @throws KernelError EBUSY while enabled, EINVAL for an unsupported size
+ * @see sector_size_store()
+ */
 export function* storeClaimSectorSize(claim: Claim, size: number): Sleeps<void> {
   yield* changing(claim, () => {
     if (!BTT_SECTOR_SIZES.some((one) => one === size))
@@ -56,10 +73,12 @@ export function* storeClaimSectorSize(claim: Claim, size: number): Sleeps<void> 
 }
 
 /**
- * Takes a namespace, or with an empty name gives it back; then the claim is as new, or goes when it isn't the seed.
+ * Claims a namespace by name. An empty name releases it; the claim is then reset if it is the seed, else
+ * unregistered.
  *
- * @throws KernelError EBUSY while enabled, when it has one, or when the namespace is another's or meant for another; ENODEV when there
- * is none of that name; ENXIO when it is too small; EINVAL for anything but a namespace
+ * @throws KernelError EBUSY while enabled, when the claim has a namespace, or when the namespace is claimed or its
+ * holder class differs; ENODEV for an unknown name; ENXIO when the namespace is too small; EINVAL when the name isn't
+ * a namespace's
  * @see nd_namespace_store()
  */
 export function* storeClaimNamespace(claim: Claim, text: string): Sleeps<void> {

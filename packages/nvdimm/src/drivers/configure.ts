@@ -1,6 +1,6 @@
-// What user space writes to the files of a namespace: uuid, size, name, sector size, and who it is meant for. Each of them is
-// refused while the namespace is in use, and each ends with the labels on the media saying the same. Kernel counterpart: the
-// store functions of drivers/nvdimm/namespace_devs.c.
+// Writes to the files of a namespace: uuid, size, name, sector size, holder class. Each fails while the namespace is
+// in use, and each updates the labels on the media. Kernel counterpart: the store functions of
+// drivers/nvdimm/namespace_devs.c.
 import { isAligned, KernelError, type Sleeps } from "@hetmem/kernel";
 import { allocatedSize, resizeAllocation } from "../devices/capacity.ts";
 import { expectUnbound, type NdDevice } from "../devices/device.ts";
@@ -11,14 +11,18 @@ import type { ClaimClass } from "../labels/label-format.ts";
 import { updateLabels } from "../labels/update-labels.ts";
 import { parseUuid, type Uuid } from "../labels/uuid.ts";
 
-/** Sectors that a namespace itself can have. @see pmem_lbasize_supported */
+/** Sector sizes of a namespace in bytes. @see pmem_lbasize_supported */
 export const PMEM_SECTOR_SIZES = [512, 4096] as const;
 const NAME_LENGTH_MAX = 63;
 
-/** With the device and the whole bus held still, and no probe under way. @see wait_nvdimm_bus_probe_idle() */
+/**
+ * Runs an action with the device lock and reconfig_mutex held, and no probe in progress.
+ *
+ * @see wait_nvdimm_bus_probe_idle()
+ */
 export function* configuring<T>(region: Region, device: NdDevice, action: () => Sleeps<T>): Sleeps<T> {
   const { bus } = region;
-  // Ends: each turn waits for the probes under way, and a probe that began meanwhile ends as well.
+  // Ends: each turn waits for the probes in progress, and a probe that began meanwhile ends as well.
   for (;;) {
     yield* bus.waitProbeIdle();
     yield* device.lock.lock();
@@ -38,10 +42,11 @@ export function* configuring<T>(region: Region, device: NdDevice, action: () => 
 }
 
 /**
- * Gives a namespace a size, or takes all of it away, which deletes it.
+ * Resizes a namespace. Size 0 deletes it.
  *
  * @param size bytes
- * @throws KernelError EBUSY while in use, ENXIO without labels or a uuid, EINVAL when not aligned, ENOSPC, ENOMEM
+ * @throws KernelError EBUSY while in use, ENXIO without labels or a uuid, EINVAL when the size isn't aligned, ENOSPC
+ * when no gap is large enough, ENOMEM
  * @see size_store()
  */
 export function* storeSize(namespace: Namespace, size: number): Sleeps<void> {
@@ -67,7 +72,13 @@ export function* storeSize(namespace: Namespace, size: number): Sleeps<void> {
   });
 }
 
-/** @throws KernelError EBUSY while in use, EINVAL when it isn't a UUID or somebody has it, ENXIO without labels, ENOMEM @see uuid_store() */
+/**
+ * Sets the uuid.
+ *
+ * @throws KernelError EBUSY while in use, EINVAL when the text isn't a UUID or the UUID is taken, ENXIO without
+ * labels, ENOMEM
+ * @see uuid_store()
+ */
 export function* storeUuid(namespace: Namespace, text: string): Sleeps<void> {
   const { region } = namespace;
   yield* configuring(region, namespace, function* () {
@@ -86,7 +97,12 @@ export function* storeUuid(namespace: Namespace, text: string): Sleeps<void> {
   });
 }
 
-/** @throws KernelError EINVAL when it is too long, ENOMEM @see alt_name_store() */
+/**
+ * Sets the name.
+ *
+ * @throws KernelError EBUSY while in use, ENXIO without labels, EINVAL when longer than 63 characters, ENOMEM
+ * @see alt_name_store()
+ */
 export function* storeAltName(namespace: Namespace, text: string): Sleeps<void> {
   const name = text.trim();
   yield* configuring(namespace.region, namespace, function* () {
@@ -99,7 +115,13 @@ export function* storeAltName(namespace: Namespace, text: string): Sleeps<void> 
   });
 }
 
-/** @throws KernelError EINVAL for a size that it can't have @see sector_size_store() */
+/**
+ * Sets the sector size.
+ *
+ * @param size bytes
+ * @throws KernelError EBUSY while in use, ENXIO without labels, EINVAL for an unsupported size
+ * @see sector_size_store()
+ */
 export function* storeSectorSize(namespace: Namespace, size: number): Sleeps<void> {
   yield* configuring(namespace.region, namespace, function* () {
     expectLabelled(namespace);
@@ -110,7 +132,12 @@ export function* storeSectorSize(namespace: Namespace, size: number): Sleeps<voi
   });
 }
 
-/** Says who the namespace is meant for: `btt`, `pfn`, `dax` or nobody. @see holder_class_store() */
+/**
+ * Sets the holder class: `btt`, `pfn`, `dax`, or none for an empty text.
+ *
+ * @throws KernelError EBUSY while in use, EINVAL for other words
+ * @see holder_class_store()
+ */
 export function* storeHolderClass(namespace: Namespace, text: string): Sleeps<void> {
   yield* configuring(namespace.region, namespace, function* () {
     expectIdle(namespace);
@@ -145,7 +172,7 @@ function* relabelWith<K extends "altName" | "lbaSize" | "claimClass">(
   );
 }
 
-/** Only what has a size has labels. @see nd_namespace_label_update() */
+/** Updates the labels of a namespace with a size; others have none. @see nd_namespace_label_update() */
 function* relabel(namespace: Namespace, former?: Uuid): Sleeps<void> {
   if (namespace.kind === "pmem" && namespace.size > 0) yield* updateLabels(namespace, former);
 }
@@ -160,7 +187,11 @@ function rename(namespace: Namespace, uuid: Uuid | undefined): void {
   }
 }
 
-/** A namespace without a size has no name; unless it is the one to be configured next, it goes. @see __size_store() */
+/**
+ * Clears the uuid of a namespace resized to 0, and unregisters it unless it is the seed or number 0.
+ *
+ * @see __size_store()
+ */
 function forgetNamespace(namespace: Namespace): void {
   const { region } = namespace;
   namespace.uuid = undefined;

@@ -1,5 +1,5 @@
-// The driver of dax claims: it reserves the metadata, and gives the rest to the dax bus as a region with one device. Kernel counterpart:
-// __dax_pmem_probe() in drivers/dax/pmem.c.
+// The driver of dax claims: reserves the metadata, and provides the data area to the dax bus as a region with one
+// device. Kernel counterpart: __dax_pmem_probe() in drivers/dax/pmem.c.
 import {
   alignDown,
   alignUp,
@@ -19,7 +19,11 @@ import { SECTOR_SIZE } from "../errors/badblocks.ts";
 import { clearPoison, poisonOf } from "./media-io.ts";
 import { dataRange, setupPfn } from "./setup-pfn.ts";
 
-/** @throws KernelError as setupPfn() does, EBUSY when somebody has the range, and what the dax bus throws */
+/**
+ * Probes a dax claim.
+ *
+ * @throws KernelError as setupPfn(), EBUSY when the range is reserved already, and errors of createDaxRegion()
+ */
 export function* probeDax(claim: Claim, namespace: Namespace): Sleeps<void> {
   const { block, pagemap } = setupPfn(claim);
   const { region } = claim;
@@ -46,7 +50,7 @@ export function* probeDax(claim: Claim, namespace: Namespace): Sleeps<void> {
   claim.dax = { block, mapping };
 }
 
-/** Takes the device away, and waits for whoever still uses its pages. */
+/** Removes the dax region, and waits for users of its pages. */
 export function* removeDax(claim: Claim): Sleeps<void> {
   const { dax, namespace, region } = claim;
   if (!dax || !namespace) return;
@@ -55,7 +59,7 @@ export function* removeDax(claim: Claim): Sleeps<void> {
   claim.dax = undefined;
 }
 
-/** What is known of errors, and what is to be met, for who has the device. */
+/** The region's bad ranges as the dax bus's port. */
 function poisonOfRegion(region: Region): MediaPoison {
   const { bus } = region;
   return {
@@ -66,7 +70,8 @@ function poisonOfRegion(region: Region): MediaPoison {
       })),
     *clearPoison(start, size) {
       yield condResched;
-      // What a cpu met is one cache line, and less than a sector stays in the lists of bad blocks.
+      // A machine check reports one cache line. Whole sectors are cleared, since the lists of bad blocks hold whole
+      // sectors.
       const first = alignDown(start, SECTOR_SIZE);
       const length = alignUp(start + size, SECTOR_SIZE) - first;
       try {

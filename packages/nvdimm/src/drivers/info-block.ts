@@ -1,13 +1,13 @@
-// What a pfn or dax device leaves on the media, 4 KiB into the namespace: where data begins, where struct pages lie, and which
-// namespace it was made for. Kernel counterpart: struct nd_pfn_sb in drivers/nvdimm/pfn.h.
+// The info block of a pfn or dax device, 4 KiB into the namespace: start of data, location of struct pages, and the
+// uuid of the namespace it was created for. Kernel counterpart: struct nd_pfn_sb in drivers/nvdimm/pfn.h.
 import type { PfnMode } from "../devices/claim.ts";
 import { blockChecksum } from "../labels/fletcher64.ts";
 import { decodeText, encodeText, viewOf } from "../labels/label-format.ts";
 import { type Uuid, uuidFromBytes, uuidToBytes } from "../labels/uuid.ts";
 
-/** Bytes of a struct page for which room is set aside. @see MAX_STRUCT_PAGE_SIZE */
+/** Reserved bytes per struct page. @see MAX_STRUCT_PAGE_SIZE */
 export const STRUCT_PAGE_SIZE = 64;
-/** Where it stands in the namespace; also its size. */
+/** Offset in the namespace, and size, in bytes. */
 export const INFO_BLOCK_AT = 4096;
 export const INFO_BLOCK_SIZE = 4096;
 const CHECKSUM_AT = 4088;
@@ -18,16 +18,16 @@ const VERSION_MINOR = 4;
 export interface PfnInfoBlock {
   readonly kind: "pfn" | "dax";
   readonly uuid: Uuid;
-  /** The namespace that it was made for, by its label. */
+  /** Uuid of the namespace it was created for, from its label. */
   readonly parentUuid: Uuid;
   readonly mode: PfnMode;
-  /** Bytes at the start of the namespace that are not mapped. */
+  /** Unmapped bytes at the start of the namespace. */
   readonly startPad: number;
-  /** Bytes from there to the first of data. */
+  /** Bytes from there to the data area. */
   readonly dataOffset: number;
-  /** Pages of data. */
+  /** Number of data pages. */
   readonly npfns: number;
-  /** Bytes at the end that alignment takes. */
+  /** Bytes truncated at the end for alignment. */
   readonly endTrunc: number;
   readonly align: number;
   /** Bytes. */
@@ -55,7 +55,7 @@ export function encodePfnBlock(block: PfnInfoBlock): Uint8Array {
   return bytes;
 }
 
-/** @returns nothing when this is not an intact block of either kind */
+/** Decodes an info block. @returns undefined when the bytes aren't an intact block of either kind */
 export function decodePfnBlock(bytes: Uint8Array): PfnInfoBlock | undefined {
   const view = viewOf(bytes);
   const signature = decodeText(bytes.subarray(0, 16));

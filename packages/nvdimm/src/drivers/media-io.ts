@@ -1,5 +1,5 @@
-// How the kernel reaches the bytes of a region: loads that survive a bad cell, stores that go past the caches, flushing, and the
-// firmware call that makes bad cells good. Kernel counterparts: copy_mc_to_kernel(), memcpy_flushcache(), nvdimm_flush() in
+// Access to the bytes of a region: machine-check-safe loads, non-temporal stores, flushing, and the firmware command
+// that clears errors. Kernel counterparts: copy_mc_to_kernel(), memcpy_flushcache(), nvdimm_flush() in
 // drivers/nvdimm/region_devs.c, nvdimm_clear_poison() in drivers/nvdimm/bus.c.
 import { alignDown, KernelBug, KernelError, PAGE_SIZE } from "@hetmem/kernel";
 import type { NvdimmBus } from "../devices/bus.ts";
@@ -11,10 +11,11 @@ import { CLEAR_ERROR_UNIT } from "../media/dimm-media.ts";
 import { CACHE_LINE, type MediaPages } from "../media/media-pages.ts";
 
 /**
- * Reads bytes. A bad cell is a machine check: the load ends, and the error becomes known.
+ * Reads bytes. A bad cell raises a machine check: the load fails, and the error is reported.
  *
  * @param spa physical address
- * @throws KernelError EIO
+ * @param into receives the bytes
+ * @throws KernelError EIO for a bad cell
  * @see copy_mc_to_kernel()
  */
 export function loadBytes(region: Region, spa: number, into: Uint8Array): void {
@@ -32,7 +33,7 @@ export function loadBytes(region: Region, spa: number, into: Uint8Array): void {
   }
 }
 
-/** Writes bytes past the caches, as far as the memory controller's queue. @see memcpy_flushcache() */
+/** Writes bytes past the caches into the memory controller's write queue. @see memcpy_flushcache() */
 export function storeBytes(region: Region, spa: number, from: Uint8Array): void {
   for (const { media, dpa, spa: at, size } of region.extents(spa, from.length)) {
     media.pages.store(dpa, from.subarray(at - spa, at - spa + size));
@@ -40,15 +41,14 @@ export function storeBytes(region: Region, spa: number, from: Uint8Array): void 
   }
 }
 
-/** What a process does that has the memory mapped: the bytes stay in the caches. */
+/** Ordinary stores, as by a process with a mapping: the bytes stay in the caches. */
 export function storeCached(region: Region, spa: number, from: Uint8Array): void {
   for (const { media, dpa, spa: at, size } of region.extents(spa, from.length))
     media.pages.store(dpa, from.subarray(at - spa, at - spa + size));
 }
 
 /**
- * The memory of a region as the bus of the machine has it, whoever maps it and whatever it becomes. What is stored to a page
- * stays in the caches.
+ * The contents of a region for all mappings of it. Stores stay in the caches.
  */
 export function mediaOf(region: Region): RegionMedia {
   return {
@@ -64,31 +64,37 @@ export function mediaOf(region: Region): RegionMedia {
   };
 }
 
-/** Flushes cache lines to the memory controller's queue. @see arch_wb_cache_pmem() */
+/** Flushes cache lines to the memory controller's write queue. @see arch_wb_cache_pmem() */
 export function writebackCache(region: Region, spa: number, size: number): void {
   for (const extent of region.extents(spa, size)) extent.media.pages.flush(extent.dpa, extent.size);
 }
 
-/** Drains the write queues of those modules that have flush hints; the others are left to the platform. @see generic_nvdimm_flush() */
+/**
+ * Drains the write queues of modules with flush hints. The platform flushes the others at a power failure.
+ *
+ * @see generic_nvdimm_flush()
+ */
 export function nvdimmFlush(region: Region): void {
   for (const { dimm } of region.mappings) if (dimm.flushHints > 0) dimm.media.pages.drain();
 }
 
-/** Physical addresses of a range that can't be read, whether anybody knows of it or not. */
+/** Unreadable physical addresses in a range, listed as bad or not. */
 export function poisonOf(region: Region, spa: number, size: number): Range[] {
   return badCells(region, spa, size, ({ media }) => media.poison);
 }
 
-/** Those of them that the firmware knows of. @see ND_ARS_RETURN_PREV_DATA */
+/** Unreadable physical addresses in a range that the firmware knows of. @see ND_ARS_RETURN_PREV_DATA */
 export function knownPoisonOf(region: Region, spa: number, size: number): Range[] {
   return badCells(region, spa, size, ({ media }) => media.knownPoison);
 }
 
 /**
- * Asks the firmware to make a range readable again.
+ * Has the firmware make a range readable again.
  *
- * @returns bytes that were cleared: all of them
- * @throws KernelError ENXIO when the range isn't made of whole units, ENOTTY when the firmware can't do it
+ * @param spa physical address
+ * @param size bytes
+ * @returns cleared bytes: always `size`
+ * @throws KernelError ENXIO when the range isn't whole clear-error units, ENOTTY when the firmware lacks the command
  * @see nvdimm_clear_poison()
  */
 export function clearPoison(bus: NvdimmBus, region: Region, spa: number, size: number): number {
@@ -102,7 +108,7 @@ export function clearPoison(bus: NvdimmBus, region: Region, spa: number, size: n
   return size;
 }
 
-/** What was cleared is no longer known to be bad. @see nvdimm_account_cleared_poison() */
+/** Removes a cleared range from the lists of bad ranges. @see nvdimm_account_cleared_poison() */
 function accountClearedPoison(bus: NvdimmBus, spa: number, size: number): void {
   bus.badrange.remove(spa, spa + size);
   for (const region of bus.regions) {
@@ -112,7 +118,7 @@ function accountClearedPoison(bus: NvdimmBus, spa: number, size: number): void {
   }
 }
 
-/** The page of a module that a page of the region is. */
+/** The module page of a region page. */
 function pageAt(region: Region, spa: number): { readonly pages: MediaPages; readonly index: number } {
   const [extent] = region.extents(spa, PAGE_SIZE);
   if (extent?.size !== PAGE_SIZE || extent.dpa % PAGE_SIZE !== 0)

@@ -1,23 +1,26 @@
-// Reading and writing a namespace's metadata before it has a driver: its range is requested, errors in it are known, and bytes go
-// straight to the media. Kernel counterpart: devm_namespace_enable(), nsio_rw_bytes() in drivers/nvdimm/claim.c.
+// Access to a namespace's metadata before a driver is bound: the range is requested, known bad sectors are checked,
+// and bytes are read and written directly. Kernel counterpart: devm_namespace_enable(), nsio_rw_bytes() in
+// drivers/nvdimm/claim.c.
 import { KernelBug, KernelError } from "@hetmem/kernel";
 import { releaseRegion, requestRegion } from "@hetmem/resource";
 import type { Namespace } from "../devices/namespace.ts";
 import { Badblocks, populateBadblocks, SECTOR_SIZE } from "../errors/badblocks.ts";
 import { clearPoison, loadBytes, nvdimmFlush, storeBytes } from "./media-io.ts";
 
-/** What info blocks take at the start of a namespace. @see nd_info_block_reserve() */
+/** Bytes reserved for info blocks at the start of a namespace. @see nd_info_block_reserve() */
 export const INFO_BLOCK_RESERVE = 8192;
 
-/** A namespace while its first bytes can be read and written. @see struct nd_namespace_io */
+/** A namespace with its first bytes enabled for access. @see struct nd_namespace_io */
 export class NamespaceIo {
   readonly namespace: Namespace;
   readonly #size: number;
   readonly #badblocks = new Badblocks();
 
   /**
-   * @param size bytes from its start that are wanted
-   * @throws KernelError EBUSY when somebody else has the range
+   * Enables access.
+   *
+   * @param size bytes from the start of the namespace
+   * @throws KernelError EBUSY when the range is reserved already
    */
   constructor(namespace: Namespace, size: number) {
     const { bus } = namespace.region;
@@ -32,7 +35,7 @@ export class NamespaceIo {
     releaseRegion(this.namespace.region.bus.iomem, this.namespace.range.start, this.#size);
   }
 
-  /** @throws KernelError EIO when a sector is known to be bad, or turns out to be */
+  /** Reads bytes. @throws KernelError EIO for a sector that is known or found to be bad */
   read(offset: number, size: number): Uint8Array {
     this.#expectInside(offset, size);
     const bad = this.#bad(offset, size);
@@ -42,7 +45,7 @@ export class NamespaceIo {
     return into;
   }
 
-  /** Writes, and clears errors in what it overwrites. @throws KernelError EIO when they can't be cleared */
+  /** Writes bytes, and clears errors in the overwritten sectors. @throws KernelError EIO when they can't be cleared */
   write(offset: number, from: Uint8Array): void {
     this.#expectInside(offset, from.length);
     const { region, range } = this.namespace;
@@ -75,7 +78,7 @@ export class NamespaceIo {
   }
 }
 
-/** Does something with the first bytes of a namespace, and gives them back whatever happens. */
+/** Runs an action with the first bytes of a namespace enabled, and disables them afterwards. */
 export function withNamespaceIo<T>(namespace: Namespace, size: number, action: (io: NamespaceIo) => T): T {
   const io = new NamespaceIo(namespace, size);
   try {

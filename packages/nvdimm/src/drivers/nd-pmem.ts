@@ -1,5 +1,5 @@
-// The driver of namespaces and of what claims them for a disk. It looks for info blocks, each kind at its place: where it finds one, the
-// namespace goes to a claim that is made for it; else it becomes a disk as it is. Kernel counterpart: nd_pmem_probe() and
+// The driver of namespaces, btt and pfn claims. It looks for info blocks of each kind. When it finds one, it creates
+// a claim for the namespace; otherwise the namespace becomes a raw disk. Kernel counterpart: nd_pmem_probe() and
 // pmem_attach_disk() in drivers/nvdimm/pmem.c, and the probes of btt_devs.c, pfn_devs.c and dax_devs.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { releaseRegion, requestRegion } from "@hetmem/resource";
@@ -21,9 +21,9 @@ import { dataRange, setupPfn, validatePfnBlock } from "./setup-pfn.ts";
 const SIZE_MIN = 4096;
 
 /**
- * Refuses a namespace that no driver may have now.
+ * Checks that a namespace can be bound.
  *
- * @throws KernelError EACCES when a module is locked, ENODEV when it is not configured
+ * @throws KernelError EACCES when a module is locked, ENODEV when the namespace isn't configured
  * @see nvdimm_namespace_common_probe()
  */
 export function expectUsable(namespace: Namespace): void {
@@ -36,10 +36,10 @@ export function expectUsable(namespace: Namespace): void {
 }
 
 /**
- * Binds to a namespace, or finds out who it is for.
+ * Probes a namespace.
  *
- * @returns the claim that now has it, which has yet to be bound; nothing when the namespace became a disk
- * @throws KernelError EOPNOTSUPP for an info block that can't be used
+ * @returns the new claim of the namespace, not yet bound; undefined when the namespace became a disk
+ * @throws KernelError EOPNOTSUPP for an unusable info block
  * @see nd_pmem_probe()
  */
 export function* probeNamespace(namespace: Namespace): Sleeps<Claim | undefined> {
@@ -54,7 +54,7 @@ export function* probeNamespace(namespace: Namespace): Sleeps<Claim | undefined>
   return undefined;
 }
 
-/** Binds to a btt or a pfn. @throws KernelError as setupBtt() and setupPfn() do */
+/** Probes a btt or a pfn. @throws KernelError as setupBtt() and setupPfn() */
 export function* probeClaimDisk(claim: Claim, namespace: Namespace): Sleeps<void> {
   const { mappings } = claim.region.bus;
   if (claim.kind === "btt") {
@@ -69,7 +69,7 @@ export function* probeClaimDisk(claim: Claim, namespace: Namespace): Sleeps<void
   );
 }
 
-/** Reads what stands at the start of a namespace, and makes the claim that it asks for. */
+/** Looks for info blocks, and creates the claim for the first one found. */
 function findClaim(namespace: Namespace): Claim | undefined {
   if (namespace.forceRaw) return undefined;
   return withNamespaceIo(namespace, INFO_BLOCK_RESERVE, (io) => {
@@ -81,7 +81,7 @@ function findClaim(namespace: Namespace): Claim | undefined {
   });
 }
 
-/** The label says who may. @see nd_btt_probe(), nd_pfn_probe(), nd_dax_probe() */
+/** Whether the label's holder class admits a kind of claim. @see nd_btt_probe(), nd_pfn_probe(), nd_dax_probe() */
 function mayHold({ claimClass }: Namespace, kind: ClaimKind): boolean {
   return claimClass === "none" || claimClass === kind || (kind === "btt" && claimClass === "btt2");
 }

@@ -1,5 +1,6 @@
-// The driver of regions and that of modules: enabling one finds what is on the media and enables that, disabling takes everything away
-// again, and the media keeps it. Kernel counterpart: drivers/nvdimm/region.c, dimm.c, nd_region_register_namespaces().
+// The drivers of regions and of modules. Enabling a region registers and enables the namespaces on the media;
+// disabling removes the devices and leaves the media unchanged. Kernel counterpart: drivers/nvdimm/region.c, dimm.c,
+// nd_region_register_namespaces().
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { type Claim, unregisterClaim } from "../devices/claim.ts";
 import { expectUnbound, withDeviceLock } from "../devices/device.ts";
@@ -13,9 +14,9 @@ import { unlockDimm } from "../security/dimm-security.ts";
 import { bindNamespace, createClaimSeeds, removeClaimDriver, removeNamespaceDriver } from "./bind.ts";
 
 /**
- * Enables a module: reads its labels. One that is locked is given its passphrase first, if the keyring has it.
+ * Enables a module and reads its labels. A locked module is unlocked first, if the keyring has its passphrase.
  *
- * @throws KernelError EBUSY when it is enabled, or when labels contradict each other
+ * @throws KernelError EBUSY when it is enabled, or when two labels claim the same addresses
  */
 export function* enableDimm(bus: NvdimmBus, dimm: Nvdimm): Sleeps<void> {
   yield* withDeviceLock(dimm, function* () {
@@ -31,7 +32,7 @@ export function* enableDimm(bus: NvdimmBus, dimm: Nvdimm): Sleeps<void> {
   });
 }
 
-/** Disables a module. Regions that are enabled go on with what they know, but no size can be changed any more. */
+/** Disables a module. Enabled regions stay usable, but sizes of namespaces can't be changed. */
 export function* disableDimm(bus: NvdimmBus, dimm: Nvdimm): Sleeps<void> {
   yield* withDeviceLock(dimm, function* () {
     yield* bus.locked(() => removeDimm(dimm));
@@ -41,10 +42,10 @@ export function* disableDimm(bus: NvdimmBus, dimm: Nvdimm): Sleeps<void> {
 }
 
 /**
- * Enables a region, then its namespaces. One that can't be enabled is left disabled, and the log says why.
+ * Enables a region, then its namespaces. A namespace that can't be enabled stays disabled, and the log says why.
  *
- * @throws KernelError EBUSY when it is enabled already or a module is being overwritten, ENXIO when a module is disabled, ENODEV when
- * labels contradict each other
+ * @throws KernelError EBUSY when it is enabled or a module is being overwritten, ENXIO when a module is disabled or
+ * locked, ENODEV when labels are inconsistent
  * @see nd_region_probe()
  */
 export function* enableRegion(region: Region): Sleeps<void> {
@@ -56,14 +57,14 @@ export function* enableRegion(region: Region): Sleeps<void> {
 }
 
 /**
- * Disables a region with everything in it. Waits for whoever still uses pages of it; if somebody keeps them, the region stays locked.
+ * Disables a region and all its devices. Waits for users of its pages with the region's device lock held.
  *
  * @see nd_region_remove()
  */
 export function* disableRegion(region: Region): Sleeps<void> {
   yield* withDeviceLock(region, function* () {
     if (region.driver === undefined) return;
-    // A probe that was under way may still add to either before it lets go of its device.
+    // A probe in progress may add claims or namespaces until it drops its device lock.
     while (region.claims.size + region.namespaces.size > 0) {
       for (const claim of region.claims.values()) yield* removeClaim(claim);
       for (const namespace of region.namespaces.values()) yield* removeNamespace(namespace);
@@ -126,7 +127,7 @@ function deactivate(region: Region): void {
   region.enabledWithLabels = undefined;
 }
 
-/** What a failed bind leaves is a disabled namespace, as when a driver's probe fails at boot. */
+/** Enables a namespace, or leaves it disabled when the bind fails, as at boot. */
 function* bindQuietly(namespace: Namespace): Sleeps<void> {
   try {
     yield* bindNamespace(namespace);

@@ -1,6 +1,6 @@
-// Policy: where struct pages and data come to lie in a namespace that is made into a pfn or dax device, and what alignment
-// costs at its ends. A block on the media says what was decided, so that a later release reads it all the same. Kernel
-// counterpart: nd_pfn_init() and trim_pfn_device() in drivers/nvdimm/pfn_devs.c.
+// Policy: the layout of struct pages and data in a new pfn or dax device, and the bytes lost to alignment at its
+// ends. The info block records the layout, so that other releases can read it. Kernel counterpart: nd_pfn_init() and
+// trim_pfn_device() in drivers/nvdimm/pfn_devs.c.
 import { alignDown, alignUp, isAligned, KernelError, MiB, PAGE_SIZE } from "@hetmem/kernel";
 import { SECTION_SIZE } from "@hetmem/page";
 import { IORESOURCE_SYSTEM_RAM, REGION_MIXED, regionIntersects } from "@hetmem/resource";
@@ -9,32 +9,37 @@ import type { Namespace } from "../devices/namespace.ts";
 import { STRUCT_PAGE_SIZE } from "./info-block.ts";
 import { INFO_BLOCK_RESERVE } from "./namespace-io.ts";
 
-/** Bytes that can be mapped on their own. @see memremap_compat_align() */
+/** Smallest mappable unit in bytes. @see memremap_compat_align() */
 export const COMPAT_ALIGN = 2 * MiB;
-/** A table of struct pages is mapped by huge pages. */
+/** Alignment in bytes of struct pages, which are mapped by 2 MiB entries. */
 const PMD_SIZE = 2 * MiB;
 
 export interface PfnLayout {
-  /** Bytes at the start that belong to neither struct pages nor data. */
+  /** Unused bytes at the start. */
   readonly startPad: number;
-  /** Bytes at the end that alignment takes. */
+  /** Bytes truncated at the end for alignment. */
   readonly endTrunc: number;
-  /** Bytes from there, behind the padding, to the first of data. */
+  /** Bytes from the end of the padding to the data area. */
   readonly dataOffset: number;
 }
 
 export interface PfnLayoutPolicy {
-  /** Bytes: struct pages in the namespace are counted from a multiple of it. @see init_altmap_base() */
+  /** Alignment of the altmap's base in bytes. @see init_altmap_base() */
   readonly altmapUnit: number;
   /**
    * Lays out a claimed namespace whose mode is ram or pmem.
    *
-   * @throws KernelError EINVAL when the namespace begins misaligned; what the layout leaves for data is for the caller to see
+   * @returns the layout; the caller checks that it leaves room for data
+   * @throws KernelError EINVAL when the start of the namespace is misaligned
    */
   layOut(claim: Claim, namespace: Namespace): PfnLayout;
 }
 
-/** Since 5.3: a namespace is mapped as it lies, in subsections of 2 MiB, and must begin at one. @see a3619190d62e */
+/**
+ * Since 5.3: a namespace is mapped exactly, in subsections of 2 MiB, and must start at a multiple of 2 MiB.
+ *
+ * @see a3619190d62e
+ */
 export const alignedLayout: PfnLayoutPolicy = {
   altmapUnit: 2 * MiB,
   layOut(claim, namespace) {
@@ -52,10 +57,10 @@ export const alignedLayout: PfnLayoutPolicy = {
 };
 
 /**
- * Up to 5.2: whole sections are mapped. Where a section at an end is shared with RAM or with another region, the namespace
- * keeps off it, and there is room for the struct pages of whole sections.
+ * Up to 5.2: whole sections are mapped. A section at either end that is shared with RAM or another region is left
+ * out, and room is reserved for the struct pages of whole sections.
  *
- * @see ae86cbfef381: other regions are in the way, too
+ * @see ae86cbfef381: sections of other regions are avoided too
  */
 export const sectionLayout: PfnLayoutPolicy = {
   altmapUnit: SECTION_SIZE,
@@ -90,7 +95,7 @@ function truncationOf({ align }: Claim, namespace: Namespace): number {
   return end - Math.min(alignDown(end, SECTION_SIZE), alignDown(end, align));
 }
 
-/** Whether RAM or another region lies in a range of whole sections, too. @see nd_region_conflict() */
+/** Whether RAM or another region overlaps a range of whole sections. @see nd_region_conflict() */
 function isShared({ region }: Namespace, start: number, end: number): boolean {
   const { iomem, regions } = region.bus;
   if (regionIntersects(iomem, start, end - start, IORESOURCE_SYSTEM_RAM) === REGION_MIXED) return true;

@@ -1,4 +1,4 @@
-// /dev/pmem0: reading and writing a namespace in sectors. Sectors that are known to be bad fail at once; writing to them clears
+// /dev/pmem0: sector reads and writes of a namespace. Reads of known bad sectors fail without a load; writes clear
 // them. Kernel counterpart: struct pmem_device and pmem_submit_bio() in drivers/nvdimm/pmem.c.
 import { condResched, KernelError, PAGE_SIZE, PercpuRef, type Sleeps } from "@hetmem/kernel";
 import type { NvdimmMapping } from "../devices/ports.ts";
@@ -10,10 +10,10 @@ import { clearPoison, loadBytes, nvdimmFlush, storeBytes } from "./media-io.ts";
 export interface PmemDiskInit {
   readonly name: string;
   readonly region: Region;
-  /** Physical addresses of what its sectors are. */
+  /** Physical addresses of the data area. */
   readonly data: Range;
   readonly sectorSize: number;
-  /** Bytes that user space sees: fewer than the data where sectors are translated. */
+  /** Size of the disk in bytes: less than the data area for a btt. */
   readonly size: number;
   readonly mapping: NvdimmMapping;
 }
@@ -25,7 +25,7 @@ export class PmemDisk {
   readonly sectorSize: number;
   readonly size: number;
   readonly badblocks = new Badblocks();
-  /** Who has it for himself: a file system that is mounted from it. */
+  /** Exclusive holder: a mounted file system. */
   holder: string | undefined;
   readonly #mapping: NvdimmMapping;
   readonly #usage: PercpuRef;
@@ -44,7 +44,9 @@ export class PmemDisk {
   /**
    * Reads whole sectors, page by page.
    *
-   * @throws KernelError EIO at a bad one, ENXIO when the disk is gone, EINVAL behind its end
+   * @param sector first sector, of 512 bytes
+   * @param into receives the bytes
+   * @throws KernelError EIO for a bad sector, ENXIO when the disk is gone, EINVAL past its end or for partial sectors
    */
   *read(sector: number, into: Uint8Array): Sleeps<void> {
     yield* this.#request(sector, into.length, (at, spa, length) => {
@@ -53,7 +55,11 @@ export class PmemDisk {
     });
   }
 
-  /** Writes whole sectors, as far as the write queue. A bad one is cleared first. @throws KernelError EIO when it can't be */
+  /**
+   * Writes whole sectors into the write queue. Bad sectors are cleared first.
+   *
+   * @throws KernelError as read(), EIO when a bad sector can't be cleared
+   */
   *write(sector: number, from: Uint8Array): Sleeps<void> {
     yield* this.#request(sector, from.length, (at, spa, length) => {
       const first = sector + at / SECTOR_SIZE;
@@ -62,17 +68,17 @@ export class PmemDisk {
     });
   }
 
-  /** What a file system asks for before it says that something is safe. @see REQ_PREFLUSH, REQ_FUA */
+  /** Drains the write queue, as for a flush request of a file system. @see REQ_PREFLUSH, REQ_FUA */
   flush(): void {
     nvdimmFlush(this.region);
   }
 
-  /** Learns what has become known of errors. @see pmem_revalidate_poison() */
+  /** Updates the list of bad sectors. @see pmem_revalidate_poison() */
   revalidatePoison(): void {
     populateBadblocks(this.badblocks, this.region.bus.badrange, this.data);
   }
 
-  /** Waits for requests that are under way; others fail from now on. @see del_gendisk() */
+  /** Removes the disk: new requests fail with ENXIO, requests in progress are waited for. @see del_gendisk() */
   *remove(): Sleeps<void> {
     this.#usage.kill();
     yield* this.#usage.waitForZero();

@@ -1,4 +1,4 @@
-// From what firmware tells to a bus that works, and what is left of one when the machine goes down. Kernel counterpart:
+// Registration of a bus from the firmware's description, orderly shutdown, and power failure. Kernel counterpart:
 // acpi_nfit_init() and acpi_nfit_register_regions() in drivers/acpi/nfit/core.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { NvdimmBus } from "../devices/bus.ts";
@@ -11,8 +11,11 @@ import { mediaOf } from "./media-io.ts";
 import { disableDimm, disableRegion, enableDimm, enableRegion } from "./nd-region.ts";
 
 /**
- * Makes a bus: reads labels, enables what they describe, and learns what the firmware knows of errors. A long scrub is asked for; it
- * runs with `runNfitWork()`. What can't be enabled stays disabled, and the log says why.
+ * Registers a bus: enables modules and regions with their namespaces, and imports the firmware's list of errors.
+ * Requests a long scrub, which `runNfitWork()` performs. Devices that can't be enabled stay disabled, and the log
+ * says why.
+ *
+ * @returns the bus
  */
 export function* registerNvdimmBus(spec: NvdimmBusSpec): Sleeps<NvdimmBus> {
   const bus = new NvdimmBus(spec);
@@ -21,7 +24,7 @@ export function* registerNvdimmBus(spec: NvdimmBusSpec): Sleeps<NvdimmBus> {
     bus.mappings.attach({ start: region.start, end: region.end }, mediaOf(region));
   for (const dimm of bus.dimms) yield* orLog(dimm, "nvdimm", () => enableDimm(bus, dimm));
   for (const region of bus.regions) {
-    // Each region is asked for before it is enabled, so that its first reads know of errors.
+    // Known errors are imported before the region is enabled, so that its first reads check them.
     if (bus.firmware === "ars") learnKnown(region);
     yield* orLog(region, "nd_region", () => enableRegion(region));
   }
@@ -29,7 +32,7 @@ export function* registerNvdimmBus(spec: NvdimmBusSpec): Sleeps<NvdimmBus> {
   return bus;
 }
 
-/** Takes a bus down in order: nothing is lost. The media can be registered again. */
+/** Shuts a bus down in order: no data is lost. The media can be registered again. */
 export function* unregisterNvdimmBus(bus: NvdimmBus): Sleeps<void> {
   for (const region of bus.regions) yield* disableRegion(region);
   for (const dimm of bus.dimms) yield* disableDimm(bus, dimm);
@@ -37,7 +40,7 @@ export function* unregisterNvdimmBus(bus: NvdimmBus): Sleeps<void> {
   for (const region of bus.regions) cyclePower(region, "cpu_cache");
 }
 
-/** The power fails: of what was not flushed, what the platform doesn't save is lost. The bus is not to be used again. */
+/** Power failure: unflushed data outside of the persistence domain is lost. The bus must not be used afterwards. */
 export function powerFailure(bus: NvdimmBus): void {
   for (const region of bus.regions) cyclePower(region, region.survivingDomain);
 }

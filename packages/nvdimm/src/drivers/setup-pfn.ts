@@ -1,6 +1,6 @@
-// From a namespace and what an administrator chose (alignment, where struct pages lie) to an info block and a range to map: read
-// the block that is there, or work out the layout and write one. Kernel counterpart: nd_pfn_validate(), nd_pfn_init() and
-// nvdimm_setup_pfn() in drivers/nvdimm/pfn_devs.c.
+// The info block and mapping of a configured pfn or dax device: validates an existing info block, or computes the
+// layout and writes a new one. Kernel counterpart: nd_pfn_validate(), nd_pfn_init() and nvdimm_setup_pfn() in
+// drivers/nvdimm/pfn_devs.c.
 import { alignDown, alignUp, isAligned, KernelError, PAGE_SIZE } from "@hetmem/kernel";
 import { type Claim, PFN_ALIGNMENTS, type PfnMode } from "../devices/claim.ts";
 import type { Namespace } from "../devices/namespace.ts";
@@ -19,11 +19,11 @@ import { INFO_BLOCK_RESERVE, type NamespaceIo, withNamespaceIo } from "./namespa
 import { alignedLayout, COMPAT_ALIGN, type PfnLayoutPolicy } from "./pfn-layout.ts";
 
 /**
- * Reads the info block of a namespace and judges it.
+ * Reads and validates the info block of a namespace.
  *
- * @param expected what the claim has been configured as; undefined when the block itself says what it is
- * @throws KernelError ENODEV when there is none for this namespace, EOPNOTSUPP when there is one that can't be used, ENXIO when
- * it can't be read
+ * @param expected configuration of the claim; undefined when probing for a claim
+ * @throws KernelError ENODEV when there is no block for this namespace, EOPNOTSUPP for an unusable block, ENXIO when
+ * the block can't be read
  * @see nd_pfn_validate()
  */
 export function validatePfnBlock(
@@ -60,10 +60,11 @@ export function validatePfnBlock(
 }
 
 /**
- * Makes sure that a configured claim has its info block on the media, and says what to map.
+ * Writes the info block of a configured claim, unless it is on the media already.
  *
- * @throws KernelError ENODEV when it isn't configured, EINVAL when the namespace begins misaligned, ENXIO when nothing would be
- * left for data, EOPNOTSUPP for a block of other settings, EIO when errors can't be cleared, ENOMEM
+ * @returns the info block, and the range to map with struct pages
+ * @throws KernelError ENODEV when the claim isn't configured, EINVAL when the namespace is misaligned, ENXIO when no
+ * room is left for data, EOPNOTSUPP for a block with other settings, EIO when errors can't be cleared, ENOMEM
  */
 export function setupPfn(claim: Claim): { readonly block: PfnInfoBlock; readonly pagemap: PagemapRequest } {
   const { namespace, uuid } = claim;
@@ -81,7 +82,7 @@ export function setupPfn(claim: Claim): { readonly block: PfnInfoBlock; readonly
   return { block: wanted, pagemap: pagemapOf(namespace, wanted) };
 }
 
-/** Where data lies. */
+/** The data area, in physical addresses. */
 export function dataRange({ range }: Namespace, block: PfnInfoBlock): { start: number; end: number } {
   return { start: range.start + block.startPad + block.dataOffset, end: range.end - block.endTrunc };
 }
@@ -112,7 +113,7 @@ function existingBlock(
   }
 }
 
-/** Where struct pages and data come to lie. @see nd_pfn_init() */
+/** Computes the layout of a new info block. @see nd_pfn_init() */
 function layoutOf(claim: Claim, namespace: Namespace, uuid: string, kind: "pfn" | "dax"): PfnInfoBlock {
   if (claim.region.readOnly)
     throw new KernelError("ENXIO", `${claim.region.name} is read-only: no info block can be written`);
@@ -142,7 +143,7 @@ function layoutOf(claim: Claim, namespace: Namespace, uuid: string, kind: "pfn" 
   };
 }
 
-/** Struct pages are about to be written anyway: errors where they will lie are cleared first. @see nd_pfn_clear_memmap_errors() */
+/** Clears errors in the area of struct pages, which will be overwritten anyway. @see nd_pfn_clear_memmap_errors() */
 function clearStructPageErrors(namespace: Namespace, { mode, dataOffset }: PfnInfoBlock): void {
   if (mode !== "pmem") return;
   const { region } = namespace;
@@ -156,7 +157,7 @@ function clearStructPageErrors(namespace: Namespace, { mode, dataOffset }: PfnIn
       const start = Math.max(at, alignDown(bad.firstBad * SECTOR_SIZE, PAGE_SIZE));
       const end = Math.min(last, alignUp((bad.firstBad + bad.badSectors) * SECTOR_SIZE, PAGE_SIZE));
       io.write(start - base, new Uint8Array(end - start));
-      // What has been written is not looked at again: a bus without firmware never learns that it is good.
+      // Advance past the written sectors: without firmware support they stay in the list of bad blocks.
       at = end;
     }
   });

@@ -1,13 +1,12 @@
-// The sectors of one device that are known to be bad: what its `badblocks` file shows, and what a read is checked against
-// before it touches the media. Kernel counterpart: block/badblocks.c, and badblocks_populate() in
-// drivers/nvdimm/badrange.c.
+// The list of known bad sectors of a device, shown in its `badblocks` file and checked before each read. Kernel
+// counterpart: block/badblocks.c, and badblocks_populate() in drivers/nvdimm/badrange.c.
 import { type Range, RangeSet } from "./range-set.ts";
 
-/** Bytes. */
+/** Bytes per sector. */
 export const SECTOR_SIZE = 512;
-/** The most sectors that one entry of the table covers. @see BB_MAX_LEN */
+/** Maximum number of sectors per table entry. @see BB_MAX_LEN */
 const ENTRY_SECTORS_MAX = 512;
-/** Entries that a page holds. @see MAX_BADBLOCKS */
+/** Maximum number of table entries: those of one page. @see MAX_BADBLOCKS */
 const ENTRIES_MAX = 512;
 
 export interface BadRange {
@@ -21,7 +20,7 @@ export class Badblocks {
   /**
    * Marks sectors as bad.
    *
-   * @returns false when the table is full: the media still reports the error when it is read
+   * @returns false when the table is full; a read then finds the error on the media
    * @see badblocks_set()
    */
   set(sector: number, sectors: number): boolean {
@@ -37,7 +36,7 @@ export class Badblocks {
     this.#sectors.remove(sector, sector + sectors);
   }
 
-  /** The lowest run of bad sectors that these sectors meet, whole. @see badblocks_check() */
+  /** The lowest run of bad sectors that overlaps these sectors. @see badblocks_check() */
   check(sector: number, sectors: number): BadRange | undefined {
     const hit = this.#sectors.ranges.find(({ start, end }) => start < sector + sectors && end > sector);
     return hit && { firstBad: hit.start, badSectors: hit.end - hit.start };
@@ -48,17 +47,17 @@ export class Badblocks {
     return this.#sectors.ranges;
   }
 
-  /** Bad sectors altogether. */
+  /** Total number of bad sectors. */
   get sectors(): number {
     return this.#sectors.ranges.reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
-  /** Entries of the table. */
+  /** Number of table entries. */
   get count(): number {
     return entriesOf(this.#sectors);
   }
 
-  /** The text of the file: first sector and number of sectors, a line an entry. @see badblocks_show() */
+  /** The text of the file: one line per entry with first sector and number of sectors. @see badblocks_show() */
   show(): string {
     const lines: string[] = [];
     for (const { start, end } of this.#sectors.ranges) {
@@ -70,8 +69,8 @@ export class Badblocks {
 }
 
 /**
- * Marks what is known to be bad of a range of addresses, in whole sectors from its start. What isn't known any more stays
- * marked: only a write clears it.
+ * Adds the known bad ranges of an address range, in whole sectors from its start. Sectors that are no longer known to
+ * be bad stay in the list until a write clears them.
  *
  * @param badrange bytes of the physical address space
  * @see badblocks_populate() in drivers/nvdimm/badrange.c

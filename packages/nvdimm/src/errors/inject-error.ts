@@ -1,5 +1,5 @@
-// Commands that make memory bad on purpose, and good again: the firmware has them, and the kernel passes them on. Kernel counterpart:
-// ND_CMD_CALL in drivers/acpi/nfit/core.c, acpi_nfit_uc_error_notify().
+// Error injection by firmware commands, which the kernel passes through. Kernel counterpart: ND_CMD_CALL in
+// drivers/acpi/nfit/core.c, acpi_nfit_uc_error_notify().
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import type { NvdimmBus } from "../devices/bus.ts";
 import type { MediaExtent } from "../devices/region.ts";
@@ -9,8 +9,9 @@ import { startScrub } from "./scrub.ts";
 /**
  * Makes a range of physical addresses unreadable; its contents are lost.
  *
- * @param report `notify`: the firmware tells the kernel, which asks for all that the firmware knows
- * @throws KernelError EOPNOTSUPP when the firmware can't
+ * @param range physical addresses
+ * @param report `notify`: the firmware notifies the kernel, which then reads the firmware's list of errors
+ * @throws KernelError EOPNOTSUPP when the firmware can't inject errors
  */
 export function* injectError(bus: NvdimmBus, range: Range, report: "notify" | "silent"): Sleeps<void> {
   for (const { media, dpa, size } of extentsOf(bus, range)) {
@@ -22,16 +23,16 @@ export function* injectError(bus: NvdimmBus, range: Range, report: "notify" | "s
 }
 
 /**
- * Takes back what was injected into a range. The kernel goes on to think that it is bad, until it is written.
+ * Removes injected errors from a range. The kernel's lists keep the range as bad until it is written.
  *
- * @throws KernelError EOPNOTSUPP when the firmware can't
+ * @throws KernelError EOPNOTSUPP when the firmware can't inject errors
  */
 export function uninjectError(bus: NvdimmBus, range: Range): void {
   for (const { media, dpa, size } of extentsOf(bus, range))
     for (const bad of media.injected.within(dpa, dpa + size)) media.repair(bad.start, bad.end - bad.start);
 }
 
-/** The parts of a range that were injected. @throws KernelError EOPNOTSUPP when the firmware can't */
+/** The parts of a range with injected errors. @throws KernelError EOPNOTSUPP when the firmware can't inject errors */
 export function injectedErrors(bus: NvdimmBus, range: Range): Range[] {
   return extentsOf(bus, range).flatMap(({ media, dpa, spa, size }) =>
     media.injected
@@ -46,7 +47,7 @@ function extentsOf(bus: NvdimmBus, { start, end }: Range): MediaExtent[] {
   return [...(bus.regionAt(start)?.extents(start, end - start) ?? [])];
 }
 
-/** A scrub that is under way finds it as well. @see acpi_nfit_uc_error_notify() */
+/** Starts a scrub; one in progress finds the error too. @see acpi_nfit_uc_error_notify() */
 function* startShortScrub(bus: NvdimmBus): Sleeps<void> {
   try {
     yield* startScrub(bus, bus.work.scrubOnError ? "long" : "short");

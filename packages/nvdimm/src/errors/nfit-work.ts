@@ -1,24 +1,24 @@
-// What the firmware's driver has still to do: memory errors that were met and not yet told to anybody, and scrubs that were asked
-// for. Whoever drives it is a workqueue. Kernel counterpart: struct acpi_nfit_desc in drivers/acpi/nfit/nfit.h.
+// Pending work of the NFIT driver: machine checks not yet reported, and requested scrubs. The caller of runNfitWork()
+// acts as the workqueue. Kernel counterpart: struct acpi_nfit_desc in drivers/acpi/nfit/nfit.h.
 import { type Kernel, Mutex, WaitQueue } from "@hetmem/kernel";
 
-/** A short scrub asks the firmware for what it knows; a long one reads all of the memory. @see enum nfit_ars_state */
+/** A short scrub reads the firmware's list of errors; a long one reads all memory. @see enum nfit_ars_state */
 export type ScrubKind = "short" | "long";
 
 export class NfitWork {
   /** @see acpi_desc->init_mutex */
   readonly initMutex: Mutex;
-  /** Scrubs that are asked for: `region0 long`. */
+  /** Requested scrubs: `region0 long`. */
   readonly requested = new Set<string>();
-  /** Physical addresses at which a cpu met an error. */
+  /** Physical addresses of machine checks. */
   readonly errors: number[] = [];
-  /** Whether every memory error starts a scrub. @see hw_error_scrub_store() */
+  /** Whether every machine check starts a scrub. @see hw_error_scrub_store() */
   scrubOnError = false;
-  /** Runs that have been completed. */
+  /** Number of completed scrubs. */
   scrubCount = 0;
-  /** Whether somebody works on it now. */
+  /** Whether a task is in runNfitWork(). */
   running = false;
-  /** Whether a scrub is wanted or runs: ARS_BUSY. */
+  /** Whether a scrub is requested or running: ARS_BUSY. */
   scrubBusy = false;
   readonly idle: WaitQueue;
   readonly #onWork: () => void;
@@ -29,13 +29,13 @@ export class NfitWork {
     this.#onWork = onWork;
   }
 
-  /** A cpu met an error at this physical address. @see nfit_handle_mce() in drivers/acpi/nfit/mce.c */
+  /** Queues a machine check at a physical address. @see nfit_handle_mce() in drivers/acpi/nfit/mce.c */
   machineCheck(address: number): void {
     this.errors.push(address);
     this.schedule();
   }
 
-  /** Something is there to be done. @see queue_delayed_work() */
+  /** Schedules runNfitWork(). @see queue_delayed_work() */
   schedule(): void {
     this.#onWork();
   }

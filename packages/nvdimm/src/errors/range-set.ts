@@ -1,6 +1,6 @@
-// A set of addresses as sorted, disjoint ranges: what is poisoned, what is known to be bad, what somebody injected.
-// Ranges that touch become one. Kernel counterpart: the list of struct badrange_entry in drivers/nvdimm/badrange.c, whose
-// entries may overlap; whoever reads it merges them.
+// A set of addresses as sorted, disjoint ranges: poisoned, known bad or injected ones. Touching ranges are merged.
+// Kernel counterpart: the list of struct badrange_entry in drivers/nvdimm/badrange.c, whose entries may overlap and
+// are merged by readers.
 
 /** Addresses from `start` up to, not including, `end`. */
 export interface Range {
@@ -11,7 +11,7 @@ export interface Range {
 export class RangeSet {
   #ranges: readonly Range[];
 
-  /** @param ranges sorted and disjoint: those of another set */
+  /** @param ranges ranges of another set: sorted and disjoint */
   constructor(ranges: readonly Range[] = []) {
     this.#ranges = ranges;
   }
@@ -25,7 +25,7 @@ export class RangeSet {
     return this.#ranges.length === 0;
   }
 
-  /** @returns the parts that were not in it @see badrange_add() */
+  /** Adds addresses. @returns the parts that were new @see badrange_add() */
   add(start: number, end: number): Range[] {
     if (end <= start) return [];
     const added = new RangeSet([{ start, end }]);
@@ -40,7 +40,7 @@ export class RangeSet {
     return [...added.ranges];
   }
 
-  /** Takes addresses out; what lay on both sides of them becomes two ranges. @see badrange_forget() */
+  /** Removes addresses, splitting ranges if needed. @see badrange_forget() */
   remove(start: number, end: number): void {
     if (end <= start) return;
     this.#ranges = this.#ranges.flatMap((range) => {
@@ -55,7 +55,7 @@ export class RangeSet {
     return this.#ranges.some((range) => range.start < end && range.end > start);
   }
 
-  /** The parts of its ranges that lie in start..end. */
+  /** The parts of the ranges inside [start, end). */
   within(start: number, end: number): Range[] {
     return this.#ranges
       .filter((range) => range.start < end && range.end > start)

@@ -1,5 +1,6 @@
-// Finding errors: a scrub reads all of a region and reports what can't be read, when somebody asks for it or when a cpu meets an error.
-// Kernel counterpart: acpi_nfit_ars_rescan() and acpi_nfit_scrub() in drivers/acpi/nfit/core.c, nfit_handle_mce() in mce.c.
+// Finding errors: a scrub, requested by user space or started by a machine check, reads a region and reports
+// unreadable ranges. Kernel counterpart: acpi_nfit_ars_rescan() and acpi_nfit_scrub() in drivers/acpi/nfit/core.c,
+// nfit_handle_mce() in mce.c.
 import { alignUp, condResched, KernelError, type Sleeps } from "@hetmem/kernel";
 import type { NvdimmBus } from "../devices/bus.ts";
 import type { Claim } from "../devices/claim.ts";
@@ -12,14 +13,14 @@ import { populateBadblocks } from "./badblocks.ts";
 import type { ScrubKind } from "./nfit-work.ts";
 import { type Range, RangeSet } from "./range-set.ts";
 
-/** Pieces in which a region is read; others may run in between. */
+/** Number of steps in which a region is read, with a preemption point before each. */
 const SCRUB_STEPS = 4;
 const PAGE = 4096;
 
 /**
- * Asks for a scrub of all regions. It runs when `runNfitWork()` does.
+ * Requests a scrub of all regions, which `runNfitWork()` performs.
  *
- * @throws KernelError EBUSY when all of them are waiting for one already, EOPNOTSUPP when the firmware can't scrub
+ * @throws KernelError EBUSY when a scrub of all regions is pending already, EOPNOTSUPP when the firmware can't scrub
  * @see acpi_nfit_ars_rescan()
  */
 export function* startScrub(bus: NvdimmBus, kind: ScrubKind): Sleeps<void> {
@@ -40,7 +41,7 @@ export function* startScrub(bus: NvdimmBus, kind: ScrubKind): Sleeps<void> {
   work.schedule();
 }
 
-/** What the workqueue does: passes on errors that were met, scrubs what was asked for, ends overwriting. */
+/** The work function: reports machine checks, performs requested scrubs, completes overwrites. */
 export function* runNfitWork(bus: NvdimmBus): Sleeps<void> {
   const { work } = bus;
   if (work.running) return yield* work.idle.waitEvent(() => !work.running);
@@ -56,13 +57,22 @@ export function* runNfitWork(bus: NvdimmBus): Sleeps<void> {
   }
 }
 
-/** Waits until nothing is left to do; does it himself where nobody else does. @see `ndctl wait-scrub` */
+/**
+ * Waits until no work is pending, running it in the calling task if needed.
+ *
+ * @throws KernelError EOPNOTSUPP when the firmware can't scrub
+ * @see `ndctl wait-scrub`
+ */
 export function* waitScrub(bus: NvdimmBus): Sleeps<void> {
   if (bus.firmware !== "ars") throw new KernelError("EOPNOTSUPP", `the firmware of ${bus.name} can't scrub`);
   while (bus.work.pending) yield* runNfitWork(bus);
 }
 
-/** What the bus's `scrub` file says: runs that were completed, and a plus while one is on. @see scrub_show() */
+/**
+ * The text of the bus's `scrub` file: number of completed scrubs, and a plus while one is pending.
+ *
+ * @see scrub_show()
+ */
 export function scrubText({ work }: NvdimmBus): string {
   return `${work.scrubCount}${work.scrubBusy ? "+" : ""}`;
 }
@@ -74,7 +84,7 @@ function* scrubOnce(bus: NvdimmBus): Sleeps<void> {
   try {
     if (!work.scrubBusy) return;
     for (const region of bus.regions) {
-      // Short ones first: they cost nothing.
+      // Short scrubs first: they only read the firmware's list.
       for (const kind of ["short", "long"] as const) {
         if (!work.requested.delete(`${region.name} ${kind}`)) continue;
         const found = kind === "short" ? learnKnown(region) : yield* readAll(region);
@@ -89,14 +99,14 @@ function* scrubOnce(bus: NvdimmBus): Sleeps<void> {
   }
 }
 
-/** What the firmware knows becomes known here. @returns what is new of it @see ND_ARS_RETURN_PREV_DATA */
+/** Imports the firmware's list of errors. @returns the new ranges @see ND_ARS_RETURN_PREV_DATA */
 export function learnKnown(region: Region): Range[] {
   return knownPoisonOf(region, region.start, region.size).flatMap(({ start, end }) =>
     region.bus.badrange.add(start, end),
   );
 }
 
-/** Poison that arrives behind the scrub's back is found by the next one. @returns what was not known */
+/** Reads a whole region. Poison that arrives after its step is found by the next scrub. @returns the new bad ranges */
 function* readAll(region: Region): Sleeps<Range[]> {
   const found: Range[] = [];
   const step = alignUp(region.size / SCRUB_STEPS, PAGE);
@@ -111,7 +121,7 @@ function* readAll(region: Region): Sleeps<Range[]> {
   return found;
 }
 
-/** What a cpu met becomes known; where that was asked for, all memory is scrubbed. @see nfit_handle_mce() */
+/** Reports queued machine checks, and starts a scrub if hw_error_scrub is set. @see nfit_handle_mce() */
 function* reportErrors(bus: NvdimmBus): Sleeps<void> {
   for (let address = bus.work.errors.shift(); address !== undefined; address = bus.work.errors.shift()) {
     const region = bus.regionAt(address);
@@ -130,10 +140,10 @@ function* startScrubUnlessBusy(bus: NvdimmBus): Sleeps<void> {
 }
 
 /**
- * Tells a region and what is in it of errors that have become known. Who has memory of it mapped, or as RAM, hears of those
- * that are new: the platform reports what it finds to all of the kernel, and not to this driver alone.
+ * Updates the lists of bad sectors of a region and its disks. Dax devices, mapped or online as RAM, are notified of
+ * new errors only, as a kernel is by the platform's error reports.
  *
- * @param found ranges that were not known to be bad
+ * @param found newly found bad ranges
  * @see nvdimm_region_notify(), nd_region_notify(), pmem_revalidate_poison(), ghes_handle_memory_failure()
  */
 export function* notifyPoison(region: Region, found: readonly Range[]): Sleeps<void> {

@@ -1,5 +1,6 @@
-// System calls on the nodes of a bus in /dev: commands to modules (nmem0) and to the bus (ndctl0) by ioctl, and disks (pmem0) that are
-// opened. Kernel counterpart: nd_ioctl() and __nd_ioctl() in drivers/nvdimm/bus.c, acpi_nfit_ctl() in drivers/acpi/nfit/core.c.
+// System calls on the device nodes of a bus in /dev: ioctl() on modules (nmem0) and on the bus (ndctl0), open() of
+// disks (pmem0). Kernel counterpart: nd_ioctl() and __nd_ioctl() in drivers/nvdimm/bus.c, acpi_nfit_ctl() in
+// drivers/acpi/nfit/core.c.
 import { condResched, KernelError, type Sleeps } from "@hetmem/kernel";
 import type { NvdimmBus } from "../devices/bus.ts";
 import type { Nvdimm } from "../devices/dimm.ts";
@@ -11,7 +12,7 @@ import type { Range } from "../errors/range-set.ts";
 import { runNfitWork } from "../errors/scrub.ts";
 import { CLEAR_ERROR_UNIT } from "../media/dimm-media.ts";
 
-/** A disk that is open, in bytes from its start. */
+/** An open disk. Offsets and lengths are in bytes. */
 export interface OpenDisk {
   read(offset: number, length: number): Sleeps<Uint8Array>;
   write(offset: number, bytes: Uint8Array): Sleeps<void>;
@@ -24,12 +25,17 @@ export class NvdimmDeviceNodes {
     this.#bus = bus;
   }
 
-  /** Bytes of a module's label area. @throws KernelError ENOTTY when it has none @see ND_CMD_GET_CONFIG_SIZE */
+  /** Size in bytes of a module's label area. @throws KernelError ENOTTY when it has none @see ND_CMD_GET_CONFIG_SIZE */
   *getConfigSize(path: string): Sleeps<number> {
     return expectLabelArea(this.#dimm(path)).length;
   }
 
-  /** @throws KernelError ENOTTY when the module has no label area, EINVAL for bytes outside of it @see ND_CMD_GET_CONFIG_DATA */
+  /**
+   * Reads bytes of a label area.
+   *
+   * @throws KernelError ENOTTY when the module has none, EINVAL for bytes outside of it
+   * @see ND_CMD_GET_CONFIG_DATA
+   */
   *getConfigData(path: string, offset: number, length: number): Sleeps<Uint8Array> {
     const dimm = this.#dimm(path);
     const area = expectLabelArea(dimm);
@@ -39,8 +45,10 @@ export class NvdimmDeviceNodes {
   }
 
   /**
-   * @throws KernelError EBUSY while a region uses the module, ENOTTY when it has no label area, EACCES while it is locked, ENXIO for
-   * bytes outside of the area
+   * Writes bytes to a label area.
+   *
+   * @throws KernelError EBUSY while a region uses the module, ENOTTY when it has no label area, EACCES while it is
+   * locked, ENXIO for bytes outside of the area
    * @see ND_CMD_SET_CONFIG_DATA, nd_cmd_clear_to_send()
    */
   *setConfigData(path: string, offset: number, bytes: Uint8Array): Sleeps<void> {
@@ -54,7 +62,12 @@ export class NvdimmDeviceNodes {
     });
   }
 
-  /** Bytes of the smallest range that can be cleared. @throws KernelError ENOTTY when the firmware can't clear @see ND_CMD_ARS_CAP */
+  /**
+   * Granularity in bytes of clearing errors.
+   *
+   * @throws KernelError ENOTTY when the firmware can't clear
+   * @see ND_CMD_ARS_CAP
+   */
   *clearErrorUnit(path: string, _range: Range): Sleeps<number> {
     const bus = this.#busOf(path);
     if (bus.firmware !== "ars")
@@ -62,7 +75,13 @@ export class NvdimmDeviceNodes {
     return CLEAR_ERROR_UNIT;
   }
 
-  /** @returns bytes that can be read again @throws KernelError as clearPoison() does @see ND_CMD_CLEAR_ERROR */
+  /**
+   * Clears errors in a range.
+   *
+   * @returns cleared bytes
+   * @throws KernelError EINVAL outside of all regions, others as clearPoison()
+   * @see ND_CMD_CLEAR_ERROR
+   */
   *clearError(path: string, { start, end }: Range): Sleeps<number> {
     const bus = this.#busOf(path);
     const region = bus.regionAt(start);
@@ -85,21 +104,26 @@ export class NvdimmDeviceNodes {
     return injectedErrors(this.#busOf(path), range);
   }
 
-  /** The handle of the module that an address lies on; undefined where it lies on none. @see NFIT_CMD_TRANSLATE_SPA */
+  /** The handle of the module with a physical address; undefined for none. @see NFIT_CMD_TRANSLATE_SPA */
   *translateSpa(path: string, address: number): Sleeps<number | undefined> {
     const region = this.#busOf(path).regionAt(address);
     const [extent] = region?.extents(address, 1) ?? [];
     return region?.mappings.find(({ dimm }) => dimm.media === extent?.media)?.dimm.handle;
   }
 
-  /** Sleeps until the scrub that is on has ended. @see poll(2) on the bus's `scrub` file */
+  /** Waits until the scrub in progress has ended. @see poll(2) on the bus's `scrub` file */
   *pollScrub(path: string): Sleeps<void> {
     const bus = this.#busOf(path);
     yield condResched;
     while (bus.work.pending) yield* runNfitWork(bus);
   }
 
-  /** @throws KernelError ENOENT when there is no such disk, EBUSY when a file system is mounted from it @see O_EXCL */
+  /**
+   * Opens a disk exclusively.
+   *
+   * @throws KernelError ENOENT when there is no such disk, EBUSY when a file system is mounted from it
+   * @see O_EXCL
+   */
   openExclusive(path: string): OpenDisk {
     const disk = this.#disk(path);
     if (disk.holder !== undefined)

@@ -1,7 +1,7 @@
-// The checksum of everything that namespaces leave on the media: labels, index blocks, info blocks, and the cookie of an
-// interleave set. Kernel counterpart: nd_fletcher64() in drivers/nvdimm/core.c.
+// The checksum of labels, index blocks and info blocks, also used for interleave-set cookies. Kernel counterpart:
+// nd_fletcher64() in drivers/nvdimm/core.c.
 
-/** @param bytes a multiple of four, as little-endian words */
+/** The Fletcher-64 checksum of little-endian 32-bit words. @param bytes length a multiple of 4 */
 export function fletcher64(bytes: Uint8Array): bigint {
   const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let low = 0;
@@ -13,7 +13,11 @@ export function fletcher64(bytes: Uint8Array): bigint {
   return (BigInt(high) << 32n) | BigInt(low);
 }
 
-/** Sums a block whose checksum stands within it, and counts as zero. @param at where the eight bytes of the checksum are */
+/**
+ * The checksum of a block that contains its own checksum, which is taken as zero.
+ *
+ * @param at offset of the 8 checksum bytes
+ */
 export function blockChecksum(block: Uint8Array, at: number): bigint {
   const copy = block.slice();
   copy.fill(0, at, at + 8);

@@ -1,6 +1,6 @@
-// A module's label area as the kernel works on it: a copy in memory of two index blocks and of the labels behind them. Nothing
-// on the media is ever changed in place: a label is written to a free slot, then the older index block is rewritten with the
-// slot taken and a higher sequence number. Power may fail between any two writes; the newest intact index counts.
+// The kernel's in-memory copy of a module's label area: two index blocks, and the labels after them. Updates are
+// never in place: a label is written to a free slot, then the older index block is rewritten with that slot marked
+// used and a higher sequence number. A power failure between any two writes is safe: the newest intact index is used.
 // Kernel counterpart: struct nvdimm_drvdata in drivers/nvdimm/nd.h, drivers/nvdimm/label.c.
 import { condResched, KernelBug, KernelError, type Sleeps } from "@hetmem/kernel";
 import {
@@ -18,14 +18,18 @@ import {
   nextSeq,
 } from "./label-format.ts";
 
-/** Writes to the label area of the module; may sleep, as a firmware call does. @see nvdimm_set_config_data() */
+/**
+ * Writes bytes to the label area of the module at an offset. May sleep, as a firmware call.
+ *
+ * @see nvdimm_set_config_data()
+ */
 export type SetConfigData = (offset: number, bytes: Uint8Array) => Sleeps<void>;
 
 export class LabelArea {
   readonly #data: Uint8Array;
   readonly #setConfigData: SetConfigData;
   #labelSize: LabelSize = 256;
-  /** Which of the two index blocks counts, while one does. */
+  /** The current index block, if `#valid`. */
   #current: 0 | 1 = 0;
   #valid = false;
   #indexBlocks: readonly IndexBlock[] = [];
@@ -46,17 +50,17 @@ export class LabelArea {
     }
   }
 
-  /** Whether there is an index block that counts, so that namespaces come from labels. */
+  /** Whether there is a current index block. */
   get valid(): boolean {
     return this.#valid;
   }
 
-  /** Whether labels are of the older format, which has other cookies and no claim classes. */
+  /** Whether labels have the version 1.1 format, with other cookies and no holder classes. */
   get isVersion11(): boolean {
     return this.valid && this.#labelSize === 128;
   }
 
-  /** Slots that are free. @see nd_label_nfree() */
+  /** Number of free slots. @see nd_label_nfree() */
   get freeSlots(): number {
     if (!this.valid) return this.#slots;
     let free = 0;
@@ -64,7 +68,7 @@ export class LabelArea {
     return free;
   }
 
-  /** Those of the two index blocks that were intact when the area was read. */
+  /** The index blocks that were intact when the area was read. */
   get indexBlocks(): readonly IndexBlock[] {
     return this.#indexBlocks;
   }
@@ -80,7 +84,12 @@ export class LabelArea {
     return labels;
   }
 
-  /** Writes both index blocks anew, with every slot free. @see init_labels() */
+  /**
+   * Writes both index blocks with all slots free.
+   *
+   * @throws KernelError ENXIO when the area is too small for two labels
+   * @see init_labels()
+   */
   *initialise(labelSize: LabelSize = 256): Sleeps<void> {
     this.#labelSize = labelSize;
     if (this.#slots < 2) {
@@ -100,9 +109,10 @@ export class LabelArea {
   }
 
   /**
-   * Puts a label in place of those that `replaces` picks, in two steps: the label, then the index.
+   * Writes a label and frees the slots of the labels selected by `replaces`, in two writes: the label, then the
+   * index.
    *
-   * @throws KernelError ENXIO when no slot is free
+   * @throws KernelError ENXIO when no slot is free; errors of the write
    * @see __pmem_label_update()
    */
   *replace(label: Omit<Label, "slot">, replaces: (old: Label) => boolean): Sleeps<void> {
@@ -121,7 +131,7 @@ export class LabelArea {
     });
   }
 
-  /** Frees the slots of the labels that `removes` picks. @see del_labels() */
+  /** Frees the slots of the labels selected by `removes`. @see del_labels() */
   *remove(removes: (old: Label) => boolean): Sleeps<void> {
     const victims = this.labels().filter(removes);
     if (victims.length === 0) return;
@@ -165,7 +175,9 @@ export class LabelArea {
     return plausible ? index : undefined;
   }
 
-  /** A write that fails leaves the current index in force, and the next one a copy of it. */
+  /**
+   * Runs a change. When a write fails, the current index stays valid, and the next index becomes a copy of it again.
+   */
   *#orAsBefore(change: (this: LabelArea) => Sleeps<void>): Sleeps<void> {
     try {
       yield* change.call(this);
@@ -175,7 +187,7 @@ export class LabelArea {
     }
   }
 
-  /** The next index becomes the current one. */
+  /** Writes the next index and makes it current. */
   *#advanceIndex(): Sleeps<void> {
     const next = this.#next;
     const seq = nextSeq(this.#intactIndex(this.#current)?.seq ?? 0);
@@ -202,7 +214,7 @@ export class LabelArea {
     yield condResched;
   }
 
-  /** The bitmap of one index goes to the other; its header is rewritten when it is written. */
+  /** Copies the bitmap of one index to the other. The header is set by #writeIndex(). */
   #copyIndex(from: 0 | 1, to: 0 | 1): void {
     const header = this.#indexBytes(to).slice(0, INDEX_HEADER_SIZE);
     this.#indexBytes(to).set(this.#indexBytes(from));

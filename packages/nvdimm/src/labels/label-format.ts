@@ -1,25 +1,25 @@
-// How labels and index blocks lie in a module's label area, in the versions 1.1 (labels of 128 bytes) and 1.2 (256 bytes) of
-// the UEFI specification. Kernel counterpart: drivers/nvdimm/label.h.
+// The format of labels and index blocks in a module's label area, in versions 1.1 (128-byte labels) and 1.2 (256-byte
+// labels) of the UEFI specification. Kernel counterpart: drivers/nvdimm/label.h.
 import { alignUp } from "@hetmem/kernel";
 import { blockChecksum } from "./fletcher64.ts";
 import { guidFromBytes, guidToBytes, NULL_UUID, type Uuid, uuidFromBytes, uuidToBytes } from "./uuid.ts";
 
-/** Index blocks are multiples of this many bytes. @see NSINDEX_ALIGN */
+/** Sizes of index blocks are multiples of this, in bytes. @see NSINDEX_ALIGN */
 export const NSINDEX_ALIGN = 256;
-/** Where the bitmap of free slots begins in an index block. */
+/** Offset of the bitmap of free slots in an index block, in bytes. */
 export const INDEX_HEADER_SIZE = 72;
 const INDEX_CHECKSUM_AT = 64;
 const LABEL_CHECKSUM_AT = 248;
 const SIGNATURE = "NAMESPACE_INDEX\0";
 const NAME_LENGTH = 64;
-/** The label is one of a set that is being rewritten. @see NSLABEL_FLAG_UPDATING */
+/** Flag: the label belongs to a set that is being updated. @see NSLABEL_FLAG_UPDATING */
 export const LABEL_UPDATING = 8;
-/** What a label says of memory that may be mapped. @see NFIT_SPA_PM */
+/** Type GUID of persistent memory. @see NFIT_SPA_PM */
 export const PMEM_TYPE_GUID: Uuid = "66f0d379-b4f3-4074-ac43-0d3318b78cdc";
 
 export type LabelSize = 128 | 256;
 
-/** Who a namespace is meant for. @see enum nvdimm_claim_class */
+/** Holder class of a namespace. @see enum nvdimm_claim_class */
 export type ClaimClass = "none" | "btt" | "btt2" | "pfn" | "dax" | "unknown";
 
 const CLAIM_GUIDS: Readonly<Record<Uuid, ClaimClass>> = {
@@ -30,19 +30,19 @@ const CLAIM_GUIDS: Readonly<Record<Uuid, ClaimClass>> = {
   "97a86d9c-3cdd-4eda-986f-5068b4f80088": "dax",
 };
 
-/** One label: what one module contributes to one namespace. @see struct nvdimm_efi_label */
+/** One label: the extent of a namespace on one module. @see struct nvdimm_efi_label */
 export interface Label {
   readonly uuid: Uuid;
   readonly name: string;
   readonly flags: number;
-  /** Labels of the namespace, one a module. */
+  /** Number of labels of the namespace: one per module. */
   readonly nlabel: number;
   readonly position: number;
-  /** Cookie of the interleave set that it was written for. */
+  /** Cookie of the interleave set. */
   readonly isetCookie: bigint;
-  /** Bytes of a sector, 0 where nobody chose. */
+  /** Sector size in bytes; 0 for none. */
   readonly lbaSize: number;
-  /** First byte, by the module's own addresses. */
+  /** First byte, as device address of the module. */
   readonly dpa: number;
   /** Bytes on this module. */
   readonly rawSize: number;
@@ -53,7 +53,7 @@ export interface Label {
 /** @see struct nd_namespace_index */
 export interface IndexBlock {
   readonly labelSize: LabelSize;
-  /** 1, 2, 3, 1 …: the block that is next after the other is the newer one. */
+  /** Sequence number 1, 2, 3, 1 …: of two blocks, the successor is the newer one. */
   readonly seq: number;
   readonly myOffset: number;
   readonly mySize: number;
@@ -63,18 +63,18 @@ export interface IndexBlock {
   readonly minor: number;
 }
 
-/** Bytes of an index block for so many slots. @see __sizeof_namespace_index() */
+/** Bytes of an index block for a number of slots. @see __sizeof_namespace_index() */
 export function indexSizeFor(slots: number): number {
   return alignUp(INDEX_HEADER_SIZE + Math.ceil(slots / 8), NSINDEX_ALIGN);
 }
 
-/** The labels that a label area has room for. @see nvdimm_num_label_slots() */
+/** Number of labels that fit into a label area of `areaSize` bytes. @see nvdimm_num_label_slots() */
 export function labelSlots(areaSize: number, labelSize: LabelSize): number {
   const index = indexSizeFor(Math.floor(areaSize / labelSize));
   return Math.floor((areaSize - 2 * index) / labelSize);
 }
 
-/** Which of two sequence numbers is the newer. @see best_seq() */
+/** The newer of two sequence numbers. @see best_seq() */
 export function bestSeq(one: number, other: number): number {
   if (one === 0 || one === other) return other;
   if (other === 0) return one;
@@ -86,7 +86,7 @@ export function nextSeq(seq: number): number {
   return [0, 2, 3, 1][seq & 3] ?? 0;
 }
 
-/** @returns nothing when the block is not an intact index block */
+/** Decodes an index block. @returns undefined when the block isn't intact */
 export function decodeIndex(block: Uint8Array): IndexBlock | undefined {
   const view = viewOf(block);
   if (decodeText(block.subarray(0, SIGNATURE.length)) !== SIGNATURE) return undefined;
@@ -107,7 +107,7 @@ export function decodeIndex(block: Uint8Array): IndexBlock | undefined {
   };
 }
 
-/** Writes the header of an index block, and its checksum over the bitmap that is there already. */
+/** Writes the header of an index block, with the checksum over header and existing bitmap. */
 export function encodeIndex(block: Uint8Array, index: IndexBlock): void {
   const view = viewOf(block);
   block.set(encodeText(SIGNATURE), 0);
@@ -124,7 +124,7 @@ export function encodeIndex(block: Uint8Array, index: IndexBlock): void {
   view.setBigUint64(INDEX_CHECKSUM_AT, blockChecksum(block, INDEX_CHECKSUM_AT), true);
 }
 
-/** @returns nothing when the label is torn, or stands in another slot than it says */
+/** Decodes a label. @returns undefined when its checksum is wrong, or its slot number isn't `slot` */
 export function decodeLabel(bytes: Uint8Array, slot: number): Label | undefined {
   const view = viewOf(bytes);
   if (view.getUint32(120, true) !== slot) return undefined;
@@ -146,7 +146,7 @@ export function decodeLabel(bytes: Uint8Array, slot: number): Label | undefined 
   };
 }
 
-/** What a class is written as in a label; labels of version 1.1 have no place for it. @see to_abstraction_guid() */
+/** The GUID of a holder class; version 1.1 labels have no field for it. @see to_abstraction_guid() */
 export function claimGuid(claimClass: ClaimClass): Uuid {
   return Object.entries(CLAIM_GUIDS).find(([, name]) => name === claimClass)?.[0] ?? NULL_UUID;
 }

@@ -1,5 +1,5 @@
-// Namespaces as a host had them, written to modules that have none: the same labels and info blocks at the same addresses. Whoever
-// registers the media afterwards finds them. Kernel counterpart: none, this is what was on the media.
+// Restores namespaces of a captured host on blank modules: writes the same labels and info blocks at the same
+// addresses, to be found when the media is registered. Kernel counterpart: none.
 import { KernelError, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { requestRegion } from "@hetmem/resource";
 import { labelId } from "../devices/dimm.ts";
@@ -12,7 +12,7 @@ import type { Range } from "../errors/range-set.ts";
 import { updateLabels } from "./update-labels.ts";
 import { NULL_UUID, type Uuid } from "./uuid.ts";
 
-/** What a namespace was made into. */
+/** The claim of a captured namespace. */
 export type ClaimRecord =
   | { readonly kind: "btt"; readonly uuid: Uuid; /** Bytes. */ readonly sectorSize: number }
   | {
@@ -20,16 +20,16 @@ export type ClaimRecord =
       readonly uuid: Uuid;
       /** Bytes. */
       readonly align: number;
-      /** Where struct pages lie: RAM, or the namespace. */
+      /** Location of struct pages: RAM, or the namespace. */
       readonly mode: "ram" | "pmem";
-      /** Where data is. */
+      /** The data area. */
       readonly data: Range;
     };
 
-/** What /sys says of a namespace. */
+/** The /sys attributes of a namespace. */
 export interface NamespaceRecord {
   readonly range: Range;
-  /** Of its labels; one that has none is all of its region. */
+  /** Uuid of its labels; an unlabelled namespace is its whole region. */
   readonly uuid?: Uuid;
   readonly name?: string;
   /** Bytes. */
@@ -38,10 +38,10 @@ export interface NamespaceRecord {
 }
 
 /**
- * Writes what makes up a namespace to the modules of an enabled region, and does nothing else: it is there when the media is
- * registered again.
+ * Writes the labels and info block of a namespace to the modules of an enabled region. The namespace exists when the
+ * media is registered again.
  *
- * @throws KernelError EINVAL for a range that no namespace of the region can have, EBUSY when another has it, ENXIO without a module
+ * @throws KernelError EINVAL for an invalid range, EBUSY when the range is allocated, ENXIO when a module is disabled
  */
 export function* restoreNamespace(region: Region, record: NamespaceRecord): Sleeps<void> {
   const { range, uuid, name = "", sectorSize = 0, claim } = record;

@@ -1,5 +1,5 @@
-// From labels to namespaces: a namespace is there when every module of the region has a label of it, for this interleave set and
-// inside of what the module contributes. Kernel counterpart: scan_labels() and create_namespace_pmem() in
+// Namespaces from labels: a namespace is valid when every module of the region has a label of it, with the region's
+// cookie and an extent inside the module's part. Kernel counterpart: scan_labels() and create_namespace_pmem() in
 // drivers/nvdimm/namespace_devs.c.
 import { KernelError } from "@hetmem/kernel";
 import { Namespace } from "../devices/namespace.ts";
@@ -7,11 +7,11 @@ import type { Mapping, Region } from "../devices/region.ts";
 import type { Label } from "./label-format.ts";
 
 /**
- * The namespaces of a labelled region, lowest address first; without any label one of size zero, for user space to configure.
- * They aren't on the bus yet.
+ * The namespaces of a labelled region, lowest address first. Without labels: one namespace of size 0, the seed. The
+ * namespaces aren't registered yet.
  *
- * @throws KernelError ENODEV when a set of labels is not complete, or contradicts itself: the region can't be used before somebody
- * repairs or removes it
+ * @throws KernelError ENODEV when a set of labels is incomplete or inconsistent; the region can't be enabled until
+ * the labels are repaired or removed
  */
 export function scanLabels(region: Region): Namespace[] {
   const [first] = region.mappings;
@@ -24,7 +24,7 @@ export function scanLabels(region: Region): Namespace[] {
   return sorted.map((namespace, id) => renumbered(namespace, id));
 }
 
-/** Labels of a module that are meant for this region. @see nsl_validate_isetcookie() */
+/** Labels of a module with this region's cookie and an extent in it. @see nsl_validate_isetcookie() */
 export function labelsOf(region: Region, { dimm, start, size }: Mapping): Label[] {
   const cookie = region.setCookie;
   return (dimm.data?.labels.labels() ?? []).filter(
@@ -56,7 +56,7 @@ function namespaceOf(region: Region, { uuid }: Label): Namespace {
   return namespace;
 }
 
-/** The same namespace under the number that its place among the others gives it. */
+/** A copy of a namespace with another number. */
 function renumbered(namespace: Namespace, id: number): Namespace {
   const copy = new Namespace(namespace.region, "pmem", id);
   copy.uuid = namespace.uuid;

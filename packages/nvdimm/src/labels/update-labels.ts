@@ -1,5 +1,5 @@
-// Writing what a namespace is to the label areas of its modules: to each one with the flag that a set is being updated, then to each
-// without it. Power that fails in between leaves the old set, or a set that is the new one already. Kernel counterpart:
+// Writing the labels of a namespace to all its modules: first with the updating flag on each, then without it. A
+// power failure in between leaves either the old set or the new one. Kernel counterpart:
 // nd_pmem_namespace_label_update() in drivers/nvdimm/label.c.
 import { type Sleeps } from "@hetmem/kernel";
 import { dpaOf, type Nvdimm } from "../devices/dimm.ts";
@@ -9,9 +9,9 @@ import { type Label, LABEL_UPDATING } from "./label-format.ts";
 import type { Uuid } from "./uuid.ts";
 
 /**
- * Writes the labels of a namespace, or removes them when it has no size. Call it under the bus's lock.
+ * Writes the labels of a namespace, or removes them when its size is 0. Called under the bus's lock.
  *
- * @param formerUuid of a namespace that is being renamed
+ * @param formerUuid the old uuid when the uuid changes
  * @throws KernelError ENXIO when a module is disabled or has no slot left, EACCES when it is locked, ENOMEM
  */
 export function* updateLabels(namespace: Namespace, formerUuid?: Uuid): Sleeps<void> {
@@ -37,7 +37,7 @@ export function* updateLabels(namespace: Namespace, formerUuid?: Uuid): Sleeps<v
   }
 }
 
-/** A label that is new needs an entry in memory: all of them are made before the first is written. @see init_labels() */
+/** Allocates the in-memory entry of a new label. Done for all modules before the first write. @see init_labels() */
 function makeEntry(dimm: Nvdimm, uuid: Uuid): void {
   if (
     dimm

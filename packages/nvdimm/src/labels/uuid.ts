@@ -1,15 +1,16 @@
-// Names of 128 bits: of namespaces in big-endian order, of types in the mixed order of GUIDs. Kernel counterpart: lib/uuid.c.
+// 128-bit identifiers: uuids of namespaces in big-endian byte order, GUIDs of types in mixed byte order. Kernel
+// counterpart: lib/uuid.c.
 import { KernelError } from "@hetmem/kernel";
 
-/** As printed: lower case, with dashes. */
+/** A uuid as text: lower case, with dashes. */
 export type Uuid = string;
 
 export const NULL_UUID: Uuid = "00000000-0000-0000-0000-000000000000";
 const SHAPE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/i;
-/** Where the bytes of a GUID lie among those of a UUID. */
+/** Byte order of a GUID, as indexes into the bytes of a uuid. */
 const GUID_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 
-/** Reads what a `uuid` file takes; what stands behind the 36 characters doesn't count. @throws KernelError EINVAL @see uuid_parse() */
+/** Parses a uuid; text after its 36 characters is ignored. @throws KernelError EINVAL @see uuid_parse() */
 export function parseUuid(text: string): Uuid {
   const found = SHAPE.exec(text)?.[0];
   if (found === undefined) {

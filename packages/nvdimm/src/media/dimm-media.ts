@@ -1,35 +1,35 @@
-// A memory module as it lies on the table: its bytes, its label area, its bad cells and its passphrase. All of this survives
-// a reboot, and only this; everything else in this package is made anew from it. Kernel counterpart: none, this is the
-// hardware and its firmware.
+// The hardware state of a memory module: contents, label area, bad cells, passphrase. Only this state survives a
+// reboot; everything else in this package is rebuilt from it. Kernel counterpart: none, this is the hardware and its
+// firmware.
 import { alignDown, alignUp, bugOn } from "@hetmem/kernel";
 import { RangeSet } from "../errors/range-set.ts";
 import { MediaPages, type PersistenceDomain } from "./media-pages.ts";
 
-/** Bytes that go bad, are reported and are cleared together. @see nd_cmd_ars_cap.clear_err_unit */
+/** Granularity in bytes in which errors occur, are reported and are cleared. @see nd_cmd_ars_cap.clear_err_unit */
 export const CLEAR_ERROR_UNIT = 256;
-/** What QEMU's and Intel's modules have. */
+/** Bytes of the label area of QEMU's and Intel's modules. */
 const LABEL_AREA_SIZE = 128 * 1024;
 
-/** How much protection the module's passphrase gives now. @see struct nd_intel_get_security_state */
+/** Security state of a module. @see struct nd_intel_get_security_state */
 export type SecurityState = "disabled" | "unlocked" | "locked";
 
 export interface DimmMediaOptions {
   /** Bytes. */
   readonly capacity: number;
-  /** Bytes; 0 for a module that has no label area. */
+  /** Bytes; 0 for a module without a label area. */
   readonly labelAreaSize?: number;
 }
 
 export class DimmMedia {
   readonly capacity: number;
   readonly pages = new MediaPages();
-  /** What ND_CMD_GET_CONFIG_DATA reads. */
+  /** The bytes that ND_CMD_GET_CONFIG_DATA reads. */
   readonly labelArea: Uint8Array;
-  /** Cells that can't be read any more, whether anybody knows of it or not; by device address. */
+  /** Unreadable cells, known or not, by device address. */
   readonly poison = new RangeSet();
-  /** Poison that the firmware knows of: from its own scrubs, or because it was injected with a notification. */
+  /** Poison known to the firmware: from scrubs, or injected with notification. */
   readonly knownPoison = new RangeSet();
-  /** What error injection did, until it is cleared. */
+  /** Injected errors that haven't been cleared. */
   readonly injected = new RangeSet();
   #passphrase: string | undefined;
   #locked = false;
@@ -46,23 +46,23 @@ export class DimmMedia {
     return this.#locked ? "locked" : "unlocked";
   }
 
-  /** Whether the passphrase can't be used any more until the next power cycle. */
+  /** Whether security operations are blocked until the next power cycle. */
   get frozen(): boolean {
     return this.#frozen;
   }
 
-  /** Power failures that lost something. */
+  /** Number of power failures with lost data. */
   get dirtyShutdowns(): number {
     return this.#dirtyShutdowns;
   }
 
-  /** Makes cells unreadable, in whole units. @param size bytes */
+  /** Makes cells unreadable, in whole clear-error units. @param size bytes */
   damage(address: number, size: number): void {
     bugOn(address + size > this.capacity, `0x${address.toString(16)}+${size} is outside of the module`);
     this.poison.add(alignDown(address, CLEAR_ERROR_UNIT), alignUp(address + size, CLEAR_ERROR_UNIT));
   }
 
-  /** Makes cells readable again: the platform replaces what was there by zeros. @see ND_CMD_CLEAR_ERROR */
+  /** Makes cells readable again; they read as zeros. @see ND_CMD_CLEAR_ERROR */
   repair(address: number, size: number): void {
     for (const { start, end } of this.poison.within(address, address + size)) {
       this.pages.store(start, new Uint8Array(end - start));
@@ -72,7 +72,7 @@ export class DimmMedia {
       ranges.remove(address, address + size);
   }
 
-  /** Whether the passphrase is right. A module without one takes the empty one, as the zero key is. */
+  /** Whether a passphrase is correct. A module without one accepts the empty passphrase, the zero key. */
   accepts(passphrase: string): boolean {
     return passphrase === (this.#passphrase ?? "");
   }
@@ -90,13 +90,13 @@ export class DimmMedia {
     this.#frozen = true;
   }
 
-  /** The key is thrown away, and with it everything that was encrypted with it. The label area stays. */
+  /** Secure erase: discards the encryption key, so the contents are lost. The label area stays. */
   erase(): void {
     this.pages.erase();
     this.setPassphrase(undefined);
   }
 
-  /** The power comes back after a failure, or after an orderly shutdown, which flushes everything first. */
+  /** A power cycle. For an orderly shutdown, which flushes everything, `domain` is "cpu_cache". */
   powerCycle(domain: PersistenceDomain): void {
     if (this.pages.powerFail(domain)) this.#dirtyShutdowns++;
     this.#locked = this.#passphrase !== undefined;

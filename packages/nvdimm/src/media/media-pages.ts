@@ -1,46 +1,45 @@
-// The bytes of persistent memory, in pages of 4 KiB, and how far on their way to the media the newest of them are. A store
-// lies in a cpu cache until its line is flushed; then it stands in the memory controller's write queue until that is
-// drained; then it is on the media. What a power failure leaves depends on how far the platform's reserve energy reaches.
-// Whoever has a page mapped stores to its bytes without telling: what the caches hold is what differs from what is further
-// down. Lines are of 64 bytes, as the cpu's are. Kernel counterparts: arch_wb_cache_pmem(), memcpy_flushcache() and
-// nvdimm_flush(); the rest is the platform's.
+// The contents of persistent memory in 4 KiB pages, with the persistence state of each cache line. A store is in a
+// cpu cache until its line is flushed, then in the memory controller's write queue until that is drained, then on the
+// media. The platform's persistence domain determines which of these survive a power failure. Mappings store directly
+// to a page's bytes, so the cached lines are those that differ from the queue or media. Lines are 64 bytes. Kernel
+// counterparts: arch_wb_cache_pmem(), memcpy_flushcache() and nvdimm_flush(); the rest is the platform's.
 import { bugOn, PAGE_SIZE } from "@hetmem/kernel";
 
-/** Bytes that are flushed together. */
+/** Bytes per cache line, the unit of flushes. */
 export const CACHE_LINE = 64;
 const LINES = PAGE_SIZE / CACHE_LINE;
 
 /**
- * What survives a power failure without help: also what the cpu caches hold (eADR), what stands in the memory controller's
- * queue (ADR), or only what has been flushed to the media (`none`).
+ * The data that survives a power failure: everything including cpu caches (eADR, `cpu_cache`), the write queue and
+ * the media (ADR, `memory_controller`), or the media only (`none`).
  *
  * @see persistence_domain_show() in drivers/nvdimm/region_devs.c
  */
 export type PersistenceDomain = "cpu_cache" | "memory_controller" | "none";
 
-/** Lines of a page on their way to the media. */
+/** The lines of a page in the write queue. */
 interface WriteQueue {
   readonly bytes: Uint8Array;
-  /** One a line: whether the line is here. */
+  /** 1 for each line that is in the queue. */
   readonly lines: Uint8Array;
 }
 
 interface MediaPage {
-  /** What a cpu sees: the newest of each line. */
+  /** The contents as seen by cpus. */
   bytes: Uint8Array;
-  /** What is on the media; undefined while nobody has stored to the bytes, which are that. */
+  /** The contents on the media; undefined when equal to `bytes`, before any store. */
   durable: Uint8Array | undefined;
   queue: WriteQueue | undefined;
 }
 
 export class MediaPages {
   readonly #pages = new Map<number, MediaPage>();
-  /** Pages whose bytes may differ from what is on the media. */
+  /** Pages whose bytes may differ from the media. */
   readonly #stored = new Set<MediaPage>();
-  /** Pages with something in the write queue. */
+  /** Pages with lines in the write queue. */
   readonly #queued = new Set<MediaPage>();
 
-  /** Reads what a cpu would see. */
+  /** Reads the contents as seen by cpus. */
   read(address: number, into: Uint8Array): void {
     forEachPiece(address, into.length, (index, offset, at, length) => {
       const target = into.subarray(at, at + length);
@@ -50,19 +49,19 @@ export class MediaPages {
     });
   }
 
-  /** An ordinary store: it stays in the cpu caches until it is flushed. */
+  /** An ordinary store: stays in the cpu caches until flushed. */
   store(address: number, from: Uint8Array): void {
     forEachPiece(address, from.length, (index, offset, at, length) => {
       this.bytesOf(index).set(from.subarray(at, at + length), offset);
     });
   }
 
-  /** Whether anything was ever stored to a page. */
+  /** Whether a page was ever stored to. */
   has(index: number): boolean {
     return this.#pages.has(index);
   }
 
-  /** The bytes of a page for who has it mapped: what he writes is an ordinary store. They are the page's until the power goes. */
+  /** The bytes of a page for a mapping; writes to them are ordinary stores. The array is valid until a power cycle. */
   bytesOf(index: number): Uint8Array {
     let page = this.#pages.get(index);
     if (!page) {
@@ -74,7 +73,7 @@ export class MediaPages {
     return page.bytes;
   }
 
-  /** Sends the lines of a range from the caches to the write queue. @see clwb(), arch_wb_cache_pmem() */
+  /** Flushes the lines of a range from the caches to the write queue. @see clwb(), arch_wb_cache_pmem() */
   flush(address: number, size: number): void {
     forEachPiece(address, size, (index, offset, _at, length) => {
       const page = this.#pages.get(index);
@@ -86,16 +85,16 @@ export class MediaPages {
     });
   }
 
-  /** Empties the write queue onto the media. What the caches hold stays there. @see generic_nvdimm_flush() */
+  /** Drains the write queue to the media. Cached lines stay cached. @see generic_nvdimm_flush() */
   drain(): void {
     for (const page of this.#queued) settle(page);
     this.#queued.clear();
   }
 
   /**
-   * The power fails: reserve energy saves what lies within the domain, and the rest is lost. Nobody has a page mapped any more.
+   * Power failure: data in the persistence domain is saved, other data is lost. All mappings of pages are gone.
    *
-   * @returns whether something was lost
+   * @returns whether data was lost
    */
   powerFail(domain: PersistenceDomain): boolean {
     if (domain !== "none") this.drain();
@@ -105,7 +104,7 @@ export class MediaPages {
       if (!durable) continue;
       if (domain === "cpu_cache") durable.set(bytes);
       else losing ||= !isSame(bytes, durable);
-      // Who had it mapped has an array that is nobody's now.
+      // Arrays from bytesOf() are stale from now on.
       page.bytes = durable;
       page.durable = undefined;
       page.queue = undefined;
@@ -115,7 +114,7 @@ export class MediaPages {
     return losing;
   }
 
-  /** Forgets everything, as a secure erase does. */
+  /** Drops all contents, as a secure erase does. */
   erase(): void {
     this.#pages.clear();
     this.#stored.clear();
@@ -130,7 +129,7 @@ export class MediaPages {
   }
 }
 
-/** Calls back for each page that a range of bytes touches. */
+/** Calls `visit` for each page that a range of bytes overlaps. */
 function forEachPiece(
   address: number,
   size: number,

@@ -1,29 +1,31 @@
-// A module's passphrase: what an administrator writes to its `security` file. While it is locked its memory can't be reached; frozen, nobody
-// can change anything before the next power cycle. Kernel counterpart: drivers/nvdimm/security.c; what the module answers:
-// drivers/acpi/nfit/intel.c.
+// Writes to a module's `security` file. The memory of a locked module is inaccessible; a frozen module rejects
+// security operations until the next power cycle. Kernel counterpart: drivers/nvdimm/security.c, and
+// drivers/acpi/nfit/intel.c for the module's responses.
 import { KernelError, kstrtoull, type Sleeps } from "@hetmem/kernel";
 import type { NvdimmBus } from "../devices/bus.ts";
 import { withDeviceLock } from "../devices/device.ts";
 import type { Nvdimm } from "../devices/dimm.ts";
 
-/** Operations and the number of words of each, its own name among them. */
+/** Operations, and the number of words of each including its name. */
 const OPERATIONS = { freeze: 1, disable: 2, update: 3, erase: 2, overwrite: 2 } as const;
 type Operation = keyof typeof OPERATIONS;
-/** Words that the file takes and this module has no commands for. */
+/** Operations of the file that need a master passphrase, which these modules lack. */
 const MASTER_OPERATIONS = ["master_update", "master_erase"];
-/** What a module without a passphrase takes for the old one. */
+/** The passphrase of a module without one. */
 const ZERO_KEY = "";
 
-/** What the file says: `disabled`, `unlocked`, `locked` or `overwrite`. @see security_show() */
+/** Content of the file: `disabled`, `unlocked`, `locked` or `overwrite`. @see security_show() */
 export function securityText({ media, overwriting }: Nvdimm): string {
   return overwriting ? "overwrite" : media.security;
 }
 
 /**
- * Does what was written: `freeze`, `disable KEY`, `update OLD NEW`, `erase KEY` or `overwrite KEY`, with keys by serial number.
+ * Executes a written operation: `freeze`, `disable KEY`, `update OLD NEW`, `erase KEY` or `overwrite KEY`, with keys
+ * by serial number.
  *
- * @throws KernelError EINVAL for another word or a wrong passphrase, ENOKEY when there is no such key, EIO when frozen, EBUSY when the
- * module is in use or being overwritten, EOPNOTSUPP without security, ENXIO when the state doesn't allow it
+ * @throws KernelError EINVAL for other words or a wrong passphrase, ENOKEY for an unknown key, EIO when frozen, EBUSY
+ * when the module is in use or being overwritten, EOPNOTSUPP without security commands, ENXIO when the module is
+ * locked
  * @see security_store(), nvdimm_security_store()
  */
 export function* storeSecurity(bus: NvdimmBus, dimm: Nvdimm, text: string): Sleeps<void> {
@@ -31,14 +33,18 @@ export function* storeSecurity(bus: NvdimmBus, dimm: Nvdimm, text: string): Slee
   yield* withDeviceLock(dimm, () => bus.locked(() => runOperation(bus, dimm, text.trim().split(/\s+/))));
 }
 
-/** Tries the passphrase that the keyring has. One that is wrong leaves the module locked. @see nvdimm_security_unlock() */
+/**
+ * Unlocks a module with the passphrase from the keyring; a wrong one leaves it locked.
+ *
+ * @see nvdimm_security_unlock()
+ */
 export function unlockDimm(bus: NvdimmBus, dimm: Nvdimm): void {
   if (!dimm.hasSecurity || dimm.media.security !== "locked") return;
   const passphrase = bus.keys.request(dimm.uniqueId) ?? ZERO_KEY;
   if (dimm.media.accepts(passphrase)) dimm.media.unlock();
 }
 
-/** Ends what `overwrite` began. @see nvdimm_security_overwrite_query() */
+/** Completes an overwrite. @see nvdimm_security_overwrite_query() */
 export function finishOverwrite(dimm: Nvdimm): void {
   if (!dimm.overwriting) return;
   dimm.media.erase();

@@ -1,12 +1,16 @@
-// The disk that a namespace is: /sys/devices/…/namespace0.0/block/pmem0, as far as it says something of the memory. Kernel counterpart:
-// disk_attrs in block/genhd.c, queue_attrs in block/blk-sysfs.c, dax_attributes in drivers/nvdimm/pmem.c.
+// The block device of a namespace: /sys/devices/…/namespace0.0/block/pmem0, with the files that describe its memory.
+// Kernel counterpart: disk_attrs in block/genhd.c, queue_attrs in block/blk-sysfs.c, dax_attributes in
+// drivers/nvdimm/pmem.c.
 import { KernelError } from "@hetmem/kernel";
 import type { Params } from "@hetmem/vfs";
 import type { PmemDisk } from "../drivers/pmem-disk.ts";
 import { SECTOR_SIZE } from "../errors/badblocks.ts";
 import { BLOCK_EXT_MAJOR, line, type TablePart } from "./device-files.ts";
 
-/** @param parameter the name that the disk's name has in patterns */
+/**
+ * @param at pattern of the parent directory, ending in a slash
+ * @param parameter name of the pattern parameter that holds the disk's name
+ */
 export function blockFiles(
   at: string,
   parameter: string,
@@ -60,18 +64,18 @@ export function blockFiles(
   };
 }
 
-/** Numbers in the order of regions and namespaces. */
+/** Minor numbers in order of regions and namespaces. */
 function minorOf({ region, name }: PmemDisk): number {
   const number = /^pmem\d+(?:\.(\d+))?/.exec(name)?.[1] ?? "0";
   return region.id * 16 + Number(number);
 }
 
-/** Only memory with struct pages can be mapped. */
+/** Whether the disk supports DAX: only memory with struct pages does. */
 function isMapped(name: string, data: number, start: number): boolean {
   return !name.endsWith("s") && data > start;
 }
 
-/** The name that the last directory of a pattern has now. */
+/** The last directory name of a pattern with parameters substituted. */
 function lastOf(pattern: string, params: Params): string {
   return (
     pattern

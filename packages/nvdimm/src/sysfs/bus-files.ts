@@ -1,5 +1,6 @@
-// The bus's own directory and those of its modules: /sys/devices/…/ndbus0 and nmem0 in it. Kernel counterpart: nvdimm_bus_attributes in
-// drivers/nvdimm/core.c, nvdimm_attributes in dimm_devs.c, acpi_nfit_attributes in drivers/acpi/nfit/core.c.
+// The directories of the bus and of its modules: /sys/devices/…/ndbus0 and its nmem0. Kernel counterpart:
+// nvdimm_bus_attributes in drivers/nvdimm/core.c, nvdimm_attributes in dimm_devs.c, acpi_nfit_attributes in
+// drivers/acpi/nfit/core.c.
 import { KernelError, kstrtoull, type Sleeps } from "@hetmem/kernel";
 import type { Params } from "@hetmem/vfs";
 import type { NvdimmBus } from "../devices/bus.ts";

@@ -1,5 +1,5 @@
-// Files that every device of the nd bus has, and how a table finds the device that a path names. Kernel counterpart: nd_device_attributes,
-// nd_numa_attributes and nvdimm_bus_uevent() in drivers/nvdimm/bus.c.
+// Files common to all devices of the nd bus, and lookup of the device of a path. Kernel counterpart:
+// nd_device_attributes, nd_numa_attributes and nvdimm_bus_uevent() in drivers/nvdimm/bus.c.
 import { KernelError } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
 import type { NvdimmBus } from "../devices/bus.ts";
@@ -9,31 +9,31 @@ import { Nvdimm } from "../devices/dimm.ts";
 import { Namespace } from "../devices/namespace.ts";
 import { Region } from "../devices/region.ts";
 
-/** What a part of the bus's tree is made of. */
+/** A part of a file table. */
 export type TablePart = Pick<AttributeTable, "files" | "instances" | "links" | "directories">;
 type DeviceOf = (params: Params) => NdDevice;
 
-/** A device's `devtype`, and its type in modaliases. */
+/** The `devtype` of a device, and its type number in modaliases. */
 interface DeviceType {
   readonly devtype: string;
   readonly number: number;
 }
 
-/** A file that answers with one line. */
+/** A read-only file with one line. */
 export function line(show: (params: Params) => string | number | bigint): Attribute {
   return { show: (params) => `${show(params)}\n` };
 }
 
-/** The same, for root alone. @see DEVICE_ATTR_ADMIN_RO() */
+/** A read-only file with one line, readable by root only. @see DEVICE_ATTR_ADMIN_RO() */
 export function adminLine(show: (params: Params) => string): Attribute {
   return { mode: 0o400, show: (params) => `${show(params)}\n` };
 }
 
 /**
- * `devtype`, `modalias`, `uevent` and the links of a device.
+ * The files `devtype`, `modalias`, `uevent` and the links of a device.
  *
- * @param at pattern of its directory, a slash behind it
- * @param driver name of the parameter that is there while a driver is bound
+ * @param at pattern of its directory, ending in a slash
+ * @param driver name of the pattern parameter that has an instance while a driver is bound
  */
 export function deviceFiles(at: string, driver: string, deviceOf: DeviceOf): TablePart {
   return {
@@ -54,7 +54,7 @@ export function deviceFiles(at: string, driver: string, deviceOf: DeviceOf): Tab
   };
 }
 
-/** `numa_node`, and `target_node` where firmware says it. */
+/** The files `numa_node`, and `target_node` if the firmware names one. */
 export function nodeFiles(at: string, found: (params: Params) => Region): TablePart {
   const target = `${at.replaceAll(/[{}/]/g, "_")}target`;
   return {
@@ -66,7 +66,7 @@ export function nodeFiles(at: string, found: (params: Params) => Region): TableP
   };
 }
 
-/** Puts parts together. */
+/** Merges parts of a table. */
 export function joined(parts: readonly TablePart[]): TablePart {
   return {
     files: Object.assign({}, ...parts.map(({ files }) => files)),
@@ -86,12 +86,12 @@ export function regionOf(bus: NvdimmBus, { region = "" }: Params): Region {
   return bus.region(region);
 }
 
-/** `../` for each directory that a path below /sys has. */
+/** `../` for each directory of a path below /sys. */
 export function upFrom(path: string): string {
   return "../".repeat(path.split("/").length - 1);
 }
 
-/** The driver's words: what kind of device this is. @see to_nd_device_type() */
+/** The type of a device. @see to_nd_device_type() */
 export function typeOf(device: NdDevice): DeviceType {
   if (device instanceof Nvdimm) return { devtype: "nvdimm", number: 1 };
   if (device instanceof Region) return { devtype: "nd_pmem", number: 2 };
@@ -111,7 +111,7 @@ function ueventText(device: NdDevice): string {
     .join("");
 }
 
-/** Major numbers are given at run time; these are those of the captured machine. */
+/** Dynamic major numbers, as on the captured machine. */
 export const DIMM_MAJOR = 253;
 export const BUS_MAJOR = 254;
 export const BLOCK_EXT_MAJOR = 259;

@@ -1,5 +1,6 @@
-// The directories of namespaces and of what claims them: /sys/devices/…/region0/namespace0.0, btt0.0, pfn0.0 and dax0.0. Kernel counterpart:
-// nd_namespace_attributes in drivers/nvdimm/namespace_devs.c, nd_pfn_attributes in pfn_devs.c, nd_btt_attributes in btt_devs.c.
+// The directories of namespaces and claims: /sys/devices/…/region0/namespace0.0, btt0.0, pfn0.0 and dax0.0. Kernel
+// counterpart: nd_namespace_attributes in drivers/nvdimm/namespace_devs.c, nd_pfn_attributes in pfn_devs.c,
+// nd_btt_attributes in btt_devs.c.
 import { KernelError, kstrtobool, kstrtoull } from "@hetmem/kernel";
 import type { Attribute, Params } from "@hetmem/vfs";
 import type { NvdimmBus } from "../devices/bus.ts";
@@ -26,7 +27,7 @@ import { dataRange } from "../drivers/setup-pfn.ts";
 import { blockFiles } from "./block-files.ts";
 import { adminLine, deviceFiles, joined, line, nodeFiles, regionOf, type TablePart } from "./device-files.ts";
 
-/** Namespaces with labels and without have different files. */
+/** Files of namespaces, which differ with and without labels. */
 export function namespaceFiles(bus: NvdimmBus): TablePart {
   return joined([
     ofKind(bus, "io", (of, at) => ({ [`${at}size`]: line((params) => of(params).size) })),
@@ -189,7 +190,7 @@ function pfnFiles(of: Of<Claim>, at: string): Files {
   };
 }
 
-/** @throws KernelError ENXIO while it is disabled */
+/** The data area of a claim. @throws KernelError ENXIO while it is disabled */
 function dataOf({ name, namespace, dax, disk }: Claim): Range {
   if (dax && namespace) return dataRange(namespace, dax.block);
   if (!disk) throw new KernelError("ENXIO", `${name} is disabled, and has no address`);
@@ -202,7 +203,7 @@ function holderClass({ claimClass }: Namespace): string {
   return claimClass === "unknown" ? "<unknown>" : claimClass;
 }
 
-/** All that can be chosen, the choice in brackets. @see nd_size_select_show() */
+/** All choices on one line, the current one in brackets. @see nd_size_select_show() */
 function choiceText(choices: readonly number[], choice: number): string {
   return `${choices.map((one) => (one === choice ? `[${one}] ` : `${one} `)).join("")}\n`;
 }

@@ -64,7 +64,7 @@ function seedFiles(of: (params: Params) => Region): NonNullable<TablePart["files
   };
 }
 
-/** Files that only some regions have. @see region_visible() */
+/** Files present in some regions only. @see region_visible() */
 function conditionalFiles(bus: NvdimmBus, of: (params: Params) => Region): NonNullable<TablePart["files"]> {
   return {
     [`${AT}{available_size}`]: line((params) => availableSize(of(params))),

@@ -1,5 +1,5 @@
-// All files of a bus: its devices, /sys/bus/nd with its drivers, /sys/class/nd, and the nodes in /dev. Kernel counterpart:
-// drivers/nvdimm/bus.c, with drivers/base/bus.c.
+// All files of a bus: its devices, /sys/bus/nd with its drivers, /sys/class/nd, and device nodes in /dev. Kernel
+// counterpart: drivers/nvdimm/bus.c, with drivers/base/bus.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import type { AttributeTable, Params } from "@hetmem/vfs";
 import type { NvdimmBus } from "../devices/bus.ts";
@@ -17,7 +17,7 @@ import { regionFiles } from "./region-files.ts";
 
 const DRIVERS: readonly NdDriverName[] = ["dax_pmem", "nd_bus", "nd_pmem", "nd_region", "nvdimm"];
 
-/** To be mounted while the bus is registered. */
+/** The file tables, to be mounted while the bus is registered. */
 export function nvdimmTables(bus: NvdimmBus): AttributeTable[] {
   return [deviceTable(bus), busTable(bus), classTable(bus), nodeTable(bus)];
 }
@@ -95,7 +95,7 @@ function deviceNamed(bus: NvdimmBus, text: string): NdDevice {
   return device;
 }
 
-/** @throws KernelError ENODEV for a device that the driver is not for @see nvdimm_bus_match() */
+/** The named device. @throws KernelError ENODEV when the driver doesn't match it @see nvdimm_bus_match() */
 function matching(bus: NvdimmBus, { driver }: Params, text: string): NdDevice {
   const device = deviceNamed(bus, text);
   if (driverFor(device) !== driver) throw new KernelError("ENODEV", `${driver} is not for ${device.name}`);
@@ -114,7 +114,7 @@ function bind(bus: NvdimmBus, device: NdDevice): Sleeps<void> {
   return device instanceof Claim ? bindClaim(device) : bindNamespace(device as Namespace);
 }
 
-/** @throws KernelError ENODEV for a device that the driver doesn't have @see unbind_store() */
+/** Unbinds a device. @throws KernelError ENODEV when the driver isn't bound to it @see unbind_store() */
 function unbind(bus: NvdimmBus, device: NdDevice, { driver }: Params): Sleeps<void> {
   if (device.driver === undefined) throw new KernelError("ENODEV", `${driver} doesn't have ${device.name}`);
   if (device instanceof Nvdimm) return disableDimm(bus, device);
