@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { BUNDLED_CAPTURES } from "@hetmem/host-capture/node";
-import type { Plan } from "../src/plan/plan.ts";
+import type { Plan } from "@hetmem/report";
 import { hetmem } from "./hetmem-program.ts";
 
 const CAPTURE = BUNDLED_CAPTURES.nvdimm;

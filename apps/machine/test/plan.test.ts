@@ -5,7 +5,8 @@ import { expect, test } from "vitest";
 import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
 import { captureHost } from "@hetmem/host-capture";
 import { createMachine } from "../src/machine.ts";
-import { type Plan, planSystemRam } from "../src/plan/plan.ts";
+import type { Plan } from "@hetmem/report";
+import { planSystemRam } from "../src/plan/plan.ts";
 import { type KernelOptions, machineOfYaml, type MachineSpec, type ProfileName } from "@hetmem/machine-spec";
 
 const MIB = 2 ** 20;

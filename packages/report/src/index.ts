@@ -3,7 +3,7 @@ export { type Comparison, compareWithHost, hostComparisonLines } from "./host-co
 export { withMemmapElsewhere } from "./memmap-elsewhere.ts";
 export { createPaint, type Paint } from "./paint.ts";
 export { physicalMapLines } from "./physical-map.ts";
-export { formatAddress, formatShare } from "./size.ts";
-export { type Column, type PaintCell, tableLines } from "./table.ts";
+export type { Plan, PlannedBlock, PlannedZone, StructPages, ZoneBytes } from "./plan.ts";
+export { planLines } from "./plan-report.ts";
+export { formatAddress } from "./size.ts";
 export { type MachineView, type Stretch, type StretchKind, viewOf } from "./view.ts";
-export { wrap } from "./wrap.ts";

@@ -1,5 +1,5 @@
 // `hetmem plan DEVICE`: what making RAM of a dax device would do to a machine.
-import { planLines } from "../plan/plan-report.ts";
+import { planLines } from "@hetmem/report";
 import { planSystemRam } from "../plan/plan.ts";
 import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
 import type { CreateMachine } from "./program.ts";

@@ -2,7 +2,7 @@
 import type { Machine } from "../machine.ts";
 import { PROFILES } from "../machine/profile.ts";
 import { formatBytes } from "@hetmem/kernel";
-import type { Plan } from "./plan.ts";
+import type { Plan } from "@hetmem/report";
 
 export function planWarnings({ spec, memory, hotplug }: Machine, plan: Omit<Plan, "warnings">): string[] {
   const { namespace, commands, zone, node, size, trimmed, bad, ratio, blocks, zones } = plan;

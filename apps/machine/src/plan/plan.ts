@@ -8,71 +8,14 @@ import { type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
 import type { Machine } from "../machine.ts";
 import { namedTiers } from "../machine/devices/memory-tiering.ts";
 import { PROFILES } from "../machine/profile.ts";
+import type { Plan, PlannedBlock, PlannedZone, StructPages, ZoneBytes } from "@hetmem/report";
 import { planDevice } from "./plan-device.ts";
 import { planWarnings } from "./plan-warnings.ts";
 
 export interface PlanRequest {
   /** `dax0.0`, a namespace that becomes a dax device first (`namespace0.0`), or what is free of a region (`region0`). */
   readonly device: string;
-  readonly zone: "movable" | "kernel";
-}
-
-/** Bytes of a zone. */
-export interface ZoneBytes {
-  readonly present: number;
-  readonly managed: number;
-  readonly free: number;
-}
-
-export interface PlannedZone {
-  readonly node: number;
-  readonly zone: string;
-  readonly before: ZoneBytes;
-  readonly after: ZoneBytes;
-}
-
-export interface PlannedBlock {
-  /** The N of memoryN. */
-  readonly block: number;
-  /** First byte. */
-  readonly start: number;
-  readonly zone: string;
-  readonly canGoOffline: boolean;
-  readonly why: string;
-}
-
-/** RAM that the struct pages of memory take. */
-export interface StructPages {
-  readonly bytes: number;
-  readonly nodes: readonly { readonly node: number; readonly bytes: number }[];
-}
-
-export interface Plan {
-  readonly device: string;
-  /** The namespace that the device is, with the bytes that its metadata takes among its own. */
-  readonly namespace?: { readonly name: string; readonly size: number };
-  readonly zone: PlanRequest["zone"];
-  readonly node: number;
-  /** Whether the node had no memory and no cpus before. */
-  readonly nodeIsNew: boolean;
-  /** What an administrator types. */
-  readonly commands: readonly string[];
-  /** Bytes of the device, of it that become RAM, that don't fill a memory block, and that have bad memory in their block. */
-  readonly size: number;
-  readonly added: number;
-  readonly trimmed: number;
-  readonly bad: number;
-  /** Zones of which something changes. */
-  readonly zones: readonly PlannedZone[];
-  readonly structPages: StructPages;
-  /** What the device's struct pages took before, and give back. */
-  readonly structPagesBefore: StructPages;
-  readonly ratio: { readonly kernel: number; readonly movable: number; readonly advice: string };
-  readonly blocks: readonly PlannedBlock[];
-  readonly distances: readonly { readonly node: number; readonly distance: number }[];
-  /** Nodes by tier, the fastest first; empty where the release shows no tiers. */
-  readonly tiers: readonly { readonly tier: number; readonly nodes: readonly number[] }[];
-  readonly warnings: readonly string[];
+  readonly zone: Plan["zone"];
 }
 
 const ZONE_NAMES: Readonly<Record<number, string>> = {

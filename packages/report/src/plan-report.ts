@@ -1,7 +1,9 @@
-// A plan as a person reads it.
+// A plan for people: what an administrator types, and the zones, struct pages, nodes and memory blocks afterwards.
 import { formatBytes, formatIdList } from "@hetmem/kernel";
-import { formatAddress, formatShare, tableLines, wrap } from "@hetmem/report";
 import type { Plan, PlannedBlock } from "./plan.ts";
+import { formatAddress, formatShare } from "./size.ts";
+import { tableLines } from "./table.ts";
+import { wrap } from "./wrap.ts";
 
 /** Where the values behind labels begin. */
 const LABEL_END = 14;
