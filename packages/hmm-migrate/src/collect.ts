@@ -6,6 +6,7 @@
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NOT_AT_ONCE } from "@hetmem/migrate";
 import {
+  addNodeStats,
   type MmWalk,
   type SleepingWalkOps,
   trylockPage,
@@ -17,7 +18,6 @@ import {
   walkPageRangeSleeping,
 } from "@hetmem/mm";
 import { splitHugePage } from "@hetmem/mm/huge";
-import { addNodeStats } from "@hetmem/mm/rmap";
 import {
   invalidateRangeEnd,
   invalidateRangeStart,

@@ -2,8 +2,8 @@
 // has migrated and was exclusively mapped: such pages are handled in a plain loop with batched counters. Kernel
 // counterpart: migrate_device_finalize() in mm/migrate_device.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { unlockPage, type Vma, VmFlag } from "@hetmem/mm";
-import { addNodeStats, presentAfterMigration } from "@hetmem/mm/rmap";
+import { addNodeStats, unlockPage, type Vma, VmFlag } from "@hetmem/mm";
+import { presentAfterMigration } from "@hetmem/mm/rmap";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { EntryKind, isMigration, KIND_MASK, NO_ENTRY, Pte } from "@hetmem/page-table";
 import { NodeStat } from "@hetmem/zone";

@@ -5,15 +5,9 @@
 // comes out is what unmapAndMove() makes.
 import type { Page } from "@hetmem/kernel";
 import type { IntervalTree } from "@hetmem/kernel/lib";
-import { type Vm, type Vma, VmFlag } from "@hetmem/mm";
+import { moveNodeStat, type Vm, type Vma, VmFlag } from "@hetmem/mm";
 import { setPageDirty } from "@hetmem/mm/file";
-import {
-  MAPPING_ANON,
-  moveNodeStat,
-  PGOFF_WINDOW,
-  presentAfterMigration,
-  presentEntry,
-} from "@hetmem/mm/rmap";
+import { MAPPING_ANON, PGOFF_WINDOW, presentAfterMigration, presentEntry } from "@hetmem/mm/rmap";
 import { hasListeners, setUnheard } from "@hetmem/mmu-notifier";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { NO_ENTRY, Pte } from "@hetmem/page-table";

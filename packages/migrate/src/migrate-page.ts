@@ -2,9 +2,9 @@
 // its flags and its charge. All of it is one step. Kernel counterparts: folio_migrate_mapping(), folio_migrate_flags()
 // and migrate_folio() in mm/migrate.c.
 import { KernelBug, type Page } from "@hetmem/kernel";
-import type { Vm } from "@hetmem/mm";
+import { moveNodeStat, type Vm } from "@hetmem/mm";
 import type { AddressSpace } from "@hetmem/mm/file";
-import { MAPPING_ANON, moveNodeStat } from "@hetmem/mm/rmap";
+import { MAPPING_ANON } from "@hetmem/mm/rmap";
 import { describePage, PageFlag } from "@hetmem/page";
 import { NodeStat, VmEvent, ZoneStat } from "@hetmem/zone";
 

@@ -6,6 +6,7 @@ export { FaultFlag, VM_FAULT_ERROR, VmFault } from "./fault/vm-fault.ts";
 export { vmInvariants } from "./invariants.ts";
 export { allocMm, emptyMm, mmStruct, MmStruct, Rss } from "./mm-struct.ts";
 export { mmapAssertLocked, mmapAssertWriteLocked } from "./mmap-lock.ts";
+export { addNodeOnlyStat, addNodeStat, addNodeStats, moveNodeStat } from "./node-stat.ts";
 export { lockPage, trylockPage, unlockPage } from "./page-lock.ts";
 export {
   type MmWalk,

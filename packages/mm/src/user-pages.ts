@@ -7,7 +7,7 @@ import { Gfp, GFP_KERNEL_ACCOUNT, NodeStat, type PageAllocator, ZoneType } from 
 import type { PageCharging } from "./ports/charging.ts";
 import type { MmStruct } from "./mm-struct.ts";
 import type { Lru } from "./lru/lru.ts";
-import { addNodeStat } from "./rmap/map-counts.ts";
+import { addNodeStat } from "./node-stat.ts";
 import type { Vm } from "./vm.ts";
 import { clearPageMlocked } from "./vma/mlock-page.ts";
 

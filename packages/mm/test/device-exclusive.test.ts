@@ -16,7 +16,8 @@ import { readUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { makeDeviceExclusiveRange, tryRestoreExclusivePte } from "../src/rmap/device-exclusive.ts";
+import { tryRestoreExclusivePte } from "../src/rmap/device-exclusive.ts";
+import { makeDeviceExclusiveRange } from "../src/rmap/make-device-exclusive.ts";
 import type { Vm } from "../src/vm.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 

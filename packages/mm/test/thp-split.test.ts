@@ -20,7 +20,7 @@ import {
 } from "@hetmem/test-machines/thp";
 import { mmOf, PAGE, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { deferredSplitScan, shrinkDeferredSplits } from "../src/huge/deferred-split.ts";
+import { deferredSplitScan, shrinkDeferredSplits } from "../src/huge/deferred-split-scan.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { splitHugePmd } from "../src/huge/split-pmd.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";

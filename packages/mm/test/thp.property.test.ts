@@ -20,7 +20,7 @@ import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { takeCensus } from "../src/census.ts";
-import { deferredSplitScan } from "../src/huge/deferred-split.ts";
+import { deferredSplitScan } from "../src/huge/deferred-split-scan.ts";
 import { splitHugePage } from "../src/huge/split-page.ts";
 import { splitHugePmd } from "../src/huge/split-pmd.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";

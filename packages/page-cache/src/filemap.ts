@@ -3,12 +3,11 @@
 // it. Kernel counterpart: mm/filemap.c.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import { isValue } from "@hetmem/kernel/lib";
-import { lockPage, type MmStruct, unlockPage, type Vm } from "@hetmem/mm";
+import { addNodeStat, lockPage, type MmStruct, unlockPage, type Vm } from "@hetmem/mm";
 import { type AddressSpace, cancelDirty } from "@hetmem/mm/file";
 import { workingsetRefault } from "@hetmem/mm/lru";
 import { allocUncharged, tryAllocWithPolicy } from "@hetmem/mm/policy";
 import type { PageSource } from "@hetmem/mm/ports";
-import { addNodeStat } from "@hetmem/mm/rmap";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat } from "@hetmem/zone";
 

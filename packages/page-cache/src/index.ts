@@ -10,7 +10,7 @@ export { OpenFile, unlinkInode } from "./open-file.ts";
 export { type LoggedTask, pageCacheTables } from "./procfs.ts";
 export { Seal, ShmemInode, ShmemMount } from "./shmem-inode.ts";
 export { shmemUnuse } from "./shmem-pages.ts";
-export { createShmemInode, pageCacheParts, Shmem, shmem, shmemFallocate, shmemVmOps } from "./shmem.ts";
+export { createShmemInode, pageCacheParts, shmem, shmemFallocate, shmemVmOps } from "./shmem.ts";
 export { TmpfsPages } from "./tmpfs-pages.ts";
 export { punchHole, truncate } from "./truncate.ts";
 export { unmapMappingRange } from "./unmap-mapping.ts";

@@ -7,7 +7,7 @@ export { pageReferenced } from "./page-referenced.ts";
 export { reclaimTables } from "./procfs.ts";
 export { reclaimPages } from "./reclaim-pages.ts";
 export { reclaimState, ReclaimState } from "./reclaim-state.ts";
-export { Reclaim, reclaimOf, reclaimParts } from "./reclaim.ts";
+export { reclaimOf, reclaimParts } from "./reclaim.ts";
 export { SWAP_CLUSTER_MAX } from "./scan-control.ts";
 export { swapInvariants } from "./swap/invariants.ts";
 export { readSwapCache } from "./swap/read-swap-cache.ts";

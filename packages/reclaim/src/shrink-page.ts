@@ -2,11 +2,11 @@
 // its file and is freed, or it can't go. Kernel counterpart: shrink_folio_list(), pageout() and __remove_mapping() in
 // mm/vmscan.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
-import { countPageEvent, trylockPage, VmFlag } from "@hetmem/mm";
+import { addNodeStat, countPageEvent, trylockPage, VmFlag } from "@hetmem/mm";
 import { pageMaybeDmaPinned } from "@hetmem/mm/faultin";
 import { clearPageDirtyForIo } from "@hetmem/mm/file";
 import { workingsetEviction } from "@hetmem/mm/lru";
-import { addNodeStat, pageAnon, pageMapped, tryToUnmap } from "@hetmem/mm/rmap";
+import { pageAnon, pageMapped, tryToUnmap } from "@hetmem/mm/rmap";
 import { PageFlag } from "@hetmem/page";
 import { deleteFromPageCache } from "@hetmem/page-cache";
 import { Gfp, NodeStat, VmEvent } from "@hetmem/zone";

@@ -6,7 +6,7 @@ import type { FaultContext } from "../vma/vma.ts";
 import { doPageMkwrite, faultDirtySharedPage } from "./file.ts";
 import { entrySame } from "./fault-context.ts";
 import { VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
-import { wpPageReuse } from "./write-protect.ts";
+import { wpPageReuse } from "./reuse-page.ts";
 
 /** @see wp_page_shared() */
 export function* wpPageShared(fault: FaultContext, page: Page): Sleeps<VmFault> {

@@ -9,7 +9,6 @@ import {
 } from "@hetmem/mmu-notifier";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { entryPage, Pte, specialPfn } from "@hetmem/page-table";
-import { VmEvent } from "@hetmem/zone";
 import { trylockPage, unlockPage } from "../page-lock.ts";
 import { pageAnon, pageMoveAnonRmap, pageRemoveRmap } from "../rmap/map-counts.ts";
 import { rssKind } from "../unmap/zap.ts";
@@ -18,6 +17,7 @@ import { VmFlag } from "../vma/vm-flags.ts";
 import type { FaultContext } from "../vma/vma.ts";
 import { allocAnonymous, mapNewAnonymous } from "./anon.ts";
 import { entrySame } from "./fault-context.ts";
+import { wpPageReuse } from "./reuse-page.ts";
 import { wpPageShared, wpPfnShared } from "./shared-write.ts";
 import { FaultFlag, VmFault } from "./vm-fault.ts";
 
@@ -41,14 +41,6 @@ export function* doWpPage(fault: FaultContext): Sleeps<VmFault> {
     return 0;
   }
   return yield* wpPageCopy(fault, page);
-}
-
-/** The entry may be written from now on. @see wp_page_reuse() */
-export function wpPageReuse({ vma, entry, origFlags }: FaultContext): void {
-  const { pageTable, vm } = vma.mm;
-  const written = Pte.accessed | Pte.dirty | Pte.softDirty;
-  pageTable.setFlags(entry, origFlags | written | ((vma.flags & VmFlag.WRITE) !== 0 ? Pte.write : 0));
-  vm.memory.allocator.countEvent(VmEvent.pgreuse, 1);
 }
 
 /** Whether nobody else can see the page. A reference that isn't this entry's or the swap cache's may be a reader's. @see 09854ba94c6a */

@@ -5,7 +5,7 @@
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { describePage, type MemMap, PageFlag } from "@hetmem/page";
 import { NodeStat, ZoneType } from "@hetmem/zone";
-import { addNodeStat } from "../rmap/map-counts.ts";
+import { addNodeStat } from "../node-stat.ts";
 import type { Vm } from "../vm.ts";
 import { Foll } from "./foll.ts";
 

@@ -5,7 +5,7 @@ import type { Page, Sleeps } from "@hetmem/kernel";
 import { XaMark } from "@hetmem/kernel/lib";
 import { PageFlag } from "@hetmem/page";
 import { NodeStat, ZoneStat } from "@hetmem/zone";
-import { addNodeStat } from "../rmap/map-counts.ts";
+import { addNodeStat } from "../node-stat.ts";
 import { pageMkclean } from "../rmap/page-mkclean.ts";
 import type { Vm } from "../vm.ts";
 

@@ -7,7 +7,7 @@ import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, type MemMap, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
 import { MAPPING_ANON } from "../rmap/anon-vma.ts";
-import { addNodeStat } from "../rmap/map-counts.ts";
+import { addNodeStat } from "../node-stat.ts";
 import type { Vm } from "../vm.ts";
 import { describeVma, type Vma } from "../vma/vma.ts";
 import { deferSplit } from "./deferred-split.ts";

@@ -1,4 +1,4 @@
-export { shrinkDeferredSplits } from "./deferred-split.ts";
+export { shrinkDeferredSplits } from "./deferred-split-scan.ts";
 export { type HugeAsker, hugepageVmaCheck, transhugeVmaSuitable } from "./eligibility.ts";
 export { mapNewHuge } from "./huge-anon.ts";
 export {

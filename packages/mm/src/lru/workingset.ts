@@ -4,7 +4,7 @@
 import type { Page } from "@hetmem/kernel";
 import { PageFlag, PAGES_PER_SECTION } from "@hetmem/page";
 import { NodeStat, ZoneType } from "@hetmem/zone";
-import { addNodeStat } from "../rmap/map-counts.ts";
+import { addNodeStat } from "../node-stat.ts";
 import type { Vm } from "../vm.ts";
 import { ANON, EVICTABLE_LISTS, FILE, LruList, type Lruvec } from "./lruvec.ts";
 

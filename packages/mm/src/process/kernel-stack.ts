@@ -4,7 +4,7 @@ import { type NodeId, type Page } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_KERNEL_ACCOUNT, NodeStat } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
-import { addNodeStat } from "../rmap/map-counts.ts";
+import { addNodeStat } from "../node-stat.ts";
 import type { Vm } from "../vm.ts";
 
 /** @see THREAD_SIZE in arch/x86/include/asm/page_64_types.h */

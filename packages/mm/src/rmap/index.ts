@@ -1,11 +1,7 @@
 export { pageTryShareAnonRmap } from "./anon-exclusive.ts";
 export { AnonVma, MAPPING_ANON, PGOFF_WINDOW } from "./anon-vma.ts";
-export { makeDeviceExclusiveRange } from "./device-exclusive.ts";
+export { makeDeviceExclusiveRange } from "./make-device-exclusive.ts";
 export {
-  addNodeOnlyStat,
-  addNodeStat,
-  addNodeStats,
-  moveNodeStat,
   pageAddFileRmap,
   pageAddNewAnonRmap,
   pageAnon,

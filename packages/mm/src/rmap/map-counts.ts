@@ -3,6 +3,7 @@
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
+import { addNodeStat } from "../node-stat.ts";
 import { partMapped, partUnmapped } from "../huge/huge-counts.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
@@ -77,44 +78,6 @@ export function pageMoveAnonRmap(vm: Vm, page: Page, vma: Vma): void {
 export function pageAnon(vm: Vm, page: Page): boolean {
   const { memmap } = vm;
   return (memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) !== 0;
-}
-
-/** Changes a counter of a page's node that cgroups have no part of. @see mod_node_page_state() */
-export function addNodeOnlyStat({ memmap, nodeStats }: Vm, page: Page, item: number, by: number): void {
-  const stat = nodeStats[memmap.nodeOf(page)] as Float64Array;
-  stat[item] = (stat[item] as number) + by;
-}
-
-/** Changes a counter of a page's node, and of its cgroup's part of it. @param item by NodeStat @see mod_lruvec_page_state() */
-export function addNodeStat({ memmap, nodeStats, charging }: Vm, page: Page, item: number, by: number): void {
-  const node = memmap.nodeOf(page);
-  const stat = nodeStats[node] as Float64Array;
-  stat[item] = (stat[item] as number) + by;
-  if (charging.counts !== undefined) charging.counts.page(page, node, item, by);
-}
-
-/** The same for the first so many pages of an array. */
-export function addNodeStats(vm: Vm, pages: Int32Array, count: number, item: number, by: number): void {
-  const { memmap, charging } = vm;
-  for (let i = 0; i < count;) {
-    const first = pages[i] as Page;
-    const node = memmap.nodeOf(first);
-    let run = 1;
-    if (charging.counts === undefined)
-      while (i + run < count && memmap.nodeOf(pages[i + run] as Page) === node) run++;
-    addNodeStat(vm, first, item, by * run);
-    i += run;
-  }
-}
-
-/** The same for one page less and one more, where the new one has taken the place of the old, and its charge. */
-export function moveNodeStat(vm: Vm, from: Page, to: Page, item: number): void {
-  const { memmap, nodeStats, charging } = vm;
-  const node = memmap.nodeOf(from);
-  const stat = nodeStats[node] as Float64Array;
-  stat[item] = (stat[item] as number) - 1;
-  if (charging.counts !== undefined) charging.counts.page(to, node, item, -1);
-  addNodeStat(vm, to, item, 1);
 }
 
 function notMapped({ memmap }: Vm, page: Page): never {

@@ -151,6 +151,12 @@ export function mayLock(mm: MmStruct, flags: number, pages: number): boolean {
   return mm.lockedVm + pages <= Math.floor(mm.rlimit("memlock") / 4096) || mm.capable(Cap.IPC_LOCK);
 }
 
+/** @throws KernelError EPERM for a process that may lock nothing @see can_do_mlock() */
+export function checkMayLock(mm: MmStruct): void {
+  if (mm.rlimit("memlock") > 0 || mm.capable(Cap.IPC_LOCK)) return;
+  throw new KernelError("EPERM", "RLIMIT_MEMLOCK is 0: the process may not lock memory");
+}
+
 /** @throws KernelError EAGAIN when mayLock() says no */
 export function checkLock(mm: MmStruct, flags: number, pages: number): void {
   if (mayLock(mm, flags, pages)) return;

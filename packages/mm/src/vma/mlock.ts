@@ -16,7 +16,7 @@ import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
 import { Mcl, MLOCK_ONFAULT } from "./map-flags.ts";
 import { mlockPage, munlockPage } from "./mlock-page.ts";
-import { checkMayLock } from "./mmap.ts";
+import { checkMayLock } from "./commit.ts";
 import { mmPopulateQuietly } from "./populate.ts";
 import { vmaModify } from "./split.ts";
 import { VM_LOCKED_MASK, VM_SPECIAL, VmFlag } from "./vm-flags.ts";

@@ -10,9 +10,8 @@ import {
   type VirtAddr,
 } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
-import { Cap } from "../process/credentials.ts";
 import type { FileObject } from "../file/file-object.ts";
-import { checkLock, checkMapCount } from "./commit.ts";
+import { checkLock, checkMapCount, checkMayLock } from "./commit.ts";
 import { LEGACY_MAP_MASK, MAP_TYPE, MapFlag } from "./map-flags.ts";
 import { mmapRegion } from "./mmap-region.ts";
 import { mmPopulateQuietly } from "./populate.ts";
@@ -98,12 +97,6 @@ function* mapFileOrMemory(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> 
     file,
     pgoff: file ? pgoff : type === MapFlag.PRIVATE ? address / PAGE_SIZE : 0,
   });
-}
-
-/** @throws KernelError EPERM for a process that may lock nothing @see can_do_mlock() */
-export function checkMayLock(mm: MmStruct): void {
-  if (mm.rlimit("memlock") > 0 || mm.capable(Cap.IPC_LOCK)) return;
-  throw new KernelError("EPERM", "RLIMIT_MEMLOCK is 0: the process may not lock memory");
 }
 
 function checkRequest({ length, offset = 0, flags, file }: MmapRequest): void {

@@ -2,9 +2,8 @@
 // changed them since. The device's slots know their page; the page knows its slot in `private`, and keeps its mapping.
 // Kernel counterpart: mm/swap_state.c.
 import { bugOn, type Page } from "@hetmem/kernel";
-import type { Vm } from "@hetmem/mm";
+import { addNodeOnlyStat, addNodeStat, moveNodeStat, type Vm } from "@hetmem/mm";
 import type { SwappedPages } from "@hetmem/mm/ports";
-import { addNodeOnlyStat, addNodeStat, moveNodeStat } from "@hetmem/mm/rmap";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { deviceOfEntry, NO_SWAP_ENTRY, slotOfEntry } from "@hetmem/page-table";
 import { NodeStat } from "@hetmem/zone";

@@ -1,0 +1,109 @@
+// Memory of ours that a device uses alone for a while, for atomic operations: the cpu's entries are taken away. An
+// entry keeps its reference on the page, not its mapcount. Kernel counterpart: make_device_exclusive_range() in mm/rmap.c.
+import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import {
+  invalidateRangeEnd,
+  invalidateRangeStart,
+  type MmuNotifierRange,
+  MmuNotifyEvent,
+} from "@hetmem/mmu-notifier";
+import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { EntryKind, NO_ENTRY, Pte } from "@hetmem/page-table";
+import { grabUserPages } from "../faultin/faultin-page.ts";
+import { Foll } from "../faultin/foll.ts";
+import { setPageDirty } from "../file/dirty.ts";
+import type { MmStruct } from "../mm-struct.ts";
+import { mmapAssertLocked } from "../mmap-lock.ts";
+import { trylockPage, unlockPage } from "../page-lock.ts";
+import { munlockVmaPage } from "../vma/mlock-page.ts";
+import type { Vma } from "../vma/vma.ts";
+import { MAPPING_ANON } from "./anon-vma.ts";
+import { pageRemoveRmap } from "./map-counts.ts";
+import { mappedEntry } from "./mapped-entry.ts";
+import { rmapWalk } from "./rmap-walk.ts";
+
+/** The address that must turn exclusive for the whole to be a success, and whether it has. @see struct make_exclusive_args */
+interface Wanted {
+  readonly mm: MmStruct;
+  readonly address: VirtAddr;
+  /** The device's, which need not hear of what it does itself. */
+  readonly owner: unknown;
+  valid: boolean;
+}
+
+/**
+ * Gives a device pages of a process for itself. The mmap lock is held for reading. The device's driver holds its own
+ * lock against invalidation, programs the device, and then unlocks and puts each page; from then on a touch by any cpu
+ * takes it back.
+ *
+ * @returns by page of the range up to the first that can't be had: locked and with a reference; NULL_PAGE for one that
+ *   isn't anonymous, or busy
+ * @throws KernelError EFAULT, ENOMEM, EHWPOISON when not even the first page can be had
+ * @throws KernelBug without the mmap lock
+ * @see make_device_exclusive_range()
+ */
+export function* makeDeviceExclusiveRange(
+  mm: MmStruct,
+  start: VirtAddr,
+  end: VirtAddr,
+  owner: unknown,
+): Sleeps<Page[]> {
+  mmapAssertLocked(mm, "gives pages to a device alone");
+  const foll = Foll.REMOTE | Foll.WRITE | Foll.SPLIT_PMD;
+  const pages = yield* grabUserPages(mm, start, (end - start) / 4096, foll);
+  for (const [i, page] of pages.entries()) {
+    const address = (start + i * 4096) as VirtAddr;
+    if (!(yield* makeExclusive({ mm, address, owner, valid: false }, page))) pages[i] = NULL_PAGE as Page;
+  }
+  return pages;
+}
+
+/** @returns whether the device has the page now; where it hasn't, the reference is dropped */
+function* makeExclusive(wanted: Wanted, page: Page): Sleeps<boolean> {
+  const { vm } = wanted.mm;
+  const { memmap } = vm;
+  if (memmap.test(page, PageFlag.tail) || !trylockPage(memmap, page)) {
+    memmap.putPage(memmap.compoundHead(page));
+    return false;
+  }
+  // Of files it isn't known when a device writes, and so not when to write them back.
+  if ((memmap.mapping(page) & MAPPING_ANON) !== 0) {
+    yield* rmapWalk(vm, page, function* (vma, address) {
+      return (yield* makeExclusiveOne(wanted, vma, address, page)) && memmap.mapcount(page) > 0;
+    });
+    if (wanted.valid && memmap.mapcount(page) === 0) return true;
+  }
+  unlockPage(memmap, page);
+  memmap.putPage(page);
+  return false;
+}
+
+/** @returns whether to go on @see page_make_device_exclusive_one() */
+function* makeExclusiveOne(wanted: Wanted, vma: Vma, address: VirtAddr, page: Page): Sleeps<boolean> {
+  const { mm } = vma;
+  const { pageTable, vm } = mm;
+  const end = Math.min(vma.end, address + 4096) as VirtAddr;
+  const range: MmuNotifierRange = {
+    mm,
+    start: address,
+    end,
+    event: MmuNotifyEvent.Exclusive,
+    owner: wanted.owner,
+  };
+  yield* invalidateRangeStart(range);
+  const entry = mappedEntry(pageTable, address, page);
+  const present = entry === NO_ENTRY || (pageTable.flags(entry) & Pte.present) !== 0;
+  if (entry !== NO_ENTRY && present) {
+    const flags = pageTable.flags(entry);
+    const writes = (flags & Pte.write) !== 0;
+    if ((flags & Pte.dirty) !== 0) setPageDirty(vm, page);
+    if (mm === wanted.mm && address === wanted.address && writes) wanted.valid = true;
+    const kind = writes ? EntryKind.deviceExclusiveWrite : EntryKind.deviceExclusiveRead;
+    pageTable.set(entry, page, kind | (flags & Pte.softDirty));
+    // The reference stays with the entry.
+    pageRemoveRmap(vm, page);
+    munlockVmaPage(page, vma);
+  }
+  yield* invalidateRangeEnd(range);
+  return present;
+}
