@@ -203,7 +203,7 @@ function assemble(spec: MachineSpec, hardware: Hardware): Machine {
     ...devices.tables,
     ...cgroups.tables,
   ]) {
-    vfs.mount(table);
+    vfs.mountLazily(table);
   }
   vfs.mkdir("/tmp");
   for (const area of processes.swapAreas) swapSpace(vm).swapon(area);

@@ -19,16 +19,46 @@ type Files = Readonly<Record<string, Attribute>>;
 
 /** The tables of all regions of a bus and of their devices, for providers at any path depth up to 10. */
 export function daxDeviceTables(bus: DaxBus): AttributeTable[] {
-  return Array.from({ length: DEPTH_MAX }, (_, i) => {
-    const paths = new ProviderPaths(bus, i + 1);
-    const parts: Part[] = [regionPart(paths), devicePart(paths, "bus"), devicePart(paths, "class")];
-    return {
-      root: "/sys/devices",
-      instances: Object.assign({}, paths.instances, ...parts.map(({ instances }) => instances)),
-      files: Object.assign({}, ...parts.map(({ files }) => files)),
-      links: Object.assign({}, ...parts.map(({ links }) => links)),
-    };
-  });
+  return Array.from({ length: DEPTH_MAX }, (_, i) => new DeviceTable(new ProviderPaths(bus, i + 1)));
+}
+
+/** The table of one depth. Few machines have providers at more than two, so that its parts are made when they are asked for. */
+class DeviceTable implements AttributeTable {
+  readonly root = "/sys/devices";
+  readonly #paths: ProviderPaths;
+  #made: Required<Part> | undefined = undefined;
+
+  constructor(paths: ProviderPaths) {
+    this.#paths = paths;
+  }
+
+  readonly isThere = (): boolean => this.#paths.any();
+
+  get instances(): Required<Part>["instances"] {
+    return this.#part.instances;
+  }
+
+  get files(): Required<Part>["files"] {
+    return this.#part.files;
+  }
+
+  get links(): Required<Part>["links"] {
+    return this.#part.links;
+  }
+
+  get #part(): Required<Part> {
+    return (this.#made ??= tablePart(this.#paths));
+  }
+}
+
+/** Regions and devices of both subsystems, at one depth. */
+function tablePart(paths: ProviderPaths): Required<Part> {
+  const parts: Part[] = [regionPart(paths), devicePart(paths, "bus"), devicePart(paths, "class")];
+  return {
+    instances: Object.assign({}, paths.instances, ...parts.map(({ instances }) => instances)),
+    files: Object.assign({}, ...parts.map(({ files }) => files)),
+    links: Object.assign({}, ...parts.map(({ links }) => links)),
+  };
 }
 
 /** Devices of one subsystem. Class devices are in a subdirectory of the provider. */

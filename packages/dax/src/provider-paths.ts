@@ -27,6 +27,11 @@ export class ProviderPaths {
     );
   }
 
+  /** Whether there is a provider at this depth now. */
+  any(): boolean {
+    return this.#below([]).length > 0;
+  }
+
   /** The region of the provider at the path given by the parameters; undefined for none. */
   find(params: Params): DaxRegion | undefined {
     const [region] = this.#below(this.#names.map((name) => params[name] ?? ""));

@@ -37,6 +37,8 @@ export interface DeviceNumber {
 export interface AttributeTable {
   /** Absolute: `/sys/devices/system/memory`. */
   readonly root: string;
+  /** Whether there can be anything of it below the root now; always when absent. A table that is mounted lazily waits for it. */
+  readonly isThere?: () => boolean;
   /** For each `{name}`: the values that exist now, given those of the braces before it. */
   readonly instances?: Readonly<Record<string, (params: Params) => Iterable<string>>>;
   /** The same question for one value, where listing them all to answer it would be slow. */

@@ -3,6 +3,9 @@
 import { KernelBug } from "@hetmem/kernel";
 import type { AttributeTable, Params } from "./attribute.ts";
 
+/** By text: see partsOf(). */
+const PARTS = new Map<string, readonly Part[]>();
+
 type Part = { readonly literal: string } | { readonly parameter: string };
 
 /** A name that a segment stands for now. */
@@ -22,7 +25,7 @@ export class SegmentPattern {
   constructor(text: string, table: AttributeTable) {
     this.text = text;
     this.#table = table;
-    this.#parts = parseSegment(text);
+    this.#parts = partsOf(text);
     this.literal = this.#parts.every((part) => "literal" in part);
     for (const part of this.#parts) {
       if ("parameter" in part && !table.instances?.[part.parameter]) {
@@ -99,6 +102,13 @@ export class SegmentPattern {
     for (const candidate of this.#values(parameter, params)) if (candidate === value) return true;
     return false;
   }
+}
+
+/** The parts of a segment. They are kept, as the segments of a machine are those of the next one. */
+function partsOf(text: string): readonly Part[] {
+  let parts = PARTS.get(text);
+  if (!parts) PARTS.set(text, (parts = parseSegment(text)));
+  return parts;
 }
 
 function parseSegment(text: string): Part[] {

@@ -28,6 +28,8 @@ interface PatternNode {
   readonly children: PatternNode[];
   /** The children without a leaf, by the text of their pattern: a directory of /sys may have thousands. */
   readonly directories: Map<string, PatternNode[]>;
+  /** Tables whose root it is, and which nobody has looked at yet, in the order in which they were mounted. */
+  waiting: readonly AttributeTable[];
 }
 
 /** A node of the tree with the values that led to it. */
@@ -43,15 +45,11 @@ export type TableEntry =
   | { readonly kind: "link"; readonly target: string };
 
 const NO_TABLE: AttributeTable = { root: "/" };
+/** By path: see patternSegments(). */
+const SEGMENTS = new Map<string, readonly string[]>();
 
 export class PatternTree {
-  readonly #root: PatternNode = {
-    pattern: new SegmentPattern("", NO_TABLE),
-    table: NO_TABLE,
-    leaf: undefined,
-    children: [],
-    directories: new Map(),
-  };
+  readonly #root: PatternNode = newNode(new SegmentPattern("", NO_TABLE), NO_TABLE, undefined);
   /** What each mounted pattern is, by its full path. */
   readonly #kinds = new Map<string, Kind>();
 
@@ -62,9 +60,21 @@ export class PatternTree {
 
   /** @throws KernelError EEXIST, with nothing mounted, when a pattern is there already */
   mount(table: AttributeTable): void {
+    this.#mountWaiting(table.root);
+    this.#mountPatterns(table, patternsOf(table));
+  }
+
+  /** Mounts the root of a table, and the rest when somebody looks below it. @throws KernelError EEXIST when the root is no directory */
+  mountLazily(table: AttributeTable): void {
+    const segments = patternSegments(table.root);
+    this.#mountPatterns(table, [{ segments, leaf: undefined }]);
+    const node = this.#directory(segments);
+    node.waiting = [...node.waiting, table];
+  }
+
+  #mountPatterns(table: AttributeTable, patterns: readonly Pattern[]): void {
     if (!table.root.startsWith("/"))
       throw new KernelBug(`the root of a table is absolute, ${table.root} is not`);
-    const patterns = patternsOf(table);
     const claims = new Map<string, Kind>();
     for (const { segments, leaf } of patterns) {
       const path = `/${segments.join("/")}`;
@@ -92,6 +102,7 @@ export class PatternTree {
   lookup(places: readonly Place[], name: string): TableEntry | undefined {
     const found: Place[] = [];
     for (const { node, params } of places) {
+      if (node.waiting.length > 0) this.#mountWaitingAt(node);
       for (const child of node.children) {
         const values = child.pattern.match(name, params);
         if (values) found.push({ node: child, params: values });
@@ -104,6 +115,7 @@ export class PatternTree {
   entries(places: readonly Place[]): Map<string, TableEntry> {
     const byName = new Map<string, Place[]>();
     for (const { node, params } of places) {
+      if (node.waiting.length > 0) this.#mountWaitingAt(node);
       for (const child of node.children) {
         for (const { name, params: values } of child.pattern.expand(params)) {
           const found = byName.get(name);
@@ -118,6 +130,32 @@ export class PatternTree {
       if (entry) entries.set(name, entry);
     }
     return entries;
+  }
+
+  /** The directory at a path of literal segments that is mounted. */
+  #directory(segments: readonly string[]): PatternNode {
+    let node = this.#root;
+    for (const text of segments) node = node.directories.get(text)?.[0] ?? node;
+    return node;
+  }
+
+  /** What waits on the way to a path is mounted first, so that a pattern that is there already is found. */
+  #mountWaiting(path: string): void {
+    let node = this.#root;
+    this.#mountWaitingAt(node);
+    for (const text of patternSegments(path)) {
+      const next = node.directories.get(text)?.[0];
+      if (!next) return;
+      node = next;
+      this.#mountWaitingAt(node);
+    }
+  }
+
+  #mountWaitingAt(node: PatternNode): void {
+    const ready = node.waiting.filter((table) => table.isThere?.() ?? true);
+    if (ready.length === 0) return;
+    node.waiting = node.waiting.filter((table) => !ready.includes(table));
+    for (const table of ready) this.#mountPatterns(table, patternsOf(table));
   }
 
   #claim(claims: Map<string, Kind>, path: string, kind: Kind): void {
@@ -141,19 +179,24 @@ export class PatternTree {
       if (shared && !ownLeaf) {
         node = shared;
       } else {
-        const child: PatternNode = {
-          pattern,
-          table,
-          leaf: ownLeaf,
-          children: [],
-          directories: new Map(),
-        };
+        const child = newNode(pattern, table, ownLeaf);
         node.children.push(child);
         if (!ownLeaf) node.directories.set(pattern.text, [...namesakes, child]);
         node = child;
       }
     });
   }
+}
+
+function newNode(pattern: SegmentPattern, table: AttributeTable, leaf: Leaf | undefined): PatternNode {
+  return { pattern, table, leaf, children: [], directories: new Map(), waiting: [] };
+}
+
+/** The segments of a pattern's path. They are kept, as those of a machine are those of the next one. */
+function patternSegments(path: string): readonly string[] {
+  let segments = SEGMENTS.get(path);
+  if (!segments) SEGMENTS.set(path, (segments = segmentsOf(path)));
+  return segments;
 }
 
 /** The segments of a path, without empty ones. */
@@ -179,9 +222,9 @@ function patternsOf({
   directories = [],
   trees = {},
 }: AttributeTable): Pattern[] {
-  const top = segmentsOf(root);
+  const top = patternSegments(root);
   const at = (path: string, leaf: Leaf | undefined): Pattern => ({
-    segments: [...top, ...segmentsOf(path)],
+    segments: [...top, ...patternSegments(path)],
     leaf,
   });
   return [

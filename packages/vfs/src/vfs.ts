@@ -77,6 +77,16 @@ export class Vfs {
     this.#tree.mount(table);
   }
 
+  /**
+   * The same once somebody looks below the root of the table, which is there at once: a machine has more files than most
+   * programs ever look at.
+   *
+   * @throws KernelError EEXIST when the root is no directory. That a pattern is there already shows at the first look.
+   */
+  mountLazily(table: AttributeTable): void {
+    this.#tree.mountLazily(table);
+  }
+
   /** The text of a file. @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, or what show() throws */
   *read(path: string): Sleeps<string> {
     return yield* this.open(path, "read").read();
