@@ -1,8 +1,9 @@
-// Whether notifiers hear of everything: watches every entry of an address space, and records each change that takes
-// something away from who mirrors it while no invalidation covers its address. Losing one is the classic bug of this
-// field: the device goes on using a page that is somebody else's by now. It sees what the setters of the page table see,
-// which all paths use, and changes nothing about the path that is taken. The kernel has no such check; this is what the
-// comments in mm/mmu_notifier.c and Documentation/mm/mmu_notifier.rst ask for.
+// A check that notifiers hear of every change that matters to them. It watches each entry of an address space. A change
+// that takes something from a mirror (its page, write access, a dirty bit) is a finding unless the task that makes it
+// has begun an invalidation of the address. A missing notification is the classic bug of this field: the device goes on
+// using a page that has been freed and allocated to another owner. The check sees the setters of the page table, which
+// all paths use, and no path depends on it. The kernel has no such check; it has the rules, in the comments of
+// mm/mmu_notifier.c and in Documentation/mm/mmu_notifier.rst.
 import type { Invariant, VirtAddr } from "@hetmem/kernel";
 import {
   ENTRY_SIZE,
@@ -16,7 +17,7 @@ import {
 import type { NotifiedMachine, NotifiedMm } from "./notified-mm.ts";
 import { NotifierSubscriptions } from "./subscriptions.ts";
 
-/** What a mirror lost. */
+/** Access that a mirror of the entry must give up. */
 export type CoverageChange =
   | "page removed"
   | "page replaced"
@@ -27,28 +28,28 @@ export type CoverageChange =
   | "device page write access removed"
   | "exclusive access ended";
 
-/** A change that nobody was told of. */
+/** A change of an entry without an invalidation that covers it. */
 export interface UncoveredChange {
   readonly mm: NotifiedMm;
-  /** First byte that the entry maps. */
+  /** First address that the entry maps. */
   readonly address: VirtAddr;
   readonly level: Level;
   readonly change: CoverageChange;
-  /** Who did it. */
+  /** Name of the task that changed the entry. */
   readonly task: string;
-  /** What was being invalidated meanwhile. */
+  /** The invalidations that were under way, for messages; "none" without any. */
   readonly active: string;
 }
 
-/** A machine that has lost this many notifications tells no more by counting on. */
+/** Findings recorded at most: more of them would tell nothing new. */
 const MAX_FINDINGS = 100;
 
 export class NotifierCoverage {
-  /** In the order in which they happened; the first hundred. */
+  /** The first MAX_FINDINGS findings, oldest first. */
   readonly findings: UncoveredChange[] = [];
   private readonly watched: WeakSet<NotifiedMm> = new WeakSet();
 
-  /** From now on. Nothing of the address space may be changing. */
+  /** Watches an address space from now on. No change of it may be under way. */
   watch(mm: NotifiedMm): void {
     if (this.watched.has(mm)) return;
     this.watched.add(mm);
@@ -76,28 +77,32 @@ export class NotifierCoverage {
   }
 }
 
-/** Watches one address space from now on. */
+/** Watches one address space from now on, and records its findings. */
 export function coverageOf(mm: NotifiedMm): NotifierCoverage {
   const coverage = new NotifierCoverage();
   coverage.watch(mm);
   return coverage;
 }
 
-/** A machine whose address spaces can all be watched; Vm of the mm package is one. */
+/** Port: a machine whose address spaces can all be watched. Vm of the mm package implements it. */
 export interface WatchedMachine extends NotifiedMachine {
   readonly addressSpaces: Iterable<NotifiedMm>;
-  /** Watches each address space that is made from now on; undefined as long as nothing is watched. */
+  /** Watches each address space that is made later; undefined until watchCoverage() is called. */
   coverage: NotifierCoverage | undefined;
 }
 
-/** Watches all address spaces of a machine, those to come among them: what coverageInvariants look at. */
+/**
+ * Watches all address spaces of a machine, and those that are made later. coverageInvariants check what it finds.
+ *
+ * @returns the machine's coverage: the same object for each call
+ */
 export function watchCoverage(vm: WatchedMachine): NotifierCoverage {
   const coverage = (vm.coverage ??= new NotifierCoverage());
   for (const mm of vm.addressSpaces) coverage.watch(mm);
   return coverage;
 }
 
-/** Hold at any step, once watchCoverage() watches. */
+/** Invariants that hold at every step after watchCoverage() was called. */
 export const coverageInvariants: readonly Invariant<WatchedMachine>[] = [
   {
     name: "notifiers hear of every change",
@@ -107,12 +112,15 @@ export const coverageInvariants: readonly Invariant<WatchedMachine>[] = [
   },
 ];
 
-/** `mm 3: page removed at 0x7f0000001000 by munmap, and nobody was told (being invalidated: none)`. */
+/**
+ * One line for a finding, such as `mm 3: page removed at 0x7f0000001000 by munmap, and nobody was told (being
+ * invalidated: none)`.
+ */
 export function describeFinding({ mm, address, change, task, active }: UncoveredChange): string {
   return `mm ${mm.id}: ${change} at 0x${address.toString(16)} by ${task}, and nobody was told (being invalidated: ${active})`;
 }
 
-/** What a mirror of the old entry has to let go of; undefined when it may keep all of it. */
+/** What a mirror of the old entry must give up; undefined if the new entry still allows all of it. */
 function loss(oldValue: number, oldFlags: number, value: number, flags: number): CoverageChange | undefined {
   if ((oldFlags & Pte.table) !== 0) return undefined;
   if ((oldFlags & Pte.present) !== 0) return lossOfPresent(oldValue, oldFlags, value, flags);
@@ -128,14 +136,14 @@ function lossOfPresent(
   value: number,
   flags: number,
 ): CoverageChange | undefined {
-  // What the cpu could not reach, nobody mirrors.
+  // A mirror holds only pages that the CPU may access.
   if ((oldFlags & Pte.protnone) !== 0) return undefined;
   const lost = oldFlags & ~flags;
   if ((lost & Pte.present) !== 0) return "page removed";
   if (value !== oldValue) return "page replaced";
   if ((flags & Pte.protnone) !== 0) return "made inaccessible";
   if ((lost & Pte.write) !== 0) return "write access removed";
-  // Whoever cleans a page wants to hear of the next write, and a device's isn't heard of.
+  // A cleaned page must be dirtied by its next write. A device that still has write access would write without that.
   if ((lost & Pte.dirty) !== 0 && (flags & Pte.write) !== 0) return "dirty bit lost while writable";
   return undefined;
 }

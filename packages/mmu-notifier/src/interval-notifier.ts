@@ -1,6 +1,6 @@
-// Listeners to a range, and how they fill their own tables from the cpu's without holding anything off. A reader notes
-// the sequence of its interval, looks at the page tables as long as it likes, and asks under its own lock whether an
-// invalidation has hit the interval since: if so, it begins again. Kernel counterpart: mmu_interval_*() in
+// Interval notifiers: a driver fills its own tables from the CPU's page tables without locking out changes. It notes
+// the sequence number of its interval, reads the page tables, takes its own lock and asks whether an invalidation has
+// hit the interval since. If one has, the driver begins again. Kernel counterpart: mmu_interval_*() in
 // mm/mmu_notifier.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { INVALIDATE_MAP } from "./invalidate.ts";
@@ -9,12 +9,15 @@ import { installItree } from "./register.ts";
 import type { MmuIntervalNotifier, NotifierSubscriptions } from "./subscriptions.ts";
 
 /**
- * Lets a notifier hear of every change in [start, start + length) from now on. While a range is changing, it may enter
- * the tree later than this returns, but mmuIntervalReadBegin() knows that.
+ * Inserts a notifier, which hears of every change in [start, start + length) from now on. While another range is being
+ * invalidated, the notifier may enter the interval tree only after this returns; mmuIntervalReadBegin() waits for that.
  *
+ * @param notifier a notifier that isn't inserted anywhere
+ * @param mm address space to listen to
+ * @param start first address of the interval, in bytes
  * @param length bytes
- * @throws KernelError EINVAL for an empty range
- * @throws KernelBug for an address space without users
+ * @throws KernelError EINVAL if length isn't positive
+ * @throws KernelBug if the address space has no users, or the notifier is inserted already
  * @see mmu_interval_notifier_insert()
  */
 export function* mmuIntervalNotifierInsert(
@@ -34,7 +37,13 @@ export function* mmuIntervalNotifierInsert(
   insert(notifier, mm, start, length);
 }
 
-/** The same with the mmap lock held for writing. @throws KernelBug without it @see mmu_interval_notifier_insert_locked() */
+/**
+ * Does the same as mmuIntervalNotifierInsert() for a caller that holds the mmap lock for writing.
+ *
+ * @throws KernelError EINVAL if length isn't positive
+ * @throws KernelBug without the lock
+ * @see mmu_interval_notifier_insert_locked()
+ */
 export function* mmuIntervalNotifierInsertLocked(
   notifier: MmuIntervalNotifier,
   mm: NotifiedMm,
@@ -47,9 +56,10 @@ export function* mmuIntervalNotifierInsertLocked(
 }
 
 /**
- * The notifier hears of nothing any more when this returns, and no callback of it runs. Not to be called from a callback,
- * nor with a lock held that a callback takes.
+ * Removes an interval notifier. When this returns, no callback of the notifier runs or will run. A callback must not
+ * call this, and a caller must not hold a lock that a callback takes: this waits for invalidations to end.
  *
+ * @throws KernelBug if the notifier isn't inserted, or is being removed already
  * @see mmu_interval_notifier_remove()
  */
 export function* mmuIntervalNotifierRemove(notifier: MmuIntervalNotifier): Sleeps<void> {
@@ -65,17 +75,18 @@ export function* mmuIntervalNotifierRemove(notifier: MmuIntervalNotifier): Sleep
     notifiers.deferred.unshift(notifier);
     yield* notifiers.wait.waitEvent(() => notifiers.invalidateSeq !== sequence);
   } else {
-    // It has not entered the tree yet, and needn't.
+    // The notifier was inserted during an invalidation and has not entered the tree: it need not enter any more.
     notifiers.deferred = notifiers.deferred.filter((other) => other !== notifier);
   }
   notifier.mm = undefined;
 }
 
 /**
- * Begins a look at the cpu's tables. Waits while an invalidation that hit the interval is under way. Not to be called with
- * a lock held that a callback takes.
+ * Begins to read the page tables for an interval. Waits while an invalidation that hit the interval is under way, so
+ * that the caller must not hold a lock that a callback takes.
  *
- * @returns what mmuIntervalReadRetry() wants
+ * @returns the sequence number to pass to mmuIntervalReadRetry()
+ * @throws KernelBug if the notifier isn't inserted
  * @see mmu_interval_read_begin()
  */
 export function* mmuIntervalReadBegin(notifier: MmuIntervalNotifier): Sleeps<number> {
@@ -83,28 +94,39 @@ export function* mmuIntervalReadBegin(notifier: MmuIntervalNotifier): Sleeps<num
   const notifiers = mm.notifiers as NotifierSubscriptions;
   const sequence = notifier.invalidateSeq;
   mm.vm.kernel.lockdep.acquiring(INVALIDATE_MAP);
-  // The interval's number is the address space's only as long as the invalidation that set it runs.
+  // The interval's number equals that of the address space only while the invalidation that set it is under way.
   if (sequence === notifiers.invalidateSeq)
     yield* notifiers.wait.waitEvent(() => notifiers.invalidateSeq !== sequence);
   return sequence;
 }
 
 /**
- * Whether what was seen since mmuIntervalReadBegin() may be wrong: then all begins again. Asked under the lock that the
- * driver's callback takes, and its tables are filled under the same.
+ * Whether an invalidation has hit the interval since mmuIntervalReadBegin(): the entries read since then may be
+ * outdated, and the driver must begin again. The driver's lock must be held, the one its callback takes, until the
+ * driver's tables are filled.
  *
+ * @param sequence what mmuIntervalReadBegin() returned
  * @see mmu_interval_read_retry()
  */
 export function mmuIntervalReadRetry(notifier: MmuIntervalNotifier, sequence: number): boolean {
   return notifier.invalidateSeq !== sequence;
 }
 
-/** The same without the lock: yes is certain, no is not. @see mmu_interval_check_retry() */
+/**
+ * Does the same without the driver's lock: true is certain, false may be outdated at once.
+ *
+ * @see mmu_interval_check_retry()
+ */
 export function mmuIntervalCheckRetry(notifier: MmuIntervalNotifier, sequence: number): boolean {
   return notifier.invalidateSeq !== sequence;
 }
 
-/** What a callback does first, under the driver's lock, with the sequence that it was given. @see mmu_interval_set_seq() */
+/**
+ * Records that an invalidation has hit the interval. A callback calls this first, under the driver's lock.
+ *
+ * @param sequence what the callback was given
+ * @see mmu_interval_set_seq()
+ */
 export function mmuIntervalSetSeq(notifier: MmuIntervalNotifier, sequence: number): void {
   notifier.invalidateSeq = sequence;
 }
@@ -120,12 +142,12 @@ function insert(notifier: MmuIntervalNotifier, mm: NotifiedMm, start: VirtAddr, 
   notifier.start = start;
   notifier.last = (start + length - 1) as VirtAddr;
   if (notifiers.activeInvalidateRanges === 0) {
-    // Odd, and not the number of any invalidation to come.
+    // Odd, and below the number of every later invalidation.
     notifier.invalidateSeq = notifiers.invalidateSeq - 1;
     notifiers.itree.insert(notifier);
     return;
   }
-  // Which ranges are changing, nobody knows by now: this one is taken to be among them.
+  // The ranges of the invalidations that are under way aren't recorded by address: assume that one of them overlaps.
   if (notifiers.isInvalidating) {
     notifiers.deferred.unshift(notifier);
   } else {
@@ -136,6 +158,6 @@ function insert(notifier: MmuIntervalNotifier, mm: NotifiedMm, start: VirtAddr, 
 }
 
 function mmOf({ mm }: MmuIntervalNotifier): NotifiedMm {
-  if (mm === undefined) throw new KernelBug("an interval notifier that listens to nobody");
+  if (mm === undefined) throw new KernelBug("an interval notifier is not inserted in any address space");
   return mm;
 }

@@ -1,7 +1,7 @@
-// Every change of a mapping is bracketed: start before it, end after it. When start returns, everybody who mirrors the
-// range has let go of it. Intervals are asked first, by their addresses; then notifiers, the newest first. An address
-// space that nobody listens to pays one look. Kernel counterpart: mmu_notifier_invalidate_range_start() and _end() in
-// mm/mmu_notifier.c.
+// The bracket around every change of a mapping: invalidateRangeStart() before it, invalidateRangeEnd() after it. When
+// start returns, no mirror uses the range any more. Interval notifiers are called first, those that overlap the range;
+// then the notifiers of the address space, newest first. Without notifiers, both calls read one field. Kernel
+// counterpart: mmu_notifier_invalidate_range_start() and _end() in mm/mmu_notifier.c.
 import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { itreeEnd, itreeInvalidate } from "./itree.ts";
 import type { NotifiedMm } from "./notified-mm.ts";
@@ -9,13 +9,18 @@ import { type MmuNotifierRange, mmuNotifierRangeBlockable } from "./range.ts";
 import { describeRange, type NotifierSubscriptions } from "./subscriptions.ts";
 
 /**
- * What lockdep knows listeners by: a lock that a callback takes must not be held by who waits for callbacks.
+ * The lockdep class of callbacks. A task that waits for callbacks must not hold a lock that a callback takes.
  *
  * @see __mmu_notifier_invalidate_range_start_map
  */
 export const INVALIDATE_MAP = "mmu_notifier_invalidate_range_start";
 
-/** Tells everybody who mirrors the range that it changes; they have let go when this returns. Costs a look when nobody does. */
+/**
+ * Announces a change. Each callback makes its mirror stop using the range, and has returned when this returns.
+ *
+ * @param range the change; the same object must be passed to invalidateRangeEnd()
+ * @see mmu_notifier_invalidate_range_start()
+ */
 export function* invalidateRangeStart(range: MmuNotifierRange): Sleeps<void> {
   const { notifiers } = range.mm;
   if (notifiers === undefined) return;
@@ -23,7 +28,14 @@ export function* invalidateRangeStart(range: MmuNotifierRange): Sleeps<void> {
   yield* tellStart(notifiers, range);
 }
 
-/** The same for callers that can't sleep. @returns false where a listener would have to: EAGAIN, and nothing is to be undone or ended */
+/**
+ * Does the same for a caller that can't sleep.
+ *
+ * @returns false if a callback would have to sleep: the caller gives up with EAGAIN, and must not call
+ *   invalidateRangeEnd()
+ * @throws KernelBug if a callback sleeps all the same
+ * @see mmu_notifier_invalidate_range_start_nonblock()
+ */
 export function invalidateRangeStartNonblock(range: MmuNotifierRange): boolean {
   const { notifiers } = range.mm;
   if (notifiers === undefined) return true;
@@ -32,7 +44,12 @@ export function invalidateRangeStartNonblock(range: MmuNotifierRange): boolean {
   return told;
 }
 
-/** The change is made. @throws KernelBug for a range that never began */
+/**
+ * Tells that an announced change is made. Mirrors may map the range again.
+ *
+ * @throws KernelBug if the range was never announced
+ * @see mmu_notifier_invalidate_range_end()
+ */
 export function* invalidateRangeEnd(range: MmuNotifierRange): Sleeps<void> {
   const { notifiers } = range.mm;
   if (notifiers === undefined) return;
@@ -50,10 +67,10 @@ export function* invalidateRangeEnd(range: MmuNotifierRange): Sleeps<void> {
 }
 
 /**
- * Changes an entry of an address space that nobody listens to, without an invalidation: for a path that is atomic and has
- * looked at hasListeners() itself. Where coverage is watched, the change counts as covered.
+ * Changes an entry without an invalidation, in an address space without notifiers. For an atomic path, which has
+ * checked hasListeners() before. Notifier coverage takes the change for covered.
  *
- * @throws KernelBug when somebody listens
+ * @throws KernelBug if the address space has notifiers
  */
 export function setUnheard(mm: NotifiedMm, entry: number, value: number, flags: number): void {
   const { notifiers } = mm;
@@ -61,26 +78,40 @@ export function setUnheard(mm: NotifiedMm, entry: number, value: number, flags: 
   else notifiers.unheard(() => mm.pageTable.set(entry, value, flags));
 }
 
-/** Whether anybody would have to be told of a change. @see mm_has_notifiers() */
+/** Whether an address space has notifiers, or had an interval notifier. @see mm_has_notifiers() */
 export function hasListeners({ notifiers }: NotifiedMm): boolean {
   return notifiers !== undefined && notifiers.heard;
 }
 
-/** Entries have just changed: whoever caches the cpu's own tables forgets them. Atomic. @see mmu_notifier_invalidate_range() */
+/**
+ * Tells that entries have just changed, for hardware that caches translations of the CPU's own page tables. Atomic.
+ *
+ * @see mmu_notifier_invalidate_range()
+ */
 export function invalidateRange(mm: NotifiedMm, start: VirtAddr, end: VirtAddr): void {
   const { notifiers } = mm;
   if (notifiers === undefined) return;
   for (const notifier of notifiers.list) notifier.ops.invalidateRange?.(notifier, mm, start, end);
 }
 
-/** An entry maps another page from now on, in a range that is being invalidated. Atomic. @see mmu_notifier_change_pte() */
+/**
+ * Tells that an entry maps another page now, within a range that is being invalidated. Atomic.
+ *
+ * @param value the new value word of the entry
+ * @param flags the new flags of the entry
+ * @see mmu_notifier_change_pte()
+ */
 export function notifyChangePte(mm: NotifiedMm, address: VirtAddr, value: number, flags: number): void {
   const { notifiers } = mm;
   if (notifiers === undefined) return;
   for (const notifier of notifiers.list) notifier.ops.changePte?.(notifier, mm, address, value, flags);
 }
 
-/** @returns false when one who must not sleep would have to; who had let go by then has had his end */
+/**
+ * Calls all start callbacks.
+ *
+ * @returns false if a callback refused since it may not sleep; those that had accepted have had their end callback
+ */
 function* tellStart(notifiers: NotifierSubscriptions, range: MmuNotifierRange): Sleeps<boolean> {
   if (!notifiers.heard) return true;
   const { lockdep } = range.mm.vm.kernel;
@@ -89,7 +120,8 @@ function* tellStart(notifiers: NotifierSubscriptions, range: MmuNotifierRange): 
   try {
     if (notifiers.hasItree && !(yield* itreeInvalidate(notifiers, range))) return false;
     if (yield* tellNotifiersStart(notifiers, range)) return true;
-    // The kernel forgets this one, and intervals that were hit wait for ever. @see __mmu_notifier_invalidate_range_start()
+    // The kernel skips this: interval notifiers that were hit then wait for ever. @see
+    // __mmu_notifier_invalidate_range_start()
     if (notifiers.hasItree) itreeEnd(notifiers);
     return false;
   } finally {
@@ -97,7 +129,11 @@ function* tellStart(notifiers: NotifierSubscriptions, range: MmuNotifierRange): 
   }
 }
 
-/** Asks all of them, even if one refuses: none of them can know that. @see mn_hlist_invalidate_range_start() */
+/**
+ * Calls every notifier, also after one refused: a notifier can't know whether one before it has.
+ *
+ * @see mn_hlist_invalidate_range_start()
+ */
 function* tellNotifiersStart(notifiers: NotifierSubscriptions, range: MmuNotifierRange): Sleeps<boolean> {
   if (notifiers.list.length === 0) return true;
   const { notifierSrcu } = range.mm.vm;
@@ -133,7 +169,7 @@ function* tellEnd(notifiers: NotifierSubscriptions, range: MmuNotifierRange): Sl
   try {
     for (const notifier of notifiers.list) {
       if (!notifier.listed) continue;
-      // Who only hears of changed entries needs no end of his own.
+      // A notifier that only has invalidateRange() gets no call of its own at the end.
       notifier.ops.invalidateRange?.(notifier, mm, start, end);
       if (notifier.ops.invalidateRangeEnd) yield* notifier.ops.invalidateRangeEnd(notifier, range);
     }
@@ -142,7 +178,12 @@ function* tellEnd(notifiers: NotifierSubscriptions, range: MmuNotifierRange): Sl
   }
 }
 
-/** @throws KernelBug when a listener sleeps @see non_block_start() */
+/**
+ * Runs a task that must not sleep.
+ *
+ * @throws KernelBug if the task yields
+ * @see non_block_start()
+ */
 function atomically<T>(task: Sleeps<T>, range: MmuNotifierRange): T {
   const step = task.next();
   if (step.done) return step.value;

@@ -1,14 +1,16 @@
-// How a change reaches the intervals that it overlaps. While one of them is told, the tree must stay as it is, and the
-// sequence is odd; who wants to enter or leave it meanwhile is put on a list, and served when the last change is over.
-// Nobody blocks a change, however many begin. Kernel counterpart: mn_itree_*() in mm/mmu_notifier.c.
+// The interval tree of an address space, and how an invalidation reaches the intervals that overlap it. The tree must
+// not change while callbacks run over it: the sequence number is odd then, and notifiers to be inserted or removed go
+// to a list, which the end of the last invalidation works off. Invalidations never wait for one another. Kernel
+// counterpart: mn_itree_*() in mm/mmu_notifier.c.
 import { KernelBug, type Sleeps } from "@hetmem/kernel";
 import { type MmuNotifierRange, mmuNotifierRangeBlockable } from "./range.ts";
 import { describeRange, type NotifierSubscriptions } from "./subscriptions.ts";
 
 /**
- * Counts a change that begins, and tells the intervals.
+ * Counts an invalidation that begins, and calls the interval notifiers that overlap it.
  *
- * @returns false when one of them would have to sleep; the change is counted off again
+ * @returns false if one of them refused since it may not sleep; the invalidation is counted as ended then
+ * @throws KernelBug if one refuses although it may sleep
  * @see mn_itree_invalidate()
  */
 export function* itreeInvalidate(notifiers: NotifierSubscriptions, range: MmuNotifierRange): Sleeps<boolean> {
@@ -23,14 +25,23 @@ export function* itreeInvalidate(notifiers: NotifierSubscriptions, range: MmuNot
   return true;
 }
 
-/** @returns the sequence of the change @see mn_itree_inv_start_range() */
+/**
+ * Counts an invalidation. The sequence number becomes odd if the range overlaps an interval.
+ *
+ * @returns the sequence number
+ * @see mn_itree_inv_start_range()
+ */
 function itreeStart(notifiers: NotifierSubscriptions, { start, end }: MmuNotifierRange): number {
   notifiers.activeInvalidateRanges++;
   if (!notifiers.isInvalidating && notifiers.itree.overlaps(start, end - 1)) notifiers.invalidateSeq++;
   return notifiers.invalidateSeq;
 }
 
-/** A change is over. The last one of all lets those in who waited. @see mn_itree_inv_end() */
+/**
+ * Counts an invalidation that ends. The last one applies the deferred insertions and removals.
+ *
+ * @see mn_itree_inv_end()
+ */
 export function itreeEnd(notifiers: NotifierSubscriptions): void {
   if (--notifiers.activeInvalidateRanges > 0 || !notifiers.isInvalidating) return;
   notifiers.invalidateSeq++;

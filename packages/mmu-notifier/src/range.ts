@@ -1,9 +1,9 @@
-// A range of addresses that is about to change, and why. Kernel counterpart: struct mmu_notifier_range and enum
-// mmu_notifier_event in include/linux/mmu_notifier.h.
+// A range of addresses that is about to change, and the reason for the change. Each invalidation has one. Kernel
+// counterpart: struct mmu_notifier_range and enum mmu_notifier_event in include/linux/mmu_notifier.h.
 import type { VirtAddr } from "@hetmem/kernel";
 import type { NotifiedMm } from "./notified-mm.ts";
 
-/** @see enum mmu_notifier_event */
+/** Reason of a change. @see enum mmu_notifier_event */
 export const MmuNotifyEvent = {
   Unmap: "unmap",
   Clear: "clear",
@@ -16,28 +16,33 @@ export const MmuNotifyEvent = {
 } as const;
 export type MmuNotifyEvent = (typeof MmuNotifyEvent)[keyof typeof MmuNotifyEvent];
 
-/** One object from start to end: who ends a range passes what he began. */
+/** One change: invalidateRangeStart() and invalidateRangeEnd() get the same object. */
 export interface MmuNotifierRange {
   readonly mm: NotifiedMm;
   readonly start: VirtAddr;
-  /** First byte behind it. */
+  /** First address behind the range. */
   readonly end: VirtAddr;
   readonly event: MmuNotifyEvent;
-  /** Of a migration or an exclusive access: the device that it is for, which need not hear of its own doing. */
+  /** Device driver on whose behalf pages migrate or exclusive access is made. Its own notifier may skip the event. */
   readonly owner?: unknown;
-  /** False while listeners are asked by somebody who can't sleep. @see MMU_NOTIFIER_RANGE_BLOCKABLE */
+  /** False if the callbacks must not sleep. @see MMU_NOTIFIER_RANGE_BLOCKABLE */
   readonly blockable?: false;
 }
 
-/** Whether a listener may sleep. One that would have to, and must not, answers false. @see mmu_notifier_range_blockable() */
+/**
+ * Whether a callback may sleep. A callback that must not, and would have to, returns false.
+ *
+ * @see mmu_notifier_range_blockable()
+ */
 export function mmuNotifierRangeBlockable(range: MmuNotifierRange): boolean {
   return range.blockable !== false;
 }
 
 /**
- * Whether a device hears of what it asked for itself: a migration into or out of its memory, or an exclusive access. It
- * has nothing to let go of then.
+ * Whether the change was asked for by a given driver itself: a migration to or from its memory, or exclusive access.
+ * The driver has nothing to invalidate then.
  *
+ * @param owner the driver, as in `range.owner`
  * @see dmirror_interval_invalidate() in lib/test_hmm.c
  */
 export function isOwnDoing(range: MmuNotifierRange, owner: unknown): boolean {

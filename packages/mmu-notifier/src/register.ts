@@ -1,6 +1,6 @@
-// Coming and going of notifiers, and the end of the address space that they listen to. Nobody may come while a range
-// changes whose start he would have missed: who registers holds every lock under which a mapping can change. Kernel
-// counterpart: mmu_notifier_register() and its kin in mm/mmu_notifier.c, mm_take_all_locks() in mm/mmap.c.
+// Registration of notifiers, and the end of the address space. A notifier must not be added during an invalidation
+// whose start it has missed: registration takes the mmap lock and every rmap lock under which a mapping can change.
+// Kernel counterpart: mmu_notifier_register() and its kin in mm/mmu_notifier.c, mm_take_all_locks() in mm/mmap.c.
 import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { itreeEnd, itreeInvalidate } from "./itree.ts";
 import type { NotifiedMachine, NotifiedMm } from "./notified-mm.ts";
@@ -8,9 +8,9 @@ import { type MmuNotifierRange, MmuNotifyEvent } from "./range.ts";
 import { MmuNotifier, type MmuNotifierOps, NotifierSubscriptions } from "./subscriptions.ts";
 
 /**
- * Lets a notifier hear of every change of an address space from now on, until mmuNotifierUnregister().
+ * Registers a notifier, which hears of every change of an address space from now on, until mmuNotifierUnregister().
  *
- * @throws KernelBug for an address space without users
+ * @throws KernelBug if the address space has no users
  * @see mmu_notifier_register()
  */
 export function* mmuNotifierRegister(notifier: MmuNotifier, mm: NotifiedMm): Sleeps<void> {
@@ -22,7 +22,12 @@ export function* mmuNotifierRegister(notifier: MmuNotifier, mm: NotifiedMm): Sle
   }
 }
 
-/** The same, with the mmap lock held for writing. @see __mmu_notifier_register() */
+/**
+ * Does the same for a caller that holds the mmap lock for writing.
+ *
+ * @throws KernelBug without the lock, or if the address space has no users
+ * @see __mmu_notifier_register()
+ */
 export function* mmuNotifierRegisterLocked(notifier: MmuNotifier, mm: NotifiedMm): Sleeps<void> {
   yield* installing(mm, (notifiers) => {
     notifier.mm = mm;
@@ -32,7 +37,11 @@ export function* mmuNotifierRegisterLocked(notifier: MmuNotifier, mm: NotifiedMm
   });
 }
 
-/** Makes an address space ready for intervals; the mmap lock is held for writing. @see __mmu_notifier_register() with a notifier of NULL */
+/**
+ * Prepares an address space for interval notifiers. The mmap lock is held for writing.
+ *
+ * @see __mmu_notifier_register() with a notifier of NULL
+ */
 export function* installItree(mm: NotifiedMm): Sleeps<void> {
   yield* installing(mm, (notifiers) => {
     notifiers.hasItree = true;
@@ -40,8 +49,10 @@ export function* installItree(mm: NotifiedMm): Sleeps<void> {
 }
 
 /**
- * Ends what mmuNotifierRegister() began. Its release is called unless the address space's end has done that; when this
- * returns, no callback of it runs or will run.
+ * Unregisters a notifier. Calls its release() unless the end of the address space has. When this returns, no callback
+ * of the notifier runs or will run.
+ *
+ * @see mmu_notifier_unregister()
  */
 export function* mmuNotifierUnregister(notifier: MmuNotifier, mm: NotifiedMm): Sleeps<void> {
   const { notifierSrcu } = mm.vm;
@@ -58,11 +69,11 @@ export function* mmuNotifierUnregister(notifier: MmuNotifier, mm: NotifiedMm): S
 }
 
 /**
- * The one notifier of an address space with these ops: made by ops.allocNotifier() where there is none yet. The mmap lock
- * is held for writing. Each call is paired with an mmuNotifierPut().
+ * Gets the notifier of an address space with the given ops. If there is none, one is made with ops.allocNotifier() and
+ * registered. The mmap lock is held for writing. Each call must be paired with an mmuNotifierPut().
  *
- * @throws KernelError what allocNotifier() throws
- * @throws KernelBug without the lock
+ * @throws KernelError whatever ops.allocNotifier() throws
+ * @throws KernelBug without the lock, or without ops.allocNotifier()
  * @see mmu_notifier_get_locked()
  */
 export function* mmuNotifierGetLocked<D>(ops: MmuNotifierOps<D>, mm: NotifiedMm): Sleeps<MmuNotifier<D>> {
@@ -79,7 +90,7 @@ export function* mmuNotifierGetLocked<D>(ops: MmuNotifierOps<D>, mm: NotifiedMm)
   return notifier;
 }
 
-/** The same for who holds no lock. @see mmu_notifier_get() */
+/** Does the same, and takes the mmap lock. @see mmu_notifier_get() */
 export function* mmuNotifierGet<D>(ops: MmuNotifierOps<D>, mm: NotifiedMm): Sleeps<MmuNotifier<D>> {
   yield* mm.mmapLock.downWrite();
   try {
@@ -89,7 +100,13 @@ export function* mmuNotifierGet<D>(ops: MmuNotifierOps<D>, mm: NotifiedMm): Slee
   }
 }
 
-/** Atomic, and allowed in a callback: ops.freeNotifier() comes when all callbacks that run now are over. @see mmu_notifier_put() */
+/**
+ * Drops a reference from mmuNotifierGet(). The last one removes the notifier, and ops.freeNotifier() is called when all
+ * callbacks that run now have returned. Atomic; a callback may call this.
+ *
+ * @throws KernelBug if the notifier has no reference left
+ * @see mmu_notifier_put()
+ */
 export function mmuNotifierPut<D>(notifier: MmuNotifier<D>): void {
   const { mm } = notifier;
   if (mm === undefined || notifier.users === 0) throw new KernelBug("a notifier is put once too often");
@@ -98,13 +115,17 @@ export function mmuNotifierPut<D>(notifier: MmuNotifier<D>): void {
   mm.vm.notifierSrcu.call(() => notifier.ops.freeNotifier?.(notifier));
 }
 
-/** Until every notifier that was put is freed: what a driver waits for before it goes. @see mmu_notifier_synchronize() */
+/**
+ * Waits until every notifier whose last reference was dropped is freed. A driver calls this before it is unloaded.
+ *
+ * @see mmu_notifier_synchronize()
+ */
 export function* mmuNotifierSynchronize(vm: NotifiedMachine): Sleeps<void> {
   yield* vm.notifierSrcu.synchronize();
 }
 
 /**
- * The address space is going: everybody drops his mappings of it before its pages are freed.
+ * Tells all notifiers that the address space ends. Each drops all its mappings, before the pages are freed.
  *
  * @see mmu_notifier_release()
  */
@@ -116,7 +137,7 @@ export function* mmuNotifierRelease(mm: NotifiedMm): Sleeps<void> {
   notifiers.released = true;
 }
 
-/** @see mn_itree_release() */
+/** Invalidates all of the address space for its interval notifiers. @see mn_itree_release() */
 function* releaseItree(notifiers: NotifierSubscriptions, mm: NotifiedMm): Sleeps<void> {
   const everything: MmuNotifierRange = {
     mm,
@@ -128,7 +149,7 @@ function* releaseItree(notifiers: NotifierSubscriptions, mm: NotifiedMm): Sleeps
   itreeEnd(notifiers);
 }
 
-/** @see mn_hlist_release() */
+/** Calls release() of each notifier, and takes all notifiers off the list. @see mn_hlist_release() */
 function* releaseList(notifiers: NotifierSubscriptions, mm: NotifiedMm): Sleeps<void> {
   const { notifierSrcu } = mm.vm;
   const reader = notifierSrcu.readLock();
@@ -140,7 +161,7 @@ function* releaseList(notifiers: NotifierSubscriptions, mm: NotifiedMm): Sleeps<
   } finally {
     notifierSrcu.readUnlock(reader);
   }
-  // One who unregisters at the same time may be in its release still.
+  // mmuNotifierUnregister() of another task may still be in release(): wait for its return.
   yield* notifierSrcu.synchronize();
 }
 
@@ -149,7 +170,11 @@ function unlist(notifier: MmuNotifier, { notifiers }: NotifiedMm): void {
   if (notifiers) notifiers.list = notifiers.list.filter((other) => other !== notifier);
 }
 
-/** Changes who listens, while nothing can be changing that is listened to. */
+/**
+ * Changes the notifiers of an address space while every lock is held under which a mapping can change.
+ *
+ * @throws KernelBug without the mmap lock for writing, or if the address space has no users
+ */
 function* installing(mm: NotifiedMm, change: (notifiers: NotifierSubscriptions) => void): Sleeps<void> {
   mm.assertWriteLocked("gets a notifier");
   if (mm.users <= 0) throw new KernelBug(`a notifier comes to mm ${mm.id}, which has no users`);

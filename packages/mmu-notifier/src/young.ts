@@ -1,9 +1,17 @@
-// Whether a device has used a page since somebody looked: its own tables have accessed bits too, and reclaim asks for
-// them where it looks at the cpu's. Kernel counterpart: mmu_notifier_clear_flush_young() and its kin in mm/mmu_notifier.c.
+// Accessed bits of devices: a device that mirrors a page has accessed bits in its own tables, and reclaim must ask for
+// them when it asks for the CPU's. Kernel counterpart: mmu_notifier_clear_flush_young() and its kin in
+// mm/mmu_notifier.c.
 import type { VirtAddr } from "@hetmem/kernel";
 import type { NotifiedMm } from "./notified-mm.ts";
 
-/** Asks all notifiers whether the range was used, and lets them and their TLBs forget. Atomic. @see mmu_notifier_clear_flush_young() */
+/**
+ * Whether a device has accessed the range since its accessed bits were last cleared. Clears them in all mirrors and
+ * flushes the devices' TLBs. Atomic.
+ *
+ * @param start first address, in bytes
+ * @param end first address behind the range
+ * @see mmu_notifier_clear_flush_young()
+ */
 export function mmuNotifierClearFlushYoung(mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean {
   const { notifiers } = mm;
   if (notifiers === undefined) return false;
@@ -13,7 +21,7 @@ export function mmuNotifierClearFlushYoung(mm: NotifiedMm, start: VirtAddr, end:
   return young;
 }
 
-/** The same, where TLBs may remember. @see mmu_notifier_clear_young() */
+/** Does the same without the flush of TLBs. @see mmu_notifier_clear_young() */
 export function mmuNotifierClearYoung(mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean {
   const { notifiers } = mm;
   if (notifiers === undefined) return false;
@@ -23,7 +31,12 @@ export function mmuNotifierClearYoung(mm: NotifiedMm, start: VirtAddr, end: Virt
   return young;
 }
 
-/** Asks until one says yes; nobody forgets. @see mmu_notifier_test_young() */
+/**
+ * Whether a device has accessed a page since its accessed bit was last cleared. Stops at the first device that has, and
+ * clears nothing. Atomic.
+ *
+ * @see mmu_notifier_test_young()
+ */
 export function mmuNotifierTestYoung(mm: NotifiedMm, address: VirtAddr): boolean {
   const { notifiers } = mm;
   if (notifiers === undefined) return false;

@@ -1,7 +1,8 @@
-// The page tables of one address space: four levels of 512 entries in one Int32Array that grows. A table is a number, an
-// entry is table * 512 + slot, and both keep their numbers when the array moves. Each table costs a page of the zone
-// allocator, as in a real machine, and knows the address that it begins at, so that a change can be told with its
-// address. Kernel counterparts: include/linux/pgtable.h, mm/memory.c (__pte_alloc and its kin).
+// The page tables of one address space: four levels of 512 entries, as on x86-64, in one Int32Array that grows. A table
+// has a number; an entry has the number table * 512 + slot. Both numbers stay valid when the array is replaced by a
+// larger one. Each table is charged a page of the zone allocator, as in a real kernel, and keeps the address at which
+// its range begins, so that a watcher gets the address of each change. Kernel counterparts: include/linux/pgtable.h,
+// mm/memory.c (__pte_alloc() and its kin).
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Pte } from "./pte.ts";
@@ -11,34 +12,39 @@ export const ENTRIES = 512;
 export const PMD_SIZE: number = 2 ** 21;
 export const PUD_SIZE: number = 2 ** 30;
 export const PGDIR_SIZE: number = 2 ** 39;
-/** Addresses of a process end here. @see TASK_SIZE_MAX */
+/** First address, in bytes, behind those a process may map. @see TASK_SIZE_MAX */
 export const TASK_SIZE: number = 2 ** 47 - 4096;
 
-/** Level of a table: what its entries map at least. */
+/** Level of a table. An entry at each level covers ENTRY_SIZE bytes. */
 export const Level = { pte: 0, pmd: 1, pud: 2, pgd: 3 } as const;
 export type Level = (typeof Level)[keyof typeof Level];
-/** Bytes that an entry of each level covers. */
+/** Bytes that one entry covers, by level. */
 export const ENTRY_SIZE: readonly number[] = [4096, PMD_SIZE, PUD_SIZE, PGDIR_SIZE];
 
-/** There is no such entry: a table is missing on the way, or a larger page is mapped. */
+/** Returned for an address without an entry: a table above it is missing, or an entry above it maps 2 MiB. */
 export const NO_ENTRY = -1;
 
 /**
- * Turns in which tables are made with reclaim between them, until memory counts as missing: a process that the OOM killer has
- * chosen gets pages from reserves that tables are not made of.
+ * Attempts to allocate a page table, with reclaim after each that failed. The limit is for a victim of the OOM killer:
+ * its pages may come from the reserves, page tables may not, and without a limit it would retry for ever.
  */
 export const TABLE_TURNS_MAX = 16;
 
-/** Port: where the pages come from that tables are kept in. */
+/** Port: the allocator of the pages that tables are kept in. */
 export interface TablePages {
-  /** Arrays for tables to live in; what one address space leaves, the next one takes. */
+  /** Arrays for tables. An address space takes one when it is made and gives it back when it ends. */
   readonly arenas: TableArenas;
-  /** NULL_PAGE when there is none, or when it can't be charged. */
+  /**
+   * Allocates one page for a table.
+   *
+   * @param level level of the table
+   * @returns NULL_PAGE if no page is free, or if the page can't be charged
+   */
   alloc(level: Level): Page;
   free(page: Page, level: Level): void;
 }
 
-/** Hears of every change of an entry that held something: what notifier coverage is checked with. */
+/** Called before each change of an entry that isn't empty. Notifier coverage is checked with it. */
 export type EntryWatch = (
   address: VirtAddr,
   level: Level,
@@ -52,35 +58,39 @@ const REGIONS_PER_BYTE = 2 ** -21;
 const GIGABYTES_PER_BYTE = 2 ** -30;
 const TABLE_SHIFT = 9;
 const SLOT_MASK = ENTRIES - 1;
-/** Words of a table: two an entry. */
+/** 32-bit words of a table: two an entry. */
 const TABLE_WORDS = ENTRIES * 2;
 const TABLE_WORDS_SHIFT = 10;
 const FIRST_TABLES = 8;
-/** What the value word of a directory entry points to, and its flags. */
+/** Flags of a directory entry; its value word is the number of the table below it. */
 const TABLE_FLAGS = Pte.present | Pte.table;
 
 export class PageTable {
-  /** Entry e is words[2 e] and words[2 e + 1]. Replaced when it grows: hot loops take it anew after each table they add. */
+  /**
+   * Entry e is words[2 e], its value, and words[2 e + 1], its flags. The array is replaced when it grows: a loop must
+   * read this field again after each table it adds.
+   */
   words: Int32Array;
   private watcher: EntryWatch | undefined = undefined;
   private readonly source: TablePages;
   private used = 0;
   private readonly spare: number[] = [];
-  /** Pages of tables that are put by, one for each entry that maps 2 MiB of anonymous memory. */
+  /** Pages of deposited tables: one for each entry that maps 2 MiB of anonymous memory. */
   private readonly deposited: Page[] = [];
-  /** By table. */
+  /** Arrays indexed by table: its page, its first address in bytes, its level. */
   private pages: Int32Array = new Int32Array(FIRST_TABLES);
   private bases: Float64Array = new Float64Array(FIRST_TABLES);
   private levels: Int8Array = new Int8Array(FIRST_TABLES);
-  /** The last 2 MiB that was looked up, and its table: walks mostly stay in it. */
+  /** Number of the 2 MiB region that was looked up last, and its table. Most walks stay in one region. */
   private lastRegion = -1;
   private lastTable = 0;
 
   /**
-   * An address space has its topmost table from the start.
+   * Makes the page tables of an address space, with the topmost table alone.
    *
-   * @param root the page that it is kept in
-   * @param expected tables that it will have soon: those of the parent
+   * @param source allocator of the pages that tables are kept in
+   * @param root page that the topmost table is kept in
+   * @param expected number of tables to reserve words for: at fork, that of the parent
    */
   constructor(source: TablePages, root: Page, expected: number) {
     this.source = source;
@@ -88,12 +98,17 @@ export class PageTable {
     this.claim(Level.pgd, 0, root);
   }
 
-  /** Pages that the tables take. @see mm_pgtables_bytes() */
+  /** Pages that the tables take, deposited ones included. @see mm_pgtables_bytes() */
   get tables(): number {
     return this.used - this.spare.length + this.deposited.length;
   }
 
-  /** Tells of changes from now on; whoever watched before goes on. Nothing else depends on whether anybody does. */
+  /**
+   * Adds a watcher, which is called before each change from now on. Watchers added earlier are still called. No code
+   * path depends on whether there is one.
+   *
+   * @param hear the watcher, which must not change entries itself
+   */
   watch(hear: EntryWatch): void {
     const before = this.watcher;
     this.watcher =
@@ -113,7 +128,13 @@ export class PageTable {
     return this.words[(entry << 1) | 1] as number;
   }
 
-  /** Writes an entry. @see set_pte_at() */
+  /**
+   * Writes an entry.
+   *
+   * @param value page, frame or slot
+   * @param flags bits of Pte and EntryKind; 0 makes the entry empty
+   * @see set_pte_at()
+   */
   set(entry: number, value: number, flags: number): void {
     const { words } = this;
     const at = entry << 1;
@@ -122,7 +143,7 @@ export class PageTable {
     words[at | 1] = flags;
   }
 
-  /** Changes the flags of an entry alone. */
+  /** Changes the flags of an entry, and keeps its value. */
   setFlags(entry: number, flags: number): void {
     const { words } = this;
     const at = entry << 1;
@@ -130,14 +151,19 @@ export class PageTable {
     words[at | 1] = flags;
   }
 
-  /** @see pte_clear() */
+  /** Makes an entry empty. @see pte_clear() */
   clear(entry: number): void {
     this.set(entry, 0, 0);
   }
 
-  /** The entry that maps an address with 4 KiB, or NO_ENTRY where no table reaches it or 2 MiB are mapped. @see pte_offset_map() */
+  /**
+   * Finds the entry that maps 4 KiB at an address.
+   *
+   * @returns the number of the entry, or NO_ENTRY if a table is missing or the region is mapped with 2 MiB
+   * @see pte_offset_map()
+   */
   find(address: VirtAddr): number {
-    // Multiplied rather than divided, and no remainder: those are slow on numbers past 2^31.
+    // Multiplication and subtraction instead of division and remainder, which are slow for numbers above 2^31.
     const region = (address * REGIONS_PER_BYTE) | 0;
     const slot = ((address - region * PMD_SIZE) | 0) >>> 12;
     if (region === this.lastRegion) return (this.lastTable << TABLE_SHIFT) | slot;
@@ -148,7 +174,11 @@ export class PageTable {
     return (this.lastTable << TABLE_SHIFT) | slot;
   }
 
-  /** The entry of the page middle directory for an address, or NO_ENTRY. @see pmd_offset() */
+  /**
+   * Finds the entry of the page middle directory for an address, or NO_ENTRY if there is no such directory.
+   *
+   * @see pmd_offset()
+   */
   findPmd(address: VirtAddr): number {
     const gigabyte = (address * GIGABYTES_PER_BYTE) | 0;
     const pgd = gigabyte >>> TABLE_SHIFT;
@@ -159,7 +189,12 @@ export class PageTable {
     return ((this.words[pud << 1] as number) << TABLE_SHIFT) | slot;
   }
 
-  /** The entry for an address, with all tables on the way; NO_ENTRY when memory for one is missing, or 2 MiB are mapped. @see pte_alloc() */
+  /**
+   * Finds the entry that maps 4 KiB at an address, and makes the missing tables above it.
+   *
+   * @returns the number of the entry, or NO_ENTRY if no page is free for a table or the region is mapped with 2 MiB
+   * @see pte_alloc()
+   */
   ensure(address: VirtAddr): number {
     const found = this.find(address);
     if (found !== NO_ENTRY) return found;
@@ -170,7 +205,12 @@ export class PageTable {
     return this.find(address);
   }
 
-  /** @see pmd_alloc() */
+  /**
+   * Finds the entry of the page middle directory for an address, and makes the missing tables above it.
+   *
+   * @returns the number of the entry, or NO_ENTRY if no page is free for a table
+   * @see pmd_alloc()
+   */
   ensurePmd(address: VirtAddr): number {
     const gigabyte = (address * GIGABYTES_PER_BYTE) | 0;
     const pgd = gigabyte >>> TABLE_SHIFT;
@@ -180,7 +220,13 @@ export class PageTable {
     return this.findPmd(address);
   }
 
-  /** Hangs a new, empty table under an empty directory entry. @returns false when there is no memory for it */
+  /**
+   * Makes a new, empty table below an empty directory entry.
+   *
+   * @param level level of the new table
+   * @param base first address of the new table, in bytes
+   * @returns false if no page is free for it
+   */
   populate(entry: number, level: Level, base: number): boolean {
     const page = this.source.alloc(level);
     if (page === NULL_PAGE) return false;
@@ -190,7 +236,11 @@ export class PageTable {
     return true;
   }
 
-  /** Takes the table from under a directory entry and frees it; it must be empty. @see free_pte_range() */
+  /**
+   * Frees the table below a directory entry, and makes the entry empty. The table must be empty.
+   *
+   * @see free_pte_range()
+   */
   depopulate(entry: number): void {
     const table = this.value(entry);
     this.words[entry << 1] = 0;
@@ -199,9 +249,9 @@ export class PageTable {
   }
 
   /**
-   * Puts a table by for an entry that is going to map 2 MiB: when that is divided there must be one.
+   * Deposits a table for an entry that is about to map 2 MiB, so that splitting that entry later can't fail.
    *
-   * @returns false when there is no memory for it
+   * @returns false if no page is free for the table
    * @see pgtable_trans_huge_deposit()
    */
   deposit(): boolean {
@@ -211,7 +261,7 @@ export class PageTable {
     return true;
   }
 
-  /** Puts the empty table under a directory entry by, and empties the entry. */
+  /** Deposits the empty table below a directory entry, and makes the entry empty. */
   depositTable(entry: number): void {
     const table = this.value(entry);
     this.words[entry << 1] = 0;
@@ -220,12 +270,18 @@ export class PageTable {
     this.forget(table);
   }
 
-  /** Frees a table that was put by. @see zap_deposited_table() */
+  /** Frees one deposited table. @see zap_deposited_table() */
   freeDeposited(): void {
     this.source.free(this.withdraw(), Level.pte);
   }
 
-  /** Hangs a table that was put by under a directory entry, which holds nothing, or maps 2 MiB that the caller maps in parts now. @see pgtable_trans_huge_withdraw() */
+  /**
+   * Withdraws a deposited table and puts it below a directory entry. The entry is empty, or maps 2 MiB that the caller
+   * maps with 4 KiB entries next.
+   *
+   * @throws KernelBug if no table is deposited
+   * @see pgtable_trans_huge_withdraw()
+   */
   populateDeposited(entry: number): void {
     const base = this.addressOf(entry);
     const table = this.claim(Level.pte, base, this.withdraw());
@@ -233,7 +289,12 @@ export class PageTable {
     this.words[(entry << 1) | 1] = TABLE_FLAGS;
   }
 
-  /** Frees the topmost table, after all others. @see pgd_free() */
+  /**
+   * Frees the topmost table. All others must be freed before.
+   *
+   * @throws KernelBug if another table is left
+   * @see pgd_free()
+   */
   destroy(): void {
     if (this.tables !== 1)
       throw new KernelBug(`${this.tables - 1} page tables are left at the end of an address space`);
@@ -241,7 +302,11 @@ export class PageTable {
     this.source.arenas.give(this.words);
   }
 
-  /** The first address from `address` on, on a region of 2 MiB or itself, that a middle directory has something for; `end` when there is none before. */
+  /**
+   * Finds the first address in [address, end) whose entry of the page middle directory isn't empty.
+   *
+   * @returns `address` itself, or the start of a 2 MiB region after it, or `end` if all entries between are empty
+   */
   nextPopulated(address: VirtAddr, end: VirtAddr): VirtAddr {
     for (let at = address; at < end;) {
       const gigabyte = (at * GIGABYTES_PER_BYTE) | 0;
@@ -262,12 +327,12 @@ export class PageTable {
     return end;
   }
 
-  /** The table under a directory entry, by the number of its first entry; NO_ENTRY where there is none. */
+  /** The number of the first entry of the table below a directory entry, or NO_ENTRY if there is no table. */
   tableUnder(entry: number): number {
     return (this.flags(entry) & Pte.table) === 0 ? NO_ENTRY : this.value(entry) << TABLE_SHIFT;
   }
 
-  /** Whether every entry of a table is empty. */
+  /** Whether all entries of a table are empty. @param firstEntry number of the table's first entry */
   isEmpty(firstEntry: number): boolean {
     const { words } = this;
     for (let at = (firstEntry << 1) | 1, end = at + TABLE_WORDS; at < end; at += 2)
@@ -275,7 +340,7 @@ export class PageTable {
     return true;
   }
 
-  /** The page that a table is kept in. */
+  /** The page that a table is kept in. @param firstEntry number of the table's first entry */
   pageOfTable(firstEntry: number): Page {
     return this.pages[firstEntry >>> TABLE_SHIFT] as Page;
   }
@@ -314,7 +379,7 @@ export class PageTable {
 
   private withdraw(): Page {
     const page = this.deposited.pop();
-    if (page === undefined) throw new KernelBug("an entry maps 2 MiB and no table was put by for it");
+    if (page === undefined) throw new KernelBug("an entry maps 2 MiB and no table was deposited for it");
     return page;
   }
 

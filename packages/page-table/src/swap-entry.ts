@@ -1,40 +1,49 @@
-// Where on which swap device a page lies, in one number: what a page in the swap cache carries in `private`. Kernel
-// counterpart: swp_entry_t, include/linux/swapops.h.
+// The number of a swap device and of a slot on it, in one number: page_private() of a page in the swap cache, and the
+// value in the page cache for a page of tmpfs that is swapped out. Kernel counterpart: swp_entry_t,
+// include/linux/swapops.h.
 import type { Pfn } from "@hetmem/kernel";
 
 const DEVICE_SHIFT = 26;
 const SLOT_MASK: number = 2 ** DEVICE_SHIFT - 1;
 
-/** Slots that one device can have: 256 GiB. */
+/** Slots of one swap device at most: 2^26 pages of 4 KiB are 256 GiB. */
 export const MAX_SLOTS: number = 2 ** DEVICE_SHIFT;
 
-/** There is no slot: the first of a device holds its header. */
+/** No swap entry. Slot 0 of each device holds the header of the swap area, so that no page is ever stored there. */
 export const NO_SWAP_ENTRY = 0;
 
-/** @see swp_entry() */
+/** Packs a device number, 0 to 30, and a slot, below MAX_SLOTS, into one number. @see swp_entry() */
 export function swapEntry(device: number, slot: number): number {
   return (device << DEVICE_SHIFT) | slot;
 }
 
-/** The last number of an area is none's: the file has lost the page, which swap could not give back. */
+/**
+ * The highest device number, which no swap device gets. An entry with it marks a page of a file that swap-in failed to
+ * read.
+ */
 const SWAPIN_ERROR = 31;
 
-/** What stands in a file for a page that swap could not give back. @see make_swapin_error_entry() */
+/**
+ * The entry that replaces that of a page which swap-in failed to read.
+ *
+ * @param frame frame the contents were to be read into
+ * @see make_swapin_error_entry()
+ */
 export function swapinErrorEntry(frame: Pfn): number {
   return swapEntry(SWAPIN_ERROR, frame & SLOT_MASK);
 }
 
-/** @see is_swapin_error_entry() */
+/** Whether swap-in failed to read the page. @see is_swapin_error_entry() */
 export function isSwapinError(entry: number): boolean {
   return deviceOfEntry(entry) === SWAPIN_ERROR;
 }
 
-/** @see swp_type() */
+/** The number of the swap device. @see swp_type() */
 export function deviceOfEntry(entry: number): number {
   return entry >>> DEVICE_SHIFT;
 }
 
-/** @see swp_offset() */
+/** The slot on the swap device. @see swp_offset() */
 export function slotOfEntry(entry: number): number {
   return entry & SLOT_MASK;
 }

@@ -1,21 +1,22 @@
-// The arrays that page tables live in, kept for the next address space when one ends: memory fresh from the host costs a
-// fault a page, which is more than filling the tables does.
+// A cache of the arrays that page tables are kept in: an address space that ends gives its array to the next. A new
+// array costs a page fault of the host for each 4 KiB, which takes longer than filling the tables does. The kernel has
+// no counterpart: its tables are single pages from the page allocator.
 import { hostArray } from "@hetmem/page";
 
-/** Arrays kept at most; the rest goes to the garbage collector. */
+/** Arrays in the cache at most. The garbage collector gets the rest. */
 const KEPT_MAX = 4;
 
 export class TableArenas {
   private readonly kept: Int32Array[] = [];
 
-  /** An array of zeros with room for so many words, and maybe more. */
+  /** Takes an array that holds zeros. @param words 32-bit words that the array has at least */
   take(words: number): Int32Array {
     const fits = this.kept.findIndex((arena) => arena.length >= words);
     if (fits < 0) return hostArray(Int32Array, words, "page tables");
     return this.kept.splice(fits, 1)[0] as Int32Array;
   }
 
-  /** Takes back an array, which holds nothing but zeros again: tables are cleared when they are freed. */
+  /** Puts an array into the cache. It must hold zeros: freeing a table clears its words. */
   give(arena: Int32Array): void {
     this.kept.push(arena);
     this.kept.sort((a, b) => a.length - b.length);
