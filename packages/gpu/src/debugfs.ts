@@ -1,5 +1,5 @@
-// What a device shows under /sys/kernel/debug: its memory, what it has done, and which address spaces it mirrors. Kernel
-// counterpart: a driver's own; lib/test_hmm.c has none.
+// The device's files in /sys/kernel/debug: memory, counters, and mirrored address spaces. Kernel counterpart:
+// specific to each driver; lib/test_hmm.c has none.
 import { PAGE_SIZE } from "@hetmem/kernel";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { Gpu } from "./gpu.ts";

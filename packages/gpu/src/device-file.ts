@@ -1,5 +1,5 @@
-// The device's file in /dev, as a process maps it: each mapping gets pages of its own at once, zeroed and counted, which
-// are no device memory and no file's. Kernel counterpart: dmirror_fops_mmap() in lib/test_hmm.c.
+// The device's file in /dev. A mapping of it is populated at once with zeroed, refcounted pages of RAM, which are
+// neither device memory nor page cache. Kernel counterpart: dmirror_fops_mmap() in lib/test_hmm.c.
 import { KernelError, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
 import type { Vma, VmOperations } from "@hetmem/mm";
 import type { FileObject } from "@hetmem/mm/file";
@@ -8,7 +8,7 @@ import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_KERNEL } from "@hetmem/zone";
 import type { Gpu } from "./gpu.ts";
 
-/** What a driver gets that asks for a number. @see LOCAL/EXPERIMENTAL in admin-guide/devices.txt */
+/** Major number for local use. @see LOCAL/EXPERIMENTAL in admin-guide/devices.txt */
 const MAJOR = 240;
 
 export class GpuFile implements FileObject {

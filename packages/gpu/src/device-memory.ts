@@ -1,7 +1,7 @@
-// The device's own memory, and who has which page of it. Its frames get struct pages when the memory is plugged in; the
-// driver hands them out one by one and gets each back when its last user is gone. Pages that the engine has used since
-// somebody looked are marked, as are those whose contents are lost; a frame that is bad is never handed out again. Kernel counterpart: struct dmirror_chunk and the free
-// list of struct dmirror_device in lib/test_hmm.c.
+// The device's memory and its page allocator. Frames get struct pages when the memory is plugged in. The driver
+// allocates single pages and gets each back with its last put. Each frame has flags: in use, referenced by the engine
+// since the last eviction scan, contents lost, bad. Bad frames are never allocated again. Kernel counterpart: struct
+// dmirror_chunk and the free list of struct dmirror_device in lib/test_hmm.c.
 import {
   alignUp,
   type FaultPoint,
@@ -25,42 +25,42 @@ import { hostArray, NULL_PAGE } from "@hetmem/page";
 import { releaseResource, requestFreeMemRegion, type Resource } from "@hetmem/resource";
 import type { GpuStats } from "./stats.ts";
 
-/** What the struct pages of a device come in. @see SUBSECTION_SIZE */
+/** Granularity of struct pages in bytes. @see SUBSECTION_SIZE */
 const SUBSECTION = 2 * 1024 * 1024;
 
-/** The point at which handing out a page can be made to fail. */
+/** Fault point of page allocation. */
 export const GPU_ALLOC_PAGE = "gpu_alloc_page";
 
-/** What is known of each frame. */
+/** Flags of a frame. */
 const Frame = { used: 1, touched: 2, lost: 4, bad: 8 } as const;
 
 export interface DeviceMemoryInit {
   readonly pagemaps: Pagemaps;
   readonly name: string;
   readonly type: "private" | "coherent";
-  /** Bytes that can be handed out. */
+  /** Allocatable bytes. */
   readonly bytes: number;
-  /** Where the firmware has put it; undefined: the highest free region of the physical space. */
+  /** Physical address set by firmware; undefined for the highest free region of the physical space. */
   readonly start: PhysAddr | undefined;
   readonly node: NodeId | undefined;
-  /** Whose pages they are: who migrates them. */
+  /** Owner of the pagemap, for migration. */
   readonly owner: unknown;
   readonly stats: GpuStats;
-  /** Hears of pages whose memory went bad: neither the device nor a process must reach them. */
+  /** Called with a page that went bad: must unmap it from the device and from processes. */
   readonly failed: (page: Page) => Sleeps<void>;
   readonly migrateToRam: NonNullable<DevPagemapOps["migrateToRam"]>;
 }
 
 export class DeviceMemory {
   readonly type: "private" | "coherent";
-  /** Pages that can be handed out. */
+  /** Number of allocatable pages. */
   readonly pages: number;
   private readonly init: DeviceMemoryInit;
   private readonly frames: Uint8Array;
-  /** Frames that nobody has, the next one last; those below `free` count. */
+  /** Stack of free frames; entries below `free` are valid, the next frame is the last. */
   private readonly stack: Int32Array;
   private free = 0;
-  /** Bad frames that nobody uses, and nobody gets. */
+  /** Number of unused bad frames. */
   private retired = 0;
   private readonly failure: FaultPoint;
   private mapping: DevPagemap | undefined = undefined;
@@ -79,7 +79,7 @@ export class DeviceMemory {
     this.stack = hostArray(Int32Array, this.pages, use);
   }
 
-  /** Where it is, undefined while it isn't plugged in. */
+  /** The pagemap of the memory; undefined while unplugged. */
   get pagemap(): DevPagemap | undefined {
     return this.mapping;
   }
@@ -93,9 +93,9 @@ export class DeviceMemory {
   }
 
   /**
-   * Gives the memory struct pages.
+   * Plugs the memory in: creates its struct pages. No effect when plugged in.
    *
-   * @throws KernelError ERANGE where no address is free, and what memremapPages() throws; nothing is left behind
+   * @throws KernelError ERANGE when no addresses are free, and errors of memremapPages(); nothing has changed then
    * @see dmirror_allocate_chunk() in lib/test_hmm.c
    */
   *plug(): Sleeps<void> {
@@ -118,16 +118,16 @@ export class DeviceMemory {
     }
     this.region = region;
     this.mapping = mapping;
-    // The lowest first: what is handed out in a row is in a row, and copied in one piece.
+    // Lowest frame on top: consecutive allocations get consecutive frames, which are copied in one piece.
     for (let frame = this.pages - 1; frame >= 0; frame--)
       if (!this.isBad(frame)) this.stack[this.free++] = frame;
     this.retired = this.pages - this.free;
   }
 
   /**
-   * Takes the struct pages away. Waits until nobody looks at one any more.
+   * Unplugs the memory: removes its struct pages. Waits for lookups of them.
    *
-   * @throws KernelBug while pages are in use: they are evicted first
+   * @throws KernelBug while pages are in use: evict them first
    */
   *unplug(): Sleeps<void> {
     const { mapping, region } = this;
@@ -142,7 +142,7 @@ export class DeviceMemory {
   }
 
   /**
-   * An idle page, with one reference, locked. It reads as zeros.
+   * Allocates a page, locked and with one reference. It reads as zeros.
    *
    * @returns NULL_PAGE when the memory is full
    * @see dmirror_devmem_alloc_page()
@@ -159,18 +159,18 @@ export class DeviceMemory {
     return page;
   }
 
-  /** Whether a page is of this memory. */
+  /** Whether a page belongs to this memory. */
   owns(page: Page): boolean {
     return this.mapping !== undefined && this.init.pagemaps.pagemapOf(page) === this.mapping;
   }
 
-  /** The engine has used a page. */
+  /** Marks a page as referenced by the engine. */
   touch(page: Page): void {
     const frame = this.frameOf(page);
     this.frames[frame] = (this.frames[frame] as number) | Frame.touched;
   }
 
-  /** Whether what was in a page is gone. */
+  /** Whether the contents of a page are lost. */
   isLost(page: Page): boolean {
     return ((this.frames[this.frameOf(page)] as number) & Frame.lost) !== 0;
   }
@@ -187,12 +187,12 @@ export class DeviceMemory {
     return ((this.frames[frame] as number) & Frame.used) !== 0;
   }
 
-  /** Whether a frame has failed. One that nobody uses any more is handed out to nobody. */
+  /** Whether a frame is bad. An unused bad frame is never allocated. */
   isBad(frame: number): boolean {
     return ((this.frames[frame] as number) & Frame.bad) !== 0;
   }
 
-  /** Whether a frame may be evicted. One that the engine has used since the last look gets a second chance, and is looked at. */
+  /** Whether a frame may be evicted. Clears the referenced flag, so that a referenced frame is kept once. */
   isVictim(frame: number): boolean {
     const had = this.frames[frame] as number;
     if ((had & Frame.touched) !== 0) this.frames[frame] = had & ~Frame.touched;
@@ -203,7 +203,7 @@ export class DeviceMemory {
     return this.init.pagemaps.memmap.pfnToPage(this.pfnOf(frame));
   }
 
-  /** @throws KernelBug while it isn't plugged in */
+  /** The pfn of a frame. @throws KernelBug while unplugged */
   pfnOf(frame: number): Pfn {
     if (this.mapping === undefined) throw new KernelBug(`${this.init.name} has no memory plugged in`);
     return (this.mapping.firstPfn(0) + frame) as Pfn;
@@ -214,12 +214,12 @@ export class DeviceMemory {
     return this.init.pagemaps.memmap.pageToPfn(page) - this.mapping.firstPfn(0);
   }
 
-  /** Frames that nobody has, for invariants. */
+  /** Free frames, for invariants. */
   *freeFrames(): Generator<number, void, void> {
     for (let i = 0; i < this.free; i++) yield this.stack[i] as number;
   }
 
-  /** Coherent memory was called public once, and had other rules for pins. */
+  /** The memory type. In releases with public device memory, coherent memory is public. */
   private kind(): MemoryType {
     if (this.type === "private") return MemoryType.DevicePrivate;
     const { memoryTypes } = this.init.pagemaps.policies;
@@ -234,7 +234,7 @@ export class DeviceMemory {
     };
   }
 
-  /** A page is idle again. What was in it is nobody's any more. @see dmirror_devmem_free() */
+  /** Frees an idle page and clears its contents. @see dmirror_devmem_free() */
   private take(page: Page): void {
     const frame = this.frameOf(page);
     if (!this.isUsed(frame)) throw new KernelBug(`${this.init.name} gets frame ${frame} back twice`);
@@ -251,7 +251,7 @@ export class DeviceMemory {
     for (let pfn = first; pfn < first + pages; pfn = (pfn + 1) as Pfn) {
       const page = memmap.pfnToPage(pfn);
       const frame = this.frameOf(page);
-      // Behind what is handed out, only struct pages are: they come in whole subsections.
+      // Frames past the allocatable ones exist only because struct pages come in whole subsections.
       if (frame >= this.pages || this.isBad(frame)) continue;
       if (!this.isUsed(frame)) this.retire(frame);
       this.lose(page);
@@ -260,7 +260,7 @@ export class DeviceMemory {
     }
   }
 
-  /** A frame that nobody uses leaves the free list. */
+  /** Removes an unused frame from the free stack. */
   private retire(frame: number): void {
     const at = this.stack.subarray(0, this.free).indexOf(frame);
     this.stack.copyWithin(at, at + 1, this.free--);

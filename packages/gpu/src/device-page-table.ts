@@ -1,8 +1,8 @@
-// The page table of the device, for one address space: which page it reaches at an address, and what it may do there. Two
-// levels: tables of 512 entries by region of 2 MiB, two words an entry. It holds no references: an entry lives from a
-// look at the cpu's tables to the next invalidation. The cpu's entries don't say what the device has written: an entry that was
-// written through tells the page when it goes, whoever takes it away. Kernel counterpart: the `pt` xarray of struct dmirror
-// in lib/test_hmm.c, a real device's GPU page tables; ib_umem_odp_unmap_dma_pages() for the dirty pages.
+// The device's page table for one address space: page and access by address. Two levels: tables of 512 entries per 2
+// MiB region, two words per entry. Entries hold no page references: an entry is filled from the cpu's page table and
+// removed by the next invalidation. Device writes don't set the cpu entry's dirty bit, so a page is marked dirty when
+// a dirty device entry of it is removed. Kernel counterpart: the `pt` xarray of struct dmirror in lib/test_hmm.c, a
+// real device's GPU page tables; ib_umem_odp_unmap_dma_pages() for the dirty pages.
 import { type Page, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 
@@ -10,15 +10,15 @@ import { NULL_PAGE } from "@hetmem/page";
 export const DevicePte = {
   read: 1 << 0,
   write: 1 << 1,
-  /** The device alone has the page, for atomic operations. @see DPT_XA_TAG_ATOMIC */
+  /** Device-exclusive access, for atomic operations. @see DPT_XA_TAG_ATOMIC */
   atomic: 1 << 2,
-  /** The page is in the device's own memory. */
+  /** The page is in this device's memory. */
   local: 1 << 3,
   /** The device has written through the entry. */
   dirty: 1 << 4,
 } as const;
 
-/** For whoever lists a table. */
+/** An entry as listed by entries(). */
 export interface DeviceEntry {
   readonly address: VirtAddr;
   readonly page: Page;
@@ -32,28 +32,31 @@ const NO_REGION = -1;
 export class DevicePageTable {
   private readonly tables: Map<number, Int32Array> = new Map();
   private readonly written: (page: Page) => void;
-  /** The last region that was looked up: accesses mostly stay in it. */
+  /** Cache of the last looked-up region. */
   private lastRegion = NO_REGION;
   private lastTable: Int32Array = new Int32Array(0);
 
-  /** @param written called with the page of a dirty entry when the entry goes; the process still maps the page then */
+  /**
+   * @param written called with the page of a dirty entry when the entry is removed; the process still maps the page
+   * then
+   */
   constructor(written: (page: Page) => void) {
     this.written = written;
   }
 
-  /** DevicePte bits for an address; 0 where the table has nothing. */
+  /** DevicePte bits of the entry for an address; 0 for none. */
   flags(address: VirtAddr): number {
     const table = this.find(regionOf(address));
     return table === undefined ? 0 : (table[(slotOf(address) << 1) | 1] as number);
   }
 
-  /** The page at an address, NULL_PAGE where the table has nothing. */
+  /** The page of the entry for an address; NULL_PAGE for none. */
   page(address: VirtAddr): Page {
     const table = this.find(regionOf(address));
     return (table === undefined ? NULL_PAGE : table[slotOf(address) << 1]) as Page;
   }
 
-  /** Enters a page. What was there before goes. */
+  /** Sets an entry, replacing an existing one. */
   set(address: VirtAddr, page: Page, flags: number): void {
     const region = regionOf(address);
     let table = this.find(region);
@@ -69,14 +72,17 @@ export class DevicePageTable {
     table[at | 1] = flags;
   }
 
-  /** The device writes through the entry of an address. */
+  /** Marks the entry of an address dirty. */
   markDirty(address: VirtAddr): void {
     const table = this.find(regionOf(address));
     const at = (slotOf(address) << 1) | 1;
     if (table !== undefined) table[at] = (table[at] as number) | DevicePte.dirty;
   }
 
-  /** Forgets everything from one address to another, which may be far apart: an address space ends in one call. */
+  /**
+   * Removes the entries in [start, end). The cost is bounded by the size of the table, so the range may be the whole
+   * address space.
+   */
   clear(start: VirtAddr, end: VirtAddr): void {
     const first = regionOf(start);
     const last = regionOf((end - 1) as VirtAddr);
@@ -88,13 +94,13 @@ export class DevicePageTable {
       if (region >= first && region <= last) this.clearIn(region, start, end);
   }
 
-  /** Forgets a page, wherever it is. Looks at everything: for what happens once in a year. */
+  /** Removes all entries of a page. Scans the whole table; for rare events. */
   clearPage(page: Page): void {
     for (const entry of this.entries())
       if (entry.page === page) this.clear(entry.address, (entry.address + PAGE_SIZE) as VirtAddr);
   }
 
-  /** Everything in it, region by region. */
+  /** All entries, region by region. */
   *entries(): Generator<DeviceEntry, void, void> {
     for (const [region, table] of this.tables) {
       for (let slot = 0; slot < ENTRIES; slot++) {
@@ -130,7 +136,7 @@ export class DevicePageTable {
     if (region === this.lastRegion) this.lastRegion = NO_REGION;
   }
 
-  /** Entries in words `from` to `to` of a table go: pages that were written through them hear of it. */
+  /** Reports the pages of dirty entries in words `from` to `to` of a table, before the entries are removed. */
   private tell(table: Int32Array, from: number, to: number): void {
     for (let at = from; at < to; at += 2)
       if (((table[at | 1] as number) & DevicePte.dirty) !== 0) this.written(table[at] as Page);

@@ -1,31 +1,31 @@
-// The engine that copies between the memory of the machine and that of the device: how long it takes, and that it fails
-// when the device dies or is reset meanwhile. The bytes move when the copy begins: what anybody still writes into the old
-// page afterwards is lost, and a test that reads it back sees that. Kernel counterpart: none, a driver's own (nouveau_dmem_copy_one()
-// in drivers/gpu/drm/nouveau/nouveau_dmem.c).
+// The DMA engine that copies between RAM and device memory: its latency, and its failure when the device is reset or
+// lost meanwhile. The bytes are copied at the start, so later writes to the old page are lost, which tests detect by
+// reading the data back. Kernel counterpart: specific to each driver (nouveau_dmem_copy_one() in
+// drivers/gpu/drm/nouveau/nouveau_dmem.c).
 import { condResched, KernelBug, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { describePage } from "@hetmem/page";
 
-/** What the bus costs, in simulated nanoseconds. */
+/** Bus latency in simulated nanoseconds. */
 export interface DmaLatency {
-  /** To program one copy and hear that it is done. */
+  /** Time per copy command, including its completion. */
   readonly setupNs: number;
-  /** Per KiB that is copied. */
+  /** Time per copied KiB. */
   readonly kibNs: number;
-  /** Until the device's TLB has forgotten a range. */
+  /** Time of a device TLB flush. */
   readonly flushNs: number;
 }
 
-/** Everything is there at once: paths don't even yield. */
+/** No latency. */
 export const noLatency: DmaLatency = { setupNs: 0, kibNs: 0, flushNs: 0 };
 
-/** A device on sixteen lanes of PCI Express 4: 25 GB/s, a microsecond and a half to get going. */
+/** PCI Express 4 with 16 lanes: 25 GB/s, 1.5 µs per command. */
 export const pcieLatency: DmaLatency = { setupNs: 1500, kibNs: 41, flushNs: 800 };
 
 export class Dma {
   private readonly vm: Vm;
   private readonly latency: DmaLatency;
-  /** Goes up when the device loses what it was doing: a copy that began before has failed. */
+  /** Incremented by abort(): copies that began in an earlier epoch have failed. */
   private epoch = 0;
 
   constructor(vm: Vm, latency: DmaLatency) {
@@ -34,10 +34,10 @@ export class Dma {
   }
 
   /**
-   * Copies pages to others, one for one.
+   * Copies `count` pages from `from` to `to`.
    *
-   * @returns false when the device was reset or died meanwhile: nothing of it can be relied on
-   * @throws KernelBug for a page that is free: it is somebody else's soon
+   * @returns false when the device was reset or lost meanwhile; the destination contents are then undefined
+   * @throws KernelBug for a free page
    */
   *copy(to: Int32Array, from: Int32Array, count: number): Sleeps<boolean> {
     if (count === 0) return true;
@@ -51,17 +51,17 @@ export class Dma {
     return epoch === this.epoch;
   }
 
-  /** Waits until the device's TLB has forgotten what its page table no longer says. */
+  /** Flushes the device's TLB after entries were removed. */
   *flushTlb(): Sleeps<void> {
     yield* this.wait(this.latency.flushNs);
   }
 
-  /** The same for who must not sleep. */
+  /** flushTlb() for atomic context. */
   flushTlbAtomic(): void {
     this.vm.kernel.clock.advance(this.latency.flushNs);
   }
 
-  /** The device stops: copies on their way have failed. */
+  /** Fails all copies in progress. */
   abort(): void {
     this.epoch++;
   }
@@ -72,11 +72,15 @@ export class Dma {
   }
 }
 
-/** @throws KernelBug for a page that nobody holds: what the device writes there is lost, or hits its next user */
+/**
+ * Checks that a page has users.
+ *
+ * @throws KernelBug for a free page: device writes to it would corrupt its next user's data
+ */
 export function expectInUse({ devices, memmap }: Vm, page: Page): void {
   const count = memmap.refcount(memmap.compoundHead(page));
   if (count > 1) return;
-  // Memory of other kinds, a dax device's, is mapped without being counted.
+  // Other device memory, such as device-dax, is mapped without page references.
   const counted = devices.isPrivate(page) || devices.isCoherent(page) || devices.isPublic(page);
   if (count <= (counted ? devices.idleCount(page) : 0))
     throw new KernelBug(`a device reaches for a free page: ${describePage(memmap, page)}`);

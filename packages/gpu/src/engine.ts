@@ -1,6 +1,6 @@
-// The engine: what runs on the device. It knows addresses of the process, and reaches memory only through the device's page
-// table; where that has nothing, the driver is asked and the access begins again. Nothing may happen between the look at
-// the table and the access: that is what a TLB that is flushed in an invalidation promises. Kernel counterpart:
+// The engine: the compute unit of the device. It uses virtual addresses of the process, and accesses memory only
+// through the device's page table. A missing entry is a device fault, which the driver handles before the access is
+// retried. Lookup and access are atomic, as with a TLB that is flushed by invalidations. Kernel counterpart:
 // dmirror_do_read(), dmirror_do_write() and their loops in lib/test_hmm.c.
 import { alignDown, alignUp, KernelError, KiB, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { expectInUse } from "./dma.ts";
@@ -10,21 +10,21 @@ import { faultRange, MAX_RETRIES } from "./fault.ts";
 import type { GpuContext } from "./gpu-context.ts";
 import { migrateWherePossible, takeOutOfDevice } from "./migrate.ts";
 
-/** How an access went. @see struct hmm_dmirror_cmd in lib/test_hmm_uapi.h */
+/** Counts of an access. @see struct hmm_dmirror_cmd in lib/test_hmm_uapi.h */
 export interface EngineRun {
-  /** Pages that were read or written. @see cpages */
+  /** Number of pages read or written. @see cpages */
   readonly pages: number;
-  /** How often the device had no entry. @see faults */
+  /** Number of device faults. @see faults */
   readonly faults: number;
 }
 
-/** What misses are counted by. */
+/** Bytes of the blocks in which misses are counted. */
 const MISS_BLOCK = 64 * KiB;
 
-/** One way to use an entry. */
+/** A kind of access. */
 interface Access {
   readonly write: boolean;
-  /** Within a page. @returns false where the table doesn't allow it */
+  /** Accesses bytes within a page. @returns false when the entry is missing or doesn't allow it */
   readonly once: (context: GpuContext, address: VirtAddr, bytes: Uint8Array) => boolean;
 }
 
@@ -41,7 +41,7 @@ export function writeThrough(context: GpuContext, address: VirtAddr, from: Uint8
   return through(context, address, from, WRITE);
 }
 
-/** A page that is gone again after MAX_RETRIES misses ends the access: EBUSY. */
+/** Runs an access page by page. @throws KernelError EBUSY when a page is missing after MAX_RETRIES faults in a row */
 function* through(
   context: GpuContext,
   address: VirtAddr,
@@ -70,7 +70,7 @@ function* through(
   return run;
 }
 
-/** Adds to 32 bits. @returns what was there */
+/** Adds to a 32-bit word atomically. @returns the old value */
 export function* atomicAdd(context: GpuContext, address: VirtAddr, value: number): Sleeps<number> {
   if (address % 4 !== 0)
     throw new KernelError(
@@ -80,7 +80,8 @@ export function* atomicAdd(context: GpuContext, address: VirtAddr, value: number
   if (!mayAtomic(context.table.flags(address))) {
     yield* miss(context, address, (address + 4) as VirtAddr, true);
     const start = alignDown(address, PAGE_SIZE) as VirtAddr;
-    // Nothing runs between the entry of a single page and the operation on it.
+    // makeExclusive() of a single page returns without a yield after filling the entry, so the entry is still valid
+    // here.
     yield* makeExclusive(context, start, (start + PAGE_SIZE) as VirtAddr);
   }
   expectInUse(context.gpu.vm, context.table.page(address));
@@ -93,7 +94,7 @@ export function* atomicAdd(context: GpuContext, address: VirtAddr, value: number
   return before;
 }
 
-/** Reads what the table reaches. @throws KernelError ENOENT where it has nothing */
+/** Reads through existing entries. @throws KernelError ENOENT for a missing entry */
 export function peek(context: GpuContext, address: VirtAddr, into: Uint8Array): void {
   for (let done = 0; done < into.length;) {
     const at = (address + done) as VirtAddr;
@@ -104,7 +105,7 @@ export function peek(context: GpuContext, address: VirtAddr, into: Uint8Array): 
   }
 }
 
-/** One access, within a page. @returns false where the table doesn't allow it */
+/** Reads bytes within a page. @returns false without an entry */
 function readEntry(context: GpuContext, address: VirtAddr, into: Uint8Array): boolean {
   const { table, gpu } = context;
   const flags = table.flags(address);
@@ -126,12 +127,12 @@ function writeEntry(context: GpuContext, address: VirtAddr, from: Uint8Array): b
   return true;
 }
 
-/** Used memory of the device is evicted later than that which isn't. */
+/** Marks a page of device memory as referenced, which delays its eviction. */
 function touch({ gpu, table }: GpuContext, address: VirtAddr, flags: number): void {
   if ((flags & DevicePte.local) !== 0) gpu.memory.touch(table.page(address));
 }
 
-/** The table has nothing for `start`, and the rest of the access may need more: the policy moves, the driver maps. */
+/** Handles a device fault at `start` for an access up to `end`: migrates as the policy says, then fills entries. */
 function* miss(context: GpuContext, start: VirtAddr, end: VirtAddr, write: boolean): Sleeps<void> {
   const { gpu, misses } = context;
   gpu.expectAlive();
@@ -145,7 +146,7 @@ function* miss(context: GpuContext, start: VirtAddr, end: VirtAddr, write: boole
   const readOnly = yield* faultRange(context, first, last, write);
   if (readOnly !== undefined) {
     yield* takeOutOfDevice(context, readOnly);
-    // At once, before a policy brings it back as it was.
+    // Map the page in RAM now, before the policy can migrate it to the device again.
     yield* faultRange(context, readOnly, last, write);
   }
   gpu.stats.faults++;

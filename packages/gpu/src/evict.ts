@@ -1,6 +1,6 @@
-// What happens when the device's memory is full, or shall be empty: pages go to the machine's memory, whoever they are of.
-// There is no mapping to begin with, only frames. A hand goes round over them: a page that the engine has used since it
-// last passed stays once more. Kernel counterparts: dmirror_device_evict_chunk() in lib/test_hmm.c, nouveau_dmem_evict_chunk().
+// Eviction of device memory to RAM, by frame number and without knowledge of mappings. Victims are chosen by a clock
+// hand with a second chance: a page referenced by the engine since the hand's last pass is kept once. Kernel
+// counterparts: dmirror_device_evict_chunk() in lib/test_hmm.c, nouveau_dmem_evict_chunk().
 import type { Sleeps } from "@hetmem/kernel";
 import {
   createMigratePfns,
@@ -11,14 +11,14 @@ import {
 import type { Gpu } from "./gpu.ts";
 import { bringToRam, type MigrateArrays, pagesMoved } from "./migrate-copy.ts";
 
-/** Frames that go in one migration. */
+/** Maximum number of frames per migration. */
 const BATCH = 64;
 
-/** @returns how many have gone, `wanted` at most */
+/** Evicts up to `wanted` pages. @returns the number of evicted pages */
 export function* evictPages(gpu: Gpu, wanted: number): Sleeps<number> {
   const { memory } = gpu;
   let gone = 0;
-  // Once around to take the second chances away, and once to move.
+  // Two rounds: the first clears referenced flags, the second evicts.
   for (let looks = 2 * memory.pages; looks > 0 && gone < wanted && memory.usedPages > 0;) {
     const passed = passToVictim(gpu, looks);
     looks -= passed;
@@ -31,7 +31,7 @@ export function* evictPages(gpu: Gpu, wanted: number): Sleeps<number> {
   return gone;
 }
 
-/** Moves the hand to the next frame that may go. @returns frames that it passed */
+/** Advances the hand to the next victim. @returns the number of frames passed */
 function passToVictim(gpu: Gpu, looks: number): number {
   const { memory } = gpu;
   let passed = 0;
@@ -42,7 +42,7 @@ function passToVictim(gpu: Gpu, looks: number): number {
   return passed;
 }
 
-/** How many frames in a row may go, from the hand on. */
+/** Number of consecutive victims from the hand on. */
 function victimsAtHand({ evictionHand, memory }: Gpu, most: number): number {
   let count = 0;
   while (count < most && evictionHand + count < memory.pages && memory.isVictim(evictionHand + count))

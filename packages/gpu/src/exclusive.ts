@@ -1,5 +1,5 @@
-// Pages of the process that the device has for itself for a while: then nobody sees half of an atomic operation. The cpu's
-// entries are gone meanwhile; its first touch calls the notifier, and the page is everybody's again. Kernel counterparts:
+// Device-exclusive access: the cpu's entries of a page are replaced, so that device atomics can't race with cpu
+// accesses. The next cpu access faults, invalidates the device's entry and restores the cpu's. Kernel counterparts:
 // dmirror_exclusive() in lib/test_hmm.c, nouveau_atomic_range_fault() in drivers/gpu/drm/nouveau/nouveau_svm.c, whose
 // sequence check the former lacks.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
@@ -12,13 +12,13 @@ import { faultRange, MAX_RETRIES } from "./fault.ts";
 import type { GpuContext } from "./gpu-context.ts";
 
 const EXCLUSIVE = DevicePte.read | DevicePte.atomic;
-/** Parts of pages that are larger than the device's entry. */
+/** Flags of huge pages, which don't fit into a device entry. */
 const HUGE = PageFlag.head | PageFlag.tail;
 
 /**
- * Page by page; one that is in the device's own memory needs no more than that.
+ * Makes pages device-exclusive, one by one. Writable pages in the device's own memory are exclusive already.
  *
- * @throws KernelError EBUSY when the device can't have one of them, and what faultRange() throws
+ * @throws KernelError EBUSY for a page that can't be made exclusive, and errors of faultRange()
  */
 export function* makeExclusive(context: GpuContext, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   for (let at = start; at < end; at = (at + PAGE_SIZE) as VirtAddr) {
@@ -30,7 +30,7 @@ export function* makeExclusive(context: GpuContext, start: VirtAddr, end: VirtAd
   }
 }
 
-/** Whether an entry lets the device do what nobody may see half of. */
+/** Whether an entry allows atomic operations: exclusive, or writable in the device's own memory. */
 export function mayAtomic(flags: number): boolean {
   const own = DevicePte.local | DevicePte.write;
   return (flags & DevicePte.atomic) !== 0 || (flags & own) === own;
@@ -43,17 +43,17 @@ export function hasExclusive({ table }: GpuContext, start: VirtAddr, end: VirtAd
 }
 
 /**
- * A page that a rival has locked, for its own device or to move it, isn't had either, and the call doesn't say so: the
- * driver waits for the lock and asks again, MAX_RETRIES times at most.
+ * Makes one page exclusive. makeDeviceExclusiveRange() skips a page that another task has locked, without saying so.
+ * The driver then waits for the lock and retries, up to MAX_RETRIES times.
  *
- * @returns whether the device has it now, and nothing has run since; false for a page that can never be the device's alone
+ * @returns whether the page is exclusive now, with no yield since; false for a page that can never be exclusive
  */
 function* takePage(context: GpuContext, address: VirtAddr): Sleeps<boolean> {
   const { gpu, mm, notifier, table } = context;
   const end = (address + PAGE_SIZE) as VirtAddr;
   for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
     if (mayAtomic(table.flags(address))) return true;
-    // What a fault changes would count as a change below: a page that is shared, or was exclusive before.
+    // Fault first: a fault of a shared or exclusive page inside the sequence below would count as a change.
     yield* faultRange(context, address, end, true);
     if (mayAtomic(table.flags(address))) return true;
     const sequence = yield* mmuIntervalReadBegin(notifier);
@@ -78,10 +78,10 @@ function* takePage(context: GpuContext, address: VirtAddr): Sleeps<boolean> {
 }
 
 /**
- * Enters a page that the device has got for itself, unless it may have lost it since.
+ * Fills an exclusive entry, unless the range was invalidated since `sequence`.
  *
- * @param page NULL_PAGE: it hasn't got one
- * @returns undefined once it is entered; else the page that the process still has there, NULL_PAGE when that has changed
+ * @param page the exclusive page; NULL_PAGE when it wasn't obtained
+ * @returns undefined when the entry was filled; else the page in the device's table, NULL_PAGE when the range changed
  */
 function* enter(
   context: GpuContext,
@@ -103,12 +103,12 @@ function* enter(
   return entered ? undefined : refused;
 }
 
-/** Whether a page can be a device's alone at all: a small one of anonymous memory. */
+/** Whether a page can be made exclusive: only small anonymous pages can. */
 function mayBeAlone({ memmap }: Vm, page: Page): boolean {
   return (memmap.mapping(page) & MAPPING_ANON) !== 0 && (memmap.flags(page) & HUGE) === 0;
 }
 
-/** Waits until a page is unlocked. It may have gone by now: then there is nothing to wait for. */
+/** Waits until a page is unlocked, unless it has been freed. */
 function* waitForRival({ memmap, pages }: Vm, page: Page): Sleeps<void> {
   if (page === NULL_PAGE || !memmap.getPageUnlessZero(page)) return;
   yield* lockPage(memmap, page);
@@ -116,7 +116,7 @@ function* waitForRival({ memmap, pages }: Vm, page: Page): Sleeps<void> {
   pages.put(page);
 }
 
-/** From here on a touch of the cpu can have it back. */
+/** Unlocks and puts an exclusive page; a cpu fault can end the exclusive access from now on. */
 function release({ gpu }: GpuContext, page: Page): void {
   if (page === NULL_PAGE) return;
   gpu.vm.memmap.clear(page, PageFlag.locked);

@@ -1,7 +1,7 @@
-// How an entry gets into the device's page table: hmmRangeFault() under the sequence of the mirror. The cpu's tables are
-// looked at without holding anybody off; then, under the lock that an invalidation takes, it is asked whether anything has
-// changed since. This is the one place, but for exclusive pages, where entries come from. Kernel counterpart:
-// dmirror_range_fault() and dmirror_do_fault() in lib/test_hmm.c.
+// Filling the device's page table: hmmRangeFault() under the notifier's sequence. The cpu's page table is read
+// without blocking changes; then, under the lock that invalidations take, the sequence is checked for changes since.
+// All entries except exclusive ones are filled here. Kernel counterpart: dmirror_range_fault() and dmirror_do_fault()
+// in lib/test_hmm.c.
 import {
   allocHmmPfns,
   HmmPfn,
@@ -16,18 +16,19 @@ import { mmuIntervalReadBegin, mmuIntervalReadRetry } from "@hetmem/mmu-notifier
 import { DevicePte } from "./device-page-table.ts";
 import type { GpuContext } from "./gpu-context.ts";
 
-/** Pages that are looked at in one go. */
+/** Number of pages per hmmRangeFault(). */
 const RANGE_PAGES = 64;
-/** Looks after which the driver gives up. @see HMM_RANGE_DEFAULT_TIMEOUT: the kernel's drivers go by time */
+/** Number of attempts before EBUSY. @see HMM_RANGE_DEFAULT_TIMEOUT: the kernel's drivers use a timeout */
 export const MAX_RETRIES = 1000;
 
 /**
- * Gives the device entries for a range, with faults of the process where it has nothing there.
+ * Fills device entries for a range, faulting pages into the process as needed.
  *
- * @returns the first page that the device was to write and can't yet: it is in its own memory, shared since a fork, and
- *   hmmRangeFault() gives a device its own pages as they are
- * @throws KernelError EFAULT, EPERM as hmmRangeFault(); EBUSY when something always changes; EIO where the contents of a
- *   page are lost; ENODEV when the device dies
+ * @param write whether the device needs write access
+ * @returns the first page without write access although `write` is set: a page in the device's own memory shared
+ * since a fork, for which hmmRangeFault() doesn't fault
+ * @throws KernelError EFAULT, EPERM as hmmRangeFault(); EBUSY when the range changes in every attempt; EIO for a page
+ * with lost contents; ENODEV when the device is lost
  */
 export function* faultRange(
   context: GpuContext,
@@ -47,7 +48,7 @@ export function* faultRange(
   return readOnly;
 }
 
-/** Gives the device entries for what of a range is in its own memory. What changes meanwhile is left to later misses. */
+/** Fills entries for the pages of a range that are in the device's own memory. Others are left to later faults. */
 export function* mapOwnPages(context: GpuContext, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { memory } = context.gpu;
   for (const range of pieces(context, start, end, 0)) {
@@ -61,7 +62,7 @@ export function* mapOwnPages(context: GpuContext, start: VirtAddr, end: VirtAddr
   }
 }
 
-/** A range in pieces whose answers fit into one array. */
+/** Cuts a range into pieces of up to RANGE_PAGES, which share one result array. */
 export function* pieces(
   { gpu, notifier }: GpuContext,
   start: VirtAddr,
@@ -87,7 +88,7 @@ export function* pieces(
 }
 
 /**
- * Looks at a range until what was seen is certain to be true, and uses it while nothing can change it.
+ * Runs hmmRangeFault() until its results are valid, and calls `use` with them while changes are blocked.
  *
  * @param use atomic; called with the context's lock held
  */

@@ -1,6 +1,6 @@
-// The device's view of one address space: its page table there, the notifier that keeps it true, and what user space can
-// ask for. An entry is there because hmmRangeFault() said so and nothing has changed since; every change takes it away
-// before it is made. Kernel counterpart: struct dmirror and the ioctls of lib/test_hmm.c.
+// A context: the device's mirror of one address space, with the device page table, the notifier that invalidates it,
+// and the requests of user space. An entry was filled by hmmRangeFault() and is removed before any change of its
+// range. Kernel counterpart: struct dmirror and the ioctls of lib/test_hmm.c.
 import { KernelError, Mutex, PAGE_SIZE, type Sleeps, type VirtAddr, WaitQueue } from "@hetmem/kernel";
 import { mmgetNotZero, mmput, type MmStruct } from "@hetmem/mm";
 import { setPageDirty } from "@hetmem/mm/file";
@@ -21,7 +21,7 @@ import { snapshotRange } from "./snapshot.ts";
 
 export type { EngineRun } from "./engine.ts";
 
-/** What a context hears of. @see dmirror_fops_open(): ULONG_MAX & PAGE_MASK */
+/** The range of a context's notifier. @see dmirror_fops_open(): ULONG_MAX & PAGE_MASK */
 export const WHOLE_ADDRESS_SPACE = {
   start: 0 as VirtAddr,
   length: 2 ** 47,
@@ -32,12 +32,12 @@ export class GpuContext {
   readonly gpu: Gpu;
   readonly mm: MmStruct;
   readonly table: DevicePageTable;
-  /** Held while the table changes, by whoever changes it. */
+  /** Held for every change of the table. */
   readonly lock: Mutex;
   readonly notifier: MmuIntervalNotifier<GpuContext>;
-  /** Misses of the engine by block of 64 KiB: what a policy may decide by. */
+  /** Number of misses of the engine per 64 KiB block, for policies. */
   readonly misses: Map<number, number> = new Map();
-  /** What user space has asked for and has not been answered. */
+  /** Number of running requests. */
   private running = 0;
   private readonly idle: WaitQueue;
 
@@ -51,35 +51,46 @@ export class GpuContext {
   }
 
   /**
-   * The device reads bytes of the process.
+   * Reads bytes of the process through the device.
    *
-   * @param into how many, and where they go; after an error, those in front of it have been read
-   * @throws KernelError EFAULT where the process may not read either, EIO for contents that a reset has lost, EBUSY when
-   *   something always changes, ENODEV when the device is dead, ESRCH when the process has ended
+   * @param into receives the bytes; after an error, the bytes before the failing page are valid
+   * @returns counts of pages and faults
+   * @throws KernelError EFAULT where the process can't read, EIO for contents lost in a reset, EBUSY when a page
+   * changes in every attempt, ENODEV when the device is lost, ESRCH when the process has ended, EBADF after close()
    * @see HMM_DMIRROR_READ
    */
   read(address: VirtAddr, into: Uint8Array): Sleeps<EngineRun> {
     return this.within(() => readThrough(this, address, into));
   }
 
-  /** The device writes. @throws KernelError as read() does, and EPERM where the mapping is read only @see HMM_DMIRROR_WRITE */
+  /**
+   * Writes bytes of the process through the device.
+   *
+   * @throws KernelError as read(), and EPERM for a read-only mapping
+   * @see HMM_DMIRROR_WRITE
+   */
   write(address: VirtAddr, from: Uint8Array): Sleeps<EngineRun> {
     return this.within(() => writeThrough(this, address, from));
   }
 
   /**
-   * Adds to 32 bits in the process's memory, little endian, so that neither cpu nor device ever sees half of it. In the
-   * device's own memory it does that at once; elsewhere it has the page for itself meanwhile.
+   * Adds to a little-endian 32-bit word of the process atomically with respect to cpu and device. Directly in the
+   * device's own memory, else under exclusive access.
    *
-   * @returns what was there before
-   * @throws KernelError EINVAL off a multiple of four, EBUSY for a page that can't be the device's alone (of a file, or
-   *   always in use), and what write() throws
+   * @returns the old value
+   * @throws KernelError EINVAL for an address that isn't a multiple of 4, EBUSY for a page that can't be made
+   * exclusive (a file page, or one that changes in every attempt), and errors of write()
    */
   atomicAdd(address: VirtAddr, value: number): Sleeps<number> {
     return this.within(() => atomicAdd(this, address, value));
   }
 
-  /** Reads what the device's page table reaches now, and lets nothing fault. @throws KernelError ENOENT where that is nothing @see dmirror_do_read() */
+  /**
+   * Reads through the existing entries of the device's page table, without faults.
+   *
+   * @throws KernelError ENOENT for a missing entry
+   * @see dmirror_do_read()
+   */
   *peek(address: VirtAddr, into: Uint8Array): Sleeps<void> {
     this.gpu.expectAlive();
     yield* this.lock.lock();
@@ -91,27 +102,35 @@ export class GpuContext {
   }
 
   /**
-   * Moves pages to the device's memory. Those stay that can't move: shared with others, pinned, of files, on another
-   * device; and those for which there is no room.
+   * Migrates pages to the device's memory. Pages that can't migrate stay: pinned ones, file pages, pages of other
+   * devices, and those without room on the device.
    *
-   * @param length bytes; both ends are ends of pages
-   * @returns pages that moved
-   * @throws KernelError EINVAL where there is no mapping, or none that can be read; what came before has moved
+   * @param address page-aligned
+   * @param length bytes, a multiple of the page size
+   * @returns the number of migrated pages
+   * @throws KernelError EINVAL where there is no readable mapping; pages before it have migrated
    * @see HMM_DMIRROR_MIGRATE_TO_DEV
    */
   migrateTo(address: VirtAddr, length: number): Sleeps<number> {
     return this.within(() => migrateToDevice(this, address, this.endOf(address, length)));
   }
 
-  /** Moves pages of this device back. @returns pages that moved @throws KernelError as migrateTo(), and ENOMEM when there is no room for any @see HMM_DMIRROR_MIGRATE_TO_SYS */
+  /**
+   * Migrates pages of this device back to RAM.
+   *
+   * @returns the number of migrated pages
+   * @throws KernelError as migrateTo(), and ENOMEM when there is no memory for any of them
+   * @see HMM_DMIRROR_MIGRATE_TO_SYS
+   */
   migrateBack(address: VirtAddr, length: number): Sleeps<number> {
     return this.within(() => migrateToSystem(this, address, this.endOf(address, length)));
   }
 
   /**
-   * What the device would reach, page by page, as DmirrorProt bits. Nothing faults.
+   * The access that the device would have to each page, as DmirrorProt bits, without faults.
    *
-   * @throws KernelError EBUSY when something always changes
+   * @returns one byte per page
+   * @throws KernelError EBUSY when the range changes in every attempt
    * @see HMM_DMIRROR_SNAPSHOT
    */
   snapshot(address: VirtAddr, length: number): Sleeps<Uint8Array> {
@@ -119,35 +138,36 @@ export class GpuContext {
   }
 
   /**
-   * Takes pages for the device alone, until a cpu touches them. Those in its own memory stay as they are.
+   * Makes pages device-exclusive until the next cpu access. Pages in the device's own memory are left alone.
    *
-   * @throws KernelError EBUSY when it can't have one of them; those before it, it has. EFAULT, EPERM where the process may
-   *   not write
+   * @throws KernelError EBUSY for a page that can't be made exclusive; pages before it are exclusive then. EFAULT,
+   * EPERM where the process can't write
    * @see HMM_DMIRROR_EXCLUSIVE
    */
   exclusive(address: VirtAddr, length: number): Sleeps<void> {
     return this.within(() => makeExclusive(this, address, this.endOf(address, length)));
   }
 
-  /** Whether the device has any page of a range for itself. @see HMM_DMIRROR_CHECK_EXCLUSIVE, which answers EPERM then */
+  /** Whether any page of a range is device-exclusive. @see HMM_DMIRROR_CHECK_EXCLUSIVE, which returns EPERM then */
   hasExclusive(address: VirtAddr, length: number): boolean {
     return hasExclusive(this, address, this.endOf(address, length));
   }
 
   /**
-   * The device mirrors the address space no longer: what runs is waited for, and nothing begins. Its pages in the device stay there: a touch brings them back.
+   * Stops mirroring the address space: new requests fail, running ones are waited for. Its pages in device memory
+   * stay until a cpu access.
    *
-   * @see dmirror_fops_release(), which evicts the whole device: others' pages too
+   * @see dmirror_fops_release(), which evicts the whole device, including pages of other processes
    */
   *close(): Sleeps<void> {
     if (!this.gpu.contexts.delete(this)) return;
     yield* this.idle.waitEvent(() => this.running === 0);
-    // While the notifier still listens: behind it, pages that entries name may be gone.
+    // Before the notifier is removed: afterwards pages of entries could be freed without an invalidation.
     this.table.clear(WHOLE_ADDRESS_SPACE.start, WHOLE_ADDRESS_SPACE.end);
     yield* mmuIntervalNotifierRemove(this.notifier);
   }
 
-  /** The address space can't end before the body has. */
+  /** Runs a request with a reference on the address space. */
   private *within<T>(body: () => Sleeps<T>): Sleeps<T> {
     const { gpu, mm } = this;
     gpu.expectAlive();
@@ -162,7 +182,7 @@ export class GpuContext {
     }
   }
 
-  /** @throws KernelError EINVAL for what isn't whole pages */
+  /** The end of a range. @throws KernelError EINVAL for a range that isn't whole pages */
   private endOf(address: VirtAddr, length: number): VirtAddr {
     if (address % PAGE_SIZE !== 0 || length % PAGE_SIZE !== 0 || length <= 0)
       throw new KernelError(
@@ -174,8 +194,8 @@ export class GpuContext {
 }
 
 /**
- * The promise of a mirror: when this returns, the device can't reach the range any more. Own migrations are no exception
- * (lib/test_hmm.c makes one): while the page is copied, the device must not write to the old one.
+ * The invalidate callback: on return the device has no access to the range. The device's own migrations are no
+ * exception, unlike in lib/test_hmm.c: the device must not write to a page that is being copied.
  *
  * @see dmirror_interval_invalidate()
  */
@@ -185,7 +205,7 @@ function* invalidate(
   sequence: number,
 ): Sleeps<boolean> {
   const { gpu, lock, notifier, table } = context;
-  // The page stays where it is, and is about to be the device's alone.
+  // Our own makeDeviceExclusiveRange(): the page stays in place.
   if (isOwnDoing(range, context)) return true;
   const blockable = mmuNotifierRangeBlockable(range);
   if (blockable) yield* lock.lock();

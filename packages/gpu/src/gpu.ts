@@ -1,6 +1,5 @@
-// The device: its memory, the address spaces that it mirrors, and whether it is there at all. Everything that a driver does
-// for a process is in gpu-context.ts; this is what it does for the device. Kernel counterpart: struct dmirror_device in
-// lib/test_hmm.c, struct nouveau_drm.
+// The device: its memory, its contexts, and its state. The per-process part of the driver is in gpu-context.ts.
+// Kernel counterpart: struct dmirror_device in lib/test_hmm.c, struct nouveau_drm.
 import {
   condResched,
   type Kernel,
@@ -26,32 +25,36 @@ import { createStats, type GpuStats } from "./stats.ts";
 export interface GpuOptions {
   readonly vm: Vm;
   readonly pagemaps: Pagemaps;
-  /** "gpu0": for messages, and for /proc/iomem. */
+  /** Name in messages and in /proc/iomem: "gpu0". */
   readonly name: string;
-  /** Whether the cpu reaches its memory: "coherent", or not: "private". */
+  /** Whether the cpu can address the device's memory: "coherent" if so, "private" if not. */
   readonly memoryType: "private" | "coherent";
-  /** Bytes of its memory. Struct pages come in whole subsections of 2 MiB, of which it hands out so much. */
+  /** Bytes of device memory. Struct pages are created for whole subsections of 2 MiB. */
   readonly memoryBytes: number;
-  /** Where the firmware has put the memory. Absent: the highest free region of the physical space. */
+  /** Physical address of the memory, set by firmware. Absent: the highest free region of the physical space. */
   readonly memoryStart?: PhysAddr;
-  /** The node that its memory is near. Absent: that of the first cpu. */
+  /** NUMA node of the memory. Absent: the node of the first cpu. */
   readonly node?: NodeId;
-  /** What moves without being asked. Absent: nothing does. */
+  /** Migration policy. Absent: mapInPlace. */
   readonly policy?: GpuPolicy;
-  /** What the bus costs. Absent: nothing. */
+  /** Bus latency. Absent: none. */
   readonly latency?: DmaLatency;
 }
 
-/** How often the memory is looked through for pages that could not be moved, or have come meanwhile. @see NR_MAX_MIGRATE_PAGES_RETRY */
+/**
+ * Number of eviction passes before EBUSY, for pages that could not be migrated or were allocated meanwhile.
+ *
+ * @see NR_MAX_MIGRATE_PAGES_RETRY
+ */
 const EVICT_PASSES = 10;
 
-/** "dead": it fell off the bus, and nothing answers any more. */
+/** "dead": the device fell off the bus. */
 export type DeviceState = "running" | "dead";
 
 /**
- * A device as its driver has it once it is bound: with its memory plugged in.
+ * Creates a device and plugs its memory in, as a driver's probe does.
  *
- * @throws KernelError what DeviceMemory.plug() throws; nothing is left behind
+ * @throws KernelError as DeviceMemory.plug(); nothing has changed then
  * @see dmirror_device_init() in lib/test_hmm.c
  */
 export function* probeGpu(options: GpuOptions): Sleeps<Gpu> {
@@ -68,17 +71,21 @@ export class Gpu {
   readonly dma: Dma;
   readonly policy: GpuPolicy;
   readonly stats: GpuStats = createStats();
-  /** /dev/gpu0: what a process maps. */
+  /** The file /dev/gpu0, for mmap(). */
   readonly file: GpuFile = new GpuFile(this);
-  /** The address spaces that it mirrors. */
+  /** Open contexts. */
   readonly contexts: Set<GpuContext> = new Set();
-  /** Where evicted pages go, if there is room. */
+  /** Preferred node of evicted pages. */
   readonly node: NodeId;
-  /** Where the next eviction begins to look. */
+  /** Frame at which the next eviction scan starts. */
   evictionHand = 0;
   private condition: DeviceState = "running";
 
-  /** Its memory is plugged in when it is first needed: see probeGpu(). @throws KernelError EINVAL for less than a page of memory */
+  /**
+   * Creates a device. Its memory is plugged in on demand; see also probeGpu().
+   *
+   * @throws KernelError EINVAL for less than a page of memory
+   */
   constructor(options: GpuOptions) {
     const { vm, pagemaps, name, memoryType, memoryBytes, policy = mapInPlace, latency = noLatency } = options;
     this.vm = vm;
@@ -110,9 +117,9 @@ export class Gpu {
   }
 
   /**
-   * Mirrors an address space from now on, until the context is closed. One address space may have several.
+   * Opens a context, which mirrors an address space until it is closed. An address space may have several.
    *
-   * @throws KernelError ENODEV when the device is dead, ESRCH when the address space has no users
+   * @throws KernelError ENODEV when the device is lost, ESRCH when the address space has no users
    * @see dmirror_fops_open() in lib/test_hmm.c
    */
   *open(mm: MmStruct): Sleeps<GpuContext> {
@@ -131,11 +138,11 @@ export class Gpu {
   }
 
   /**
-   * Moves pages of the device to the machine's memory, those first that the engine hasn't used lately.
+   * Evicts pages to RAM, those not recently referenced by the engine first.
    *
-   * @param pages how many, at most
-   * @returns how many have gone; fewer where pages are busy, lost, or the machine has no memory
-   * @throws KernelError ENODEV when the device is dead
+   * @param pages maximum number of pages
+   * @returns the number of evicted pages; fewer when pages are busy or lost, or there is no memory
+   * @throws KernelError ENODEV when the device is lost
    */
   *evict(pages: number): Sleeps<number> {
     this.expectAlive();
@@ -143,11 +150,11 @@ export class Gpu {
   }
 
   /**
-   * Empties the memory and takes its struct pages away. It is plugged in again when it is needed. A page that a process is
-   * just touching is tried again, EVICT_PASSES times.
+   * Evicts all pages and removes the struct pages. The memory is plugged in again on demand. Busy pages are retried
+   * in EVICT_PASSES passes.
    *
-   * @throws KernelError EBUSY when pages can't be moved: they are lost, in use, or there is no room for them; ENODEV when the
-   *   device is dead and has pages
+   * @throws KernelError EBUSY when pages can't be evicted because they are lost, in use, or there is no memory;
+   * ENODEV when the device is lost and has pages in use
    * @see dmirror_device_remove_chunks()
    */
   *releaseMemory(): Sleeps<void> {
@@ -165,12 +172,12 @@ export class Gpu {
   }
 
   /**
-   * The engine hangs, and is reset: what it was doing has failed, its page tables are empty, and private memory has lost
-   * its contents. Coherent memory is behind the bus, not behind the engine, and keeps them. Whoever wants to keep
-   * private pages evicts them first.
+   * Resets the engine: copies in progress fail, device page tables are emptied, and private memory loses its
+   * contents. Coherent memory keeps its contents. Evict private pages first to keep them.
    *
-   * @returns pages whose contents are lost: a touch of one ends in SIGBUS, a use by the device in EIO, until they are freed
-   * @throws KernelError ENODEV when the device is dead
+   * @returns the number of pages with lost contents: until they are freed, a cpu access is SIGBUS and a device access
+   * EIO
+   * @throws KernelError ENODEV when the device is lost
    */
   *reset(): Sleeps<number> {
     this.expectAlive();
@@ -183,10 +190,10 @@ export class Gpu {
   }
 
   /**
-   * It falls off the bus: atomic, and for good. Private pages are as good as gone: a touch ends in SIGBUS. Coherent
-   * memory reads as ones, as a bus does where nobody answers. Its struct pages stay until processes have let go of them.
+   * The device falls off the bus, for good. Atomic. Private pages are lost: a cpu access is SIGBUS. Coherent memory
+   * reads as ones, like an undecoded bus address. The struct pages stay until processes have unmapped them.
    *
-   * @returns pages whose contents are lost
+   * @returns the number of pages with lost contents
    */
   fallOff(): number {
     if (this.condition === "dead") return 0;
@@ -198,18 +205,21 @@ export class Gpu {
     return lost;
   }
 
-  /** The driver is unbound: every context is closed, and the memory emptied. @throws KernelError what releaseMemory() throws */
+  /** Unbinds the driver: closes every context, and releases the memory. @throws KernelError as releaseMemory() */
   *remove(): Sleeps<void> {
     for (const context of this.contexts) yield* context.close();
     yield* this.releaseMemory();
   }
 
-  /** @throws KernelError ENODEV */
+  /** @throws KernelError ENODEV when the device is lost */
   expectAlive(): void {
     if (this.condition === "dead") throw new KernelError("ENODEV", `${this.name} has fallen off the bus`);
   }
 
-  /** A page is bad. A process that has it in private memory hears of it from cpuTouch(); coherent memory it reads by itself. */
+  /**
+   * Removes access to a bad page. For a private page, cpuTouch() raises SIGBUS at the next cpu access; a coherent
+   * page is unmapped from processes here.
+   */
   private *cutOff(page: Page): Sleeps<void> {
     for (const { table } of this.contexts) table.clearPage(page);
     if (this.memory.type === "coherent") yield* poisonDevicePage(this.vm, page, undefined);

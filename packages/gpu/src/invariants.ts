@@ -1,5 +1,5 @@
-// What must hold at any step: the device reaches nothing that the process doesn't have, and every page of its memory is
-// either free or somebody's. For schedulers, fuzzers and users' own tests.
+// Invariants of a device, which hold after every step: device entries never allow more than the process's page table,
+// and every frame is either free or in use.
 import type { Invariant, Page, VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
 import { EntryKind, entryKind, Pte } from "@hetmem/page-table";
@@ -48,7 +48,7 @@ export const gpuInvariants: readonly Invariant<Gpu>[] = [
   },
 ];
 
-/** What the cpu's entry lacks that the device's has. */
+/** The access that a device entry has and the cpu's entry lacks, as a sentence; undefined for none. */
 function compare(mm: MmStruct, { address, page, flags }: DeviceEntry): string | undefined {
   const wantsWrite = (flags & DevicePte.write) !== 0;
   const [value, had] = cpuEntry(mm, address);
@@ -68,7 +68,7 @@ function compare(mm: MmStruct, { address, page, flags }: DeviceEntry): string | 
   return "the cpu has nothing there";
 }
 
-/** The value and the flags of the entry for an address; of a huge page, those of the small page in it. */
+/** Value and flags of the cpu's entry for an address; for a huge entry, the value of the small page in it. */
 function cpuEntry(mm: MmStruct, address: VirtAddr): readonly [value: number, flags: number] {
   const { pageTable } = mm;
   if (!mm.vm.addressSpaces.has(mm)) return [0, 0];
@@ -79,7 +79,7 @@ function cpuEntry(mm: MmStruct, address: VirtAddr): readonly [value: number, fla
   return [pageTable.value(pmd) + Math.floor((address % 2 ** 21) / 4096), pageTable.flags(pmd)];
 }
 
-/** The zero page is mapped by its frame. */
+/** The page of an entry. The zero page is mapped by pfn. */
 function pageOf({ vm }: MmStruct, value: number, flags: number): Page {
   return (flags & Pte.special) !== 0 && value === vm.zeroPfn ? vm.zeroPage : (value as Page);
 }

@@ -1,13 +1,13 @@
-// What the driver does between the steps of any migration out of the device's memory, whoever began it: a page of RAM for
-// each that moves, a copy by the device, and all of it undone when the copy has failed. Kernel counterpart:
-// dmirror_devmem_fault_alloc_and_copy() in lib/test_hmm.c.
+// The driver's part of every migration out of device memory: allocates a page of RAM for each migrating page, copies
+// by DMA, and drops the new pages when the copy fails. Kernel counterpart: dmirror_devmem_fault_alloc_and_copy() in
+// lib/test_hmm.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import { migratePfnToPage, migrates, setMigrateDst } from "@hetmem/hmm-migrate";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import type { Gpu } from "./gpu.ts";
 
-/** The arrays of a migration, with or without a mapping. */
+/** The arrays of a migration, by address or by frame. */
 export interface MigrateArrays {
   readonly src: Int32Array;
   readonly dst: Int32Array;
@@ -15,16 +15,18 @@ export interface MigrateArrays {
 }
 
 /**
- * Gives each page that moves a page of RAM, with a copy of what is in it. A page whose contents are lost gets none, and stays.
+ * Allocates a page of RAM for each migrating page and copies its contents. A page with lost contents gets none, and
+ * stays.
  *
- * @returns whether there was RAM for all of them
+ * @param near preferred node
+ * @returns whether there was memory for all pages
  */
 export function* bringToRam(gpu: Gpu, arrays: MigrateArrays, near: NodeId): Sleeps<boolean> {
   const { src, dst, npages } = arrays;
   const { memmap, pages } = gpu.vm;
   let roomy = true;
   for (let i = 0; i < npages; i++) {
-    // A hole counts as something that could move, and holds nothing that could come back.
+    // A hole has MigratePfn.migrate too, but there is no page to migrate back.
     if (!migrates(src, i) || migratePfnToPage(src, i) === NULL_PAGE) continue;
     const target = yield* pages.alloc(GFP_HIGHUSER_MOVABLE, 0, near, undefined);
     if (target === NULL_PAGE) {
@@ -38,19 +40,24 @@ export function* bringToRam(gpu: Gpu, arrays: MigrateArrays, near: NodeId): Slee
   return roomy;
 }
 
-/** Gives destination pages back, so that the pages they were for stay. */
+/** Drops all destination pages, so that the source pages stay. */
 export function dropTargets(gpu: Gpu, { dst, npages }: MigrateArrays): void {
   for (let i = 0; i < npages; i++) dropTarget(gpu, dst, i);
 }
 
-/** Pages that have moved, once the new ones are in their place. @see dmirror_successful_migrated_pages() */
+/** Number of migrated pages, valid after the pages step. @see dmirror_successful_migrated_pages() */
 export function pagesMoved({ src, dst, npages }: MigrateArrays): number {
   let moved = 0;
   for (let i = 0; i < npages; i++) if (migrates(src, i) && migratePfnToPage(dst, i) !== NULL_PAGE) moved++;
   return moved;
 }
 
-/** What is lost is found out and the copy begun in one go: from then on the copy itself knows. @returns whether it has worked */
+/**
+ * Copies all pages except lost ones. The check and the start of the copy are atomic; a reset during the copy fails
+ * the copy.
+ *
+ * @returns whether the copy succeeded
+ */
 function* copyToRam(gpu: Gpu, { src, dst, npages }: MigrateArrays): Sleeps<boolean> {
   const { dma, memory } = gpu;
   const from = new Int32Array(npages);

@@ -1,7 +1,7 @@
-// Pages come to the device and go back, in the kernel's three steps: setup takes them away from the process, the driver
-// allocates and copies, pages and finalize give the process what it has now. Nothing is lost when a step fails: a page
-// without a new one in its place stays where it was. Kernel counterparts: dmirror_migrate_to_device(),
-// dmirror_migrate_to_system() and dmirror_devmem_fault() in lib/test_hmm.c.
+// Migration to the device and back, in the kernel's three steps: setup, in which pages are unmapped; then the driver
+// allocates and copies; pages and finalize, which map the result. A page without a destination stays in place, so a
+// failed step loses nothing. Kernel counterparts: dmirror_migrate_to_device(), dmirror_migrate_to_system() and
+// dmirror_devmem_fault() in lib/test_hmm.c.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   createMigrateVma,
@@ -22,22 +22,27 @@ import type { Gpu } from "./gpu.ts";
 import type { GpuContext } from "./gpu-context.ts";
 import { bringToRam, dropTargets, pagesMoved } from "./migrate-copy.ts";
 
-/** Pages of one migration: as many as one page table has. */
+/** Bytes per migration: the span of one page table. */
 const CHUNK = 512 * PAGE_SIZE;
 
-/** @returns pages that moved @throws KernelError EINVAL where there is no mapping that can be read */
+/**
+ * Migrates a range to the device.
+ *
+ * @returns the number of migrated pages
+ * @throws KernelError EINVAL where there is no readable mapping
+ */
 export function* migrateToDevice(context: GpuContext, start: VirtAddr, end: VirtAddr): Sleeps<number> {
   yield* context.gpu.memory.plug();
   const moved = yield* overMappings(context, start, end, (vma, first, last) =>
     moveToDevice(context, vma, first, last),
   );
-  // As any other entries: from the cpu's tables, which may have changed again by now. Those of pages that had been here
-  // before went with the rest when the migration was announced.
+  // Entries are filled from the cpu's page table, which may have changed again. Entries of pages that were on the
+  // device before were removed by the migration's invalidation.
   yield* mapOwnPages(context, start, end);
   return moved;
 }
 
-/** The same for a policy, which doesn't know what is mapped: what can't move stays. */
+/** Migrates the anonymous mappings of a range to the device, for policies; other addresses are skipped. */
 export function* migrateWherePossible(context: GpuContext, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   yield* context.gpu.memory.plug();
   yield* whereMapped(context, start, end, function* (vma, first, last) {
@@ -45,7 +50,7 @@ export function* migrateWherePossible(context: GpuContext, start: VirtAddr, end:
   });
 }
 
-/** Moves a page that the device only may read to where a fault can copy it: in the device itself nobody can. */
+/** Migrates a read-only page of the device to RAM, where a write fault can copy it. */
 export function* takeOutOfDevice(context: GpuContext, address: VirtAddr): Sleeps<void> {
   const end = (address + PAGE_SIZE) as VirtAddr;
   yield* whereMapped(context, address, end, function* (vma, first, last) {
@@ -54,9 +59,10 @@ export function* takeOutOfDevice(context: GpuContext, address: VirtAddr): Sleeps
 }
 
 /**
- * The other way.
+ * Migrates a range back to RAM.
  *
- * @throws KernelError EINVAL where there is no mapping that can be read, ENOMEM when there is no room for anything
+ * @returns the number of migrated pages
+ * @throws KernelError EINVAL where there is no readable mapping, ENOMEM when there is no memory for any page
  */
 export function* migrateToSystem(context: GpuContext, start: VirtAddr, end: VirtAddr): Sleeps<number> {
   return yield* overMappings(context, start, end, (vma, first, last) =>
@@ -65,9 +71,10 @@ export function* migrateToSystem(context: GpuContext, start: VirtAddr, end: Virt
 }
 
 /**
- * The cpu has touched a page of private memory. The mmap lock is held for reading, and a reference on the page.
+ * Handles a cpu fault on a private page: migrates it, and the range the policy adds, to RAM. Called with the mmap
+ * lock held for reading and a reference on the page.
  *
- * @returns SIGBUS where its contents are lost, OOM where there is no room for it; else the access begins again
+ * @returns SIGBUS when the contents are lost, OOM without memory; else 0, and the access is retried
  * @see dmirror_devmem_fault()
  */
 export function* cpuTouch(gpu: Gpu, fault: FaultContext, page: Page): Sleeps<VmFault> {
@@ -93,7 +100,12 @@ export function* cpuTouch(gpu: Gpu, fault: FaultContext, page: Page): Sleeps<VmF
   return roomy ? 0 : VmFault.OOM;
 }
 
-/** Does something with each mapping of a range, in pieces, with the mmap lock held for reading. */
+/**
+ * Calls `move` for each mapping of a range, in pieces of CHUNK, with the mmap lock held for reading.
+ *
+ * @returns the sum of the results
+ * @throws KernelError EINVAL where there is no readable mapping
+ */
 function* overMappings(
   { mm }: GpuContext,
   start: VirtAddr,
@@ -120,7 +132,7 @@ function* overMappings(
   return moved;
 }
 
-/** The same, and where nothing is mapped that can be read, nothing is done. */
+/** As overMappings(), but skips addresses without a readable mapping. */
 function* whereMapped(
   { mm }: GpuContext,
   start: VirtAddr,
@@ -141,7 +153,7 @@ function* whereMapped(
   }
 }
 
-/** The mmap lock is held for reading. @returns pages that moved */
+/** The mmap lock is held for reading. @returns the number of migrated pages */
 function* moveToSystem({ gpu }: GpuContext, vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<number> {
   const args = createMigrateVma({ vma, start, end, pgmapOwner: gpu, flags: ownMemory(gpu) });
   yield* migrateVmaSetup(args);
@@ -153,12 +165,12 @@ function* moveToSystem({ gpu }: GpuContext, vma: Vma, start: VirtAddr, end: Virt
   return moved;
 }
 
-/** The mmap lock is held for reading. @returns pages that moved */
+/** The mmap lock is held for reading. @returns the number of migrated pages */
 function* moveToDevice(context: GpuContext, vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<number> {
   const { gpu } = context;
   const args = createMigrateVma({ vma, start, end, pgmapOwner: gpu, flags: MigrateVmaSelect.system });
   yield* migrateVmaSetup(args);
-  // Pages on their way are locked: evicting others can't take them.
+  // The collected pages are locked, so eviction can't pick them.
   const missing = args.cpages - gpu.memory.freePages;
   if (missing > 0) yield* evictPages(gpu, missing);
   yield* copyToDevice(gpu, args);
@@ -180,7 +192,7 @@ function* copyToDevice(gpu: Gpu, args: MigrateVma): Sleeps<void> {
     if (target === NULL_PAGE) continue;
     setMigrateDst(dst, i, target);
     const page = migratePfnToPage(src, i);
-    // A hole, or the zero page: the new page reads as zeros already.
+    // A hole or the zero page needs no copy: the new page reads as zeros.
     if (page === NULL_PAGE) continue;
     from[count] = page;
     to[count++] = target;
@@ -195,7 +207,7 @@ function* finish(args: MigrateVma): Sleeps<number> {
   return moved;
 }
 
-/** What a migration back selects. @see dmirror_select_device() */
+/** The selection flags of a migration back. @see dmirror_select_device() */
 function ownMemory({ memory }: Gpu): number {
   return memory.type === "private" ? MigrateVmaSelect.devicePrivate : MigrateVmaSelect.deviceCoherent;
 }

@@ -1,18 +1,18 @@
-// Where pages should be: what a miss of the engine brings to the device, and what a touch of the cpu takes back. A policy
-// is a value that a device is made with; the driver asks it, and moves nothing on its own. Kernel counterpart: none, each
-// driver has its own (svm_range_best_restore_location() in drivers/gpu/drm/amd/amdkfd/kfd_svm.c).
+// Migration policies: the range to migrate to the device on a miss of the engine, and the range to migrate back on a
+// cpu fault. A device is created with a policy; the driver migrates only what it returns. Kernel counterpart:
+// specific to each driver (svm_range_best_restore_location() in drivers/gpu/drm/amd/amdkfd/kfd_svm.c).
 import { alignDown, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
 
-/** The engine needs [start, end) and has no entry for `start`. */
+/** A miss: the engine needs [start, end) and has no entry for `start`. */
 export interface Miss {
   readonly start: VirtAddr;
   readonly end: VirtAddr;
   readonly write: boolean;
-  /** How often the engine missed in the 64 KiB around `start`, this time included. */
+  /** Number of misses in the 64 KiB block of `start`, including this one. */
   readonly misses: number;
 }
 
-/** What comes to the device; the driver cuts it to the mapping. */
+/** A range to migrate. The driver clips it to mappings. */
 export interface Placement {
   readonly start: VirtAddr;
   readonly end: VirtAddr;
@@ -20,20 +20,20 @@ export interface Placement {
 
 export interface GpuPolicy {
   readonly name: string;
-  /** What comes to the device on a miss; undefined: the device reaches for the pages where they are. */
+  /** The range to migrate to the device on a miss; undefined to map the pages in place. */
   onMiss(miss: Miss): Placement | undefined;
-  /** What goes back when the cpu touches a page of private memory; it holds that page. */
+  /** The range to migrate back on a cpu fault at `address`; must contain that page. */
   onCpuTouch(address: VirtAddr): Placement;
 }
 
-/** Pages stay where they are; the device reaches for them over the bus. */
+/** Pages stay in place; the device accesses them over the bus. */
 export const mapInPlace: GpuPolicy = {
   name: "map-in-place",
   onMiss: () => undefined,
   onCpuTouch: onePage,
 };
 
-/** What the device touches comes to it. */
+/** Pages migrate to the device at its first access. */
 export const migrateOnTouch: GpuPolicy = {
   name: "migrate-on-touch",
   onMiss: ({ start, end }) => ({ start: pageOf(start), end }),
@@ -41,9 +41,9 @@ export const migrateOnTouch: GpuPolicy = {
 };
 
 /**
- * The blocks around what is touched come along, and go back whole.
+ * Whole blocks migrate in both directions.
  *
- * @param bytes of a block, whole pages
+ * @param bytes block size, a multiple of the page size
  */
 export function prefetchBlocks(bytes: number): GpuPolicy {
   const around = (start: VirtAddr, end: VirtAddr): Placement => ({
@@ -57,7 +57,7 @@ export function prefetchBlocks(bytes: number): GpuPolicy {
   };
 }
 
-/** Pages come once the device has missed in their neighbourhood so often: as access counters have it. */
+/** Pages migrate after a number of misses in their 64 KiB block, as with access counters. */
 export function migrateAfter(misses: number): GpuPolicy {
   return {
     name: `migrate-after-${misses}`,

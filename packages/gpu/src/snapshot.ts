@@ -1,6 +1,7 @@
-// What the device would reach in a range, in the bytes that the kernel's test driver answers with. Nothing faults, and the
-// device's own table isn't touched. An interval of its own hears of changes, so that a change elsewhere doesn't disturb.
-// Kernel counterparts: dmirror_snapshot() and dmirror_mkentry() in lib/test_hmm.c, HMM_DMIRROR_PROT_* in test_hmm_uapi.h.
+// Snapshots: the access that the device would have in a range, in the format of the kernel's test driver. No page is
+// faulted in, and the device's page table isn't used. A notifier of its own covers just the range, so that changes
+// elsewhere cause no retries. Kernel counterparts: dmirror_snapshot() and dmirror_mkentry() in lib/test_hmm.c,
+// HMM_DMIRROR_PROT_* in test_hmm_uapi.h.
 import { HmmPfn, hmmPfnFlags, hmmPfnToMapOrder, hmmPfnToPage, type HmmRange } from "@hetmem/hmm-mirror";
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { isDeviceCoherentPage, isDevicePrivatePage, isDevicePublicPage } from "@hetmem/memremap";
@@ -16,17 +17,17 @@ import { pagesOf, pieces, underSequence } from "./fault.ts";
 import type { GpuContext } from "./gpu-context.ts";
 import type { Gpu } from "./gpu.ts";
 
-/** A byte of a snapshot. @see HMM_DMIRROR_PROT_* */
+/** Bits of a snapshot's byte. @see HMM_DMIRROR_PROT_* */
 export const DmirrorProt = {
   error: 0xff,
   none: 0x00,
   read: 0x01,
   write: 0x02,
-  /** A page of 2 MiB is mapped in one piece; one of 1 GiB. */
+  /** Mapped by a 2 MiB entry; by a 1 GiB entry. */
   pmd: 0x04,
   pud: 0x08,
   zero: 0x10,
-  /** In private memory of this device; of another one. */
+  /** In private memory of this device; of another device. */
   devPrivateLocal: 0x20,
   devPrivateRemote: 0x30,
   devCoherentLocal: 0x40,
@@ -53,7 +54,7 @@ export function* snapshotRange(context: GpuContext, start: VirtAddr, end: VirtAd
   return answer;
 }
 
-/** Nothing is mapped for a snapshot, so that there is nothing to let go of. @see dmirror_snapshot_invalidate() */
+/** Only advances the sequence: a snapshot has no device entries to remove. @see dmirror_snapshot_invalidate() */
 function* noteSequence(
   notifier: MmuIntervalNotifier<GpuContext>,
   range: MmuNotifierRange,

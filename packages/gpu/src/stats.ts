@@ -1,26 +1,26 @@
-// What a device counts since it was made. Kernel counterpart: cpages, faults, calloc and cfree in lib/test_hmm.c.
+// Counters of a device since its creation. Kernel counterpart: cpages, faults, calloc and cfree in lib/test_hmm.c.
 
 export interface GpuStats {
-  /** Misses of the engine that were answered. */
+  /** Handled misses of the engine. */
   faults: number;
-  /** Looks at the cpu's tables that had to begin again, because something changed meanwhile. */
+  /** Retries after a change of the range. */
   retries: number;
-  /** Ranges that the cpu side took back. */
+  /** Invalidations. */
   invalidations: number;
-  /** Pages that came to the device because somebody asked, or a policy. */
+  /** Pages migrated to the device, by request or policy. */
   toDevice: number;
-  /** Pages that went back because somebody asked. */
+  /** Pages migrated back by request. */
   toSystem: number;
-  /** Touches of the cpu that the driver answered. */
+  /** Handled cpu faults on private pages. */
   cpuFaults: number;
-  /** Pages that had to go because the memory was full, or went away. */
+  /** Evicted pages. */
   evicted: number;
-  /** Pages of the device handed out, and taken back. */
+  /** Allocated, and freed, pages of device memory. */
   allocated: number;
   freed: number;
-  /** Pages that were alone the device's for a while. */
+  /** Pages made device-exclusive. */
   exclusive: number;
-  /** Pages whose contents went with a reset, a dead device, or bad memory. */
+  /** Pages with contents lost by a reset, a lost device, or bad memory. */
   lost: number;
 }
 
