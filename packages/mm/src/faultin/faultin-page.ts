@@ -1,5 +1,5 @@
-// Faulting in the pages of a range, one address after the other, and taking references or pins on those that are wanted. The
-// mmap lock is held. Kernel counterpart: __get_user_pages(), faultin_page(), check_vma_flags() in mm/gup.c.
+// Faulting in the pages of a range one address at a time, and taking references or pins on them. The mmap lock is
+// held. Kernel counterparts: __get_user_pages(), faultin_page(), check_vma_flags() in mm/gup.c.
 import {
   condResched,
   KernelBug,
@@ -20,12 +20,14 @@ import { Foll } from "./foll.ts";
 import { Follow, followPage } from "./follow-page.ts";
 
 /**
- * The pages behind `count` pages of addresses, each with a reference, for mm itself; drivers ask getUserPages() of the gup
- * package.
+ * Takes references on the pages of `count` consecutive addresses, faulting them in. For use inside mm; drivers call
+ * getUserPages() of the package gup.
  *
- * @param foll Foll bits beyond GET and TOUCH
- * @returns by address; fewer than `count` where something is in the way behind the first
- * @throws KernelError EFAULT, ENOMEM, EHWPOISON, EINTR when not even the first can be had
+ * @param start first address
+ * @param count pages
+ * @param foll Foll bits in addition to GET and TOUCH
+ * @returns the pages in order; fewer than `count` when a later page failed
+ * @throws KernelError EFAULT, ENOMEM, EHWPOISON or EINTR when the first page failed
  */
 export function* grabUserPages(mm: MmStruct, start: VirtAddr, count: number, foll: number): Sleeps<Page[]> {
   const pages: Page[] = [];
@@ -33,14 +35,21 @@ export function* grabUserPages(mm: MmStruct, start: VirtAddr, count: number, fol
   return pages;
 }
 
-/** Faults of one page before gup gives up: each is answered by an entry that somebody else changed again, or by one that a fault can't change. */
+/**
+ * Faults for one page after which the model reports a bug: faults that succeed must bring the page at some point. The
+ * kernel has no limit.
+ */
 const MAX_FAULTS = 1000;
 
 /**
- * Faults pages in, and collects them if flags ask for references. The mmap lock is held.
+ * Faults pages in, and appends them to `pages` if flags ask for references. The mmap lock is held.
  *
- * @returns how many pages from the start are there
- * @throws KernelError when not even the first is
+ * @param start first address
+ * @param count pages
+ * @param foll Foll bits
+ * @param pages undefined when the caller only wants the pages faulted in
+ * @returns number of pages from the start that are present
+ * @throws KernelError EFAULT, ENOMEM, EHWPOISON, EINTR, EEXIST or EOPNOTSUPP when the first page failed
  * @see __get_user_pages()
  */
 export function* walkUserPages(
@@ -79,9 +88,9 @@ export function* walkUserPages(
 }
 
 /**
- * The mapping at an address, if it allows what flags ask for.
+ * The mapping at an address, checked against flags.
  *
- * @throws KernelError EFAULT
+ * @throws KernelError EFAULT where nothing is mapped, or the mapping doesn't allow the access
  * @see check_vma_flags()
  */
 export function permittedVma(mm: MmStruct, address: VirtAddr, foll: number): Vma {
@@ -92,7 +101,7 @@ export function permittedVma(mm: MmStruct, address: VirtAddr, foll: number): Vma
   return vma;
 }
 
-/** Why a mapping doesn't allow what flags ask for; undefined when it does. */
+/** The reason why a mapping doesn't allow an access with these flags; undefined when it does. */
 export function refusalOf({ flags, anonymous }: Vma, foll: number): string | undefined {
   if ((flags & (VmFlag.IO | VmFlag.PFNMAP)) !== 0)
     return "the mapping is of frames without struct pages, such as a device's registers";
@@ -108,7 +117,7 @@ export function refusalOf({ flags, anonymous }: Vma, foll: number): string | und
   return forced && (flags & VmFlag.MAYREAD) !== 0 ? undefined : "the mapping isn't readable";
 }
 
-/** Does what followPage() asks for. @returns false when that means to wait, and the caller doesn't want to */
+/** Acts on an answer of followPage(). @returns false when that means sleeping, and NOWAIT is set */
 function* bringPage(vma: Vma, address: VirtAddr, found: number, foll: number): Sleeps<boolean> {
   switch (found) {
     case Follow.fault:
@@ -139,7 +148,10 @@ function* bringPage(vma: Vma, address: VirtAddr, found: number, foll: number): S
   }
 }
 
-/** The table that takes the huge entry's place is there before the next fault, which so brings small entries. @see follow_pmd_mask() */
+/**
+ * Splits a huge entry. The page table is made before the next fault, so that the fault maps small pages. @see
+ * follow_pmd_mask()
+ */
 function* splitForUser(vma: Vma, address: VirtAddr): Sleeps<void> {
   const { mm } = vma;
   yield* splitHugePmd(vma, address);
@@ -175,7 +187,7 @@ function errorOf(result: VmFault, address: VirtAddr, foll: number): KernelError 
   return fault(address, "a fault there ends in a signal");
 }
 
-/** Whether what the entry holds has to be waited for: it is in swap, on its way, or on a device. */
+/** Whether the entry is a swap, migration or device entry, for which a fault would sleep. */
 function wouldWait({ pageTable }: MmStruct, address: VirtAddr): boolean {
   const found = pageTable.find(address);
   const entry = found === NO_ENTRY ? pageTable.findPmd(address) : found;
@@ -184,7 +196,7 @@ function wouldWait({ pageTable }: MmStruct, address: VirtAddr): boolean {
   return flags !== 0 && (flags & Pte.present) === 0;
 }
 
-/** Whoever tears a pagemap down removes its entries: until then the fault handler has nothing to do, and the page can't be had. */
+/** Waits for the end of a pagemap's teardown, which removes the entry. Until then a fault can't make progress. */
 function teardown({ mm }: Vma, address: VirtAddr): Preempt {
   const { pageTable, vm } = mm;
   const entry = pageTable.find(address);

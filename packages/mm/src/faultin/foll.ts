@@ -1,19 +1,19 @@
-// What a caller of get_user_pages() wants of the pages, as an object for people and as bits inside. Kernel counterpart:
-// FOLL_* in include/linux/mm_types.h (6.1: include/linux/mm.h).
+// Flags of get_user_pages(): an object for callers, and bits for the implementation. Kernel counterpart: FOLL_* in
+// include/linux/mm_types.h (6.1: include/linux/mm.h).
 
-/** What getUserPages() and pinUserPages() are asked for. All absent: pages to read from. */
+/** Options of getUserPages() and pinUserPages(). Without any, pages are taken for reading. */
 export interface FollOptions {
-  /** Pages to write to: copies on write are made now. @see FOLL_WRITE */
+  /** For writing: copy-on-write happens now. @see FOLL_WRITE */
   readonly write?: boolean;
-  /** Whatever the mapping allows now, as a debugger does. @see FOLL_FORCE */
+  /** Overrides the protection of the mapping, as ptrace does. @see FOLL_FORCE */
   readonly force?: boolean;
-  /** For longer than an I/O: pages move out of where they would be in the way. Pins only. @see FOLL_LONGTERM */
+  /** For longer than one I/O: pages in ZONE_MOVABLE or CMA migrate out first. Pins only. @see FOLL_LONGTERM */
   readonly longterm?: boolean;
-  /** What is there without waiting: no swap, no migration, no device is waited for. @see FOLL_NOWAIT */
+  /** Doesn't wait for swap, migration or a device. @see FOLL_NOWAIT */
   readonly nowait?: boolean;
-  /** What is there without a fault. @see FOLL_NOFAULT */
+  /** Takes present pages only, without faults. @see FOLL_NOFAULT */
   readonly noFault?: boolean;
-  /** Holes and the zero page are errors: for who writes a core file. @see FOLL_DUMP */
+  /** EFAULT for holes and the zero page, which a core dump leaves out. @see FOLL_DUMP */
   readonly dump?: boolean;
   /** Anonymous mappings only. @see FOLL_ANON */
   readonly anon?: boolean;
@@ -23,10 +23,10 @@ export interface FollOptions {
   readonly splitPmd?: boolean;
 }
 
-/** The same as bits, and those that the functions set themselves. The numbers are 6.1's: gup_test takes them from its user. */
+/** FollOptions as bits, and internal bits. The values are those of 6.1, since gup_test takes them from its user. */
 export const Foll = {
   WRITE: 0x01,
-  /** Marks pages as used, and as dirty where they are to be written. */
+  /** Marks pages accessed, and with WRITE also dirty. */
   TOUCH: 0x02,
   /** Takes a reference. */
   GET: 0x04,
@@ -35,12 +35,12 @@ export const Foll = {
   NOWAIT: 0x20,
   NOFAULT: 0x80,
   HWPOISON: 0x100,
-  /** Somebody else's address space. */
+  /** The address space of another process. */
   REMOTE: 0x2000,
   ANON: 0x8000,
   LONGTERM: 0x10000,
   SPLIT_PMD: 0x20000,
-  /** Takes a pin: somebody is going to read or write the page's contents. */
+  /** Takes a pin, for reading or writing the contents of the page. */
   PIN: 0x40000,
 } as const;
 

@@ -1,5 +1,5 @@
-// Which page an address maps, and whether its entry lets it be used as somebody wants to: atomic, with the mmap lock held.
-// Kernel counterpart: follow_page_mask(), follow_page_pte(), can_follow_write_pte() in mm/gup.c; gup_must_unshare() in
+// The page that an address maps, checked for the intended use. Atomic, with the mmap lock held. Kernel counterparts:
+// follow_page_mask(), follow_page_pte(), can_follow_write_pte() in mm/gup.c; gup_must_unshare() in
 // include/linux/mm.h; follow_trans_huge_pmd() in mm/huge_memory.c.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
@@ -13,33 +13,36 @@ import { isVmHugetlbPage, type Vma } from "../vma/vma.ts";
 import { Foll } from "./foll.ts";
 import { tryGrabPage } from "./pin-count.ts";
 
-/** What followPage() answers where it has no page. All are below 1, and all pages above 0. */
+/** Answers of followPage() instead of a page. All are below 1, and pages are above 0. */
 export const Follow = {
-  /** A fault has to bring it. */
+  /** A fault must bring the page in. */
   fault: 0,
-  /** It is shared, and must become the process's own by a fault before it can be pinned. @see EMLINK */
+  /** The page is shared. A fault must make it exclusive before it can be pinned. @see EMLINK */
   unshare: -1,
-  /** A frame without a struct page that counts. @see EEXIST */
+  /** A frame without a counted struct page. @see EEXIST */
   noStructPage: -2,
   /** A hole in a core file. @see FOLL_DUMP */
   hole: -3,
-  /** Its pagemap is being torn down: its entry goes, too. */
+  /** The pagemap of a small entry is being torn down, and the entry will be removed. */
   dying: -4,
-  /** Too many references. */
+  /** The refcount would overflow. */
   overflow: -5,
-  /** Of a file on persistent memory, and asked for for long. */
+  /** A page of a file on persistent memory, with LONGTERM. */
   fsdax: -6,
   /** A huge entry has to be split into small ones. @see FOLL_SPLIT_PMD */
   split: -7,
-  /** A huge entry whose pagemap is being torn down: gup doesn't wait for its end as it does with small ones. @see follow_devmap_pmd() */
+  /**
+   * The pagemap of a huge entry is being torn down. gup fails instead of waiting, unlike with a small entry. @see
+   * follow_devmap_pmd()
+   */
   dead: -8,
 } as const;
 
 /**
- * The page at an address, with the reference or pin that flags ask for; or why there is none.
+ * The page at an address, with the reference or pin that the flags ask for.
  *
  * @param foll Foll bits
- * @returns a Page, or one of Follow
+ * @returns the page, or one of Follow
  */
 export function followPage(vma: Vma, address: VirtAddr, foll: number): number {
   const { pageTable } = vma.mm;
@@ -51,28 +54,31 @@ export function followPage(vma: Vma, address: VirtAddr, foll: number): number {
   return followEntry(vma, pmd, Math.floor((address % PMD_SIZE) / 4096), foll);
 }
 
-/** Huge pages of a pool have no small entries; those of a device are taken as they are mapped. @see pmd_trans_huge() */
+/** Whether a huge entry can be split. Pages of the hugetlb pool and of devices can't. @see pmd_trans_huge() */
 function isSplittable(vma: Vma, pmd: number): boolean {
   const flags = vma.mm.pageTable.flags(pmd);
   return (flags & Pte.present) !== 0 && (flags & Pte.devmap) === 0 && !isVmHugetlbPage(vma);
 }
 
-/** Whether a page must first become the process's own: a pin lets somebody else read what the process writes later. @see gup_must_unshare() */
+/**
+ * Whether a page must become exclusive before a read-only pin. Otherwise a later write would copy the page, and the
+ * pin would keep the old one. @see gup_must_unshare()
+ */
 export function mustUnshare({ memmap }: Vm, page: Page, foll: number): boolean {
   if ((foll & (Foll.WRITE | Foll.PIN)) !== Foll.PIN) return false;
   if ((memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) === 0) return false;
   return !memmap.test(page, PageFlag.anonExclusive);
 }
 
-/** @param subpage of a huge entry: which of its pages */
+/** The page of a present entry. @param subpage index of the page within a huge entry */
 function followEntry(vma: Vma, entry: number, subpage: number, foll: number): number {
   const { pageTable, vm } = vma.mm;
   const flags = pageTable.flags(entry);
   if ((flags & Pte.present) === 0) return flags === 0 ? noPageTable(vma, foll) : Follow.fault;
-  // Somebody who may do anything doesn't stand for the process, whose use the hint is to show.
+  // A hinting entry faults. FORCE skips that, since the access isn't one of the process.
   if ((flags & Pte.protnone) !== 0 && (foll & Foll.FORCE) === 0) return Follow.fault;
   if ((flags & Pte.special) !== 0) return followSpecial(vma, entry, foll);
-  // Of a huge page that is mapped whole, the head says whose it is.
+  // The flags of a wholly mapped huge page are on its head.
   const owner = entryPage(pageTable.value(entry));
   const page = (owner + subpage) as Page;
   if ((foll & Foll.WRITE) !== 0 && (flags & Pte.write) === 0 && !canWriteForced(vma, owner, flags, foll))
@@ -82,7 +88,7 @@ function followEntry(vma: Vma, entry: number, subpage: number, foll: number): nu
   return grab(vma, page, flags, foll);
 }
 
-/** The zero page is a page like others to who asks; registers of a device are none. @see follow_pfn_pte() */
+/** The zero page counts as a page; other special entries have no struct page. @see follow_pfn_pte() */
 function followSpecial(vma: Vma, entry: number, foll: number): number {
   const { pageTable, vm } = vma.mm;
   const flags = pageTable.flags(entry);
@@ -93,7 +99,10 @@ function followSpecial(vma: Vma, entry: number, foll: number): number {
   return grab(vma, vm.zeroPage, flags, foll);
 }
 
-/** A page of a device is there only as long as its pagemap is held, until it is referenced itself. @see get_dev_pagemap() */
+/**
+ * Takes a page of a device. Its pagemap is held while the reference is taken, so that the page can't go away. @see
+ * get_dev_pagemap()
+ */
 function followDevmap(vma: Vma, page: Page, flags: number, foll: number): number {
   const { devices } = vma.mm.vm;
   if ((foll & (Foll.GET | Foll.PIN)) === 0) return Follow.noStructPage;
@@ -110,7 +119,7 @@ function grab(vma: Vma, page: Page, flags: number, foll: number): number {
   const { vm } = vma.mm;
   const { memmap } = vm;
   if ((foll & (Foll.GET | Foll.PIN)) !== 0) {
-    // Long pins are moved later: here they are pins. @see check_and_migrate_movable_pages()
+    // Longterm pins migrate pages afterwards, in the package gup. @see check_and_migrate_movable_pages()
     if (!tryGrabPage(vm, page, 1, foll & ~Foll.LONGTERM)) return Follow.overflow;
     if ((foll & Foll.PIN) !== 0) assertPinnable(vm, page);
   }
@@ -122,7 +131,10 @@ function grab(vma: Vma, page: Page, flags: number, foll: number): number {
   return page;
 }
 
-/** A page that is pinned is never shared again: it wasn't when it was pinned. @see sanity_check_pinned_pages() */
+/**
+ * Checks that a pinned anonymous page is exclusive. A shared page can't have been pinned, and a pinned page is never
+ * shared. @see sanity_check_pinned_pages()
+ */
 export function assertPinnable({ memmap }: Vm, page: Page): void {
   const head = memmap.compoundHead(page);
   if ((memmap.mapping(head) & MAPPING_ANON) === 0) return;
@@ -130,7 +142,10 @@ export function assertPinnable({ memmap }: Vm, page: Page): void {
     throw new KernelBug(`pinned, and others may map it: ${describePage(memmap, page)}`);
 }
 
-/** A debugger may write to a private page that its mapping doesn't allow to be written: the copy is the process's own by now. @see can_follow_write_pte() */
+/**
+ * Whether FORCE may write to a read-only private page: only to an exclusive anonymous copy. @see
+ * can_follow_write_pte()
+ */
 function canWriteForced({ flags: vmFlags, mm }: Vma, page: Page, flags: number, foll: number): boolean {
   if ((foll & Foll.FORCE) === 0) return false;
   if ((vmFlags & (VmFlag.MAYSHARE | VmFlag.SHARED | VmFlag.WRITE)) !== 0) return false;
@@ -138,11 +153,11 @@ function canWriteForced({ flags: vmFlags, mm }: Vma, page: Page, flags: number, 
   const { memmap } = mm.vm;
   if ((memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) === 0) return false;
   if (!memmap.test(page, PageFlag.anonExclusive)) return false;
-  // A write that soft-dirty tracking has to see needs a fault.
+  // Soft-dirty tracking needs a fault to see the write.
   return (vmFlags & VmFlag.SOFTDIRTY) !== 0 || (flags & Pte.softDirty) !== 0;
 }
 
-/** Nothing there yet. A core file needs no page that would be zeros. @see no_page_table() */
+/** The answer for an empty entry. A core dump leaves out pages that would be zeros. @see no_page_table() */
 function noPageTable(vma: Vma, foll: number): number {
   if ((foll & Foll.DUMP) !== 0 && vma.ops?.fault === undefined) return Follow.hole;
   return Follow.fault;

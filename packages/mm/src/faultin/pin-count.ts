@@ -1,7 +1,7 @@
-// References and pins of a page. Who only needs the struct page takes a reference; who is going to read or write what is
-// in the page takes a pin, so that fork, migration and writeback can tell. A small page counts a pin as 1024 references;
-// a compound page, which has room, counts pins exactly, in the `mapping` word of its first tail page. Kernel counterpart:
-// try_grab_folio(), gup_put_folio() in mm/gup.c; page_maybe_dma_pinned() in include/linux/mm.h.
+// References and pins of a page. A user of the struct page takes a reference. A user of the contents takes a pin,
+// which fork, migration and writeback check. A small page counts a pin as 1024 references. A compound page counts
+// pins exactly, in the `mapping` word of its first tail page. Kernel counterparts: try_grab_folio(), gup_put_folio()
+// in mm/gup.c; page_maybe_dma_pinned() in include/linux/mm.h.
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { describePage, type MemMap, PageFlag } from "@hetmem/page";
 import { NodeStat, ZoneType } from "@hetmem/zone";
@@ -9,36 +9,37 @@ import { addNodeStat } from "../node-stat.ts";
 import type { Vm } from "../vm.ts";
 import { Foll } from "./foll.ts";
 
-/** A pin counts as so many references. @see GUP_PIN_COUNTING_BIAS */
+/** References per pin of a small page. @see GUP_PIN_COUNTING_BIAS */
 export const GUP_PIN_COUNTING_BIAS = 1024;
 
 const ACQUIRED: number = NodeStat.nr_foll_pin_acquired;
 const RELEASED: number = NodeStat.nr_foll_pin_released;
 
 /**
- * Whether somebody may be reading or writing the page by its physical address. A small page with 1024 references and more
- * may say yes although nobody does.
+ * Whether a page may be pinned. A small page with 1024 or more references counts as pinned even if none of them is a
+ * pin.
  *
  * @see page_maybe_dma_pinned()
  */
 export function pageMaybeDmaPinned({ memmap }: Vm, page: Page): boolean {
   const head = memmap.compoundHead(page);
   if (memmap.test(head, PageFlag.head)) return compoundPincount(memmap, head) > 0;
-  // An overflow counts as many, too.
+  // Unsigned, so that an overflowed count is a large one.
   return memmap.refcount(head) >>> 0 >= GUP_PIN_COUNTING_BIAS;
 }
 
-/** Pins of a compound page. @see compound_pincount */
+/** Number of pins of a compound page. @see compound_pincount */
 export function compoundPincount(memmap: MemMap, head: Page): number {
   return memmap.mapping((head + 1) as Page);
 }
 
 /**
- * Takes references or pins, as flags say, on a page that may be freed at any moment.
+ * Takes references or pins on a page that may be freed at any moment.
  *
- * @param page a tail page takes them on its head
- * @param foll Foll.GET or Foll.PIN, perhaps with Foll.LONGTERM
- * @returns false when the page is free, when its count would overflow, or when it isn't where it may be pinned for long
+ * @param page references on a tail page are taken on its head
+ * @param refs number of references or pins
+ * @param foll Foll.GET or Foll.PIN, optionally with Foll.LONGTERM
+ * @returns false when the page is free, its refcount would overflow, or it is not longterm-pinnable
  * @see try_grab_folio()
  */
 export function tryGrabPage(vm: Vm, page: Page, refs: number, foll: number): boolean {
@@ -47,7 +48,7 @@ export function tryGrabPage(vm: Vm, page: Page, refs: number, foll: number): boo
   return true;
 }
 
-/** The same, but nr_foll_pin_acquired has to hear of pins: for who takes many, and calls countPins() for all. */
+/** tryGrabPage() without the count in nr_foll_pin_acquired. The caller counts many pins at once with countPins(). */
 export function tryGrabUncounted(vm: Vm, page: Page, refs: number, foll: number): boolean {
   if ((foll & Foll.PIN) !== 0) return tryPin(vm, page, refs, foll);
   const { memmap } = vm;
@@ -58,7 +59,7 @@ export function tryGrabUncounted(vm: Vm, page: Page, refs: number, foll: number)
   return true;
 }
 
-/** Counts the pins of pages[from, to), a run of one node at a time. */
+/** Counts the pins of pages[from, to) in nr_foll_pin_acquired, in runs of the same node. */
 export function countPins(vm: Vm, pages: Int32Array, from: number, to: number): void {
   const { memmap, zeroPage } = vm;
   for (let i = from; i < to;) {
@@ -72,7 +73,7 @@ export function countPins(vm: Vm, pages: Int32Array, from: number, to: number): 
 
 function tryPin(vm: Vm, page: Page, refs: number, foll: number): boolean {
   const { memmap } = vm;
-  // The zero page stays where it is, and everybody uses it: it isn't pinned.
+  // The zero page never moves and is shared by all processes, so it isn't pinned.
   if (page === vm.zeroPage) return true;
   if ((foll & Foll.LONGTERM) !== 0 && !isLongtermPinnable(vm, page)) return false;
   const compound = memmap.test(page, PageFlag.head | PageFlag.tail);
@@ -85,7 +86,7 @@ function tryPin(vm: Vm, page: Page, refs: number, foll: number): boolean {
   return true;
 }
 
-/** Gives back what tryGrabPage() took. @see gup_put_folio() */
+/** Drops what tryGrabPage() took. @see gup_put_folio() */
 export function putGrabbedPage(vm: Vm, page: Page, refs: number, foll: number): void {
   const { memmap } = vm;
   if ((foll & Foll.PIN) === 0) {
@@ -105,7 +106,7 @@ export function putGrabbedPage(vm: Vm, page: Page, refs: number, foll: number): 
   }
 }
 
-/** Whether a page may stay where it is however long somebody uses it. @see is_longterm_pinnable_page() */
+/** Whether a page may be pinned for an unlimited time. @see is_longterm_pinnable_page() */
 export function isLongtermPinnable(vm: Vm, page: Page): boolean {
   const { memmap } = vm;
   if (page === vm.zeroPage) return true;
@@ -114,7 +115,7 @@ export function isLongtermPinnable(vm: Vm, page: Page): boolean {
   return zone !== ZoneType.Movable;
 }
 
-/** @throws KernelBug when there are fewer */
+/** Drops references. @throws KernelBug when the page has fewer */
 function dropReferences(memmap: MemMap, head: Page, refs: number): void {
   const count = memmap.refcount(head);
   if (count < refs) throw new KernelBug(`${refs} references dropped: ${describePage(memmap, head)}`);

@@ -1,5 +1,5 @@
-// Faulting a range in without keeping its pages: MADV_POPULATE, mlock(), MAP_POPULATE. The mmap lock is held for reading.
-// Kernel counterpart: faultin_vma_page_range(), populate_vma_page_range(), __mm_populate() in mm/gup.c.
+// Faulting a range in without taking references: MADV_POPULATE, mlock(), MAP_POPULATE. Kernel counterparts:
+// faultin_vma_page_range(), populate_vma_page_range(), __mm_populate() in mm/gup.c.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "../vma/vma.ts";
@@ -8,11 +8,11 @@ import { Foll } from "./foll.ts";
 import { refusalOf, walkUserPages } from "./faultin-page.ts";
 
 /**
- * Makes every page of [start, end) readable, or writable, without changing what is there.
+ * Faults in every page of [start, end), without changing contents. The mmap lock is held for reading.
  *
- * @param write whether the pages are to be written: copies on write are made now
- * @throws KernelError ENOMEM where nothing is mapped or memory runs out, EINVAL where the mapping doesn't allow it, EFAULT
- * where a fault ends in a signal, EHWPOISON, EINTR; what is there by then stays
+ * @param write whether for writing: copy-on-write happens now
+ * @throws KernelError ENOMEM for a hole or when memory runs out; EINVAL where the mapping doesn't allow the access;
+ *   EFAULT where a fault ends in a signal; EHWPOISON; EINTR. Pages before the failing one stay
  * @see madvise_populate() in mm/madvise.c
  */
 export function* faultinPageRange(
@@ -35,26 +35,28 @@ export function* faultinPageRange(
 }
 
 /**
- * Faults in what a mapping that is locked, or mapped with MAP_POPULATE, is to hold in [start, end).
+ * Faults in the pages of [start, end), for a mapping that is locked or has MAP_POPULATE. The mmap lock is held for
+ * reading.
  *
- * @returns pages from the start that are there
- * @throws KernelError EFAULT, ENOMEM, EINTR when not even the first is
+ * @returns number of pages from the start that are present
+ * @throws KernelError EFAULT, ENOMEM or EINTR when the first page failed
  * @see populate_vma_page_range()
  */
 export function* populateVmaPageRange(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<number> {
   const pages = (end - start) / 4096;
   const { flags } = vma;
   if ((flags & VmFlag.LOCKONFAULT) !== 0) return pages;
-  // A private writable mapping gets its own pages now; a shared one isn't dirtied for nothing.
+  // A private writable mapping gets its copies now. Pages of a shared mapping aren't dirtied without need.
   const writes = (flags & (VmFlag.WRITE | VmFlag.SHARED)) === VmFlag.WRITE;
   const foll = Foll.TOUCH | (writes ? Foll.WRITE : 0) | (isAccessible(flags) ? Foll.FORCE : 0);
   return yield* walkUserPages(vma.mm, start, pages, foll, undefined);
 }
 
 /**
- * The same for all mappings of [start, start + length); devices' are left out. Takes the mmap lock itself.
+ * Populates all mappings of [start, start + length) except those of devices. Takes the mmap lock.
  *
- * @throws KernelError at the first mapping that can't be had
+ * @param length bytes
+ * @throws KernelError the error of the first mapping that can't be populated
  * @see __mm_populate()
  */
 export function* mmPopulate(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {

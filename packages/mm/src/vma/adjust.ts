@@ -1,13 +1,13 @@
-// Mappings come, go, and move their boundaries. All of that is one step for everybody else: the list of mappings, the
-// file's tree and the anonymous families change together, under the locks that a reverse mapping walk takes. The mmap
-// lock is held for writing throughout. Kernel counterparts: vma_link(), __vma_adjust(), unlink_file_vma() in mm/mmap.c.
+// Inserting and removing mappings and moving their boundaries. The mapping list, the file's interval tree and the
+// anon_vma trees change in one step, under the locks that a reverse mapping walk takes. The mmap lock is held for
+// writing throughout. Kernel counterparts: vma_link(), __vma_adjust(), unlink_file_vma() in mm/mmap.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { splitHugeAt } from "../huge/split-huge-at.ts";
 import { linkVma } from "./link.ts";
 import { dropRmapLocks, takeRmapLocks } from "./rmap-locks.ts";
 import type { Vma } from "./vma.ts";
 
-/** Where a mapping is going to begin and end. */
+/** The new boundaries of a mapping. */
 export interface Move {
   readonly vma: Vma;
   readonly start: VirtAddr;
@@ -15,9 +15,9 @@ export interface Move {
 }
 
 /**
- * Enters a new mapping, and counts its pages.
+ * Enters a new mapping and counts its pages.
  *
- * @param kin a mapping whose anonymous pages it may get
+ * @param kin a mapping whose anonymous pages the new one may get; the new one joins its anon_vmas
  * @see vma_link(), anon_vma_clone()
  */
 export function* enterVma(vma: Vma, kin?: Vma): Sleeps<void> {
@@ -27,7 +27,12 @@ export function* enterVma(vma: Vma, kin?: Vma): Sleeps<void> {
   dropRmapLocks(locks);
 }
 
-/** Hides a mapping, which no longer is in the list, from reverse mapping walks: before its page tables go. @see unlink_anon_vmas(), unlink_file_vma() */
+/**
+ * Removes a mapping from the file's interval tree and from its anon_vmas, so that reverse mapping walks no longer
+ * find it. The mapping is out of the list already, and its page tables are freed afterwards.
+ *
+ * @see unlink_anon_vmas(), unlink_file_vma()
+ */
 export function* unlinkFromRmap(vma: Vma): Sleeps<void> {
   const locks = yield* takeRmapLocks(vma);
   vma.file?.mapping?.iMmap.remove(vma);
@@ -36,11 +41,11 @@ export function* unlinkFromRmap(vma: Vma): Sleeps<void> {
 }
 
 /**
- * Moves boundaries between neighbours, which are of one file, or of none.
+ * Moves the boundaries of neighbours. All of them map one file, or none.
  *
- * @param moves the first is the mapping that grows, or is divided
- * @param removed mappings that others grow over; nothing is left of them afterwards
- * @param inserted a mapping that takes a part of the first, and may have its anonymous pages
+ * @param moves new boundaries; the first mapping is the one that grows or is divided
+ * @param removed mappings that others grow over; they are empty afterwards
+ * @param inserted a new mapping that gets a part of the first one and may hold its anonymous pages
  * @see __vma_adjust()
  */
 export function* adjustVmas(
@@ -50,7 +55,7 @@ export function* adjustVmas(
 ): Sleeps<void> {
   const [{ vma: first }, ...others] = moves;
   const { mm } = first;
-  // Pages of the others may become the first one's: it must have their family then.
+  // The first mapping may get anonymous pages of the others, so it must join their anon_vma.
   const exporter = [...others.map(({ vma }) => vma), ...removed].find(({ anonVma }) => anonVma);
   for (const { vma, start, end } of moves) {
     if (start !== vma.start) yield* splitHugeAt(vma, start);
@@ -72,7 +77,10 @@ export function* adjustVmas(
   dropRmapLocks(locks);
 }
 
-/** Gives a mapping its new place. The trees keep it by its interval, so it leaves them while that changes. Atomic. */
+/**
+ * Sets the boundaries of a mapping. The interval trees order mappings by boundaries, so the mapping leaves the trees
+ * before the change and returns after it. Atomic.
+ */
 export function moveBoundaries({ vma, start, end }: Move): void {
   const { anonVmas } = vma.mm.vm;
   const tree = vma.file?.mapping?.iMmap;

@@ -1,13 +1,14 @@
-// A mapping that is written for the first time takes over its neighbour's anonymous family, where the two might become
-// one mapping again: mprotect() on parts of a mapping would divide it for good otherwise. Kernel counterpart:
-// find_mergeable_anon_vma() in mm/mmap.c.
+// Sharing of a neighbour's anon_vma by a mapping that is written for the first time. The two can merge later only
+// with one anon_vma. Without the sharing, mprotect() on a part of a mapping would divide the mapping for good. Kernel
+// counterpart: find_mergeable_anon_vma() in mm/mmap.c.
 import { mpolEqual } from "../policy/mempolicy.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import type { Vma } from "./vma.ts";
 import { VM_ACCESS_FLAGS, VmFlag } from "./vm-flags.ts";
 
 /**
- * The family of a neighbour that a mapping may share. Atomic: one that somebody walks through now is left alone.
+ * The anon_vma of a neighbour that a mapping may share; undefined when there is none. Atomic: an anon_vma whose lock
+ * is held is not shared.
  *
  * @see find_mergeable_anon_vma()
  */
@@ -20,7 +21,7 @@ export function findMergeableAnonVma(vma: Vma): AnonVma | undefined {
   return prev && compatible(prev, vma) && reusable(prev) ? prev.anonVma : undefined;
 }
 
-/** They differ in what mprotect() changes alone. @see anon_vma_compatible() */
+/** Whether two neighbours differ only in flags that mprotect() changes. @see anon_vma_compatible() */
 function compatible(a: Vma, b: Vma): boolean {
   return (
     a.end === b.start &&
@@ -31,7 +32,10 @@ function compatible(a: Vma, b: Vma): boolean {
   );
 }
 
-/** One with families of parents is searched for a child's pages: it should have no more mappings. @see reusable_anon_vma() */
+/**
+ * An anon_vma inherited from a parent isn't shared: each further mapping would be visited in walks for the pages of a
+ * child. @see reusable_anon_vma()
+ */
 function reusable({ anonVma, anonVmaChain }: Vma): boolean {
   if (!anonVma || anonVmaChain.length !== 1) return false;
   return anonVma.rwsem.readers === 0 && !anonVma.rwsem.writeLocked;

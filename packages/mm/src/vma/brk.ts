@@ -1,5 +1,5 @@
-// The heap: a mapping that ends at the break, which the process moves. Kernel counterpart: brk() and do_brk_flags() in
-// mm/mmap.c.
+// The heap: a mapping between mm.startBrk and the break, which the process moves. Kernel counterparts: brk() and
+// do_brk_flags() in mm/mmap.c.
 import { alignUp, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { adjustVmas, enterVma } from "./adjust.ts";
@@ -12,15 +12,15 @@ import { getUnmappedArea, startGap } from "./unmapped-area.ts";
 import { Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
 
-/** What private memory of a process begins with. @see VM_DATA_DEFAULT_FLAGS */
+/** Flags of a new private data mapping. @see VM_DATA_DEFAULT_FLAGS */
 export const VM_DATA_DEFAULT_FLAGS: number =
   VmFlag.READ | VmFlag.WRITE | VmFlag.MAYREAD | VmFlag.MAYWRITE | VmFlag.MAYEXEC;
 
 /**
  * Moves the break.
  *
- * @returns where it is afterwards: where it was when it can't be moved, for whatever reason
- * @see brk(2), as the kernel has it and not as the C library does
+ * @returns the break afterwards; the old one when the move failed for any reason
+ * @see brk(2), the system call and not the C library's function
  */
 export function* brk(mm: MmStruct, address: VirtAddr): Sleeps<VirtAddr> {
   yield* mm.mmapLock.downWrite();
@@ -58,7 +58,7 @@ function* shrinkHeap(mm: MmStruct, to: VirtAddr, from: VirtAddr): Sleeps<void> {
   yield* doMunmap(mm, to, from - to);
 }
 
-/** Also the part of a stack's gap that begins right behind must stay free. */
+/** A page must stay free below the next mapping, or the guard gap if that is a stack. */
 function* growHeap(mm: MmStruct, from: VirtAddr, to: VirtAddr): Sleeps<void> {
   const length = to - from;
   const { defFlags } = mm;
@@ -71,9 +71,9 @@ function* growHeap(mm: MmStruct, from: VirtAddr, to: VirtAddr): Sleeps<void> {
 }
 
 /**
- * Maps anonymous memory at a place where nothing is: the mapping below grows, if it is alike.
+ * Maps anonymous memory into a free range. The mapping below grows over it if their properties are equal.
  *
- * @throws KernelError ENOMEM when limits don't let it
+ * @throws KernelError ENOMEM when RLIMIT_AS, RLIMIT_DATA, vm.max_map_count or overcommit doesn't allow the pages
  * @see do_brk_flags()
  */
 export function* doBrk(mm: MmStruct, start: VirtAddr, end: VirtAddr): Sleeps<void> {

@@ -1,5 +1,5 @@
-// The entries of a range get what their mapping now allows: the walk behind mprotect(). Kernel counterpart:
-// change_protection() and change_pte_range() in mm/mprotect.c. (NUMA hints are made by migrate/numa-balancing.)
+// Giving the entries of a range the access bits that their mapping now has, for mprotect(). Kernel counterparts:
+// change_protection() and change_pte_range() in mm/mprotect.c. NUMA hinting entries are made by the package migrate.
 import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -16,9 +16,9 @@ import { VmFlag } from "./vm-flags.ts";
 import type { Vma } from "./vma.ts";
 
 /**
- * Gives the entries of [start, end) of a mapping the protection that the mapping has. The mmap lock is held for writing.
+ * Sets the access bits of the entries in [start, end) to those of their mapping. The mmap lock is held for writing.
  *
- * @returns entries that were changed
+ * @returns number of entries that were changed
  * @see change_protection()
  */
 export function* changeProtection(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<number> {
@@ -33,7 +33,7 @@ export function* changeProtection(vma: Vma, start: VirtAddr, end: VirtAddr): Sle
   for (let at = first; at < end; at = pageTable.nextPopulated(at, end)) {
     const region = at - (at % PMD_SIZE);
     const stop = Math.min(end, region + PMD_SIZE) as VirtAddr;
-    // Part of a huge page: it is divided at the ends of the range first.
+    // A huge page that reaches beyond an end of the range is split there first.
     yield* splitHugeAt(vma, at);
     yield* splitHugeAt(vma, stop);
     changed += changeRegion(vma, at, stop, change);
@@ -44,11 +44,11 @@ export function* changeProtection(vma: Vma, start: VirtAddr, end: VirtAddr): Sle
   return changed;
 }
 
-/** What an entry becomes. */
+/** New access bits for entries. */
 interface Change {
-  /** Pte bits: what vmaPageProt() says. */
+  /** Pte bits from vmaPageProt(). */
   readonly prot: number;
-  /** Entries that the protection makes read-only may be writable again where a write fault would find nothing to do. */
+  /** Whether an entry may keep or get the write bit when a write fault on it would only set that bit. */
   readonly tryWritable: boolean;
 }
 
@@ -59,13 +59,13 @@ function changeFor(vma: Vma): Change {
   return { prot: vmaPageProt(vma), tryWritable };
 }
 
-/** Within one 2 MiB, atomic. @see change_pte_range(), change_huge_pmd() */
+/** Changes the entries of one 2 MiB. Atomic. @see change_pte_range(), change_huge_pmd() */
 function changeRegion(vma: Vma, start: VirtAddr, end: VirtAddr, change: Change): number {
   const { pageTable } = vma.mm;
   const pmd = pageTable.findPmd(start);
   const flags = pageTable.flags(pmd);
   if (flags === 0) return 0;
-  // 2 MiB are never made writable in advance: the next write finds out.
+  // A huge entry doesn't get the write bit here; the next write faults.
   if ((flags & Pte.table) === 0)
     return changeEntry(vma, pmd, { ...change, tryWritable: false }) ? PMD_SIZE / 4096 : 0;
   const first = pageTable.tableUnder(pmd) + (start % PMD_SIZE) / 4096;
@@ -92,7 +92,7 @@ function changeEntry(vma: Vma, entry: number, change: Change): boolean {
   return true;
 }
 
-/** Whether a write fault would do nothing but set the bit. @see can_change_pte_writable() */
+/** Whether a write fault on the entry would only set the write bit. @see can_change_pte_writable() */
 function canChangeWritable({ flags: vmFlags, mm: { vm } }: Vma, value: number, flags: number): boolean {
   if ((flags & (Pte.protnone | Pte.dirty)) !== Pte.dirty) return false;
   if ((vmFlags & VmFlag.SOFTDIRTY) === 0 && (flags & Pte.softDirty) === 0) return false;
@@ -102,12 +102,12 @@ function canChangeWritable({ flags: vmFlags, mm: { vm } }: Vma, value: number, f
   return pageAnon(vm, page) && vm.memmap.test(page, PageFlag.anonExclusive);
 }
 
-/** The flags of an entry that isn't present, whose page must not come back writable. */
+/** The flags of an entry that isn't present, changed so that its page comes back read-only. */
 function withoutWrite(flags: number, anonymous: () => boolean): number {
   const rest = flags & ~KIND_MASK;
   switch (entryKind(flags)) {
     case EntryKind.migrationWrite:
-      // An anonymous page that could be written is this process's alone, and that must not be forgotten.
+      // A writable anonymous page is exclusive to this process, and the entry must keep that.
       return rest | (anonymous() ? EntryKind.migrationReadExclusive : EntryKind.migrationRead);
     case EntryKind.devicePrivateWrite:
       return rest | EntryKind.devicePrivateRead;

@@ -1,28 +1,29 @@
-// What mode 2 of overcommit keeps back: kilobytes with which an administrator, or the user himself, can still log in and
-// stop a process that takes all memory. They follow the memory of the machine as long as they are at most as large as
-// the kernel makes them. Kernel counterpart: init_user_reserve(), reserve_mem_notifier() in mm/mmap.c.
+// The reserves of vm.overcommit_memory 2: memory that stays uncommitted, so that an administrator or the user can
+// still log in and stop a process that takes all memory. The defaults follow the size of the machine's free memory
+// across hotplug. Kernel counterparts: init_user_reserve(), init_admin_reserve(), reserve_mem_notifier() in
+// mm/mmap.c.
 import { pagesToKiB } from "@hetmem/kernel";
 import { allZones, type Memory, type MemoryListener } from "@hetmem/zone";
 import type { Vm } from "../vm.ts";
 
-/** Kilobytes at most by default. */
+/** Largest default of vm.admin_reserve_kbytes, in KiB: 8 MiB. For vm.user_reserve_kbytes it is 128 MiB. */
 export const MAX_ADMIN_RESERVE: bigint = 1n << 13n;
 export const MAX_USER_RESERVE: bigint = 1n << 17n;
 
-/** Three percent of what is free, and no more than a maximum; all in kilobytes. @see init_admin_reserve() */
+/** A 32nd of the free memory, and at most `most`; all in KiB. @see init_admin_reserve() */
 export function defaultReserve(free: number, most: bigint): bigint {
   const part = BigInt(Math.floor(free / 32));
   return part < most ? part : most;
 }
 
-/** Free memory of a machine, in kilobytes. */
+/** Free memory of a machine, in KiB. */
 export function freeKbytes(memory: Memory): number {
   let pages = 0;
   for (const zone of allZones(memory)) pages += zone.freePages;
   return pagesToKiB(pages);
 }
 
-/** Adapts the reserves when memory comes or goes: a listener for memory hotplug. @see reserve_mem_notifier() */
+/** A memory hotplug listener that adapts the reserves when memory comes or goes. @see reserve_mem_notifier() */
 export function reserveListener(vm: Vm): MemoryListener {
   return function* (action) {
     if (action === "MEM_ONLINE") grow(vm);
@@ -30,7 +31,7 @@ export function reserveListener(vm: Vm): MemoryListener {
   };
 }
 
-/** What an administrator has set to 0, or to more than the kernel would, stays. */
+/** A reserve of 0, or above the largest default, was set by the administrator and stays. */
 function grow({ tunables, memory }: Vm): void {
   const free = freeKbytes(memory);
   const { adminReserveKbytes: admin, userReserveKbytes: user } = tunables;
@@ -40,7 +41,7 @@ function grow({ tunables, memory }: Vm): void {
     tunables.adminReserveKbytes = defaultReserve(free, MAX_ADMIN_RESERVE);
 }
 
-/** More than is free can't be kept back. */
+/** A reserve larger than the free memory is reset to the default. */
 function shrink({ tunables, memory, kernel }: Vm): void {
   const free = freeKbytes(memory);
   if (tunables.userReserveKbytes > BigInt(free)) {

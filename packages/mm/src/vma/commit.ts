@@ -1,20 +1,20 @@
-// What address spaces have been promised: Committed_AS and the three ways to overcommit, and how much a single address
-// space may map. Kernel counterparts: __vm_enough_memory() in mm/util.c, may_expand_vm() and vm_stat_account() in
-// mm/mmap.c.
+// Committed_AS, the pages promised to all address spaces, with the three modes of vm.overcommit_memory; and the
+// limits of a single address space. Kernel counterparts: __vm_enough_memory() in mm/util.c, may_expand_vm() and
+// vm_stat_account() in mm/mmap.c.
 import { KernelError, RatelimitedLog } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
 import type { Vm } from "../vm.ts";
 import { VmFlag } from "./vm-flags.ts";
 
-/** Lines about refusals in five seconds at most. @see pr_warn_ratelimited() */
+/** Log lines about refusals at most in five seconds. @see pr_warn_ratelimited() */
 const REFUSAL_BURST = 10;
 
 /** Pages promised to all address spaces of a machine. @see vm_committed_as */
 export class Commit {
   /** Committed_AS, in pages. */
   pages = 0;
-  /** Whether the log has told of a process over its limit of data. */
+  /** Whether the warning about RLIMIT_DATA has been logged since boot. */
   warnedOfData = false;
   private readonly vm: Vm;
   private readonly limited: RatelimitedLog;
@@ -24,13 +24,16 @@ export class Commit {
     this.limited = new RatelimitedLog(vm.kernel, REFUSAL_BURST, "__vm_enough_memory");
   }
 
-  /** CommitLimit, in pages: what mode 2 promises at most. Huge pages of the pool can't be had otherwise. @see vm_commit_limit() */
+  /**
+   * CommitLimit, in pages: the most that mode 2 promises. Pages of the hugetlb pool are not part of it, since they
+   * can't be used otherwise. @see vm_commit_limit()
+   */
   get limit(): number {
     const { hugetlb, swap, tunables } = this.vm;
     const { overcommitKbytes, overcommitRatio } = tunables;
     if (overcommitKbytes > 0n) return Number(overcommitKbytes >> 2n) + swap.totalPages;
     const pages = totalRamPages(this.vm) - hugetlb.totalPages;
-    // The kernel's product has no sign: a ratio below 0 allows nearly everything.
+    // The kernel multiplies without a sign, so a negative ratio gives a huge limit.
     const percents = BigInt.asUintN(64, BigInt(pages) * BigInt(overcommitRatio));
     return Number(percents / 100n) + swap.totalPages;
   }
@@ -38,8 +41,8 @@ export class Commit {
   /**
    * Promises pages to an address space.
    *
-   * @param mm undefined: the kernel takes them for itself
-   * @throws KernelError ENOMEM when vm.overcommit_memory doesn't allow as much
+   * @param mm undefined for memory of the kernel itself
+   * @throws KernelError ENOMEM when vm.overcommit_memory doesn't allow the pages
    * @see __vm_enough_memory()
    */
   charge(mm: MmStruct | undefined, pages: number): void {
@@ -48,7 +51,7 @@ export class Commit {
     this.pages += pages;
   }
 
-  /** The same for who has no error to give. @returns false when it isn't allowed */
+  /** charge() for callers that can't throw. @returns false when the pages aren't allowed */
   tryCharge(mm: MmStruct | undefined, pages: number): boolean {
     const refusal = this.refusal(mm, pages);
     if (refusal !== undefined) this.refused(mm, refusal);
@@ -56,7 +59,7 @@ export class Commit {
     return refusal === undefined;
   }
 
-  /** The promise is given back. @see vm_unacct_memory() */
+  /** Gives promised pages back. @see vm_unacct_memory() */
   uncharge(pages: number): void {
     this.pages -= pages;
   }
@@ -72,7 +75,7 @@ export class Commit {
     }
   }
 
-  /** Every refusal is told in the log. */
+  /** Logs a refusal, and makes the error for it. */
   private refused(mm: MmStruct | undefined, reason: string): KernelError {
     const { pid = 1, comm = "sh" } = mm?.owner ?? {};
     this.limited.printk(
@@ -82,14 +85,14 @@ export class Commit {
     return new KernelError("ENOMEM", reason);
   }
 
-  /** Mode 0 refuses only what could never be there at once. */
+  /** Mode 0 refuses only requests larger than all memory and swap together. */
   private guess(pages: number): string | undefined {
     const total = totalRamPages(this.vm) + this.vm.swap.totalPages;
     if (pages <= total) return undefined;
     return `${pages} pages are more than the ${total} of memory and swap together: map less, use MAP_NORESERVE, or set vm.overcommit_memory to 1`;
   }
 
-  /** Mode 2 counts, and keeps a part for who has to stop a process that takes all. */
+  /** Mode 2 counts promises, and keeps the reserves of commit-reserves.ts free. */
   private beyondLimit(mm: MmStruct | undefined, pages: number): string | undefined {
     const { adminReserveKbytes, userReserveKbytes } = this.vm.tunables;
     const privileged = mm === undefined || mm.capable(Cap.SYS_ADMIN);
@@ -102,12 +105,15 @@ export class Commit {
   }
 }
 
-/** Memory that the allocator manages. @see totalram_pages() */
+/** Pages that the allocator manages, of all nodes. @see totalram_pages() */
 export function totalRamPages({ memory }: Pick<Vm, "memory">): number {
   return memory.nodes.reduce((sum, node) => sum + (node?.managedPages ?? 0), 0);
 }
 
-/** Whether a mapping's pages count as promised: those that writing makes. @see accountable_mapping() */
+/**
+ * Whether the pages of a mapping count in Committed_AS: private writable ones do, because a write makes a copy. @see
+ * accountable_mapping()
+ */
 export function accountableMapping(flags: number): boolean {
   const counted = VmFlag.NORESERVE | VmFlag.SHARED | VmFlag.WRITE | VmFlag.HUGETLB;
   return (flags & counted) === VmFlag.WRITE;
@@ -119,13 +125,13 @@ export function mayExpandVm(mm: MmStruct, flags: number, pages: number): boolean
   const data = mm.dataVm + pages;
   const { soft, hard } = mm.rights.rlimits.get("data");
   if (!isDataMapping(flags) || data <= Math.floor(soft / 4096)) return true;
-  // Valgrind sets the soft limit to 0, and means no limit by that.
+  // Valgrind sets the soft limit to 0 and the kernel then applies the hard limit.
   if (soft === 0 && data <= Math.floor(hard / 4096)) return true;
   warnOfData(mm, data, soft);
   return false;
 }
 
-/** Once a boot. @see pr_warn_once() */
+/** Logged once per boot. @see pr_warn_once() */
 function warnOfData({ owner, vm }: MmStruct, data: number, limit: number): void {
   if (vm.commit.warnedOfData) return;
   vm.commit.warnedOfData = true;
@@ -136,7 +142,7 @@ function warnOfData({ owner, vm }: MmStruct, data: number, limit: number): void 
   );
 }
 
-/** @throws KernelError ENOMEM when mayExpandVm() says no */
+/** @throws KernelError ENOMEM when mayExpandVm() returns false */
 export function checkExpansion(mm: MmStruct, flags: number, pages: number): void {
   if (mayExpandVm(mm, flags, pages)) return;
   throw new KernelError(
@@ -145,19 +151,19 @@ export function checkExpansion(mm: MmStruct, flags: number, pages: number): void
   );
 }
 
-/** Whether pages of a mapping with these flags may be locked besides those that are. @see mlock_future_check() */
+/** Whether further pages of a mapping with these flags may be locked. @see mlock_future_check() */
 export function mayLock(mm: MmStruct, flags: number, pages: number): boolean {
   if ((flags & VmFlag.LOCKED) === 0) return true;
   return mm.lockedVm + pages <= Math.floor(mm.rlimit("memlock") / 4096) || mm.capable(Cap.IPC_LOCK);
 }
 
-/** @throws KernelError EPERM for a process that may lock nothing @see can_do_mlock() */
+/** @throws KernelError EPERM when RLIMIT_MEMLOCK is 0 and the process lacks CAP_IPC_LOCK @see can_do_mlock() */
 export function checkMayLock(mm: MmStruct): void {
   if (mm.rlimit("memlock") > 0 || mm.capable(Cap.IPC_LOCK)) return;
   throw new KernelError("EPERM", "RLIMIT_MEMLOCK is 0: the process may not lock memory");
 }
 
-/** @throws KernelError EAGAIN when mayLock() says no */
+/** @throws KernelError EAGAIN when mayLock() returns false */
 export function checkLock(mm: MmStruct, flags: number, pages: number): void {
   if (mayLock(mm, flags, pages)) return;
   throw new KernelError(
@@ -166,7 +172,7 @@ export function checkLock(mm: MmStruct, flags: number, pages: number): void {
   );
 }
 
-/** @throws KernelError ENOMEM when the address space can't have one more mapping */
+/** @throws KernelError ENOMEM when the address space has `limit` mappings or more */
 export function checkMapCount(mm: MmStruct, limit: number = mm.vm.tunables.maxMapCount): void {
   if (mm.vmas.count < limit) return;
   throw new KernelError(
@@ -175,7 +181,7 @@ export function checkMapCount(mm: MmStruct, limit: number = mm.vm.tunables.maxMa
   );
 }
 
-/** Counts pages of a mapping to the sums that status shows. @see vm_stat_account() */
+/** Adds pages of a mapping to the sums that /proc/PID/status shows. @see vm_stat_account() */
 export function vmStatAccount(mm: MmStruct, flags: number, pages: number): void {
   mm.totalVm += pages;
   if ((flags & (VmFlag.EXEC | VmFlag.WRITE | VmFlag.GROWSDOWN)) === VmFlag.EXEC) mm.execVm += pages;

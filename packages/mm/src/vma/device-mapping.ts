@@ -1,6 +1,6 @@
-// What drivers fill their mappings with: frames that nobody counts, pages of their own, and pages of devices that a
-// pagemap counts. They do it when the mapping is made, or one page a fault. Kernel counterparts: remap_pfn_range(),
-// vm_insert_page(), vmf_insert_pfn() and vmf_insert_mixed() in mm/memory.c.
+// The functions with which drivers fill their mappings: with bare frames, with pages of their own, and with
+// ZONE_DEVICE pages. A driver calls them in mmap() for the whole mapping, or in fault() for one page. Kernel
+// counterparts: remap_pfn_range(), vm_insert_page(), vmf_insert_pfn() and vmf_insert_mixed() in mm/memory.c.
 import { bugOn, isAligned, KernelError, type Page, PAGE_SIZE, type Pfn, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
 import { NO_ENTRY, Pte, specialFlags, specialPfn, specialValue } from "@hetmem/page-table";
@@ -15,12 +15,14 @@ import { describeVma, type Vma } from "./vma.ts";
 const NOT_FOR_USERS = PageFlag.slab | PageFlag.table | PageFlag.buddy | PageFlag.offline;
 
 /**
- * Maps frames in a row that nobody counts, as a device's registers are. For a driver's mmap(): the mmap lock is held for
- * writing. All or nothing.
+ * Maps consecutive frames without counting struct pages, as for the registers of a device. Called in a driver's
+ * mmap(), with the mmap lock held for writing. After an error nothing is mapped.
  *
- * @param length bytes
- * @throws KernelError EINVAL for a start inside a page, or a part of a private writable mapping; ENOMEM when memory for a
- *   page table is missing
+ * @param start first address, page-aligned
+ * @param frame pfn that `start` maps
+ * @param length bytes; the last page counts whole
+ * @throws KernelError EINVAL for a start inside a page, or a part of a private writable mapping; ENOMEM when memory
+ *   for a page table is missing
  * @see remap_pfn_range()
  */
 export function remapPfnRange(vma: Vma, start: VirtAddr, frame: Pfn, length: number): void {
@@ -29,7 +31,7 @@ export function remapPfnRange(vma: Vma, start: VirtAddr, frame: Pfn, length: num
   const end = start + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
   bugOn(start < vma.start || end > vma.end, `frames are mapped outside of ${describeVma(vma)}`);
   if (isCowMapping(vma.flags)) {
-    // A page that was copied is told from a frame by where the frames should be.
+    // vm_normal_page() tells a copied page from a frame by the pfn expected at its address, which follows from pgoff.
     if (start !== vma.start || end !== vma.end)
       throw new KernelError("EINVAL", `frames must fill all of a private ${describeVma(vma)}`);
     vma.pgoff = frame;
@@ -43,10 +45,10 @@ export function remapPfnRange(vma: Vma, start: VirtAddr, frame: Pfn, length: num
 }
 
 /**
- * Maps a page of the driver's, which gets a reference.
+ * Maps a page of a driver, and takes a reference and a mapcount on it.
  *
- * @throws KernelError EFAULT for an address outside, EINVAL for a page that isn't there to be mapped, ENOMEM, EBUSY where
- *   something is mapped already
+ * @throws KernelError EFAULT for an address outside the mapping; EINVAL for a free, anonymous or kernel page; ENOMEM
+ *   when memory for a page table is missing; EBUSY where an entry exists already
  * @see vm_insert_page()
  */
 export function vmInsertPage(vma: Vma, address: VirtAddr, page: Page): void {
@@ -69,9 +71,10 @@ export function vmInsertPage(vma: Vma, address: VirtAddr, page: Page): void {
 }
 
 /**
- * Answers a fault with a frame that nobody counts.
+ * Serves a fault with a bare frame. No struct page is counted.
  *
- * @returns NOPAGE when it is mapped now, SIGBUS for an address outside, OOM
+ * @returns NOPAGE when the frame is mapped, SIGBUS for an address outside the mapping, OOM when memory for a page
+ *   table is missing
  * @see vmf_insert_pfn()
  */
 export function vmfInsertPfn(vma: Vma, address: VirtAddr, frame: Pfn): VmFault {
@@ -87,11 +90,12 @@ export function vmfInsertPfn(vma: Vma, address: VirtAddr, frame: Pfn): VmFault {
 }
 
 /**
- * Answers a fault with a frame of whatever kind: one with a struct page is counted, a device's by its pagemap. For
- * MIXEDMAP mappings.
+ * Serves a fault in a MIXEDMAP mapping. A frame of System RAM counts on its struct page. A ZONE_DEVICE page is held
+ * by its pagemap, and a frame without a struct page isn't counted.
  *
- * @param written the access is a write: the entry is dirty and may be written
- * @returns NOPAGE when it is mapped now, SIGBUS for an address outside, OOM
+ * @param written the access is a write: the entry becomes dirty and writable
+ * @returns NOPAGE when the frame is mapped, SIGBUS for an address outside the mapping, OOM when memory for a page
+ *   table is missing
  * @see vmf_insert_mixed(), vmf_insert_mixed_mkwrite()
  */
 export function vmfInsertMixed(vma: Vma, address: VirtAddr, frame: Pfn, written: boolean): VmFault {
@@ -116,7 +120,10 @@ export function vmfInsertMixed(vma: Vma, address: VirtAddr, frame: Pfn, written:
   return VmFault.NOPAGE;
 }
 
-/** Whether an entry maps a frame: another one, as the zero page of a hole, must not be written through it. @see insert_pfn() */
+/**
+ * Whether an entry maps the frame. An entry of another frame, such as the zero page of a hole, must stay read-only.
+ * @see insert_pfn()
+ */
 function mapsFrame({ mm: { pageTable, vm } }: Vma, entry: number, frame: Pfn): boolean {
   const [value, flags] = [pageTable.value(entry), pageTable.flags(entry)];
   if ((flags & Pte.present) === 0) return false;

@@ -1,6 +1,6 @@
-// A mapping comes into an address space, or leaves it: the list, the file's tree, the counts. Reverse mapping walks hold a
-// lock meanwhile, so whoever others may be walking to uses adjust.ts. Kernel counterparts: vma_link() and remove_vma() in
-// mm/mmap.c.
+// Entering a mapping into an address space and uncounting it: the mapping list, the file's interval tree, the
+// counters. The functions here take no locks. A mapping that reverse mapping walks can already reach changes through
+// adjust.ts. Kernel counterparts: vma_link() and remove_vma() in mm/mmap.c.
 import { vmStatAccount } from "./commit.ts";
 import { VmFlag } from "./vm-flags.ts";
 import type { Vma } from "./vma.ts";
@@ -12,7 +12,7 @@ export function linkVma(vma: Vma): void {
   vmStatAccount(vma.mm, vma.flags, vma.pages);
 }
 
-/** Nothing is left of a mapping but what it was counted for. Its driver hears of it last. @see remove_vma() */
+/** Returns what was counted for a removed mapping, and calls its driver's close() last. @see remove_vma() */
 export function uncountVma(vma: Vma): void {
   const { mm, flags, pages } = vma;
   mm.hiwaterVm = Math.max(mm.hiwaterVm, mm.totalVm);

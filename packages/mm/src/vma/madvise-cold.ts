@@ -1,6 +1,6 @@
-// Memory that a process won't use soon: MADV_COLD makes its pages the next that reclaim looks at, MADV_PAGEOUT has them
-// reclaimed now. Pages that others map too are left alone. Kernel counterpart: madvise_cold_or_pageout_pte_range() in
-// mm/madvise.c.
+// Advice that memory won't be used soon. MADV_COLD deactivates the pages, so that reclaim takes them next.
+// MADV_PAGEOUT reclaims them at once. Pages with other mappings are left alone. Kernel counterpart:
+// madvise_cold_or_pageout_pte_range() in mm/madvise.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { entryPage, NO_ENTRY, PMD_SIZE, Pte } from "@hetmem/page-table";
@@ -11,7 +11,12 @@ import type { Vm } from "../vm.ts";
 import { VmFlag } from "./vm-flags.ts";
 import { describeVma, type Vma } from "./vma.ts";
 
-/** The mmap lock is held for reading. @throws KernelError EINVAL for a mapping of a device, or a locked one @see madvise_cold() */
+/**
+ * Deactivates the pages of a part of a mapping. The mmap lock is held for reading.
+ *
+ * @throws KernelError EINVAL for a mapping of a device or of the hugetlb pool, or a locked one
+ * @see madvise_cold()
+ */
 export function* madviseCold(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { vm } = vma.mm;
   for (const region of regions(vma, start, end)) {
@@ -21,7 +26,12 @@ export function* madviseCold(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<v
   }
 }
 
-/** The mmap lock is held for reading. @throws KernelError EINVAL for a mapping of a device, or a locked one @see madvise_pageout() */
+/**
+ * Reclaims the pages of a part of a mapping. The mmap lock is held for reading.
+ *
+ * @throws KernelError EINVAL for a mapping of a device or of the hugetlb pool, or a locked one
+ * @see madvise_pageout()
+ */
 export function* madvisePageout(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { vm } = vma.mm;
   for (const region of regions(vma, start, end)) {
@@ -32,7 +42,7 @@ export function* madvisePageout(vma: Vma, start: VirtAddr, end: VirtAddr): Sleep
   }
 }
 
-/** The first address in each populated 2 MiB. */
+/** The first address of the range in each populated 2 MiB. */
 function* regions(vma: Vma, start: VirtAddr, end: VirtAddr): Generator<VirtAddr, void, void> {
   if ((vma.flags & (VmFlag.LOCKED | VmFlag.PFNMAP | VmFlag.HUGETLB)) !== 0)
     throw new KernelError("EINVAL", `${describeVma(vma)} has no pages that could be reclaimed`);
@@ -43,14 +53,14 @@ function* regions(vma: Vma, start: VirtAddr, end: VirtAddr): Generator<VirtAddr,
   }
 }
 
-/** Makes the entries of one 2 MiB old. @returns their pages: those that only this process maps */
+/** Clears the accessed bits of one 2 MiB. @returns the pages that no other mapping maps */
 function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
   const { pageTable, vm } = vma.mm;
   const end = regionEnd(start, limit);
   const pmd = pageTable.findPmd(start);
   const table = pageTable.tableUnder(pmd);
   const huge = table === NO_ENTRY;
-  // A part of a huge page that could not be divided keeps the rest company.
+  // A huge page that could not be split is taken only if the range covers it.
   if (huge && end - start !== PMD_SIZE) return [];
   const first = huge ? pmd : table + (start % PMD_SIZE) / 4096;
   const last = huge ? pmd + 1 : first + (end - start) / 4096;
@@ -68,13 +78,13 @@ function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
   return pages;
 }
 
-/** Whether nobody else maps the page, and it is one that reclaim knows. */
+/** Whether the page is on an LRU list and this is its only mapping. */
 function isAlone({ memmap }: Vm, page: Page): boolean {
   if (memmap.zoneOf(page) === ZoneType.Device || !memmap.test(page, PageFlag.lru)) return false;
   return pageMapcount(memmap, page) === 1;
 }
 
-/** Where the 2 MiB end that an address lies in, or the range does. */
+/** End of the 2 MiB that holds an address, or the end of the range if that is lower. */
 function regionEnd(start: VirtAddr, limit: VirtAddr): VirtAddr {
   return Math.min(limit, start - (start % PMD_SIZE) + PMD_SIZE) as VirtAddr;
 }

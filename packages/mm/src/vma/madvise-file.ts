@@ -1,5 +1,6 @@
-// Advice about what stands behind a mapping: MADV_REMOVE punches a hole into the file, MADV_WILLNEED reads it, or what was
-// swapped out. Kernel counterpart: madvise_remove() and madvise_willneed() in mm/madvise.c.
+// Advice about the file or the swapped pages of a mapping. MADV_REMOVE punches a hole into the file, MADV_WILLNEED
+// reads ahead from the file or from swap. Kernel counterparts: madvise_remove() and madvise_willneed() in
+// mm/madvise.c.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { EntryKind, entryKind, NO_ENTRY, swapDevice } from "@hetmem/page-table";
@@ -8,11 +9,12 @@ import { VmFlag } from "./vm-flags.ts";
 import { describeVma, type Vma } from "./vma.ts";
 
 /**
- * Takes a part of a shared mapping out of its file, for everybody. The mmap lock is held for reading, and given up
- * meanwhile: the file's locks come before it.
+ * Punches a hole into the file under a shared mapping; every other mapping of the file loses the pages, too. The mmap
+ * lock is held for reading on entry and exit. It is dropped in between, because the locks of the file are taken
+ * before it.
  *
- * @throws KernelError EINVAL for a locked mapping or one without a file, EACCES for one that can't be written to, EPERM
- *   where a seal forbids it
+ * @throws KernelError EINVAL for a locked mapping, or one without a file; EACCES for one that can't be written; EPERM
+ *   where a seal of the file forbids it
  * @see madvise_remove()
  */
 export function* madviseRemove(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
@@ -31,7 +33,10 @@ export function* madviseRemove(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps
   }
 }
 
-/** Begins to bring in what is there; what can't be had is left. The mmap lock is held for reading. @see madvise_willneed() */
+/**
+ * Reads pages ahead from the file or from swap, as far as possible. The mmap lock is held for reading. @see
+ * madvise_willneed()
+ */
 export function* madviseWillneed(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { file, mm } = vma;
   if (!file) yield* swapIn(vma, start, end);

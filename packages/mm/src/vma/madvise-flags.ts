@@ -1,16 +1,17 @@
-// Advice that is kept with the mapping: how it is read, whether a child gets it, whether huge pages are wanted. Kernel
-// counterpart: madvise_vma_behavior() and madvise_update_vma() in mm/madvise.c, hugepage_madvise() in mm/khugepaged.c.
+// Advice that is stored as flags of the mapping: the order of reads, inheritance by children, core dumps, huge pages.
+// Kernel counterparts: madvise_vma_behavior() and madvise_update_vma() in mm/madvise.c, hugepage_madvise() in
+// mm/khugepaged.c.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { Madv } from "./map-flags.ts";
 import { vmaModify } from "./split.ts";
 import { describeVma, type Vma } from "./vma.ts";
 import { VM_SPECIAL, VmFlag } from "./vm-flags.ts";
 
-/** VmFlag bits that advice sets and clears, and which mappings can't have it. */
+/** VmFlag bits that an advice sets and clears. */
 interface FlagAdvice {
   readonly set?: number;
   readonly clear?: number;
-  /** Why not, for a mapping that it doesn't fit. */
+  /** The reason why a mapping can't get the advice; undefined if it can. */
   readonly refuse?: (vma: Vma) => string | undefined;
 }
 
@@ -28,7 +29,10 @@ const FLAG_ADVICE: ReadonlyMap<number, FlagAdvice> = new Map<number, FlagAdvice>
   [Madv.NOHUGEPAGE, { clear: VmFlag.HUGEPAGE, set: VmFlag.NOHUGEPAGE }],
 ]);
 
-/** What advice about flags does to a part of a mapping; undefined for advice of another kind. The mmap lock is held for writing. */
+/**
+ * The change that an advice makes to a part of a mapping, with the mmap lock held for writing; undefined for advice
+ * about pages.
+ */
 export function madviseFlags(
   advice: number,
 ): ((vma: Vma, start: VirtAddr, end: VirtAddr) => Sleeps<void>) | undefined {
@@ -52,12 +56,14 @@ function* updateVma(
     part.flags = flags;
   } catch (error) {
     if (!(error instanceof KernelError) || error.errno !== "ENOMEM") throw error;
-    // Advice may be given again, when there is room.
+    // EAGAIN: the call may be repeated when the address space has fewer mappings.
     throw new KernelError("EAGAIN", `${describeVma(vma)} can't be divided (${error.reason})`);
   }
 }
 
-/** Pages of the pool are the process's memory, though their mappings are special. */
+/**
+ * MADV_DODUMP refuses special mappings. Those of the hugetlb pool are special, too, but hold ordinary process memory.
+ */
 function notDumped({ flags }: Vma): string | undefined {
   return (flags & VmFlag.HUGETLB) === 0 ? has(flags, VM_SPECIAL, "is a device's") : undefined;
 }

@@ -1,6 +1,6 @@
-// Memory that a process no longer needs: MADV_DONTNEED drops it at once, MADV_FREE lets reclaim drop it, as long as the
-// process doesn't write to it before. Kernel counterparts: madvise_dontneed_free() and madvise_free_pte_range() in
-// mm/madvise.c, mark_page_lazyfree() in mm/swap.c.
+// Discarding memory on a process's advice. MADV_DONTNEED drops the pages at once. MADV_FREE lets reclaim drop them,
+// unless the process writes to them before. Kernel counterparts: madvise_dontneed_free() and madvise_free_pte_range()
+// in mm/madvise.c, mark_page_lazyfree() in mm/swap.c.
 import {
   alignDown,
   condResched,
@@ -31,10 +31,13 @@ import { VmFlag } from "./vm-flags.ts";
 import { describeVma, isVmHugetlbPage, type Vma } from "./vma.ts";
 
 /**
- * Drops the pages of a part of a mapping; private memory reads as zeros then. The mmap lock is held for reading.
+ * Drops the pages of a part of a mapping. Private anonymous memory reads as zeros afterwards. The mmap lock is held
+ * for reading.
  *
- * @param which "unlocked": locked mappings are refused
- * @throws KernelError EINVAL for a device's mapping, or a locked one
+ * @param which "unlocked" refuses locked mappings, as MADV_DONTNEED does; "any" takes them, as MADV_DONTNEED_LOCKED
+ *   does
+ * @throws KernelError EINVAL for a mapping of a device, for a locked one, or for a start inside a huge page of the
+ *   pool
  * @see madvise_dontneed_single_vma()
  */
 export function* madviseDontneed(
@@ -54,8 +57,8 @@ export function* madviseDontneed(
 }
 
 /**
- * Marks the pages of a part of an anonymous mapping as of no use until they are written. The mmap lock is held for
- * reading.
+ * Lets reclaim discard the pages of a part of an anonymous mapping until they are written again. The mmap lock is
+ * held for reading.
  *
  * @throws KernelError EINVAL for a mapping of a file or a device, or a locked one
  * @see madvise_free_single_vma()
@@ -78,7 +81,10 @@ export function* madviseFree(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<v
   yield* invalidateRangeEnd(range);
 }
 
-/** A clean anonymous page goes to the inactive list of files: reclaim drops it without writing it anywhere. @see mark_page_lazyfree() */
+/**
+ * Moves a clean anonymous page to the inactive file list, from which reclaim drops it without swapping. @see
+ * mark_page_lazyfree()
+ */
 export function markPageLazyfree(vm: Vm, page: Page): void {
   const { memmap, lru } = vm;
   const flags = memmap.flags(page);
@@ -90,7 +96,10 @@ export function markPageLazyfree(vm: Vm, page: Page): void {
   countPageEvent(vm, page, VmEvent.pglazyfree, 1 << memmap.compoundOrder(page));
 }
 
-/** Who doesn't know of huge pages must not lose more than he says. @returns where the last whole one ends @see 8ebe0a5eaaeb */
+/**
+ * End of the last huge page of the pool that lies wholly in the range. A partial one keeps its contents. @see
+ * 8ebe0a5eaaeb
+ */
 function wholeHugePages(vma: Vma, start: VirtAddr, end: VirtAddr): VirtAddr {
   if (!isAligned(start, PMD_SIZE))
     throw new KernelError(
@@ -106,13 +115,13 @@ function refuse(vma: Vma, forbidden: number): void {
   throw new KernelError("EINVAL", `${describeVma(vma)} ${why}`);
 }
 
-/** Within one 2 MiB. @see madvise_free_pte_range() */
+/** Frees the entries of one 2 MiB. @see madvise_free_pte_range() */
 function freeRegion(vma: Vma, start: VirtAddr, end: VirtAddr): void {
   const { pageTable } = vma.mm;
   const pmd = pageTable.findPmd(start);
   const table = pageTable.tableUnder(pmd);
   if (table === NO_ENTRY) {
-    // A part of a huge page that could not be divided keeps the rest company.
+    // A huge page that could not be split is freed only if the range covers it.
     if (end - start === PMD_SIZE && isMappedOnce(vma, pmd)) freePresent(vma, pmd);
     return;
   }
@@ -121,7 +130,7 @@ function freeRegion(vma: Vma, start: VirtAddr, end: VirtAddr): void {
   for (let entry = first; entry < last; entry++) freeEntry(vma, entry);
 }
 
-/** A huge page that others map, too, isn't theirs to lose. */
+/** Whether this is the only mapping of a huge page. The contents of a shared one must stay. */
 function isMappedOnce({ mm: { pageTable, vm } }: Vma, pmd: number): boolean {
   return totalMapcount(vm.memmap, entryPage(pageTable.value(pmd))) === 1;
 }
@@ -131,7 +140,7 @@ function freeEntry(vma: Vma, entry: number): void {
   const flags = pageTable.flags(entry);
   if (flags === 0) return;
   if ((flags & Pte.present) !== 0) {
-    // Small entries of a huge page: it is whole, and somebody may need the rest.
+    // Small entries of a compound page: the page was not split, and its other parts may be in use.
     if (vm.memmap.compoundOrder(vm.memmap.compoundHead(entryPage(pageTable.value(entry)))) === 0)
       freePresent(vma, entry);
     return;
@@ -147,7 +156,7 @@ function freeEntry(vma: Vma, entry: number): void {
   }
 }
 
-/** A present entry, small or huge. */
+/** Frees a present entry, small or huge. */
 function freePresent(vma: Vma, entry: number): void {
   const { pageTable, vm } = vma.mm;
   const flags = pageTable.flags(entry);
@@ -159,7 +168,11 @@ function freePresent(vma: Vma, entry: number): void {
   if (pageAnon(vm, page)) markPageLazyfree(vm, page);
 }
 
-/** A page that others map, or that can't leave the swap cache now, stays as it is. */
+/**
+ * Makes a page clean. A page that other processes map, or that can't leave the swap cache now, is left alone.
+ *
+ * @returns whether the page is clean
+ */
 function becomeClean({ memmap, swap }: Vm, page: Page): boolean {
   if (!memmap.test(page, PageFlag.swapcache | PageFlag.dirty)) return true;
   if (!trylockPage(memmap, page)) return false;

@@ -1,24 +1,24 @@
-// An administrator says that memory is bad, to see what happens: MADV_HWPOISON and MADV_SOFT_OFFLINE. Kernel counterpart:
-// madvise_inject_error() in mm/madvise.c.
+// MADV_HWPOISON and MADV_SOFT_OFFLINE: an administrator injects memory failures into pages of a process. Kernel
+// counterpart: madvise_inject_error() in mm/madvise.c.
 import { KernelError, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { grabUserPages } from "../faultin/faultin-page.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import { Cap } from "../process/credentials.ts";
 
-/** Port: who deals with bad memory. The zone package's MemoryFailure is one. */
+/** Port: the handling of bad memory. MemoryFailure of the package zone implements it. */
 export interface MemoryErrors {
-  /** @param current the process that has it happen @see memory_failure() */
+  /** Takes a bad frame out of use. @param current the process that consumed the bad memory @see memory_failure() */
   hardOffline(frame: Pfn, current?: object): Sleeps<void>;
-  /** @see soft_offline_page() */
+  /** Moves the contents of a frame that is about to fail, and takes the frame out of use. @see soft_offline_page() */
   softOffline(frame: Pfn): Sleeps<void>;
 }
 
 /**
- * Has each page of a range fail, as it is now.
+ * Injects a failure into each page of a range. Absent pages are faulted in first.
  *
- * @param kind "hard": the memory is bad; "soft": it is going to be
- * @throws KernelError EPERM without CAP_SYS_ADMIN, EINVAL on a machine without memory failure handling, EFAULT where nothing can be read, and what the
- *   handling throws
+ * @param kind "hard": the memory is bad; "soft": it is about to fail
+ * @throws KernelError EPERM without CAP_SYS_ADMIN, EINVAL on a machine without memory failure handling, EFAULT where
+ *   nothing can be read, and the errors of the handling
  */
 export function* madviseInjectError(
   mm: MmStruct,
@@ -39,7 +39,7 @@ export function* madviseInjectError(
       if (page === undefined) throw new KernelError("EFAULT", `nothing can be read at 0x${at.toString(16)}`);
       frame = memmap.pageToPfn(page);
       size = 4096 << memmap.compoundOrder(memmap.compoundHead(page));
-      // Whoever handles it counts references, and ours isn't one that somebody will give up.
+      // The handler checks the refcount, and a reference of ours would look like a user that can't be unmapped.
       memmap.putPage(memmap.compoundHead(page));
     } finally {
       mm.mmapLock.upRead();

@@ -1,5 +1,5 @@
-// madvise(): what a process knows about its use of memory. Some advice changes flags of mappings, some does something to
-// the pages at once. Kernel counterpart: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
+// madvise(): advice of a process about its use of memory. One kind of advice changes the flags of mappings, the other
+// acts on pages at once. Kernel counterparts: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { faultinPageRange } from "../faultin/populate.ts";
 import type { MmStruct } from "../mm-struct.ts";
@@ -11,10 +11,13 @@ import { madviseRemove, madviseWillneed } from "./madvise-file.ts";
 import { Madv } from "./map-flags.ts";
 import type { Vma } from "./vma.ts";
 
-/** What is done to a part of one mapping. */
+/** Applies advice to a part of one mapping. */
 type Visit = (vma: Vma, start: VirtAddr, end: VirtAddr) => Sleeps<void>;
 
-/** Advice about pages: mappings stay as they are, and the mmap lock is held for reading. @see madvise_need_mmap_write() */
+/**
+ * Advice about pages, which leaves the mappings as they are. The mmap lock is held for reading. @see
+ * madvise_need_mmap_write()
+ */
 const PAGE_ADVICE: ReadonlyMap<number, Visit> = new Map<number, Visit>([
   [Madv.WILLNEED, madviseWillneed],
   [Madv.DONTNEED, (vma, start, end) => madviseDontneed(vma, start, end, "unlocked")],
@@ -29,12 +32,13 @@ const PAGE_ADVICE: ReadonlyMap<number, Visit> = new Map<number, Visit>([
 ]);
 
 /**
- * Takes advice about a range. What is mapped in it is treated although there are holes.
+ * Applies advice to a range. Holes don't stop the walk; they are reported at the end.
  *
  * @param length bytes; the last page counts whole
  * @param advice one of Madv
- * @throws KernelError EINVAL for advice that is unknown or doesn't fit a mapping, ENOMEM for holes, EAGAIN when mappings
- *   would have to be divided and there are too many, EACCES, EFAULT, EHWPOISON as the advice has it
+ * @throws KernelError EINVAL for advice that is unknown or doesn't fit a mapping; ENOMEM for a hole; EAGAIN when a
+ *   mapping would have to be divided and vm.max_map_count is reached; and, by advice, EPERM, EACCES, EFAULT or
+ *   EHWPOISON
  * @see madvise(2)
  */
 export function* madvise(mm: MmStruct, start: VirtAddr, length: number, advice: number): Sleeps<void> {
@@ -70,7 +74,7 @@ function* adviseForWriting(mm: MmStruct, start: VirtAddr, end: VirtAddr, visit: 
   }
 }
 
-/** Mappings may change while one is visited, so each is looked up. @see madvise_walk_vmas() */
+/** Visits the mappings of a range. A visit may change mappings, so each is looked up anew. @see madvise_walk_vmas() */
 function* walkVmas(mm: MmStruct, start: VirtAddr, end: VirtAddr, visit: Visit): Sleeps<void> {
   let hole: VirtAddr | undefined;
   for (let at = start; at < end;) {

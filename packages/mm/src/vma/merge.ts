@@ -1,6 +1,6 @@
-// Neighbours that are alike become one mapping: what mmap(), mprotect(), mremap() and madvise() try before they make or
-// divide one. Kernel counterpart: vma_merge() and can_vma_merge_before() and _after() in mm/mmap.c, whose case numbers
-// are given.
+// Merging of neighbouring mappings that are alike. mmap(), mprotect(), mremap() and madvise() try to merge before
+// they create or divide a mapping. Kernel counterparts: vma_merge(), can_vma_merge_before() and can_vma_merge_after()
+// in mm/mmap.c, whose case numbers are given here.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { type MemPolicy, mpolEqual } from "../policy/mempolicy.ts";
 import type { MmStruct } from "../mm-struct.ts";
@@ -10,23 +10,23 @@ import { adjustVmas } from "./adjust.ts";
 import type { Vma } from "./vma.ts";
 import { VM_SPECIAL, VmFlag } from "./vm-flags.ts";
 
-/** What a range is going to be. */
+/** A range and the properties it is to have. */
 export interface Span {
   readonly start: VirtAddr;
   readonly end: VirtAddr;
   readonly flags: number;
   readonly anonVma: AnonVma | undefined;
   readonly file: FileObject | undefined;
-  /** Page of the file at `start`. */
+  /** Page offset in the file of `start`. */
   readonly pgoff: number;
   readonly policy: MemPolicy | undefined;
 }
 
 /**
- * Lets neighbours grow over a range, where they are like it. The range is empty, the last part of `prev`, or the first
- * part or all of the mapping behind it. The merged mapping's flags may lack SOFTDIRTY.
+ * Grows neighbours over a range where their properties are equal. The range is empty, the last part of `prev`, or the
+ * first part or all of the mapping after `prev`. The flags of the merged mapping may lack SOFTDIRTY.
  *
- * @returns the mapping that has the range now; undefined when none can have it, and nothing was changed
+ * @returns the mapping that holds the range now; undefined when no neighbour fits, and then nothing was changed
  * @see vma_merge()
  */
 export function* vmaMerge(mm: MmStruct, prev: Vma | undefined, span: Span): Sleeps<Vma | undefined> {
@@ -37,7 +37,7 @@ export function* vmaMerge(mm: MmStruct, prev: Vma | undefined, span: Span): Slee
   const below = prev && canMergeAfter(prev, span) ? prev : undefined;
   const above = next && canMergeBefore(next, span) ? next : undefined;
   if (below && above && anonCompatible(below.anonVma, above.anonVma, undefined)) {
-    // 1 and 6: all three are one.
+    // Cases 1 and 6: the two neighbours and the range become one mapping.
     yield* adjustVmas(
       [{ vma: below, start: below.start, end: above.end }],
       mid && mid !== above ? [mid, above] : [above],
@@ -52,22 +52,20 @@ export function* vmaMerge(mm: MmStruct, prev: Vma | undefined, span: Span): Slee
   return above;
 }
 
-/**
- * Whether a mapping can be continued by a range right behind it.
- *
- * @see can_vma_merge_after()
- */
+/** Whether a range right after a mapping can become part of it. @see can_vma_merge_after() */
 export function canMergeAfter(vma: Vma, span: Span): boolean {
   return vma.end === span.start && vma.pgoff + vma.pages === span.pgoff && alike(vma, span);
 }
 
-/** Whether a mapping can begin with a range right below it. @see can_vma_merge_before() */
+/** Whether a range right below a mapping can become part of it. @see can_vma_merge_before() */
 export function canMergeBefore(vma: Vma, span: Span): boolean {
   const pages = (span.end - span.start) / 4096;
   return vma.start === span.end && vma.pgoff === span.pgoff + pages && alike(vma, span);
 }
 
-/** Cases 2, 5 and 7: into a gap, over the first part of the next, or over all of it. */
+/**
+ * Cases 2, 5 and 7: the lower neighbour grows into a gap, over the first part of the next mapping, or over all of it.
+ */
 function* growUp(vma: Vma, end: VirtAddr, mid: Vma | undefined): Sleeps<void> {
   const grown = { vma, start: vma.start, end };
   if (!mid || mid.start >= end) yield* adjustVmas([grown]);
@@ -75,7 +73,9 @@ function* growUp(vma: Vma, end: VirtAddr, mid: Vma | undefined): Sleeps<void> {
   else yield* adjustVmas([grown, { vma: mid, start: end, end: mid.end }]);
 }
 
-/** Cases 3, 4 and 8: into a gap, over the last part of the one below, or over all of it. */
+/**
+ * Cases 3, 4 and 8: the upper neighbour grows into a gap, over the last part of the mapping below, or over all of it.
+ */
 function* growDown(vma: Vma, start: VirtAddr, prev: Vma | undefined, mid: Vma | undefined): Sleeps<void> {
   const grown = { vma, start, end: vma.end };
   if (prev && start < prev.end) yield* adjustVmas([grown, { vma: prev, start: prev.start, end: start }]);
@@ -88,7 +88,7 @@ function alike(vma: Vma, { flags, file, anonVma, policy }: Span): boolean {
   return (
     ((vma.flags ^ flags) & ~VmFlag.SOFTDIRTY) === 0 &&
     vma.file === file &&
-    // Its driver counts mappings: one that went without a word would be missed.
+    // A driver with close() counts its mappings, and a merge would remove one without a call of close().
     vma.ops?.close === undefined &&
     mpolEqual(vma.policy, policy) &&
     anonCompatible(anonVma, vma.anonVma, vma)
@@ -96,8 +96,8 @@ function alike(vma: Vma, { flags, file, anonVma, policy }: Span): boolean {
 }
 
 /**
- * Whether pages of both can be of one mapping. One that has parents' families too isn't merged with a mapping that has
- * none, so that fewer mappings are searched for a child's pages.
+ * Whether the anonymous pages of both can belong to one mapping. A mapping with anon_vmas of ancestors is not merged
+ * with a mapping that has no anon_vma, so that a walk for a child's pages visits fewer mappings.
  *
  * @see is_mergeable_anon_vma() @see 965f55dea0e3
  */

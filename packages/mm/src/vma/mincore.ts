@@ -1,5 +1,5 @@
-// Which pages of a range are in memory: mapped, or ready in the page cache or the swap cache. Kernel counterpart:
-// mm/mincore.c.
+// mincore(): which pages of a range are in memory, either mapped or up to date in the page cache or the swap cache.
+// Kernel counterpart: mm/mincore.c.
 import {
   condResched,
   isAligned,
@@ -29,10 +29,10 @@ import type { Vma } from "./vma.ts";
 const CHUNK_PAGES = 4096;
 
 /**
- * Says for each page of a range whether it is in memory.
+ * Tells for each page of a range whether it is in memory.
  *
  * @param length bytes; the last page counts whole
- * @returns a byte a page, 1 or 0: of when it was looked at
+ * @returns a byte a page, 1 or 0, as of the moment at which the page was examined
  * @throws KernelError EINVAL for a start inside a page, ENOMEM where nothing is mapped
  * @see mincore(2)
  */
@@ -76,7 +76,7 @@ function isResident(vma: Vma, address: VirtAddr): boolean {
   if ((flags & Pte.present) !== 0) return true;
   const kind = entryKind(flags);
   if (kind === EntryKind.none) return inPageCache(vma, address);
-  // What is being moved, is on a device, or is lost need not be read from anywhere.
+  // Migration entries, pages of devices and poisoned pages count as resident: no I/O is needed for them.
   if (kind !== EntryKind.swap) return true;
   return isReady(vm, vm.swap.cache.lookup(swapDevice(flags), pageTable.value(entry)));
 }
@@ -88,7 +88,8 @@ function inPageCache(vma: Vma, address: VirtAddr): boolean {
   const { vm } = mapping;
   const found = mapping.pages.load(vma.pgoffOf(address));
   if (!isValue(found)) return isReady(vm, found as Page);
-  // Shmem keeps the slot in the place of the page; a file keeps a note of when the page was evicted.
+  // A value in the place of the page is a swap slot in shmem, and a shadow entry of an evicted page in any other
+  // file.
   if (mapping.canWriteback) return false;
   const word = entryValue(found);
   if (isSwapinError(word)) return false;

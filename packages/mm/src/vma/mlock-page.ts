@@ -1,6 +1,7 @@
-// A page that a locked mapping maps is kept off the lists that reclaim looks at. How many such mappings there are is
-// counted for as long as it lies on the unevictable list. Kernel counterpart: mm/mlock.c (__mlock_page(),
-// __munlock_page()). (There the count takes the place of list links; here only pages locked more than once have one.)
+// The mlock count of a page. A page with a locked mapping lies on the unevictable list, and its mlock count says how
+// many locked mappings it has. Kernel counterparts: __mlock_page() and __munlock_page() in mm/mlock.c. The kernel
+// stores the count in place of the list links; here it is a map that holds only pages with more than one locked
+// mapping.
 import type { Page } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { VmEvent, ZoneStat } from "@hetmem/zone";
@@ -8,32 +9,35 @@ import type { Vm } from "../vm.ts";
 import type { Vma } from "./vma.ts";
 import { VM_SPECIAL, VmFlag } from "./vm-flags.ts";
 
-/** Mappings that lock a page, beyond the first. @see mlock_count */
+/** By page: locked mappings beyond the first. @see mlock_count */
 export type MlockCounts = Map<Page, number>;
 
 const PARTS = PageFlag.head | PageFlag.tail;
 
-/** An entry of a mapping maps the page from now on. A part of a huge page isn't locked by itself. @see mlock_vma_page() */
+/**
+ * Locks a page that a mapping has begun to map, if the mapping is locked. Parts of a compound page are skipped. @see
+ * mlock_vma_page()
+ */
 export function mlockVmaPage(page: Page, vma: Vma): void {
   if (isLocked(vma) && !vma.mm.vm.memmap.test(page, PARTS)) mlockPage(vma.mm.vm, page);
 }
 
-/** The same for an entry that maps a huge page whole. */
+/** mlockVmaPage() for an entry that maps a whole huge page. */
 export function mlockVmaHuge(head: Page, vma: Vma): void {
   if (isLocked(vma)) mlockPage(vma.mm.vm, head);
 }
 
-/** An entry of a mapping maps the page no longer. @see munlock_vma_page() */
+/** Unlocks a page that a mapping no longer maps, if the mapping is locked. @see munlock_vma_page() */
 export function munlockVmaPage(page: Page, { flags, mm }: Vma): void {
   if ((flags & VmFlag.LOCKED) !== 0 && !mm.vm.memmap.test(page, PARTS)) munlockPage(mm.vm, page);
 }
 
-/** The same for an entry that mapped a huge page whole. */
+/** munlockVmaPage() for an entry that mapped a whole huge page. */
 export function munlockVmaHuge(head: Page, { flags, mm }: Vma): void {
   if ((flags & VmFlag.LOCKED) !== 0) munlockPage(mm.vm, head);
 }
 
-/** A page or compound page is locked once more. @see mlock_folio() */
+/** Adds a locked mapping to a page or compound page. @see mlock_folio() */
 export function mlockPage(vm: Vm, page: Page): void {
   const { memmap, lru } = vm;
   const head = memmap.compoundHead(page);
@@ -54,7 +58,7 @@ export function mlockPage(vm: Vm, page: Page): void {
   count(vm, head, VmEvent.unevictable_pgs_culled);
 }
 
-/** A page is locked once less; the last time it can be reclaimed again. @see munlock_page() */
+/** Removes a locked mapping from a page. The last one makes the page evictable. @see munlock_page() */
 export function munlockPage(vm: Vm, page: Page): void {
   const { memmap, lru } = vm;
   const head = memmap.compoundHead(page);
@@ -72,14 +76,14 @@ export function munlockPage(vm: Vm, page: Page): void {
   count(vm, head, VmEvent.unevictable_pgs_rescued);
 }
 
-/** A locked page is freed. @see __page_cache_release() */
+/** Clears the mlocked state of a page that is being freed. @see __page_cache_release() */
 export function clearPageMlocked(vm: Vm, head: Page): void {
   if (!vm.memmap.test(head, PageFlag.mlocked)) return;
   forgetMlock(vm, head);
   count(vm, head, VmEvent.unevictable_pgs_cleared);
 }
 
-/** While mlock() walks over a mapping, that is marked special: what it finds is counted by the walk. */
+/** Whether a mapping locks its pages. mlock() sets VM_IO during its walk, and counts the pages itself then. */
 function isLocked({ flags }: Vma): boolean {
   return (flags & (VmFlag.LOCKED | VM_SPECIAL)) === VmFlag.LOCKED;
 }

@@ -1,5 +1,5 @@
-// mlock() and its kin: pages of a range stay in memory. Mappings are divided where the range ends, pages that are there go
-// to the unevictable list, and the others are brought in. Kernel counterpart: mm/mlock.c.
+// mlock(), munlock(), mlockall() and munlockall(): mappings are split at the ends of the range, present pages go to
+// the unevictable list, and absent ones are faulted in. Kernel counterpart: mm/mlock.c.
 import {
   alignDown,
   alignUp,
@@ -23,11 +23,12 @@ import { VM_LOCKED_MASK, VM_SPECIAL, VmFlag } from "./vm-flags.ts";
 import type { Vma } from "./vma.ts";
 
 /**
- * Locks a range into memory; its pages are there afterwards.
+ * Locks a range into memory, and faults its pages in.
  *
- * @param flags MLOCK_ONFAULT: as they are touched
- * @throws KernelError EINVAL for unknown flags, EPERM when RLIMIT_MEMLOCK is 0, ENOMEM when it would be exceeded or
- *   something isn't mapped (what comes before it is locked), EAGAIN when there is no memory
+ * @param length bytes; every page that the range touches is locked
+ * @param flags 0, or MLOCK_ONFAULT to lock pages when they are first touched
+ * @throws KernelError EINVAL for unknown flags; EPERM when RLIMIT_MEMLOCK is 0; ENOMEM over RLIMIT_MEMLOCK, or for a
+ *   hole, in which case the mappings before it are locked; EAGAIN when the pages can't be allocated
  * @see mlock2(2)
  */
 export function* mlock(mm: MmStruct, start: VirtAddr, length: number, flags = 0): Sleeps<void> {
@@ -46,7 +47,7 @@ export function* mlock(mm: MmStruct, start: VirtAddr, length: number, flags = 0)
   yield* populateOrFail(mm, first, end - first);
 }
 
-/** @throws KernelError ENOMEM for a hole @see munlock(2) */
+/** Unlocks a range. @throws KernelError ENOMEM for a hole, when the mappings before it are unlocked @see munlock(2) */
 export function* munlock(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
   const [first, end] = wholePages(start, length);
   yield* mm.mmapLock.downWrite();
@@ -58,7 +59,7 @@ export function* munlock(mm: MmStruct, start: VirtAddr, length: number): Sleeps<
 }
 
 /**
- * Locks all that is mapped, all that will be, or both.
+ * Locks all mappings of an address space, all future ones, or both.
  *
  * @param flags Mcl bits
  * @throws KernelError EINVAL for flags that ask for nothing, EPERM and ENOMEM as mlock()
@@ -83,14 +84,14 @@ export function* mlockall(mm: MmStruct, flags: number): Sleeps<void> {
   if (current) yield* mmPopulateQuietly(mm, 0 as VirtAddr, TASK_SIZE);
 }
 
-/** @see munlockall(2) */
+/** Unlocks all mappings, and future ones. @see munlockall(2) */
 export function* munlockall(mm: MmStruct): Sleeps<void> {
   yield* mm.mmapLock.downWrite();
   yield* lockAll(mm, 0);
   mm.mmapLock.upWrite();
 }
 
-/** POSIX has other names for what can go wrong. @see __mlock_posix_error_return() */
+/** Populates, and turns errors into those that POSIX names for mlock(). @see __mlock_posix_error_return() */
 function* populateOrFail(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
   try {
     yield* mmPopulate(mm, start, length);
@@ -108,7 +109,7 @@ function wholePages(start: VirtAddr, length: number): [VirtAddr, VirtAddr] {
   return [alignDown(start, PAGE_SIZE) as VirtAddr, alignUp(start + length, PAGE_SIZE) as VirtAddr];
 }
 
-/** What is locked already isn't counted twice. @see count_mm_mlocked_page_nr() */
+/** Checks RLIMIT_MEMLOCK. Pages of the range that are locked already count once. @see count_mm_mlocked_page_nr() */
 function checkMemlock(mm: MmStruct, start: VirtAddr, end: VirtAddr): void {
   let locked = mm.lockedVm + (end - start) / PAGE_SIZE;
   if (locked <= memlockPages(mm) || mm.capable(Cap.IPC_LOCK)) return;
@@ -141,7 +142,7 @@ function* lockRange(mm: MmStruct, start: VirtAddr, end: VirtAddr, lock: number):
   }
 }
 
-/** Mappings that can't be divided stay as they are. @see apply_mlockall_flags() */
+/** Locks or unlocks all mappings. Whole mappings need no split, so this doesn't fail. @see apply_mlockall_flags() */
 function* lockAll(mm: MmStruct, flags: number): Sleeps<void> {
   const onFault = (flags & Mcl.ONFAULT) === 0 ? 0 : VmFlag.LOCKONFAULT;
   const lock = VmFlag.LOCKED | onFault;
@@ -151,7 +152,7 @@ function* lockAll(mm: MmStruct, flags: number): Sleeps<void> {
     yield* mlockFixup(vma, vma.start, vma.end, flags === 0 ? 0 : lock);
 }
 
-/** One mapping's part. Those of devices are never locked. @see mlock_fixup() */
+/** Locks or unlocks the part of one mapping. Mappings of devices are never locked. @see mlock_fixup() */
 function* mlockFixup(vma: Vma, start: VirtAddr, end: VirtAddr, lock: number): Sleeps<void> {
   const { mm, flags: old } = vma;
   const flags = (old & ~VM_LOCKED_MASK) | lock;
@@ -159,12 +160,15 @@ function* mlockFixup(vma: Vma, start: VirtAddr, end: VirtAddr, lock: number): Sl
   const part = yield* vmaModify(vma, start, end, { flags });
   const [was, is] = [(old & VmFlag.LOCKED) !== 0, (flags & VmFlag.LOCKED) !== 0];
   if (was !== is) mm.lockedVm += ((is ? 1 : -1) * (end - start)) / PAGE_SIZE;
-  // Pages that are locked already must not be counted again.
+  // Locked before and after: the pages have been counted already.
   if (was && is) part.flags = flags;
   else yield* lockPages(part, start, end, flags);
 }
 
-/** The pages of a locked mapping are unmapped next: they may be reclaimed again, if no other mapping locks them. @see munlock_vma_pages_all() */
+/**
+ * Unlocks the pages of a mapping that is about to be unmapped. A page that no other mapping locks becomes evictable.
+ * @see munlock_vma_pages_all()
+ */
 export function* munlockVmaPages(vma: Vma): Sleeps<void> {
   if ((vma.flags & VmFlag.LOCKED) !== 0)
     yield* lockPages(vma, vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK);
@@ -173,7 +177,7 @@ export function* munlockVmaPages(vma: Vma): Sleeps<void> {
 /** @see mlock_vma_pages_range() */
 function* lockPages(vma: Vma, start: VirtAddr, end: VirtAddr, flags: number): Sleeps<void> {
   const { pageTable } = vma.mm;
-  // A reverse mapping walk that finds a page meanwhile must not count it too: see mlockVmaPage().
+  // VM_IO marks the walk: mlockVmaPage() must not count a page that this walk counts.
   vma.flags = (flags & VmFlag.LOCKED) === 0 ? flags : flags | VmFlag.IO;
   for (let at = pageTable.nextPopulated(start, end); at < end; at = pageTable.nextPopulated(at, end)) {
     const stop = Math.min(end, at - (at % PMD_SIZE) + PMD_SIZE) as VirtAddr;
@@ -184,7 +188,7 @@ function* lockPages(vma: Vma, start: VirtAddr, end: VirtAddr, flags: number): Sl
   vma.flags = flags;
 }
 
-/** Within one 2 MiB. Of a compound page only a huge entry counts. @see mlock_pte_range() */
+/** Locks or unlocks the pages of one 2 MiB. Small entries of a compound page are skipped. @see mlock_pte_range() */
 function lockRegion(vma: Vma, start: VirtAddr, end: VirtAddr): void {
   const { pageTable, vm } = vma.mm;
   const apply = (vma.flags & VmFlag.LOCKED) === 0 ? munlockPage : mlockPage;

@@ -1,5 +1,6 @@
-// The mapping itself: what was there goes, its pages are promised, and then a neighbour grows over the place or a new
-// mapping is made, which its file or driver looks at. All or nothing. Kernel counterpart: mmap_region() in mm/mmap.c.
+// The last step of mmap(). Mappings in the range are removed, the pages are charged to Committed_AS, and a neighbour
+// grows over the range or a new mapping is made and shown to its file or driver. A failure undoes the charge. Kernel
+// counterpart: mmap_region() in mm/mmap.c.
 import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { FileObject } from "../file/file-object.ts";
@@ -10,7 +11,7 @@ import { doMunmap, unmapRegion } from "./munmap.ts";
 import { Vma } from "./vma.ts";
 import { VM_LOCKED_MASK, VM_SPECIAL, VmFlag } from "./vm-flags.ts";
 
-/** What is going to be mapped, and where. */
+/** The range to be mapped, and its properties. */
 export interface Region {
   readonly start: VirtAddr;
   readonly end: VirtAddr;
@@ -21,10 +22,11 @@ export interface Region {
 }
 
 /**
- * Maps a region over whatever is there. The mmap lock is held for writing.
+ * Maps a region, and removes the mappings in its range first. The mmap lock is held for writing.
  *
- * @returns where it begins
- * @throws KernelError ENOMEM when limits don't let it, and what the file's driver throws
+ * @returns the start of the region
+ * @throws KernelError ENOMEM when RLIMIT_AS, RLIMIT_DATA or overcommit doesn't allow the pages, and the errors of the
+ *   file's mmap()
  * @see mmap_region()
  */
 export function* mmapRegion(mm: MmStruct, region: Region): Sleeps<VirtAddr> {
@@ -48,7 +50,7 @@ export function* mmapRegion(mm: MmStruct, region: Region): Sleeps<VirtAddr> {
     if ((vma.flags & VM_SPECIAL) !== 0) vma.flags &= ~VM_LOCKED_MASK;
     else mm.lockedVm += pages;
   }
-  // Who tracks writes must see that this is other memory than what was there before.
+  // Soft-dirty: the contents differ from those of the mapping that was replaced.
   vma.flags |= VmFlag.SOFTDIRTY;
   return start;
 }
@@ -69,7 +71,7 @@ function* unmapOld(mm: MmStruct, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   }
 }
 
-/** The mapping below, the one above or both become one with the region. @see vma_expand() */
+/** Grows the mapping below, the one above, or joins both over the region. @see vma_expand() */
 function* growNeighbour(mm: MmStruct, span: Span): Sleeps<Vma | undefined> {
   if ((span.flags & VM_SPECIAL) !== 0) return undefined;
   const { start, end } = span;
@@ -94,7 +96,7 @@ function* makeVma(mm: MmStruct, span: Span): Sleeps<Vma> {
   else if ((flags & VmFlag.SHARED) !== 0) mm.vm.sharedMemory.zeroSetup(vma);
   const prev = mm.vmas.get(mm.vmas.indexFrom(start) - 1);
   if (vma.flags !== flags && prev) {
-    // The driver has set flags, with which it may be like the mapping below.
+    // The driver has added flags. With them the mapping may be equal to the one below.
     const merged = yield* vmaMerge(mm, prev, { ...span, flags: vma.flags, pgoff: vma.pgoff });
     if (merged) {
       vmStatAccount(mm, merged.flags, vma.pages);
@@ -105,7 +107,10 @@ function* makeVma(mm: MmStruct, span: Span): Sleeps<Vma> {
   return vma;
 }
 
-/** The driver sees the mapping before anybody else, and may fill it at once. What it has filled goes when it then refuses. */
+/**
+ * Calls the file's mmap() before the mapping is in any list. The driver may insert pages at once; they are unmapped
+ * if it then fails.
+ */
 function* mmapFile(vma: Vma, file: FileObject): Sleeps<void> {
   vma.file = file;
   vma.ops = file.vmOps;

@@ -1,5 +1,5 @@
-// mmap(): what is asked is checked, a place is found, and the mapping made there. Kernel counterpart: do_mmap() in
-// mm/mmap.c.
+// mmap(): checks of the request, the search for an address, and the mapping of the region. Kernel counterpart:
+// do_mmap() in mm/mmap.c.
 import {
   alignDown,
   alignUp,
@@ -18,9 +18,9 @@ import { mmPopulateQuietly } from "./populate.ts";
 import { getUnmappedArea } from "./unmapped-area.ts";
 import { Prot, VmFlag } from "./vm-flags.ts";
 
-/** What a process wants to map. */
+/** Arguments of mmap(). */
 export interface MmapRequest {
-  /** Where it would like it, or where it must be with MAP_FIXED; no matter where when absent. */
+  /** The preferred address, or with MAP_FIXED the exact one. Absent: any address. */
   readonly address?: number;
   /** Bytes; the last page counts whole. */
   readonly length: number;
@@ -28,9 +28,9 @@ export interface MmapRequest {
   readonly prot: number;
   /** MapFlag bits: SHARED, SHARED_VALIDATE or PRIVATE, and others. */
   readonly flags: number;
-  /** Absent for anonymous memory. */
+  /** The file to map; absent for anonymous memory. */
   readonly file?: FileObject;
-  /** First byte of the file, a page's. */
+  /** Offset in the file in bytes, a multiple of the page size. */
   readonly offset?: number;
 }
 
@@ -39,10 +39,11 @@ const MAY_ALL = VmFlag.MAYREAD | VmFlag.MAYWRITE | VmFlag.MAYEXEC;
 /**
  * Maps memory.
  *
- * @returns where
- * @throws KernelError EINVAL for a request that contradicts itself, ENOMEM when there is no room or too much is mapped,
- *   promised or locked already (EAGAIN), EEXIST for MAP_FIXED_NOREPLACE over something, EACCES and EPERM where the file or
- *   the administrator forbids it, EOPNOTSUPP for flags that the file doesn't know, and what its driver throws
+ * @returns the start address of the mapping
+ * @throws KernelError EINVAL for a request that contradicts itself; ENOMEM when no gap is large enough, or RLIMIT_AS,
+ *   RLIMIT_DATA, vm.max_map_count or overcommit is exceeded; EAGAIN over RLIMIT_MEMLOCK; EEXIST for
+ *   MAP_FIXED_NOREPLACE over a mapping; EACCES and EPERM where the file or the administrator forbids the mapping;
+ *   EOPNOTSUPP for flags that the file doesn't support; and the errors of the file's mmap()
  * @see mmap(2)
  */
 export function* mmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
@@ -56,13 +57,13 @@ export function* mmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
   } finally {
     mm.mmapLock.upWrite();
   }
-  // What can't be populated is found out by who touches it.
+  // A page that can't be populated is no error of mmap(): the first access to it fails instead.
   if (locked || (flags & (MapFlag.POPULATE | MapFlag.NONBLOCK)) === MapFlag.POPULATE)
     yield* mmPopulateQuietly(mm, address, alignUp(request.length, PAGE_SIZE));
   return address;
 }
 
-/** The same inside the mmap lock, which is held for writing; nothing is populated. @see do_mmap() */
+/** mmap() without the mmap lock, which the caller holds for writing, and without populating. @see do_mmap() */
 export function* doMmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
   checkRequest(request);
   if ((request.flags & MapFlag.HUGETLB) === 0) return yield* mapFileOrMemory(mm, request);
@@ -70,7 +71,7 @@ export function* doMmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
   try {
     return yield* mapFileOrMemory(mm, { ...request, file, length });
   } finally {
-    // The mapping alone holds it.
+    // The mapping holds the only reference to the file.
     yield* file.close();
   }
 }
@@ -107,7 +108,7 @@ function checkRequest({ length, offset = 0, flags, file }: MmapRequest): void {
   if (length <= 0) throw new KernelError("EINVAL", "a mapping has at least one byte");
 }
 
-/** A wish below what may be mapped becomes the lowest that may. @see round_hint_to_min() */
+/** A hint below vm.mmap_min_addr becomes the lowest address that may be mapped. @see round_hint_to_min() */
 function roundHint(mm: MmStruct, wish: number): number {
   const address = alignDown(wish, PAGE_SIZE);
   const { mmapMinAddr } = mm.vm.tunables;
@@ -143,7 +144,7 @@ export function protFlags(prot: number): number {
 
 function fileFlags(file: FileObject, prot: number, flags: number, asked: number): number {
   const type = flags & MAP_TYPE;
-  // The pool promises its pages itself: whoever counts has to know at once.
+  // The hugetlb pool reserves its own pages, so HUGETLB must be set before the accounting.
   const bits = asked | ((file.vmFlags ?? 0) & VmFlag.HUGETLB);
   if (type === MapFlag.SHARED_VALIDATE) checkFileKnows(file, flags);
   else if (type !== MapFlag.SHARED && type !== MapFlag.PRIVATE) throw noType(type);
@@ -153,11 +154,11 @@ function fileFlags(file: FileObject, prot: number, flags: number, asked: number)
   if (file.writable) return bits | VmFlag.SHARED | VmFlag.MAYSHARE;
   if ((prot & Prot.WRITE) !== 0)
     throw new KernelError("EACCES", `${file.path} isn't open for writing: open it so, or map it MAP_PRIVATE`);
-  // It can never be written, so that it is handled as if it were private.
+  // A shared mapping of a read-only file can never be written, so it is treated as private.
   return (bits | VmFlag.MAYSHARE) & ~VmFlag.MAYWRITE;
 }
 
-/** MAP_SHARED ignores flags that a file doesn't know. @see 1c9725974074 */
+/** MAP_SHARED_VALIDATE refuses unsupported flags. MAP_SHARED ignores them. @see 1c9725974074 */
 function checkFileKnows({ path, mmapSupportedFlags = 0 }: FileObject, flags: number): void {
   if ((flags & ~(LEGACY_MAP_MASK | mmapSupportedFlags)) === 0) return;
   throw new KernelError(
@@ -181,7 +182,7 @@ function noType(type: number): KernelError {
   );
 }
 
-/** Mode 2 counts everything, but for huge pages of the pool. */
+/** MAP_NORESERVE has no effect with vm.overcommit_memory 2, except for huge pages of the pool. */
 function noreserve(mm: MmStruct, bits: number, flags: number): number {
   const honoured = mm.vm.tunables.overcommitMemory !== 2 || (bits & VmFlag.HUGETLB) !== 0;
   return (flags & MapFlag.NORESERVE) !== 0 && honoured ? VmFlag.NORESERVE : 0;

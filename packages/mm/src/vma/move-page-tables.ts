@@ -1,6 +1,7 @@
-// Entries move to other addresses and keep what they hold: pages, but also swap slots, migrations and pages of devices.
-// Reverse mapping walks are kept out meanwhile, so that they find each entry in one place. Kernel counterpart:
-// move_page_tables() in mm/mremap.c. (Whole page tables aren't hung elsewhere: entries move one by one, huge ones whole.)
+// Moving page table entries to other addresses, for mremap(). Entries of every kind move: pages, swap slots,
+// migration entries and device entries. The rmap locks are held, so that a reverse mapping walk finds each entry
+// exactly once. Kernel counterpart: move_page_tables() in mm/mremap.c. Unlike in the kernel, whole page tables are
+// never relinked: small and huge entries move one by one.
 import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -14,7 +15,7 @@ import { splitHugeAt } from "../huge/split-huge-at.ts";
 import { dropRmapLocks, takeRmapLocks } from "./rmap-locks.ts";
 import type { Vma } from "./vma.ts";
 
-/** Entries that move: from a mapping's range to a place in another one. */
+/** The entries that move: a range of one mapping, and an address in another one. */
 export interface PageTableMove {
   readonly from: Vma;
   readonly start: VirtAddr;
@@ -27,7 +28,7 @@ export interface PageTableMove {
 /**
  * Moves entries. The mmap lock is held for writing.
  *
- * @returns bytes that were dealt with: fewer than `length` when memory for a page table was missing
+ * @returns bytes from `start` that were moved; fewer than `length` when memory for a page table was missing
  * @see move_page_tables()
  */
 export function* movePageTables(move: PageTableMove): Sleeps<number> {
@@ -52,7 +53,7 @@ function* moveRegions({ from, start, to, target, length }: PageTableMove): Sleep
   let at = pageTable.nextPopulated(start, end);
   while (at < end) {
     const destination = (target + (at - start)) as VirtAddr;
-    // Neither side leaves its 2 MiB, so that both are one table.
+    // A step stays within one 2 MiB on both sides, so that each side is a single page table.
     const step = Math.min(end - at, PMD_SIZE - (at % PMD_SIZE), PMD_SIZE - (destination % PMD_SIZE));
     if (!(yield* moveRegion(from, at, to, destination, step))) return at - start;
     at = pageTable.nextPopulated((at + step) as VirtAddr, end);
@@ -84,14 +85,14 @@ function* moveHuge(from: Vma, at: VirtAddr, to: Vma, target: VirtAddr): Sleeps<b
   const into = pageTable.ensurePmd(target);
   if (into === NO_ENTRY) return false;
   const locks = yield* takeRmapLocks(from, to.anonVma ?? from.anonVma);
-  // An empty table that an earlier mapping left would be in the way.
+  // A table left empty by an earlier mapping must make room for the huge entry.
   if (pageTable.tableUnder(into) !== NO_ENTRY) pageTable.depopulate(into);
   moveEntries(pageTable, pageTable.findPmd(at), into, 1);
   dropRmapLocks(locks);
   return true;
 }
 
-/** Neighbouring entries, whatever they hold. That they have moved counts as a write for who tracks writes. @see move_ptes() */
+/** Moves neighbouring entries of any kind. A moved entry counts as written for soft-dirty tracking. @see move_ptes() */
 function moveEntries(pageTable: PageTable, first: number, into: number, count: number): void {
   for (let i = 0; i < count; i++) {
     const flags = pageTable.flags(first + i);

@@ -1,5 +1,5 @@
-// A mapping goes to other addresses: a copy of it is made there, the entries move, and the old place is unmapped. Kernel
-// counterpart: move_vma() in mm/mremap.c, copy_vma() in mm/mmap.c.
+// Moving a mapping for mremap(): a copy of the mapping is made at the new address, its entries are moved, and the old
+// range is unmapped. Kernel counterparts: move_vma() in mm/mremap.c, copy_vma() in mm/mmap.c.
 import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { enterVma } from "./adjust.ts";
@@ -12,7 +12,7 @@ import { dropRmapLocks, takeRmapLocks } from "./rmap-locks.ts";
 import { describeVma, type Vma } from "./vma.ts";
 import { VM_LOCKED_MASK, VmFlag } from "./vm-flags.ts";
 
-/** What moves, and where it goes. */
+/** The range that moves, and its new address and length. Lengths are bytes. */
 export interface VmaMove {
   readonly vma: Vma;
   readonly start: VirtAddr;
@@ -24,10 +24,11 @@ export interface VmaMove {
 }
 
 /**
- * Moves a range of a mapping. The mmap lock is held for writing.
+ * Moves a range of a mapping. The mmap lock is held for writing. After an error everything is at its old address.
  *
- * @throws KernelError ENOMEM when too much is mapped or promised, or memory for page tables is missing, and what the
- *   driver throws: everything is where it was then
+ * @returns the new start address
+ * @throws KernelError ENOMEM when vm.max_map_count or overcommit doesn't allow the move, or memory for page tables is
+ *   missing; and the errors of the driver's mremap() and maySplit()
  * @see move_vma()
  */
 export function* moveVma(move: VmaMove): Sleeps<VirtAddr> {
@@ -41,7 +42,7 @@ export function* moveVma(move: VmaMove): Sleeps<VirtAddr> {
   const [source, copy] = yield* copyTo(move);
   if ((flags & VmFlag.LOCKED) !== 0) mm.lockedVm += newLength / PAGE_SIZE;
   const failure = yield* moveEntries({ ...move, vma: source }, copy);
-  // Unmapping one of the two places below gives back what the other one is promised.
+  // Unmapping the source or, after a failure, the target uncharges `length` bytes that the other range still needs.
   if (accounted && !keepSource) mm.vm.commit.pages += length / PAGE_SIZE;
   if (failure) {
     yield* doMunmap(mm, target, newLength);
@@ -57,25 +58,31 @@ export function* moveVma(move: VmaMove): Sleeps<VirtAddr> {
   return target;
 }
 
-/** Whatever can refuse does it before anything has changed. */
+/** Makes the checks that can fail, before anything has changed. */
 function* prepare({ vma, start, length, keepSource }: VmaMove): Sleeps<void> {
   const { mm } = vma;
   const end = (start + length) as VirtAddr;
-  // Unmapping the old place may make three of one.
+  // Unmapping the middle of the old mapping leaves up to three mappings.
   checkMapCount(mm, mm.vm.tunables.maxMapCount - 3);
   if (vma.start !== start) vma.ops?.maySplit?.(vma, start);
   if (vma.end !== end) vma.ops?.maySplit?.(vma, end);
   if (!keepSource || (vma.flags & VmFlag.LOCKED) === 0) return;
-  // The old place will not be locked any more, its rest stays so.
+  // Only the moved range loses VM_LOCKED; the rest of the old mapping must keep it.
   if (vma.start !== start) yield* splitVma(vma, start, "below");
   if (vma.end !== end) yield* splitVma(vma, end, "above");
 }
 
-/** @returns the mapping that has the old place, which may have become the new one, and that of the new @see copy_vma() */
+/**
+ * Makes the target mapping.
+ *
+ * @returns the mapping that holds the old range, which a merge may have changed, and the mapping of the new range
+ * @see copy_vma()
+ */
 function* copyTo({ vma, start, target, newLength, keepSource }: VmaMove): Sleeps<[Vma, Vma]> {
   const { mm } = vma;
   const end = (target + newLength) as VirtAddr;
-  // Without a page of its own, its offsets may be those of the new place, where it is more likely to merge.
+  // A mapping without an anon_vma has no pages whose offset must be kept. Offsets of the new address make a merge
+  // there more likely.
   const untouched = vma.anonymous && !vma.anonVma;
   const pgoff = untouched ? target / PAGE_SIZE : vma.pgoffOf(start);
   const touches = target === vma.end || vma.start === end;
@@ -95,7 +102,7 @@ function* copyTo({ vma, start, target, newLength, keepSource }: VmaMove): Sleeps
   return [vma, copy];
 }
 
-/** @returns why not, after everything was moved back */
+/** @returns the reason of a failure, after which all entries were moved back */
 function* moveEntries({ vma, start, length, target }: VmaMove, copy: Vma): Sleeps<KernelError | undefined> {
   const there = { from: vma, start, to: copy, target, length };
   const moved = yield* movePageTables(there);
@@ -118,7 +125,9 @@ function refusalOf(copy: Vma): KernelError | undefined {
   }
 }
 
-/** MREMAP_DONTUNMAP: what stays is as if it had never been touched. */
+/**
+ * MREMAP_DONTUNMAP: the old mapping becomes one that was never touched, without lock, anon_vma and old page offsets.
+ */
 function* emptySource(vma: Vma, start: VirtAddr, length: number): Sleeps<void> {
   if ((vma.flags & VmFlag.LOCKED) !== 0) vma.mm.lockedVm -= length / PAGE_SIZE;
   vma.flags &= ~VM_LOCKED_MASK;
@@ -129,7 +138,7 @@ function* emptySource(vma: Vma, start: VirtAddr, length: number): Sleeps<void> {
   if (vma.anonymous && !vma.file) vma.pgoff = vma.start / PAGE_SIZE;
 }
 
-/** The move has succeeded, so that an old place which can't be divided off stays mapped, and counted. */
+/** Unmaps the old range. The move has succeeded, so a range that can't be split off stays mapped and counted. */
 function* unmapSource(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
   if (length === 0) return;
   try {

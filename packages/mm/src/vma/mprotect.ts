@@ -1,5 +1,5 @@
-// What a process may do with its pages is changed: the mapping is divided or merged, then its entries follow. Kernel
-// counterpart: do_mprotect_pkey() and mprotect_fixup() in mm/mprotect.c.
+// mprotect(): the mapping is split or merged, then its entries get the new access bits. Kernel counterparts:
+// do_mprotect_pkey() and mprotect_fixup() in mm/mprotect.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { changeProtection } from "./change-protection.ts";
@@ -13,12 +13,12 @@ import { Prot, VM_ACCESS_FLAGS, VmFlag } from "./vm-flags.ts";
 const KNOWN_PROT = Prot.READ | Prot.WRITE | Prot.EXEC | Prot.SEM;
 
 /**
- * Changes what a range of addresses allows. What comes before a mapping that refuses, or a hole, is changed.
+ * Changes the protection of a range. An error leaves the mappings before the failing address changed.
  *
  * @param length bytes; the last page counts whole
- * @param prot Prot bits; GROWSDOWN extends the range down to where a stack begins
- * @throws KernelError EINVAL for a start inside a page or unknown bits, ENOMEM for a hole or when limits don't let it,
- *   EACCES for a right that the file doesn't give
+ * @param prot Prot bits; GROWSDOWN extends the range down to the start of the stack
+ * @throws KernelError EINVAL for a start inside a page, or unknown bits; ENOMEM for a hole, or when RLIMIT_DATA,
+ *   vm.max_map_count or overcommit doesn't allow the change; EACCES for access that the file doesn't allow
  * @see mprotect(2)
  */
 export function* mprotect(mm: MmStruct, start: VirtAddr, length: number, prot: number): Sleeps<void> {
@@ -61,14 +61,14 @@ function hole(address: VirtAddr): KernelError {
   return new KernelError("ENOMEM", `nothing is mapped at 0x${address.toString(16)}`);
 }
 
-/** What a mapping may ever allow is decided when it is made. */
+/** Checks new access bits against the MAY bits, which mmap() set once for all. */
 function checkAllowed(vma: Vma, flags: number): void {
-  // The MAY bits lie four above those they are for.
+  // Each MAY bit is four places above the access bit that it allows.
   if ((flags & ~(flags >> 4) & VM_ACCESS_FLAGS) === 0) return;
   throw new KernelError("EACCES", `${describeVma(vma)} can't get that protection: open the file for writing`);
 }
 
-/** One mapping's part. @see mprotect_fixup() */
+/** Changes the part of one mapping that lies in the range. @see mprotect_fixup() */
 function* mprotectFixup(vma: Vma, start: VirtAddr, end: VirtAddr, wanted: number): Sleeps<void> {
   const { mm, flags: old } = vma;
   if (wanted === old) return;
@@ -84,7 +84,7 @@ function* mprotectFixup(vma: Vma, start: VirtAddr, end: VirtAddr, wanted: number
   }
   changed.flags = flags;
   yield* changeProtection(changed, start, end);
-  // Locked pages are copied now rather than at the first write.
+  // A private locked mapping becomes writable: its pages are copied now rather than at the first write.
   if (
     (old & (VmFlag.WRITE | VmFlag.SHARED | VmFlag.LOCKED)) === VmFlag.LOCKED &&
     (flags & VmFlag.WRITE) !== 0
@@ -94,7 +94,10 @@ function* mprotectFixup(vma: Vma, start: VirtAddr, end: VirtAddr, wanted: number
   vmStatAccount(mm, flags, pages);
 }
 
-/** Pages become data when they may be written. @returns whether they have been promised now */
+/**
+ * Charges pages that become private writable, which counts in Committed_AS and RLIMIT_DATA. @returns whether they
+ * were charged
+ */
 function promise({ mm, flags: old }: Vma, flags: number, pages: number): boolean {
   if ((flags & VmFlag.WRITE) === 0) return false;
   if (mayExpandVm(mm, old, pages)) checkExpansion(mm, flags, pages);

@@ -1,4 +1,4 @@
-// A mapping becomes longer or shorter, where it is or elsewhere. Kernel counterpart: mremap() in mm/mremap.c.
+// mremap(): resizes a mapping in place, or moves it. Kernel counterpart: mremap() in mm/mremap.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PMD_SIZE, TASK_SIZE } from "@hetmem/page-table";
 import type { MmStruct } from "../mm-struct.ts";
@@ -13,26 +13,27 @@ import { getUnmappedArea } from "./unmapped-area.ts";
 import { VmFlag } from "./vm-flags.ts";
 import { describeVma, isVmHugetlbPage, type Vma } from "./vma.ts";
 
-/** What a process wants to have moved or resized. */
+/** Arguments of mremap(). */
 export interface MremapRequest {
   readonly address: VirtAddr;
-  /** Bytes, within one mapping; 0 for a second mapping of shared memory. */
+  /** Bytes, within one mapping. 0 makes a second mapping of the same shared memory. */
   readonly oldLength: number;
   readonly newLength: number;
   /** MremapFlag bits. */
   readonly flags: number;
-  /** For FIXED; a wish for DONTUNMAP. */
+  /** The exact address for FIXED, the preferred one for DONTUNMAP. */
   readonly newAddress?: number;
 }
 
 const KNOWN_FLAGS = MremapFlag.MAYMOVE | MremapFlag.FIXED | MremapFlag.DONTUNMAP;
 
 /**
- * Resizes or moves a mapping, with its pages.
+ * Resizes or moves a mapping with its pages.
  *
- * @returns where it is now
- * @throws KernelError EINVAL for a request that contradicts itself, EFAULT where no mapping is or one ends too early or
- *   can't grow, ENOMEM when it has no room and may not move, or limits don't let it, EAGAIN beyond RLIMIT_MEMLOCK
+ * @returns the start address afterwards
+ * @throws KernelError EINVAL for a request that contradicts itself; EFAULT where nothing is mapped, the mapping ends
+ *   before `oldLength`, or the mapping can't be resized; ENOMEM when the mapping can't grow in place and may not
+ *   move, or RLIMIT_AS, RLIMIT_DATA, vm.max_map_count or overcommit is exceeded; EAGAIN over RLIMIT_MEMLOCK
  * @see mremap(2)
  */
 export function* mremap(mm: MmStruct, request: MremapRequest): Sleeps<VirtAddr> {
@@ -69,7 +70,7 @@ function checkRequest({ address, flags, oldLength, newLength }: MremapRequest): 
   if (newLength <= 0) throw new KernelError("EINVAL", "a mapping keeps at least one page: use munmap()");
 }
 
-/** Huge pages of the pool go whole, and none may be added: they weren't promised. */
+/** Rounds the lengths of a hugetlb mapping to 2 MiB. It can only shrink: further pages are not reserved. */
 function sizedFor(vma: Vma, request: MremapRequest): MremapRequest {
   if (!isVmHugetlbPage(vma)) return request;
   const oldLength = alignUp(request.oldLength, PMD_SIZE);
@@ -86,7 +87,7 @@ function lookUp(mm: MmStruct, address: VirtAddr): Vma {
   return vma;
 }
 
-/** Where it is if that goes, else elsewhere if that is allowed. */
+/** Resizes in place if possible, else moves if MAYMOVE allows it. */
 function* resize(mm: MmStruct, request: MremapRequest): Sleeps<VirtAddr> {
   const { address, oldLength, newLength, flags } = request;
   if (oldLength >= newLength) {
@@ -110,7 +111,7 @@ function* mremapTo(mm: MmStruct, request: MremapRequest): Sleeps<VirtAddr> {
   const { address, newLength, flags, newAddress = 0 } = request;
   const fixed = (flags & MremapFlag.FIXED) !== 0;
   checkTarget(request, newAddress);
-  // Both places may be divided in three before one of them goes.
+  // Both ranges may be in the middle of a mapping, and are split off before the old one is unmapped.
   checkMapCount(mm, mm.vm.tunables.maxMapCount - 5);
   if (fixed) yield* doMunmap(mm, newAddress as VirtAddr, newLength);
   let { oldLength } = request;
@@ -143,7 +144,7 @@ function checkTarget({ address, oldLength, newLength }: MremapRequest, target: n
     throw new KernelError("EINVAL", "the old and the new place overlap: choose one that doesn't");
 }
 
-/** The mapping, if it can have the new length. @see vma_to_resize() */
+/** The mapping at the address, checked for the new length. @see vma_to_resize() */
 function vmaToResize(mm: MmStruct, { address, oldLength, newLength, flags }: MremapRequest): Vma {
   const vma = lookUp(mm, address);
   const stiff = (vma.flags & (VmFlag.DONTEXPAND | VmFlag.PFNMAP)) !== 0;
@@ -175,7 +176,7 @@ function* growInPlace(vma: Vma, bytes: number): Sleeps<void> {
   const [from, end] = [vma.end, (vma.end + bytes) as VirtAddr];
   const pages = bytes / PAGE_SIZE;
   if ((flags & VmFlag.ACCOUNT) !== 0) mm.vm.commit.charge(mm, pages);
-  // A driver that counts its mappings keeps one from merging, not from growing.
+  // A driver with close() prevents merges with other mappings. Its mapping may still grow.
   if (vma.ops?.close) {
     yield* adjustVmas([{ vma, start, end }]);
   } else {
@@ -186,7 +187,7 @@ function* growInPlace(vma: Vma, bytes: number): Sleeps<void> {
   if ((flags & VmFlag.LOCKED) !== 0) mm.lockedVm += pages;
 }
 
-/** Special mappings merge with nothing, not even with their own continuation. */
+/** VM_SPECIAL mappings don't merge, so they can't grow either. */
 function refusal(vma: Vma, pages: number): KernelError {
   if ((vma.flags & VmFlag.ACCOUNT) !== 0) vma.mm.vm.commit.uncharge(pages);
   return new KernelError("ENOMEM", `${describeVma(vma)} can't be continued behind its end`);

@@ -1,6 +1,6 @@
-// Mappings are removed: out of the list first, so that no fault finds them, then the entries, the reverse mapping, the page
-// tables, and at last what was counted for them. Kernel counterpart: do_mas_align_munmap() and unmap_region() in
-// mm/mmap.c. (The kernel may go on with the lock for reading from the middle on; here it is held for writing to the end.)
+// Removal of mappings: from the mapping list first, so that no fault finds them; then their entries, their reverse
+// mapping and the page tables; the counters last. Kernel counterparts: do_mas_align_munmap() and unmap_region() in
+// mm/mmap.c. Unlike in the kernel, the mmap lock is never downgraded: it is held for writing to the end.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -21,11 +21,11 @@ import { VmFlag } from "./vm-flags.ts";
 import type { Vma } from "./vma.ts";
 
 /**
- * Unmaps whatever is in a range, also nothing.
+ * Unmaps all mappings in a range. An empty range is no error.
  *
  * @param length bytes; the last page counts whole
- * @throws KernelError EINVAL for a range that isn't one of pages, ENOMEM when a mapping would have to be divided and the
- *   address space has too many, and what a driver's maySplit() throws
+ * @throws KernelError EINVAL for an unaligned start, an empty range or one past the end of the address space; ENOMEM
+ *   when a mapping would have to be divided and vm.max_map_count is reached; and the errors of a driver's maySplit()
  * @see munmap(2)
  */
 export function* munmap(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
@@ -37,7 +37,7 @@ export function* munmap(mm: MmStruct, start: VirtAddr, length: number): Sleeps<v
   }
 }
 
-/** The same inside the mmap lock, which is held for writing. @see do_munmap() */
+/** munmap() without the mmap lock, which the caller holds for writing. @see do_munmap() */
 export function* doMunmap(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
   const end = (start + alignUp(length, PAGE_SIZE)) as VirtAddr;
   if (!isAligned(start, PAGE_SIZE) || start > TASK_SIZE || length > TASK_SIZE - start || end === start) {
@@ -48,7 +48,7 @@ export function* doMunmap(mm: MmStruct, start: VirtAddr, length: number): Sleeps
   }
   const first = mm.vmas.findFrom(start);
   if (!first || first.start >= end) return;
-  // What is divided in three is one mapping more afterwards.
+  // A hole in the middle leaves two mappings of one.
   if (first.start < start && first.end > end) checkMapCount(mm);
   yield* isolateRange(mm, start, end);
   const vmas = detach(mm, start, end);
@@ -60,7 +60,7 @@ export function* doMunmap(mm: MmStruct, start: VirtAddr, length: number): Sleeps
 }
 
 /**
- * Takes pages and page tables from under mappings that are in no list.
+ * Removes the pages and page tables of mappings that are out of the mapping list already.
  *
  * @param vmas in the order of their addresses, all of them in [start, end)
  * @see unmap_region()
@@ -83,7 +83,10 @@ export function* unmapRegion(
   freePgtables(mm.pageTable, start, end, floor, mm.vmas.get(above)?.start ?? Number.POSITIVE_INFINITY);
 }
 
-/** Divides the mappings that reach over an end of the range. @see __split_vma() in do_mas_align_munmap() */
+/**
+ * Divides the mappings that reach beyond the start or the end of the range. @see __split_vma() in
+ * do_mas_align_munmap()
+ */
 function* isolateRange(mm: MmStruct, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const first = mm.vmas.at(start);
   if (first && first.start < start) yield* splitVmaAnyway(first, start, "above");

@@ -1,12 +1,12 @@
-// Bringing pages in for calls that have done their work already: what can't be had is found out by who touches it. Kernel
-// counterpart: mm_populate() in include/linux/mm.h; the work is in gup/populate.ts.
+// Populating for system calls that have succeeded already. Errors are dropped: an access to a missing page faults
+// later. Kernel counterpart: mm_populate() in include/linux/mm.h; the work is done by faultin/populate.ts.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { populateVmaPageRange } from "../faultin/populate.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
 
-/** Populates what is mapped in a range, as far as that goes. Takes the mmap lock. @see mm_populate() */
+/** Populates the mappings in a range and ignores errors. Takes the mmap lock. @see mm_populate() */
 export function* mmPopulateQuietly(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
   const end = (start + length) as VirtAddr;
   yield* mm.mmapLock.downRead();
@@ -17,7 +17,7 @@ export function* mmPopulateQuietly(mm: MmStruct, start: VirtAddr, length: number
   mm.mmapLock.upRead();
 }
 
-/** The same for a part of one mapping. The mmap lock is held. @see populate_vma_page_range() */
+/** Populates a part of one mapping and ignores errors. The mmap lock is held. @see populate_vma_page_range() */
 export function* populateQuietly(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   if ((vma.flags & (VmFlag.IO | VmFlag.PFNMAP)) !== 0) return;
   try {

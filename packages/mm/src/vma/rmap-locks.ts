@@ -1,19 +1,20 @@
-// The locks that a reverse mapping walk holds, taken by whoever changes where a mapping is or which entries are in it: a
-// walk sees either what was or what is, never neither. Kernel counterparts: take_rmap_locks() in mm/mremap.c, the locking
-// of __vma_adjust() in mm/mmap.c.
+// The locks of reverse mapping walks, taken before a change of a mapping's place or a move of its entries. A walk
+// sees the state before or the state after the change, and never misses an entry. Kernel counterparts:
+// take_rmap_locks() in mm/mremap.c, the locking of __vma_adjust() in mm/mmap.c.
 import type { RwSemaphore, Sleeps } from "@hetmem/kernel";
 import type { AddressSpace } from "../file/address-space.ts";
 import type { MmStruct } from "../mm-struct.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import type { Vma } from "./vma.ts";
 
-/** What is held, in the order in which it was taken. */
+/** The held locks, in the order in which they were taken. */
 export type RmapLocks = readonly RwSemaphore[];
 
 /**
- * Locks the file of a mapping, then its anonymous family, for writing.
+ * Takes the lock of a mapping's file, then the lock of its anon_vma, both for writing.
  *
- * @param anonVma of a mapping beside it, whose pages it is about to get, where it has no family itself
+ * @param anonVma the anon_vma of a neighbour whose pages the mapping is about to get, when the mapping has none of
+ *   its own
  * @see take_rmap_locks()
  */
 export function* takeRmapLocks(vma: Vma, anonVma: AnonVma | undefined = vma.anonVma): Sleeps<RmapLocks> {
@@ -27,7 +28,7 @@ export function dropRmapLocks(locks: RmapLocks): void {
   for (const lock of locks.toReversed()) lock.upWrite();
 }
 
-/** Takes the locks of all files and families that an address space maps. @see mm_take_all_locks() */
+/** Takes the locks of all files and anon_vmas that an address space maps. @see mm_take_all_locks() */
 export function* mmTakeAllLocks({ vmas }: MmStruct): Sleeps<RwSemaphore[]> {
   const files = new Set<AddressSpace>();
   const families = new Set<AnonVma>();
@@ -36,7 +37,7 @@ export function* mmTakeAllLocks({ vmas }: MmStruct): Sleeps<RwSemaphore[]> {
     if (mapping) files.add(mapping);
     for (const { root } of vma.anonVmaChain) families.add(root);
   }
-  // By number, so that no two ever take them in different orders.
+  // Sorted by id: two callers that took the same locks in different orders could deadlock.
   const locks = [
     ...[...files].sort((a, b) => a.id - b.id).map((mapping) => mapping.iMmapRwsem),
     ...[...families].sort((a, b) => a.id - b.id).map((root) => root.rwsem),

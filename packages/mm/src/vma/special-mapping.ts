@@ -1,5 +1,5 @@
-// A mapping that the kernel itself puts into an address space, as the vDSO: a few pages, of a size that doesn't change.
-// Kernel counterpart: _install_special_mapping() and special_mapping_vmops in mm/mmap.c.
+// Mappings that the kernel itself inserts into an address space, such as the vDSO: a few pages, at a fixed size.
+// Kernel counterparts: _install_special_mapping() and special_mapping_vmops in mm/mmap.c.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { VmFault } from "../fault/vm-fault.ts";
 import type { MmStruct } from "../mm-struct.ts";
@@ -10,22 +10,23 @@ import { VM_LOCKED_MASK, VmFlag } from "./vm-flags.ts";
 
 /** @see struct vm_special_mapping */
 export interface SpecialMapping {
-  /** As /proc/PID/maps prints it: "[vdso]". */
+  /** The name in /proc/PID/maps, for example "[vdso]". */
   readonly name: string;
-  /** By page from the beginning; behind the last, a fault is SIGBUS. */
+  /** The pages in order from the start of the mapping. A fault after the last page gets SIGBUS. */
   readonly pages: readonly Page[];
-  /** Finds pages in another way. */
+  /** Serves faults instead of `pages`. */
   fault?(fault: FaultContext): Sleeps<VmFault>;
-  /** @throws KernelError when it must not move */
+  /** @throws KernelError when the mapping must not move */
   mremap?(vma: Vma): void;
 }
 
 /**
- * Puts a mapping of the kernel's into an address space. The mmap lock is held for writing.
+ * Inserts a mapping of the kernel into an address space. The mmap lock is held for writing.
  *
- * @param length bytes, whole pages
+ * @param length bytes, a multiple of the page size
  * @param flags VmFlag bits
- * @throws KernelError ENOMEM where something is mapped, or promised memory is short
+ * @returns the mapping
+ * @throws KernelError ENOMEM when the range is in use or overcommit doesn't allow the pages
  * @see _install_special_mapping()
  */
 export function* installSpecialMapping(
@@ -48,7 +49,10 @@ export function* installSpecialMapping(
   return vma;
 }
 
-/** It is neither merged, which a close() sees to, nor divided. @see special_mapping_vmops */
+/**
+ * Operations of a special mapping. close() prevents merging, maySplit() prevents splitting. @see
+ * special_mapping_vmops
+ */
 function operationsOf(mapping: SpecialMapping): VmOperations {
   return {
     close: () => {},

@@ -1,6 +1,6 @@
-// A mapping is divided, and a range of one becomes a mapping of its own, alone or with its neighbours. Kernel counterpart:
-// split_vma() in mm/mmap.c, and the steps that mprotect_fixup(), madvise_update_vma() and mlock_fixup() have in common
-// (vma_modify() since 6.7).
+// Dividing mappings: at an address, or so that a range becomes a mapping of its own or part of a neighbour. Kernel
+// counterparts: split_vma() in mm/mmap.c, and the steps that mprotect_fixup(), madvise_update_vma() and mlock_fixup()
+// have in common (vma_modify() since 6.7).
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import type { MemPolicy } from "../policy/mempolicy.ts";
 import { adjustVmas } from "./adjust.ts";
@@ -8,14 +8,15 @@ import { checkMapCount } from "./commit.ts";
 import { vmaMerge } from "./merge.ts";
 import { Vma } from "./vma.ts";
 
-/** Which part is the new mapping; the other one stays what it was. */
+/** Which part becomes the new mapping. The existing object keeps the other part. */
 export type FreshPart = "below" | "above";
 
 /**
  * Divides a mapping at an address inside of it. The mmap lock is held for writing.
  *
  * @returns the new mapping
- * @throws KernelError ENOMEM when the address space has too many mappings, and what the driver's maySplit() throws
+ * @throws KernelError ENOMEM when the address space has vm.max_map_count mappings, and the errors of the driver's
+ *   maySplit()
  * @see split_vma()
  */
 export function* splitVma(vma: Vma, address: VirtAddr, fresh: FreshPart): Sleeps<Vma> {
@@ -23,7 +24,10 @@ export function* splitVma(vma: Vma, address: VirtAddr, fresh: FreshPart): Sleeps
   return yield* splitVmaAnyway(vma, address, fresh);
 }
 
-/** The same for who has counted the mappings, or is about to remove one. @see __split_vma() */
+/**
+ * splitVma() without the check of vm.max_map_count. Its callers have checked the count, or remove a mapping next.
+ * @see __split_vma()
+ */
 export function* splitVmaAnyway(vma: Vma, address: VirtAddr, fresh: FreshPart): Sleeps<Vma> {
   vma.ops?.maySplit?.(vma, address);
   const { start, end } = vma;
@@ -34,7 +38,7 @@ export function* splitVmaAnyway(vma: Vma, address: VirtAddr, fresh: FreshPart): 
   return part;
 }
 
-/** A mapping like another, of other addresses; not in any list or tree yet. @see vm_area_dup() */
+/** A copy of a mapping with other addresses, not yet in any list or tree. @see vm_area_dup() */
 export function copyVma(from: Vma, start: VirtAddr, end: VirtAddr): Vma {
   const vma = new Vma(from.mm, start, end, from.flags, from.pgoffOf(start));
   vma.file = from.file;
@@ -44,18 +48,19 @@ export function copyVma(from: Vma, start: VirtAddr, end: VirtAddr): Vma {
   return vma;
 }
 
-/** What is going to be different. */
+/** New properties of a range; an absent one stays as it is. */
 export interface Modification {
   readonly flags?: number;
   readonly policy?: MemPolicy | undefined;
 }
 
 /**
- * Makes a range of a mapping one of its own, that can be given other flags or another policy: merged with the neighbours
- * which have those already, else split off. The caller sets the flags.
+ * Makes a range of a mapping a mapping of its own, whose flags or policy the caller then sets. A neighbour that has
+ * the new properties already grows over the range; otherwise the range is split off.
  *
- * @returns the mapping that has the range
- * @throws KernelError ENOMEM when the address space has too many mappings, and what the driver's maySplit() throws
+ * @returns the mapping that holds the range
+ * @throws KernelError ENOMEM when the address space has vm.max_map_count mappings, and the errors of the driver's
+ *   maySplit()
  */
 export function* vmaModify(vma: Vma, start: VirtAddr, end: VirtAddr, change: Modification): Sleeps<Vma> {
   const { mm, anonVma, file } = vma;

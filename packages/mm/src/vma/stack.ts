@@ -1,5 +1,5 @@
-// A stack grows when it is touched below its end, as long as the limits let it and nobody's mapping comes too close.
-// Kernel counterpart: expand_downwards() and acct_stack_growth() in mm/mmap.c.
+// Growth of a stack. An access below the start of a stack extends it, within the limits, as long as the guard gap to
+// the mapping below stays free. Kernel counterparts: expand_downwards() and acct_stack_growth() in mm/mmap.c.
 import { alignDown, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { moveBoundaries } from "./adjust.ts";
@@ -10,8 +10,8 @@ import type { Vma } from "./vma.ts";
 import { isAccessible, VmFlag } from "./vm-flags.ts";
 
 /**
- * The mapping of an address, if need be a stack that grows down to it. The mmap lock is held, if only for reading. For
- * faults of the process itself: whoever else looks for pages below a stack finds none.
+ * The mapping of an address. A stack is grown down to the address first. The mmap lock is held, at least for reading.
+ * Only faults of the process itself call this: get_user_pages() of other processes does not grow a stack.
  *
  * @see find_extend_vma()
  */
@@ -22,10 +22,10 @@ export function* findExtendVma(mm: MmStruct, address: VirtAddr): Sleeps<Vma | un
 }
 
 /**
- * Lets a stack reach down to an address. The mmap lock is held, if only for reading; reverse mapping walks, which would
- * miss a mapping that changes its place in the tree, are kept out.
+ * Grows a stack down to an address. The mmap lock is held, at least for reading. The rmap locks keep out reverse
+ * mapping walks, which would miss the mapping while its place in the interval tree changes.
  *
- * @returns whether it does now
+ * @returns whether the stack covers the address now
  * @see expand_downwards()
  */
 export function* expandStack(vma: Vma, touched: VirtAddr): Sleeps<boolean> {
@@ -49,13 +49,19 @@ function expandDownwards(vma: Vma, touched: VirtAddr): boolean {
   return true;
 }
 
-/** Between a stack and what lies below, there must stay a gap that a jump over is unlikely. @see stack_guard_gap */
+/** Whether the guard gap between a stack and the mapping below would be broken. @see stack_guard_gap */
 function tooClose(below: Vma | undefined, address: VirtAddr): boolean {
   if (!below || (below.flags & VmFlag.GROWSDOWN) !== 0) return false;
   return isAccessible(below.flags) && address - below.end < STACK_GUARD_GAP;
 }
 
-/** @param size bytes it would have; @param grow pages more than now @see acct_stack_growth() */
+/**
+ * Whether the limits allow the growth.
+ *
+ * @param size bytes of the stack after it
+ * @param grow pages that are added
+ * @see acct_stack_growth()
+ */
 function mayGrow(vma: Vma, size: number, grow: number): boolean {
   const { mm } = vma;
   if (size > mm.rlimit("stack")) return false;

@@ -1,6 +1,6 @@
-// Where a new mapping goes: where the process wants it, else into the highest gap that is large enough, below what is
-// kept for the stack. Kernel counterparts: get_unmapped_area() and vm_unmapped_area() in mm/mmap.c,
-// arch_get_unmapped_area_topdown() in arch/x86/kernel/sys_x86_64.c.
+// The address of a new mapping: the requested one, else the end of the highest gap that is large enough below
+// mmapBase, which leaves room for the stack. Kernel counterparts: get_unmapped_area() and vm_unmapped_area() in
+// mm/mmap.c, arch_get_unmapped_area_topdown() in arch/x86/kernel/sys_x86_64.c.
 import { alignDown, alignUp, isAligned, KernelError, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
 import { PMD_SIZE, TASK_SIZE } from "@hetmem/page-table";
 import type { FileObject } from "../file/file-object.ts";
@@ -10,29 +10,33 @@ import { MapFlag } from "./map-flags.ts";
 import { VmFlag } from "./vm-flags.ts";
 import type { Vma } from "./vma.ts";
 
-/** Nobody maps so closely below a stack, so that it is noticed when it grows too far. @see stack_guard_gap */
+/**
+ * Bytes that stay unmapped below a stack, so that a stack overflow faults. The kernel's default is 256 pages. @see
+ * stack_guard_gap
+ */
 export const STACK_GUARD_GAP: number = 256 * PAGE_SIZE;
-/** Where the search begins that goes upwards, after the other has failed. @see TASK_UNMAPPED_BASE */
+/** Start of the bottom-up search, which follows a failed top-down search. @see TASK_UNMAPPED_BASE */
 const TASK_UNMAPPED_BASE = alignUp(TASK_SIZE / 3, PAGE_SIZE);
 
-/** What is looked for. */
+/** The range that is looked for. */
 export interface AreaRequest {
-  /** A wish; with MAP_FIXED an order; 0 for no matter where. */
+  /** The preferred address; with MAP_FIXED the exact one; 0 for any. */
   readonly address: number;
-  /** Bytes, whole pages. */
+  /** Bytes, a multiple of the page size. */
   readonly length: number;
   readonly file: FileObject | undefined;
-  /** Page of the file. */
+  /** Page offset in the file. */
   readonly pgoff: number;
   /** MapFlag bits. */
   readonly flags: number;
 }
 
 /**
- * Finds room for a mapping.
+ * Finds an address for a mapping.
  *
- * @throws KernelError ENOMEM when there is no gap as large, EINVAL for a fixed address that is no page's, EPERM for one
- *   below vm.mmap_min_addr without CAP_SYS_RAWIO
+ * @returns the start address
+ * @throws KernelError ENOMEM when no gap is large enough; EINVAL for a fixed address that is not a multiple of the
+ *   page size; EPERM for an address below vm.mmap_min_addr without CAP_SYS_RAWIO
  * @see get_unmapped_area()
  */
 export function getUnmappedArea(mm: MmStruct, request: AreaRequest): VirtAddr {
@@ -58,12 +62,20 @@ export function getUnmappedArea(mm: MmStruct, request: AreaRequest): VirtAddr {
   return address as VirtAddr;
 }
 
-/** First address that a mapping may need: below a stack there is the gap. @see vm_start_gap() */
+/**
+ * The lowest address that a mapping keeps free for itself: its start, less the guard gap if it is a stack. @see
+ * vm_start_gap()
+ */
 export function startGap(vma: Vma): number {
   return (vma.flags & VmFlag.GROWSDOWN) === 0 ? vma.start : Math.max(0, vma.start - STACK_GUARD_GAP);
 }
 
-/** Room that begins where the file's pages lie in a huge page as in memory, if its driver wants that. @see thp_get_unmapped_area(), dax_get_unmapped_area() */
+/**
+ * An address with the same offset inside a huge page as the file's pages have, if the file asks for that with
+ * mapAlignment. Such a mapping can be served with huge entries.
+ *
+ * @see thp_get_unmapped_area(), dax_get_unmapped_area()
+ */
 function findArea(mm: MmStruct, request: AreaRequest): number {
   if (isHugetlb(request)) return findHugetlbArea(mm, request);
   const { address, length, file, pgoff } = request;
@@ -83,7 +95,7 @@ function isHugetlb({ file }: AreaRequest): boolean {
   return ((file?.vmFlags ?? 0) & VmFlag.HUGETLB) !== 0;
 }
 
-/** Begins with a huge page, wherever that is. @see hugetlb_get_unmapped_area() */
+/** An address aligned to 2 MiB, the size of the pool's pages. @see hugetlb_get_unmapped_area() */
 function findHugetlbArea(mm: MmStruct, { address, length }: AreaRequest): number {
   const wish = alignUp(address, PMD_SIZE);
   if (isGap(mm, wish, length)) return wish;
@@ -108,7 +120,7 @@ function findUnaligned(mm: MmStruct, wish: number, length: number): number {
   );
 }
 
-/** The end of the highest gap below mmapBase that holds `length` bytes. @see unmapped_area_topdown() */
+/** The start of the top `length` bytes of the highest gap below mmapBase. @see unmapped_area_topdown() */
 function searchDown({ vmas, mmapBase }: MmStruct, length: number): number | undefined {
   let index = vmas.indexFrom(mmapBase);
   let ceiling: number = mmapBase;
@@ -123,7 +135,7 @@ function searchDown({ vmas, mmapBase }: MmStruct, length: number): number | unde
   }
 }
 
-/** The beginning of the lowest gap from a third of the address space on. @see unmapped_area() */
+/** The start of the lowest gap of `length` bytes above TASK_UNMAPPED_BASE. @see unmapped_area() */
 function searchUp({ vmas }: MmStruct, length: number): number | undefined {
   let index = vmas.indexFrom(TASK_UNMAPPED_BASE as VirtAddr);
   // Ends: each turn is a mapping further up.

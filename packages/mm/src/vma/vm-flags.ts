@@ -1,28 +1,28 @@
-// What a mapping allows and how it behaves. Kernel counterpart: VM_* in include/linux/mm.h; the bits are ours, since the
-// kernel's go past 32.
+// Access and behaviour of a mapping, as bits of Vma.flags. The bit values differ from the kernel's, which go past 32
+// bits. Kernel counterpart: VM_* in include/linux/mm.h.
 
 export const VmFlag = {
   READ: 1 << 0,
   WRITE: 1 << 1,
   EXEC: 1 << 2,
-  /** Writes are seen by everybody who maps the same. */
+  /** Writes are visible in every mapping of the same file or shared memory. */
   SHARED: 1 << 3,
-  /** mprotect() may ask for it. */
+  /** mprotect() may add READ. The next three allow WRITE, EXEC and SHARED in the same way. */
   MAYREAD: 1 << 4,
   MAYWRITE: 1 << 5,
   MAYEXEC: 1 << 6,
   MAYSHARE: 1 << 7,
-  /** A stack: it grows towards lower addresses. */
+  /** A stack: the mapping grows towards lower addresses. */
   GROWSDOWN: 1 << 8,
-  /** Frames without struct pages that count. */
+  /** Entries map bare frames: no struct page is counted, even if the frame has one. */
   PFNMAP: 1 << 9,
   LOCKED: 1 << 10,
   LOCKONFAULT: 1 << 11,
-  /** A device's registers. */
+  /** Registers of a device. */
   IO: 1 << 12,
   SEQ_READ: 1 << 13,
   RAND_READ: 1 << 14,
-  /** Not given to children. */
+  /** fork() leaves the mapping out of the child. */
   DONTCOPY: 1 << 15,
   DONTEXPAND: 1 << 16,
   /** Counted in Committed_AS. */
@@ -30,29 +30,29 @@ export const VmFlag = {
   NORESERVE: 1 << 18,
   HUGEPAGE: 1 << 19,
   NOHUGEPAGE: 1 << 20,
-  /** Frames and pages mixed, put there by a driver. */
+  /** Entries put in by a driver: bare frames and pages, mixed. */
   MIXEDMAP: 1 << 21,
   SOFTDIRTY: 1 << 22,
   DONTDUMP: 1 << 23,
   WIPEONFORK: 1 << 24,
-  /** Huge pages from the reserved pool. */
+  /** Huge pages of the hugetlb pool. */
   HUGETLB: 1 << 25,
 } as const;
 
-/** Mappings that no generic code may touch the pages of. @see VM_SPECIAL */
+/** Mappings that generic code must not merge, lock or move pages of. @see VM_SPECIAL */
 export const VM_SPECIAL: number = VmFlag.IO | VmFlag.DONTEXPAND | VmFlag.PFNMAP | VmFlag.MIXEDMAP;
 export const VM_LOCKED_MASK: number = VmFlag.LOCKED | VmFlag.LOCKONFAULT;
 export const VM_ACCESS_FLAGS: number = VmFlag.READ | VmFlag.WRITE | VmFlag.EXEC;
 
-/** Bits of mmap()'s and mprotect()'s prot. */
+/** Bits of the `prot` argument of mmap() and mprotect(). */
 export const Prot = {
   NONE: 0,
   READ: 1,
   WRITE: 2,
   EXEC: 4,
-  /** For atomic operations: the same on every architecture that is left. */
+  /** Accepted for atomic operations, and without effect. */
   SEM: 8,
-  /** Of mprotect(): from the beginning of the stack on. */
+  /** mprotect(): extend the change down to the start of the stack. */
   GROWSDOWN: 0x100_0000,
   GROWSUP: 0x200_0000,
 } as const;

@@ -1,5 +1,6 @@
-// The mappings of an address space, in the order of their addresses, which never overlap. Faults mostly hit the mapping
-// that the last one hit. Kernel counterpart: mm_mt of struct mm_struct; find_vma() in mm/mmap.c.
+// The mappings of an address space in the order of their addresses, without overlap. A lookup tries the mapping of
+// the previous lookup first, since faults come in runs. Kernel counterparts: mm_mt of struct mm_struct; find_vma() in
+// mm/mmap.c.
 import { KernelBug, type VirtAddr } from "@hetmem/kernel";
 import type { Vma } from "./vma.ts";
 
@@ -7,7 +8,7 @@ export class VmaList {
   private readonly vmas: Vma[] = [];
   private last: Vma | undefined = undefined;
 
-  /** @see mm->map_count */
+  /** Number of mappings. @see map_count */
   get count(): number {
     return this.vmas.length;
   }
@@ -27,12 +28,12 @@ export class VmaList {
     return this.vmas[this.position(address)];
   }
 
-  /** Index of the first mapping that ends above an address; `count` when none does. For get(). */
+  /** Index for get() of the first mapping that ends above an address; `count` when none does. */
   indexFrom(address: VirtAddr): number {
     return this.position(address);
   }
 
-  /** The mapping with an index; undefined below the first and behind the last. */
+  /** The mapping at an index; undefined below the first and after the last. */
   get(index: number): Vma | undefined {
     return this.vmas[index];
   }
@@ -45,7 +46,7 @@ export class VmaList {
     return this.vmas[this.indexOf(vma) + 1];
   }
 
-  /** Those that have a byte in [start, end), in order; the list may change behind the one just given. */
+  /** The mappings that have a byte in [start, end), in order. The list may change after the mapping just given. */
   *within(start: VirtAddr, end: VirtAddr): Generator<Vma, void, void> {
     for (let vma = this.findFrom(start); vma !== undefined && vma.start < end; vma = this.findFrom(vma.end))
       yield vma;
@@ -55,7 +56,7 @@ export class VmaList {
     return this.vmas[Symbol.iterator]();
   }
 
-  /** @throws KernelBug when it overlaps another */
+  /** @throws KernelBug when the mapping overlaps another */
   insert(vma: Vma): void {
     const at = this.position(vma.start);
     const next = this.vmas[at];
@@ -67,7 +68,7 @@ export class VmaList {
     this.vmas.splice(at, 0, vma);
   }
 
-  /** @throws KernelBug when it isn't here */
+  /** @throws KernelBug when the mapping isn't in this list */
   remove(vma: Vma): void {
     this.vmas.splice(this.indexOf(vma), 1);
     if (this.last === vma) this.last = undefined;

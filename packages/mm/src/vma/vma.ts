@@ -1,5 +1,6 @@
-// A mapping of an address space: a range of addresses, what it allows, and what stands behind it. Kernel counterpart:
-// struct vm_area_struct in include/linux/mm_types.h, struct vm_operations_struct in include/linux/mm.h.
+// A mapping of an address space: a range of addresses, the access it allows, and the file or anonymous memory that it
+// maps. VmOperations is the port through which file systems and drivers serve the faults of their mappings. Kernel
+// counterparts: struct vm_area_struct in include/linux/mm_types.h, struct vm_operations_struct in include/linux/mm.h.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import type { VmFault } from "../fault/vm-fault.ts";
 import type { FileObject } from "../file/file-object.ts";
@@ -8,68 +9,81 @@ import type { MmStruct } from "../mm-struct.ts";
 import type { AnonVma } from "../rmap/anon-vma.ts";
 import { VmFlag } from "./vm-flags.ts";
 
-/** What a driver or a file system does for its mappings. All may be absent. @see struct vm_operations_struct */
+/**
+ * Callbacks of a file system or a driver for its mappings. Every callback is optional. @see struct
+ * vm_operations_struct
+ */
 export interface VmOperations {
-  /** Called for each mapping that comes to be by a fork, a split or a move. */
+  /** Called for each new mapping that a fork, a split or a move makes. */
   open?(vma: Vma): void;
-  /** Called for each that goes. */
+  /** Called for each mapping that is removed. */
   close?(vma: Vma): void;
   /** @throws KernelError EINVAL when the mapping can't be divided at this address */
   maySplit?(vma: Vma, address: VirtAddr): void;
-  /** @throws KernelError when mremap() must not move it */
+  /** @throws KernelError when the driver refuses to have the mapping moved */
   mremap?(vma: Vma): void;
-  /** Finds the page of a fault: puts it, referenced and locked, in fault.page and says LOCKED; or maps it itself and says NOPAGE. */
+  /**
+   * Serves a fault on an absent page. Either stores the page, referenced and locked, in `fault.page` and returns
+   * LOCKED, or maps the page itself and returns NOPAGE.
+   *
+   * @see fault() of struct vm_operations_struct
+   */
   fault?(fault: FaultContext): Sleeps<VmFault>;
-  /** The same for 2 MiB; FALLBACK asks for small pages. @see huge_fault() */
+  /** Serves a fault with a mapping of 2 MiB. FALLBACK makes the fault continue with small pages. @see huge_fault() */
   hugeFault?(fault: FaultContext): Sleeps<VmFault>;
-  /** Maps pages around that are there already; atomic. @see map_pages() */
+  /** Maps pages around the fault that are in the page cache. Atomic. @see map_pages() */
   mapPages?(fault: FaultContext, first: number, last: number): VmFault;
-  /** A read-only page of a shared mapping is about to be written. Comes back with the page locked. */
+  /**
+   * Called before the first write to a read-only page of a shared mapping. Returns with the page locked. @see
+   * page_mkwrite()
+   */
   pageMkwrite?(fault: FaultContext): Sleeps<VmFault>;
-  /** The same for frames without struct pages. */
+  /** pageMkwrite() for frames without struct pages. @see pfn_mkwrite() */
   pfnMkwrite?(fault: FaultContext): Sleeps<VmFault>;
-  /** What /proc/PID/maps calls it. */
+  /** The name of the mapping in /proc/PID/maps. */
   name?(vma: Vma): string;
 }
 
-/** One fault on its way. @see struct vm_fault */
+/** The state of one fault. @see struct vm_fault */
 export interface FaultContext {
   readonly vma: Vma;
   /** First byte of the page. */
   readonly address: VirtAddr;
-  /** The byte that was touched. */
+  /** The address of the access that faulted, to the byte. */
   readonly realAddress: VirtAddr;
   /** FaultFlag bits. */
   readonly flags: number;
-  /** Page of the file, or of the anonymous mapping. */
+  /** Page offset of the address in the file, or in the anonymous mapping. */
   readonly pgoff: number;
-  /** Entry of the page table for the address, NO_ENTRY while no table reaches it; and what it held when the fault began. */
+  /** The page table entry of the address; NO_ENTRY while no page table covers the address. @see pte */
   entry: number;
   origValue: number;
   origFlags: number;
-  /** What the handler found, NULL_PAGE until then. */
+  /** The page that the handler found; NULL_PAGE until then. */
   page: Page;
-  /** Where a private mapping's copy goes, NULL_PAGE when none is made. */
+  /** The page that a private mapping copies into; NULL_PAGE when the fault makes no copy. @see cow_page */
   cowPage: Page;
 }
 
 export class Vma {
   readonly mm: MmStruct;
   start: VirtAddr;
-  /** First byte behind it. */
+  /** First byte after the mapping. */
   end: VirtAddr;
   /** VmFlag bits. */
   flags: number;
-  /** Page of the file at `start`; of anonymous memory, the page number it was mapped at. */
+  /**
+   * Page offset in the file of `start`. For anonymous memory, the page number of the address it was first mapped at.
+   */
   pgoff: number;
   file: FileObject | undefined;
   ops: VmOperations | undefined;
-  /** Whose pages those are that this mapping alone has written. */
+  /** The anon_vma of the pages that this mapping has written. @see anon_vma */
   anonVma: AnonVma | undefined = undefined;
-  /** All that may hold pages of it: its own and those of its ancestors. @see anon_vma_chain */
+  /** Every anon_vma that may hold pages of this mapping: its own and those of its ancestors. @see anon_vma_chain */
   anonVmaChain: AnonVma[] = [];
   policy: MemPolicy | undefined = undefined;
-  /** Of the driver that made the mapping. @see vm_private_data */
+  /** Private data of the driver that made the mapping. @see vm_private_data */
   private: unknown = undefined;
 
   constructor(mm: MmStruct, start: VirtAddr, end: VirtAddr, flags: number, pgoff: number) {
@@ -80,12 +94,12 @@ export class Vma {
     this.pgoff = pgoff;
   }
 
-  /** @see vma_pages() */
+  /** Size in pages. @see vma_pages() */
   get pages(): number {
     return (this.end - this.start) / 4096;
   }
 
-  /** First page of the mapped object behind it. @see vma_last_pgoff() */
+  /** Page offset of the last page of the mapping. @see vma_last_pgoff() */
   get lastPgoff(): number {
     return this.pgoff + this.pages - 1;
   }
@@ -95,23 +109,23 @@ export class Vma {
     return this.ops === undefined;
   }
 
-  /** Page of the mapped object at an address. @see linear_page_index() */
+  /** Page offset in the mapped object of an address. @see linear_page_index() */
   pgoffOf(address: VirtAddr): number {
     return this.pgoff + Math.floor((address - this.start) / 4096);
   }
 
-  /** Where a page of the mapped object is mapped, whether or not that is inside. */
+  /** Address of a page of the mapped object. The address may lie outside the mapping. @see vma_address() */
   addressOf(pgoff: number): VirtAddr {
     return (this.start + (pgoff - this.pgoff) * 4096) as VirtAddr;
   }
 }
 
-/** Whether a mapping is one of huge pages of the pool. @see is_vm_hugetlb_page() */
+/** Whether a mapping maps huge pages of the pool. @see is_vm_hugetlb_page() */
 export function isVmHugetlbPage({ flags }: Vma): boolean {
   return (flags & VmFlag.HUGETLB) !== 0;
 }
 
-/** For messages: its addresses, what it allows, and what it maps. */
+/** A mapping for messages: its addresses, access bits and file. */
 export function describeVma({ start, end, flags, file }: Vma): string {
   const allowed = [
     flags & VmFlag.READ ? "r" : "-",
