@@ -1,7 +1,7 @@
 // What an administrator writes to the files of the bus, as tasks: the bus's own functions behind them are not public.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { daxBusTables } from "@hetmem/dax";
-import type { KmemMachine } from "./kmem-machine.ts";
+import { type KmemMachine } from "@hetmem/test-machines/kmem-machine";
 
 export function bind(machine: KmemMachine, driver: string): Sleeps<void> {
   return write(machine, driver, "bind");

@@ -1,7 +1,7 @@
 // The transcript of an administrator who binds kmem by hand on a 6.1 kernel, replayed.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { addNamespace, kmemMachine } from "./kmem-machine.ts";
+import { addNamespace, kmemMachine } from "@hetmem/test-machines/kmem-machine";
 import { parseTranscript, runCommand } from "./transcript.ts";
 
 const steps = parseTranscript(readFileSync(new URL("../fixtures/kmem-by-hand.txt", import.meta.url), "utf8"));

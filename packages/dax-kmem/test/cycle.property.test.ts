@@ -5,7 +5,7 @@ import { MapFlag, mmap, Prot, touchUser, allocMm, exitProcess } from "@hetmem/mm
 import { NULL_PAGE } from "@hetmem/page";
 import { allZones, Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { addNamespace, kmemMachine, type KmemMachine } from "./kmem-machine.ts";
+import { addNamespace, kmemMachine, type KmemMachine } from "@hetmem/test-machines/kmem-machine";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 100);
 const DRIVERS = "/sys/bus/dax/drivers";

@@ -36,12 +36,13 @@ import {
 } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { bind, newId, unbind } from "./bus-verbs.ts";
-import { BLOCK, kmemMachine, type KmemMachine } from "./kmem-machine.ts";
+import { kmemMachine, type KmemMachine } from "@hetmem/test-machines/kmem-machine";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 const PLAN = rivalsPlan(process.env, 2);
 /** Two cases are about one path: they share its schedules. */
 const START = 0x8000_0000;
-const FIRST_BLOCK = START / BLOCK;
+const FIRST_BLOCK = START / SECTION;
 const TYPES: readonly [OnlineType, ...OnlineType[]] = ["online", "online_kernel", "online_movable"];
 
 /** Does things that may be refused, and goes on. */
@@ -108,13 +109,13 @@ interface World {
 /** One device of one block, run by device_dax. */
 function scenario(rivals: (world: World) => Scenario["tasks"]): (seed: number) => Scenario {
   return (seed) => {
-    const machine = kmemMachine({ nodeSize: 64 * MiB, deviceSize: BLOCK, small: true });
+    const machine = kmemMachine({ nodeSize: 64 * MiB, deviceSize: SECTION, small: true });
     const region = allocDaxRegion(
       machine.bus,
       { devpath: "devices/platform/hmem.0", numaNode: 0 },
-      { id: 0, start: physAddr(START), size: BLOCK, targetNode: 1, align: 2 * MiB, kind: "dynamic" },
+      { id: 0, start: physAddr(START), size: SECTION, targetNode: 1, align: 2 * MiB, kind: "dynamic" },
     );
-    run(createDevDax(region, { size: BLOCK }));
+    run(createDevDax(region, { size: SECTION }));
     let steps = seed;
     return {
       kernel: machine.kernel,

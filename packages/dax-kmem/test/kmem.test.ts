@@ -10,8 +10,9 @@ import {
 } from "@hetmem/resource";
 import { expect, test } from "vitest";
 import { kmemAddOnly, kmemCaveats, kmemHotremove, kmemRanges } from "../src/index.ts";
-import { outcome } from "../../dax/test/dax-machine.ts";
-import { addNamespace, BLOCK, kmemMachine, type KmemMachine } from "./kmem-machine.ts";
+import { addNamespace, kmemMachine, type KmemMachine } from "@hetmem/test-machines/kmem-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 const DRIVERS = "/sys/bus/dax/drivers";
 const START = 0x1_0800_0000;
@@ -61,7 +62,7 @@ test("memory that is a child of a device's range is found as RAM", () => {
   addNamespace(machine);
   toSystemRam(machine);
   expect(pageIsRam(machine.iomem, (START / 4096) as never)).toBe(true);
-  expect(regionIntersects(machine.iomem, START, BLOCK, IORESOURCE_SYSTEM_RAM)).toBe(REGION_INTERSECTS);
+  expect(regionIntersects(machine.iomem, START, SECTION, IORESOURCE_SYSTEM_RAM)).toBe(REGION_INTERSECTS);
 });
 
 test("the slow node is a tier of its own, until its last device has gone", () => {
@@ -80,7 +81,7 @@ test("the slow node is a tier of its own, until its last device has gone", () =>
 test("what is left of a range after trimming to memory blocks is added, and how much was lost is known", () => {
   const machine = kmemMachine();
   const { device } = addNamespace(machine);
-  const { usable, trimmedBytes } = kmemRanges(device, BLOCK);
+  const { usable, trimmedBytes } = kmemRanges(device, SECTION);
   expect(usable).toEqual([{ mapping: 0, start: START, end: 0x1_3fff_ffff }]);
   expect(trimmedBytes).toBe(START - 0x1_0120_0000);
 });
@@ -99,7 +100,7 @@ test("a device without a whole memory block is refused, and the log says why", (
 
 test("a device whose node the firmware doesn't name is refused", () => {
   const machine = kmemMachine();
-  dynamicDevice(machine, BLOCK, -1);
+  dynamicDevice(machine, SECTION, -1);
   machine.write(`${DRIVERS}/kmem/new_id`, "dax1.0");
   expect(machine.dmesg().at(-2)).toBe("kmem dax1.0: rejecting DAX region with invalid node: -1");
   expect(machine.bus.devices.get("dax1.0")?.driver).toBeUndefined();
@@ -108,7 +109,7 @@ test("a device whose node the firmware doesn't name is refused", () => {
 test("a node that is not possible on the machine is refused, and nothing is left", () => {
   const machine = kmemMachine();
   const before = machine.iomemText();
-  dynamicDevice(machine, BLOCK, 7);
+  dynamicDevice(machine, SECTION, 7);
   machine.write(`${DRIVERS}/kmem/new_id`, "dax1.0");
   expect(machine.dmesg()).toContain("kmem dax1.0: mapping0: 0x80000000-0x87ffffff memory add failed");
   expect(machine.iomemText()).toBe(before);
@@ -167,7 +168,7 @@ test("memory goes online as it is added where the machine says so", () => {
 test("known bad memory is cleared before it becomes RAM, and what can't be cleared stays out with its block", () => {
   const bad = [
     { start: physAddr(START + 4096), end: physAddr(START + 8191) },
-    { start: physAddr(START + 2 * BLOCK), end: physAddr(START + 2 * BLOCK + 511) },
+    { start: physAddr(START + 2 * SECTION), end: physAddr(START + 2 * SECTION + 511) },
   ];
   const poison: MediaPoison = {
     badRanges: (start, size) => bad.filter((range) => range.start < start + size && range.end >= start),
@@ -181,8 +182,8 @@ test("known bad memory is cleared before it becomes RAM, and what can't be clear
   const { device } = addNamespace(machine, { poison });
   toSystemRam(machine);
   expect(machine.kmem.rangesOf(device).map(({ start, end }) => [start, end + 1])).toEqual([
-    [START, START + 2 * BLOCK],
-    [START + 3 * BLOCK, 0x1_4000_0000],
+    [START, START + 2 * SECTION],
+    [START + 3 * SECTION, 0x1_4000_0000],
   ]);
   const log = machine.dmesg();
   expect(log).toContain("kmem dax0.0: mapping0: 0x108001000-0x108001fff bad blocks cleared");
@@ -214,5 +215,5 @@ test("blocks of one device are one group where a ratio of movable to kernel memo
   const groups = new Set(
     [...machine.hotplug.blocks.values()].filter(({ id }) => id >= 33).map(({ group }) => group),
   );
-  expect([...groups]).toMatchObject([{ node: 2, kind: { type: "static", maxPages: (7 * BLOCK) / 4096 } }]);
+  expect([...groups]).toMatchObject([{ node: 2, kind: { type: "static", maxPages: (7 * SECTION) / 4096 } }]);
 });

@@ -1,7 +1,7 @@
 // Runs the commands of a captured transcript against a machine's files and gives what a shell would have printed. It
 // knows the handful of commands that the capture of kmem consists of; what it doesn't know is skipped, with its output.
 import { KernelError, run, strerror } from "@hetmem/kernel";
-import type { KmemMachine } from "./kmem-machine.ts";
+import { type KmemMachine } from "@hetmem/test-machines/kmem-machine";
 
 /** A command with the lines that followed it. */
 export interface Step {

@@ -8,9 +8,9 @@ import {
   daxMachine,
   idleDriver,
   NAMESPACE,
-  outcome,
   smallNamespace,
-} from "./dax-machine.ts";
+} from "@hetmem/test-machines/dax-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const BUS = "/sys/bus/dax";
 const DRIVERS = `${BUS}/drivers`;

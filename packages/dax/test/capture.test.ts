@@ -1,7 +1,12 @@
 // What /sys of a 6.1 kernel showed of a devdax namespace: names, modes, link targets and texts.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { addNamespace, capturedNamespace, daxMachine, type DaxMachine } from "./dax-machine.ts";
+import {
+  addNamespace,
+  capturedNamespace,
+  daxMachine,
+  type DaxMachine,
+} from "@hetmem/test-machines/dax-machine";
 
 const lines = readFileSync(new URL("../fixtures/devdax-to-system-ram.txt", import.meta.url), "utf8").split(
   "\n",

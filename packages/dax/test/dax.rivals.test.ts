@@ -30,7 +30,7 @@ import {
   idleDriver,
   mapDevice,
   smallNamespace,
-} from "./dax-machine.ts";
+} from "@hetmem/test-machines/dax-machine";
 
 const PLAN = rivalsPlan(process.env, 2);
 /** Two cases are about one path: they share its schedules. */

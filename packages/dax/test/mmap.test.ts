@@ -14,7 +14,14 @@ import {
 } from "@hetmem/mm";
 import { Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
-import { addHmem, addNamespace, daxMachine, mapDevice, outcome, smallNamespace } from "./dax-machine.ts";
+import {
+  addHmem,
+  addNamespace,
+  daxMachine,
+  mapDevice,
+  smallNamespace,
+} from "@hetmem/test-machines/dax-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const TEXT = new TextEncoder().encode("written through /dev/dax0.0");
 

@@ -5,7 +5,7 @@ import { PageFlag } from "@hetmem/page";
 import { readUser, writeUser } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { daxMemoryFailure } from "../src/index.ts";
-import { addNamespace, daxMachine, mapDevice, smallNamespace } from "./dax-machine.ts";
+import { addNamespace, daxMachine, mapDevice, smallNamespace } from "@hetmem/test-machines/dax-machine";
 
 const START = 0x1_0120_0000;
 const BYTE = Uint8Array.of(1);

@@ -2,7 +2,8 @@
 import { GiB, MiB, physAddr, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { allocDaxRegion, createDevDax, unregisterDaxRegion } from "../src/index.ts";
-import { addHmem, addNamespace, daxMachine, type DaxMachine, outcome } from "./dax-machine.ts";
+import { addHmem, addNamespace, daxMachine, type DaxMachine } from "@hetmem/test-machines/dax-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const REGION = "/sys/devices/platform/hmem.1/dax_region";
 const DEVICE = "/sys/devices/platform/hmem.1/dax1.0";

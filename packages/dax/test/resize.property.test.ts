@@ -5,7 +5,8 @@ import { expect, test } from "vitest";
 import { daxInvariants } from "../src/index.ts";
 import { createSeed } from "../src/create-dev-dax.ts";
 import { resizeDevice } from "../src/resize.ts";
-import { addHmem, daxMachine, outcome } from "./dax-machine.ts";
+import { addHmem, daxMachine } from "@hetmem/test-machines/dax-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 50);
 const REGION_SIZE = 32 * MiB;

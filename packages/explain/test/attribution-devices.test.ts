@@ -3,8 +3,9 @@ import { run } from "@hetmem/kernel";
 import { MemoryCgroups } from "@hetmem/memcg";
 import { MemoryType } from "@hetmem/memremap";
 import { expect, test } from "vitest";
-import { BASE, migrateMachine, mmOf, TestDevice, write } from "../../hmm-migrate/test/migrate-machine.ts";
+import { BASE, migrateMachine, TestDevice, write } from "@hetmem/test-machines/migrate-machine";
 import { attributeMemory } from "../src/index.ts";
+import { mmOf } from "@hetmem/test-machines/vm-machine";
 
 const PAGES = 8;
 const MOVED = 5;

@@ -3,8 +3,9 @@ import { chargeKernel, unchargeKernel } from "@hetmem/memcg";
 import { mbind } from "@hetmem/migrate";
 import { exitProcess, forkProcess, MapFlag, mmap, munmap, Prot } from "@hetmem/mm";
 import { expect, test } from "vitest";
-import { type LimitsMachine, limitsMachine, mmOf, PAGE } from "../../memcg/test/limits-machine.ts";
+import { type LimitsMachine, limitsMachine } from "@hetmem/test-machines/limits-machine";
 import { attributeMemory, type Attribution, explainText } from "../src/index.ts";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 /** The sum of each list of an attribution. */
 function sums({ cgroups, processes, holdings, nodes, unmapped, stocked, objects }: Attribution): number[] {

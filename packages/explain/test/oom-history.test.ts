@@ -1,6 +1,6 @@
 import { MiB } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { limitsMachine } from "../../memcg/test/limits-machine.ts";
+import { limitsMachine } from "@hetmem/test-machines/limits-machine";
 import { attributeMemory, explainText, OomHistory } from "../src/index.ts";
 
 test("a kill is explained by the charges that were refused and what reclaim found, up to who was chosen", () => {

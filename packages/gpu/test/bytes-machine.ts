@@ -21,7 +21,9 @@ import { EntryKind, entryKind } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";
 import type { Gpu, GpuContext, GpuPolicy } from "../src/index.ts";
 import { ANON_PAGES, Model, type ModelPage, type ModelProcess, PAGE, PAGES } from "./bytes-model.ts";
-import { at, BASE, errnoOf, type GpuMachine, gpuMachine, mapAnon, mmOf, pageAt } from "./gpu-machine.ts";
+import { at, BASE, type GpuMachine, gpuMachine, mapAnon, pageAt } from "@hetmem/test-machines/gpu-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { mmOf } from "@hetmem/test-machines/vm-machine";
 
 /** One operation a name, so that each can be told from the others. */
 type Each<Name extends string, Rest> = Name extends string ? { readonly op: Name } & Rest : never;
@@ -203,7 +205,7 @@ export class BytesMachine {
     if (this.moves) for (let i = 0; i < ANON_PAGES; i++) this.model.mayMove(gpu, i);
     const into = new Uint8Array(1);
     const address = at(index, offset);
-    const errno = errnoOf(() =>
+    const errno = outcome(() =>
       run(byte === undefined ? context.read(address, into) : context.write(address, Uint8Array.of(byte))),
     );
     const what = `gpu${gpu} ${byte === undefined ? "reads" : "writes"} ${describe(process, index, offset)}`;
@@ -243,7 +245,7 @@ export class BytesMachine {
     if (!context || offset + 4 > PAGE) return;
     if (this.moves) for (let i = 0; i < ANON_PAGES; i++) this.model.mayMove(gpu, i);
     let before = 0;
-    const errno = errnoOf(() => {
+    const errno = outcome(() => {
       before = run(context.atomicAdd(at(index, offset), value));
     });
     const what = `gpu${gpu} adds to ${describe(process, index, offset)}`;
@@ -281,7 +283,7 @@ export class BytesMachine {
       snapshot: () => context.snapshot(address, PAGE),
     };
     if (op === "to device" && page.mapped) this.model.mayMove(gpu, index);
-    const errno = errnoOf(() => run<unknown>(tasks[op]()));
+    const errno = outcome(() => run<unknown>(tasks[op]()));
     const dead = this.machine.gpus[gpu]?.state === "dead";
     if (dead) return expectEqual(errno, "ENODEV", `${op} of ${describe(process, index, 0)}`);
     if (op === "exclusive") return;
@@ -317,7 +319,7 @@ export class BytesMachine {
     if (gpu.state === "dead") return;
     if (op === "evict") return void run(gpu.evict(count));
     if (op === "empty") {
-      const errno = errnoOf(() => run(gpu.releaseMemory()));
+      const errno = outcome(() => run(gpu.releaseMemory()));
       if (errno === "done") this.model.emptied(id);
       else if (!this.pairs.some((pair) => this.hasStuckPage(pair)))
         throw new Error(`gpu${id} can't be emptied: ${errno}, and nothing is lost`);

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { test } from "vitest";
 import { mapInPlace, migrateAfter, migrateOnTouch, prefetchBlocks } from "../src/index.ts";
 import { BytesMachine, type Operation } from "./bytes-machine.ts";
-import { MEMORY_TYPES } from "./gpu-machine.ts";
+import { MEMORY_TYPES } from "@hetmem/test-machines/gpu-machine";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 100);
 

@@ -3,7 +3,8 @@ import { KernelError, run, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { Madv, madvise, MapFlag, mmap, type Process, Prot } from "@hetmem/mm";
 import { Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
-import { cpuRead, cpuWrite, gpuMachine, mmOf, PAGE } from "./gpu-machine.ts";
+import { cpuRead, cpuWrite, gpuMachine } from "@hetmem/test-machines/gpu-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const START = virtAddr(0x4000_0000);
 const SIZE = 512 * PAGE;

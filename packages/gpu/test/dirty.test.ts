@@ -17,10 +17,9 @@ import {
   mapAnon,
   mapShared,
   MEMORY_TYPES,
-  mmOf,
-  PAGE,
   pageAt,
-} from "./gpu-machine.ts";
+} from "@hetmem/test-machines/gpu-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 /** The page of a memfd that every process of a case shares. */
 const SHARED = at(8);

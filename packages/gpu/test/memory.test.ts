@@ -7,15 +7,15 @@ import {
   at,
   BASE,
   cpuRead,
-  errnoOf,
   gpuMachine,
   gpuRead,
   gpuWrite,
   mapAnon,
   MEMORY_TYPES,
-  PAGE,
   pageAt,
-} from "./gpu-machine.ts";
+} from "@hetmem/test-machines/gpu-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE } from "@hetmem/test-machines/vm-machine";
 
 describe.each(MEMORY_TYPES)("%s memory", (memoryType) => {
   test("when it is full, what the engine used last stays, and the rest makes room", () => {
@@ -111,5 +111,5 @@ test("on a kernel of 4.14 coherent memory is public: all goes on as it did, with
 });
 
 test("a device without a page of memory is EINVAL", () => {
-  expect(errnoOf(() => gpuMachine({ pages: 0 }))).toBe("EINVAL");
+  expect(outcome(() => gpuMachine({ pages: 0 }))).toBe("EINVAL");
 });

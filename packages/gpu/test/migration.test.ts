@@ -8,17 +8,16 @@ import {
   BASE,
   cpuRead,
   cpuWrite,
-  errnoOf,
   gpuMachine,
   gpuRead,
   gpuWrite,
   mapAnon,
   mapShared,
   MEMORY_TYPES,
-  mmOf,
-  PAGE,
   pageAt,
-} from "./gpu-machine.ts";
+} from "@hetmem/test-machines/gpu-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 describe.each(MEMORY_TYPES)("with %s memory", (memoryType) => {
   test("pages move to the device and back, and nobody notices but by their place", () => {
@@ -72,10 +71,10 @@ describe.each(MEMORY_TYPES)("with %s memory", (memoryType) => {
     mapAnon(process, 4);
     const context = machine.open(process);
     run(munmap(mmOf(process), at(2), PAGE));
-    expect(errnoOf(() => run(context.migrateTo(BASE, 4 * PAGE)))).toBe("EINVAL");
+    expect(outcome(() => run(context.migrateTo(BASE, 4 * PAGE)))).toBe("EINVAL");
     expect(machine.gpu.memory.usedPages).toBe(2);
     run(mprotect(mmOf(process), at(3), PAGE, Prot.NONE));
-    expect(errnoOf(() => run(context.migrateTo(at(3), PAGE)))).toBe("EINVAL");
+    expect(outcome(() => run(context.migrateTo(at(3), PAGE)))).toBe("EINVAL");
     machine.check();
   });
 

@@ -7,16 +7,15 @@ import {
   at,
   cpuRead,
   cpuWrite,
-  errnoOf,
   gpuMachine,
   gpuRead,
   gpuWrite,
   mapAnon,
   MEMORY_TYPES,
-  mmOf,
-  PAGE,
   pageAt,
-} from "./gpu-machine.ts";
+} from "@hetmem/test-machines/gpu-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 test("the device reads at the process's own addresses what the cpu has written, and the cpu what the device has", () => {
   const machine = gpuMachine();
@@ -138,7 +137,7 @@ test("peek reads what the device reaches now and lets nothing fault", () => {
   const context = machine.open(process);
   const byte = new Uint8Array(1);
   cpuWrite(process, at(0), 5);
-  expect(errnoOf(() => run(context.peek(at(0), byte)))).toBe("ENOENT");
+  expect(outcome(() => run(context.peek(at(0), byte)))).toBe("ENOENT");
   gpuRead(context, at(0));
   run(context.peek(at(0), byte));
   expect(byte[0]).toBe(5);
@@ -149,9 +148,9 @@ test("what isn't whole pages is EINVAL to move, to look at, and to have alone", 
   const process = machine.spawn();
   mapAnon(process, 1);
   const context = machine.open(process);
-  expect(errnoOf(() => run(context.migrateTo(at(0, 1), PAGE)))).toBe("EINVAL");
-  expect(errnoOf(() => run(context.snapshot(at(0), PAGE + 1)))).toBe("EINVAL");
-  expect(errnoOf(() => run(context.exclusive(at(0), 0)))).toBe("EINVAL");
+  expect(outcome(() => run(context.migrateTo(at(0, 1), PAGE)))).toBe("EINVAL");
+  expect(outcome(() => run(context.snapshot(at(0), PAGE + 1)))).toBe("EINVAL");
+  expect(outcome(() => run(context.exclusive(at(0), 0)))).toBe("EINVAL");
 });
 
 test("a device that reaches for a page after it was freed is a bug: in a copy, a read, a write and an atomic operation", () => {

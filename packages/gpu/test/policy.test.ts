@@ -23,9 +23,9 @@ import {
   gpuRead,
   gpuWrite,
   mapAnon,
-  PAGE,
   pageAt,
-} from "./gpu-machine.ts";
+} from "@hetmem/test-machines/gpu-machine";
+import { PAGE } from "@hetmem/test-machines/vm-machine";
 
 interface World {
   readonly machine: GpuMachine;

@@ -8,17 +8,16 @@ import {
   BASE,
   cpuRead,
   cpuWrite,
-  errnoOf,
   type GpuMachine,
   gpuMachine,
   gpuRead,
   gpuWrite,
   mapAnon,
   MEMORY_TYPES,
-  mmOf,
-  PAGE,
   pageAt,
-} from "./gpu-machine.ts";
+} from "@hetmem/test-machines/gpu-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 function withPagesOnDevice(machine: GpuMachine, pages = 2) {
   const process = machine.spawn();
@@ -65,7 +64,7 @@ test("lost pages can be given up: their frames are handed out again, with nothin
   const machine = gpuMachine({ pages: 2 });
   const { process, context } = withPagesOnDevice(machine);
   run(machine.gpu.reset());
-  expect(errnoOf(() => run(machine.gpu.releaseMemory()))).toBe("EBUSY");
+  expect(outcome(() => run(machine.gpu.releaseMemory()))).toBe("EBUSY");
   expect(run(machine.gpu.evict(2))).toBe(0);
   run(munmap(mmOf(process), BASE, 2 * PAGE));
   expect(machine.gpu.memory.freePages).toBe(2);
@@ -87,12 +86,12 @@ test("only processes with pages on a dead device pay, and those only for them", 
   machine.check();
   expect([cpuRead(process, at(0)), cpuRead(child, at(1))]).toEqual(["BUS_ADRERR", "BUS_ADRERR"]);
   expect([cpuRead(process, at(2)), cpuRead(child, at(3)), cpuRead(other, at(0))]).toEqual([3, 4, 77]);
-  expect([gpuRead(context, at(2)), errnoOf(() => run(context.migrateBack(BASE, PAGE)))]).toEqual([
+  expect([gpuRead(context, at(2)), outcome(() => run(context.migrateBack(BASE, PAGE)))]).toEqual([
     "ENODEV",
     "ENODEV",
   ]);
-  expect(errnoOf(() => machine.open(other))).toBe("ENODEV");
-  expect(errnoOf(() => run(machine.gpu.remove()))).toBe("ENODEV");
+  expect(outcome(() => machine.open(other))).toBe("ENODEV");
+  expect(outcome(() => run(machine.gpu.remove()))).toBe("ENODEV");
   for (const each of [process, child]) run(exitProcess(each));
   run(machine.gpu.remove());
   expect(machine.pagemaps.mapped()).toEqual([]);

@@ -23,14 +23,13 @@ import { type Gpu, type GpuContext, gpuInvariants } from "../src/index.ts";
 import {
   at,
   BASE,
-  errnoOf,
   type GpuMachine,
   gpuMachine,
   type GpuMachineOptions,
   mapAnon,
-  mmOf,
-  PAGE,
-} from "./gpu-machine.ts";
+} from "@hetmem/test-machines/gpu-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const PLAN = rivalsPlan(process.env);
 
@@ -251,7 +250,7 @@ function endOfWorld({ machine, freeAtStart }: GpuWorld): void {
   for (const gpu of machine.gpus) {
     for (const context of gpu.contexts) run(context.close());
     expect(gpu.memory.usedPages).toBe(0);
-    expect(errnoOf(() => run(gpu.memory.plug()))).toBe("done");
+    expect(outcome(() => run(gpu.memory.plug()))).toBe("done");
   }
   assertInvariants(vm, vmInvariants);
   expect(machine.freePages()).toBe(freeAtStart);

@@ -3,7 +3,16 @@ import { run } from "@hetmem/kernel";
 import { MapFlag, mmap, mprotect, munmap, Prot } from "@hetmem/mm";
 import { describe, expect, test } from "vitest";
 import { DmirrorProt } from "../src/index.ts";
-import { at, BASE, cpuRead, cpuWrite, gpuMachine, mapAnon, MEMORY_TYPES, mmOf, PAGE } from "./gpu-machine.ts";
+import {
+  at,
+  BASE,
+  cpuRead,
+  cpuWrite,
+  gpuMachine,
+  mapAnon,
+  MEMORY_TYPES,
+} from "@hetmem/test-machines/gpu-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 describe.each(MEMORY_TYPES)("with %s memory", (memoryType) => {
   test("a snapshot says where pages are, and what may be done with them, and changes nothing", () => {

@@ -8,9 +8,10 @@ import { PMD_SIZE, Pte } from "@hetmem/page-table";
 import { deviceMachine } from "@hetmem/test-machines/device-machine";
 import { mapAt, RW } from "@hetmem/test-machines/hand-mapped";
 import { getUserPages } from "@hetmem/test-machines/locked-calls";
-import { BASE, errnoOf, write } from "@hetmem/test-machines/moving";
+import { BASE, write } from "@hetmem/test-machines/moving";
 import { mmOf, withMmapLock } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const AT = virtAddr(BASE - (BASE % PMD_SIZE) + PMD_SIZE);
 
@@ -55,7 +56,7 @@ test("a device can't have another device's memory for itself: it isn't anonymous
 test("gup doesn't wait for the end of a pagemap that a huge entry maps: EFAULT", () => {
   const { mm, device } = withHugeDevice();
   device.dying = true;
-  expect(errnoOf(() => run(getUserPages(mm, AT, 1, { write: true })))).toBe("EFAULT");
+  expect(outcome(() => run(getUserPages(mm, AT, 1, { write: true })))).toBe("EFAULT");
 });
 
 test("a huge entry that is split for gup leaves a table, so that the next fault maps small pages", () => {
@@ -71,6 +72,6 @@ test("a huge entry that is split for gup leaves a table, so that the next fault 
   mapAt(mm, AT, AT + PMD_SIZE, { ops, flags: RW | VmFlag.SHARED | VmFlag.MAYSHARE });
   const huge = vm.pages.tryAlloc(0, 9, nodeId(0), mm);
   mm.pageTable.set(mm.pageTable.ensurePmd(AT), huge, Pte.present | Pte.huge | Pte.write);
-  expect(errnoOf(() => run(getUserPages(mm, AT, 1, { write: true, splitPmd: true })))).toBe("EFAULT");
+  expect(outcome(() => run(getUserPages(mm, AT, 1, { write: true, splitPmd: true })))).toBe("EFAULT");
   expect(hugeFaults).toBe(0);
 });

@@ -7,7 +7,7 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { PMD_SIZE, Pte, TASK_SIZE } from "@hetmem/page-table";
 import { entryAt, mapAt, touch } from "@hetmem/test-machines/hand-mapped";
 import { getUserPages, pinUserPages } from "@hetmem/test-machines/locked-calls";
-import { BASE, errnoOf, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
+import { BASE, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
 import { mmOf, vmMachine, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import { GFP_TRANSHUGE, NodeStat } from "@hetmem/zone";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -18,6 +18,7 @@ import {
   pinUserPagesFastOnly,
 } from "../src/fast.ts";
 import { putUserPages, unpinUserPages } from "../src/unpin.ts";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const at = (index: number) => virtAddr(BASE + index * 4096);
 const PAGES = 1100;
@@ -105,7 +106,7 @@ describe("the lockless walk", () => {
 
   test("gives nothing of addresses that no process has", () => {
     expect(getUserPagesFastOnly(mm, virtAddr(TASK_SIZE), 1, {}, into)).toBe(0);
-    expect(errnoOf(() => run(getUserPagesFast(mm, virtAddr(TASK_SIZE - 4096), 2, {}, into)))).toBe("EFAULT");
+    expect(outcome(() => run(getUserPagesFast(mm, virtAddr(TASK_SIZE - 4096), 2, {}, into)))).toBe("EFAULT");
   });
 });
 
@@ -119,7 +120,7 @@ describe("getUserPagesFast", () => {
   test("gives what it has where nothing is mapped behind, and says so only for the first page", () => {
     fill(PAGES - 2, 2);
     expect(run(getUserPagesFast(mm, at(PAGES - 2), 5, {}, into))).toBe(2);
-    expect(errnoOf(() => run(getUserPagesFast(mm, at(PAGES), 5, {}, into)))).toBe("EFAULT");
+    expect(outcome(() => run(getUserPagesFast(mm, at(PAGES), 5, {}, into)))).toBe("EFAULT");
   });
 
   test("makes a shared page the process's own before it pins it", () => {

@@ -7,12 +7,13 @@ import { deviceMachine } from "@hetmem/test-machines/device-machine";
 import { entryAt, mapAt } from "@hetmem/test-machines/hand-mapped";
 import { hotplugVmMachine } from "@hetmem/test-machines/hotplug-vm-machine";
 import { pinUserPages } from "@hetmem/test-machines/locked-calls";
-import { BASE, errnoOf, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
+import { BASE, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
 import { mmOf } from "@hetmem/test-machines/vm-machine";
 import { ZoneType } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
 import { pinUserPagesFast, pinUserPagesFastOnly } from "../src/fast.ts";
 import { unpinUserPages } from "../src/unpin.ts";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const at = (index: number) => virtAddr(BASE + index * 4096);
 const DEVICE = Pte.present | Pte.write | Pte.accessed | Pte.dirty | Pte.devmap;
@@ -61,7 +62,7 @@ describe("a long pin", () => {
   test("fails where somebody else holds the page, and pins nothing", () => {
     const { mm, vm, process } = withMovable();
     const held = run(pinUserPages(mm, at(3), 1, { write: true }));
-    expect(errnoOf(() => run(pinUserPages(mm, at(0), 8, { write: true, longterm: true })))).toBe("ENOMEM");
+    expect(outcome(() => run(pinUserPages(mm, at(0), 8, { write: true, longterm: true })))).toBe("ENOMEM");
     unpinUserPages(vm, held);
     for (let i = 0; i < 8; i++) expect(vm.memmap.refcount(pageOf(process, i))).toBe(1);
     expect(vm.memmap.test(pageOf(process, 3), PageFlag.lru)).toBe(true);
@@ -103,8 +104,8 @@ describe("a device's page", () => {
     const { mm, vm, device } = withDevice();
     device.fsdax = true;
     const options = { write: true, longterm: true };
-    expect(errnoOf(() => run(pinUserPages(mm, at(0), 4, options)))).toBe("EOPNOTSUPP");
-    expect(errnoOf(() => run(pinUserPagesFast(mm, at(0), 4, options, new Int32Array(4))))).toBe("EOPNOTSUPP");
+    expect(outcome(() => run(pinUserPages(mm, at(0), 4, options)))).toBe("EOPNOTSUPP");
+    expect(outcome(() => run(pinUserPagesFast(mm, at(0), 4, options, new Int32Array(4))))).toBe("EOPNOTSUPP");
     const pages = run(pinUserPages(mm, at(0), 4, { write: true }));
     expect(pages).toHaveLength(4);
     unpinUserPages(vm, pages);
@@ -135,7 +136,7 @@ describe("a device's page", () => {
       putGrabbedPage(vm, page, 1, Foll.GET);
       return false;
     };
-    expect(errnoOf(() => run(pinUserPages(mm, at(0), 4, { write: true, longterm: true })))).toBe("EBUSY");
+    expect(outcome(() => run(pinUserPages(mm, at(0), 4, { write: true, longterm: true })))).toBe("EBUSY");
   });
 
   test("of a pagemap that is being torn down can't be had: whoever waits is found if nobody removes it", () => {

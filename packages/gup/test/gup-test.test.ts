@@ -1,11 +1,12 @@
 // gup_test: the kernel's benchmark file, driven by text.
 import { run } from "@hetmem/kernel";
 import type { MmStruct, Process } from "@hetmem/mm";
-import { BASE, errnoOf, pageOf, withMemory, write } from "@hetmem/test-machines/moving";
+import { BASE, pageOf, withMemory, write } from "@hetmem/test-machines/moving";
 import { mmOf, vmMachine, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import { NodeStat } from "@hetmem/zone";
 import { beforeEach, describe, expect, test } from "vitest";
 import { gupBenchmark, gupTest, type GupTestPolicy, gupTestTable } from "../src/gup-test.ts";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 let machine: VmMachine;
 let process: Process;
@@ -95,7 +96,7 @@ describe("gup_test", () => {
     ["nine pages to dump", "GUP_BASIC_TEST pid=2 addr=0 size=0 which_pages=1,1,1,1,1,1,1,1,1", "EINVAL"],
     ["a process that isn't there", "GUP_BASIC_TEST pid=99 addr=0 size=0", "ESRCH"],
   ])("refuses %s", (_name, text, errno) => {
-    expect(errnoOf(() => command(text))).toBe(errno);
+    expect(outcome(() => command(text))).toBe(errno);
   });
 
   test("is empty before the first operation, and root's alone", () => {
@@ -108,5 +109,5 @@ describe("gup_test", () => {
 test("before 5.11 the file is gup_benchmark, with the names of its time", () => {
   const result = command(`GUP_BENCHMARK ${onPages(8)}`, gupBenchmark);
   expect([result["operation"], result["size"]]).toEqual(["GUP_BENCHMARK", "0x8000"]);
-  expect(errnoOf(() => command(`GUP_BASIC_TEST ${onPages(8)}`, gupBenchmark))).toBe("EINVAL");
+  expect(outcome(() => command(`GUP_BASIC_TEST ${onPages(8)}`, gupBenchmark))).toBe("EINVAL");
 });

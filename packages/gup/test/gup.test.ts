@@ -6,12 +6,13 @@ import { PageFlag } from "@hetmem/page";
 import { EntryKind, Pte } from "@hetmem/page-table";
 import { entryAt, mapAt, RW } from "@hetmem/test-machines/hand-mapped";
 import { getUserPages, getUserPagesRemote, pinUserPages } from "@hetmem/test-machines/locked-calls";
-import { BASE, entryOf, errnoOf, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
+import { BASE, entryOf, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
 import { mmOf, vmMachine, type VmMachine } from "@hetmem/test-machines/vm-machine";
 import { NodeStat } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
 import * as unlocked from "../src/gup.ts";
 import { putUserPages, unpinUserPages, unpinUserPagesDirty } from "../src/unpin.ts";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const RO = RW & ~VmFlag.WRITE;
 const NONE = RW & ~(VmFlag.READ | VmFlag.WRITE);
@@ -128,13 +129,13 @@ describe("getUserPages", () => {
     ["there is a hole, and a core file is written", RW, { dump: true }],
   ] satisfies [string, number, FollOptions][])("says EFAULT where %s", (_name, flags, options) => {
     const { mm } = place(8, Number.isNaN(flags) ? RW : flags);
-    expect(errnoOf(() => get(mm, Number.isNaN(flags) ? 100 : 0, 1, options))).toBe("EFAULT");
+    expect(outcome(() => get(mm, Number.isNaN(flags) ? 100 : 0, 1, options))).toBe("EFAULT");
   });
 
   test("says EFAULT for a mapping of a file where anonymous memory was asked for", () => {
     const { mm } = place();
     mapAt(mm, at(100), at(101), { ops: {} });
-    expect(errnoOf(() => get(mm, 100, 1, { anon: true }))).toBe("EFAULT");
+    expect(outcome(() => get(mm, 100, 1, { anon: true }))).toBe("EFAULT");
   });
 
   test("says why, of the first page only", () => {
@@ -171,15 +172,15 @@ describe("getUserPages", () => {
     const { mm } = place();
     const entry = entryAt(mm, at(0));
     mm.pageTable.set(entry, 1, EntryKind.hwpoison);
-    expect(errnoOf(() => get(mm, 0, 1))).toBe("EFAULT");
-    expect(errnoOf(() => get(mm, 0, 1, { hwpoison: true }))).toBe("EHWPOISON");
+    expect(outcome(() => get(mm, 0, 1))).toBe("EFAULT");
+    expect(outcome(() => get(mm, 0, 1, { hwpoison: true }))).toBe("EHWPOISON");
     mm.pageTable.clear(entry);
   });
 
   test("ends when its process is being killed, but not when another's is looked at", () => {
     const { process, mm } = place();
     process.killed = true;
-    expect(errnoOf(() => get(mm, 0, 1))).toBe("EINTR");
+    expect(outcome(() => get(mm, 0, 1))).toBe("EINTR");
     expect(run(getUserPagesRemote(mm, at(0), 1, {}))).toHaveLength(1);
   });
 
@@ -189,7 +190,7 @@ describe("getUserPages", () => {
     const [page] = get(mm, 0, 1) as [Page];
     const free = vm.memmap.refcount(page);
     expect(free).toBe(2);
-    expect(errnoOf(() => get(mm, 0, 1, { longterm: true }))).toBe("EINVAL");
+    expect(outcome(() => get(mm, 0, 1, { longterm: true }))).toBe("EINVAL");
   });
 });
 

@@ -5,8 +5,9 @@ import { PageFlag } from "@hetmem/page";
 import { EntryKind, entryKind, Pte } from "@hetmem/page-table";
 import { ClearRefs, clearRefs } from "@hetmem/proc-pid";
 import { expect, test } from "vitest";
-import { BASE, entryAt, mmOf, PAGE, pageAt, read, write } from "./migrate-machine.ts";
+import { BASE, entryAt, pageAt, read, write } from "@hetmem/test-machines/migrate-machine";
 import { createMemory } from "./situations.ts";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 test("soft-dirty goes along to the device and back, and so does its absence", () => {
   const { machine, device, process } = createMemory(2);

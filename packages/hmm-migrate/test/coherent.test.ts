@@ -12,14 +12,13 @@ import {
   BASE,
   entryAt,
   migrateMachine,
-  mmOf,
   pageAt,
   read,
   TestDevice,
-  withMmapLock,
   write,
-} from "./migrate-machine.ts";
+} from "@hetmem/test-machines/migrate-machine";
 import { createMemory } from "./situations.ts";
+import { mmOf, withMmapLock } from "@hetmem/test-machines/vm-machine";
 
 const KINDS = [
   { name: "coherent", type: MemoryType.DeviceCoherent, options: {} },

@@ -17,18 +17,9 @@ import {
   type MigrateVmaSkip,
   setMigrateDst,
 } from "../src/index.ts";
-import {
-  BASE,
-  entryAt,
-  mmOf,
-  PAGE,
-  pageAt,
-  read,
-  TestDevice,
-  withMmapLock,
-  write,
-} from "./migrate-machine.ts";
+import { BASE, entryAt, pageAt, read, TestDevice, write } from "@hetmem/test-machines/migrate-machine";
 import { createMemory, swapOut } from "./situations.ts";
+import { PAGE, mmOf, withMmapLock } from "@hetmem/test-machines/vm-machine";
 
 test("holes and pages that were only read become fresh pages of the device, without a copy", () => {
   const { machine, device, process } = createMemory(4);

@@ -20,8 +20,9 @@ import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
 import { EntryKind, entryKind, isDevicePrivate, Pte } from "@hetmem/page-table";
 import { pagemap, PageMapBit } from "@hetmem/proc-pid";
 import { expect, test } from "vitest";
-import { BASE, dead, entryAt, mmOf, PAGE, pageAt, read, withMmapLock, write } from "./migrate-machine.ts";
+import { BASE, dead, entryAt, pageAt, read, write } from "@hetmem/test-machines/migrate-machine";
 import { createMemory } from "./situations.ts";
+import { PAGE, mmOf, withMmapLock } from "@hetmem/test-machines/vm-machine";
 
 /** A process with `pages` of memory on the device, each with its number plus one in it. */
 function onDevice(pages: number) {

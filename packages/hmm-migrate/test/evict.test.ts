@@ -4,8 +4,9 @@ import { PageFlag } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
 import { createMigratePfns, migrateDeviceRange, MigrateSkip, migrateSkipReason } from "../src/index.ts";
-import { BASE, entryAt, mmOf, PAGE, read, write } from "./migrate-machine.ts";
+import { BASE, entryAt, read, write } from "@hetmem/test-machines/migrate-machine";
 import { createMemory } from "./situations.ts";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 test("a driver empties its memory without knowing where its pages are mapped", () => {
   const { machine, device, process } = createMemory(4);

@@ -5,8 +5,9 @@ import { defaultPagemapPolicies, MemoryType } from "@hetmem/memremap";
 import { exitProcess, forkProcess, munmap, type Process } from "@hetmem/mm";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { LATER } from "../../memremap/test/device-machine.ts";
-import { migrateMachine, mmOf, PAGE, pageAt, read, TestDevice, write } from "./migrate-machine.ts";
+import { LATER } from "@hetmem/test-machines/pagemap-machine";
+import { migrateMachine, pageAt, read, TestDevice, write } from "@hetmem/test-machines/migrate-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 60);
 const PAGES = 6;

@@ -26,11 +26,10 @@ import {
   dead,
   type MigrateMachine,
   migrateMachine,
-  mmOf,
-  PAGE,
   pageAt,
   TestDevice,
-} from "./migrate-machine.ts";
+} from "@hetmem/test-machines/migrate-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const CASES = 9;
 const PLAN = rivalsPlan(process.env, CASES);

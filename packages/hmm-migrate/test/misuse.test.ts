@@ -16,8 +16,9 @@ import {
   MigrateVmaSelect,
   migrateVmaSetup,
 } from "../src/index.ts";
-import { BASE, mmOf, pageAt, read, withMmapLock, write } from "./migrate-machine.ts";
+import { BASE, pageAt, read, write } from "@hetmem/test-machines/migrate-machine";
 import { createMemory } from "./situations.ts";
+import { mmOf, withMmapLock } from "@hetmem/test-machines/vm-machine";
 
 function twoPages() {
   const { machine, device, process } = createMemory(2);

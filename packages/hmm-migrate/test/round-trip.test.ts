@@ -2,7 +2,15 @@ import { run } from "@hetmem/kernel";
 import { exitProcess } from "@hetmem/mm";
 import { EntryKind, entryKind, isDevicePrivate, Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
-import { BASE, entryAt, migrateMachine, mmOf, read, TestDevice, write } from "./migrate-machine.ts";
+import {
+  BASE,
+  entryAt,
+  migrateMachine,
+  read,
+  TestDevice,
+  write,
+} from "@hetmem/test-machines/migrate-machine";
+import { mmOf } from "@hetmem/test-machines/vm-machine";
 
 test("pages go to the device and come back when the cpu touches them", () => {
   const machine = migrateMachine();

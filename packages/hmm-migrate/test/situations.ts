@@ -7,11 +7,10 @@ import {
   type MigrateMachine,
   migrateMachine,
   type MigrateMachineOptions,
-  mmOf,
-  PAGE,
   TestDevice,
   type TestDeviceOptions,
-} from "./migrate-machine.ts";
+} from "@hetmem/test-machines/migrate-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 export interface SituationOptions extends MigrateMachineOptions {
   readonly device?: TestDeviceOptions;

@@ -22,13 +22,11 @@ import {
   entryAt,
   migrateMachine,
   type MigrateMachine,
-  mmOf,
-  PAGE,
   pageAt,
   read,
-  withMmapLock,
   write,
-} from "./migrate-machine.ts";
+} from "@hetmem/test-machines/migrate-machine";
+import { PAGE, mmOf, withMmapLock } from "@hetmem/test-machines/vm-machine";
 
 const DEVICE = { name: "hmm_dummy", node: undefined };
 /** The top of the machine's physical addresses. */

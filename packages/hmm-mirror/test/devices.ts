@@ -27,7 +27,8 @@ import {
   HmmVmaPfn,
   hmmVmaRangeDone,
 } from "../src/index.ts";
-import { at, BASE, PAGE } from "./mirror-machine.ts";
+import { at, BASE } from "@hetmem/test-machines/mirror-machine";
+import { PAGE } from "@hetmem/test-machines/vm-machine";
 
 /** What a device may do with a page of the process. */
 export interface DeviceEntry {

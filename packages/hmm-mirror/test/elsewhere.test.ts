@@ -11,20 +11,19 @@ import {
   answersOf,
   at,
   entryOf,
-  errnoOf,
   look,
   mapPages,
   type MirrorMachine,
   mirrorMachine,
-  mmOf,
-  PAGE,
   pagesOf,
   rangeOf,
   read,
   setEntryFlags,
   withMovingPage,
   write,
-} from "./mirror-machine.ts";
+} from "@hetmem/test-machines/mirror-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const READ: number = HmmPfn.reqFault;
 const WRITE: number = HmmPfn.reqFault | HmmPfn.reqWrite;
@@ -154,7 +153,7 @@ test("a page whose memory is bad can't be had, and isn't there in a snapshot", (
   const had = entryOf(process, 1)[1];
   setEntryFlags(process, 1, EntryKind.hwpoison);
   expect(answers(process, 0, 2)).toEqual(["-", "-"]);
-  expect(errnoOf(() => answers(process, 1, 1, { defaultFlags: READ }))).toBe("EFAULT");
+  expect(outcome(() => answers(process, 1, 1, { defaultFlags: READ }))).toBe("EFAULT");
   setEntryFlags(process, 1, had);
 });
 
@@ -196,7 +195,7 @@ describe("2 MiB that are mapped at once", () => {
     const { process } = huge();
     run(mprotect(mmOf(process), at(0), 2 * HUGE * PAGE, Prot.READ));
     expect(answers(process, 0, 1)).toEqual(["r9"]);
-    expect(errnoOf(() => answers(process, 0, 1, { defaultFlags: WRITE }))).toBe("EPERM");
+    expect(outcome(() => answers(process, 0, 1, { defaultFlags: WRITE }))).toBe("EPERM");
   });
 
   test("lose their order with their entry", () => {

@@ -18,19 +18,18 @@ import { expect, test } from "vitest";
 import { HmmPfn, hmmPfnFlags, hmmPfnToMapOrder, hmmPfnToPage, type HmmRange } from "../src/index.ts";
 import {
   at,
-  errnoOf,
   look,
   mapPages,
   type MirrorMachine,
   mirrorMachine,
-  mmOf,
-  PAGE,
   rangeOf,
   read,
   RW,
   setEntryFlags,
   write,
-} from "./mirror-machine.ts";
+} from "@hetmem/test-machines/mirror-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 100);
 /** Around the border of two tables, and inside what huge pages can map. */
@@ -86,8 +85,8 @@ function execute({ huge, operations }: Program): { machine: MirrorMachine; proce
     if (kind === "read" && allows(process, first, VmFlag.READ)) read(process, first);
     if (kind === "fork") run(forkProcess(process));
     // A hole in the range is ENOMEM, and so is swap that is full.
-    if (kind === "mprotect") errnoOf(() => run(mprotect(mm, at(first), bytes, prot)));
-    if (kind === "pageout") errnoOf(() => run(madvise(mm, at(first), bytes, Madv.PAGEOUT)));
+    if (kind === "mprotect") outcome(() => run(mprotect(mm, at(first), bytes, prot)));
+    if (kind === "pageout") outcome(() => run(madvise(mm, at(first), bytes, Madv.PAGEOUT)));
     if (kind === "hint") hint(process, first);
   }
   return { machine, process };

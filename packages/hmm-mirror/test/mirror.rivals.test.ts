@@ -35,7 +35,15 @@ import { swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
 import { hmmOf } from "../src/index.ts";
 import { type Device, type DeviceEntry, MirrorDevice, RangeDevice, strayEntry } from "./devices.ts";
-import { at, mapPages, type MirrorMachine, mirrorMachine, mmOf, PAGE, RW, write } from "./mirror-machine.ts";
+import {
+  at,
+  mapPages,
+  type MirrorMachine,
+  mirrorMachine,
+  RW,
+  write,
+} from "@hetmem/test-machines/mirror-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const PLAN = rivalsPlan(process.env);
 const PAGES = 4;

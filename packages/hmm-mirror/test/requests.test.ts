@@ -11,19 +11,18 @@ import {
   answersOf,
   at,
   entryOf,
-  errnoOf,
   look,
   mapDevice,
   mapPages,
   mirrorMachine,
-  mmOf,
   NO_RAM,
-  PAGE,
   rangeOf,
   read,
   setEntryFlags,
   write,
-} from "./mirror-machine.ts";
+} from "@hetmem/test-machines/mirror-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const READ: number = HmmPfn.reqFault;
 const WRITE: number = HmmPfn.reqFault | HmmPfn.reqWrite;
@@ -123,7 +122,7 @@ describe("it fails", () => {
       vmfInsertMixed(vma, vma.start, NO_RAM, false);
     });
     for (const page of [1, 2, 3, 4, 5])
-      expect([page, errnoOf(() => answers(process, page, 1, { defaultFlags: READ }))]).toEqual([
+      expect([page, outcome(() => answers(process, page, 1, { defaultFlags: READ }))]).toEqual([
         page,
         "EFAULT",
       ]);
@@ -141,7 +140,7 @@ describe("it fails", () => {
   test("with EPERM where the mapping may only be read, and writing is asked for", () => {
     const process = mirrorMachine().spawn();
     mapPages(process, 0, 1, Prot.READ);
-    expect(errnoOf(() => answers(process, 0, 1, { defaultFlags: WRITE }))).toBe("EPERM");
+    expect(outcome(() => answers(process, 0, 1, { defaultFlags: WRITE }))).toBe("EPERM");
     expect(answers(process, 0, 1, { defaultFlags: READ })).toEqual(["r"]);
   });
 
@@ -149,7 +148,7 @@ describe("it fails", () => {
     const machine = mirrorMachine({}, [2 * 1024 * 1024]);
     const process = machine.spawn();
     mapPages(process, 0, 1000);
-    expect(errnoOf(() => answers(process, 0, 1000, { defaultFlags: WRITE }))).toBe("EFAULT");
+    expect(outcome(() => answers(process, 0, 1000, { defaultFlags: WRITE }))).toBe("EFAULT");
   });
 
   test("and answers in front of the failure stand, while those behind are still asked", () => {
@@ -158,7 +157,7 @@ describe("it fails", () => {
     write(process, 0, 1);
     const requests = { 0: READ, 2: READ, 3: READ };
     const range = rangeOf(process, 0, 4, { requests, pfnFlagsMask: READ });
-    expect(errnoOf(() => run(look(mmOf(process), range)))).toBe("EFAULT");
+    expect(outcome(() => run(look(mmOf(process), range)))).toBe("EFAULT");
     expect(answersOf(range).slice(0, 2)).toEqual(["rw", "-"]);
     expect([range.hmmPfns[5], range.hmmPfns[7]]).toEqual([READ, READ]);
   });
@@ -168,6 +167,6 @@ describe("it fails", () => {
     mapPages(process, 0, 1);
     const range = rangeOf(process, 0, 1, { defaultFlags: WRITE });
     run(mprotect(mmOf(process), at(0), PAGE, Prot.READ));
-    expect(errnoOf(() => run(look(mmOf(process), range)))).toBe("EPERM");
+    expect(outcome(() => run(look(mmOf(process), range)))).toBe("EPERM");
   });
 });

@@ -10,21 +10,20 @@ import {
   answersOf,
   at,
   entryOf,
-  errnoOf,
   look,
   lookOnce,
   mapDevice,
   mapPages,
   mirrorMachine,
-  mmOf,
   NO_RAM,
-  PAGE,
   pagesOf,
   rangeOf,
   read,
   setEntryFlags,
   write,
-} from "./mirror-machine.ts";
+} from "@hetmem/test-machines/mirror-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 test("pages that the process has are valid, and writable where its entries are", () => {
   const machine = mirrorMachine();
@@ -111,7 +110,7 @@ describe("a range", () => {
     const range = rangeOf(process, 0, 2);
     const mm = mmOf(process);
     const refused = (start: number, end: number): string =>
-      errnoOf(() => run(lookOnce(mm, { ...range, start: start as VirtAddr, end: end as VirtAddr })));
+      outcome(() => run(lookOnce(mm, { ...range, start: start as VirtAddr, end: end as VirtAddr })));
     expect(refused(at(1), at(1))).toBe("EINVAL");
     expect(refused(at(1), at(0))).toBe("EINVAL");
     expect(refused(at(0) + 1, at(1))).toBe("EINVAL");

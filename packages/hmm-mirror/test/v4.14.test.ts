@@ -41,19 +41,18 @@ import {
   at,
   BASE,
   entryOf,
-  errnoOf,
   mapDevice,
   mapPages,
   mirrorMachine,
-  mmOf,
   NO_RAM,
-  PAGE,
   read,
   RW,
   setEntryFlags,
   withMovingPage,
   write,
-} from "./mirror-machine.ts";
+} from "@hetmem/test-machines/mirror-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 /** What mirrors were told: `a 2+1` for a page, `a release`. */
 function recorder(log: string[], name: string): HmmMirror {
@@ -159,7 +158,7 @@ describe("struct hmm", () => {
     const process = machine.spawn();
     machine.kernel.faults.point(HMM_FAULT_POINT).arm({ probability: 100, times: 1 });
     const mirror = recorder([], "a");
-    expect(errnoOf(() => run(registerTask(mirror, mmOf(process))))).toBe("ENOMEM");
+    expect(outcome(() => run(registerTask(mirror, mmOf(process))))).toBe("ENOMEM");
     expect(hmmOf(mmOf(process))).toBeUndefined();
     run(registerTask(mirror, mmOf(process)));
     expect(hmmOf(mmOf(process))?.mirrors).toEqual([mirror]);
@@ -315,12 +314,12 @@ describe("a snapshot", () => {
     mapDevice(process, 8, 1, (vma) => remapPfnRange(vma, vma.start, NO_RAM, PAGE));
     const vma = vmaOf(mm);
     const errno = (start: number, end: number): string =>
-      errnoOf(() => run(hmmVmaGetPfns(vma, virtAddr(start), virtAddr(end), allocHmmPfns(4))));
+      outcome(() => run(hmmVmaGetPfns(vma, virtAddr(start), virtAddr(end), allocHmmPfns(4))));
     expect([errno(at(0) - PAGE, at(1)), errno(at(0), at(3)), errno(at(0), at(0))]).toEqual(
       Array.from({ length: 3 }, () => "EINVAL"),
     );
     const pfns = allocHmmPfns(1);
-    expect(errnoOf(() => run(hmmVmaGetPfns(vmaOf(mm, at(8)), at(8), at(9), pfns)))).toBe("EINVAL");
+    expect(outcome(() => run(hmmVmaGetPfns(vmaOf(mm, at(8)), at(8), at(9), pfns)))).toBe("EINVAL");
     expect(said({ pfns })).toEqual(["special"]);
     run(hmmMirrorUnregister(mirror));
     expect(errno(at(0), at(1))).toBe("EINVAL");
@@ -384,7 +383,7 @@ describe("a fault", () => {
     write(process, 0, 1);
     run(mprotect(mm, at(0), 2 * PAGE, Prot.READ));
     const pfns = allocHmmPfns(2).fill(99);
-    expect(errnoOf(() => fault(mm, 2, true, pfns))).toBe("EPERM");
+    expect(outcome(() => fault(mm, 2, true, pfns))).toBe("EPERM");
     expect([...pfns]).toEqual([0, 0, 0, 0]);
   });
 

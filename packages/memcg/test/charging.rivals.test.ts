@@ -18,13 +18,14 @@ import { exitProcess, forkProcess, Madv, madvise, type Process, type Vm } from "
 import { fileRead, fileWrite, memfdCreate, type OpenFile, truncate } from "@hetmem/page-cache";
 import { swapoff, swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
-import { BASE, migrateMachine, TestDevice } from "../../hmm-migrate/test/migrate-machine.ts";
+import { BASE, migrateMachine, TestDevice } from "@hetmem/test-machines/migrate-machine";
 import { memcgInvariants } from "../src/invariants.ts";
 import { chargeKernel, chargeSocket, unchargeKernel, unchargeSocket } from "../src/kernel-memory.ts";
 import { Limits } from "../src/limits/limits.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import { MemoryCgroups } from "../src/memory-cgroups.ts";
-import { limitsMachine, mmOf, PAGE, touchPages } from "./limits-machine.ts";
+import { limitsMachine, touchPages } from "@hetmem/test-machines/limits-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const PLAN = rivalsPlan(process.env);
 const PAGES = 6;

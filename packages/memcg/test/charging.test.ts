@@ -29,7 +29,8 @@ import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import type { MemoryCgroups } from "../src/memory-cgroups.ts";
 import { noRemedy } from "../src/over-limit.ts";
 import { CHARGE_BATCH } from "../src/stock.ts";
-import { type LimitsMachine, limitsMachine, mmOf, PAGE } from "./limits-machine.ts";
+import { type LimitsMachine, limitsMachine } from "@hetmem/test-machines/limits-machine";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 let machine: LimitsMachine;
 

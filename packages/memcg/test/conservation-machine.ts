@@ -7,11 +7,9 @@ import { swapInvariants, swapoff, swapSpace } from "@hetmem/reclaim";
 import {
   migrateMachine,
   type MigrateMachine,
-  mmOf,
-  PAGE,
   pageAt,
   TestDevice,
-} from "../../hmm-migrate/test/migrate-machine.ts";
+} from "@hetmem/test-machines/migrate-machine";
 import { memcgInvariants } from "../src/invariants.ts";
 import {
   chargeKernel,
@@ -23,6 +21,7 @@ import {
 import { Limits } from "../src/limits/limits.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import { MemoryCgroups } from "../src/memory-cgroups.ts";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 export const PAGES = 24;
 const FILE_PAGES = 6;

@@ -10,14 +10,14 @@ import {
   BASE,
   migrateMachine,
   type MigrateMachine,
-  mmOf,
   pageAt,
   TestDevice,
   write,
-} from "../../hmm-migrate/test/migrate-machine.ts";
+} from "@hetmem/test-machines/migrate-machine";
 import { memcgInvariants } from "../src/invariants.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import { MemoryCgroups } from "../src/memory-cgroups.ts";
+import { mmOf } from "@hetmem/test-machines/vm-machine";
 
 const PLAN = rivalsPlan(process.env);
 const PAGES = 6;

@@ -8,17 +8,17 @@ import {
   BASE,
   migrateMachine,
   type MigrateMachine,
-  mmOf,
   pageAt,
   read,
   TestDevice,
   write,
-} from "../../hmm-migrate/test/migrate-machine.ts";
+} from "@hetmem/test-machines/migrate-machine";
 import { memcgInvariants } from "../src/invariants.ts";
 import { Limits } from "../src/limits/limits.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import { MemoryCgroups } from "../src/memory-cgroups.ts";
 import { ownedPages } from "../src/tally.ts";
+import { mmOf } from "@hetmem/test-machines/vm-machine";
 
 const PAGES = 8;
 const KINDS = [

@@ -18,8 +18,8 @@ import {
 import { exitProcess, forkProcess, type Process } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { memcgInvariants } from "../src/invariants.ts";
-import { type FilesMachine, filesMachine } from "./files-machine.ts";
-import { touchPages } from "./limits-machine.ts";
+import { type FilesMachine, filesMachine } from "@hetmem/test-machines/files-machine";
+import { touchPages } from "@hetmem/test-machines/limits-machine";
 
 const PLAN = rivalsPlan(process.env, 2);
 /** The same paths meet other rivals in limits.rivals.test.ts: the two share their schedules. */

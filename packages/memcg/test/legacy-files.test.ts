@@ -2,8 +2,8 @@
 import { legacy } from "@hetmem/cgroup";
 import { MiB } from "@hetmem/kernel";
 import { beforeEach, expect, test } from "vitest";
-import { type FilesMachine, filesMachine, line } from "./files-machine.ts";
-import { PAGE } from "./limits-machine.ts";
+import { type FilesMachine, filesMachine, line } from "@hetmem/test-machines/files-machine";
+import { PAGE } from "@hetmem/test-machines/vm-machine";
 
 const UNLIMITED = "9223372036854771712\n";
 let files: FilesMachine;

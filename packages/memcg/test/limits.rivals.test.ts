@@ -11,7 +11,7 @@ import { expect, test } from "vitest";
 import { memcgInvariants } from "../src/invariants.ts";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
 import { PAGE_COUNTER_MAX } from "../src/page-counter.ts";
-import { type LimitsMachine, limitsMachine, touchPages } from "./limits-machine.ts";
+import { type LimitsMachine, limitsMachine, touchPages } from "@hetmem/test-machines/limits-machine";
 
 const PLAN = rivalsPlan(process.env, 2);
 /** The same paths meet other rivals in hierarchy.rivals.test.ts: the two share their schedules. */

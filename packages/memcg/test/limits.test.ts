@@ -4,7 +4,8 @@ import { exitProcess, Rss } from "@hetmem/mm";
 import { oomBadness } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
 import type { MemoryCgroup } from "../src/memory-cgroup.ts";
-import { type LimitsMachine, limitsMachine, mmOf, touchPages } from "./limits-machine.ts";
+import { type LimitsMachine, limitsMachine, touchPages } from "@hetmem/test-machines/limits-machine";
+import { mmOf } from "@hetmem/test-machines/vm-machine";
 
 function cgroupOf({ memcgs }: LimitsMachine, name: string, parent: MemoryCgroup = memcgs.root): MemoryCgroup {
   return memcgs.create(parent, name);

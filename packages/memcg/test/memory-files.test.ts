@@ -2,8 +2,8 @@
 import { MiB, run } from "@hetmem/kernel";
 import { exitProcess } from "@hetmem/mm";
 import { beforeEach, expect, test } from "vitest";
-import { type FilesMachine, filesMachine, line } from "./files-machine.ts";
-import { PAGE } from "./limits-machine.ts";
+import { type FilesMachine, filesMachine, line } from "@hetmem/test-machines/files-machine";
+import { PAGE } from "@hetmem/test-machines/vm-machine";
 
 const LIMITS = ["min", "low", "high", "max", "swap.high", "swap.max"];
 let files: FilesMachine;

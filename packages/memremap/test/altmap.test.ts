@@ -4,7 +4,9 @@ import { GiB, MiB, type Pfn, pfn } from "@hetmem/kernel";
 import { PageFlag, PAGES_PER_SECTION } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { type DevPagemap, MemoryType } from "../src/index.ts";
-import { deviceMachine, devicePagemap, LATER, outcome, SECTION, START } from "./device-machine.ts";
+import { pagemapMachine, devicePagemap, LATER, START } from "@hetmem/test-machines/pagemap-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 const FIRST = START / 4096;
 /** Frames of struct pages for a section: 2 MiB. */
@@ -25,7 +27,7 @@ function pmem(
 }
 
 test("takes nothing from RAM, and 1/64 of the device", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const ram = machine.hotplug.vmemmap.framesInUse;
   const pagemap = pmem(4, { reserve: FRAMES, free: 4 * FRAMES });
   machine.map(pagemap);
@@ -36,14 +38,14 @@ test("takes nothing from RAM, and 1/64 of the device", () => {
 });
 
 test("aligns struct pages of a section to their size, and counts what that costs", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = pmem(2, { reserve: 2, free: 3 * FRAMES });
   machine.map(pagemap);
   expect([pagemap.altmap?.align, pagemap.altmap?.alloc]).toEqual([FRAMES - 2, 2 * FRAMES]);
 });
 
 test("that is too small for its struct pages is ENOMEM, and leaves nothing behind", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const before = machine.fingerprint();
   const pagemap = pmem(4, { reserve: FRAMES, free: 3 * FRAMES });
   expect(outcome(() => machine.map(pagemap))).toBe("ENOMEM");
@@ -52,13 +54,13 @@ test("that is too small for its struct pages is ENOMEM, and leaves nothing behin
 });
 
 test("that is larger than the device is EINVAL", () => {
-  expect(outcome(() => deviceMachine().map(pmem(1, { reserve: PAGES_PER_SECTION, free: FRAMES })))).toBe(
+  expect(outcome(() => pagemapMachine().map(pmem(1, { reserve: PAGES_PER_SECTION, free: FRAMES })))).toBe(
     "EINVAL",
   );
 });
 
 test("goes with a single range only", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const before = machine.fingerprint();
   const ranges = [0, 2].map((n) => ({ start: START + n * SECTION, size: SECTION }));
   const pagemap = devicePagemap({ ranges, altmap: { reserve: 0, free: 2 * FRAMES } });
@@ -67,7 +69,7 @@ test("goes with a single range only", () => {
 });
 
 test("is aligned down with its range where whole sections are mapped: what lies before the range isn't used", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = pmem(1, { reserve: 0, free: 2 * FRAMES }, START + 16 * MiB);
   machine.map(pagemap);
   expect(pagemap.altmap?.basePfn).toBe(FIRST);
@@ -78,7 +80,7 @@ test("is aligned down with its range where whole sections are mapped: what lies 
 });
 
 test("its own frames and the reserve have struct pages that are reserved and nobody's to look up as a page", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = pmem(1, { reserve: FRAMES, free: FRAMES });
   machine.map(pagemap);
   for (const n of [0, FRAMES - 1, FRAMES, 2 * FRAMES - 1]) {
@@ -92,7 +94,7 @@ test("its own frames and the reserve have struct pages that are reserved and nob
 });
 
 test("is known for any frame of its sections until the removal of their struct pages has completed", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = pmem(1, { reserve: 0, free: 2 * FRAMES }, START + 16 * MiB);
   machine.map(pagemap);
   // The last frames of the second section, and the first of the first, are mapped, but not the device's.
@@ -110,7 +112,7 @@ test("is known for any frame of its sections until the removal of their struct p
 });
 
 test("begins anew with each mapping: alignment that was lost before isn't lost twice", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = pmem(2, { reserve: 2, free: 2 * FRAMES + FRAMES - 2 });
   for (let i = 0; i < 3; i++) {
     machine.map(pagemap);
@@ -120,7 +122,7 @@ test("begins anew with each mapping: alignment that was lost before isn't lost t
 });
 
 test("of a device in subsections holds the struct pages of those alone", () => {
-  const machine = deviceMachine({ policies: LATER });
+  const machine = pagemapMachine({ policies: LATER });
   const pagemap = devicePagemap({
     ranges: [{ start: START + 2 * MiB, size: 6 * MiB }],
     altmap: { reserve: 8, free: 48 },
@@ -133,7 +135,7 @@ test("of a device in subsections holds the struct pages of those alone", () => {
 });
 
 test("keeps a terabyte's struct pages out of a small host's RAM", () => {
-  const machine = deviceMachine({ room: 33 * GiB, policies: LATER });
+  const machine = pagemapMachine({ room: 33 * GiB, policies: LATER });
   const plain = devicePagemap({ ranges: [{ start: START, size: 16 * GiB }] });
   expect(outcome(() => machine.map(plain))).toBe("ENOMEM");
   machine.map(pmem(128, { reserve: 512, free: 128 * FRAMES }));

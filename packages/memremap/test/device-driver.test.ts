@@ -3,20 +3,20 @@ import { condResched, KernelBug, KernelError, type Page, type Pfn, pfn, run } fr
 import { expect, test } from "vitest";
 import { type DevPagemap, memoryFailureDevPagemap, MemoryType, migrateToRam } from "../src/index.ts";
 import {
-  type DeviceMachine,
-  deviceMachine,
+  type PagemapMachine,
+  pagemapMachine,
   devicePagemap,
   drivenPagemap,
-  outcome,
   START,
-} from "./device-machine.ts";
+} from "@hetmem/test-machines/pagemap-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 test("a fault on a private page goes to its driver, with the machine's own fault, and his answer comes back", () => {
   interface Fault {
     readonly address: number;
   }
   const seen: (readonly [Fault, Page])[] = [];
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const ops = {
     pageFree() {},
     *migrateToRam(fault: Fault, page: Page) {
@@ -32,7 +32,7 @@ test("a fault on a private page goes to its driver, with the machine's own fault
 });
 
 test("a fault on a page whose driver moves nothing is a bug", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = devicePagemap();
   machine.map(pagemap);
   expect(() => run(migrateToRam(machine.pagemaps, {}, machine.page(pagemap, 0)))).toThrow(KernelBug);
@@ -40,7 +40,7 @@ test("a fault on a page whose driver moves nothing is a bug", () => {
 });
 
 test("failed memory is the driver's to tell, which holds the pagemap meanwhile", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const calls: unknown[] = [];
   const pagemap: DevPagemap = devicePagemap({
     ops: {
@@ -60,7 +60,7 @@ test("failed memory is the driver's to tell, which holds the pagemap meanwhile",
 });
 
 test("failed memory can't be recovered where the driver says nothing of it, or that it can't, and the log says so", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const mute = devicePagemap();
   machine.map(mute);
   expect(failedMemory(machine)).toBe("EBUSY");
@@ -84,7 +84,7 @@ test("failed memory can't be recovered where the driver says nothing of it, or t
 });
 
 test("failed memory that a device keeps for struct pages is ENXIO, and that of no device is somebody else's", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = devicePagemap({ altmap: { reserve: 0, free: 512 } });
   machine.map(pagemap);
   expect(run(memoryFailureDevPagemap(machine.pagemaps, pfn(1), undefined))).toBe(false);
@@ -92,10 +92,10 @@ test("failed memory that a device keeps for struct pages is ENXIO, and that of n
   machine.unmap(pagemap);
 });
 
-function failedMemory({ pagemaps }: DeviceMachine): string {
+function failedMemory({ pagemaps }: PagemapMachine): string {
   return outcome(() => run(memoryFailureDevPagemap(pagemaps, pfn(START / 4096), undefined)));
 }
 
-function lastLine({ pagemaps }: DeviceMachine): string | undefined {
+function lastLine({ pagemaps }: PagemapMachine): string | undefined {
   return pagemaps.memory.kernel.log.records.at(-1)?.text;
 }

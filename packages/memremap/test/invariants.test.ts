@@ -3,12 +3,18 @@ import { assertInvariants, type Page, type Pfn } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { type DevPagemap, pagemapInvariants } from "../src/index.ts";
-import { deviceMachine, type DeviceMachine, devicePagemap, SECTION, START } from "./device-machine.ts";
+import {
+  pagemapMachine,
+  type PagemapMachine,
+  devicePagemap,
+  START,
+} from "@hetmem/test-machines/pagemap-machine";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 const FIRST = START / 4096;
 
 const damages: Readonly<
-  Record<string, readonly [(machine: DeviceMachine, pagemap: DevPagemap, page: Page) => void, string]>
+  Record<string, readonly [(machine: PagemapMachine, pagemap: DevPagemap, page: Page) => void, string]>
 > = {
   "a lookup that is gone": [({ pagemaps }) => pagemaps.tree.erase(FIRST as Pfn, 512), "doesn't find dax0.0"],
   "a lookup beside the range": [
@@ -41,7 +47,7 @@ const damages: Readonly<
 };
 
 test.each(Object.entries(damages))("%s is found", (_name, [damage, finding]) => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = devicePagemap({ ranges: [{ start: START, size: SECTION }] });
   machine.map(pagemap);
   assertInvariants(machine.pagemaps, pagemapInvariants);
@@ -50,7 +56,7 @@ test.each(Object.entries(damages))("%s is found", (_name, [damage, finding]) => 
 });
 
 test("an entry that is left of a pagemap that is gone is found", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   machine.pagemaps.tree.store(FIRST as Pfn, 512, 5);
   expect(() => assertInvariants(machine.pagemaps, pagemapInvariants)).toThrow(
     "frames of no pagemap are entered",

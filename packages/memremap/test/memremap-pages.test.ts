@@ -15,20 +15,20 @@ import {
   privateDeviceMemory,
 } from "../src/index.ts";
 import {
-  deviceMachine,
+  pagemapMachine,
   devicePagemap,
   drivenPagemap,
   LATER,
   NODE_0,
   NODE_1,
-  outcome,
-  SECTION,
   START,
-} from "./device-machine.ts";
+} from "@hetmem/test-machines/pagemap-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 describe("a mapped device", () => {
   test("has struct pages in ZONE_DEVICE, each with its pagemap, reserved and idle", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const pagemap = devicePagemap();
     machine.map(pagemap, NODE_1);
     for (const n of [0, 1, 1023, 1024, PAGES_PER_SECTION - 1]) {
@@ -43,14 +43,14 @@ describe("a mapped device", () => {
   });
 
   test("has no memory blocks, and its sections never go online", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     machine.map(devicePagemap());
     expect(machine.hotplug.blocks.size).toBe(0);
     expect(machine.memmap.sections.has(START / SECTION, SectionFlag.online)).toBe(false);
   });
 
   test("is tied to ZONE_DEVICE of its node, which has no page present", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     machine.map(devicePagemap(), NODE_1);
     const zone = machine.memory.nodes[1]?.zones[ZoneType.Device];
     expect([zone?.startPfn, zone?.spannedPages, zone?.presentPages]).toEqual([
@@ -61,14 +61,14 @@ describe("a mapped device", () => {
   });
 
   test("goes to the node of the first cpu when its own isn't known", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const pagemap = devicePagemap();
     run(machine.pagemaps.memremapPages(pagemap, undefined));
     expect(machine.memmap.nodeOf(machine.page(pagemap, 0))).toBe(NODE_0);
   });
 
   test("leaves the machine as it was once it is released, and can be mapped again", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const before = machine.fingerprint();
     const pagemap = devicePagemap({
       ranges: [
@@ -89,7 +89,7 @@ describe("a mapped device", () => {
     { of: "a section", size: 2 * SECTION, yields: 2 },
     { of: "1,024 pages of a part of a section", size: SECTION / 2, yields: PAGES_PER_SECTION / 2 / 1024 },
   ])("yields after the struct pages of $of, without the locks of hotplug", ({ size, yields }) => {
-    const machine = deviceMachine({ policies: LATER });
+    const machine = pagemapMachine({ policies: LATER });
     const { locks } = machine.hotplug;
     const task = machine.pagemaps.memremapPages(devicePagemap({ ranges: [{ start: START, size }] }), NODE_0);
     let seen = 0;
@@ -104,7 +104,7 @@ describe("a mapped device", () => {
   });
 
   test("tells how far its struct pages are", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const seen: MemmapInitZoneDevice[] = [];
     machine.pagemaps.initialising.subscribe(({ event }) => seen.push(event));
     machine.map(devicePagemap({ ranges: [{ start: START, size: 2 * SECTION }] }));
@@ -116,7 +116,7 @@ describe("a mapped device", () => {
 
   test("of many gigabytes writes no struct page that nobody looks at, and says nothing", () => {
     const size = 32 * GiB;
-    const machine = deviceMachine({ ram: [[0, 2 * GiB]], room: 33 * GiB, policies: LATER });
+    const machine = pagemapMachine({ ram: [[0, 2 * GiB]], room: 33 * GiB, policies: LATER });
     const logged = machine.kernel.log.format();
     const pagemap = devicePagemap({ ranges: [{ start: START, size }] });
     machine.map(pagemap);
@@ -138,7 +138,7 @@ describe("a mapped device", () => {
   });
 
   test("of which a page is in use outlives its owner until the page's last put, whoever looked at the others", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const pagemap = devicePagemap({ ranges: [{ start: START, size: 2 * SECTION }] });
     machine.map(pagemap);
     const { memmap } = machine;
@@ -155,13 +155,13 @@ describe("a mapped device", () => {
 
 describe("what a kind of memory needs and gets", () => {
   test("private memory isn't mapped by the kernel, so that it may lie where the direct map ends", () => {
-    const machine = deviceMachine({ addressableEnd: 2 * GiB });
+    const machine = pagemapMachine({ addressableEnd: 2 * GiB });
     machine.map(drivenPagemap(MemoryType.DevicePrivate).pagemap);
     machine.check();
   });
 
   test("any other memory past the end of the direct map is EINVAL", () => {
-    const machine = deviceMachine({ addressableEnd: 2 * GiB });
+    const machine = pagemapMachine({ addressableEnd: 2 * GiB });
     const before = machine.fingerprint();
     expect(outcome(() => machine.map(devicePagemap()))).toBe("EINVAL");
     expect(machine.fingerprint()).toEqual(before);
@@ -184,17 +184,17 @@ describe("what a kind of memory needs and gets", () => {
     ["public memory without pageFree", MemoryType.DevicePublic, { ops: {} }],
     ["coherent memory, which this release doesn't know", MemoryType.DeviceCoherent, {}],
   ] as const)("%s is EINVAL", (_what, type, init) => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     expect(outcome(() => machine.map(drivenPagemap(type, init).pagemap))).toBe("EINVAL");
   });
 
   test("coherent memory came when public memory had gone", () => {
-    const later = deviceMachine({
+    const later = pagemapMachine({
       policies: { ...defaultPagemapPolicies, memoryTypes: coherentDeviceMemory },
     });
     later.map(drivenPagemap(MemoryType.DeviceCoherent).pagemap);
     expect(outcome(() => later.map(drivenPagemap(MemoryType.DevicePublic).pagemap))).toBe("EINVAL");
-    const between = deviceMachine({
+    const between = pagemapMachine({
       policies: { ...defaultPagemapPolicies, memoryTypes: privateDeviceMemory },
     });
     for (const type of [MemoryType.DevicePublic, MemoryType.DeviceCoherent])
@@ -203,7 +203,7 @@ describe("what a kind of memory needs and gets", () => {
 
   test.each(Object.values(MemoryType))("kind %i maps, is told apart by its pages, and goes", (type) => {
     const memoryTypes = new Set(Object.values(MemoryType));
-    const machine = deviceMachine({ policies: { ...defaultPagemapPolicies, memoryTypes } });
+    const machine = pagemapMachine({ policies: { ...defaultPagemapPolicies, memoryTypes } });
     const { pagemap } = drivenPagemap(type);
     machine.map(pagemap);
     const page = machine.page(pagemap, 5);
@@ -222,14 +222,14 @@ describe("what a kind of memory needs and gets", () => {
   });
 
   test("a node that isn't possible is EINVAL", () => {
-    expect(outcome(() => deviceMachine().map(devicePagemap(), 7 as never))).toBe("EINVAL");
+    expect(outcome(() => pagemapMachine().map(devicePagemap(), 7 as never))).toBe("EINVAL");
   });
 });
 
 describe("RAM in the way", () => {
   // RAM to 0x37bffffff and persistent memory from 0x37c000000: two zones would meet in one section.
   const machine = () =>
-    deviceMachine({
+    pagemapMachine({
       ram: [
         [0, 64 * MiB],
         [0x378000000, 0x37c000000],
@@ -253,7 +253,7 @@ describe("RAM in the way", () => {
   });
 
   test("is none to a kernel that maps subsections: RAM and a device share the section", () => {
-    const it = deviceMachine({
+    const it = pagemapMachine({
       ram: [
         [0, 64 * MiB],
         [0x378000000, 0x37c000000],
@@ -278,7 +278,7 @@ describe("RAM in the way", () => {
   });
 
   test("is ENXIO when the range is RAM itself", () => {
-    const it = deviceMachine({ ram: [[0, SECTION]] });
+    const it = pagemapMachine({ ram: [[0, SECTION]] });
     expect(outcome(() => it.map(devicePagemap({ ranges: [{ start: 0, size: SECTION }] })))).toBe("ENXIO");
   });
 });
@@ -288,7 +288,7 @@ describe("a second mapping", () => {
     devicePagemap({ name, ranges: [{ start: START + at, size: SECTION / 2 }] });
 
   test("in a section that has one is ENOMEM, and the first keeps its lookups and its pages", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const [first, second] = [half("pmem0", 0), half("pmem1", SECTION / 2)];
     machine.map(first);
     const before = machine.fingerprint();
@@ -302,7 +302,7 @@ describe("a second mapping", () => {
   });
 
   test("in the middle of a large one, or around a small one, is ENOMEM too", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     machine.map(devicePagemap({ ranges: [{ start: START + SECTION, size: 3 * SECTION }] }));
     const inside = devicePagemap({ ranges: [{ start: START + 2 * SECTION, size: SECTION }] });
     const around = devicePagemap({ ranges: [{ start: START, size: 6 * SECTION }] });
@@ -312,7 +312,7 @@ describe("a second mapping", () => {
   });
 
   test("in another subsection of the section works in later releases, and each goes alone", () => {
-    const machine = deviceMachine({ policies: LATER });
+    const machine = pagemapMachine({ policies: LATER });
     const [first, second] = [half("pmem0", 0), half("pmem1", SECTION / 2)];
     machine.map(first);
     machine.map(second);
@@ -325,7 +325,7 @@ describe("a second mapping", () => {
   });
 
   test("in the same subsection is ENOMEM, and one off subsections is EINVAL, in later releases", () => {
-    const machine = deviceMachine({ policies: LATER });
+    const machine = pagemapMachine({ policies: LATER });
     machine.map(half("pmem0", 0));
     expect(outcome(() => machine.map(devicePagemap({ ranges: [{ start: START, size: 2 * MiB }] })))).toBe(
       "ENOMEM",
@@ -336,14 +336,14 @@ describe("a second mapping", () => {
   });
 
   test("of the same pagemap is a bug", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const pagemap = devicePagemap();
     machine.map(pagemap);
     expect(() => machine.map(pagemap)).toThrow(KernelBug);
   });
 
   test("whose second range collides takes back its first range, and nothing of the other", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const other = devicePagemap({ name: "pmem9", ranges: [{ start: START + 4 * SECTION, size: SECTION }] });
     machine.map(other);
     const before = machine.fingerprint();
@@ -365,7 +365,7 @@ describe("a mapping that fails part of the way", () => {
     "at %s leaves the machine as it was",
     (name) => {
       for (let range = 0; range < 3; range++) {
-        const machine = deviceMachine();
+        const machine = pagemapMachine();
         const before = machine.fingerprint();
         machine.kernel.faults.point(name).arm({ probability: 100, space: range, times: 1 });
         const ranges = [0, 2, 4].map((n) => ({ start: START + n * SECTION, size: SECTION }));
@@ -379,7 +379,7 @@ describe("a mapping that fails part of the way", () => {
   );
 
   test("for want of room for its struct pages leaves the machine as it was", () => {
-    const machine = deviceMachine({ room: 16 * GiB });
+    const machine = pagemapMachine({ room: 16 * GiB });
     const before = machine.fingerprint();
     expect(outcome(() => machine.map(devicePagemap({ ranges: [{ start: START, size: 12 * GiB }] })))).toBe(
       "ENOMEM",
@@ -391,7 +391,7 @@ describe("a mapping that fails part of the way", () => {
 
 describe("the same arithmetic maps and releases", () => {
   test("a small range that straddles a section: both sections go with it", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const pagemap = devicePagemap({ ranges: [{ start: START + SECTION - 2 * MiB, size: 4 * MiB }] });
     machine.map(pagemap);
     expect(machine.memmap.sections.isWhole(START / SECTION)).toBe(true);
@@ -403,7 +403,7 @@ describe("the same arithmetic maps and releases", () => {
   });
 
   test("the rest of its sections has struct pages, and belongs to nobody", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const pagemap = devicePagemap({ ranges: [{ start: START + 2 * MiB, size: 4 * MiB }] });
     machine.map(pagemap);
     const beside = machine.memmap.pfnToPage((START / 4096) as Pfn);

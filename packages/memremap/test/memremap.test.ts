@@ -15,14 +15,20 @@ import {
   IoMappings,
   Memremap,
 } from "../src/index.ts";
-import { deviceMachine, type DeviceMachine, devicePagemap, outcome, START } from "./device-machine.ts";
+import {
+  pagemapMachine,
+  type PagemapMachine,
+  devicePagemap,
+  START,
+} from "@hetmem/test-machines/pagemap-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const { WB, WT, WC, ENC, DEC } = Memremap;
 const RAM = physAddr(16 * MiB);
 const DEVICE = physAddr(START);
 
-function setup(arch?: ArchMemremap): DeviceMachine & { readonly io: IoMappings } {
-  const machine = deviceMachine();
+function setup(arch?: ArchMemremap): PagemapMachine & { readonly io: IoMappings } {
+  const machine = pagemapMachine();
   return { ...machine, io: new IoMappings(machine.hotplug, machine.pagemaps.memtypes, arch) };
 }
 

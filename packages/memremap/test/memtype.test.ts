@@ -2,14 +2,16 @@
 import { KernelBug, MiB, pfn } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { isNewMemtypeAllowed, MemoryType } from "../src/index.ts";
-import { deviceMachine, devicePagemap, outcome, SECTION, START } from "./device-machine.ts";
+import { pagemapMachine, devicePagemap, START } from "@hetmem/test-machines/pagemap-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { SECTION } from "@hetmem/test-machines/ram";
 
-const memtypes = () => deviceMachine().pagemaps.memtypes;
+const memtypes = () => pagemapMachine().pagemaps.memtypes;
 const range = (at: number, size: number) => ({ start: START + at, size });
 const frameAt = (at: number) => pfn((START + at) / 4096);
 
 test("DAX mappings come out write-back, for single and for huge pages, as long as the device is mapped", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const pagemap = devicePagemap({ type: MemoryType.DeviceFsDax });
   expect(machine.pagemaps.memtypes.trackPfnInsert(frameAt(0))).toBe("uncached-minus");
   machine.map(pagemap);
@@ -21,7 +23,7 @@ test("DAX mappings come out write-back, for single and for huge pages, as long a
 });
 
 test("memory of a PCI device for its peers isn't cached", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   machine.map(devicePagemap({ type: MemoryType.DevicePciP2pdma }));
   expect(machine.pagemaps.memtypes.lookup(frameAt(0))).toBe("uncached-minus");
 });
@@ -66,7 +68,7 @@ test("a reservation is given back with both of its ends, once", () => {
 });
 
 test("a device whose range somebody maps write-through can't be mapped uncached and write-back as well", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   machine.pagemaps.memtypes.reserve(range(0, MiB), "write-back");
   const before = machine.fingerprint();
   expect(outcome(() => machine.map(devicePagemap({ type: MemoryType.DevicePciP2pdma })))).toBe("EINVAL");

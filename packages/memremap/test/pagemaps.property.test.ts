@@ -12,7 +12,9 @@ import {
   MEMREMAP_FAULT_POINTS,
   MemoryType,
 } from "../src/index.ts";
-import { deviceMachine, devicePagemap, LATER, outcome, SECTION, START } from "./device-machine.ts";
+import { pagemapMachine, devicePagemap, LATER, START } from "@hetmem/test-machines/pagemap-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 60);
 
@@ -49,7 +51,7 @@ test.each([
 ] as const)("devices mapped in %s come and go, and leave no trace", (_name, policies) => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
-      const machine = deviceMachine({ policies, room: 12 * SECTION });
+      const machine = pagemapMachine({ policies, room: 12 * SECTION });
       const before = machine.fingerprint();
       const bound: Bound[] = [];
       const unbind = ({ device, held }: Bound): void => {

@@ -27,16 +27,16 @@ import {
   zoneDevicePageInit,
 } from "../src/index.ts";
 import {
-  deviceMachine,
-  type DeviceMachine,
-  type DeviceMachineOptions,
+  pagemapMachine,
+  type PagemapMachine,
+  type PagemapMachineOptions,
   devicePagemap,
   drivenPagemap,
   LATER,
   NODE_0,
-  SECTION,
   START,
-} from "./device-machine.ts";
+} from "@hetmem/test-machines/pagemap-machine";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 const PLAN = rivalsPlan(process.env, 2);
 /** Two cases are about one path: they share its schedules. */
@@ -45,7 +45,7 @@ const FRAMES = [0, 1, 511, 512, 16_384, 32_767].map((n) => START / 4096 + n);
 
 /** A driver is bound, and unbound again after a while. */
 function* bound(
-  { pagemaps }: DeviceMachine,
+  { pagemaps }: PagemapMachine,
   pagemap: DevPagemap,
   meanwhile: () => Sleeps<void>,
 ): Sleeps<void> {
@@ -59,7 +59,7 @@ function* idle(): Sleeps<void> {
 }
 
 /** Takes references on device pages as gup does: the pagemap's first, then the page's; the pagemap's goes at once. */
-function* gup({ pagemaps, memmap }: DeviceMachine, random: Random): Sleeps<void> {
+function* gup({ pagemaps, memmap }: PagemapMachine, random: Random): Sleeps<void> {
   const held: Page[] = [];
   let cached: DevPagemap | undefined;
   for (let i = 0; i < 16; i++) {
@@ -94,7 +94,11 @@ function* gup({ pagemaps, memmap }: DeviceMachine, random: Random): Sleeps<void>
 }
 
 /** A driver that hands out its pages and gets them back, until it sees that it is being unbound. */
-function* allocating({ pagemaps, memmap }: DeviceMachine, pagemap: DevPagemap, random: Random): Sleeps<void> {
+function* allocating(
+  { pagemaps, memmap }: PagemapMachine,
+  pagemap: DevPagemap,
+  random: Random,
+): Sleeps<void> {
   const held: Page[] = [];
   for (let i = 0; i < 24; i++) {
     yield condResched;
@@ -115,7 +119,7 @@ function* allocating({ pagemaps, memmap }: DeviceMachine, pagemap: DevPagemap, r
 }
 
 /** Adds the block behind the device, uses it as RAM, and removes it. */
-function* neighbour({ hotplug }: DeviceMachine, id: number): Sleeps<void> {
+function* neighbour({ hotplug }: PagemapMachine, id: number): Sleeps<void> {
   const start = physAddr(id * SECTION);
   const locked = function* (body: () => Sleeps<unknown>): Sleeps<void> {
     yield* hotplug.locks.lockDeviceHotplug();
@@ -132,7 +136,7 @@ function* neighbour({ hotplug }: DeviceMachine, id: number): Sleeps<void> {
 }
 
 /** Takes what RAM there is, and gives it back piece by piece. */
-function* allocator({ memory: { allocator: pages } }: DeviceMachine, random: Random): Sleeps<void> {
+function* allocator({ memory: { allocator: pages } }: PagemapMachine, random: Random): Sleeps<void> {
   const held: (readonly [Page, number])[] = [];
   for (const order of [10, 9, 4, 0]) {
     for (let page = pages.allocPages(GFP_KERNEL, order, NODE_0); page !== NULL_PAGE;) {
@@ -148,11 +152,11 @@ function* allocator({ memory: { allocator: pages } }: DeviceMachine, random: Ran
 }
 
 function scenario(
-  rivals: (machine: DeviceMachine, random: Random) => Scenario["tasks"],
-  options: DeviceMachineOptions = {},
+  rivals: (machine: PagemapMachine, random: Random) => Scenario["tasks"],
+  options: PagemapMachineOptions = {},
 ): (seed: number) => Scenario {
   return (seed) => {
-    const machine = deviceMachine({ room: SECTION, ...options });
+    const machine = pagemapMachine({ room: SECTION, ...options });
     const before = machine.fingerprint();
     const tasks = rivals(machine, new Random(seed));
     let steps = 0;

@@ -16,7 +16,8 @@ import {
   physToDma,
   physToPfnT,
 } from "../src/index.ts";
-import { deviceMachine, devicePagemap, outcome, START } from "./device-machine.ts";
+import { pagemapMachine, devicePagemap, START } from "@hetmem/test-machines/pagemap-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const ALL_FLAGS = PfnFlag.SG_CHAIN | PfnFlag.SG_LAST | PfnFlag.DEV | PfnFlag.MAP | PfnFlag.SPECIAL;
 
@@ -53,7 +54,7 @@ describe("pfn_t", () => {
   });
 
   test("leads to the struct page and back", () => {
-    const machine = deviceMachine();
+    const machine = pagemapMachine();
     const pagemap = devicePagemap();
     machine.map(pagemap);
     const page = machine.page(pagemap, 9);

@@ -21,13 +21,13 @@ import {
   zoneDevicePageInit,
 } from "../src/index.ts";
 import {
-  deviceMachine,
-  type DeviceMachine,
+  pagemapMachine,
+  type PagemapMachine,
   devicePagemap,
   drivenPagemap,
-  SECTION,
   START,
-} from "./device-machine.ts";
+} from "@hetmem/test-machines/pagemap-machine";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 const FIRST = pfn(START / 4096);
 const EARLIER = defaultPagemapPolicies;
@@ -39,7 +39,7 @@ function untilItWaits(task: Sleeps<unknown>): string | undefined {
   return undefined;
 }
 
-function mapped(pagemap: DevPagemap, machine: DeviceMachine = deviceMachine()): DeviceMachine {
+function mapped(pagemap: DevPagemap, machine: PagemapMachine = pagemapMachine()): PagemapMachine {
   machine.map(pagemap);
   return machine;
 }
@@ -127,7 +127,7 @@ describe("each page that is alive", () => {
 
   test("that its driver allocates has one while somebody uses it, where idle pages have no count", () => {
     const { pagemap } = drivenPagemap(MemoryType.DevicePrivate);
-    const machine = mapped(pagemap, deviceMachine({ policies: idleNow }));
+    const machine = mapped(pagemap, pagemapMachine({ policies: idleNow }));
     expect([pagemap.ref.count, machine.memmap.refcount(machine.page(pagemap, 0))]).toEqual([1, 0]);
     zoneDevicePageInit(machine.pagemaps, machine.page(pagemap, 0));
     expect([pagemap.ref.count, machine.memmap.refcount(machine.page(pagemap, 0))]).toEqual([2, 1]);
@@ -150,7 +150,7 @@ describe.each([
 ] as const)("a driver's page, %s", (_name, policies, idle) => {
   const setup = () => {
     const { pagemap, freed } = drivenPagemap(MemoryType.DevicePrivate);
-    const machine = mapped(pagemap, deviceMachine({ policies }));
+    const machine = mapped(pagemap, pagemapMachine({ policies }));
     return { pagemap, freed, machine, page: machine.page(pagemap, 7) };
   };
 
@@ -207,7 +207,7 @@ describe.each([
 
   test("in use keeps the device: teardown waits, lookups fail, and the last put completes it", () => {
     const { machine, page, pagemap, freed } = setup();
-    const before = deviceMachine({ policies }).fingerprint();
+    const before = pagemapMachine({ policies }).fingerprint();
     const frame = machine.memmap.pageToPfn(page);
     zoneDevicePageInit(machine.pagemaps, page);
     machine.memmap.getPage(page);
@@ -246,7 +246,7 @@ test("a file's page on persistent memory tells its driver when the last pin goes
     type: MemoryType.DeviceFsDax,
     ops: { pageFree: (page) => void freed.push(page) },
   });
-  const machine = mapped(pagemap, deviceMachine({ policies: idleNow }));
+  const machine = mapped(pagemap, pagemapMachine({ policies: idleNow }));
   const page = machine.page(pagemap, 1);
   machine.memmap.setMapping(page, 42);
   machine.memmap.getPage(page);
@@ -275,7 +275,7 @@ test("a pagemap that isn't mapped, or is being released, can't be released", () 
 });
 
 test("who looked a pagemap up while it was being mapped is waited for when the mapping fails", () => {
-  const machine = deviceMachine();
+  const machine = pagemapMachine();
   const ranges = [0, 1].map((n) => ({ start: START + 2 * n * SECTION, size: SECTION }));
   const pagemap = devicePagemap({ ranges });
   machine.kernel.faults.point("arch_add_memory").arm({ probability: 100, space: 1 });

@@ -3,14 +3,15 @@ import { GiB, MiB, pfn } from "@hetmem/kernel";
 import { sharedVmemmapPages } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { defaultPagemapPolicies, type PagemapPolicies } from "../src/index.ts";
-import { deviceMachine, devicePagemap, LATER, SECTION, START } from "./device-machine.ts";
+import { pagemapMachine, devicePagemap, LATER, START } from "@hetmem/test-machines/pagemap-machine";
+import { SECTION } from "@hetmem/test-machines/ram";
 
 const ORDER_2M = 9;
 const ORDER_1G = 18;
 
 /** Frames of RAM that hold struct pages of one section of a device. */
 function framesOf(vmemmapShift: number, policies: PagemapPolicies = LATER): number {
-  const machine = deviceMachine({ policies });
+  const machine = pagemapMachine({ policies });
   machine.map(devicePagemap({ ranges: [{ start: START, size: SECTION }], vmemmapShift }));
   return machine.hotplug.vmemmap.framesInUse;
 }
@@ -38,7 +39,7 @@ test("up to 5.18 compound pages cost what small ones do", () => {
 });
 
 test("struct pages in the device itself are never shared", () => {
-  const machine = deviceMachine({ policies: LATER });
+  const machine = pagemapMachine({ policies: LATER });
   const pagemap = devicePagemap({
     ranges: [{ start: START, size: SECTION }],
     vmemmapShift: ORDER_2M,
@@ -49,7 +50,7 @@ test("struct pages in the device itself are never shared", () => {
 });
 
 test("a release gives back all that shared struct pages took", () => {
-  const machine = deviceMachine({ policies: LATER });
+  const machine = pagemapMachine({ policies: LATER });
   const before = machine.fingerprint();
   const pagemap = devicePagemap({ vmemmapShift: ORDER_2M });
   machine.map(pagemap);

@@ -16,7 +16,9 @@ import { NO_ZONE, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem
 import { formatIomem } from "@hetmem/resource";
 import { expect, test } from "vitest";
 import { GFP_KERNEL, resizeZoneRange, strictPlacement, type Zone, ZoneType } from "../src/index.ts";
-import { addHotplugMachineMemory, hotplugMachine, outcome, underLock } from "./hotplug-machine.ts";
+import { addHotplugMachineMemory, hotplugMachine } from "@hetmem/test-machines/hotplug-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { underLock } from "@hetmem/test-machines/ram";
 
 const BLOCK = 128 * MiB;
 const START = 4 * GiB;

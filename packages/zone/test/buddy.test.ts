@@ -4,7 +4,7 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { MAX_ORDER, MAX_ORDER_NR_PAGES, MIGRATE_TYPES, MigrateType } from "../src/zone-type.ts";
-import { oneZone, type SmallMachine } from "./small-machine.ts";
+import { oneZone, type SmallMachine } from "@hetmem/test-machines/small-machine";
 
 const { Unmovable, Movable, Reclaimable, Isolate } = MigrateType;
 const LARGEST = MAX_ORDER - 1;

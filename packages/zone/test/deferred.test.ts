@@ -6,7 +6,7 @@ import { DeferredSections, type FrameRange } from "../src/deferred.ts";
 import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from "../src/gfp.ts";
 import type { Zone } from "../src/zone.ts";
 import { MAX_ORDER, MAX_ORDER_NR_PAGES, MIGRATE_TYPES, MigrateType } from "../src/zone-type.ts";
-import { type SmallMachine, smallMachine } from "./small-machine.ts";
+import { type SmallMachine, smallMachine } from "@hetmem/test-machines/small-machine";
 
 const NODE = nodeId(0);
 const LARGEST = MAX_ORDER - 1;

@@ -8,7 +8,13 @@ import { Gfp, GFP_HIGHUSER_MOVABLE as MOVABLE, GFP_KERNEL } from "../src/gfp.ts"
 import { NumaStat, VmEvent } from "../src/vmstat.ts";
 import { MigrateType } from "../src/zone-type.ts";
 import type { Zone } from "../src/zone.ts";
-import { NODE_0, oneZone, type SmallMachine, smallMachine, ZoneType } from "./small-machine.ts";
+import {
+  NODE_0,
+  oneZone,
+  type SmallMachine,
+  smallMachine,
+  ZoneType,
+} from "@hetmem/test-machines/small-machine";
 
 const NODE_1 = 1 as NodeId;
 const PCP = { high: 32, batch: 8 };

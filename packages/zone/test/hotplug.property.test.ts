@@ -5,7 +5,7 @@ import { NULL_PAGE } from "@hetmem/page";
 import * as fc from "fast-check";
 import { test } from "vitest";
 import { Gfp, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, memoryInvariants } from "../src/index.ts";
-import { hotplugMachine, type HotplugMachine } from "./hotplug-machine.ts";
+import { hotplugMachine, type HotplugMachine } from "@hetmem/test-machines/hotplug-machine";
 
 const BLOCK = 128 * MiB;
 /** HETMEM_RUNS says how many sequences; the slow suite asks for thousands. */

@@ -40,8 +40,8 @@ import {
   type HotplugMachine,
   type HotplugMachineOptions,
   OwnedPages,
-  underLock,
-} from "./hotplug-machine.ts";
+} from "@hetmem/test-machines/hotplug-machine";
+import { underLock } from "@hetmem/test-machines/ram";
 
 const PLAN = rivalsPlan(process.env, 4);
 /** Most cases are about one path, the life of a block: they share its schedules. */

@@ -3,7 +3,7 @@ import { assertInvariants, GiB, nodeId, type Page, type Pfn } from "@hetmem/kern
 import { expect, test } from "vitest";
 import { GFP_HIGHUSER_MOVABLE, memoryInvariants, MigrateType, type Zone, ZoneType } from "../src/index.ts";
 import { startIsolatePageRange, undoIsolatePageRange } from "../src/isolation.ts";
-import { hotplugMachine } from "./hotplug-machine.ts";
+import { hotplugMachine } from "@hetmem/test-machines/hotplug-machine";
 
 const HALF = 9;
 const HALF_PAGES = 1 << HALF;

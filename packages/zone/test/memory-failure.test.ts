@@ -3,7 +3,8 @@ import { type Errno, GiB, KernelError, nodeId, type Pfn, run, Scheduler, type Sl
 import { PageFlag } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { GFP_KERNEL } from "../src/index.ts";
-import { hotplugMachine, type HotplugMachine, outcome } from "./hotplug-machine.ts";
+import { hotplugMachine, type HotplugMachine } from "@hetmem/test-machines/hotplug-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const FRAME = 0x100003 as Pfn;
 

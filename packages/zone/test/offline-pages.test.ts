@@ -10,7 +10,8 @@ import {
   type ZoneName,
   ZoneType,
 } from "../src/index.ts";
-import { hotplugMachine, type HotplugMachine, outcome, OwnedPages } from "./hotplug-machine.ts";
+import { hotplugMachine, type HotplugMachine, OwnedPages } from "@hetmem/test-machines/hotplug-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const BLOCK = 128 * MiB;
 const START = 4 * GiB;

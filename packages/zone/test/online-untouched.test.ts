@@ -10,7 +10,7 @@ import {
   type Zone,
   ZoneType,
 } from "../src/index.ts";
-import { hotplugMachine, type HotplugMachine } from "./hotplug-machine.ts";
+import { hotplugMachine, type HotplugMachine } from "@hetmem/test-machines/hotplug-machine";
 
 const BLOCK = 128 * MiB;
 const START = 4 * GiB;

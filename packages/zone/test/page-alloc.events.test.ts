@@ -6,7 +6,7 @@ import { Gfp, GFP_ATOMIC, GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from "../src/gfp.ts
 import { NUMA_STATS, NumaStat, type NumaStatName, VmEvent } from "../src/vmstat.ts";
 import type { Zone } from "../src/zone.ts";
 import { MAX_ORDER, MAX_ORDER_NR_PAGES, MigrateType } from "../src/zone-type.ts";
-import { exhaust, oneZone, type SmallMachine, smallMachine } from "./small-machine.ts";
+import { exhaust, oneZone, type SmallMachine, smallMachine } from "@hetmem/test-machines/small-machine";
 
 const NODE = nodeId(0);
 const LARGEST = MAX_ORDER - 1;

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { Gfp, GFP_ATOMIC, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOWAIT, GFP_TRANSHUGE } from "../src/gfp.ts";
 import { VmEvent } from "../src/vmstat.ts";
 import { MAX_ORDER, MAX_ORDER_NR_PAGES, MigrateType, ZoneType } from "../src/zone-type.ts";
-import { exhaust, oneZone, type SmallMachine, smallMachine } from "./small-machine.ts";
+import { exhaust, oneZone, type SmallMachine, smallMachine } from "@hetmem/test-machines/small-machine";
 
 const NODE = nodeId(0);
 const LARGEST = MAX_ORDER - 1;

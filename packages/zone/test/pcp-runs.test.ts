@@ -4,7 +4,7 @@ import type { NodeId, Page } from "@hetmem/kernel";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { MAX_ORDER, MigrateType } from "../src/zone-type.ts";
-import { oneZone, UNMOVABLE } from "./small-machine.ts";
+import { oneZone, UNMOVABLE } from "@hetmem/test-machines/small-machine";
 
 const NODE = 0 as NodeId;
 const PAGES = 4096;

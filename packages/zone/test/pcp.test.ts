@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from "../src/gfp.ts";
 import type { PerCpuPages } from "../src/pcp.ts";
 import { MAX_ORDER, MAX_ORDER_NR_PAGES, MigrateType } from "../src/zone-type.ts";
-import { oneZone, type SmallMachine } from "./small-machine.ts";
+import { oneZone, type SmallMachine } from "@hetmem/test-machines/small-machine";
 
 const NODE = nodeId(0);
 const PAGES = 4 * MAX_ORDER_NR_PAGES;

@@ -8,7 +8,8 @@ import {
   strictPlacement,
   validZones,
 } from "../src/index.ts";
-import { hotplugMachine, type HotplugMachine, outcome } from "./hotplug-machine.ts";
+import { hotplugMachine, type HotplugMachine } from "@hetmem/test-machines/hotplug-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
 
 const BLOCK = 128 * MiB;
 

@@ -1,37 +1,18 @@
 // A small machine whose memory comes and goes under its processes: nodes as a case wants them, blocks that can be added to
 // any of them, and the process side plugged into hotplug and into the handling of bad memory. Its verbs take the locks that
 // a caller must hold.
-import {
-  createKernel,
-  GiB,
-  KernelError,
-  MiB,
-  nodeId,
-  type Page,
-  physAddr,
-  run,
-  type Sleeps,
-} from "@hetmem/kernel";
+import { GiB, KernelError, MiB, nodeId, type Page, physAddr, run, type Sleeps } from "@hetmem/kernel";
 import { ProcessPoisonedPages } from "@hetmem/memory-failure";
 import { ProcessPageMigration } from "@hetmem/migrate";
 import type { VmOptions } from "@hetmem/mm";
-import { createIomem, parseIomem } from "@hetmem/resource";
-import {
-  anyOrderPlacement,
-  bootMemory,
-  MemoryFailure,
-  MemoryHotplug,
-  offlineBlock,
-  onlineBlock,
-  type OnlineType,
-} from "@hetmem/zone";
-import { freePagesOf, spawnOn, type VmMachine } from "./vm-machine.ts";
+import { MemoryFailure, MemoryHotplug, offlineBlock, onlineBlock, type OnlineType } from "@hetmem/zone";
+import { bootRam, freePagesOf, type RamNode, ramIomem, SECTION, sectionHotplug, underLock } from "./ram.ts";
+import { spawnOn, type VmMachine } from "./vm-machine.ts";
 import { wholeVm } from "./whole-vm.ts";
 
-const BLOCK = 128 * MiB;
 const PHYSICAL_BITS = 36;
 /** Blocks can be added from here on. */
-const FIRST_BLOCK = (4 * GiB) / BLOCK;
+const FIRST_BLOCK = (4 * GiB) / SECTION;
 
 export interface HotplugVmMachineOptions extends VmOptions {
   /** Bytes and cpus of each node: one of 64 MiB with a cpu, and one without memory or cpus, when absent. */
@@ -62,32 +43,18 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
     room = 2,
     ...vmOptions
   } = options;
-  const kernel = createKernel();
-  const ranges = nodes.map(({ size }, id) => ({ start: id * BLOCK, end: id * BLOCK + size }));
-  const memory = bootMemory(kernel, {
-    nodes: nodes.map(({ size, cpus }, id) => ({
-      id: nodeId(id),
-      memory: size > 0 ? [{ start: physAddr(id * BLOCK), end: physAddr(id * BLOCK + size) }] : [],
-      cpus: [...cpus],
-    })),
-    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
+  const ram = nodes.map(({ size, cpus }, id): RamNode => ({
+    memory: size > 0 ? [[id * SECTION, id * SECTION + size]] : [],
+    cpus,
+  }));
+  // A node without memory has a section of room, too.
+  const empty = nodes.filter(({ size }) => size === 0).length;
+  const { kernel, memory } = bootRam(ram, {
     physicalBits: PHYSICAL_BITS,
-    maxPages: ((nodes.length + room) * BLOCK) / 4096,
-    reserved: [],
+    room: (room + empty) * SECTION,
   });
-  const hex = (address: number): string => address.toString(16).padStart(8, "0");
-  const text = ranges
-    .filter(({ start, end }) => end > start)
-    .map(({ start, end }) => `${hex(start)}-${hex(end - 1)} : System RAM\n`);
-  const hotplug = new MemoryHotplug({
-    memory,
-    iomem: parseIomem(text.join(""), createIomem(PHYSICAL_BITS)),
-    placement: () => anyOrderPlacement,
-    blockSize: BLOCK,
-    addressableEnd: 2 ** PHYSICAL_BITS,
-    memmapOnMemory: false,
-    autoOnline: "offline",
-  });
+  const iomem = ramIomem(ram, PHYSICAL_BITS);
+  const hotplug = sectionHotplug({ memory, iomem, addressableEnd: 2 ** PHYSICAL_BITS });
   const vm = wholeVm(memory, vmOptions);
   hotplug.migration = new ProcessPageMigration(vm);
   const failure = new MemoryFailure(memory, hotplug.locks);
@@ -107,7 +74,7 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
     run,
     plug(n, node = 0, as = "online_movable") {
       const id = FIRST_BLOCK + n;
-      run(underLock(hotplug, () => hotplug.addMemory(nodeId(node), physAddr(id * BLOCK), BLOCK)));
+      run(underLock(hotplug, () => hotplug.addMemory(nodeId(node), physAddr(id * SECTION), SECTION)));
       run(onlineTask(id, as));
       return id;
     },
@@ -115,20 +82,11 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
     offlineTask,
     onlineTask,
     inBlock(id, page) {
-      return Math.floor((memory.memmap.pageToPfn(page) * 4096) / BLOCK) === id;
+      return Math.floor((memory.memmap.pageToPfn(page) * 4096) / SECTION) === id;
     },
     spawn: (comm, node) => spawnOn(vm, comm, node),
     freePages: () => freePagesOf(memory),
   };
-}
-
-function* underLock<T>(hotplug: MemoryHotplug, body: () => Sleeps<T>): Sleeps<T> {
-  yield* hotplug.locks.lockDeviceHotplug();
-  try {
-    return yield* body();
-  } finally {
-    hotplug.locks.unlockDeviceHotplug();
-  }
 }
 
 /** The sentence that a block's administrator is given when it can't go offline. @throws when it goes */

@@ -1,6 +1,6 @@
 // Verbs of the cases about pages that move: processes with anonymous memory at one place, what they read and write there,
 // and the page behind an address.
-import { KernelError, nodeId, type Page, run, virtAddr } from "@hetmem/kernel";
+import { nodeId, type Page, run, virtAddr } from "@hetmem/kernel";
 import {
   MigrateMode,
   migratePages,
@@ -62,15 +62,4 @@ export function moveToNode1(vm: Vm, pages: readonly Page[]): MigrateResult {
   for (const page of pages) expect(vm.lru.isolate(page)).toBe(true);
   const target = migrationTarget(vm, ON_NODE_1);
   return run(migratePages(vm, pages, target, MigrateMode.Sync, MigrateReason.Syscall));
-}
-
-/** The errno that something fails with, as the kernel lets it; "success" when it does not. */
-export function errnoOf(what: () => unknown): string {
-  try {
-    what();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return "success";
 }

@@ -1,17 +1,9 @@
 // A small machine for tests of processes: two nodes with a cpu each, 64 MiB of memory on each unless a case says
 // otherwise, and the process side over it. Its verbs are what a case is written in.
-import {
-  createKernel,
-  type Kernel,
-  MiB,
-  nodeId,
-  physAddr,
-  run,
-  type Sleeps,
-  type VirtAddr,
-} from "@hetmem/kernel";
+import { type Kernel, MiB, nodeId, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { allocMm, Credentials, type MmStruct, type Process, Vm, type VmOptions } from "@hetmem/mm";
-import { allZones, bootMemory, type Memory } from "@hetmem/zone";
+import { type Memory } from "@hetmem/zone";
+import { bootRam, freePagesOf, nodesOf } from "./ram.ts";
 import { wholeVm } from "./whole-vm.ts";
 
 export const PAGE = 4096;
@@ -35,23 +27,7 @@ export interface VmMachine {
 }
 
 export function vmMachine({ nodes = [64 * MiB, 64 * MiB], ...options }: VmMachineOptions = {}): VmMachine {
-  const kernel = createKernel();
-  let at = 0;
-  const memory = bootMemory(kernel, {
-    nodes: nodes.map((size, id) => {
-      const start = at;
-      at += Math.ceil(size / (128 * MiB)) * 128 * MiB;
-      return {
-        id: nodeId(id),
-        memory: size > 0 ? [{ start: physAddr(start), end: physAddr(start + size) }] : [],
-        cpus: [id],
-      };
-    }),
-    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
-    physicalBits: 40,
-    maxPages: (at + 512 * MiB) / 4096,
-    reserved: [],
-  });
+  const { kernel, memory } = bootRam(nodesOf(nodes), { physicalBits: 40, room: 512 * MiB });
   const vm = wholeVm(memory, options);
   return {
     kernel,
@@ -68,14 +44,6 @@ export function spawnOn(vm: Vm, comm = "test", node = 0): Process {
   const mm = allocMm(vm, nodeId(node));
   if (!mm) throw new Error("the test machine is full");
   return vm.processes.add(comm, mm, undefined);
-}
-
-/** Free pages of all zones, those on per-cpu lists among them. */
-export function freePagesOf(memory: Memory): number {
-  return [...allZones(memory)].reduce(
-    (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
-    0,
-  );
 }
 
 /** The address space of a process that is alive. */

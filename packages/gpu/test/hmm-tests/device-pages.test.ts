@@ -5,7 +5,6 @@ import { forkProcess } from "@hetmem/mm";
 import { Vfs } from "@hetmem/vfs";
 import { expect } from "vitest";
 import { DmirrorProt } from "../../src/index.ts";
-import { PAGE } from "../gpu-machine.ts";
 import {
   exit,
   expectBytes,
@@ -19,6 +18,7 @@ import {
   store,
   words,
 } from "./dmirror.ts";
+import { PAGE } from "@hetmem/test-machines/vm-machine";
 
 const NPAGES = 4;
 const SIZE = NPAGES * PAGE;

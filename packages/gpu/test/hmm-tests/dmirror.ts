@@ -6,7 +6,9 @@ import { exitProcess, MapFlag, mmap, type Process, Prot, readUser, writeUser } f
 import type { FileObject } from "@hetmem/mm/file";
 import { expect, test } from "vitest";
 import type { GpuContext } from "../../src/index.ts";
-import { errnoOf, type GpuMachine, gpuMachine, MEMORY_TYPES, mmOf, PAGE } from "../gpu-machine.ts";
+import { type GpuMachine, gpuMachine, MEMORY_TYPES } from "@hetmem/test-machines/gpu-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 /** Pages of a buffer. @see HMM_BUFFER_SIZE */
 export const NPAGES = 1024;
@@ -159,7 +161,7 @@ function* counted(moved: Sleeps<number>): Sleeps<Pages> {
 
 function answer(command: Sleeps<Pages>): Answer {
   let done: Pages = { pages: 0 };
-  const ret = errnoOf(() => {
+  const ret = outcome(() => {
     done = run(command);
   });
   return { ret, cpages: done.pages, faults: done.faults ?? 0 };

@@ -2,7 +2,6 @@
 import { run } from "@hetmem/kernel";
 import { forkProcess, mprotect, Prot } from "@hetmem/mm";
 import { expect } from "vitest";
-import { mmOf, PAGE } from "../gpu-machine.ts";
 import {
   exit,
   hmm,
@@ -17,6 +16,7 @@ import {
   write,
   expectBytes,
 } from "./dmirror.ts";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const SIZE = NPAGES * PAGE;
 const ALL = { ret: "done", cpages: NPAGES, faults: 0 };

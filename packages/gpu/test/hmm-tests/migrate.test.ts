@@ -3,7 +3,6 @@ import { run, virtAddr } from "@hetmem/kernel";
 import { MapFlag, mprotect, munmap, Prot } from "@hetmem/mm";
 import { createDiskFile, fileVmOps, OpenFile } from "@hetmem/page-cache";
 import { expect } from "vitest";
-import { mmOf, PAGE } from "../gpu-machine.ts";
 import {
   expectBytes,
   hmm,
@@ -20,6 +19,7 @@ import {
   store,
   words,
 } from "./dmirror.ts";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const SIZE = NPAGES * PAGE;
 const ALL = { ret: "done", cpages: NPAGES, faults: 0 };

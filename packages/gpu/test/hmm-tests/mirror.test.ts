@@ -6,7 +6,7 @@ import { forkProcess, Madv, madvise, MapFlag, mprotect, munmap, Prot } from "@he
 import { createDiskFile, fileRead, fileVmOps, OpenFile } from "@hetmem/page-cache";
 import { VmEvent } from "@hetmem/zone";
 import { expect } from "vitest";
-import { at, BASE, type GpuMachine, gpuMachine, mapAnon, mmOf, PAGE } from "../gpu-machine.ts";
+import { at, BASE, type GpuMachine, gpuMachine, mapAnon } from "@hetmem/test-machines/gpu-machine";
 import {
   exit,
   expectBytes,
@@ -25,6 +25,7 @@ import {
   words,
   write,
 } from "./dmirror.ts";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 const SIZE = NPAGES * PAGE;
 const ALL = { ret: "done", cpages: NPAGES, faults: 1 };

@@ -3,7 +3,6 @@ import { run, virtAddr } from "@hetmem/kernel";
 import { MapFlag, mprotect, munmap, Prot } from "@hetmem/mm";
 import { expect } from "vitest";
 import { DmirrorProt } from "../../src/index.ts";
-import { mmOf, PAGE } from "../gpu-machine.ts";
 import {
   hmm,
   hmm2,
@@ -20,6 +19,7 @@ import {
   words,
   expectBytes,
 } from "./dmirror.ts";
+import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 hmm("mixedmap", ({ machine, process, fd }) => {
   const ptr = map(process, 1, RW, MapFlag.PRIVATE, machine.gpu.file);

@@ -4,14 +4,14 @@
 import { KernelError, MiB, type Sleeps } from "@hetmem/kernel";
 import { exitProcess, exitToUserMode, type Process } from "@hetmem/mm";
 import { fileRead, type OpenFile } from "@hetmem/page-cache";
-import { mountCgroups } from "../files-machine.ts";
+import { mountCgroups } from "@hetmem/test-machines/files-machine";
 import {
   type LimitsMachine,
   limitsMachine,
   type LimitsMachineOptions,
-  PAGE,
   touchPages,
-} from "../limits-machine.ts";
+} from "@hetmem/test-machines/limits-machine";
+import { PAGE } from "@hetmem/test-machines/vm-machine";
 
 /** What a child does. @returns its exit code */
 export type Program = (process: Process, cgroup: string) => Sleeps<number>;

@@ -3,7 +3,6 @@
 import { MiB, type Sleeps } from "@hetmem/kernel";
 import { MapFlag, mlock, mmap, Prot } from "@hetmem/mm";
 import { expect, test } from "vitest";
-import { mmOf } from "../limits-machine.ts";
 import {
   allocAnon,
   allocPagecache,
@@ -12,6 +11,7 @@ import {
   type Program,
   valuesClose,
 } from "./cgroup-util.ts";
+import { mmOf } from "@hetmem/test-machines/vm-machine";
 
 const CG = "memcg_test";
 

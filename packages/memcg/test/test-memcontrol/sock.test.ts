@@ -3,8 +3,8 @@
 import { expect, test } from "vitest";
 import { chargeSocket, unchargeSocket } from "../../src/kernel-memory.ts";
 import type { MemoryCgroup } from "../../src/memory-cgroup.ts";
-import { PAGE } from "../limits-machine.ts";
 import { type CgroupUtil, cgroupUtil, valuesClose } from "./cgroup-util.ts";
+import { PAGE } from "@hetmem/test-machines/vm-machine";
 
 const CG = "memcg_test";
 /** Pages that one write(2) of a mebibyte leaves in the queue. */

@@ -1,21 +1,16 @@
 // A small machine for tests of mirrors: a node with a cpu and 32 MiB unless a case says otherwise, processes with memory at one place, and a device's
 // view of it. Its verbs are what a case is written in.
 import {
-  createKernel,
   type Kernel,
-  KernelError,
   MiB,
-  nodeId,
   type Page,
   type Pfn,
-  physAddr,
   run,
   type Sleeps,
   type VirtAddr,
   virtAddr,
 } from "@hetmem/kernel";
 import {
-  allocMm,
   type FaultContext,
   lockPage,
   MapFlag,
@@ -43,8 +38,8 @@ import {
   MmuNotifyEvent,
 } from "@hetmem/mmu-notifier";
 import { Pte } from "@hetmem/page-table";
-import { wholeVm } from "@hetmem/test-machines/whole-vm";
-import { allZones, bootMemory, type Memory } from "@hetmem/zone";
+import { wholeVm } from "./whole-vm.ts";
+import { type Memory } from "@hetmem/zone";
 import {
   allocHmmPfns,
   HmmPfn,
@@ -54,13 +49,13 @@ import {
   type HmmRange,
   hmmRangeFault,
   type HmmRangeResult,
-} from "../src/index.ts";
+} from "@hetmem/hmm-mirror";
+import { bootRam, freePagesOf, nodesOf } from "./ram.ts";
+import { mmOf, PAGE, spawnOn } from "./vm-machine.ts";
 
-export const PAGE = 4096;
 export const BASE = 0x4000_0000;
 /** A frame where no memory is. */
 export const NO_RAM = 0x10_0000 as Pfn;
-const SECTION = 128 * MiB;
 export const RW: number = Prot.READ | Prot.WRITE;
 
 export interface MirrorMachine {
@@ -80,18 +75,7 @@ export function mirrorMachine(
   tunables: Partial<Tunables> = {},
   nodes: readonly number[] = [32 * MiB],
 ): MirrorMachine {
-  const kernel = createKernel();
-  const memory = bootMemory(kernel, {
-    nodes: nodes.map((bytes, id) => ({
-      id: nodeId(id),
-      memory: [{ start: physAddr(id * SECTION), end: physAddr(id * SECTION + bytes) }],
-      cpus: [id],
-    })),
-    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
-    physicalBits: 33,
-    maxPages: (nodes.length * SECTION) / PAGE,
-    reserved: [],
-  });
+  const { kernel, memory } = bootRam(nodesOf(nodes), { physicalBits: 33 });
   const owners = new Map<Page, string>();
   const movedBack: Page[] = [];
   const devices = {
@@ -106,16 +90,8 @@ export function mirrorMachine(
     vm,
     owners,
     movedBack,
-    spawn(comm = "test") {
-      const mm = allocMm(vm, nodeId(0));
-      if (!mm) throw new Error("the test machine is full");
-      return vm.processes.add(comm, mm, undefined);
-    },
-    freePages: () =>
-      [...allZones(memory)].reduce(
-        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
-        0,
-      ),
+    spawn: (comm) => spawnOn(vm, comm),
+    freePages: () => freePagesOf(memory),
   };
 }
 
@@ -133,11 +109,6 @@ function* migrateToRam(movedBack: Page[], { vma, address, entry }: FaultContext,
   }
   yield* invalidateRangeEnd(range);
   return 0;
-}
-
-export function mmOf({ mm, pid }: Process): MmStruct {
-  if (!mm) throw new Error(`process ${pid} has exited`);
-  return mm;
 }
 
 /** The address of the n-th page of where the memory is. */
@@ -284,15 +255,4 @@ export function answers(process: Process, first: number, count: number, options:
   const range = rangeOf(process, first, count, options);
   run(look(mmOf(process), range));
   return answersOf(range);
-}
-
-/** The errno that something fails with, as the kernel lets it; "success" when it doesn't. */
-export function errnoOf(what: () => unknown): string {
-  try {
-    what();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return "success";
 }

@@ -1,11 +1,9 @@
 // A machine with memory cgroups and their limits, for tests: one node unless a case says otherwise, and the verbs that a
 // case is written in.
-import { createKernel, MiB, nodeId, physAddr, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { MiB, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
-  allocMm,
   MapFlag,
   mmap,
-  type MmStruct,
   type Process,
   Prot,
   type Signal,
@@ -15,13 +13,11 @@ import {
 } from "@hetmem/mm";
 import { createDiskFile, fileRead, fileVmOps, OpenFile } from "@hetmem/page-cache";
 import { swapSpace } from "@hetmem/reclaim";
-import { wholeVm } from "@hetmem/test-machines/whole-vm";
-import { bootMemory, type Memory } from "@hetmem/zone";
-import { Limits, type LimitsOptions } from "../src/limits/limits.ts";
-import type { MemoryCgroup } from "../src/memory-cgroup.ts";
-import { MemoryCgroups } from "../src/memory-cgroups.ts";
-
-export const PAGE = 4096;
+import { wholeVm } from "./whole-vm.ts";
+import { type Memory } from "@hetmem/zone";
+import { Limits, type LimitsOptions, type MemoryCgroup, MemoryCgroups } from "@hetmem/memcg";
+import { bootRam, nodesOf } from "./ram.ts";
+import { mmOf, PAGE, pageAt, spawnOn } from "./vm-machine.ts";
 
 export interface LimitsMachineOptions extends LimitsOptions {
   /** Bytes of each node. */
@@ -58,23 +54,7 @@ export function limitsMachine({
   tunables,
   ...options
 }: LimitsMachineOptions = {}): LimitsMachine {
-  const kernel = createKernel();
-  let at = 0;
-  const memory = bootMemory(kernel, {
-    nodes: nodes.map((size, id) => {
-      const start = at;
-      at += Math.ceil(size / (128 * MiB)) * 128 * MiB;
-      return {
-        id: nodeId(id),
-        memory: [{ start: physAddr(start), end: physAddr(start + size) }],
-        cpus: [id],
-      };
-    }),
-    distances: nodes.map((_, from) => nodes.map((__, to) => (from === to ? 10 : 20))),
-    physicalBits: 40,
-    maxPages: at / PAGE,
-    reserved: [],
-  });
+  const { kernel, memory } = bootRam(nodesOf(nodes), { physicalBits: 40 });
   const memcgs = new MemoryCgroups(memory);
   const vm = wholeVm(memory, { charging: memcgs.charging, tunables: { overcommitMemory: 1, ...tunables } });
   const limits = new Limits(memcgs, options);
@@ -86,11 +66,10 @@ export function limitsMachine({
     memcgs,
     limits,
     run,
-    spawn(cgroup, comm = "test") {
-      const mm = allocMm(vm, nodeId(0));
-      if (!mm) throw new Error("the test machine is full");
-      memcgs.attach(mm, cgroup);
-      return vm.processes.add(comm, mm, undefined);
+    spawn(cgroup, comm) {
+      const process = spawnOn(vm, comm);
+      memcgs.attach(mmOf(process), cgroup);
+      return process;
     },
     map: (process, pages) =>
       run(
@@ -118,14 +97,8 @@ export function limitsMachine({
 /** Writes to each of some pages. @returns the signal that stopped it */
 export function* touchPages(process: Process, start: VirtAddr, pages: number): Sleeps<Signal | undefined> {
   for (let i = 0; i < pages; i++) {
-    const signal = yield* touchUser(process, (start + i * PAGE) as VirtAddr);
+    const signal = yield* touchUser(process, pageAt(start, i));
     if (signal) return signal;
   }
   return undefined;
-}
-
-/** The address space of a process that is alive. */
-export function mmOf({ mm, pid }: Process): MmStruct {
-  if (!mm) throw new Error(`process ${pid} has exited`);
-  return mm;
 }

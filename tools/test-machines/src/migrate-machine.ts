@@ -1,15 +1,12 @@
 // A small machine for tests of migration: a node with RAM, a device with memory of its own and the smallest driver that
 // can use it, and processes. What a case changes of the driver, it overrides.
 import {
-  alignUp,
   assertInvariants,
-  createKernel,
   type Kernel,
   MiB,
   nodeId,
   type Page,
   type Pfn,
-  physAddr,
   run,
   type Sleeps,
   type VirtAddr,
@@ -24,7 +21,6 @@ import {
   zoneDevicePageInit,
 } from "@hetmem/memremap";
 import {
-  allocMm,
   type FaultContext,
   MapFlag,
   mmap,
@@ -40,16 +36,8 @@ import {
 } from "@hetmem/mm";
 import type { MemMap } from "@hetmem/page";
 import { createIomem, type ResourceTree } from "@hetmem/resource";
-import { wholeVm } from "@hetmem/test-machines/whole-vm";
-import {
-  allZones,
-  anyOrderPlacement,
-  bootMemory,
-  GFP_HIGHUSER_MOVABLE,
-  type Memory,
-  MemoryHotplug,
-} from "@hetmem/zone";
-import { LATER } from "../../memremap/test/device-machine.ts";
+import { wholeVm } from "./whole-vm.ts";
+import { GFP_HIGHUSER_MOVABLE, type Memory } from "@hetmem/zone";
 import {
   connectPagemaps,
   createMigratePfns,
@@ -66,12 +54,13 @@ import {
   migrateVmaSetup,
   PagemapPages,
   setMigrateDst,
-} from "../src/index.ts";
+} from "@hetmem/hmm-migrate";
+import { LATER } from "./pagemap-machine.ts";
+import { bootRam, freePagesOf, nodesOf, SECTION, sectionHotplug } from "./ram.ts";
+import { mmOf, PAGE, spawnOn } from "./vm-machine.ts";
 
-export const PAGE = 4096;
 export const BASE: VirtAddr = virtAddr(0x7f00_0000_0000);
 const PHYSICAL_BITS = 36;
-const SECTION = 128 * MiB;
 
 export interface MigrateMachineOptions {
   /** Bytes of RAM. */
@@ -96,24 +85,10 @@ export interface MigrateMachine {
 
 export function migrateMachine(options: MigrateMachineOptions = {}): MigrateMachine {
   const { ram = 16 * MiB, policies = LATER, charging } = options;
-  const kernel = createKernel();
-  const memory = bootMemory(kernel, {
-    nodes: [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(ram) }], cpus: [0] }],
-    distances: [[10]],
-    physicalBits: PHYSICAL_BITS,
-    maxPages: (alignUp(ram, SECTION) + 2 * SECTION) / PAGE,
-    reserved: [],
-  });
+  const nodes = nodesOf([ram]);
+  const { kernel, memory } = bootRam(nodes, { physicalBits: PHYSICAL_BITS, room: 2 * SECTION });
   const iomem = createIomem(PHYSICAL_BITS);
-  const hotplug = new MemoryHotplug({
-    memory,
-    iomem,
-    placement: () => anyOrderPlacement,
-    blockSize: SECTION,
-    addressableEnd: 2 ** PHYSICAL_BITS,
-    memmapOnMemory: false,
-    autoOnline: "offline",
-  });
+  const hotplug = sectionHotplug({ memory, iomem, addressableEnd: 2 ** PHYSICAL_BITS });
   const pagemaps = new Pagemaps({ hotplug, physicalBits: PHYSICAL_BITS, policies });
   const vm = wholeVm(memory, {
     devices: new PagemapPages(pagemaps),
@@ -128,11 +103,7 @@ export function migrateMachine(options: MigrateMachineOptions = {}): MigrateMach
     pagemaps,
     vm,
     spawn: (pages = 8) => spawn(vm, pages),
-    freePages: () =>
-      [...allZones(memory)].reduce(
-        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((free, pcp) => free + pcp.count, 0),
-        0,
-      ),
+    freePages: () => freePagesOf(memory),
     check() {
       assertInvariants(vm, vmInvariants);
       assertInvariants(pagemaps, quickPagemapInvariants);
@@ -323,11 +294,6 @@ export function* dead(): Sleeps<VmFault> {
   return VmFault.SIGBUS;
 }
 
-export function mmOf({ mm, pid }: Process): MmStruct {
-  if (!mm) throw new Error(`process ${pid} has exited`);
-  return mm;
-}
-
 export function pageAt(n: number): VirtAddr {
   return (BASE + n * PAGE) as VirtAddr;
 }
@@ -350,20 +316,8 @@ export function read(process: Process, n: number): number {
 }
 
 function spawn(vm: Vm, pages: number): Process {
-  const mm = allocMm(vm, nodeId(0));
-  if (!mm) throw new Error("the test machine is full");
-  const process = vm.processes.add("test", mm, undefined);
+  const process = spawnOn(vm);
   const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.NORESERVE;
-  run(mmap(mm, { address: BASE, length: pages * PAGE, prot: Prot.READ | Prot.WRITE, flags }));
+  run(mmap(mmOf(process), { address: BASE, length: pages * PAGE, prot: Prot.READ | Prot.WRITE, flags }));
   return process;
-}
-
-/** Runs a body with the mmap lock held for reading, as a driver does. */
-export function* withMmapLock<T>(mm: MmStruct, body: Sleeps<T>): Sleeps<T> {
-  yield* mm.mmapLock.downRead();
-  try {
-    return yield* body;
-  } finally {
-    mm.mmapLock.upRead();
-  }
 }

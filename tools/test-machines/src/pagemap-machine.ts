@@ -1,37 +1,19 @@
 // A small machine for tests of device memory: a node with a cpu and a little RAM, a node without either, and room for
 // devices. Its verbs run a path to its end, so that a case is one line.
 import {
-  alignUp,
   assertInvariants,
-  createKernel,
   GiB,
   type Kernel,
-  KernelError,
   MiB,
   type NodeId,
   nodeId,
   type Page,
   type Pfn,
-  physAddr,
   run,
 } from "@hetmem/kernel";
 import type { MemMap } from "@hetmem/page";
-import {
-  createIomem,
-  insertResource,
-  IORESOURCE_BUSY,
-  IORESOURCE_SYSTEM_RAM,
-  Resource,
-  type ResourceTree,
-} from "@hetmem/resource";
-import {
-  allZones,
-  anyOrderPlacement,
-  bootMemory,
-  type Memory,
-  memoryInvariants,
-  MemoryHotplug,
-} from "@hetmem/zone";
+import { type ResourceTree } from "@hetmem/resource";
+import { allZones, type Memory, memoryInvariants, MemoryHotplug } from "@hetmem/zone";
 import {
   coherentDeviceMemory,
   defaultPagemapPolicies,
@@ -44,11 +26,11 @@ import {
   Pagemaps,
   subsectionCollision,
   sharedTailStructPages,
-} from "../src/index.ts";
+} from "@hetmem/memremap";
+import { bootRam, ramIomem, SECTION, sectionHotplug } from "./ram.ts";
 
 export const NODE_0 = nodeId(0);
 export const NODE_1 = nodeId(1);
-export const SECTION = 128 * MiB;
 /** Where devices begin, unless a case says otherwise. */
 export const START = 4 * GiB;
 /** v6.1's. */
@@ -59,7 +41,7 @@ export const LATER: PagemapPolicies = {
   structPages: sharedTailStructPages,
 };
 
-export interface DeviceMachineOptions {
+export interface PagemapMachineOptions {
   /** Ranges of node 0's memory in bytes: the first 64 MiB when absent. */
   readonly ram?: readonly (readonly [start: number, end: number])[];
   /** Bytes that devices may have: 1 GiB when absent. */
@@ -68,7 +50,7 @@ export interface DeviceMachineOptions {
   readonly policies?: PagemapPolicies;
 }
 
-export interface DeviceMachine {
+export interface PagemapMachine {
   readonly kernel: Kernel;
   readonly memory: Memory;
   readonly memmap: MemMap;
@@ -86,41 +68,15 @@ export interface DeviceMachine {
 
 const PHYSICAL_BITS = 38;
 
-export function deviceMachine(options: DeviceMachineOptions = {}): DeviceMachine {
-  const kernel = createKernel();
-  const ram = options.ram ?? [[0, 64 * MiB]];
-  const bytes = ram.reduce((sum, [start, end]) => sum + end - start, 0);
-  const memory = bootMemory(kernel, {
-    nodes: [
-      {
-        id: NODE_0,
-        memory: ram.map(([start, end]) => ({ start: physAddr(start), end: physAddr(end) })),
-        cpus: [0],
-      },
-      { id: NODE_1, memory: [], cpus: [] },
-    ],
-    distances: [
-      [10, 20],
-      [20, 10],
-    ],
-    physicalBits: PHYSICAL_BITS,
-    maxPages: alignUp(bytes, SECTION) / 4096 + (options.room ?? GiB) / 4096,
-    reserved: [],
-  });
-  const iomem = createIomem(PHYSICAL_BITS);
-  for (const [start, end] of ram) {
-    const flags = IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY;
-    insertResource(iomem, new Resource({ name: "System RAM", start, end: end - 1, flags }));
-  }
-  const hotplug = new MemoryHotplug({
-    memory,
-    iomem,
-    placement: () => anyOrderPlacement,
-    blockSize: SECTION,
-    addressableEnd: options.addressableEnd ?? 2 ** PHYSICAL_BITS,
-    memmapOnMemory: false,
-    autoOnline: "offline",
-  });
+export function pagemapMachine(options: PagemapMachineOptions = {}): PagemapMachine {
+  const { ram = [[0, 64 * MiB]], room = GiB, addressableEnd = 2 ** PHYSICAL_BITS } = options;
+  const nodes = [
+    { memory: ram, cpus: [0] },
+    { memory: [], cpus: [] },
+  ];
+  const { kernel, memory } = bootRam(nodes, { physicalBits: PHYSICAL_BITS, room });
+  const iomem = ramIomem(nodes, PHYSICAL_BITS);
+  const hotplug = sectionHotplug({ memory, iomem, addressableEnd });
   const policies = options.policies ?? defaultPagemapPolicies;
   const pagemaps = new Pagemaps({ hotplug, physicalBits: PHYSICAL_BITS, policies });
   const { memmap } = memory;
@@ -165,17 +121,6 @@ export function drivenPagemap(
     },
   };
   return { pagemap: devicePagemap({ type, name: "gpu0", owner: freed, ops, ...init }), freed };
-}
-
-/** "done", or the errno of an operation that failed as the kernel lets it. */
-export function outcome(body: () => unknown): string {
-  try {
-    body();
-    return "done";
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
 }
 
 function fingerprint(memory: Memory, pagemaps: Pagemaps): unknown {

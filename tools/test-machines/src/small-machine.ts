@@ -2,12 +2,18 @@
 // allocator. Each zone gets whole sections of its own, one zone behind the other, and as many free pages as asked for.
 import { createKernel, type Kernel, type NodeId, nodeId, type Page, type Pfn } from "@hetmem/kernel";
 import { MemMap, NO_ZONE, NULL_PAGE, PAGES_PER_SECTION, PageFlag, SectionFlag } from "@hetmem/page";
-import { MemoryNode } from "../src/node.ts";
-import { PageAllocator } from "../src/page-alloc.ts";
-import { Pageblocks } from "../src/pageblock.ts";
-import { ZoneStat } from "../src/vmstat.ts";
-import { MAX_ORDER, MigrateType, ZONE_NAMES, type ZoneName, ZoneType } from "../src/zone-type.ts";
-import { Zone } from "../src/zone.ts";
+import {
+  MAX_ORDER,
+  MemoryNode,
+  MigrateType,
+  PageAllocator,
+  Pageblocks,
+  Zone,
+  ZONE_NAMES,
+  type ZoneName,
+  ZoneStat,
+  ZoneType,
+} from "@hetmem/zone";
 
 export interface SmallZone {
   /** Free pages of the zone; the rest of its sections is reserved. */

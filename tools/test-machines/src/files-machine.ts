@@ -11,7 +11,7 @@ import {
 import { KernelError, run, virtAddr } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
 import { Vfs } from "@hetmem/vfs";
-import { inheritedSwappiness, legacyMemoryFiles, MemoryController, memoryFiles } from "../src/index.ts";
+import { inheritedSwappiness, legacyMemoryFiles, MemoryController, memoryFiles } from "@hetmem/memcg";
 import { type LimitsMachine, limitsMachine, type LimitsMachineOptions } from "./limits-machine.ts";
 
 export interface MountedCgroups {

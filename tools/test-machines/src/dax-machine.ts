@@ -1,16 +1,6 @@
 // A small machine with a dax bus: two nodes with a cpu, a third that is possible, persistent memory at 4 GiB as on the
 // captured host, and processes that can map it. Its /sys is the real one.
-import {
-  createKernel,
-  GiB,
-  type Kernel,
-  MiB,
-  nodeId,
-  physAddr,
-  run,
-  type Sleeps,
-  type VirtAddr,
-} from "@hetmem/kernel";
+import { GiB, type Kernel, MiB, physAddr, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   defaultPagemapPolicies,
   MemoryType,
@@ -18,11 +8,11 @@ import {
   Pagemaps,
   subsectionCollision,
 } from "@hetmem/memremap";
-import { allocMm, MapFlag, mmap, noDevicePages, type Process, Prot, type Vm } from "@hetmem/mm";
+import { MapFlag, mmap, noDevicePages, type Process, Prot, type Vm } from "@hetmem/mm";
 import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
-import { wholeVm } from "@hetmem/test-machines/whole-vm";
+import { wholeVm } from "./whole-vm.ts";
 import { Vfs } from "@hetmem/vfs";
-import { anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
+import { type Memory, MemoryHotplug } from "@hetmem/zone";
 import {
   allocDaxRegion,
   type BindPolicy,
@@ -37,9 +27,10 @@ import {
   type DaxRegion,
   type DevDax,
   DeviceDax,
-} from "../src/index.ts";
+} from "@hetmem/dax";
+import { bootRam, type RamNode, SECTION, sectionHotplug } from "./ram.ts";
+import { mmOf, spawnOn } from "./vm-machine.ts";
 
-const BLOCK = 128 * MiB;
 export const PMEM_START = 4 * GiB;
 /** Where the captured namespace is in the tree of devices. */
 export const NAMESPACE = "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00/ndbus0/region0/dax0.0";
@@ -51,6 +42,18 @@ const IOMEM = `00000000-03ffffff : System RAM
   100000000-1011fffff : namespace0.0
 140000000-17fffffff : Soft Reserved
 `;
+
+const NODES: readonly RamNode[] = [
+  { memory: [[0, 64 * MiB]], cpus: [0] },
+  { memory: [[SECTION, SECTION + 64 * MiB]], cpus: [1] },
+  { memory: [], cpus: [] },
+];
+/** Of the captured host. */
+export const DISTANCES: readonly (readonly number[])[] = [
+  [10, 21, 40],
+  [21, 10, 41],
+  [40, 41, 10],
+];
 
 export interface DaxMachine {
   readonly kernel: Kernel;
@@ -88,41 +91,14 @@ export function daxMachine({
   small = false,
   bindPolicy,
 }: DaxMachineOptions = {}): DaxMachine {
-  const kernel = createKernel();
   const physicalBits = small ? 36 : 46;
-  const memory = bootMemory(kernel, {
-    nodes: [
-      { id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(64 * MiB) }], cpus: [0] },
-      ...(small
-        ? []
-        : [
-            {
-              id: nodeId(1),
-              memory: [{ start: physAddr(BLOCK), end: physAddr(BLOCK + 64 * MiB) }],
-              cpus: [1],
-            },
-            { id: nodeId(2), memory: [], cpus: [] },
-          ]),
-    ],
-    distances: [
-      [10, 21, 40],
-      [21, 10, 41],
-      [40, 41, 10],
-    ],
+  const { kernel, memory } = bootRam(small ? NODES.slice(0, 1) : NODES, {
+    distances: DISTANCES,
     physicalBits,
-    maxPages: (small ? 4 * BLOCK : 3 * GiB) / 4096,
-    reserved: [],
+    room: small ? 3 * SECTION : 3 * GiB - 2 * SECTION,
   });
   const iomem = parseIomem(IOMEM, createIomem(physicalBits));
-  const hotplug = new MemoryHotplug({
-    memory,
-    iomem,
-    placement: () => anyOrderPlacement,
-    blockSize: BLOCK,
-    addressableEnd: 2 ** physicalBits,
-    memmapOnMemory: false,
-    autoOnline: "offline",
-  });
+  const hotplug = sectionHotplug({ memory, iomem, addressableEnd: 2 ** physicalBits });
   const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: POLICIES });
   const vm = wholeVm(memory, {
     devices: {
@@ -154,11 +130,7 @@ export function daxMachine({
     write: (path, text) => run(vfs.write(path, `${text}\n`)),
     iomemText: () => formatIomem(iomem, { privileged: true }),
     dmesg: () => kernel.log.records.map(({ text }) => text),
-    spawn(comm = "test") {
-      const mm = allocMm(vm, nodeId(0));
-      if (!mm) throw new Error("the test machine is full");
-      return vm.processes.add(comm, mm, undefined);
-    },
+    spawn: (comm) => spawnOn(vm, comm),
   };
 }
 
@@ -212,26 +184,14 @@ export function addHmem(
 /** Maps a device from one page of it on. */
 export function mapDevice(
   { deviceDax }: DaxMachine,
-  { mm }: Process,
+  process: Process,
   device: DevDax,
   request: { length: number; offset?: number; flags?: number; prot?: number; address?: number },
 ): Sleeps<VirtAddr> {
-  if (!mm) throw new Error("the process has exited");
-  return mmap(mm, {
+  return mmap(mmOf(process), {
     prot: Prot.READ | Prot.WRITE,
     flags: MapFlag.SHARED,
     ...request,
     file: deviceDax.open(device, true),
   });
-}
-
-/** "done", or the errno of what failed as the kernel lets it. */
-export function outcome(body: () => unknown): string {
-  try {
-    body();
-    return "done";
-  } catch (error) {
-    if (error instanceof Error && "errno" in error) return String(error.errno);
-    throw error;
-  }
 }

@@ -1,11 +1,9 @@
 // A small machine for tests of hotplug: two nodes, one with a cpu and 1 GiB, and one that hotplug may fill. Its verbs take
 // the locks that a caller must hold, so that a case is one line.
 import {
-  createKernel,
   GiB,
   type Kernel,
   KernelError,
-  MiB,
   type NodeId,
   nodeId,
   type Page,
@@ -15,11 +13,9 @@ import {
   type Sleeps,
 } from "@hetmem/kernel";
 import { describePage, NULL_PAGE, SectionFlag } from "@hetmem/page";
-import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
+import { formatIomem, type ResourceTree } from "@hetmem/resource";
 import {
   allZones,
-  anyOrderPlacement,
-  bootMemory,
   Gfp,
   GFP_KERNEL,
   type Memory,
@@ -35,9 +31,8 @@ import {
   type Placement,
   type Zone,
   ZoneType,
-} from "../src/index.ts";
-
-const BLOCK = 128 * MiB;
+} from "@hetmem/zone";
+import { bootRam, freePagesOf, ramIomem, SECTION, sectionHotplug, underLock } from "./ram.ts";
 
 export interface HotplugMachineOptions {
   /** Ranges of node 0's boot memory in bytes: the first GiB when absent. */
@@ -72,40 +67,23 @@ export interface HotplugMachine {
 }
 
 export function hotplugMachine(options: HotplugMachineOptions = {}): HotplugMachine {
-  const kernel = createKernel();
-  const ranges = options.memory ?? [[0, GiB]];
-  const physicalBits = options.physicalBits ?? 46;
-  const memory = bootMemory(kernel, {
-    nodes: [
-      {
-        id: nodeId(0),
-        memory: ranges.map(([start, end]) => ({ start: physAddr(start), end: physAddr(end) })),
-        cpus: [0],
-      },
-      { id: nodeId(1), memory: [], cpus: [] },
-    ],
-    distances: [
-      [10, 20],
-      [20, 10],
-    ],
+  const { memory: ranges = [[0, GiB]], room = GiB, physicalBits = 46 } = options;
+  const nodes = [
+    { memory: ranges, cpus: [0] },
+    { memory: [], cpus: [] },
+  ];
+  const { kernel, memory } = bootRam(nodes, {
     physicalBits,
-    maxPages: (ranges.reduce((sum, [start, end]) => sum + end - start, 0) + (options.room ?? GiB)) / 4096,
-    reserved: [],
+    room,
     ...(options.movableNode && { movable_node: true }),
   });
-  const text = ranges.map(
-    ([start, end]) =>
-      `${start.toString(16).padStart(8, "0")}-${(end - 1).toString(16).padStart(8, "0")} : System RAM\n`,
-  );
-  const iomem = parseIomem(text.join(""), createIomem(physicalBits));
-  const hotplug = new MemoryHotplug({
+  const iomem = ramIomem(nodes, physicalBits);
+  const hotplug = sectionHotplug({
     memory,
     iomem,
-    placement: options.placement ?? (() => anyOrderPlacement),
-    blockSize: BLOCK,
     addressableEnd: options.addressableEnd ?? 2 ** 46,
-    memmapOnMemory: options.memmapOnMemory ?? false,
-    autoOnline: "offline",
+    ...(options.placement && { placement: options.placement }),
+    ...(options.memmapOnMemory && { memmapOnMemory: true }),
   });
   registerBlocks(hotplug);
   const locked = <T>(body: () => Sleeps<T>): T => run(underLock(hotplug, body));
@@ -116,16 +94,12 @@ export function hotplugMachine(options: HotplugMachineOptions = {}): HotplugMach
     iomem,
     hotplug,
     failure: new MemoryFailure(memory, hotplug.locks),
-    add: (start, { node = nodeId(0), size = BLOCK, group } = {}) =>
+    add: (start, { node = nodeId(0), size = SECTION, group } = {}) =>
       locked(() => hotplug.addMemory(node, physAddr(start), size, group ? { group } : {})),
-    remove: (start, size = BLOCK) => locked(() => hotplug.removeMemory(physAddr(start), size)),
+    remove: (start, size = SECTION) => locked(() => hotplug.removeMemory(physAddr(start), size)),
     online: (id, type) => locked(() => onlineBlock(hotplug, hotplug.block(id), type)),
     offline: (id) => locked(() => offlineBlock(hotplug, hotplug.block(id))),
-    freePages: () =>
-      zones().reduce(
-        (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),
-        0,
-      ),
+    freePages: () => freePagesOf(memory),
     spans: () =>
       Object.fromEntries(
         zones()
@@ -135,16 +109,6 @@ export function hotplugMachine(options: HotplugMachineOptions = {}): HotplugMach
     fingerprint: () => fingerprint(memory, hotplug),
     holdKernelPageIn: (id) => holdKernelPageIn(memory, hotplug.block(id)),
   };
-}
-
-/** Runs something that may sleep with device_hotplug_lock held. */
-export function* underLock<T>(hotplug: MemoryHotplug, body: () => Sleeps<T>): Sleeps<T> {
-  yield* hotplug.locks.lockDeviceHotplug();
-  try {
-    return yield* body();
-  } finally {
-    hotplug.locks.unlockDeviceHotplug();
-  }
 }
 
 /** Adds a range as memremap does: struct pages, no memory blocks. */
@@ -161,17 +125,6 @@ export function* addHotplugMachineMemory(
     });
     hotplug.locks.memHotplugDone();
   });
-}
-
-/** "done", or the errno of an operation that failed as the kernel lets it. */
-export function outcome(body: () => unknown): string {
-  try {
-    body();
-    return "done";
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
 }
 
 /** Movable pages with contents, whose owner moves them when asked, unless they are pinned. */

@@ -3,11 +3,8 @@
 import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
 import {
   assertInvariants,
-  createKernel,
   type Kernel,
-  type KernelError,
   MiB,
-  nodeId,
   type Page,
   physAddr,
   run,
@@ -15,20 +12,10 @@ import {
   type VirtAddr,
   virtAddr,
 } from "@hetmem/kernel";
+import { type PagemapPolicies, Pagemaps, quickPagemapInvariants } from "@hetmem/memremap";
 import {
-  coherentDeviceMemory,
-  idleAtZero,
-  type PagemapPolicies,
-  Pagemaps,
-  quickPagemapInvariants,
-  sharedTailStructPages,
-  subsectionCollision,
-} from "@hetmem/memremap";
-import {
-  allocMm,
   MapFlag,
   mmap,
-  type MmStruct,
   type Process,
   Prot,
   readUser,
@@ -39,23 +26,18 @@ import {
 } from "@hetmem/mm";
 import { coverageInvariants, watchCoverage } from "@hetmem/mmu-notifier";
 import { memfdCreate, truncate } from "@hetmem/page-cache";
-import { createIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
-import { wholeVm } from "@hetmem/test-machines/whole-vm";
-import { allZones, anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
-import { Gpu, type GpuContext, gpuInvariants, type GpuOptions } from "../src/index.ts";
+import { type ResourceTree } from "@hetmem/resource";
+import { wholeVm } from "./whole-vm.ts";
+import { type Memory } from "@hetmem/zone";
+import { Gpu, type GpuContext, gpuInvariants, type GpuOptions } from "@hetmem/gpu";
+import { outcome } from "./outcome.ts";
+import { LATER } from "./pagemap-machine.ts";
+import { bootRam, freePagesOf, nodesOf, ramIomem, SECTION, sectionHotplug } from "./ram.ts";
+import { mmOf, PAGE, spawnOn } from "./vm-machine.ts";
 
-export const PAGE = 4096;
 /** Where cases map. */
 export const BASE: VirtAddr = virtAddr(0x1000_0000);
-const SECTION = 128 * MiB;
 const PHYSICAL_BITS = 36;
-/** v6.1's. */
-const POLICIES: PagemapPolicies = {
-  memoryTypes: coherentDeviceMemory,
-  collision: subsectionCollision,
-  idle: idleAtZero,
-  structPages: sharedTailStructPages,
-};
 
 export interface GpuMachineOptions extends Partial<Pick<GpuOptions, "memoryType" | "policy" | "latency">> {
   /** Devices: one when absent. */
@@ -90,31 +72,15 @@ export interface GpuMachine {
 
 export function gpuMachine(options: GpuMachineOptions = {}): GpuMachine {
   const { gpus: count = 1, pages = 64, ram = 16 * MiB, memoryType = "private", small = false } = options;
-  const kernel = createKernel();
-  const memory = bootMemory(kernel, {
-    nodes: [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(ram) }], cpus: [0] }],
-    distances: [[10]],
-    physicalBits: PHYSICAL_BITS,
-    maxPages: (Math.ceil(ram / SECTION) + (small ? 0 : count)) * (SECTION / PAGE),
-    reserved: [],
-  });
-  const iomem = parseIomem(
-    `00000000-${(ram - 1).toString(16).padStart(8, "0")} : System RAM\n`,
-    createIomem(PHYSICAL_BITS),
-  );
-  const hotplug = new MemoryHotplug({
-    memory,
-    iomem,
-    placement: () => anyOrderPlacement,
-    blockSize: SECTION,
-    addressableEnd: 2 ** PHYSICAL_BITS,
-    memmapOnMemory: false,
-    autoOnline: "offline",
-  });
+  const nodes = nodesOf([ram]);
+  const room = small ? 0 : count * SECTION;
+  const { kernel, memory } = bootRam(nodes, { physicalBits: PHYSICAL_BITS, room });
+  const iomem = ramIomem(nodes, PHYSICAL_BITS);
+  const hotplug = sectionHotplug({ memory, iomem, addressableEnd: 2 ** PHYSICAL_BITS });
   const pagemaps = new Pagemaps({
     hotplug,
     physicalBits: PHYSICAL_BITS,
-    policies: options.policies ?? POLICIES,
+    policies: options.policies ?? LATER,
   });
   const vm = wholeVm(memory, { devices: new PagemapPages(pagemaps) });
   connectPagemaps(vm, pagemaps);
@@ -144,11 +110,7 @@ export function gpuMachine(options: GpuMachineOptions = {}): GpuMachine {
     vm,
     gpus,
     gpu,
-    spawn(comm = "test") {
-      const mm = allocMm(vm, nodeId(0));
-      if (!mm) throw new Error("the test machine is full");
-      return vm.processes.add(comm, mm, undefined);
-    },
+    spawn: (comm) => spawnOn(vm, comm),
     open: (process, device = gpu) => run(device.open(mmOf(process))),
     freePages: () => freePagesOf(memory),
     check() {
@@ -161,12 +123,6 @@ export function gpuMachine(options: GpuMachineOptions = {}): GpuMachine {
 
 /** Both variants that the kernel's own tests have. */
 export const MEMORY_TYPES = ["private", "coherent"] as const;
-
-/** The address space of a process that is alive. */
-export function mmOf({ mm, pid }: Process): MmStruct {
-  if (!mm) throw new Error(`process ${pid} has exited`);
-  return mm;
-}
 
 export function at(page: number, offset = 0): VirtAddr {
   return virtAddr(BASE + page * PAGE + offset);
@@ -206,24 +162,13 @@ export function cpuRead(process: Process, address: VirtAddr): number | string {
 /** The device reads a byte. @returns it, or the errno */
 export function gpuRead(context: GpuContext, address: VirtAddr): number | string {
   const into = new Uint8Array(1);
-  const errno = errnoOf(() => run(context.read(address, into)));
+  const errno = outcome(() => run(context.read(address, into)));
   return errno === "done" ? (into[0] as number) : errno;
 }
 
 /** The device writes bytes. @returns the errno, or "done" */
 export function gpuWrite(context: GpuContext, address: VirtAddr, ...bytes: number[]): string {
-  return errnoOf(() => run(context.write(address, Uint8Array.from(bytes))));
-}
-
-/** "done", or the errno of what failed as the kernel lets it. */
-export function errnoOf(body: () => unknown): string {
-  try {
-    body();
-    return "done";
-  } catch (error) {
-    if (error instanceof Error && error.name === "KernelError") return (error as KernelError).errno;
-    throw error;
-  }
+  return outcome(() => run(context.write(address, Uint8Array.from(bytes))));
 }
 
 /** The entry of the process's page table: its page, and whether that is in the memory of a device. */
@@ -234,11 +179,4 @@ export function pageAt(process: Process, address: VirtAddr): Page {
 
 function outcomeOf(signal: Signal | undefined): string {
   return signal ? signal.code : "done";
-}
-
-function freePagesOf(memory: Memory): number {
-  let free = 0;
-  for (const zone of allZones(memory))
-    free += zone.freePages + zone.pcp.reduce((sum, { count }) => sum + count, 0);
-  return free;
 }

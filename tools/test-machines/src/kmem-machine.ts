@@ -9,27 +9,24 @@ import {
   type DaxPmemRequest,
   DeviceDax,
 } from "@hetmem/dax";
-import { createKernel, GiB, type Kernel, MiB, nodeId, physAddr, run } from "@hetmem/kernel";
-import { defaultPagemapPolicies, Pagemaps, subsectionCollision } from "@hetmem/memremap";
+import { GiB, type Kernel, nodeId, run } from "@hetmem/kernel";
+import { Pagemaps } from "@hetmem/memremap";
 import { noDevicePages, type Vm } from "@hetmem/mm";
 import { createIomem, formatIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
-import { wholeVm } from "@hetmem/test-machines/whole-vm";
+import { wholeVm } from "./whole-vm.ts";
 import { Vfs } from "@hetmem/vfs";
 import {
   alwaysRemovable,
-  anyOrderPlacement,
   autoOnlineAnyType,
-  bootMemory,
   type Memory,
   MemoryFailure,
   MemoryHotplug,
   memorySysfs,
   nodeSysfs,
 } from "@hetmem/zone";
-import { capturedNamespace } from "../../dax/test/dax-machine.ts";
-import { Kmem, type KmemPolicy } from "../src/index.ts";
-
-export const BLOCK: number = 128 * MiB;
+import { Kmem, type KmemPolicy } from "@hetmem/dax-kmem";
+import { capturedNamespace, DISTANCES, POLICIES } from "./dax-machine.ts";
+import { bootRam, type RamNode, sectionHotplug } from "./ram.ts";
 
 const IOMEM = `00000000-3fffffff : System RAM
 40000000-7fffffff : System RAM
@@ -79,38 +76,21 @@ export function kmemMachine({
   small = false,
   policy,
 }: KmemMachineOptions = {}): KmemMachine {
-  const kernel = createKernel();
   const physicalBits = small ? 36 : 46;
-  const node = (id: number, cpus: number[]) => ({
-    id: nodeId(id),
-    memory: cpus.length > 0 ? [{ start: physAddr(id * GiB), end: physAddr(id * GiB + nodeSize) }] : [],
+  const node = (id: number, cpus: number[]): RamNode => ({
+    memory: cpus.length > 0 ? [[id * GiB, id * GiB + nodeSize]] : [],
     cpus,
   });
-  const memory = bootMemory(kernel, {
-    nodes: small ? [node(0, [0]), node(1, [])] : [node(0, [0]), node(1, [1]), node(2, [])],
-    distances: [
-      [10, 21, 40],
-      [21, 10, 41],
-      [40, 41, 10],
-    ],
-    physicalBits,
-    maxPages: ((small ? BLOCK : 2 * nodeSize) + deviceSize) / 4096,
-    reserved: [],
-  });
+  const { kernel, memory } = bootRam(
+    small ? [node(0, [0]), node(1, [])] : [node(0, [0]), node(1, [1]), node(2, [])],
+    { distances: DISTANCES, physicalBits, room: deviceSize },
+  );
   const iomem = parseIomem(small ? SMALL_IOMEM : IOMEM, createIomem(physicalBits));
-  const hotplug = new MemoryHotplug({
-    memory,
-    iomem,
-    placement: () => anyOrderPlacement,
-    blockSize: BLOCK,
-    addressableEnd: 2 ** physicalBits,
-    memmapOnMemory: false,
-    autoOnline: "offline",
-  });
+  const hotplug = sectionHotplug({ memory, iomem, addressableEnd: 2 ** physicalBits });
   const pagemaps = new Pagemaps({
     hotplug,
     physicalBits,
-    policies: { ...defaultPagemapPolicies, collision: subsectionCollision },
+    policies: POLICIES,
   });
   const vm = wholeVm(memory, {
     devices: {
