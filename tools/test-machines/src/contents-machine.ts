@@ -1,5 +1,5 @@
-// The machine and its model, driven by the same operations: each does to the machine what a process would ask for, and to
-// the model what that means for bytes.
+// The machine and its model, driven by the same operations: each is a request of a process to the machine, and its effect
+// on bytes to the model.
 import { KernelError, nodeId, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { MbindFlag, movePages } from "@hetmem/migrate";
 import {
@@ -36,7 +36,7 @@ const SLOT_BYTES = 64 * 1024 * 1024;
 export const KINDS = ["anon", "memfd", "file", "private file"] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** Who does it, and where; numbers are taken modulo what there is. */
+/** Process, place and kind of an operation; numbers are taken modulo the number of processes, areas or pages. */
 export type Operation =
   | { op: "map"; who: number; slot: number; kind: Kind; pages: number }
   | { op: "write"; who: number; slot: number; page: number; offset: number; byte: number }
@@ -69,7 +69,7 @@ export class ContentsMachine {
   readonly files: readonly { readonly file: OpenFile; readonly model: ModelFile }[];
   readonly freeAtStart: number;
 
-  /** @param options of the machine: who is charged, for instance */
+  /** @param options of the machine: its charging, for instance */
   constructor(options: VmMachineOptions = {}) {
     this.machine = vmMachine({ tunables: { swappiness: 100 }, ...options });
     const { vm } = this.machine;

@@ -1,4 +1,4 @@
-// What processes should read, kept in plain Maps of bytes: no pages, no page tables, nothing that can be moved or swapped.
+// The bytes that processes must read, kept in plain Maps: no pages, no page tables, nothing that can be moved or swapped.
 // The machine must agree with it at every read.
 
 export const PAGE = 4096;
@@ -9,7 +9,7 @@ export interface ModelFile {
   readonly bytes: Map<number, number>;
 }
 
-/** What is known of one page of an area. */
+/** The model of one page of an area. */
 export interface ModelPage {
   mapped: boolean;
   writable: boolean;
@@ -23,18 +23,18 @@ export interface ModelArea {
   readonly shared: boolean;
   /** By page of the area. */
   pages: ModelPage[];
-  /** By offset in the area: what this process alone sees. */
+  /** By offset in the area: bytes private to this process. */
   readonly own: Map<number, number>;
 }
 
-/** What an access should end in. */
+/** The expected end of an access. */
 export type Outcome = "done" | "SEGV_MAPERR" | "SEGV_ACCERR" | "BUS_ADRERR";
 
 export class ModelProcess {
   /** By slot, a place in the address space. */
   readonly areas: Map<number, ModelArea> = new Map();
 
-  /** What a touch of a byte ends in. */
+  /** The expected end of a touch of a byte. */
   outcome(slot: number, offset: number, write: boolean): Outcome {
     const area = this.areas.get(slot);
     const page = area?.pages[Math.floor(offset / PAGE)];
@@ -63,7 +63,7 @@ export class ModelProcess {
     area.own.set(offset, byte);
   }
 
-  /** Pages lose what was private to them: madvise(MADV_DONTNEED). */
+  /** Pages lose their private bytes: madvise(MADV_DONTNEED). */
   forget(slot: number, first: number, count: number): void {
     const area = this.areas.get(slot);
     if (!area || area.shared) return;

@@ -1,4 +1,4 @@
-// Random programs for the contents machine: what several processes do to memory that they share and copy.
+// Random programs for the contents machine: operations of several processes on memory that they share and copy.
 import * as fc from "fast-check";
 import { FILE_PAGES, KINDS, type Operation } from "./contents-machine.ts";
 
@@ -74,7 +74,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ op: fc.constant("sync" as const) }) },
 );
 
-/** What the processes do, one after the other: 30 to 80 things. */
+/** A program: 30 to 80 operations of the processes, one after the other. */
 export const program: fc.Arbitrary<Operation[]> = fc.array(operation, {
   minLength: 30,
   maxLength: 80,

@@ -16,7 +16,7 @@ import {
 
 const OF_THE_ALLOCATOR = /^nr_free_pages$|^pgalloc_|^pgfree$|^numa_(hit|miss|foreign|local|other)$/;
 
-/** Runs something and tells by how much each counter differs behind it; what stays as it was is left out. */
+/** Runs something and returns the change of each counter; unchanged counters are left out. */
 export function changedCounters(vm: Vm, body: () => unknown): Readonly<Record<string, number>> {
   const before = counters(vm);
   body();

@@ -11,14 +11,14 @@ export class CountingCharging implements PageCharging {
   readonly wrong: string[] = [];
   /** Small pages that were charged together, by the first of them. */
   private readonly charges = new Map<Page, number>();
-  /** Swap slots that somebody pays for. */
+  /** Swap slots that are charged. */
   private readonly paidSlots = new Set<string>();
 
   get slots(): number {
     return this.paidSlots.size;
   }
 
-  /** Small pages that somebody pays for. */
+  /** Small pages that are charged. */
   get pages(): number {
     return [...this.charges.values()].reduce((sum, pages) => sum + pages, 0);
   }

@@ -82,7 +82,7 @@ export interface DaxMachineOptions {
   readonly drivers?: "none" | "loaded";
   /** Many machines are made in a row: this one has a node less, little room for devices, and no files. */
   readonly small?: boolean;
-  /** What writes to `bind` answer. */
+  /** The answers of writes to `bind`. */
   readonly bindPolicy?: BindPolicy;
 }
 
@@ -134,7 +134,7 @@ export function daxMachine({
   };
 }
 
-/** What the captured namespace asks for: 1 GiB, of which 18 MiB are metadata and struct pages. */
+/** The captured namespace: 1 GiB, of which 18 MiB are metadata and struct pages. */
 export function capturedNamespace(changes: Partial<DaxPmemRequest> = {}): DaxPmemRequest {
   return {
     parent: NAMESPACE,

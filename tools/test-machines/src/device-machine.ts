@@ -7,7 +7,7 @@ import { hotplugVmMachine, type HotplugVmMachine } from "./hotplug-vm-machine.ts
 const SIZE = 128 * 2 ** 20;
 const START = 33 * SIZE;
 
-/** What the case says of the pages. */
+/** State of the pages, set by the case. */
 export interface DeviceState {
   dying: boolean;
   fsdax: boolean;

@@ -60,7 +60,7 @@ export interface FilesMachine {
   rmdir(path: string): void;
   cat(path: string): string;
   echo(text: string, path: string): void;
-  /** What a write is refused with; undefined when it isn't. */
+  /** The errno that refuses a write; undefined when it is taken. */
   refusal(text: string, path: string): string | undefined;
   /** A process in the cgroup at a path. */
   start(path: string): Process;

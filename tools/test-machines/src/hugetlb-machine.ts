@@ -56,7 +56,7 @@ export function pool({ vm }: VmMachine): number[] {
   return [total, free, reserved, surplus];
 }
 
-/** What all mappings and files were promised and haven't had: what the pool must have counted, while nobody is at it. */
+/** Huge pages promised to mappings and files and not used yet: the reserved count that the pool must have between calls. */
 export function promisedPages(vm: Vm): number {
   let promised = 0;
   for (const { host } of vm.mappings)

@@ -1,5 +1,5 @@
 // A small machine for tests of migration: a node with RAM, a device with memory of its own and the smallest driver that
-// can use it, and processes. What a case changes of the driver, it overrides.
+// can use it, and processes. A case overrides the parts of the driver that it changes.
 import {
   assertInvariants,
   type Kernel,
@@ -66,7 +66,7 @@ export interface MigrateMachineOptions {
   /** Bytes of RAM. */
   readonly ram?: number;
   readonly policies?: PagemapPolicies;
-  /** Who is charged, given the memory. */
+  /** The charging of the machine, given its memory. */
   readonly charging?: (memory: Memory) => PageCharging;
 }
 
@@ -129,7 +129,7 @@ export class TestDevice {
   readonly freed = new Map<Page, number>();
   /** Every touch by a cpu that the driver was asked about. */
   faults = 0;
-  /** What the driver does about a touch. */
+  /** The answer of the driver to a touch by the cpu. */
   onFault: (fault: FaultContext, page: Page) => Sleeps<VmFault> = (fault, page) => this.moveBack(fault, page);
   /** Told of bad memory. */
   readonly bad: Pfn[] = [];
@@ -222,7 +222,7 @@ export class TestDevice {
     }
   }
 
-  /** What migrateToRam() does unless a case says otherwise. */
+  /** The default answer to a touch: the page moves back. */
   *moveBack(fault: FaultContext, page: Page): Sleeps<VmFault> {
     const { vma, address } = fault;
     const end = (address + PAGE) as VirtAddr;

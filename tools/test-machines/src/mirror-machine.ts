@@ -1,5 +1,5 @@
 // A small machine for tests of mirrors: a node with a cpu and 32 MiB unless a case says otherwise, processes with memory at one place, and a device's
-// view of it. Its verbs are what a case is written in.
+// view of it. Cases are written in its verbs.
 import {
   type Kernel,
   MiB,
@@ -62,7 +62,7 @@ export interface MirrorMachine {
   readonly kernel: Kernel;
   readonly memory: Memory;
   readonly vm: Vm;
-  /** Whose device memory a page is in. Pages of RAM stand for it: what counts is what entries say. */
+  /** Owner of the device memory that a page is in. Pages of RAM stand in for device pages: only the entries matter. */
   readonly owners: Map<Page, string>;
   /** Pages that were moved back to RAM, in order. */
   readonly movedBack: Page[];
@@ -95,7 +95,7 @@ export function mirrorMachine(
   };
 }
 
-/** What a driver does for a page that the cpu has touched: all who mirror it are told, and the entry maps RAM. */
+/** The driver of a page that the cpu has touched: mirrors are invalidated, and the entry maps RAM. */
 function* migrateToRam(movedBack: Page[], { vma, address, entry }: FaultContext, page: Page): Sleeps<number> {
   const { mm } = vma;
   const { pageTable } = mm;
@@ -163,7 +163,7 @@ export function setEntryFlags(process: Process, page: number, flags: number): vo
   pageTable.setFlags(pageTable.find(at(page)), flags);
 }
 
-/** Maps two pages, of which the first is on its way elsewhere until what this gives is called. */
+/** Maps two pages; the first is under migration until the returned function is called. */
 export function withMovingPage({ vm }: MirrorMachine, process: Process): () => void {
   const { memmap } = vm;
   mapPages(process, 0, 2);
@@ -198,7 +198,7 @@ export interface LookOptions {
   readonly defaultFlags?: number;
   readonly pfnFlagsMask?: number;
   readonly devPrivateOwner?: string;
-  /** What single pages ask for, by page of the range. */
+  /** Requests of single pages, by page of the range. */
   readonly requests?: Readonly<Record<number, number>>;
 }
 
@@ -235,7 +235,7 @@ export function* look(mm: MmStruct, range: HmmRange): Sleeps<void> {
     range.notifierSeq = yield* mmuIntervalReadBegin(range.notifier);
 }
 
-/** What a device may do with each page: `rw`, `r`, `-` where nothing is, `error`; `rw9` for one of a mapping of order 9. */
+/** Access of the device to each page: `rw`, `r`, `-` where nothing is, `error`; `rw9` for one of a mapping of order 9. */
 export function answersOf({ hmmPfns }: HmmRange): string[] {
   return Array.from({ length: hmmPfns.length / 2 }, (_, i) => {
     const flags = hmmPfnFlags(hmmPfns, i);
@@ -250,7 +250,7 @@ export function pagesOf({ hmmPfns }: HmmRange): Page[] {
   return Array.from({ length: hmmPfns.length / 2 }, (_, i) => hmmPfnToPage(hmmPfns, i));
 }
 
-/** What a device may do with each page of a range. */
+/** Access of the device to each page of a range. */
 export function answers(process: Process, first: number, count: number, options: LookOptions = {}): string[] {
   const range = rangeOf(process, first, count, options);
   run(look(mmOf(process), range));

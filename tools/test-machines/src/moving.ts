@@ -57,7 +57,7 @@ export function setEntryFlags(process: Process, index: number, flags: number): v
   pageTable.setFlags(pageTable.find(virtAddr(BASE + index * 4096)), flags);
 }
 
-/** Isolates pages and moves them to node 1. What fails stays isolated. */
+/** Isolates pages and moves them to node 1. Pages that fail to move stay isolated. */
 export function moveToNode1(vm: Vm, pages: readonly Page[]): MigrateResult {
   for (const page of pages) expect(vm.lru.isolate(page)).toBe(true);
   const target = migrationTarget(vm, ON_NODE_1);

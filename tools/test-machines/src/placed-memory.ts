@@ -10,7 +10,7 @@ export function map(process: Process, pages: number, flags: number = MapFlag.PRI
   return run(mmap(mmOf(process), request));
 }
 
-/** Writes to each page what it is called. */
+/** Writes its name to each page. */
 export function* fillTask(process: Process, start: VirtAddr, pages: number): Sleeps<void> {
   for (let i = 0; i < pages; i++) yield* writeUser(process, pageAt(start, i), nameOf(process, i));
 }
@@ -19,7 +19,7 @@ export function fill(process: Process, start: VirtAddr, pages: number): void {
   run(fillTask(process, start, pages));
 }
 
-/** @throws Error for the first page that isn't what was written */
+/** @throws Error for the first page that doesn't hold its name */
 export function* checkTask(process: Process, start: VirtAddr, pages: number, writer = process): Sleeps<void> {
   for (let i = 0; i < pages; i++) {
     const wanted = nameOf(writer, i);
@@ -57,7 +57,7 @@ export function nodesOf(process: Process, start: VirtAddr, pages: number): (Node
   });
 }
 
-/** "done", or the errno of what failed as the kernel lets it. */
+/** "done", or the errno of a task that failed as the kernel lets it. */
 export function outcome(task: () => Sleeps<unknown>): string {
   try {
     run(task());

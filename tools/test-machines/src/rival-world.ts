@@ -1,4 +1,4 @@
-// What the rivals fight over: a process with written anonymous memory, a memfd and a file, a child that shares all of it,
+// The world of rivals: a process with written anonymous memory, a memfd and a file, a child that shares all of it,
 // swap, and a block of memory that may go offline, in which most of its pages lie.
 import { condResched, MiB, Random, run, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import {
@@ -98,7 +98,7 @@ function* slowly(): Sleeps<boolean> {
   return true;
 }
 
-/** Ends everything; what is not free again has leaked. */
+/** Ends everything; memory that is not free afterwards has leaked. */
 export function endOfWorld({ machine, memfd, file }: RivalWorld): void {
   for (const process of machine.vm.processes) run(exitProcess(process));
   for (const open of [memfd, file]) {
@@ -111,7 +111,7 @@ export function anyArea({ random }: RivalWorld): VirtAddr {
   return AREAS[random.below(AREAS.length)] as VirtAddr;
 }
 
-/** Writes a byte to every page of an area and reads it back. A signal ends it: somebody has unmapped or cut it. */
+/** Writes a byte to every page of an area and reads it back. A signal ends it: the area was unmapped or cut. */
 export function* writeAndCheck(process: Process, area: VirtAddr, byte: number): Sleeps<void> {
   const into = new Uint8Array(1);
   for (let i = 0; i < PAGES; i++) {

@@ -1,5 +1,5 @@
-// Paths of a process's memory beside somebody who takes away what they work on. Each path runs under many schedules; the
-// seed also says who the rival is. After each step the counts of pages agree with the page tables and every notifier has
+// Paths of a process's memory beside a rival that takes away their pages. Each path runs under many schedules; the seed
+// also chooses the rival. After each step the counts of pages agree with the page tables and every notifier has
 // been told, and in the end nothing is left.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
@@ -25,10 +25,10 @@ import { mmOf, PAGE, pageAt } from "./vm-machine.ts";
 const PLAN = rivalsPlan(process.env);
 const STEP_INVARIANTS = [...vmInvariants, ...coverageInvariants];
 
-/** What one of the tasks does. */
+/** The body of one task. */
 export type Body = (world: RivalWorld) => Sleeps<unknown>;
 
-/** Who takes what away. */
+/** The rivals by name. */
 const RIVALS: Readonly<Record<string, Body>> = {
   *munmap(world) {
     yield* munmap(mmOf(world.parent), pageAt(anyArea(world), 1), 2 * PAGE);

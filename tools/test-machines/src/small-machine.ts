@@ -18,7 +18,7 @@ import {
 export interface SmallZone {
   /** Free pages of the zone; the rest of its sections is reserved. */
   readonly pages?: number;
-  /** Whole sections that are free and that nobody has touched, behind those pages. */
+  /** Whole free sections without struct pages so far, behind those pages. */
   readonly deferredSections?: number;
 }
 

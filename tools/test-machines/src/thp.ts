@@ -61,7 +61,7 @@ export function wholeMappings({ vm }: VmMachine, head: Page): number {
   return compoundMapcount(vm.memmap, head);
 }
 
-/** Everything that must hold between calls, and that everybody who mirrors was told of every change. */
+/** All invariants between calls, and the coverage of every change by notifiers. */
 export function expectAllSound({ vm }: VmMachine): void {
   expectSound(vm);
   expect(coverageInvariants.flatMap((invariant) => [...invariant.check(vm)])).toEqual([]);

@@ -1,5 +1,5 @@
 // A small machine for tests of processes: two nodes with a cpu each, 64 MiB of memory on each unless a case says
-// otherwise, and the process side over it. Its verbs are what a case is written in.
+// otherwise, and the process side over it. Cases are written in its verbs.
 import { type Kernel, MiB, nodeId, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { allocMm, Credentials, type MmStruct, type Process, Vm, type VmOptions } from "@hetmem/mm";
 import { type Memory } from "@hetmem/zone";
@@ -7,7 +7,7 @@ import { bootRam, freePagesOf, nodesOf } from "./ram.ts";
 import { wholeVm } from "./whole-vm.ts";
 
 export const PAGE = 4096;
-/** A user who isn't root, and may do nothing that needs a capability. */
+/** Credentials of an ordinary user, without capabilities. */
 export const ORDINARY: Credentials = new Credentials(1000);
 
 export interface VmMachineOptions extends VmOptions {
