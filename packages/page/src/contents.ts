@@ -1,8 +1,9 @@
-// What is written in a page. Contents exist only once written: a page without them reads as zeros, so that a machine
-// of a terabyte costs what its programs touch. They live in chunks of 2 MiB, whose pages have room of their own as long as
-// they are few and lie in one piece when they are many. Copying a page copies its bytes, so that a migration that loses data fails a test that reads them back. What a page's last user left is wiped when
-// somebody writes to it anew, and not at all when he overwrites all of it. Where the frames have a store the bytes are the
-// store's: a device's pages show what lies there, and RAM reads as zeros over it, as the allocator hands it out.
+// Contents of pages. A page has contents once it has been written; until then it reads as zeros, so memory that is
+// never written costs nothing. Contents are kept in chunks of 2 MiB: one array per page while few pages of a chunk
+// are written, one array per chunk when many are. Copying a page copies its bytes, so a migration that loses data
+// fails a test that reads them back. Freed contents are zeroed lazily, by the next write, and not at all when that
+// overwrites the whole page. Frames with a store keep their contents in the store: ZONE_DEVICE pages show them, RAM
+// reads as zeros over them, as from the allocator.
 import { bugOn, KernelBug, type Page, PAGE_SIZE } from "@hetmem/kernel";
 import type { FrameStores } from "./frame-store.ts";
 import { resized } from "./growth.ts";
@@ -12,56 +13,56 @@ import { PAGES_PER_SUBSECTION } from "./layout.ts";
 const CHUNK_PAGES = PAGES_PER_SUBSECTION;
 const CHUNK_SHIFT = 9;
 const SLOT_MASK = CHUNK_PAGES - 1;
-/** Chunks that are kept for the next ones when their last page goes: the operating system takes long to give new ones. */
+/** Maximum number of empty chunks kept for reuse: allocating new ones from the operating system is slow. */
 const MAX_SPARE_CHUNKS = 8;
-/** Written pages up to which those of a chunk have room of their own. */
+/** Number of written pages up to which each page of a chunk has an array of its own. */
 const FEW_PAGES = 16;
-/** What is added to the number of written pages of a chunk that shows what its store holds, so that it is never 0. */
+/** Added to the written-page count of a chunk that shows its store, so that the count is never 0. */
 const SHOWN = 0x8000;
 const NO_BYTES = new Uint8Array(0);
 
-/** The bytes of 2 MiB of pages, and which of them have been written, a bit each. */
+/** The contents of 2 MiB of pages, with one bit per page for `written` and `stale`. */
 interface Chunk {
-  /** None where each page has its own: in a store, or because they are few. */
+  /** Empty when each page has an array of its own: in a store, or while few are written. */
   readonly bytes: Uint8Array;
   readonly stored: boolean;
   readonly written: Uint32Array;
-  /** Not written, and not zeros either: somebody else's bytes are still there. */
+  /** Pages that are not written but still hold the bytes of an earlier user. */
   readonly stale: Uint32Array;
-  /** By slot, made when it is first asked for: a view costs as much as a short copy. */
+  /** Views by page in the chunk, created at first use: a view costs as much as a short copy. */
   readonly views: (Uint8Array | undefined)[];
 }
 
 export class PageContents {
-  /** In no order, with holes. */
+  /** Unordered, with holes. */
   private readonly chunks: (Chunk | undefined)[] = [undefined];
   private readonly holes: number[] = [];
-  /** By page / 512: place among the chunks, 0 where there is none. A map would take longer to ask than a page to copy. */
+  /** Index into `chunks` by page / 512; 0 for none. A lookup in a Map would take longer than copying a page. */
   private places: Int32Array = new Int32Array(0);
-  /** Written pages of each chunk. Every page that is freed asks here first, and mostly here only. */
+  /** Number of written pages by page / 512. Checked at every free, for which it is mostly 0. */
   private live: Uint16Array = new Uint16Array(0);
   private readonly spare: Chunk[] = [];
-  /** The same of pages with room of their own. */
+  /** Spare chunks of the kind with an array per page. */
   private readonly spareOfFew: Chunk[] = [];
   private readonly stores: FrameStores | undefined;
 
   /**
-   * @param pages to begin with; see fit()
-   * @param stores what has the bytes of some of them; undefined when there is no such thing
+   * @param pages initial number of pages; see fit()
+   * @param stores stores of frame contents; undefined for none
    */
   constructor(pages: number, stores?: FrameStores) {
     this.stores = stores;
     this.fit(pages);
   }
 
-  /** Makes room for so many pages. */
+  /** Makes room for `pages` pages. */
   fit(pages: number): void {
     const chunks = Math.ceil(pages / CHUNK_PAGES);
     this.live = resized(this.live, chunks, "counts of written pages");
     this.places = resized(this.places, chunks, "places of written pages");
   }
 
-  /** Copies bytes out of a page. @throws KernelBug when the range leaves the page */
+  /** Copies bytes out of a page. @throws KernelBug when the range exceeds the page */
   read(page: Page, offset: number, into: Uint8Array): void {
     expectInPage("read", offset, into.length);
     const bytes = this.bytes(page);
@@ -69,20 +70,20 @@ export class PageContents {
     else into.fill(0);
   }
 
-  /** Copies bytes into a page. @throws KernelBug when the range leaves the page */
+  /** Copies bytes into a page. @throws KernelBug when the range exceeds the page */
   write(page: Page, offset: number, from: Uint8Array): void {
     expectInPage("write", offset, from.length);
     this.materialise(page).set(from, offset);
   }
 
-  /** The bytes of a page that has been written, else undefined: it reads as zeros. */
+  /** The bytes of a written page; undefined for a page that reads as zeros. */
   bytes(page: Page): Uint8Array | undefined {
     if (this.live[page >> CHUNK_SHIFT] === 0) return undefined;
     const chunk = this.chunks[this.places[page >> CHUNK_SHIFT] as number];
     return chunk && has(chunk.written, page) ? this.viewOf(chunk, page) : this.shownBytes(page);
   }
 
-  /** The bytes of a page, zeros to begin with, to write into. */
+  /** The bytes of a page for writing; zeros for a page that wasn't written. */
   materialise(page: Page): Uint8Array {
     const known = this.ensureChunk(page >> CHUNK_SHIFT);
     if (has(known.written, page)) return this.viewOf(known, page);
@@ -109,8 +110,7 @@ export class PageContents {
   }
 
   /**
-   * Copies pages to others, one for one. Pages that follow one another on both sides go in one piece: that is what
-   * memory likes best.
+   * Copies `count` pages from `from` to `to`. Runs of consecutive pages on both sides are copied in one piece.
    */
   copyPages(to: Int32Array, from: Int32Array, count: number): void {
     for (let i = 0; i < count;) {
@@ -127,12 +127,12 @@ export class PageContents {
     }
   }
 
-  /** Forgets what is written: the page reads as zeros. With its last page a chunk is spare, or goes. @see clear_highpage() */
+  /** Drops the contents: the page reads as zeros. An empty chunk is kept as spare or dropped. @see clear_highpage() */
   clear(page: Page): void {
     if (this.live[page >> CHUNK_SHIFT] !== 0) this.#clearWritten(page);
   }
 
-  /** Forgets a range of whole chunks, when its struct pages go. */
+  /** Drops the contents of whole chunks, when their struct pages are removed. */
   clearChunks(page: Page, pages: number): void {
     bugOn(((page | pages) & SLOT_MASK) !== 0, `pages ${page}+${pages} are not whole chunks of 2 MiB`);
     for (let at = page >> CHUNK_SHIFT; at < (page + pages) >> CHUNK_SHIFT; at++) {
@@ -141,31 +141,31 @@ export class PageContents {
     }
   }
 
-  /** Pages, all in one section, become a device's: those that have a store show what lies there. */
+  /** Makes ZONE_DEVICE pages of one section show the contents of their stores. */
   show(page: Page, pages: number): void {
     if (!this.stores?.overlaps(page, pages)) return;
     for (let at = page >> CHUNK_SHIFT; at <= (page + pages - 1) >> CHUNK_SHIFT; at++)
       this.live[at] = (this.live[at] as number) | SHOWN;
   }
 
-  /** Cache lines of a page leave the cpu, where the page has a store. @see clwb() */
+  /** Writes cache lines of a page back to its store, if it has one. @see clwb() */
   writeback(page: Page, offset: number, size: number): void {
     expectInPage("writeback", offset, size);
     this.stores?.writeback(page, offset, size);
   }
 
-  /** Bytes of the host's memory that contents take at most: whole chunks, without spare ones and without stores. */
+  /** Upper bound in bytes of the host memory used for contents: whole chunks, without spare ones and stores. */
   get hostBytes(): number {
     return this.chunks.filter((chunk) => chunk?.stored === false).length * CHUNK_PAGES * PAGE_SIZE;
   }
 
-  /** The bytes of a page that nobody has written since it got its struct page. */
+  /** The stored bytes of a ZONE_DEVICE page that wasn't written since its struct page was initialised. */
   private shownBytes(page: Page): Uint8Array | undefined {
     const isShown = ((this.live[page >> CHUNK_SHIFT] as number) & SHOWN) !== 0;
     return isShown && this.stores?.has(page) ? this.materialise(page) : undefined;
   }
 
-  /** How many pages from the i-th on are written, and follow one another, up or down, within one chunk on each side. */
+  /** Length of the run of written pages from index `i` on, consecutive up or down within one chunk on both sides. */
   private runAt(to: Int32Array, from: Int32Array, i: number, count: number): number {
     const step = (from[i + 1] as number) - (from[i] as number);
     const chunk = this.chunks[this.places[(from[i] as number) >> CHUNK_SHIFT] as number];
@@ -212,20 +212,20 @@ export class PageContents {
     return chunk;
   }
 
-  /** What a device's pages hold is theirs; what lies under RAM is nobody's. */
+  /** A chunk over a store: shows the stored contents for ZONE_DEVICE pages, and treats them as stale for RAM. */
   private newStoredChunk(at: number): Chunk | undefined {
     if (!this.stores?.overlaps((at << CHUNK_SHIFT) as Page, CHUNK_PAGES)) return undefined;
     const isShown = ((this.live[at] as number) & SHOWN) !== 0;
     return newChunk(NO_BYTES, true, isShown ? 0 : ~0);
   }
 
-  /** The chunk of a page that is about to be written for the first time: in one piece when there are too many for another form. */
+  /** The chunk for a first write to a page: converted to one array when it has FEW_PAGES written pages. */
   private withRoom(chunk: Chunk, page: Page): Chunk {
     const isFull = (this.live[page >> CHUNK_SHIFT] as number) >= FEW_PAGES;
     return isFull && !chunk.stored ? this.inOnePiece(chunk, page) : chunk;
   }
 
-  /** Brings the pages of a chunk together, if they aren't. */
+  /** Converts a chunk to one array for all pages. */
   private inOnePiece(chunk: Chunk, page: Page): Chunk {
     if (!isApart(chunk)) return chunk;
     const whole =
@@ -276,7 +276,7 @@ export class PageContents {
     flip(chunk.stale, page);
     const live = (this.live[at] as number) - 1;
     this.live[at] = live;
-    // One that lies in a store has nothing that others could use.
+    // A chunk over a store can't be reused.
     if (live > 0 || chunk.stored) return;
     this.dropChunk(at);
     const spare = isApart(chunk) ? this.spareOfFew : this.spare;
@@ -294,7 +294,7 @@ function newChunk(bytes: Uint8Array, stored: boolean, stale: number): Chunk {
   };
 }
 
-/** Whether each page has its bytes for itself. */
+/** Whether each page has an array of its own. */
 function isApart(chunk: Chunk): boolean {
   return chunk.bytes.length === 0;
 }

@@ -1,9 +1,9 @@
-// A page in words, for error messages and the kernel log. Kernel counterpart: mm/debug.c (dump_page).
+// Descriptions of pages for error messages and the kernel log. Kernel counterpart: mm/debug.c (dump_page).
 import type { KernelLog, Page, Pfn } from "@hetmem/kernel";
 import { PAGE_WORDS, PageFlag, STRUCT_PAGE_BYTES } from "./layout.ts";
 import type { MemMap } from "./memmap.ts";
 
-/** `page 0x100040 (refcount 3, mapcount 2; lru|dirty)`: names the frame and what keeps it. */
+/** `page 0x100040 (refcount 3, mapcount 2; lru|dirty)`: frame, counts and flags. */
 export function describePage(memmap: MemMap, page: Page): string {
   const frame = `page 0x${memmap.pageToPfn(page).toString(16)}`;
   if (!memmap.initialised(page)) return `${frame} (struct page not initialised)`;
@@ -12,7 +12,11 @@ export function describePage(memmap: MemMap, page: Page): string {
   return `${frame} (refcount ${memmap.refcount(page)}, mapcount ${memmap.mapcount(page)}${state})`;
 }
 
-/** Flags that the kernel prints by name, in its order. Others it keeps elsewhere in struct page. @see __def_pageflag_names in include/trace/events/mmflags.h */
+/**
+ * Flags that the kernel prints by name, in its order. It stores the others elsewhere in struct page.
+ *
+ * @see __def_pageflag_names in include/trace/events/mmflags.h
+ */
 const PRINTED_FLAGS = [
   "locked",
   "referenced",
@@ -34,15 +38,19 @@ const PRINTED_FLAGS = [
   "young",
   "idle",
 ] as const satisfies readonly (keyof typeof PageFlag)[];
-/** Where struct pages begin in the kernel's address space: with four levels of page tables, and with five. */
+/** Start of the vmemmap in the kernel's address space, with four and with five page table levels. */
 const VMEMMAP_START_L4 = 0xffff_ea00_0000_0000n;
 const VMEMMAP_START_L5 = 0xffd4_0000_0000_0000n;
 /** Frames past 64 TiB exist with five levels of page tables only. */
 const L4_FRAMES = 2 ** 34;
-/** Nobody keeps track of the last cpu here. */
+/** The last cpu and pid aren't tracked; this is the text for none. */
 const LAST_CPUPID = "lastcpupid=0x7ff";
 
-/** The flags of a page as the kernel log prints them: `0x4000001c(uptodate|lru|node=0|zone=2|…)`. @see %pGp in Documentation/core-api/printk-formats.rst */
+/**
+ * The flags of a page in the format of the kernel log: `0x4000001c(uptodate|lru|node=0|zone=2|…)`.
+ *
+ * @see %pGp in Documentation/core-api/printk-formats.rst
+ */
 export function formatPageFlags(memmap: MemMap, page: Page): string {
   const flags = memmap.flags(page);
   const names = PRINTED_FLAGS.filter((name) => (flags & PageFlag[name]) !== 0);
@@ -51,10 +59,10 @@ export function formatPageFlags(memmap: MemMap, page: Page): string {
 }
 
 /**
- * Prints a page to the kernel log: where its struct page is, its counts, its flags, and our eight words of it. One
- * that isn't initialised has only its address to tell.
+ * Prints a page to the kernel log: address of its struct page, counts, flags, and the eight words. For an
+ * uninitialised struct page only the address.
  *
- * @param reason why, as the last line says: "unmovable page"
+ * @param reason reason in the last line: "unmovable page"
  * @see dump_page()
  */
 export function dumpPage(log: KernelLog, memmap: MemMap, page: Page, reason: string): void {
@@ -76,7 +84,7 @@ function dumpInitialised(log: KernelLog, memmap: MemMap, page: Page, frame: Pfn)
   for (let i = 0; i < PAGE_WORDS; i += 4) log.printk(4, `raw: ${words.slice(i, i + 4).join(" ")}`);
 }
 
-/** The address that the kernel has for the struct page of a frame. */
+/** The kernel's address of the struct page of a frame. */
 function structPage(frame: Pfn): string {
   const start = frame < L4_FRAMES ? VMEMMAP_START_L4 : VMEMMAP_START_L5;
   return (start + BigInt(frame * STRUCT_PAGE_BYTES)).toString(16);

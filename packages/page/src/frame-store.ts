@@ -1,18 +1,18 @@
-// Frames whose bytes are not the memmap's: they lie on a module, or in a device, and are still there when their struct pages
-// have gone and others have come. Whoever has such memory plugs it in, by physical address, before anything is mapped.
-// What a cpu stores to a page is in the store at once, in the same bytes. Kernel counterpart: none, this is the hardware.
+// Frames with contents outside of the memmap, on a module or in a device, which survive the removal of their struct
+// pages. A store is plugged in by physical address, before anything is mapped. Stores by a cpu to a page are visible
+// in the store at once, since both use the same bytes. Kernel counterpart: none, this is the hardware.
 import { bugOn, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { hostArray } from "./host-array.ts";
 import { PAGES_PER_SUBSECTION } from "./layout.ts";
 import type { SectionTable } from "./section.ts";
 
-/** Port: memory that keeps its bytes by itself. */
+/** Port: memory with contents of its own. */
 export interface FrameStore {
-  /** Whether anything was ever written to a frame: else it reads as zeros. */
+  /** Whether a frame was ever written; else it reads as zeros. */
   has(frame: Pfn): boolean;
-  /** The bytes of a frame, to read and to write: the same array until the power goes. Nobody tells of a write to it. */
+  /** The bytes of a frame, for reads and writes. The same array until a power cycle. Writes to it aren't announced. */
   bytes(frame: Pfn): Uint8Array;
-  /** Cache lines leave the cpu on their way to where the bytes stay. @see clwb() */
+  /** Writes cache lines of a frame back. @see clwb() */
   writeback(frame: Pfn, offset: number, size: number): void;
 }
 
@@ -30,7 +30,12 @@ export class FrameStores {
     this.#sections = sections;
   }
 
-  /** Plugs in a store. @param end frame behind the last @throws KernelBug when some of the frames have one */
+  /**
+   * Plugs in a store.
+   *
+   * @param end first frame after the range
+   * @throws KernelBug when one of the frames has a store already
+   */
   add(start: Pfn, end: Pfn, store: FrameStore): void {
     bugOn(
       this.#ranges.some((range) => range.start < end && start < range.end),
@@ -39,7 +44,7 @@ export class FrameStores {
     this.#ranges.push({ start, end, store });
   }
 
-  /** Whether some of the pages, all in one section, have a store. */
+  /** Whether any page of a range in one section has a store. */
   overlaps(page: Page, pages: number): boolean {
     if (this.#ranges.length === 0) return false;
     const frame = this.#sections.pageToPfn(page);
@@ -52,7 +57,7 @@ export class FrameStores {
     return this.#storeOf(frame)?.has(frame) ?? false;
   }
 
-  /** The bytes of a page; new ones for a page that has no store, and shares its 2 MiB with some that have. */
+  /** The bytes of a page; a new array for a page without a store in a chunk of 2 MiB that overlaps one. */
   bytes(page: Page): Uint8Array {
     const frame = this.#sections.pageToPfn(page);
     return this.#storeOf(frame)?.bytes(frame) ?? new Uint8Array(PAGE_SIZE);
@@ -69,9 +74,9 @@ export class FrameStores {
   }
 }
 
-/** Memory of a device that forgets when the power goes, and not before. Nothing has to be written back to it. */
+/** Volatile device memory: keeps its contents until a power cycle. Needs no write-back. */
 export class DeviceRam implements FrameStore {
-  /** By frame / 512. */
+  /** Contents by frame / 512. */
   readonly #pieces = new Map<number, Uint8Array>();
 
   has(frame: Pfn): boolean {

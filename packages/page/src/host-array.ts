@@ -1,5 +1,5 @@
-// Arrays that grow with the machine's memory: the host may have no room for them. V8 then throws a RangeError that says
-// neither how much was asked for nor what for.
+// Allocation of large typed arrays, for which the host may have no memory. V8 then throws a RangeError without size
+// or purpose, which is replaced by an error with both.
 import { GiB, MiB, TiB } from "@hetmem/kernel";
 
 /** A kind of typed array. */
@@ -9,14 +9,14 @@ export interface ArrayKind<T> {
 }
 
 /**
- * The host has no room for a part of the machine. It is no KernelError: no kernel returns it, and what was under way stops
- * where it stands.
+ * The host has no memory for a part of the machine. Not a KernelError: no kernel returns it, and the operation in
+ * progress is not undone.
  */
 export class HostMemoryError extends Error {
   override readonly name = "HostMemoryError";
-  /** Bytes that were asked for. */
+  /** Requested bytes. */
   readonly bytes: number;
-  /** What they are for: "struct pages of 64 GiB". */
+  /** Their use: "struct pages of 64 GiB". */
   readonly use: string;
 
   constructor(bytes: number, use: string) {
@@ -27,10 +27,11 @@ export class HostMemoryError extends Error {
 }
 
 /**
- * A typed array of zeros, for `use` (a plural, for the sentence).
+ * Allocates a zeroed typed array.
  *
- * @param length elements
- * @throws HostMemoryError when the host has no room for it
+ * @param length number of elements
+ * @param use purpose for the error message, a plural
+ * @throws HostMemoryError when the host has no memory for it
  */
 export function hostArray<T>(kind: ArrayKind<T>, length: number, use: string): T {
   try {
@@ -41,7 +42,7 @@ export function hostArray<T>(kind: ArrayKind<T>, length: number, use: string): T
   }
 }
 
-/** "1.6 TiB", "1.5 GiB", or in whole MiB what is less than one GiB. */
+/** Formats bytes: "1.6 TiB", "1.5 GiB", or whole MiB below one GiB. */
 export function hostSize(bytes: number): string {
   if (bytes >= TiB) return `${Number((bytes / TiB).toFixed(1))} TiB`;
   return bytes >= GiB ? `${Number((bytes / GiB).toFixed(1))} GiB` : `${Math.ceil(bytes / MiB)} MiB`;

@@ -1,4 +1,4 @@
-// What always holds of struct pages. Checked over the sections that are initialised, so it costs what is in use.
+// Invariants of struct pages. The cost is proportional to the initialised sections.
 import { type Invariant, type Page, type Pfn } from "@hetmem/kernel";
 import { PAGES_PER_SECTION, PageFlag } from "./layout.ts";
 import type { MemMap } from "./memmap.ts";

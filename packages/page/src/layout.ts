@@ -1,30 +1,33 @@
-// What a struct page is made of: eight 32-bit words, half of the kernel's 64 bytes. The numbers here are the only
-// description of the layout; everybody else asks the MemMap. What must be true of them together is checked as the module is
-// loaded. Kernel counterparts: include/linux/mm_types.h and include/linux/page-flags.h.
+// The layout of a struct page: eight 32-bit words, half of the kernel's 64 bytes. Only this file, and the hot paths
+// that say so, know the layout; other code uses MemMap. Relations between the constants are checked when the module
+// is loaded. Kernel counterparts: include/linux/mm_types.h and include/linux/page-flags.h.
 import { bugOn, PAGE_SHIFT, PAGE_SIZE } from "@hetmem/kernel";
 
-/** Bytes of Linux's struct page on 64-bit machines: what every page of memory costs. @see struct page in include/linux/mm_types.h */
+/** Bytes of Linux's struct page on 64-bit machines. @see struct page in include/linux/mm_types.h */
 export const STRUCT_PAGE_BYTES = 64;
-/** Bytes of a page in our own memmap: see PAGE_WORDS. */
+/** Bytes of a struct page in this memmap: see PAGE_WORDS. */
 export const MEMMAP_PAGE_BYTES = 32;
-/** Words a page. A page's first word is at `page * PAGE_WORDS`. */
+/** Words per struct page. The first word of a page is at `page * PAGE_WORDS`. */
 export const PAGE_WORDS = 8;
 
 /** Position of each field among a page's words. */
 export const Field = {
-  /** PageFlag bits, the zone and the mark of an initialised struct. Zero means that nobody has initialised it. */
+  /** PageFlag bits, zone bits, and the INITIALISED bit. Zero in an uninitialised struct page. */
   flags: 0,
   refcount: 1,
-  /** Page table entries that map the page; the kernel stores one less. */
+  /** Number of page table entries that map the page; the kernel stores one less. */
   mapcount: 2,
-  /** The next page of the list that it is on; the pagemap of a ZONE_DEVICE page, which never is on one. */
+  /** Next page of the list; for a ZONE_DEVICE page, which is never on a list, the number of its pagemap. */
   lruNext: 3,
   lruPrev: 4,
-  /** Whose page it is: an address space of a file or an anon_vma. */
+  /** The address space of a file, or an anon_vma. */
   mapping: 5,
   /** Position in the mapping, in pages. */
   index: 6,
-  /** Buddy order while free, order of a compound head, swap entry in the swap cache, a driver's word on a device. */
+  /**
+   * Buddy order of a free block, order of a compound head, head of a tail, swap entry in the swap cache, or a
+   * driver's word.
+   */
   private: 7,
 } as const;
 
@@ -34,12 +37,12 @@ export const PageFlag = {
   referenced: 1 << 1,
   uptodate: 1 << 2,
   dirty: 1 << 3,
-  /** It is on an LRU list. */
+  /** On an LRU list. */
   lru: 1 << 4,
   active: 1 << 5,
   workingset: 1 << 6,
   slab: 1 << 7,
-  /** Nobody's to allocate: firmware, the kernel image, memory that isn't online. */
+  /** Not available to the allocator: firmware, the kernel image, offline memory. */
   reserved: 1 << 8,
   private: 1 << 9,
   writeback: 1 << 10,
@@ -53,27 +56,27 @@ export const PageFlag = {
   reclaim: 1 << 17,
   young: 1 << 18,
   idle: 1 << 19,
-  /** Free and first of its block in the buddy allocator. */
+  /** First page of a free block in the buddy allocator. */
   buddy: 1 << 20,
   /** A page table. */
   table: 1 << 21,
-  /** Logically offline although its section is online: ballooned. */
+  /** Logically offline in an online section, such as a ballooned page. */
   offline: 1 << 22,
   anonExclusive: 1 << 23,
   /** Holds struct pages of its own block (memmap_on_memory). */
   vmemmapSelfHosted: 1 << 24,
-  /** Taken off its LRU by somebody who is going to move it. */
+  /** Isolated from its LRU list for migration. */
   isolated: 1 << 25,
-  /** A page of a compound page behind its head; the head is in `private`. */
+  /** A tail page of a compound page; the head is in `private`. */
   tail: 1 << 26,
 } as const;
 
-/** Three bits of the flags word say which zone a page belongs to. */
+/** Position of the three zone bits in the flags word. */
 export const ZONE_SHIFT = 27;
 export const ZONE_MASK: number = 7 << ZONE_SHIFT;
-/** In the zone bits: tied to no zone, as memory is between being added and going online. */
+/** Value of the zone bits for no zone: memory that is added and not yet online. */
 export const NO_ZONE = 7;
-/** Set in every initialised struct page, so that its flags are never zero. */
+/** Set in every initialised struct page, so that its flags word is never zero. */
 export const INITIALISED: number = 1 << 30;
 
 /** Pages in a section: 128 MiB. @see SECTION_SIZE_BITS in arch/x86/include/asm/sparsemem.h */
@@ -85,9 +88,9 @@ export const SUBSECTIONS_PER_SECTION = 64;
 /** Bytes in a section. */
 export const SECTION_SIZE: number = PAGES_PER_SECTION * PAGE_SIZE;
 
-/** The struct page that is none. Frame 0 belongs to the firmware, so that index 0 is never anybody's page. */
+/** The null page. Frame 0 is reserved by the firmware, so index 0 is never an allocated page. */
 export const NULL_PAGE = 0;
-/** Pages that one memmap can hold: 2 TiB of memory. A JavaScript typed array ends there. */
+/** Maximum number of pages of a memmap: 2 TiB of memory, the limit of a typed array. */
 export const MAX_PAGES: number = 2 ** 29 - PAGES_PER_SECTION;
 
 checkFlagsWord();
@@ -103,7 +106,7 @@ bugOn(
   "a section isn't a whole number of subsections",
 );
 
-/** Every flag, the zone and the mark of initialisation have bits of their own, below the sign. */
+/** Checks that flags, zone and INITIALISED have distinct bits below the sign bit. */
 function checkFlagsWord(): void {
   let taken = 0;
   for (const bits of [...Object.values(PageFlag), ZONE_MASK, INITIALISED]) {

@@ -1,6 +1,7 @@
-// mem_map: every struct page of the machine in one flat Int32Array, eight words a page. A page is an index; its frame
-// follows from the section table. The array is as long as the pages need that have been touched, and grows by copy, so that
-// memory nobody uses costs nothing: this is DEFERRED_STRUCT_PAGE_INIT. Kernel counterparts: include/linux/mm.h, mm/page_alloc.c (__init_single_page).
+// mem_map: all struct pages of the machine in one flat Int32Array, eight words per page. A page is an index; the
+// section table maps it to its frame. The array has room for the touched sections only and grows by copying, so that
+// untouched memory costs nothing: this is DEFERRED_STRUCT_PAGE_INIT. Kernel counterparts: include/linux/mm.h,
+// mm/page_alloc.c (__init_single_page).
 import { KernelBug, type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { PageContents } from "./contents.ts";
 import { FrameStores } from "./frame-store.ts";
@@ -22,11 +23,11 @@ import { PageMoves } from "./page-moves.ts";
 import { SectionFlag } from "./section-records.ts";
 import { type FitPages, sectionOfPfn, SectionTable } from "./section.ts";
 
-/** Port: who takes a page back whose last reference has gone. The buddy takes RAM, a pagemap its device pages. */
+/** Port: frees an idle page. The buddy allocator frees RAM, a pagemap its device pages. */
 export type FreePage = (page: Page) => void;
 
 export interface MemMapOptions {
-  /** Pages that the machine can ever have at once, device memory among them. */
+  /** Maximum number of pages of the machine at a time, including device memory. */
   readonly maxPages: number;
   /** Bits of a physical address. */
   readonly physicalBits: number;
@@ -34,7 +35,7 @@ export interface MemMapOptions {
 
 const { refcount, mapcount, lruNext, mapping, index, private: priv } = Field;
 
-/** A page's words begin at `(page << WORDS_SHIFT) >>> 0`, and hot paths or the field to it: no addition to check for overflow. */
+/** A page's words begin at `(page << WORDS_SHIFT) >>> 0`; hot paths OR the field to it, without an overflow check. */
 const WORDS_SHIFT = 3;
 
 const BUDDY = PageFlag.buddy;
@@ -46,21 +47,21 @@ export class MemMap {
   readonly lists: PageLists;
   readonly moves: PageMoves;
   readonly contents: PageContents;
-  /** Devices that keep bytes by themselves. */
+  /** Stores of frame contents outside of the memmap. */
   readonly stores: FrameStores;
-  /** Who takes back the idle pages of each zone. */
+  /** Free functions by zone. */
   private readonly freePagePorts: (FreePage | undefined)[] = [];
-  /** References at which a page of each zone may be idle, and the most of them. */
+  /** Refcount of idle pages by zone, and its maximum. */
   private readonly idleCounts = new Int32Array(8);
-  /** Whole sections that pfnToPage() has not been asked for yet. */
+  /** Whole sections to be initialised by the first pfnToPage(). */
   private readonly deferred = new Map<number, DevicePages | RamPages>();
   private idleCountMax = 0;
   // Not #words: V8 reads a private name at half the speed of a field.
   private words: Int32Array = new Int32Array(0);
-  /** Tables of others, by page. */
+  /** Tables by page of other packages. */
   private readonly tables: FitPages[] = [];
 
-  /** @throws KernelError ENOMEM when more pages are asked for than one memmap can hold */
+  /** @throws KernelError ENOMEM for more pages than one memmap can hold */
   constructor({ maxPages, physicalBits }: MemMapOptions) {
     expectFits(maxPages);
     this.sections = new SectionTable(maxPages, physicalBits, (pages) => this.fit(pages));
@@ -70,17 +71,17 @@ export class MemMap {
     this.moves = new PageMoves(this.words);
   }
 
-  /** Plugs in a table by page. @param fit makes room for so many pages: called at once, and when the memmap has grown */
+  /** Adds a table by page. @param fit makes room for a number of pages; called at once, and when the memmap grows */
   addTable(fit: FitPages): void {
     this.tables.push(fit);
     fit(this.words.length / PAGE_WORDS);
   }
 
   /**
-   * Plugs in who takes back the idle pages of a zone.
+   * Sets the free function of a zone.
    *
-   * @param idleCount references at which a page may be idle: he hears of each put that leaves as few or fewer. For RAM
-   *   it's 0; pages of ZONE_DEVICE were idle at 1 until 27674ef6c73f.
+   * @param port called after each put that leaves a refcount of at most idleCount
+   * @param idleCount refcount of an idle page: 0 for RAM; 1 for ZONE_DEVICE until 27674ef6c73f
    */
   setFreePage(zone: number, port: FreePage, idleCount = 0): void {
     this.freePagePorts[zone] = port;
@@ -88,7 +89,7 @@ export class MemMap {
     this.idleCountMax = Math.max(...this.idleCounts);
   }
 
-  /** The struct page of a frame, NULL_PAGE where it has none. The first look at a section finds it a place, and writes what was deferred. */
+  /** The struct page of a frame; NULL_PAGE for none. The first call for a section gives it a slot and initialises it. */
   pfnToPage(frame: Pfn): Page {
     const page = this.sections.pfnToPage(frame);
     return page === NULL_PAGE ? this.firstLook(frame) : page;
@@ -107,31 +108,26 @@ export class MemMap {
   }
 
   /**
-   * Fills in the struct pages of a range within one section: one reference, on no list, mapped by nobody.
+   * Initialises the struct pages of a range within one section: on no list, and unmapped.
    *
    * @param zone the zone's number, or NO_ZONE
-   * @param state PageFlag bits to begin with
-   * @param references 1 as the kernel initialises pages, 0 for pages that are going straight to the free lists
+   * @param state initial PageFlag bits
+   * @param references initial refcount: 1 as in the kernel, 0 for pages that go straight to the free lists
    * @see __init_single_page() in mm/page_alloc.c
    */
   initRange(page: Page, pages: number, zone: number, state: number, references: number): void {
     initPages(this.words, page, pages, { zone, state, references });
   }
 
-  /**
-   * The same for pages of ZONE_DEVICE: reserved, and each knows its pagemap where other pages are linked to lists. What
-   * they hold is what lies in the device.
-   *
-   * @see __init_zone_device_page() in mm/mm_init.c
-   */
+  /** Initialises ZONE_DEVICE pages, which show the contents of their stores. @see __init_zone_device_page() */
   initDeviceRange(page: Page, pages: number, fresh: DevicePages): void {
     initDevicePages(this.words, page, pages, fresh);
     if (pages > 0) this.contents.show(page, pages);
   }
 
   /**
-   * Leaves the struct pages of a whole section, which are not written yet, to whoever first asks for one of them: a device
-   * of a terabyte has 8 GiB of struct pages, and most are never looked at. Again, it changes what they will say.
+   * Defers the initialisation of a whole section to the first pfnToPage(): a device of a terabyte has 8 GiB of struct
+   * pages, most of which are never used. A second call replaces the initial state.
    *
    * @throws KernelBug for a section without struct pages
    */
@@ -140,43 +136,43 @@ export class MemMap {
     this.deferred.set(section, pages);
   }
 
-  /** Whether the struct pages of a section are left to whoever asks first: no page of it is in use. */
+  /** Whether the initialisation of a section is deferred: no page of it is in use. */
   isDeferred(section: number): boolean {
     return this.deferred.has(section);
   }
 
-  /** Undoes deferSection() and writes nothing. @returns the first page of the section @throws KernelBug for one that isn't deferred */
+  /** Undoes deferSection(), uninitialised. @returns the section's first page @throws KernelBug when not deferred */
   undefer(section: number): Page {
     this.deferred.delete(section);
     return this.sections.takeBack(section);
   }
 
-  /** Takes away the struct pages of a range within one section, and what is known of the contents. @see sparse_remove_section() */
+  /** Removes the struct pages and contents of a range within one section. @see sparse_remove_section() */
   removeRange(start: Pfn, pages: number): void {
     const section = sectionOfPfn(start);
     if (this.deferred.has(section)) this.undefer(section);
     else {
       const page = this.pfnToPage(start);
       this.poisonRange(page, pages);
-      // A page that failed kept its contents: whoever gets these struct pages next must not read them.
+      // A hwpoisoned page keeps its contents: the next owner of these struct pages must not read them.
       this.contents.clearChunks(page, pages);
     }
     this.sections.remove(start, pages);
   }
 
-  /** Number of the pagemap that a page of ZONE_DEVICE belongs to; meaningless for other pages. @see page->pgmap */
+  /** Number of the pagemap of a ZONE_DEVICE page; undefined value for other pages. @see page->pgmap */
   pagemap(page: Page): number {
     return this.words[page * PAGE_WORDS + lruNext] as number;
   }
 
-  /** How many pages of a range within one section have more than so many references. */
+  /** Number of pages of a range within one section with a refcount above `references`. */
   countReferenced(page: Page, pages: number, references: number): number {
     let found = 0;
     for (let i = 0; i < pages; i++) if (this.refcount((page + i) as Page) > references) found++;
     return found;
   }
 
-  /** Marks the struct pages of a range as not initialised: a read of one is a bug again. @see page_init_poison() */
+  /** Marks struct pages as uninitialised, so that reading one is a bug. @see page_init_poison() */
   poisonRange(page: Page, pages: number): void {
     this.words.fill(0, page * PAGE_WORDS, (page + pages) * PAGE_WORDS);
   }
@@ -185,7 +181,7 @@ export class MemMap {
     return this.words[page * PAGE_WORDS] !== 0;
   }
 
-  /** The PageFlag bits, with the zone bits and the mark of initialisation among them. @throws KernelBug on an uninitialised struct page */
+  /** The flags word: PageFlag bits, zone bits, INITIALISED. @throws KernelBug on an uninitialised struct page */
   flags(page: Page): number {
     const bits = this.words[page * PAGE_WORDS] as number;
     if (bits === 0) readTooEarly(this, page);
@@ -197,7 +193,7 @@ export class MemMap {
     return (this.flags(page) & bits) !== 0;
   }
 
-  /** @returns the flags that it has now */
+  /** Sets flags. @returns the new flags word */
   set(page: Page, bits: number): number {
     return (this.words[page * PAGE_WORDS] = this.flags(page) | bits);
   }
@@ -226,7 +222,7 @@ export class MemMap {
     this.words[page * PAGE_WORDS + refcount] = value;
   }
 
-  /** @throws KernelBug when nobody held it @see get_page() in include/linux/mm.h */
+  /** Takes a reference. @throws KernelBug when the refcount is 0 @see get_page() in include/linux/mm.h */
   getPage(page: Page): void {
     const at = page * PAGE_WORDS + refcount;
     const count = this.words[at] as number;
@@ -244,7 +240,7 @@ export class MemMap {
     return true;
   }
 
-  /** Drops a reference; the last one gives the page back to its zone's owner. @see put_page() in include/linux/mm.h */
+  /** Drops a reference. A page that becomes idle goes to its zone's free function. @see put_page() */
   putPage(page: Page): void {
     const at = page * PAGE_WORDS + refcount;
     const count = ((this.words[at] as number) - 1) | 0;
@@ -259,9 +255,10 @@ export class MemMap {
   }
 
   /**
-   * Drops a reference and says whether it was the last; who hears yes has to free the page.
+   * Drops a reference without freeing.
    *
-   * @throws KernelBug when nobody held it: it was freed twice
+   * @returns whether it was the last; the caller must free the page then
+   * @throws KernelBug when the refcount is 0: the page was freed twice
    * @see put_page_testzero() in include/linux/mm.h
    */
   putPageTestzero(page: Page): boolean {
@@ -272,7 +269,7 @@ export class MemMap {
     return count === 0;
   }
 
-  /** Gives an idle page its first user. @throws KernelBug when it has one @see set_page_refcounted() in mm/internal.h */
+  /** Sets the refcount of an idle page to 1. @throws KernelBug when it is in use @see set_page_refcounted() */
   setPageRefcounted(page: Page): void {
     const { words } = this;
     const at = page << WORDS_SHIFT;
@@ -282,9 +279,9 @@ export class MemMap {
   }
 
   /**
-   * Drops the only reference to a page and strips it, in one step: what nearly every free is.
+   * Drops the only reference of a page and strips it, in one step: the fast path of freeing.
    *
-   * @returns the number of its zone; -1 when somebody else holds it, or when strip() would refuse it, and it was left alone
+   * @returns the zone's number; -1 when the page has other references or strip() would refuse it, and nothing changed
    */
   release(page: Page, bad: number, dropped: number): number {
     const { words } = this;
@@ -301,11 +298,11 @@ export class MemMap {
   }
 
   /**
-   * Takes off a page what its last user left there: flags, mapping, private word and contents.
+   * Clears the state of a page's last user: flags, mapping, private word and contents.
    *
-   * @param bad flags that the page must not have any more
-   * @param dropped flags that it loses
-   * @returns the flags that it had; 0 when it isn't idle, or has one of the bad flags, and was left alone
+   * @param bad flags that the page must not have
+   * @param dropped flags to clear
+   * @returns the old flags word; 0 when the page isn't idle or has a bad flag, and nothing changed
    * @see free_pages_prepare() in mm/page_alloc.c
    */
   strip(page: Page, bad: number, dropped: number): number {
@@ -320,12 +317,12 @@ export class MemMap {
     return had;
   }
 
-  /** A copy of the struct page, word by word: for dumps. */
+  /** A copy of the eight words, for dumps. */
   copyOf(page: Page): number[] {
     return [...this.words.subarray(page * PAGE_WORDS, (page + 1) * PAGE_WORDS)];
   }
 
-  /** Page table entries that map the page. */
+  /** Number of page table entries that map the page. */
   mapcount(page: Page): number {
     return this.words[page * PAGE_WORDS + mapcount] as number;
   }
@@ -334,7 +331,7 @@ export class MemMap {
     this.words[page * PAGE_WORDS + mapcount] = value;
   }
 
-  /** A fresh page becomes a process's: whose, where in his memory, some flags, and the one entry that maps it. In one step: it is what most faults do. */
+  /** Sets mapping, index, flags, and a mapcount of 1 of a new page, in one step: the fast path of anonymous faults. */
   own(page: Page, owner: number, position: number, bits: number): void {
     const { words } = this;
     const at = page << WORDS_SHIFT;
@@ -345,10 +342,9 @@ export class MemMap {
   }
 
   /**
-   * One more entry maps a page of anonymous memory, and holds a reference; the page loses some flags. In one step: fork
-   * does it for every page.
+   * Adds a mapping and its reference to an anonymous page and clears flags, in one step: the fast path of fork.
    *
-   * @returns false for a part of a compound page and for one that isn't anonymous: it was left alone
+   * @returns false for a compound or non-anonymous page; nothing changed
    */
   shareAnon(page: Page, dropped: number): boolean {
     const { words } = this;
@@ -361,7 +357,7 @@ export class MemMap {
     return true;
   }
 
-  /** One entry less maps the page. @returns how many are left; below zero, nobody did */
+  /** Decrements the mapcount. @returns the new mapcount; negative when the page wasn't mapped */
   unmap(page: Page): number {
     const { words } = this;
     const at = ((page << WORDS_SHIFT) | mapcount) >>> 0;
@@ -392,7 +388,7 @@ export class MemMap {
     this.words[page * PAGE_WORDS + priv] = value;
   }
 
-  /** Whether a free block of this order begins here, in this zone. Answers no for struct pages that aren't initialised. @see page_is_buddy() */
+  /** Whether a free block of this order and zone begins here. False when uninitialised. @see page_is_buddy() */
   isFreeBlock(page: Page, zone: number, order: number): boolean {
     const { words } = this;
     const at = page << 3;
@@ -400,24 +396,24 @@ export class MemMap {
     return (bits & FREE_BLOCK_MASK) === BUDDY && words[(at | 7) >>> 0] === order;
   }
 
-  /** Order of the free block that begins here, -1 where none does. @see buddy_order() */
+  /** Order of the free block that begins at a page; -1 for none. @see buddy_order() */
   freeBlockOrder(page: Page, zone: number): number {
     const at = page << WORDS_SHIFT;
     const bits = (this.words[at >>> 0] as number) ^ (zone << ZONE_SHIFT);
     return (bits & FREE_BLOCK_MASK) === BUDDY ? (this.words[(at | priv) >>> 0] as number) : -1;
   }
 
-  /** Migrate type of the list that a free block is on. */
+  /** Migrate type of the free list that a free block is on. */
   freeBlockType(page: Page): number {
     return this.words[((page << WORDS_SHIFT) | index) >>> 0] as number;
   }
 
-  /** The first page of the compound page that a page is in, else the page itself. @see compound_head() */
+  /** The head of the compound page that a page is in, or the page itself. @see compound_head() */
   compoundHead(page: Page): Page {
     return this.test(page, PageFlag.tail) ? (this.private(page) as Page) : page;
   }
 
-  /** Order of the compound page whose head this is, 0 for any other page. @see compound_order() */
+  /** Order of the compound page if this is its head, else 0. @see compound_order() */
   compoundOrder(page: Page): number {
     return this.test(page, PageFlag.head) ? this.private(page) : 0;
   }
@@ -435,7 +431,7 @@ export class MemMap {
     return this.sections.pfnToPage(frame);
   }
 
-  /** Makes room for struct pages, and whatever is kept beside them. */
+  /** Makes room for a number of struct pages, here and in the tables by page. */
   private fit(pages: number): void {
     if (pages * PAGE_WORDS <= this.words.length) return;
     const room = roomFor(pages, this.sections.slots * PAGES_PER_SECTION);

@@ -1,21 +1,20 @@
-// What struct pages say to begin with: those of RAM, of memory that isn't online, and of devices. The pages of a range are all
-// alike, so that one is written and copied. Kernel counterpart: __init_single_page(), __init_zone_device_page() in
-// mm/page_alloc.c.
+// Initial state of struct pages of RAM, offline memory, and device memory. All pages of a range are equal, so one is
+// written and copied. Kernel counterpart: __init_single_page(), __init_zone_device_page() in mm/page_alloc.c.
 import type { Page } from "@hetmem/kernel";
 import { Field, INITIALISED, PAGE_WORDS, PageFlag, ZONE_SHIFT } from "./layout.ts";
 import { LIST_POISON_NEXT, LIST_POISON_PREV } from "./page-lists.ts";
 
-/** What the struct pages of a device say to begin with. */
+/** Initial state of ZONE_DEVICE pages. */
 export interface DevicePages {
   /** The zone's number. */
   readonly zone: number;
   /** Number of the pagemap, above 0. */
   readonly pagemap: number;
-  /** References of an idle page. */
+  /** Refcount of an idle page. */
   readonly references: number;
 }
 
-/** The same for memory that isn't a device's. */
+/** Initial state of other pages. */
 export interface RamPages {
   /** The zone's number, or NO_ZONE. */
   readonly zone: number;
@@ -26,7 +25,7 @@ export interface RamPages {
 
 const { flags, refcount, mapcount, lruNext, lruPrev, mapping, index, private: priv } = Field;
 
-/** Writes pages that are on no list and mapped by nobody. @see __init_single_page() */
+/** Initialises pages: on no list, and unmapped. @see __init_single_page() */
 export function initPages(words: Int32Array, page: Page, pages: number, fresh: RamPages): void {
   if (pages <= 0) return;
   const start = page * PAGE_WORDS;
@@ -34,7 +33,7 @@ export function initPages(words: Int32Array, page: Page, pages: number, fresh: R
   repeatFirst(words, start, pages);
 }
 
-/** Writes pages that are reserved, and know their pagemap where others are linked to lists. @see __init_zone_device_page() */
+/** Initialises reserved pages with the pagemap's number in place of the list links. @see __init_zone_device_page() */
 export function initDevicePages(words: Int32Array, page: Page, pages: number, fresh: DevicePages): void {
   if (pages <= 0) return;
   const { zone, pagemap, references } = fresh;
@@ -56,7 +55,7 @@ function writeFirst(words: Int32Array, start: number, { zone, state, references 
   words[start + priv] = 0;
 }
 
-/** Copies what is there to behind it, twice as much each time: four times as fast as a loop. */
+/** Copies the first page over the range, doubling the copied length each time: four times as fast as a loop. */
 function repeatFirst(words: Int32Array, start: number, pages: number): void {
   const end = start + pages * PAGE_WORDS;
   for (let done = PAGE_WORDS; start + done < end; done *= 2)

@@ -1,13 +1,13 @@
-// Lists of pages, linked through the pages themselves: free lists, per-cpu lists and LRUs are all made of these. A
-// list head is a negative number in the links, so that a page can be taken off without knowing which list it is on.
-// Kernel counterpart: include/linux/list.h over page->lru.
+// Lists of pages, linked through the struct pages: free lists, per-cpu lists and LRU lists. A list head is a negative
+// number in the links, so that the ends of a list need no page. Kernel counterpart: include/linux/list.h over
+// page->lru.
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "./layout.ts";
 
-/** A list of pages. Heads are numbered from 0; in the links a head is written as ~list. */
+/** A list of pages. Heads are numbered from 0; in links a head is stored as ~list. */
 export type ListId = number & { readonly __list: never };
 
-/** What the links of a page hold that is on no list. @see LIST_POISON1 in include/linux/poison.h */
+/** The links of a page on no list. @see LIST_POISON1 in include/linux/poison.h */
 export const LIST_POISON_NEXT: number = -0x7fff_ff00;
 export const LIST_POISON_PREV: number = -0x7fff_fede;
 
@@ -19,7 +19,7 @@ const UNLINKED = LIST_POISON_NEXT;
 const BUDDY = PageFlag.buddy;
 
 export class PageLists {
-  /** Those of the memmap, which gives others when it has grown. */
+  /** The words of the memmap; replaced when it grows. */
   words: Int32Array;
   private heads: Int32Array = new Int32Array(256 << 2);
   private used = 0;
@@ -28,7 +28,7 @@ export class PageLists {
     this.words = words;
   }
 
-  /** A new, empty list. Lists live as long as the memmap, and those made in a row have numbers in a row. */
+  /** Creates an empty list. Lists are never destroyed; consecutive calls give consecutive numbers. */
   create(): ListId {
     const list = this.used++;
     if (list << 2 === this.heads.length) this.grow();
@@ -37,7 +37,7 @@ export class PageLists {
     return list as ListId;
   }
 
-  /** Puts a page first. @throws KernelBug when it is on a list */
+  /** Adds a page at the head. @throws KernelBug when the page is on a list */
   addHead(list: ListId, page: Page): void {
     const { words, heads } = this;
     const head = list << 2;
@@ -52,7 +52,7 @@ export class PageLists {
     (heads[head | 2] as number)++;
   }
 
-  /** Puts a page last. @throws KernelBug when it is on a list */
+  /** Adds a page at the tail. @throws KernelBug when the page is on a list */
   addTail(list: ListId, page: Page): void {
     const { words, heads } = this;
     const head = list << 2;
@@ -67,7 +67,12 @@ export class PageLists {
     (heads[head | 2] as number)++;
   }
 
-  /** Takes a page off the given list. @throws KernelBug when its neighbours don't know it @see __list_del_entry_valid() in lib/list_debug.c */
+  /**
+   * Removes a page from a list.
+   *
+   * @throws KernelBug when its neighbours don't link to it
+   * @see __list_del_entry_valid() in lib/list_debug.c
+   */
   remove(list: ListId, page: Page): void {
     const { words, heads } = this;
     const head = list << 2;
@@ -93,7 +98,7 @@ export class PageLists {
   }
 
   /**
-   * Marks a page as the first of a free block and puts it on the list of such blocks.
+   * Marks a page as the first of a free block and adds it to a free list.
    *
    * @see set_buddy_order(), add_to_free_list() in mm/page_alloc.c
    */
@@ -122,7 +127,11 @@ export class PageLists {
     (heads[head | 2] as number)++;
   }
 
-  /** The same for a list that has no block: what is left of a block that was split goes to such lists. */
+  /**
+   * addFreeBlock() for an empty list: the remainders of a split block go to empty lists.
+   *
+   * @throws KernelBug when it isn't empty
+   */
   addOnlyFreeBlock(list: ListId, page: Page, order: number, type: number): void {
     const { words, heads } = this;
     const head = list << 2;
@@ -137,7 +146,7 @@ export class PageLists {
     heads[head | 1] = page;
   }
 
-  /** Takes a free block off its list, and its marks with it. @see del_page_from_free_list() in mm/page_alloc.c */
+  /** Removes a free block from its list and clears its marks. @see del_page_from_free_list() in mm/page_alloc.c */
   removeFreeBlock(list: ListId, page: Page): void {
     const { words } = this;
     const at = page << 3;
@@ -147,7 +156,11 @@ export class PageLists {
     words[(at | 6) >>> 0] = 0;
   }
 
-  /** The same for the first block of a list, NULL_PAGE when it has none. @see get_page_from_free_area() in mm/page_alloc.c */
+  /**
+   * Removes the first free block of a list; NULL_PAGE when the list is empty.
+   *
+   * @see get_page_from_free_area() in mm/page_alloc.c
+   */
   shiftFreeBlock(list: ListId): Page {
     const { words, heads } = this;
     const head = list << 2;
@@ -166,7 +179,7 @@ export class PageLists {
     return page as Page;
   }
 
-  /** The first page, NULL_PAGE when the list is empty. */
+  /** The first page; NULL_PAGE when the list is empty. */
   first(list: ListId): Page {
     const page = this.heads[list << 2] as number;
     return (page < 0 ? NULL_PAGE : page) as Page;
@@ -177,13 +190,13 @@ export class PageLists {
     return (page < 0 ? NULL_PAGE : page) as Page;
   }
 
-  /** The page behind one, NULL_PAGE at the end. */
+  /** The next page; NULL_PAGE at the end. */
   next(page: Page): Page {
     const next = this.words[((page << 3) | 3) >>> 0] as number;
     return (next < 0 ? NULL_PAGE : next) as Page;
   }
 
-  /** The page before one, NULL_PAGE at the start. */
+  /** The previous page; NULL_PAGE at the start. */
   prev(page: Page): Page {
     const prev = this.words[((page << 3) | 4) >>> 0] as number;
     return (prev < 0 ? NULL_PAGE : prev) as Page;
@@ -193,7 +206,7 @@ export class PageLists {
     return this.heads[(list << 2) | 2] as number;
   }
 
-  /** Whether the page is on some list. */
+  /** Whether the page is on a list. */
   linked(page: Page): boolean {
     return this.words[((page << 3) | 3) >>> 0] !== LIST_POISON_NEXT;
   }

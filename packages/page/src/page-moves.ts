@@ -1,6 +1,6 @@
-// What happens to the struct pages of two frames when one takes the place of the other, in one step each: migrations do
-// it for every page, and single reads and writes of fields would take most of their time. Kernel counterparts: what
-// mm/migrate_device.c and mm/migrate.c do to struct page.
+// Changes of struct pages in a migration, each as one method over raw words: a migration does them for every page,
+// and separate accessors would take most of its time. Kernel counterparts: the changes of struct page in
+// mm/migrate_device.c and mm/migrate.c.
 import type { Page } from "@hetmem/kernel";
 import { PageFlag } from "./layout.ts";
 
@@ -8,14 +8,14 @@ import { PageFlag } from "./layout.ts";
 // 1 refcount, 2 mapcount, 5 mapping, 6 index.
 
 export class PageMoves {
-  /** Those of the memmap, which gives others when it has grown. */
+  /** The words of the memmap; replaced when it grows. */
   words: Int32Array;
 
   constructor(words: Int32Array) {
     this.words = words;
   }
 
-  /** Some flags go, others come. */
+  /** Clears the flags `dropped` and sets the flags `bits`. */
   exchange(page: Page, dropped: number, bits: number): void {
     const { words } = this;
     const at = (page << 3) >>> 0;
@@ -23,13 +23,14 @@ export class PageMoves {
   }
 
   /**
-   * Takes an anonymous page from the one entry that maps it, whose reference becomes the caller's.
+   * Unmaps an anonymous page with a mapcount of 1; the entry's reference becomes the caller's.
    *
-   * @param forbidden flags that it must not have
-   * @param required flags that it must have
-   * @param references that it must have, no more and no less
-   * @param dropped flags that it loses, and flags that it gets
-   * @returns the flags that it had; 0 when it isn't such a page, and was left alone
+   * @param forbidden flags that the page must not have
+   * @param required flags that the page must have
+   * @param references exact refcount that the page must have
+   * @param dropped flags to clear
+   * @param bits flags to set
+   * @returns the old flags word; 0 when a condition fails, and nothing changed
    */
   take(
     page: Page,
@@ -55,13 +56,14 @@ export class PageMoves {
   }
 
   /**
-   * A locked page takes over from an anonymous one whose it is, and some flags.
+   * Copies mapping, index and flags from an anonymous page to a locked one.
    *
-   * @param forbidden flags that the old one must not have
-   * @param references that the old one must have, no more and no less
-   * @param inherited flags that the new one gets where the old one has them; it loses none, which a device's page may have of its last user
-   * @param lost those that the old one loses
-   * @returns false when it isn't such a page, and nothing has changed
+   * @param forbidden flags that the old page must not have
+   * @param references exact refcount that the old page must have
+   * @param inherited flags copied from the old page; flags of the new page stay, which a device page may have from
+   * its last user
+   * @param lost flags to clear in the old page
+   * @returns false when a condition fails, and nothing changed
    */
   inherit(
     from: Page,
@@ -92,10 +94,10 @@ export class PageMoves {
   }
 
   /**
-   * A locked page that nobody maps is mapped by one entry, which gets the caller's reference; it is unlocked.
+   * Maps and unlocks an unmapped, locked page; the caller's reference becomes the entry's.
    *
-   * @param bits flags that it gets
-   * @returns the flags that it had; 0 when it is mapped or isn't locked, and was left alone
+   * @param bits flags to set
+   * @returns the old flags word; 0 when the page is mapped or not locked, and nothing changed
    */
   arrive(page: Page, bits: number): number {
     const { words } = this;

@@ -1,41 +1,41 @@
-// What is known of each section that is present: its number, its state, which of its subsections are there, and its slot of the
-// memmap when it has one. The records are dense, so that they cost what is present, wherever in the physical space that lies.
-// Kernel counterpart: struct mem_section and struct mem_section_usage in include/linux/mmzone.h.
+// Records of present sections: number, state, subsections with struct pages, and slot of the memmap if any. The
+// records are dense, so the cost depends on the present sections and not on their addresses. Kernel counterpart:
+// struct mem_section and struct mem_section_usage in include/linux/mmzone.h.
 import type { NodeId } from "@hetmem/kernel";
 import { grown } from "./growth.ts";
 
 /** State bits of a section. @see SECTION_MARKED_PRESENT in include/linux/mmzone.h */
 export const SectionFlag = {
-  /** It has struct pages. */
+  /** The section has struct pages. */
   present: 1,
-  /** Its pages belong to zones, or may. */
+  /** Pages of the section may belong to zones. */
   online: 2,
-  /** It was there at boot. */
+  /** Present since boot. */
   early: 4,
-  /** Part of it is device memory although it is online. */
+  /** Online, with a part that is device memory. */
   taintZoneDevice: 8,
-  /** Its struct pages have been initialised. */
+  /** The struct pages are initialised. */
   initialised: 16,
 } as const;
 
-/** A section without a slot: none of its pages has been touched. */
+/** Slot of a section of which no page has been touched. */
 export const NO_SLOT = -1;
 const WHOLE_SECTION = 0xffff_ffff;
 const FIRST_RECORDS = 8;
 
 export class SectionRecords {
-  /** By record. */
+  /** Section number by record. */
   sections: Int32Array = new Int32Array(FIRST_RECORDS);
   slots: Int32Array = new Int32Array(FIRST_RECORDS);
-  /** The node of a section without a slot: it is one node's. Where there is a slot, see SectionTable.nodeOf(). */
+  /** Node of a section without a slot, which is on one node. With a slot, see SectionTable.nodeOf(). */
   nodes: Int16Array = new Int16Array(FIRST_RECORDS);
   private flags: Uint8Array = new Uint8Array(FIRST_RECORDS);
-  /** A bit a subsection, two words a record. */
+  /** One bit per subsection, two words per record. */
   private subsections: Uint32Array = new Uint32Array(FIRST_RECORDS * 2);
   readonly #free: number[] = [];
   #used = 0;
 
-  /** A record for a section that has no slot and no subsections yet. */
+  /** Allocates a record for a section without a slot and subsections. */
   take(section: number, node: NodeId): number {
     const record = this.#free.pop() ?? this.#used++;
     this.#fit(this.#used);
@@ -45,7 +45,7 @@ export class SectionRecords {
     return record;
   }
 
-  /** Gives records of whole sections [first, end), one behind the other. @returns the first of the records */
+  /** Allocates consecutive records for the whole sections [first, end). @returns the first record */
   takeMany(first: number, end: number, node: NodeId, flags: number): number {
     const record = this.#used;
     this.#used += end - first;
@@ -94,7 +94,7 @@ export class SectionRecords {
     );
   }
 
-  /** Numbers of the sections that are present, ascending. */
+  /** Numbers of the present sections, ascending. */
   present(): number[] {
     const sections: number[] = [];
     for (let record = 0; record < this.#used; record++)

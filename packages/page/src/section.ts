@@ -1,6 +1,6 @@
-// The section table: which 128 MiB pieces of the physical space have struct pages, and where in the memmap these are.
-// This is SPARSEMEM_VMEMMAP: a section's struct pages are consecutive, and a slot of the memmap is given to a section
-// when it is added and taken back when it is removed. Kernel counterpart: mm/sparse.c.
+// The section table: the 128 MiB sections of the physical space with struct pages, and the slot of the memmap of
+// each. This is SPARSEMEM_VMEMMAP: the struct pages of a section are consecutive. A section gets a slot when it is
+// added or first touched, and frees it when it is removed. Kernel counterpart: mm/sparse.c.
 import { bugOn, KernelBug, KernelError, type NodeId, type Page, PAGE_SHIFT, type Pfn } from "@hetmem/kernel";
 import { grown } from "./growth.ts";
 import {
@@ -12,42 +12,50 @@ import {
 } from "./layout.ts";
 import { NO_SLOT, SectionFlag, SectionRecords } from "./section-records.ts";
 
-/** No section has this record. */
+/** Record number for none. */
 const NO_RECORD = -1;
-/** Nobody else's: page 0 is NULL_PAGE, so that it must be frame 0, which the firmware keeps, or nothing. */
+/** Slot reserved for section 0: page 0 is NULL_PAGE, so it must be frame 0, which the firmware reserves, or unused. */
 const SECTION_0_SLOT = 0;
 const WHOLE_SECTION = 0xffff_ffff;
 const SUBSECTION_SHIFT = 9;
-/** Bits that a pageblock has for its migrate type. @see NR_PAGEBLOCK_BITS in include/linux/pageblock-flags.h */
+/** Bits per pageblock for its migrate type. @see NR_PAGEBLOCK_BITS in include/linux/pageblock-flags.h */
 export const PAGEBLOCK_BITS = 3;
 const PAGEBLOCK_MASK: number = (1 << PAGEBLOCK_BITS) - 1;
 const FIRST_SECTIONS = 64;
 const FIRST_SLOTS = 4;
 
-/** Hears how many pages the memmap must have room for. */
+/** Called with the number of pages that the memmap must have room for. */
 export type FitPages = (pages: number) => void;
 
 export class SectionTable {
-  /** Slots that the memmap can have. */
+  /** Maximum number of slots of the memmap. */
   readonly slots: number;
-  /** The first section behind the physical address space. */
+  /** First section past the physical address space. */
   private readonly sectionsEnd: number;
   private readonly fitPages: FitPages;
-  /** By section: slot + 1 where it has struct pages, 0 where there is none, -(record + 1) where pfnToPage() finds none. */
+  /**
+   * By section: slot + 1 for visible struct pages, 0 for none, -(record + 1) when present and invisible to
+   * pfnToPage().
+   */
   private slotOf: Int32Array = new Int32Array(FIRST_SECTIONS);
   private readonly records: SectionRecords = new SectionRecords();
-  /** By slot: its section and the record of that. */
+  /** By slot: its section, and the section's record. */
   private sectionOf: Float64Array = new Float64Array(FIRST_SLOTS);
   private recordOf: Int32Array = new Int32Array(FIRST_SLOTS);
-  /** By page / 512: the node, and three bits of its pageblock. @see section_to_node_table in mm/sparse.c, struct mem_section_usage */
+  /**
+   * By page / 512: node, and three pageblock bits.
+   *
+   * @see section_to_node_table in mm/sparse.c, struct mem_section_usage
+   */
   private blocks: Int16Array = new Int16Array(FIRST_SLOTS * SUBSECTIONS_PER_SECTION);
   readonly #freeSlots: number[] = [];
   #nextSlot = 1;
   #presentCount = 0;
 
   /**
+   * @param maxPages maximum number of pages
    * @param physicalBits bits of a physical address, which bound the section numbers
-   * @param fitPages called before pages get a number that no page had before
+   * @param fitPages called before new page numbers are used
    */
   constructor(maxPages: number, physicalBits: number, fitPages: FitPages = () => {}) {
     this.slots = Math.ceil(maxPages / PAGES_PER_SECTION) + 1;
@@ -62,8 +70,8 @@ export class SectionTable {
   }
 
   /**
-   * The struct page of a frame, NULL_PAGE where its section has none, is set aside or has not been touched. In a section that
-   * is there only in part, ask pfnValid() first.
+   * The struct page of a frame; NULL_PAGE when its section has none, is set aside or untouched. In a partly present
+   * section, check pfnValid() first.
    *
    * @see pfn_to_page() in include/asm-generic/memory_model.h
    */
@@ -88,14 +96,18 @@ export class SectionTable {
     return this.blocks[page >> SUBSECTION_SHIFT] as number;
   }
 
-  /** Sets the three bits of every pageblock that [page, page + pages) touches, within one section. They are 0 to begin with. @see set_pageblock_flags_group() */
+  /**
+   * Sets the bits of every pageblock that [page, page + pages) overlaps, within one section. Initially 0.
+   *
+   * @see set_pageblock_flags_group()
+   */
   setPageblockBits(page: Page, pages: number, bits: number): void {
     const { blocks } = this;
     for (let at = page >> SUBSECTION_SHIFT; at <= (page + pages - 1) >> SUBSECTION_SHIFT; at++)
       blocks[at] = ((blocks[at] as number) & ~PAGEBLOCK_MASK) | bits;
   }
 
-  /** The node of a frame, whether its section has been touched or not. @throws KernelBug where its section has no struct pages */
+  /** The node of a frame in a touched or untouched section. @throws KernelBug when the section has no struct pages */
   nodeOfPfn(frame: Pfn): NodeId {
     const record = this.#expectRecord(sectionOfPfn(frame));
     const slot = this.records.slots[record] as number;
@@ -105,9 +117,11 @@ export class SectionTable {
   }
 
   /**
-   * Gives struct pages to the subsections of one section that [start, start + pages) covers.
+   * Adds struct pages for the subsections of one section that [start, start + pages) overlaps.
    *
-   * @throws KernelError EEXIST when one of them has them already, ENOMEM when the memmap is full
+   * @param flags SectionFlag bits to set
+   * @throws KernelError EEXIST when a subsection has struct pages already, ENOMEM when the memmap is full, ERANGE
+   * past the end of the physical space
    * @see sparse_add_section() in mm/sparse.c
    */
   add(start: Pfn, pages: number, node: NodeId, flags: number): void {
@@ -132,10 +146,9 @@ export class SectionTable {
   }
 
   /**
-   * Gives struct pages to whole sections [first, end), in slots that follow each other once those of removed sections
-   * are used up.
+   * Adds struct pages for the whole sections [first, end), in consecutive slots once freed slots are used up.
    *
-   * @throws KernelError EEXIST when one of them has struct pages already, ENOMEM when the memmap is full
+   * @throws KernelError as add()
    */
   addSections(first: number, end: number, node: NodeId, flags: number): void {
     this.addUntouched(first, end, node, flags);
@@ -143,10 +156,10 @@ export class SectionTable {
   }
 
   /**
-   * Gives struct pages to whole sections [first, end), each of which gets its slot when takeBack() is called for it: a machine
-   * boots with thousands, and most are never touched.
+   * Adds the whole sections [first, end) without slots; takeBack() gives a section its slot. A machine boots with
+   * thousands of sections, most of which are never touched.
    *
-   * @throws KernelError EEXIST when one of them has struct pages already, ENOMEM when the memmap is full
+   * @throws KernelError as add()
    * @see sparse_init_nid() in mm/sparse.c
    */
   addUntouched(first: number, end: number, node: NodeId, flags: number): void {
@@ -159,7 +172,11 @@ export class SectionTable {
     this.#presentCount += end - first;
   }
 
-  /** Takes the struct pages of these subsections away; the slot goes with the last. @see sparse_remove_section() in mm/sparse.c */
+  /**
+   * Removes the struct pages of subsections; the last one frees the slot.
+   *
+   * @see sparse_remove_section() in mm/sparse.c
+   */
   remove(start: Pfn, pages: number): void {
     const section = sectionOfPfn(start);
     const record = this.#record(section);
@@ -182,14 +199,14 @@ export class SectionTable {
     this.#presentCount--;
   }
 
-  /** From now on pfnToPage() finds no struct page in a section, which keeps its slot. */
+  /** Hides the struct pages of a section from pfnToPage(). The section keeps its slot. */
   setAside(section: number): void {
     const slot = (this.slotOf[section] ?? 0) - 1;
     bugOn(slot < 0, `section ${section} has no struct pages to set aside`);
     this.slotOf[section] = -(this.recordOf[slot] as number) - 1;
   }
 
-  /** From now on pfnToPage() finds the struct pages of a section that was set aside or untouched. @returns its first page */
+  /** Makes the struct pages of a set-aside or untouched section visible to pfnToPage(). @returns its first page */
   takeBack(section: number): Page {
     bugOn((this.slotOf[section] ?? 0) >= 0, `section ${section} isn't set aside`);
     const page = this.pageAt(sectionToPfn(section));
@@ -197,12 +214,12 @@ export class SectionTable {
     return page;
   }
 
-  /** Whether a section is present, and pfnToPage() finds no struct page in it. */
+  /** Whether a section is present and invisible to pfnToPage(). */
   isUntouched(section: number): boolean {
     return (this.slotOf[section] ?? 0) < 0;
   }
 
-  /** The page of a frame, set aside or not: for tables that are as long as the memmap. @throws KernelBug where its section has none */
+  /** The page of a frame, visible or not, for tables by page. @throws KernelBug when the section has no struct pages */
   pageAt(frame: Pfn): Page {
     const section = sectionOfPfn(frame);
     const record = this.#expectRecord(section);
@@ -214,7 +231,7 @@ export class SectionTable {
     return (slot * PAGES_PER_SECTION + (frame % PAGES_PER_SECTION)) as Page;
   }
 
-  /** Says which node a range of one section belongs to, whose pageblocks are as new. @returns the first page */
+  /** Sets the node of a range of one section, and clears its pageblock bits. @returns the first page */
   setNode(start: Pfn, pages: number, node: NodeId): Page {
     const page = this.pageAt(start);
     const last = page + pages - 1;
@@ -243,7 +260,7 @@ export class SectionTable {
     return record !== NO_RECORD && this.records.isWhole(record);
   }
 
-  /** Numbers of the sections that have struct pages, ascending. */
+  /** Numbers of the sections with struct pages, ascending. */
   present(): number[] {
     return this.records.present();
   }
@@ -328,7 +345,7 @@ function expectOneSection(change: string, start: Pfn, pages: number): void {
   );
 }
 
-/** Which of the 32 subsections of one word a range covers, even in part. */
+/** Mask of the 32 subsections of one word that a range overlaps. */
 function subsectionMask(start: Pfn, pages: number, word: number): number {
   const first = Math.max(subsectionOfPfn(start) - word * 32, 0);
   const last = Math.min(subsectionOfPfn((start + pages - 1) as Pfn) - word * 32, 31);
