@@ -1,25 +1,30 @@
-// Where a file is kept when it isn't in memory: a simulated disk, a page a block. What was written back survives whatever
-// becomes of the pages. It answers at once; who uses it yields while it "works". Kernel counterpart: submit_bio() and
-// whatever is behind it.
+// A simulated disk under one file, with blocks of a page each. A page that was written back is kept here after it has
+// left memory. Reads and writes return at once; a caller yields before them, in place of the time that a disk takes.
+// Kernel counterpart: submit_bio() and the block layer below it.
 import { type Page, PAGE_SIZE } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { VmEvent } from "@hetmem/zone";
 
-/** What pgpgin and pgpgout count is sectors. */
+/** 512-byte sectors, the unit of pgpgin and pgpgout. */
 const SECTORS_PER_PAGE: number = PAGE_SIZE / 512;
 
 export class BackingStore {
-  /** Blocks that can't be read or written: EIO. */
+  /** Blocks, by page index, that fail with EIO when they are read or written. */
   readonly badBlocks: Set<number> = new Set();
   private readonly vm: Vm;
-  /** By page of the file; a block that is absent holds zeros. */
+  /** Contents by page index. A block that is absent holds zeros. */
   private readonly blocks = new Map<number, Uint8Array>();
 
   constructor(vm: Vm) {
     this.vm = vm;
   }
 
-  /** Fills a page, which reads as zeros. @returns false for a block that is bad */
+  /**
+   * Reads a block into a page, which must read as zeros.
+   *
+   * @param index page index in the file
+   * @returns false if the block is bad
+   */
   readPage(index: number, page: Page): boolean {
     if (this.badBlocks.has(index)) return false;
     const { memmap, memory } = this.vm;
@@ -29,7 +34,12 @@ export class BackingStore {
     return true;
   }
 
-  /** Keeps what a page holds. @returns false for a block that is bad */
+  /**
+   * Writes a page to its block.
+   *
+   * @param index page index in the file
+   * @returns false if the block is bad
+   */
   writePage(index: number, page: Page): boolean {
     if (this.badBlocks.has(index)) return false;
     const { memmap, memory } = this.vm;
@@ -40,7 +50,7 @@ export class BackingStore {
     return true;
   }
 
-  /** Fills the disk before anybody has looked at the file. @param at byte of the file */
+  /** Sets the first contents of the file, before any page of it is read. @param at position in the file, in bytes */
   fill(at: number, bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length;) {
       const index = Math.floor((at + done) / PAGE_SIZE);
@@ -51,7 +61,7 @@ export class BackingStore {
     }
   }
 
-  /** The bytes [from, to) of the file read as zeros. */
+  /** Zeroes the bytes [from, to) of the file. */
   zero(from: number, to: number): void {
     for (const [index, block] of this.blocks) {
       const start = index * PAGE_SIZE;
@@ -61,7 +71,7 @@ export class BackingStore {
     }
   }
 
-  /** A copy of what the disk holds of a page of the file. */
+  /** A copy of one block, for tests and tools. @param index page index in the file */
   block(index: number): Uint8Array {
     return this.blocks.get(index)?.slice() ?? new Uint8Array(PAGE_SIZE);
   }

@@ -1,6 +1,6 @@
-// Files that are kept on a disk, as ext4 and its like keep them: pages come from there when they are first used, and go
-// back when they were written. The disk has room for everything; blocks that are allocated late, and fail then, are not
-// modelled. Kernel counterparts: fs/buffer.c (block_write_begin(), block_write_full_page()).
+// Files on a disk, as ext4 and its like have them: a page is read when it is first used, and written back after it was
+// dirtied. The disk never fills up; delayed allocation of blocks, and its failure, are not modelled. Kernel
+// counterparts: fs/buffer.c (block_write_begin(), block_write_full_page()).
 import { condResched, KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { type MmStruct, unlockPage, type Vm } from "@hetmem/mm";
 import {
@@ -17,13 +17,14 @@ import { Inode, inodeOf } from "./inode.ts";
 import { grabPage, lockUptodate, readAhead, READAHEAD_PAGES } from "./read-page.ts";
 import { balanceDirtyPages } from "./writeback.ts";
 
-/** /dev/sda1. */
+/** Device number of /dev/sda1. */
 const ROOT_DEVICE: DeviceId = { major: 8, minor: 1 };
 
 /**
- * A file with contents, none of which is in memory.
+ * Makes a file whose contents are on the disk, with none of its pages in memory.
  *
- * @param number of the inode
+ * @param number inode number
+ * @param bytes contents of the file
  */
 export function createDiskFile(vm: Vm, number: number, bytes: Uint8Array): Inode {
   const store = new BackingStore(vm);
@@ -43,7 +44,7 @@ const diskFileOps: AddressSpaceOperations = {
 
 function* readBegin(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page> {
   const { memmap } = mapping.vm;
-  // Ends: a page is "gone" when a truncation took it, which moves the end of the file.
+  // Ends: a page is "gone" only after a truncation, which moves the end of the file before it removes the page.
   for (;;) {
     if (mapping.pages.load(index) <= 0) yield* readAhead(mapping, index, READAHEAD_PAGES, mm);
     const page = yield* grabPage(mapping, index, mm);
@@ -57,7 +58,11 @@ function* readBegin(mapping: AddressSpace, index: number, mm: MmStruct | undefin
   }
 }
 
-/** A page that is overwritten from end to end need not be read. @see block_write_begin() */
+/**
+ * Gets the locked page to write to. A page that is overwritten as a whole isn't read from the disk first.
+ *
+ * @see block_write_begin()
+ */
 function* writeBegin(
   mapping: AddressSpace,
   index: number,
@@ -66,7 +71,7 @@ function* writeBegin(
   mm: MmStruct | undefined,
 ): Sleeps<Page> {
   const whole = from === 0 && to === PAGE_SIZE;
-  // Ends: likewise: only a truncation takes a page away between the two looks.
+  // Ends: as above, a page is "gone" only after a truncation.
   for (;;) {
     const page = yield* grabPage(mapping, index, mm);
     if (page === NULL_PAGE) throw noMemory(mapping);
@@ -80,7 +85,12 @@ function* writeBegin(
   }
 }
 
-/** What a mapping wrote behind the end of the file is not part of it. @see block_write_full_page() */
+/**
+ * Writes a locked page to its block. Bytes behind the end of the file, which only a mapping can write, are zeroed
+ * first.
+ *
+ * @see block_write_full_page()
+ */
 function* writepage(mapping: AddressSpace, page: Page): Sleeps<boolean> {
   const { vm } = mapping;
   const host = inodeOf(mapping);

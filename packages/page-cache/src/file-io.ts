@@ -1,5 +1,5 @@
-// read(2) and write(2): bytes go through the pages of the file in memory, which those that map it see too. A page at a
-// time is found, and locked to be written; what fails behind the first byte makes the call a short one. Kernel
+// read(2) and write(2) through the page cache, so that mappings of the file see the same bytes. Each call finds one
+// page at a time, and locks it for a write. A failure behind the first byte makes the call a short one. Kernel
 // counterparts: filemap_read() and generic_perform_write() in mm/filemap.c.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { MAX_INDEX } from "@hetmem/kernel/lib";
@@ -17,9 +17,11 @@ const MAX_BYTES = MAX_INDEX * PAGE_SIZE;
 /**
  * Reads bytes of a file.
  *
- * @param mm who pays for pages that come into memory
- * @returns fewer bytes than asked for at the end of the file
- * @throws KernelError EIO when the first byte can't be read, ENOMEM, EINVAL for a negative position
+ * @param position first byte
+ * @param length bytes
+ * @param mm process that is charged for pages that are read into memory; absent: the kernel itself
+ * @returns the bytes; fewer than `length` at the end of the file, or if a page behind the first byte can't be read
+ * @throws KernelError EIO or ENOMEM if the first byte can't be read; EINVAL for a negative position
  * @see filemap_read()
  */
 export function* fileRead(
@@ -37,7 +39,7 @@ export function* fileRead(
     const at = position + done;
     const page = yield* tryRead(mapping, Math.floor(at / PAGE_SIZE), mm, done);
     if (page === undefined) break;
-    // Truncation may have been faster: what is behind the end now isn't the file's.
+    // A truncation may have moved the end of the file meanwhile: bytes behind it are not returned.
     const chunk = Math.min(PAGE_SIZE - (at % PAGE_SIZE), parts.length - done, inodeOf(mapping).size - at);
     if (chunk > 0 && page !== NULL_PAGE)
       memmap.contents.read(page, at % PAGE_SIZE, parts.subarray(done, done + chunk));
@@ -53,11 +55,13 @@ export function* fileRead(
 }
 
 /**
- * Writes bytes to a file, which grows as needed. They are in memory when this returns; fsync() brings them to the disk.
+ * Writes bytes to the page cache. The file grows as needed. The bytes reach the disk with fsync(2) or writeback.
  *
- * @returns fewer bytes than given when the file system is full or memory is short in the midst of it
- * @throws KernelError EBADF for a file that is open for reading, ENOSPC, ENOMEM and EIO when not a byte was written, EPERM
- *   for a sealed file, EINVAL for a position that no file has
+ * @param position first byte
+ * @param mm process that is charged for new pages; absent: the kernel itself
+ * @returns bytes written; fewer than given if the file system is full or memory is short behind the first page
+ * @throws KernelError EBADF if the file isn't open for writing; ENOSPC, ENOMEM or EIO if no byte was written; EPERM
+ *   for a sealed file; EINVAL for a position that no file has
  * @see generic_perform_write()
  */
 export function* fileWrite(
@@ -88,8 +92,8 @@ export function* fileWrite(
 }
 
 /**
- * Whether a read at a byte counts as a use of its page: one that goes on in the page where the last one ended doesn't.
- * shmem doesn't know where that was, and looks for the beginning of the page.
+ * Whether a read at a byte marks its page as accessed. On a disk file a read that goes on where the last one ended does
+ * not. shmem keeps no such position, and marks a page that is read from its first byte.
  *
  * @see filemap_read(), shmem_file_read_iter()
  */
@@ -98,7 +102,12 @@ function isNewUse({ mapping, prevPosition }: OpenFile, at: number): boolean {
   return Math.floor(at / PAGE_SIZE) !== Math.floor((prevPosition - 1) / PAGE_SIZE);
 }
 
-/** One page of a read. A failure behind the first byte is the end of what could be read: undefined. */
+/**
+ * Gets the page for one step of a read.
+ *
+ * @returns the page; NULL_PAGE for a hole; undefined if the page can't be read and bytes were read before
+ * @throws KernelError whatever readBegin() throws, if no byte was read before
+ */
 function* tryRead(
   mapping: AddressSpace,
   index: number,
@@ -113,7 +122,12 @@ function* tryRead(
   }
 }
 
-/** Writes within one page. @returns false when it can't, and something was written before */
+/**
+ * Writes within one page.
+ *
+ * @returns false if the page can't be had and bytes were written before
+ * @throws KernelError whatever writeBegin() throws, if no byte was written before
+ */
 function* writePart(
   mapping: AddressSpace,
   at: number,
@@ -141,19 +155,19 @@ function* writePart(
   vm.memmap.set(page, PageFlag.uptodate);
   if (host.size < at + part.length) host.size = at + part.length;
   setPageDirty(vm, page);
-  // A write to a disk says nothing about who will read the page; those of shmem have no other place. @see shmem_get_folio_gfp()
+  // A write to a disk file doesn't mark its page as accessed; one to shmem does. @see shmem_get_folio_gfp()
   if (!mapping.canWriteback) markPageAccessed(vm, page);
   unlockAndPut(vm, page);
   return true;
 }
 
-/** Zeros leave a page without contents as it is: that reads as zeros. */
+/** Writes to a page. Zeros written to a page without contents change nothing: such a page reads as zeros. */
 function writeContents({ contents }: MemMap, page: Page, offset: number, part: Uint8Array): void {
   if (contents.bytes(page) === undefined && isZero(part)) return;
   contents.write(page, offset, part);
 }
 
-/** By words of four bytes where they lie so, which takes a quarter of the time. */
+/** Whether all bytes are zero. Aligned bytes are compared as 32-bit words, which takes a quarter of the time. */
 function isZero(part: Uint8Array): boolean {
   const { buffer, byteOffset, length } = part;
   const isWords = byteOffset % 4 === 0 && length % 4 === 0;

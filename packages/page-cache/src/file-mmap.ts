@@ -1,6 +1,6 @@
-// Faults on mappings of a file: the page of the file is found, or read with some around it, and handed over locked.
-// Pages that are in memory already are mapped by the dozen without being waited for. Kernel counterparts:
-// filemap_fault(), filemap_map_pages() and filemap_page_mkwrite() in mm/filemap.c.
+// Faults on mappings of a file. A fault finds the page, or reads it with some pages around it, and returns it locked.
+// Neighbours that are in memory are mapped with it, as far as that needs no waiting (fault-around). Kernel
+// counterparts: filemap_fault(), filemap_map_pages() and filemap_page_mkwrite() in mm/filemap.c.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import { isValue, NO_INDEX } from "@hetmem/kernel/lib";
 import { countMmEvent, type FaultContext, type Vma, VmFault, VmFlag, type VmOperations } from "@hetmem/mm";
@@ -12,23 +12,25 @@ import { findGetPage, lockPageOf, unlockAndPut } from "./filemap.ts";
 import { inodeOf } from "./inode.ts";
 import { grabPage, lockUptodate, readAhead, READAHEAD_PAGES } from "./read-page.ts";
 
-/** What mappings of a file on a disk do. @see generic_file_vm_ops */
+/** Operations of a mapping of a disk file. @see generic_file_vm_ops */
 export const fileVmOps: VmOperations = {
   fault: filemapFault,
   mapPages: filemapMapPages,
   pageMkwrite: filemapPageMkwrite,
 };
 
-/** The file of a mapping. @throws KernelBug for a mapping of something else */
+/** The file that a VMA maps. @throws KernelBug if the VMA maps no pages of a file */
 export function mappingOf({ file, start }: Vma): AddressSpace {
   if (!file?.mapping) throw new KernelBug(`mapping 0x${start.toString(16)} has no pages of a file`);
   return file.mapping;
 }
 
 /**
- * Finds the page of a fault, reading it and some around it if need be: a major fault then.
+ * Finds the page of a fault. A page that isn't in memory is read, with some pages around it; the fault is a major one
+ * then.
  *
- * @returns LOCKED, with the page referenced and locked; SIGBUS behind the end of the file, or when it can't be read; OOM
+ * @returns LOCKED, with fault.page referenced and locked; SIGBUS behind the end of the file, or if the page can't be
+ *   read; OOM
  * @see filemap_fault()
  */
 export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
@@ -39,7 +41,7 @@ export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
   if (pgoff >= host.pages) return VmFault.SIGBUS;
   let major = 0;
   let page = findGetPage(mapping, pgoff);
-  // Ends: only a truncation takes a page away, and behind the end of the file nothing is brought in twice.
+  // Ends: only a truncation removes a page here, and a page behind the new end of the file is not read again.
   for (;;) {
     if (page === NULL_PAGE) {
       if (major === 0) countMmEvent(vma.mm, VmEvent.pgmajfault);
@@ -52,7 +54,7 @@ export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
     if (result === "locked") break;
     page = findGetPage(mapping, pgoff);
   }
-  // Truncation takes pages away under their lock, and sets the size before: see what it is now.
+  // A truncation sets the size first and then removes pages under their lock: check the size again under the lock.
   if (pgoff >= host.pages) {
     unlockAndPut(vm, page);
     return VmFault.SIGBUS;
@@ -62,10 +64,12 @@ export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
 }
 
 /**
- * Maps those pages [first, last] of the file that are in memory and ready, around the fault. Atomic: what would have to
- * be waited for is left out. All are reached by the same page table.
+ * Maps the pages [first, last] of the file that are uptodate and not locked (fault-around). Atomic: a page that would
+ * have to be waited for is left out. All of them must be in the page table of the fault.
  *
- * @returns NOPAGE when the page of the fault itself was among them
+ * @param first page index in the file
+ * @param last page index in the file, inclusive
+ * @returns NOPAGE if the page of the fault was mapped, else 0
  * @see filemap_map_pages()
  */
 export function filemapMapPages(fault: FaultContext, first: number, last: number): VmFault {
@@ -88,9 +92,9 @@ export function filemapMapPages(fault: FaultContext, first: number, last: number
 }
 
 /**
- * A page that is mapped read-only is about to be written: it is dirty from now on.
+ * Dirties a page before a read-only entry of a shared mapping becomes writable.
  *
- * @returns LOCKED, or NOPAGE when it has left the file
+ * @returns LOCKED, or NOPAGE if the page has left the file
  * @see filemap_page_mkwrite()
  */
 export function* filemapPageMkwrite({ vma, page }: FaultContext): Sleeps<VmFault> {
@@ -103,7 +107,12 @@ export function* filemapPageMkwrite({ vma, page }: FaultContext): Sleeps<VmFault
   return VmFault.LOCKED;
 }
 
-/** Reads the page of a fault and its surroundings. @returns it, with a reference, or NULL_PAGE @see do_sync_mmap_readahead() */
+/**
+ * Reads the page of a fault and pages around it.
+ *
+ * @returns the page, referenced, or NULL_PAGE without memory
+ * @see do_sync_mmap_readahead()
+ */
 function* bringIn(mapping: AddressSpace, { vma, pgoff }: FaultContext): Sleeps<Page> {
   const { invalidateLock } = mapping;
   if (!invalidateLock.tryDownRead()) yield* invalidateLock.downRead();

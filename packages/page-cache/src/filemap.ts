@@ -1,6 +1,6 @@
-// How pages come into the page cache, are found in it, and leave it. The cache holds a reference on each of its pages.
-// Who has a page locked and sees it in its file knows that it stays there until he unlocks it. Only small pages are in
-// it. Kernel counterpart: mm/filemap.c.
+// The page cache: pages are added, found and removed here. The cache holds a reference to each of its pages. A page
+// that is locked and whose mapping is the file's stays in the file until it is unlocked. The cache holds pages of 4 KiB
+// only. Kernel counterpart: mm/filemap.c.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import { isValue } from "@hetmem/kernel/lib";
 import { addNodeStat, lockPage, type MmStruct, unlockPage, type Vm } from "@hetmem/mm";
@@ -11,18 +11,20 @@ import type { PageSource } from "@hetmem/mm/ports";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat } from "@hetmem/zone";
 
-/** Nothing is done to make room. @see readahead_gfp_mask() */
+/** An allocation that neither reclaims nor warns. @see readahead_gfp_mask() */
 const GFP_READAHEAD = (GFP_HIGHUSER_MOVABLE | Gfp.NORETRY | Gfp.NOWARN) & ~Gfp.DIRECT_RECLAIM;
 
 /**
- * Puts a new page into a file, locked, and on an LRU list. The caller keeps its reference.
+ * Adds a new page to a file, locks it and puts it on an LRU list. The caller keeps its reference.
  *
- * @returns false when a page is there already @see filemap_add_folio()
+ * @param index page index in the file
+ * @returns false if the file has a page at the index already
+ * @see filemap_add_folio()
  */
 export function addToPageCache(mapping: AddressSpace, page: Page, index: number): boolean {
   const { vm } = mapping;
   const entry = mapping.pages.load(index);
-  // What stands for a page of shmem is the page itself, in swap.
+  // For shmem a value entry is a page in swap. For other files it is the shadow of an evicted page.
   if (entry > 0 || (isValue(entry) && vm.memmap.test(page, PageFlag.swapbacked))) return false;
   enterPageCache(mapping, page, index);
   if (isValue(entry)) workingsetRefault(vm, page, entry);
@@ -30,7 +32,11 @@ export function addToPageCache(mapping: AddressSpace, page: Page, index: number)
   return true;
 }
 
-/** The same for a page that is on a list already: one that comes back from the swap cache. @see shmem_add_to_page_cache() */
+/**
+ * Does the same for a page that is on an LRU list already, because it comes from the swap cache.
+ *
+ * @see shmem_add_to_page_cache()
+ */
 export function enterPageCache(mapping: AddressSpace, page: Page, index: number): void {
   const { vm } = mapping;
   const { memmap } = vm;
@@ -43,9 +49,11 @@ export function enterPageCache(mapping: AddressSpace, page: Page, index: number)
 }
 
 /**
- * Takes a locked page that nobody maps out of its file, and drops the cache's reference. The caller holds another.
+ * Removes a locked, unmapped page from its file, and drops the cache's reference. The caller must hold another
+ * reference.
  *
- * @param entry what stands in its place: a shadow, a swap slot, or 0
+ * @param entry entry to leave at the index: a shadow, a swap entry, or 0 for none
+ * @throws KernelBug if the page isn't in a file, isn't locked, or is mapped
  * @see filemap_remove_folio()
  */
 export function deleteFromPageCache(vm: Vm, page: Page, entry = 0): void {
@@ -61,11 +69,11 @@ export function deleteFromPageCache(vm: Vm, page: Page, entry = 0): void {
 }
 
 /**
- * The same for reclaim, which needs the page clean and nobody else's: the cache's reference and the caller's are the
- * only ones.
+ * Does the same for reclaim, if the page is clean and its only references are those of the cache and of the caller.
  *
- * @param shadow what stands in its place, or 0
- * @returns false when somebody uses it @see remove_mapping()
+ * @param shadow entry to leave at the index, or 0 for none
+ * @returns false if the page is dirty, under writeback, or has another reference
+ * @see remove_mapping()
  */
 export function removeMapping(vm: Vm, page: Page, shadow: number): boolean {
   const { memmap } = vm;
@@ -74,7 +82,12 @@ export function removeMapping(vm: Vm, page: Page, shadow: number): boolean {
   return true;
 }
 
-/** The page at an index, with a reference; NULL_PAGE where there is none. @see find_get_page() */
+/**
+ * Finds the page at an index, and takes a reference.
+ *
+ * @returns NULL_PAGE if the file has none there
+ * @see find_get_page()
+ */
 export function findGetPage(mapping: AddressSpace, index: number): Page {
   const entry = mapping.pages.load(index);
   if (entry === 0 || isValue(entry)) return NULL_PAGE as Page;
@@ -82,16 +95,20 @@ export function findGetPage(mapping: AddressSpace, index: number): Page {
   return entry as Page;
 }
 
-/** The same, locked: it is in the file when this returns, and stays for as long as it is locked. @see find_lock_page() */
+/**
+ * Does the same, and locks the page. A page that is returned is in the file until the caller unlocks it.
+ *
+ * @see find_lock_page()
+ */
 export function* findLockPage(mapping: AddressSpace, index: number): Sleeps<Page> {
-  // Ends: only another task takes a page out of the file between the two looks.
+  // Ends: a turn is repeated only if another task removed the page before it was locked.
   for (;;) {
     const page = findGetPage(mapping, index);
     if (page === NULL_PAGE || (yield* lockPageOf(mapping, page))) return page;
   }
 }
 
-/** Locks a referenced page of a file. @returns false, with the reference dropped, when it has left the file meanwhile */
+/** Locks a referenced page of a file. @returns false if the page has left the file; the reference is dropped then */
 export function* lockPageOf(mapping: AddressSpace, page: Page): Sleeps<boolean> {
   const { memmap } = mapping.vm;
   yield* lockPage(memmap, page);
@@ -108,17 +125,18 @@ export function unlockAndPut({ memmap }: Vm, page: Page): void {
 }
 
 /**
- * A page for a file, with a reference, where the policy of whoever reads it wants it.
+ * Allocates a page for a file, by the memory policy of the process that uses the file, and charges it.
  *
- * @param mm undefined: the kernel reads for itself, near the first memory of the machine
- * @returns NULL_PAGE when reclaim could not make room @see filemap_alloc_folio()
+ * @param mm that process; undefined: the kernel itself, on the machine's first node with memory
+ * @returns the page, referenced, or NULL_PAGE if reclaim doesn't free enough
+ * @see filemap_alloc_folio()
  */
 export function* allocCachePage(vm: Vm, mm: MmStruct | undefined): Sleeps<Page> {
   const page = yield* cachePageSource(vm, mm).alloc();
   return page === NULL_PAGE ? page : yield* chargeCachePage(vm, mm, page);
 }
 
-/** The same, charged to nobody yet. */
+/** A source of such pages that doesn't charge them. */
 export function cachePageSource(vm: Vm, mm: MmStruct | undefined): PageSource {
   const near = vm.memmap.nodeOf(vm.zeroPage);
   return {
@@ -130,14 +148,19 @@ export function cachePageSource(vm: Vm, mm: MmStruct | undefined): PageSource {
   };
 }
 
-/** Charges a new page for a file to whoever needs it. @returns NULL_PAGE when that fails, and it is freed @see filemap_add_folio() */
+/**
+ * Charges a new page of a file to a process, or to the root if there is none.
+ *
+ * @returns the page, or NULL_PAGE if the charge fails; the page is freed then
+ * @see filemap_add_folio()
+ */
 export function* chargeCachePage(vm: Vm, mm: MmStruct | undefined, page: Page): Sleeps<Page> {
   if (mm) return yield* vm.pages.charge(mm, page, 0, GFP_HIGHUSER_MOVABLE);
   vm.charging.chargeRoot(page);
   return page;
 }
 
-/** The same without waiting, for pages that nobody waits for. */
+/** Allocates and charges a page without reclaim, for read-ahead. @returns NULL_PAGE if no page is free */
 export function tryAllocCachePage(vm: Vm, mm: MmStruct | undefined): Page {
   if (mm) return tryAllocWithPolicy(vm, undefined, mm, 0, GFP_READAHEAD, 0);
   const page = vm.pages.tryAlloc(GFP_READAHEAD, 0, vm.memmap.nodeOf(vm.zeroPage), undefined);

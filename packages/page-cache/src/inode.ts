@@ -1,6 +1,6 @@
-// A file: its size, its pages, and where it is kept when it isn't in memory. Its size is set before pages behind it go,
-// so that whoever has a page locked and looks at the size knows whether it may be used. Kernel counterpart: struct
-// inode in include/linux/fs.h.
+// A file: its size, its pages, and the disk below it, if it has one. A truncation sets the size before it removes
+// pages, so that a task that has a page locked and then reads the size knows whether the page is still part of the
+// file. Kernel counterpart: struct inode in include/linux/fs.h.
 import { KernelBug, PAGE_SIZE, RwSemaphore } from "@hetmem/kernel";
 import type { Vm, Vma } from "@hetmem/mm";
 import { AddressSpace, type AddressSpaceOperations, type DeviceId, type MappedFile } from "@hetmem/mm/file";
@@ -10,15 +10,15 @@ export class Inode implements MappedFile {
   readonly number: number;
   readonly device: DeviceId;
   readonly mapping: AddressSpace;
-  /** Undefined: nowhere, as shmem is. */
+  /** The disk; undefined for shmem, which has none. */
   readonly store: BackingStore | undefined;
-  /** Who writes to the file or changes its size holds it. @see i_rwsem */
+  /** Held for writing by a task that writes to the file or changes its size. @see i_rwsem */
   readonly rwsem: RwSemaphore;
-  /** Bytes. @see i_size */
+  /** Size in bytes. @see i_size */
   size = 0;
-  /** Open files of it. */
+  /** Open files of this inode. */
   opens = 0;
-  /** Whether it has a name; one that has none ends with its last user. @see i_nlink */
+  /** Whether the inode has a name. One without is evicted with its last open file and mapping. @see i_nlink */
   linked = true;
 
   constructor(vm: Vm, number: number, device: DeviceId, ops: AddressSpaceOperations, store?: BackingStore) {
@@ -29,22 +29,26 @@ export class Inode implements MappedFile {
     this.rwsem = new RwSemaphore(vm.kernel.lockdep, `i_rwsem of file ${this.mapping.id}`);
   }
 
-  /** Pages that the size reaches: an access behind them is SIGBUS. */
+  /** Pages that the size reaches. An access through a mapping to a page behind them is SIGBUS. */
   get pages(): number {
     return Math.ceil(this.size / PAGE_SIZE);
   }
 
-  /** Looks at a new size in bytes before the file gets it. @throws KernelError EPERM where a seal forbids it */
+  /** Checks a new size, in bytes, before the file gets it. @throws KernelError EPERM if a seal forbids the size */
   checkResize(_size: number): void {}
 
-  /** The same for a hole. */
+  /** Checks that a hole may be punched. @throws KernelError EPERM if a seal forbids it */
   checkPunch(): void {}
 
-  /** The same for a mapping, whose flags it may change. */
+  /** Checks a new mapping, and may clear its flags. @throws KernelError EPERM if a seal forbids the mapping */
   checkMmap(_vma: Vma): void {}
 }
 
-/** The file that an address space of the page cache is of. @throws KernelBug for one of a driver */
+/**
+ * The inode of an address space.
+ *
+ * @throws KernelBug if its pages aren't in the page cache, as those of a device driver
+ */
 export function inodeOf({ host }: AddressSpace): Inode {
   if (!(host instanceof Inode)) throw new KernelBug(`file ${host.number} is none of the page cache`);
   return host;

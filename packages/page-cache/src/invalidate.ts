@@ -1,6 +1,6 @@
-// Drops pages of files that nobody uses and that the disk has too: what an administrator asks for through
-// /proc/sys/vm/drop_caches. Dirty pages, mapped ones and those of shmem stay. Kernel counterparts:
-// invalidate_mapping_pages() in mm/truncate.c, fs/drop_caches.c.
+// Eviction of clean, unmapped pages that are on the disk, too: what a write of 1 to /proc/sys/vm/drop_caches does.
+// Dirty pages, mapped pages and those of shmem stay. Kernel counterparts: invalidate_mapping_pages() in mm/truncate.c,
+// fs/drop_caches.c.
 import { condResched, type Page, type Sleeps } from "@hetmem/kernel";
 import { isValue, MAX_INDEX, NO_INDEX } from "@hetmem/kernel/lib";
 import { trylockPage, unlockPage, type Vm } from "@hetmem/mm";
@@ -8,21 +8,25 @@ import type { AddressSpace } from "@hetmem/mm/file";
 import { VmEvent } from "@hetmem/zone";
 import { removeMapping } from "./filemap.ts";
 
-/** Pages that are looked at between two places where others may run. */
+/** Pages looked at between two points where other tasks may run. */
 const BATCH = 512;
 
-/** Drops the clean pages of all files that nobody maps. @see drop_caches_sysctl_handler() with 1 */
+/** Evicts the clean, unmapped pages of all files on disks. @see drop_caches_sysctl_handler() with 1 */
 export function* dropPagecache(vm: Vm): Sleeps<void> {
-  // Pages of shmem are nowhere else.
+  // A page of shmem has no copy on a disk.
   for (const mapping of vm.mappings)
     if (mapping.canWriteback) yield* invalidateMappingPages(mapping, 0, MAX_INDEX);
   vm.memory.allocator.countEvent(VmEvent.drop_pagecache, 1);
 }
 
 /**
- * Takes those pages [first, last] out of the page cache that are clean and used by nobody, and shadows with them.
+ * Evicts those of the pages [first, last] of a file that are clean, unmapped and not referenced elsewhere, and removes
+ * all shadows there.
  *
- * @returns how many pages it were @see invalidate_mapping_pages()
+ * @param first page index in the file
+ * @param last page index in the file, inclusive
+ * @returns number of pages evicted
+ * @see invalidate_mapping_pages()
  */
 export function* invalidateMappingPages(mapping: AddressSpace, first: number, last: number): Sleeps<number> {
   const { pages } = mapping;
@@ -37,7 +41,12 @@ export function* invalidateMappingPages(mapping: AddressSpace, first: number, la
   return dropped;
 }
 
-/** @returns whether the page has left its file @see mapping_evict_folio() */
+/**
+ * Evicts one page.
+ *
+ * @returns false if the page stays
+ * @see mapping_evict_folio()
+ */
 function invalidateInodePage(vm: Vm, page: Page): boolean {
   const { memmap } = vm;
   if (memmap.mapcount(page) > 0 || !trylockPage(memmap, page)) return false;

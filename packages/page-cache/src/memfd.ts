@@ -1,6 +1,6 @@
-// memfd_create(2): a file of memory without a name, and the seals that keep those who share it from changing it under
-// each other. Not modelled: waiting for pages that are pinned, F_SEAL_WRITE refuses at once; an mmap() that is under
-// way while the seal is set. Kernel counterpart: mm/memfd.c.
+// memfd_create(2): a file in memory without a name. Its seals forbid changes, so that processes that share the file
+// need not trust one another. Not modelled: F_SEAL_WRITE waits for pinned pages, here it fails at once; an mmap() that
+// runs while the seal is set. Kernel counterpart: mm/memfd.c.
 import { KernelError, type Page, type Sleeps } from "@hetmem/kernel";
 import { isValue, MAX_INDEX, NO_INDEX } from "@hetmem/kernel/lib";
 import type { Vm } from "@hetmem/mm";
@@ -9,18 +9,19 @@ import { OpenFile } from "./open-file.ts";
 import { Seal, shmemInode } from "./shmem-inode.ts";
 import { createShmemInode, shmem, shmemVmOps } from "./shmem.ts";
 
-/** @see MFD_ALLOW_SEALING in include/uapi/linux/memfd.h */
+/** Flags of memfd_create(2). @see MFD_ALLOW_SEALING in include/uapi/linux/memfd.h */
 export const MemfdFlag = { CLOEXEC: 0x1, ALLOW_SEALING: 0x2 } as const;
 
 const ALL_FLAGS = MemfdFlag.CLOEXEC | MemfdFlag.ALLOW_SEALING;
 const ALL_SEALS = Seal.SEAL | Seal.SHRINK | Seal.GROW | Seal.WRITE | Seal.FUTURE_WRITE;
-/** NAME_MAX without "memfd:". */
+/** Characters of a name at most: NAME_MAX (255) without "memfd:". */
 const NAME_MAX = 249;
 
 /**
- * A new, empty file that is open for reading and writing.
+ * Makes a new, empty file, open for reading and writing.
  *
- * @param flags MemfdFlag bits; huge pages from the reserved pool aren't modelled
+ * @param name name shown in /proc/PID/maps
+ * @param flags MemfdFlag bits; MFD_HUGETLB isn't modelled
  * @throws KernelError EINVAL for other flags, or a name of more than 249 characters
  * @see memfd_create()
  */
@@ -39,11 +40,11 @@ export function memfdCreate(vm: Vm, name: string, flags: number): OpenFile {
 }
 
 /**
- * fcntl(F_ADD_SEALS).
+ * Adds seals to a file: fcntl(F_ADD_SEALS).
  *
  * @param seals Seal bits
- * @throws KernelError EPERM for a file that takes none, or is open for reading; EINVAL for others; EBUSY for Seal.WRITE
- *   while a shared mapping is there, or somebody holds a page
+ * @throws KernelError EPERM if the file takes no seals, or isn't open for writing; EINVAL for an unknown seal; EBUSY
+ *   for Seal.WRITE while a shared mapping exists or a page has a reference besides those of the file and its mappings
  * @see memfd_add_seals()
  */
 export function* memfdAddSeals(file: OpenFile, seals: number): Sleeps<void> {
@@ -62,16 +63,24 @@ export function* memfdAddSeals(file: OpenFile, seals: number): Sleeps<void> {
   }
 }
 
-/** @see mapping_deny_writable(), memfd_wait_for_pins() */
+/**
+ * Checks that F_SEAL_WRITE may be set.
+ *
+ * @throws KernelError EBUSY
+ * @see mapping_deny_writable(), memfd_wait_for_pins()
+ */
 function denyWritable({ path, mapping }: OpenFile): void {
   if (mapping.mappedShared)
     throw new KernelError("EBUSY", `${path} is mapped shared and could be written: unmap it first`);
   const held = heldPage(mapping);
   if (held !== NO_INDEX)
-    throw new KernelError("EBUSY", `somebody holds page ${held} of ${path} and may write to it`);
+    throw new KernelError(
+      "EBUSY",
+      `page ${held} of ${path} has another reference, through which it may be written`,
+    );
 }
 
-/** A page that has more references than the file and its mappings account for. */
+/** The index of a page with more references than the file and its mappings have; NO_INDEX without one. */
 function heldPage({ pages, vm: { memmap } }: AddressSpace): number {
   for (let index = pages.find(0, MAX_INDEX); index !== NO_INDEX; index = pages.find(index + 1, MAX_INDEX)) {
     const entry = pages.load(index);

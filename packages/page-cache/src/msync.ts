@@ -1,21 +1,24 @@
-// msync(2): what was written through shared mappings of files goes to the disk. The range may cross mappings of several
-// files, private ones and anonymous memory, of which nothing is written; a gap in it is found out at the end. Kernel
-// counterpart: mm/msync.c.
+// msync(2): writes pages that were dirtied through shared mappings of files to the disk. The range may cross mappings
+// of several files, private mappings and anonymous memory; only shared file mappings are written. A gap in the range is
+// reported after the rest is written. Kernel counterpart: mm/msync.c.
 import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { type MmStruct, VmFlag } from "@hetmem/mm";
 import type { AddressSpace } from "@hetmem/mm/file";
 import { fsyncRange } from "./writeback.ts";
 
-/** @see MS_SYNC in include/uapi/asm-generic/mman-common.h */
+/** Flags of msync(2). @see MS_SYNC in include/uapi/asm-generic/mman-common.h */
 export const MsyncFlag = { ASYNC: 1, INVALIDATE: 2, SYNC: 4 } as const;
 const ALL_FLAGS = MsyncFlag.ASYNC | MsyncFlag.INVALIDATE | MsyncFlag.SYNC;
 
 /**
- * Writes the dirty pages of [start, start + length).
+ * Writes the dirty pages of [start, start + length) and waits for the disk.
  *
- * @param flags MsyncFlag bits; ASYNC only checks the range, as the kernel does
- * @throws KernelError EINVAL for a start within a page or flags that exclude each other; ENOMEM where nothing is mapped,
- *   with the rest written; EBUSY for INVALIDATE of locked memory; EIO
+ * @param start address of a page
+ * @param length bytes
+ * @param flags MsyncFlag bits; ASYNC only checks the range, as in the kernel
+ * @throws KernelError EINVAL for a start within a page, or flags that exclude each other; ENOMEM if a part of the
+ *   range isn't mapped, after the rest is written; EBUSY for INVALIDATE of memory locked with mlock(2); EIO if the disk
+ *   fails
  * @see msync()
  */
 export function* msync(mm: MmStruct, start: VirtAddr, length: number, flags: number): Sleeps<void> {
@@ -39,14 +42,14 @@ export function* msync(mm: MmStruct, start: VirtAddr, length: number, flags: num
     throw new KernelError("ENOMEM", `a part of 0x${start.toString(16)}-0x${end.toString(16)} is not mapped`);
 }
 
-/** One mapping within the range, and what is to be written of its file. */
+/** A part of the range within one VMA, with the pages of its file to write. */
 interface Part {
   readonly start: number;
   readonly end: number;
   readonly file?: { readonly mapping: AddressSpace; readonly first: number; readonly last: number };
 }
 
-/** The lock isn't held while the disk works. */
+/** The next part of the range. The mmap lock is released before the disk is used. */
 function* nextPart(mm: MmStruct, at: number, end: number, flags: number): Sleeps<Part> {
   yield* mm.mmapLock.downRead();
   const vma = mm.vmas.findFrom(at as VirtAddr);

@@ -1,6 +1,6 @@
-// An open file of the page cache: what read(2), write(2) and mmap() are given. The inode lives for as long as it has a
-// name, is open, or is mapped; its last user takes its pages along. Kernel counterparts: struct file in include/linux/fs.h,
-// __fput() in fs/file_table.c, evict() in fs/inode.c.
+// An open file: the argument of read(2), write(2) and mmap(2). Its inode lives while it has a name, is open, or is
+// mapped; the last of the three to go frees its pages. Kernel counterparts: struct file in include/linux/fs.h, __fput()
+// in fs/file_table.c, evict() in fs/inode.c.
 import { KernelBug, type Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Vma, VmOperations } from "@hetmem/mm";
 import type { AddressSpace, DeviceId, FileObject } from "@hetmem/mm/file";
@@ -19,7 +19,7 @@ export class OpenFile implements FileObject {
   readonly writable: boolean;
   readonly vmOps: VmOperations;
   readonly host: Inode;
-  /** Bytes of the file up to the end of the last read; -1 before the first. @see prev_pos of struct file_ra_state */
+  /** Position, in bytes, behind the last read; -1 before the first. @see prev_pos of struct file_ra_state */
   prevPosition = -1;
   private open = true;
 
@@ -43,7 +43,7 @@ export class OpenFile implements FileObject {
     return this.host.mapping;
   }
 
-  /** @throws KernelError EPERM where a seal forbids it */
+  /** Checks a new mapping against the seals of the file. @throws KernelError EPERM if a seal forbids the mapping */
   mmap(vma: Vma): void | Sleeps<void> {
     this.host.checkMmap(vma);
   }
@@ -52,7 +52,9 @@ export class OpenFile implements FileObject {
     if (this.mapping.canWriteback) yield* readAhead(this.mapping, first, count, mm);
   }
 
-  /** The mapping may go meanwhile, the file stays until its hole is punched. */
+  /**
+   * Punches a hole. The inode counts as open meanwhile, since the caller's mapping, and with it the last user, may go.
+   */
   *punchHole(from: number, to: number, mm: MmStruct): Sleeps<void> {
     const { host } = this;
     host.opens++;
@@ -64,7 +66,12 @@ export class OpenFile implements FileObject {
     }
   }
 
-  /** The descriptor is closed; mappings stay. @throws KernelBug when it was closed before @see filp_close() */
+  /**
+   * Closes the descriptor. Mappings stay.
+   *
+   * @throws KernelBug if it is closed already
+   * @see filp_close()
+   */
   *close(): Sleeps<void> {
     if (!this.open) throw new KernelBug(`${this.path} is closed twice`);
     this.open = false;
@@ -77,17 +84,17 @@ export class OpenFile implements FileObject {
   }
 }
 
-/** The file loses its name: it ends with its last user. @see unlink(2) */
+/** Removes the name of a file. Its pages are freed with its last open file and mapping. @see unlink(2) */
 export function* unlinkInode(inode: Inode): Sleeps<void> {
   inode.linked = false;
   yield* putInode(inode);
 }
 
-/** Ends a file that nobody can reach any more. @see iput(), evict() */
+/** Evicts an inode that has no name, no open file and no mapping. @see iput(), evict() */
 function* putInode(inode: Inode): Sleeps<void> {
   const { mapping } = inode;
   if (inode.linked || inode.opens > 0 || mapping.iMmap.size > 0) return;
-  // So that nobody else ends it meanwhile.
+  // The inode counts as linked from here on: another call while this one sleeps must not evict it again.
   inode.linked = true;
   inode.size = 0;
   yield* truncateInodePages(mapping, 0, Number.POSITIVE_INFINITY);

@@ -1,20 +1,26 @@
-// /proc/sys/vm/drop_caches. Kernel counterpart: fs/drop_caches.c.
+// /proc/sys/vm/drop_caches: evicts clean pages of files from the page cache when an administrator writes to it. The
+// file shows nothing; each write is logged. Kernel counterpart: fs/drop_caches.c.
 import type { Process, Vm } from "@hetmem/mm";
 import { type Attribute, type AttributeTable, sysctlBetween } from "@hetmem/vfs";
 import { VmEvent } from "@hetmem/zone";
 import { dropPagecache } from "./invalidate.ts";
 
-/** A task, as the log names it. */
+/** The task in a line of the log. */
 export type LoggedTask = Pick<Process, "pid" | "comm">;
 
-/** @param writer the task that writes to a file just now, for the log */
+/**
+ * The files under /proc/sys/vm that the page cache has.
+ *
+ * @param vm the machine's memory
+ * @param writer returns the task that is writing to the file, for the log
+ */
 export function pageCacheTables(vm: Vm, writer: () => LoggedTask): AttributeTable[] {
   return [{ root: "/proc/sys/vm", files: { drop_caches: dropCaches(vm, writer) } }];
 }
 
 /**
- * 1: pages of files; 2: the kernel's own objects, which take nothing here; 3: both. Each write is told in the log until
- * one has had bit 2.
+ * Bits of a write: 1 evicts pages of files; 2 shrinks slab caches, which aren't modelled, and is only counted; 4 stops
+ * the logging of later writes.
  *
  * @see drop_caches_sysctl_handler() in fs/drop_caches.c
  */

@@ -1,6 +1,6 @@
-// Brings pages of a file on a disk into memory: the one that is wanted, and some around it. How much is read ahead is
-// fixed; the kernel learns it from how the file is used. Kernel counterparts: page_cache_ra_unbounded() in
-// mm/readahead.c, filemap_read_folio() and filemap_update_page() in mm/filemap.c.
+// Reads pages of a file from the disk: the page that is wanted, and pages around it. The size of read-ahead is fixed
+// here; the kernel adapts it to the use of the file. Kernel counterparts: page_cache_ra_unbounded() in mm/readahead.c,
+// filemap_read_folio() and filemap_update_page() in mm/filemap.c.
 import { condResched, type Page, type Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
 import type { AddressSpace } from "@hetmem/mm/file";
@@ -15,16 +15,20 @@ import {
 } from "./filemap.ts";
 import { inodeOf } from "./inode.ts";
 
-/** Pages that are read together: 128 KiB. @see VM_READAHEAD_PAGES */
+/** Pages of one read-ahead: 128 KiB. @see VM_READAHEAD_PAGES */
 export const READAHEAD_PAGES = 32;
 
-/** How bringing a page up to date ended. */
+/** Result of lockUptodate(): the page is locked and uptodate, has left the file, or can't be read. */
 export type ReadResult = "locked" | "gone" | "unreadable";
 
 /**
- * Reads those pages of [first, first + count) that aren't in memory, for as long as that has free pages and the file goes
- * on. What can't be read is left not up to date: who wants it tries again, and fails.
+ * Reads those of the pages [first, first + count) that aren't in memory, up to the end of the file, while pages are
+ * free without reclaim. A page that can't be read stays in the file without PG_uptodate: an access reads it again and
+ * fails.
  *
+ * @param first page index in the file
+ * @param count pages
+ * @param mm process that is charged; undefined: the kernel itself
  * @see page_cache_ra_unbounded()
  */
 export function* readAhead(
@@ -53,12 +57,13 @@ export function* readAhead(
 }
 
 /**
- * The page at an index, referenced: that which is there, or a new one, which isn't up to date.
+ * Finds the page at an index, or adds a new one, which isn't uptodate, and takes a reference.
  *
- * @returns NULL_PAGE when there is no memory for it @see __filemap_get_folio() with FGP_CREAT
+ * @returns NULL_PAGE if there is no memory for a page
+ * @see __filemap_get_folio() with FGP_CREAT
  */
 export function* grabPage(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page> {
-  // Ends: a page that can't be added is there already, and found by the next turn.
+  // Ends: if a page can't be added, another task has added one, which the next turn finds.
   for (;;) {
     const found = findGetPage(mapping, index);
     if (found !== NULL_PAGE) return found;
@@ -73,9 +78,10 @@ export function* grabPage(mapping: AddressSpace, index: number, mm: MmStruct | u
 }
 
 /**
- * Locks a referenced page and reads it if nobody has.
+ * Locks a referenced page, and reads it unless it is uptodate.
  *
- * @returns "locked": it is, and up to date. Otherwise the reference is dropped: the page has left the file, or can't be read
+ * @returns "locked" if the page is locked and uptodate; else the reference is dropped, and the page has left the file
+ *   ("gone") or can't be read ("unreadable")
  * @see filemap_update_page()
  */
 export function* lockUptodate(mapping: AddressSpace, page: Page): Sleeps<ReadResult> {
@@ -91,7 +97,7 @@ export function* lockUptodate(mapping: AddressSpace, page: Page): Sleeps<ReadRes
   return "unreadable";
 }
 
-/** @returns false when the disk can't */
+/** Reads a page from the disk. @returns false if the disk fails */
 function readInto(mapping: AddressSpace, page: Page): boolean {
   const { vm } = mapping;
   const host = inodeOf(mapping);

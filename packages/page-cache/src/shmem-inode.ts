@@ -1,18 +1,20 @@
-// A file that is kept nowhere but in memory and swap: what tmpfs is made of, and memfds, and memory that processes
-// share without a file. It knows what its mount counts for it, and which seals it has. Kernel counterpart: struct
-// shmem_inode_info and struct shmem_sb_info in include/linux/shmem_fs.h.
+// An inode of shmem, whose pages are in memory or in swap and on no disk: a file of a tmpfs, a memfd, or memory that
+// processes share without a file. It counts its pages in its mount and in Committed_AS, and has seals. Kernel
+// counterpart: struct shmem_inode_info and struct shmem_sb_info in include/linux/shmem_fs.h.
 import { KernelBug, KernelError } from "@hetmem/kernel";
 import { type Vm, type Vma, VmFlag } from "@hetmem/mm";
 import type { AddressSpace, AddressSpaceOperations, DeviceId } from "@hetmem/mm/file";
 import { Inode } from "./inode.ts";
 
-/** What may no longer be done to a file. @see F_SEAL_SEAL in include/uapi/linux/fcntl.h */
+/** Seals, each of which forbids a kind of change. @see F_SEAL_SEAL in include/uapi/linux/fcntl.h */
 export const Seal = { SEAL: 0x1, SHRINK: 0x2, GROW: 0x4, WRITE: 0x8, FUTURE_WRITE: 0x10 } as const;
 
-/** One mounted tmpfs, or the one inside the kernel. @see struct shmem_sb_info */
+/** A mounted tmpfs, or the mount inside the kernel. @see struct shmem_sb_info */
 export class ShmemMount {
   readonly device: DeviceId;
-  /** Pages that its files may have together, in memory and in swap; the kernel's own mount has no limit. */
+  /**
+   * Pages that the files of the mount may have together, in memory and in swap; no limit for the kernel's own mount.
+   */
   readonly maxPages: number;
   usedPages = 0;
   private lastInode = 0;
@@ -29,13 +31,18 @@ export class ShmemMount {
 
 export class ShmemInode extends Inode {
   readonly mount: ShmemMount;
-  /** Seal bits. Only a memfd that was made for it takes further ones. */
+  /** Seal bits. Seal.SEAL forbids further seals: only a memfd made with MFD_ALLOW_SEALING lacks it. */
   seals: number = Seal.SEAL;
-  /** Pages that its whole size was promised to have, counted in Committed_AS. */
+  /** Pages counted in Committed_AS for the whole size of the file. */
   committed = 0;
-  /** Whether each page is promised as it is added; memory that processes share without a file is promised whole. @see shmem_acct_block() */
+  /**
+   * Whether each page is counted in Committed_AS when it is added. False for memory that processes share without a
+   * file: its whole size is counted when it is mapped.
+   *
+   * @see shmem_acct_block()
+   */
   promisesEach = true;
-  /** Pages that the mount counts for it. */
+  /** Pages of this file in the mount's usedPages. */
   private counted = 0;
 
   constructor(vm: Vm, mount: ShmemMount, ops: AddressSpaceOperations) {
@@ -44,9 +51,9 @@ export class ShmemInode extends Inode {
   }
 
   /**
-   * Takes room in the mount for a page that is about to be added, and promises it where the whole file is not promised.
+   * Counts a page that is about to be added in the mount, and in Committed_AS unless the whole file is counted there.
    *
-   * @throws KernelError ENOSPC when the mount is full, or vm.overcommit_memory doesn't allow another page
+   * @throws KernelError ENOSPC if the mount is full, or vm.overcommit_memory doesn't allow another page
    * @see shmem_inode_acct_block()
    */
   reserve(): void {
@@ -65,18 +72,22 @@ export class ShmemInode extends Inode {
     this.mount.usedPages++;
   }
 
-  /** The page could not be added. */
+  /** Undoes reserve(): the page could not be added. */
   unreserve(): void {
     this.giveBack(1);
   }
 
-  /** It was: the room is the file's. */
+  /** Counts the page of reserve() as the file's: the page was added. */
   added(): void {
     this.counted++;
     this.recount();
   }
 
-  /** Reclaim drops pages that were never written behind the file's back, and truncation drops others. @see shmem_recalc_inode() */
+  /**
+   * Uncounts pages that have left the file: truncation removes pages, and reclaim drops pages that were never written.
+   *
+   * @see shmem_recalc_inode()
+   */
   recount(): void {
     const { pages } = this.mapping;
     const gone = this.counted - pages.pages - pages.values;
@@ -85,7 +96,7 @@ export class ShmemInode extends Inode {
     this.giveBack(gone);
   }
 
-  /** @see shmem_inode_unacct_blocks() */
+  /** Uncounts pages in the mount and in Committed_AS. @see shmem_inode_unacct_blocks() */
   private giveBack(pages: number): void {
     this.mount.usedPages -= pages;
     if (this.promisesEach) this.mapping.vm.commit.uncharge(pages);
@@ -100,7 +111,11 @@ export class ShmemInode extends Inode {
     if (this.has(Seal.WRITE | Seal.FUTURE_WRITE)) throw this.sealed("may not get a hole");
   }
 
-  /** A shared mapping of a sealed file can't be written, now or later. @see seal_check_future_write() */
+  /**
+   * Refuses a shared mapping that a seal forbids, and keeps one with Seal.FUTURE_WRITE from becoming writable.
+   *
+   * @see seal_check_future_write()
+   */
   override checkMmap(vma: Vma): void {
     if ((vma.flags & VmFlag.SHARED) === 0) return;
     if (this.has(Seal.WRITE)) throw this.sealed("may not be mapped shared: map it private");
@@ -109,7 +124,13 @@ export class ShmemInode extends Inode {
     vma.flags &= ~VmFlag.MAYWRITE;
   }
 
-  /** Looks at a write up to a byte of the file. @throws KernelError EPERM @see shmem_write_begin() */
+  /**
+   * Checks a write against the seals.
+   *
+   * @param end byte behind the last one written
+   * @throws KernelError EPERM if a seal forbids the write
+   * @see shmem_write_begin()
+   */
   checkWrite(end: number): void {
     if (this.has(Seal.WRITE | Seal.FUTURE_WRITE)) throw this.sealed("may not be written");
     if (end > this.size && this.has(Seal.GROW)) throw this.sealed("may not grow");
@@ -124,7 +145,12 @@ export class ShmemInode extends Inode {
   }
 }
 
-/** @throws KernelBug for a file of another kind @see SHMEM_I() */
+/**
+ * The inode of an address space of shmem.
+ *
+ * @throws KernelBug if it belongs to a file of another kind
+ * @see SHMEM_I()
+ */
 export function shmemInode({ host }: AddressSpace): ShmemInode {
   if (!(host instanceof ShmemInode)) throw new KernelBug(`file ${host.number} is not one of shmem`);
   return host;

@@ -1,6 +1,6 @@
-// The pages of shmem: made of zeros when they are first touched, moved to swap when memory is short, and brought back.
-// The place of one that is in swap is kept by a value entry, which counts as an entry of its slot. Kernel counterparts:
-// shmem_get_folio_gfp(), shmem_swapin_folio() and shmem_writepage() in mm/shmem.c.
+// The pages of shmem. A page is made of zeros when it is first touched, goes to swap when memory is short, and comes
+// back at the next use. A value entry at the index of a page in swap holds its swap entry, and counts as a user of the
+// slot. Kernel counterparts: shmem_get_folio_gfp(), shmem_swapin_folio() and shmem_writepage() in mm/shmem.c.
 import { KernelError, type Page, type Sleeps } from "@hetmem/kernel";
 import { entryValue, isValue, MAX_INDEX, NO_INDEX, valueEntry } from "@hetmem/kernel/lib";
 import { lockPage, type MmStruct, unlockPage, type Vm } from "@hetmem/mm";
@@ -41,14 +41,16 @@ export const shmemOps: AddressSpaceOperations = {
 };
 
 /**
- * The page of a file at an index, locked and referenced, from memory or from swap.
+ * Finds the page at an index, in memory or in swap, locks it and takes a reference.
  *
+ * @param index page index in the file
+ * @param source allocator of the page to swap in to
  * @returns NULL_PAGE for a hole
- * @throws KernelError ENOMEM when there is no memory to swap it in to, EIO when it can't be read
+ * @throws KernelError ENOMEM if there is no page to swap in to; EIO if the page can't be read from swap
  * @see shmem_get_folio_gfp() with SGP_READ
  */
 export function* shmemLookup(mapping: AddressSpace, index: number, source: PageSource): Sleeps<Page> {
-  // Ends: each turn finds what another task has made of the entry since: a page, a slot of swap, a hole.
+  // Ends: a turn is repeated only if another task changed the entry between two looks at it.
   for (;;) {
     const entry = mapping.pages.load(index);
     if (isValue(entry)) {
@@ -62,14 +64,14 @@ export function* shmemLookup(mapping: AddressSpace, index: number, source: PageS
 }
 
 /**
- * The same, and a new page of zeros where there was a hole.
+ * Does the same, and adds a new page of zeros in a hole.
  *
- * @throws KernelError ENOSPC when the tmpfs is full, besides
+ * @throws KernelError ENOSPC if the tmpfs is full; ENOMEM; EIO if the page can't be read from swap
  * @see shmem_get_folio_gfp() with SGP_WRITE
  */
 export function* shmemGetPage(mapping: AddressSpace, index: number, source: PageSource): Sleeps<Page> {
   const inode = shmemInode(mapping);
-  // Ends: a page that can't be entered is there already, and found by the next turn.
+  // Ends: if the page can't be added, another task has added one, which the next turn finds.
   for (;;) {
     const found = yield* shmemLookup(mapping, index, source);
     if (found !== NULL_PAGE) return found;
@@ -88,7 +90,10 @@ export function* shmemGetPage(mapping: AddressSpace, index: number, source: Page
   }
 }
 
-/** Takes a page out again that was added behind the end of the file since that was looked at, and unlocks it. */
+/**
+ * Removes a locked page that was added behind the end of the file, because the file was truncated meanwhile, and
+ * unlocks it.
+ */
 export function shmemDiscard(mapping: AddressSpace, page: Page): void {
   deleteFromPageCache(mapping.vm, page);
   shmemInode(mapping).recount();
@@ -96,8 +101,9 @@ export function shmemDiscard(mapping: AddressSpace, page: Page): void {
 }
 
 /**
- * Brings everything back into memory that files have on a swap device.
+ * Swaps in all pages that files have on a swap device.
  *
+ * @param device number of the swap device
  * @throws KernelError ENOMEM
  * @see shmem_unuse()
  */
@@ -113,7 +119,11 @@ export function* shmemUnuse(vm: Vm, device: number): Sleeps<void> {
   }
 }
 
-/** A page that can't be read is lost, and its slot free, too. @see shmem_unuse_swap_entries() */
+/**
+ * Swaps in one page. If the page can't be read, its slot is freed and the page is lost.
+ *
+ * @see shmem_unuse_swap_entries()
+ */
 function* unuseOne(mapping: AddressSpace, index: number): Sleeps<void> {
   try {
     const page = yield* shmemLookup(mapping, index, cachePageSource(mapping.vm, undefined));
@@ -123,7 +133,7 @@ function* unuseOne(mapping: AddressSpace, index: number): Sleeps<void> {
   }
 }
 
-/** A page that is charged to whoever needs it. */
+/** Allocates a page and charges it to the process of the source. @returns NULL_PAGE if either fails */
 function* allocCharged(vm: Vm, source: PageSource): Sleeps<Page> {
   const page = yield* source.alloc();
   return page === NULL_PAGE ? page : yield* chargeCachePage(vm, source.mm, page);
@@ -135,7 +145,13 @@ function enterNew(mapping: AddressSpace, page: Page, index: number): boolean {
   return addToPageCache(mapping, page, index);
 }
 
-/** Moves what a value entry stands for from the swap cache into the file. @returns NULL_PAGE when somebody else did @see shmem_swapin_folio() */
+/**
+ * Moves the page of a value entry from the swap cache to the file.
+ *
+ * @returns the page, locked and referenced, or NULL_PAGE if another task has changed the entry
+ * @throws KernelError ENOMEM; EIO if the page can't be read from swap
+ * @see shmem_swapin_folio()
+ */
 function* swapIn(mapping: AddressSpace, index: number, entry: number, source: PageSource): Sleeps<Page> {
   const { vm } = mapping;
   const { memmap, swap } = vm;
@@ -166,7 +182,11 @@ function* swapIn(mapping: AddressSpace, index: number, entry: number, source: Pa
   return page;
 }
 
-/** The slot is given back, and the file keeps a note that the page is lost. Unlocks the page. @see shmem_set_folio_swapin_error() */
+/**
+ * Frees the slot of a page that can't be read, records in the file that the page is lost, and unlocks the page.
+ *
+ * @see shmem_set_folio_swapin_error()
+ */
 function setSwapinError({ pages, vm }: AddressSpace, page: Page, index: number, word: number): void {
   pages.store(index, valueEntry(swapinErrorEntry(vm.memmap.pageToPfn(page))));
   vm.swap.cache.remove(page, 0);
@@ -181,7 +201,12 @@ function lost({ host }: AddressSpace, index: number): KernelError {
   );
 }
 
-/** Reclaim wants the page gone: it moves to the swap cache, and a value entry takes its place. @see shmem_writepage() */
+/**
+ * Moves a page to the swap cache for reclaim, leaves a value entry in the file, and writes the page to swap.
+ *
+ * @returns false, with the page locked and dirty, if it is mapped or no slot is free
+ * @see shmem_writepage()
+ */
 function* shmemWritepage(mapping: AddressSpace, page: Page): Sleeps<boolean> {
   const { vm } = mapping;
   const { swap, memmap } = vm;
@@ -219,7 +244,12 @@ function* writeBegin(
   return page;
 }
 
-/** What is in swap has to come back, to be zeroed there. Nobody is told when it can't, as in the kernel. @see shmem_get_partial_folio() */
+/**
+ * The page of which a truncation zeroes a part; a page in swap is read for that. If the read fails, the truncation goes
+ * on without an error, as in the kernel.
+ *
+ * @see shmem_get_partial_folio()
+ */
 function* partialPage(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page> {
   try {
     return yield* shmemLookup(mapping, index, cachePageSource(mapping.vm, mm));
@@ -229,7 +259,13 @@ function* partialPage(mapping: AddressSpace, index: number, mm: MmStruct | undef
   }
 }
 
-/** A page whose memory has failed stays in its file, since nobody has another copy: zeros would be a lie. @see shmem_file_read_iter() */
+/**
+ * Refuses a page with a memory error. Such a page stays in its file: removing it would make reads return zeros, since
+ * there is no copy.
+ *
+ * @throws KernelError EIO
+ * @see shmem_file_read_iter()
+ */
 function refuseBad({ vm, host }: AddressSpace, page: Page): void {
   if (!vm.memmap.test(page, PageFlag.hwpoison)) return;
   const index = vm.memmap.index(page);
@@ -240,7 +276,7 @@ function refuseBad({ vm, host }: AddressSpace, page: Page): void {
   );
 }
 
-/** A page or a slot went with its part of the file. @see shmem_free_swap() */
+/** Uncounts a page that was removed from the file, or frees the slot of one in swap. @see shmem_free_swap() */
 function forget(mapping: AddressSpace, entry: number): void {
   if (isValue(entry)) {
     const word = entryValue(entry);
@@ -249,7 +285,7 @@ function forget(mapping: AddressSpace, entry: number): void {
   shmemInode(mapping).recount();
 }
 
-/** @see shmem_evict_inode() */
+/** Uncounts the size of the file in Committed_AS. @see shmem_evict_inode() */
 function evict(mapping: AddressSpace): void {
   const inode = shmemInode(mapping);
   mapping.vm.commit.uncharge(inode.committed);

@@ -1,6 +1,5 @@
-// Files of shmem as they are used: mapped, mapped without a file by MAP_SHARED | MAP_ANONYMOUS, filled ahead of time.
-// Kernel counterpart: mm/shmem.c. Not modelled: huge pages in files, a policy of the file's own (mbind of a shared mapping
-// is the mapping's).
+// Operations on shmem files: faults, MAP_SHARED | MAP_ANONYMOUS mappings, fallocate(). Kernel counterpart: mm/shmem.c.
+// Not modelled: huge pages in files, memory policies of files (mbind() of a shared mapping sets the mapping's policy).
 import { KernelBug, KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { entryValue, isValue } from "@hetmem/kernel/lib";
 import {
@@ -28,13 +27,13 @@ import { ShmemInode, ShmemMount } from "./shmem-inode.ts";
 import { shmemDiscard, shmemGetPage, shmemOps } from "./shmem-pages.ts";
 import { truncateInodePages } from "./truncate.ts";
 
-/** What mappings of shmem do. @see shmem_vm_ops */
+/** Operations of a mapping of shmem. @see shmem_vm_ops */
 export const shmemVmOps: VmOperations = {
   fault: shmemFault,
   mapPages: filemapMapPages,
 };
 
-/** The mount inside the kernel, on which memfds are, and memory that is shared without a file. @see shm_mnt */
+/** The mount inside the kernel. Its files are memfds, and memory that processes share without a file. @see shm_mnt */
 export class Shmem implements SharedMemory {
   readonly mount: ShmemMount = new ShmemMount({ major: 0, minor: 1 });
   private readonly vm: Vm;
@@ -43,7 +42,13 @@ export class Shmem implements SharedMemory {
     this.vm = vm;
   }
 
-  /** Promises memory for all of the mapping, unless it is mapped with MAP_NORESERVE. @see shmem_zero_setup() */
+  /**
+   * Gives a MAP_SHARED | MAP_ANONYMOUS mapping its file. The whole size is counted in Committed_AS, unless the mapping
+   * is MAP_NORESERVE.
+   *
+   * @throws KernelError ENOMEM if vm.overcommit_memory doesn't allow the size
+   * @see shmem_zero_setup()
+   */
   zeroSetup(vma: Vma): void {
     const { mm, flags, pages } = vma;
     const committed = (flags & VmFlag.NORESERVE) === 0 ? pages : 0;
@@ -54,33 +59,36 @@ export class Shmem implements SharedMemory {
     inode.size = pages * PAGE_SIZE;
     inode.linked = false;
     const file = new OpenFile(inode, { path: "/dev/zero (deleted)", writable: true, vmOps: shmemVmOps });
-    // The mapping alone holds it.
+    // The file has no descriptor: it goes with its last mapping.
     inode.opens = 0;
     vma.file = file;
     vma.ops = file.vmOps;
   }
 }
 
-/** The kernel's own mount of a machine. @throws KernelBug when the machine was made with another one, or with none */
+/** The Shmem of a machine. @throws KernelBug if the machine was made without pageCacheParts */
 export function shmem({ sharedMemory }: Vm): Shmem {
   if (!(sharedMemory instanceof Shmem))
     throw new KernelBug("the machine has no Shmem: give Vm pageCacheParts");
   return sharedMemory;
 }
 
-/** Shared memory for a machine, to be spread into the options of Vm. */
+/** Parts of a machine that give it shared memory; spread them into the options of Vm. */
 export const pageCacheParts: VmParts = { sharedMemory: (vm) => new Shmem(vm) };
 
-/** A file of a tmpfs, of no bytes. */
+/** Makes an empty file of a tmpfs, without a name. */
 export function createShmemInode(vm: Vm, mount: ShmemMount): ShmemInode {
   return new ShmemInode(vm, mount, shmemOps);
 }
 
 /**
- * fallocate(2): gives a file pages for the bytes [from, to), and makes it reach there.
+ * Gives a file pages for the bytes [from, to), and grows it to `to`: fallocate(2).
  *
- * @param mm who pays for them; undefined: the kernel does it for itself
- * @throws KernelError ENOSPC, ENOMEM: nothing is added then; EPERM where a seal forbids it
+ * @param from first byte
+ * @param to byte behind the last
+ * @param mm process that is charged; absent: the kernel itself
+ * @throws KernelError ENOSPC, ENOMEM or EIO, after the pages added so far are removed again; EPERM if a seal forbids
+ *   the size
  * @see shmem_fallocate()
  */
 export function* shmemFallocate(inode: ShmemInode, from: number, to: number, mm?: MmStruct): Sleeps<void> {
@@ -94,7 +102,7 @@ export function* shmemFallocate(inode: ShmemInode, from: number, to: number, mm?
       const fresh = mapping.pages.load(index) === 0;
       const page = yield* shmemGetPage(mapping, index, cachePageSource(vm, mm));
       if (fresh) added.push(index);
-      // So that reclaim swaps it instead of dropping it.
+      // Dirty: reclaim must write the page to swap; a clean one would be dropped.
       setPageDirty(vm, page);
       unlockAndPut(vm, page);
     }
@@ -108,10 +116,10 @@ export function* shmemFallocate(inode: ShmemInode, from: number, to: number, mm?
 }
 
 /**
- * Finds or makes the page of a fault.
+ * Finds the page of a fault, or adds it.
  *
- * @returns LOCKED, with the page referenced and locked; SIGBUS behind the end of the file, when the tmpfs is full or swap
- *   can't be read; OOM
+ * @returns LOCKED, with fault.page referenced and locked; SIGBUS behind the end of the file, if the tmpfs is full, or
+ *   if the page can't be read from swap; OOM
  * @see shmem_fault()
  */
 export function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
@@ -120,7 +128,7 @@ export function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
   const { invalidateLock, vm } = mapping;
   const host = inodeOf(mapping);
   if (pgoff >= host.pages) return VmFault.SIGBUS;
-  // Pages don't come into a hole while it is being punched, which would never end.
+  // A fault waits while a hole is punched: if it added pages meanwhile, punching might never end.
   if (!invalidateLock.tryDownRead()) yield* invalidateLock.downRead();
   try {
     const major = isInSwap(mapping, pgoff) ? VmFault.MAJOR : 0;
@@ -140,7 +148,7 @@ export function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
   }
 }
 
-/** Whether the page has to be read from swap. */
+/** Whether the page at an index must be read from a swap device. */
 function isInSwap({ pages, vm }: AddressSpace, index: number): boolean {
   const entry = pages.load(index);
   if (!isValue(entry)) return false;

@@ -1,6 +1,5 @@
-// Pages of the machine for the files of the shell's /tmp: the names are the vfs's, the bytes are in pages of a tmpfs. So a
-// large file there is seen in /proc/meminfo, goes to swap when memory is short, and meets ENOSPC. Kernel counterpart:
-// mm/shmem.c.
+// Pages for the files in the shell's /tmp. The vfs has the names; the bytes are in pages of a tmpfs. A large file there
+// shows in /proc/meminfo, goes to swap when memory is short, and gets ENOSPC. Kernel counterpart: mm/shmem.c.
 import { run, type Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Vm } from "@hetmem/mm";
 import type { MappedFile } from "@hetmem/mm/file";
@@ -17,7 +16,8 @@ interface TmpfsFile {
 }
 
 /**
- * Keeps the files of a vfs in memory, as a tmpfs does that is mounted with its default size: half of the machine's memory.
+ * Port implementation: keeps the contents of files of a vfs in pages of a tmpfs. A tmpfs has half of the machine's
+ * memory by default.
  *
  * @see shmem_default_max_blocks()
  */
@@ -28,8 +28,9 @@ export class TmpfsPages implements FilePages {
   private readonly files = new Map<number, TmpfsFile>();
 
   /**
-   * @param maxPages that its files may have together
-   * @param writer who writes, and pays for the pages; nobody where absent
+   * @param vm the machine's memory
+   * @param maxPages pages that the files may have together
+   * @param writer returns the address space that is charged for new pages; undefined: the kernel itself
    */
   constructor(vm: Vm, maxPages: number, writer: () => MmStruct | undefined = () => undefined) {
     this.vm = vm;
@@ -37,12 +38,12 @@ export class TmpfsPages implements FilePages {
     this.mount = new ShmemMount({ major: 0, minor: 25 }, maxPages);
   }
 
-  /** The file with that number in the vfs, empty where nothing was written to it. */
+  /** The inode of a file, made if it doesn't exist. @param number number of the file in the vfs */
   inode(number: number): ShmemInode {
     return this.file(number).inode;
   }
 
-  /** Whether that is the file with the number. */
+  /** Whether an inode is that of the file with the number. */
   isFile(number: number, inode: MappedFile): boolean {
     return this.files.get(number)?.inode === inode;
   }
@@ -51,18 +52,36 @@ export class TmpfsPages implements FilePages {
     return this.files.get(number)?.inode.size ?? 0;
   }
 
-  /** @throws KernelError ENOMEM, EIO for a page that is bad @see shmem_file_read_iter() */
+  /**
+   * Reads bytes of a file.
+   *
+   * @param number number of the file in the vfs
+   * @param offset first byte
+   * @param length bytes
+   * @throws KernelError ENOMEM; EIO for a page with a memory error
+   * @see shmem_file_read_iter()
+   */
   *read(number: number, offset: number, length: number): Sleeps<Uint8Array> {
     const file = this.files.get(number);
     return file ? yield* fileRead(file.open, offset, length, this.writer()) : new Uint8Array(0);
   }
 
-  /** @throws KernelError ENOSPC, ENOMEM, EIO, when not a byte could be written; EINVAL behind the largest offset */
+  /**
+   * Writes bytes to a file.
+   *
+   * @param number number of the file in the vfs
+   * @param offset first byte
+   * @returns bytes written
+   * @throws KernelError ENOSPC, ENOMEM or EIO if no byte was written; EINVAL behind the largest offset
+   */
   *write(number: number, offset: number, bytes: Uint8Array): Sleeps<number> {
     return yield* fileWrite(this.file(number).open, offset, bytes, this.writer());
   }
 
-  /** Nobody is in the midst of a change to these files, so there is nobody whom this would have to wait for. */
+  /**
+   * Sets the size of a file, in bytes. Runs to its end at once: no other task changes these files, so that nothing is
+   * waited for.
+   */
   truncate(number: number, bytes: number): void {
     const file = this.files.get(number);
     if (file) run(truncate(file.inode, bytes, this.writer()));

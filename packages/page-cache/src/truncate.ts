@@ -1,6 +1,6 @@
-// A file becomes shorter, or gets a hole: its pages there leave every address space, and then the page cache. Who faults
-// meanwhile looks at the size and at the page's file once he has the page locked, and so can't bring one back. Kernel
-// counterpart: mm/truncate.c.
+// Truncation and hole punching. The pages leave every address space first, then the page cache. A concurrent fault
+// can't bring one back: it checks the page's mapping, and the size, after it has locked the page. Kernel counterpart:
+// mm/truncate.c.
 import { condResched, KernelBug, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { isValue, MAX_INDEX, NO_INDEX } from "@hetmem/kernel/lib";
 import type { MmStruct } from "@hetmem/mm";
@@ -11,11 +11,11 @@ import type { Inode } from "./inode.ts";
 import { unmapMappingRange } from "./unmap-mapping.ts";
 
 /**
- * Sets the size of a file whose i_rwsem is held. What is behind the new end is gone for good, private copies included;
- * what is before it and was behind the old end reads as zeros.
+ * Sets the size of a file. The i_rwsem is held for writing. Pages behind the new end are removed, private copies
+ * included. If the file grows, the new bytes read as zeros.
  *
  * @param size bytes
- * @param mm who does it
+ * @param mm process that is charged for a page swapped in to be zeroed in part; absent: the kernel itself
  * @see truncate_setsize()
  */
 export function* truncateSetsize(inode: Inode, size: number, mm?: MmStruct): Sleeps<void> {
@@ -28,7 +28,7 @@ export function* truncateSetsize(inode: Inode, size: number, mm?: MmStruct): Sle
     const firstGone = Math.ceil(size / PAGE_SIZE);
     yield* unmapMappingRange(mapping, firstGone, MAX_INDEX - firstGone + 1, true);
     yield* truncateInodePages(mapping, size, Number.POSITIVE_INFINITY, mm);
-    // A private mapping may have copied a page between the two.
+    // A private mapping may have copied a page after the first unmap and before its removal.
     yield* unmapMappingRange(mapping, firstGone, MAX_INDEX - firstGone + 1, true);
     inode.store?.zero(size, Number.POSITIVE_INFINITY);
   } finally {
@@ -37,11 +37,11 @@ export function* truncateSetsize(inode: Inode, size: number, mm?: MmStruct): Sle
 }
 
 /**
- * ftruncate(2).
+ * Sets the size of a file: ftruncate(2).
  *
  * @param size bytes
- * @param mm who pays for what has to come back from swap; undefined: the kernel does it for itself
- * @throws KernelError EPERM where a seal forbids it
+ * @param mm process that is charged for a page swapped in to be zeroed in part; absent: the kernel itself
+ * @throws KernelError EPERM if a seal forbids the size
  */
 export function* truncate(inode: Inode, size: number, mm?: MmStruct): Sleeps<void> {
   yield* inode.rwsem.downWrite();
@@ -54,11 +54,13 @@ export function* truncate(inode: Inode, size: number, mm?: MmStruct): Sleeps<voi
 }
 
 /**
- * fallocate(FALLOC_FL_PUNCH_HOLE): the bytes [from, to) read as zeros, and take no memory as far as they are whole pages.
- * Private copies stay. The size doesn't change.
+ * Punches a hole: fallocate(FALLOC_FL_PUNCH_HOLE). The bytes [from, to) read as zeros afterwards, and whole pages among
+ * them are freed. Private copies stay, and so does the size.
  *
- * @param mm who does it
- * @throws KernelError EPERM where a seal forbids it
+ * @param from first byte
+ * @param to byte behind the last
+ * @param mm process that is charged for a page swapped in to be zeroed in part; absent: the kernel itself
+ * @throws KernelError EPERM if a seal forbids the hole
  * @see truncate_pagecache_range()
  */
 export function* punchHole(inode: Inode, from: number, to: number, mm?: MmStruct): Sleeps<void> {
@@ -81,7 +83,7 @@ export function* punchHole(inode: Inode, from: number, to: number, mm?: MmStruct
   }
 }
 
-/** Takes the whole pages within the bytes [from, to) out of all address spaces, but for private copies. */
+/** Unmaps the whole pages within the bytes [from, to) from all address spaces. Private copies stay mapped. */
 export function* unmapHole(mapping: AddressSpace, from: number, to: number): Sleeps<void> {
   const first = Math.ceil(from / PAGE_SIZE);
   const end = Math.floor(to / PAGE_SIZE);
@@ -89,8 +91,12 @@ export function* unmapHole(mapping: AddressSpace, from: number, to: number): Sle
 }
 
 /**
- * Takes the whole pages within the bytes [from, to) out of the page cache, and zeroes what is in there of others.
+ * Removes the whole pages within the bytes [from, to) from the page cache, and zeroes the bytes in the pages at both
+ * ends.
  *
+ * @param from first byte
+ * @param to byte behind the last
+ * @param mm process that is charged for a page swapped in to be zeroed in part; absent: the kernel itself
  * @see truncate_inode_pages_range()
  */
 export function* truncateInodePages(
@@ -103,8 +109,8 @@ export function* truncateInodePages(
   const end = Math.min(Math.floor(to / PAGE_SIZE), MAX_INDEX + 1);
   yield* zeroPartial(mapping, from, Math.min(to, first * PAGE_SIZE), mm);
   if (to > end * PAGE_SIZE && end >= first) yield* zeroPartial(mapping, end * PAGE_SIZE, to, mm);
-  // Pages may come while this sleeps, though not behind the end of the file: until a round finds none.
-  // Ends: no page comes back behind the end of the file; within it, when other tasks have stopped to add some.
+  // Ends: no page is added behind the end of the file; within it, other tasks may add pages while this sleeps, and a
+  // round finds none when they have stopped.
   for (;;) {
     let index = mapping.pages.find(first, end - 1);
     if (index === NO_INDEX) return;
@@ -114,7 +120,7 @@ export function* truncateInodePages(
   }
 }
 
-/** What the page cache holds at an index goes. */
+/** Removes the page, or the value entry, at an index. */
 function* truncateIndex(mapping: AddressSpace, index: number): Sleeps<void> {
   const { vm, ops } = mapping;
   const entry = mapping.pages.load(index);
@@ -131,7 +137,12 @@ function* truncateIndex(mapping: AddressSpace, index: number): Sleeps<void> {
   unlockAndPut(vm, page);
 }
 
-/** Takes a locked page out of its file, and out of all address spaces that still map it. @see truncate_inode_folio() */
+/**
+ * Removes a locked page from its file, and from all address spaces that map it.
+ *
+ * @throws KernelBug if an address space maps the page that the file's mappings don't lead to
+ * @see truncate_inode_folio()
+ */
 export function* truncateInodePage(mapping: AddressSpace, page: Page): Sleeps<void> {
   const { vm, ops } = mapping;
   const { memmap } = vm;
@@ -142,7 +153,7 @@ export function* truncateInodePage(mapping: AddressSpace, page: Page): Sleeps<vo
   ops.forget?.(mapping, page);
 }
 
-/** Zeroes bytes within one page, if the file has it. @see truncate_inode_partial_folio() */
+/** Zeroes bytes within one page, if the file has a page there. @see truncate_inode_partial_folio() */
 function* zeroPartial(
   mapping: AddressSpace,
   from: number,

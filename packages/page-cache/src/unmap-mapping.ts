@@ -1,6 +1,6 @@
-// Takes pages of a file out of every address space that maps them, because that part of the file goes. The lock of the
-// file's mappings is held meanwhile, which keeps their page tables: who unmaps or exits takes his mappings from the
-// file before he frees those. Kernel counterpart: unmap_mapping_pages() in mm/memory.c.
+// Unmaps pages of a file from every address space, for truncation and hole punching. The lock of the file's mappings
+// (i_mmap_rwsem) is held meanwhile, which keeps their page tables: munmap and exit take a mapping off the file's list,
+// under that lock, before they free its tables. Kernel counterpart: unmap_mapping_pages() in mm/memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { type Vma, zapPageRange } from "@hetmem/mm";
 import type { AddressSpace } from "@hetmem/mm/file";
@@ -13,10 +13,12 @@ import {
 } from "@hetmem/mmu-notifier";
 
 /**
- * Empties the entries that map [first, first + count) of a file.
+ * Clears the entries that map the pages [first, first + count) of a file.
  *
- * @param evenCows copies that processes have made of the pages go too: those are of a part of the file that is no more.
- *   Where the file only got a hole, they stay
+ * @param first page index in the file
+ * @param count pages
+ * @param evenCows true also clears entries that map private copies of the pages, as a truncation must; false keeps
+ *   these, as for a hole
  * @see unmap_mapping_pages()
  */
 export function* unmapMappingRange(
@@ -39,7 +41,7 @@ export function* unmapMappingRange(
   }
 }
 
-/** @see zap_page_range_single() */
+/** Clears the entries of a range within an invalidation. @see zap_page_range_single() */
 function* zapRange(vma: Vma, start: VirtAddr, end: VirtAddr, evenCows: boolean): Sleeps<void> {
   const { mm } = vma;
   const range: MmuNotifierRange = { mm, start, end, event: MmuNotifyEvent.Clear };

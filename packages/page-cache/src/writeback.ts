@@ -1,6 +1,6 @@
-// Dirty pages on their way to the disk: on request of fsync() and sync(), of reclaim, and when too much of the memory is
-// dirty. Who dirtied the page that was too much does the writing himself: there are no flusher threads and no bandwidth
-// estimates, and no disk wants a page to stay as it is while it is written (stable pages). Kernel counterpart: mm/page-writeback.c.
+// Writeback of dirty pages to the disk: for fsync(2) and sync(2), for reclaim, and when too much memory is dirty. A
+// task that crosses the dirty threshold writes back itself: there are no flusher threads and no bandwidth estimates. No
+// disk requires stable pages. Kernel counterpart: mm/page-writeback.c.
 import { KernelError, type Page, type Sleeps } from "@hetmem/kernel";
 import { MAX_INDEX, NO_INDEX, XaMark } from "@hetmem/kernel/lib";
 import { unlockPage, type Vm } from "@hetmem/mm";
@@ -10,9 +10,10 @@ import { allZones, type Memory, NodeStat } from "@hetmem/zone";
 import { findGetPage, lockPageOf, unlockAndPut } from "./filemap.ts";
 
 /**
- * Writes a locked, referenced page to where it is kept, if it is dirty.
+ * Writes a locked, referenced page to its disk or to swap, if it is dirty.
  *
- * @returns true: it is clean, and unlocked; false: it stays dirty and locked, since nothing takes it now
+ * @returns true if the page is clean, and unlocked; false if it stays dirty and locked, because it has no file or its
+ *   file refused it
  * @see write_one_page()
  */
 export function* writepage(vm: Vm, page: Page): Sleeps<boolean> {
@@ -24,9 +25,11 @@ export function* writepage(vm: Vm, page: Page): Sleeps<boolean> {
 }
 
 /**
- * Writes the dirty pages [first, last] of a file, and waits for those that somebody else is writing.
+ * Writes the dirty pages [first, last] of a file, and waits for pages that other tasks are writing.
  *
- * @throws KernelError EIO when one could not be written since the last time somebody asked
+ * @param first page index in the file
+ * @param last page index in the file, inclusive
+ * @throws KernelError EIO if a page could not be written since the last such error was reported
  * @see file_write_and_wait_range() in mm/filemap.c
  */
 export function* fsyncRange(mapping: AddressSpace, first = 0, last: number = MAX_INDEX): Sleeps<void> {
@@ -46,12 +49,17 @@ export function* fsyncRange(mapping: AddressSpace, first = 0, last: number = MAX
   );
 }
 
-/** sync(2): everything that is dirty now is on its disk afterwards. */
+/** Writes the pages of all files that are dirty now: sync(2). */
 export function* syncAll(vm: Vm): Sleeps<void> {
   for (const mapping of vm.mappings) if (mapping.canWriteback) yield* writeRange(mapping, 0, MAX_INDEX);
 }
 
-/** A page was dirtied: when that was too much, writes pages of this file, and then of others, until it no longer is. @see balance_dirty_pages() */
+/**
+ * Throttles a task that has dirtied a page. If more than vm.dirty_ratio of the dirtyable memory is dirty, writes pages
+ * of this file, then of others, until no more than vm.dirty_background_ratio is.
+ *
+ * @see balance_dirty_pages()
+ */
 export function* balanceDirtyPages(mapping: AddressSpace): Sleeps<void> {
   const { vm } = mapping;
   if (dirtyPages(vm.memory) <= dirtyLimit(vm, vm.tunables.dirtyRatio)) return;
@@ -61,7 +69,7 @@ export function* balanceDirtyPages(mapping: AddressSpace): Sleeps<void> {
   }
 }
 
-/** @see write_cache_pages() */
+/** Writes the dirty pages [first, last] of a file. @see write_cache_pages() */
 function* writeRange(mapping: AddressSpace, first: number, last: number): Sleeps<void> {
   const { vm } = mapping;
   for (
@@ -89,7 +97,7 @@ function dirtyPages({ nodes }: Memory): number {
   return nodes.reduce((sum, node) => sum + (node?.stat[NodeStat.nr_dirty] ?? 0), 0);
 }
 
-/** A percentage of what is free or holds pages of files. @see global_dirtyable_memory() */
+/** A percentage of the pages that are free or hold file data. @see global_dirtyable_memory() */
 function dirtyLimit({ memory }: Vm, ratio: number): number {
   let pages = 0;
   for (const zone of allZones(memory)) pages += zone.freePages;
