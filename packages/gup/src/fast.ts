@@ -1,5 +1,5 @@
-// get_user_pages_fast(): no lock where everything is there already, which is nearly always; the mmap lock and faults for
-// the rest. Kernel counterpart: internal_get_user_pages_fast() in mm/gup.c.
+// get_user_pages_fast(): walks the page tables without a lock, and takes the mmap lock and faults only for pages that
+// the walk can't take. Kernel counterpart: internal_get_user_pages_fast() in mm/gup.c.
 import { KernelError, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
 import { Foll, follFlags, type FollOptions, putGrabbedPage } from "@hetmem/mm/faultin";
@@ -7,16 +7,18 @@ import { TASK_SIZE } from "@hetmem/page-table";
 import { gup } from "./gup.ts";
 import { walkLockless } from "./lockless-walk.ts";
 
-/** What a lockless walk understands. */
+/** Options that the lockless walk supports. */
 export type FastOptions = Pick<FollOptions, "write" | "force" | "longterm" | "noFault">;
 
 /**
- * Fills `into` with the pages behind `count` pages of addresses, each with a reference: putUserPages() gives them back.
- * No lock is held: other tasks run where other cpus do in the kernel.
+ * Gets the pages that `count` pages of addresses map, each with a reference, and writes them to `into`. putUserPages()
+ * drops the references. No lock is held. Other tasks run at the points where other CPUs race with the kernel's walk.
  *
- * @param start first byte of a page
- * @returns how many there are from the start on; fewer than `count` where something is in the way behind the first
- * @throws KernelError as getUserPages(), of the first page only; EFAULT for addresses that no process has
+ * @param start address of a page
+ * @param count pages
+ * @param into array with room for `count` pages
+ * @returns number of pages from the start on; fewer than `count` if a page behind the first can't be had
+ * @throws KernelError as getUserPages(), for the first page only; EFAULT for addresses above TASK_SIZE
  * @see get_user_pages_fast()
  */
 export function* getUserPagesFast(
@@ -29,7 +31,7 @@ export function* getUserPagesFast(
   return yield* gupFast(mm, start, count, follFlags(options) | Foll.GET, into);
 }
 
-/** The same with pins: unpinUserPages() gives them back. @see pin_user_pages_fast() */
+/** Does the same with pins. unpinUserPages() drops them. @see pin_user_pages_fast() */
 export function* pinUserPagesFast(
   mm: MmStruct,
   start: VirtAddr,
@@ -40,7 +42,12 @@ export function* pinUserPagesFast(
   return yield* gupFast(mm, start, count, follFlags(options) | Foll.PIN, into);
 }
 
-/** The lockless part alone: atomic, never fails, and may give no pages at all. @see get_user_pages_fast_only() */
+/**
+ * Takes pages with the lockless walk alone. Atomic; returns 0 instead of an error.
+ *
+ * @returns number of pages from the start on
+ * @see get_user_pages_fast_only()
+ */
 export function getUserPagesFastOnly(
   mm: MmStruct,
   start: VirtAddr,
@@ -51,7 +58,7 @@ export function getUserPagesFastOnly(
   return reachable(start, count) ? run(lockless(mm, start, count, follFlags(options) | Foll.GET, into)) : 0;
 }
 
-/** @see pin_user_pages_fast_only() */
+/** Does the same with pins. @see pin_user_pages_fast_only() */
 export function pinUserPagesFastOnly(
   mm: MmStruct,
   start: VirtAddr,
@@ -62,7 +69,12 @@ export function pinUserPagesFastOnly(
   return reachable(start, count) ? run(lockless(mm, start, count, follFlags(options) | Foll.PIN, into)) : 0;
 }
 
-/** @see internal_get_user_pages_fast() */
+/**
+ * Gets pages with the lockless walk, and the rest with the mmap lock.
+ *
+ * @param foll Foll bits
+ * @see internal_get_user_pages_fast()
+ */
 export function* gupFast(
   mm: MmStruct,
   start: VirtAddr,
@@ -80,7 +92,7 @@ export function* gupFast(
     into.set(rest, done);
     return done + rest.length;
   } catch (error) {
-    // What is held already has to be given back by the caller, who must hear of it.
+    // The caller must drop the references it has got, and so must get their number instead of the error.
     if (done === 0 || !(error instanceof KernelError)) throw error;
     return done;
   } finally {
@@ -89,8 +101,9 @@ export function* gupFast(
 }
 
 /**
- * A fork that is under way may share a page with the child just when it is being pinned. One that has begun is waited for
- * by the slow path; where one begins meanwhile, the pins are given back first.
+ * Walks without a lock. A fork that write-protects entries at the same time could share a page with the child while it
+ * is being pinned. If a fork is under way at the start, no page is taken: the slow path waits for the fork. If one
+ * began meanwhile, all pins are dropped again.
  *
  * @see lockless_pages_from_mm()
  */
@@ -113,7 +126,7 @@ function* lockless(
   return 0;
 }
 
-/** @see access_ok() */
+/** Whether all of the range is below TASK_SIZE. @see access_ok() */
 function reachable(start: VirtAddr, count: number): boolean {
   return start >= 0 && start + count * 4096 <= TASK_SIZE;
 }

@@ -1,8 +1,8 @@
-// What a user of gup_test writes into its file, and what the file says then: the struct that the kernel's ioctl takes and
-// gives, as text. Kernel counterpart: struct gup_test in mm/gup_test.h.
+// Requests and results of gup_test as text. The kernel's file takes and returns a struct with an ioctl; ours is written
+// and read. Kernel counterpart: struct gup_test in mm/gup_test.h.
 import { KernelError, kstrtoull, type VirtAddr, virtAddr } from "@hetmem/kernel";
 
-/** @see struct gup_test */
+/** One operation on a range of a process. @see struct gup_test */
 export interface GupTestRequest {
   readonly pid: number;
   readonly addr: VirtAddr;
@@ -12,14 +12,14 @@ export interface GupTestRequest {
   /** Foll bits. */
   readonly gupFlags: number;
   readonly testFlags: number;
-  /** Pages to dump, the first is 1; zeros say nothing. */
+  /** Numbers of the pages to dump, counted from 1; 0 dumps none. */
   readonly whichPages: readonly number[];
 }
 
-/** What came out of it: the same struct. */
+/** The result: the fields of the request, with the values at the end of the operation. */
 export interface GupTestResult extends GupTestRequest {
   readonly operation: string;
-  /** Simulated microseconds that getting the pages and giving them back took. */
+  /** Simulated microseconds that getting the pages took, and dropping them. */
   readonly getDeltaUsec: number;
   readonly putDeltaUsec: number;
 }
@@ -36,9 +36,9 @@ const FIELDS = [
 ] as const;
 
 /**
- * Reads `OPERATION name=value …`.
+ * Parses a request, `OPERATION name=value …`.
  *
- * @throws KernelError EINVAL for anything else
+ * @throws KernelError EINVAL for an unknown, missing or garbled field, or more than 8 pages to dump
  */
 export function parseRequest(text: string): readonly [operation: string, request: GupTestRequest] {
   const [operation = "", ...words] = text.trim().split(/\s+/);
@@ -74,7 +74,7 @@ export function parseRequest(text: string): readonly [operation: string, request
   return [operation, request];
 }
 
-/** One field a line. */
+/** The text of a result, one field a line. */
 export function resultText(result: GupTestResult): string {
   const hex = (value: number): string => `0x${value.toString(16)}`;
   return [

@@ -1,5 +1,5 @@
-// The kernel's own benchmark of get_user_pages(), for whoever wants to know what a pin does without writing a driver: a
-// file of debugfs. Kernel counterpart: mm/gup_test.c; mm/gup_benchmark.c before 5.11.
+// A file in debugfs that gets or pins pages of a process, for people who want to see the effect of a pin without
+// writing a driver. Kernel counterpart: mm/gup_test.c; mm/gup_benchmark.c before 5.11.
 import { KernelBug, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct, Vm } from "@hetmem/mm";
 import { Foll, isLongtermPinnable, pageMaybeDmaPinned } from "@hetmem/mm/faultin";
@@ -10,7 +10,7 @@ import { type GupTestRequest, type GupTestResult, parseRequest, resultText } fro
 import { gup } from "./gup.ts";
 import { putUserPages, unpinUserPages } from "./unpin.ts";
 
-/** What one operation calls. */
+/** The call that an operation makes. */
 interface Operation {
   readonly pin: boolean;
   readonly fast?: boolean;
@@ -18,13 +18,13 @@ interface Operation {
   readonly dump?: boolean;
 }
 
-/** How the file is called, and what it can do: a policy of the kernel release. */
+/** Name of the file, and its operations: a policy of the kernel release. */
 export interface GupTestPolicy {
   readonly file: string;
   readonly operations: Readonly<Record<string, Operation>>;
 }
 
-/** From 5.11 on. @see 9c84f229268f */
+/** The file of 5.11 and later. @see 9c84f229268f */
 export const gupTest: GupTestPolicy = {
   file: "gup_test",
   operations: {
@@ -37,7 +37,10 @@ export const gupTest: GupTestPolicy = {
   },
 };
 
-/** From 4.15 to 5.10, which had these one after another. A long reference is a long pin here. */
+/**
+ * The file of 4.15 to 5.10, with the operations of all those releases. GUP_LONGTERM_BENCHMARK takes a longterm pin
+ * here, in place of a longterm reference.
+ */
 export const gupBenchmark: GupTestPolicy = {
   file: "gup_benchmark",
   operations: {
@@ -50,21 +53,22 @@ export const gupBenchmark: GupTestPolicy = {
   },
 };
 
-/** Of test_flags: a dump takes pins. @see GUP_TEST_FLAG_DUMP_PAGES_USE_PIN */
+/** Bit of test_flags: DUMP_USER_PAGES_TEST pins the pages. @see GUP_TEST_FLAG_DUMP_PAGES_USE_PIN */
 const DUMP_PAGES_USE_PIN = 1;
 
 /**
- * /sys/kernel/debug/gup_test, which is driven by ioctls in the kernel, and by text here. Written:
+ * The file /sys/kernel/debug/gup_test, driven by ioctls in the kernel and by text here. A write such as
  *
- *     PIN_FAST_BENCHMARK pid=2 addr=0x7f0000000000 size=0x100000 nr_pages_per_call=512 gup_flags=0x1
+ * PIN_FAST_BENCHMARK pid=2 addr=0x7f0000000000 size=0x100000 nr_pages_per_call=512 gup_flags=0x1
  *
- * does the operation on the address space of a process: takes the pages behind [addr, addr + size) in calls of
- * nr_pages_per_call (1), with gup_flags (0; FOLL_WRITE is 1), checks that pins are pins, and gives all back.
- * DUMP_USER_PAGES_TEST also prints the pages of `which_pages=1,19` (eight at most, the first is 1) to the kernel log, and
- * pins them with test_flags=1. Read, the file says how the last operation ended, one field of the ioctl's struct a line:
- * `size` is how far it got. Times are simulated: they are what waiting took.
+ * runs an operation on the address space of a process. It gets the pages of [addr, addr + size) in calls of
+ * nr_pages_per_call pages (default 1), with gup_flags (default 0; FOLL_WRITE is 1). It checks that pins are counted as
+ * pins, and drops all pages at the end. DUMP_USER_PAGES_TEST also prints the pages of `which_pages=1,19` (8 at most,
+ * counted from 1) to the kernel log, and pins them if test_flags=1. A read shows the result of the last operation, one
+ * field of the ioctl's struct a line; `size` is the number of bytes that were got. Times are simulated, and count waits
+ * alone.
  *
- * @throws KernelError EINVAL for what isn't such a line, ESRCH for a process that isn't there
+ * @throws KernelError EINVAL for a write of another form, ESRCH if there is no such process
  */
 export function gupTestTable(vm: Vm, policy: GupTestPolicy): AttributeTable {
   let last: GupTestResult | undefined;
@@ -82,7 +86,7 @@ export function gupTestTable(vm: Vm, policy: GupTestPolicy): AttributeTable {
   };
 }
 
-/** @see gup_test_ioctl() */
+/** Runs one operation. @see gup_test_ioctl() */
 function* gupTestCommand(vm: Vm, { file, operations }: GupTestPolicy, text: string): Sleeps<GupTestResult> {
   const [name, request] = parseRequest(text);
   const operation = operations[name];
@@ -102,7 +106,7 @@ function* gupTestCommand(vm: Vm, { file, operations }: GupTestPolicy, text: stri
   }
 }
 
-/** @see __gup_test_ioctl() */
+/** Gets pages, checks and dumps them, and drops them. @see __gup_test_ioctl() */
 function* runTest(
   mm: MmStruct,
   operation: Operation,
@@ -128,7 +132,11 @@ function* runTest(
   };
 }
 
-/** Call after call, until one gives less than it was asked for. @returns the pages, and the bytes that the calls were for */
+/**
+ * Makes calls until one returns fewer pages than it was asked for.
+ *
+ * @returns the pages, and the bytes that the calls asked for
+ */
 function* takePages(
   mm: MmStruct,
   operation: Operation,
@@ -151,7 +159,7 @@ function* takePages(
   return [pages, at - addr];
 }
 
-/** A call that fails gives no pages: the result says how far it got. */
+/** Makes one call. @returns no pages if the call fails */
 function* takeOnce(
   mm: MmStruct,
   { fast, longterm }: Operation,
@@ -160,7 +168,7 @@ function* takeOnce(
   gupFlags: number,
   kind: number,
 ): Sleeps<readonly Page[]> {
-  // What kind of reference it takes is the operation's to say; only pins may be long. @see is_valid_gup_flags()
+  // The operation chooses between a reference and a pin, and only a pin may be longterm. @see is_valid_gup_flags()
   const refused = kind === Foll.GET ? Foll.PIN | Foll.LONGTERM : Foll.GET;
   if ((gupFlags & refused) !== 0) return [];
   const foll = gupFlags | kind | (longterm === true ? Foll.LONGTERM : 0);
@@ -175,7 +183,12 @@ function* takeOnce(
   }
 }
 
-/** @throws KernelBug for a page that isn't pinned, or must not be for long @see verify_dma_pinned() */
+/**
+ * Checks the pins of all pages.
+ *
+ * @throws KernelBug for a page that isn't pinned, or one in longterm that must not be pinned so
+ * @see verify_dma_pinned()
+ */
 function verifyPinned(vm: Vm, pages: readonly Page[], longterm: boolean): void {
   for (const [i, page] of pages.entries()) {
     if (page === vm.zeroPage) continue;
@@ -186,7 +199,12 @@ function verifyPinned(vm: Vm, pages: readonly Page[], longterm: boolean): void {
   }
 }
 
-/** @returns which pages were printed: those that aren't there have become 0 @see dump_pages_test() */
+/**
+ * Prints pages to the kernel log.
+ *
+ * @returns the numbers asked for, with 0 in place of those above the number of pages
+ * @see dump_pages_test()
+ */
 function dumpPages(vm: Vm, pages: readonly Page[], { addr, whichPages }: GupTestRequest): readonly number[] {
   const { log } = vm.kernel;
   const there = whichPages.map((which, i) => {

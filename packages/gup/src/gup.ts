@@ -1,18 +1,19 @@
-// get_user_pages(): the pages behind a range of addresses, faulted in where they aren't there, and held so that they stay.
-// Kernel counterpart: get_user_pages() and its kin in mm/gup.c.
+// get_user_pages(): gets the pages that a range of addresses maps, faults in those that aren't present, and holds a
+// reference or a pin on each. Kernel counterpart: get_user_pages() and its kin in mm/gup.c.
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { mmapAssertLocked, type MmStruct } from "@hetmem/mm";
 import { Foll, follFlags, type FollOptions, walkUserPages } from "@hetmem/mm/faultin";
 import { gupLongterm } from "./longterm.ts";
 
 /**
- * The pages behind `count` pages of addresses, each with a reference: give them back with putUserPages(). The mmap lock is
- * held, and stays so.
+ * Gets the pages that `count` pages of addresses map, each with a reference. putUserPages() drops the references. The
+ * mmap lock must be held, and is held throughout.
  *
- * @param start first byte of a page
- * @returns by address; fewer than `count` where something is in the way behind the first
- * @throws KernelError EFAULT where nothing may be reached, ENOMEM, EHWPOISON, EINTR when the process is being killed: of
- * the first page only
+ * @param start address of a page
+ * @param count pages
+ * @returns the pages in the order of their addresses; fewer than `count` if a page behind the first can't be had
+ * @throws KernelError for the first page only: EFAULT if the access isn't allowed, ENOMEM, EHWPOISON, EINTR if the
+ *   process is being killed
  * @throws KernelBug without the mmap lock
  * @see get_user_pages() in mm/gup.c
  */
@@ -25,7 +26,11 @@ export function* getUserPages(
   return yield* gup(mm, start, count, follFlags(options) | Foll.GET | Foll.TOUCH);
 }
 
-/** The same of an address space that isn't one's own: a debugger's, a driver's. @see get_user_pages_remote() */
+/**
+ * Does the same for an address space of another process, as a debugger or a driver does.
+ *
+ * @see get_user_pages_remote()
+ */
 export function* getUserPagesRemote(
   mm: MmStruct,
   start: VirtAddr,
@@ -36,10 +41,10 @@ export function* getUserPagesRemote(
 }
 
 /**
- * The same with pins, for who is going to read or write what is in the pages: give them back with unpinUserPages().
+ * Does the same with pins, for callers that read or write the contents of the pages. unpinUserPages() drops the pins.
  *
- * @throws KernelError also EOPNOTSUPP for long pins of files on persistent memory; ENOMEM or EBUSY where a page can't be
- * moved to where it may stay
+ * @throws KernelError as getUserPages(); EOPNOTSUPP for a longterm pin of a file on persistent memory; ENOMEM or
+ *   EBUSY if a page can't move to where it may be pinned longterm
  * @see pin_user_pages()
  */
 export function* pinUserPages(
@@ -51,7 +56,7 @@ export function* pinUserPages(
   return yield* gup(mm, start, count, follFlags(options) | Foll.PIN);
 }
 
-/** @see pin_user_pages_remote() */
+/** Does the same for an address space of another process. @see pin_user_pages_remote() */
 export function* pinUserPagesRemote(
   mm: MmStruct,
   start: VirtAddr,
@@ -61,7 +66,13 @@ export function* pinUserPagesRemote(
   return yield* gup(mm, start, count, follFlags(options) | Foll.PIN | Foll.TOUCH | Foll.REMOTE);
 }
 
-/** All of these, by bits. The mmap lock is held. @see __gup_longterm_locked() */
+/**
+ * Gets or pins pages. The mmap lock is held.
+ *
+ * @param foll Foll bits
+ * @throws KernelError as pinUserPages(); EINVAL for a longterm reference
+ * @see __gup_longterm_locked()
+ */
 export function* gup(mm: MmStruct, start: VirtAddr, count: number, foll: number): Sleeps<Page[]> {
   if (count > 0) mmapAssertLocked(mm, "is asked for pages");
   if ((foll & Foll.PIN) !== 0) mm.hasPinned = true;

@@ -1,8 +1,8 @@
-// The pages behind a range without any lock: entries are read, their pages grabbed, and the entries looked at again, since
-// a page may belong to another process by the time it is grabbed. Other tasks may run between these steps, as other cpus
-// do in the kernel. The first entries are taken one by one; behind them batches double, so that a long range costs little
-// more a page than a plain loop. The walk stops at the first entry that needs more than a look. Kernel counterpart:
-// gup_pgd_range(), gup_pte_range(), gup_huge_pmd() in mm/gup.c.
+// The lockless walk of get_user_pages_fast(). It reads entries, takes references on their pages, and reads the entries
+// again: a page may have been freed and given to another process before the reference was taken. Other tasks may run
+// between these steps, as other CPUs do in the kernel. The first batch is one entry, and each batch is twice as long as
+// the one before, so that a page of a long range costs little more than in a plain loop. The walk stops at the first
+// entry that needs a lock. Kernel counterpart: gup_pgd_range(), gup_pte_range(), gup_huge_pmd() in mm/gup.c.
 import type { Page, Preempt, Sleeps, VirtAddr } from "@hetmem/kernel";
 import type { MmStruct, Vm } from "@hetmem/mm";
 import {
@@ -16,29 +16,35 @@ import {
 import { PageFlag } from "@hetmem/page";
 import { ENTRIES, entryPage, NO_ENTRY, PMD_SIZE, Pte } from "@hetmem/page-table";
 
-/** Until they are grabbed, the pages may be unmapped, freed, and given to another process. */
+/** Preemption point without references: the pages may be unmapped, freed, and given to another process. */
 const ENTRIES_READ: Preempt = Object.freeze({
   why: "gup_fast: entries read, pages not grabbed",
   ready: () => true,
 });
-/** The pages are held, but the addresses may map others: fork, migration and reclaim look at counts first. */
+/**
+ * Preemption point with references: the addresses may map other pages by now. Fork, migration and reclaim check the
+ * reference count first.
+ */
 const PAGES_GRABBED: Preempt = Object.freeze({
   why: "gup_fast: pages grabbed, entries not looked at again",
   ready: () => true,
 });
 
-/** What is left to do behind a batch. */
+/** Next step after a batch. */
 const Next = { walkOn: 0, stop: 1, undoTable: 2 } as const;
 type Next = (typeof Next)[keyof typeof Next];
 
-/** Flags of the entries of a batch, for walks to come: one that is under way has its own. */
+/**
+ * Arrays for the flags of a batch. A walk takes one, or makes one if other walks have them all, and puts it back at its
+ * end.
+ */
 const spareFlags: Int32Array[] = [];
 
 /**
- * Fills `into` with the pages behind `count` pages of addresses, as far as no lock is needed.
+ * Takes the pages that `count` pages of addresses map, as far as that needs no lock, and writes them to `into`.
  *
  * @param foll Foll bits
- * @returns how many
+ * @returns number of pages taken
  * @see lockless_pages_from_mm()
  */
 export function* walkLockless(
@@ -68,7 +74,7 @@ export function* walkLockless(
 }
 
 class LocklessWalk {
-  /** Pages that are held, at the beginning of `into`. */
+  /** Pages taken so far: the first of `into`. */
   done = 0;
   private readonly mm: MmStruct;
   private readonly vm: Vm;
@@ -84,15 +90,16 @@ class LocklessWalk {
     this.into = into;
   }
 
-  /** Of the next page. */
+  /** Address of the next page. */
   get address(): VirtAddr {
     return (this.start + this.done * 4096) as VirtAddr;
   }
 
   /**
-   * The pages of some entries of one table.
+   * Takes the pages of consecutive entries of one table.
    *
-   * @param flags room for what the entries allow
+   * @param first number of the first entry
+   * @param flags array for the flags of the entries
    * @see gup_pte_range()
    */
   *grabEntries(first: number, count: number, flags: Int32Array): Sleeps<Next> {
@@ -103,18 +110,18 @@ class LocklessWalk {
       yield ENTRIES_READ;
       const grabbed = this.grabPages(read);
       yield PAGES_GRABBED;
-      // From the top: the table itself may have gone. @see 70cbc3cc78a9
+      // Walks from the top again: the table itself may have been freed. @see 70cbc3cc78a9
       const same = this.mm.pageTable.find(address) === first ? this.keepUnchanged(first, grabbed, flags) : 0;
       this.giveBack(done + same, done + grabbed);
       this.done = done + same;
-      // Where reading ended, the next batch finds out why.
+      // A batch that was cut short by an entry goes on here: the next batch begins at that entry and stops there.
       return same === read ? Next.walkOn : Next.stop;
     } finally {
       this.putPagemaps(done, read, flags);
     }
   }
 
-  /** The small pages that a huge entry maps: all or none. @see gup_huge_pmd(), __gup_device_huge() */
+  /** Takes small pages that a huge entry maps: all or none. @see gup_huge_pmd(), __gup_device_huge() */
   *grabHuge(count: number): Sleeps<Next> {
     const { address, foll, into, done, vm } = this;
     const { pageTable } = this.mm;
@@ -129,7 +136,7 @@ class LocklessWalk {
     for (let i = 0; i < count; i++) into[done + i] = first + i;
     try {
       yield ENTRIES_READ;
-      // A devmap entry maps small pages, each with its own count.
+      // A devmap entry maps small pages, each with its own reference count.
       const grabbed = devmap ? this.grabPages(count) : this.grabCompound(first, count);
       yield PAGES_GRABBED;
       const same =
@@ -150,13 +157,17 @@ class LocklessWalk {
     }
   }
 
-  /** Gives back what was grabbed from a page on. @see undo_dev_pagemap() */
+  /** Drops the pages taken from index `from` on. @see undo_dev_pagemap() */
   undo(from: number): void {
     this.giveBack(from, this.done);
     this.done = from;
   }
 
-  /** Reads entries as far as they may be used, and holds the pagemaps of device pages. @returns how many */
+  /**
+   * Reads entries up to the first that the walk can't use, and takes a reference on the pagemaps of device pages.
+   *
+   * @returns number of entries read
+   */
   private readEntries(first: number, count: number, seen: Int32Array): number {
     const { vm, foll, into, done } = this;
     const { words } = this.mm.pageTable;
@@ -172,7 +183,11 @@ class LocklessWalk {
     return count;
   }
 
-  /** Takes references or pins on the next pages of `into`. @returns how many, up to the first that is free by now */
+  /**
+   * Takes references or pins on the next pages of `into`.
+   *
+   * @returns number of pages, up to the first that is free by now
+   */
   private grabPages(count: number): number {
     const { vm, foll, into, done } = this;
     const { memmap } = vm;
@@ -190,7 +205,11 @@ class LocklessWalk {
     return vm.memmap.initialised(first) && tryGrabPage(vm, first, count, foll) ? count : 0;
   }
 
-  /** @returns how many pages of the batch are still what their entries map, and may be used */
+  /**
+   * Compares entries with what was read before.
+   *
+   * @returns number of entries, up to the first that has changed or whose page must be unshared
+   */
   private keepUnchanged(first: number, count: number, seen: Int32Array): number {
     const { vm, foll, into, done } = this;
     const { words } = this.mm.pageTable;
@@ -199,7 +218,7 @@ class LocklessWalk {
       const page = into[done + i] as Page;
       const flags = seen[i] as number;
       if (words[word] !== page || words[word | 1] !== flags) return i;
-      // Looked at behind the grab: fork and migration share a page only when they see no pin.
+      // Checked after the pin was taken: fork and migration share a page only if they see no pin.
       if (unshares(vm, page, flags, foll)) return i;
       vm.memmap.set(page, PageFlag.referenced);
     }
@@ -215,7 +234,7 @@ class LocklessWalk {
       if (((flags[i] as number) & Pte.devmap) !== 0) this.vm.devices.putPagemap(this.into[from + i] as Page);
   }
 
-  /** Whether an entry that can't be used maps a page whose pagemap is being torn down. */
+  /** Whether an entry that couldn't be used maps a page whose pagemap is being torn down. */
   private isDying(entry: number): boolean {
     const { pageTable } = this.mm;
     const flags = pageTable.flags(entry);
@@ -223,7 +242,7 @@ class LocklessWalk {
   }
 }
 
-/** Whether an entry may be used as it is. @see pte_access_permitted() */
+/** Whether the walk may use an entry. @see pte_access_permitted() */
 function permits(flags: number, foll: number): boolean {
   const wanted = (foll & Foll.WRITE) !== 0 ? Pte.present | Pte.write : Pte.present;
   const refused = (foll & Foll.LONGTERM) !== 0 ? UNUSABLE | Pte.devmap : UNUSABLE;
@@ -231,7 +250,11 @@ function permits(flags: number, foll: number): boolean {
 }
 const UNUSABLE: number = Pte.special | Pte.protnone | Pte.table;
 
-/** Whether the page must become the process's own first. @param owner the page whose flag says that: a huge page's head */
+/**
+ * Whether a copy-on-write page must be unshared before it is pinned.
+ *
+ * @param owner page with the PG_anon_exclusive flag: the head of a huge page
+ */
 function unshares(vm: Vm, owner: Page, flags: number, foll: number): boolean {
   return (flags & Pte.write) === 0 && mustUnshare(vm, owner, foll);
 }

@@ -1,6 +1,6 @@
-// Pins that last: a page in ZONE_MOVABLE would keep its memory from going offline, and a coherent page of a device its
-// device from evicting it. They are moved first, and pinned where they may stay. Kernel counterpart:
-// check_and_migrate_movable_pages() in mm/gup.c.
+// Longterm pins. A pinned page in ZONE_MOVABLE would keep its memory block from going offline, and a pinned coherent
+// page of a device could not be evicted to RAM. Such pages are migrated first, and pinned at their new place. Kernel
+// counterpart: check_and_migrate_movable_pages() in mm/gup.c.
 import { KernelError, type Page, type Preempt, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   MigrateMode,
@@ -15,38 +15,46 @@ import { PageFlag } from "@hetmem/page";
 import { GFP_USER } from "@hetmem/zone";
 import { unpinUserPages } from "./unpin.ts";
 
-/** Pins pages, moves those that must not be pinned for long, and begins again until there are none. @see __gup_longterm_locked() */
+/**
+ * Pins pages, migrates those that must not be pinned longterm, and begins again until there are none.
+ *
+ * @see __gup_longterm_locked()
+ */
 export function* gupLongterm(mm: MmStruct, start: VirtAddr, count: number, foll: number): Sleeps<Page[]> {
-  // Ends: each turn moves pages to where they may stay, fails, or waits for the task that isolated them.
+  // Ends: each turn migrates pages to where they may be pinned, fails, or waits for the task that isolated them.
   for (;;) {
     const pages: Page[] = [];
     yield* walkUserPages(mm, start, count, foll, pages);
-    const strays = strayPages(mm.vm, pages);
-    if (strays.size === 0) return pages;
-    yield* moveStrays(mm.vm, strays, pages);
+    const unpinnable = collectLongtermUnpinnable(mm.vm, pages);
+    if (unpinnable.size === 0) return pages;
+    yield* migrateLongtermUnpinnable(mm.vm, unpinnable, pages);
   }
 }
 
-/** Heads of the pages that must not stay where they are. @see collect_longterm_unpinnable_pages() */
-function strayPages(vm: Vm, pages: readonly Page[]): Set<Page> {
-  const strays = new Set<Page>();
-  for (const page of pages) if (!isLongtermPinnable(vm, page)) strays.add(vm.memmap.compoundHead(page));
-  return strays;
+/** Heads of the pages that must not be pinned longterm. @see collect_longterm_unpinnable_pages() */
+function collectLongtermUnpinnable(vm: Vm, pages: readonly Page[]): Set<Page> {
+  const unpinnable = new Set<Page>();
+  for (const page of pages) if (!isLongtermPinnable(vm, page)) unpinnable.add(vm.memmap.compoundHead(page));
+  return unpinnable;
 }
 
 /**
- * Unpins all pages, since a pinned page doesn't move, and moves the strays.
+ * Unpins all pages, since a pinned page can't be migrated, and migrates the unpinnable ones.
  *
- * @throws KernelError ENOMEM, EBUSY when one of them stays; nothing is pinned then
+ * @throws KernelError ENOMEM or EBUSY if one of them stays; no page is pinned then
  * @see migrate_longterm_unpinnable_pages()
  */
-function* moveStrays(vm: Vm, strays: ReadonlySet<Page>, pages: readonly Page[]): Sleeps<void> {
+function* migrateLongtermUnpinnable(
+  vm: Vm,
+  unpinnable: ReadonlySet<Page>,
+  pages: readonly Page[],
+): Sleeps<void> {
   const { memmap, devices, lru } = vm;
-  const isolated = [...strays].filter((page) => !devices.isCoherent(page) && lru.isolate(page));
-  const coherent = [...strays].filter((page) => devices.isCoherent(page));
+  const isolated = [...unpinnable].filter((page) => !devices.isCoherent(page) && lru.isolate(page));
+  const coherent = [...unpinnable].filter((page) => devices.isCoherent(page));
   for (const page of coherent) memmap.getPage(page);
   unpinUserPages(vm, pages);
-  yield* moveCoherent(vm, coherent, isolated);
+  yield* migrateCoherentPages(vm, coherent, isolated);
   if (isolated.length > 0) {
     const target = migrationTarget(vm, { gfp: GFP_USER });
     const { failed } = yield* migratePages(vm, isolated, target, MigrateMode.Sync, MigrateReason.LongtermPin);
@@ -62,12 +70,17 @@ function* moveStrays(vm: Vm, strays: ReadonlySet<Page>, pages: readonly Page[]):
       );
     }
   } else if (coherent.length === 0) {
-    yield somebodyElses(vm, strays);
+    yield isolatedElsewhere(vm, unpinnable);
   }
 }
 
-/** Each comes with a reference in place of its pin. @throws KernelError EBUSY @see migrate_device_coherent_page() */
-function* moveCoherent(vm: Vm, pages: readonly Page[], isolated: readonly Page[]): Sleeps<void> {
+/**
+ * Migrates coherent pages of devices to RAM, each with a reference that takes the place of its pin.
+ *
+ * @throws KernelError EBUSY
+ * @see migrate_device_coherent_page()
+ */
+function* migrateCoherentPages(vm: Vm, pages: readonly Page[], isolated: readonly Page[]): Sleeps<void> {
   for (const [i, page] of pages.entries()) {
     if (yield* vm.devices.migrateCoherent(vm, page)) continue;
     for (const rest of pages.slice(i + 1)) putGrabbedPage(vm, rest, 1, Foll.GET);
@@ -76,10 +89,11 @@ function* moveCoherent(vm: Vm, pages: readonly Page[], isolated: readonly Page[]
   }
 }
 
-/** None is on an LRU: somebody else is about to move them, or to free them. */
-function somebodyElses({ memmap }: Vm, strays: ReadonlySet<Page>): Preempt {
+/** Waits for pages of which none is on an LRU list: another task has isolated them, and will migrate or free them. */
+function isolatedElsewhere({ memmap }: Vm, unpinnable: ReadonlySet<Page>): Preempt {
   return {
-    why: "pages that somebody else isolated",
-    ready: () => [...strays].some((page) => memmap.refcount(page) === 0 || memmap.test(page, PageFlag.lru)),
+    why: "pages that another task isolated",
+    ready: () =>
+      [...unpinnable].some((page) => memmap.refcount(page) === 0 || memmap.test(page, PageFlag.lru)),
   };
 }

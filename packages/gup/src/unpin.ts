@@ -1,4 +1,4 @@
-// Giving back what getUserPages() and pinUserPages() took. Kernel counterpart: unpin_user_pages() and
+// Dropping the references of getUserPages() and the pins of pinUserPages(). Kernel counterpart: unpin_user_pages() and
 // unpin_user_pages_dirty_lock() in mm/gup.c, release_pages() in mm/swap.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage, type Vm } from "@hetmem/mm";
@@ -6,10 +6,10 @@ import { assertPinnable, Foll, putGrabbedPage } from "@hetmem/mm/faultin";
 import { setPageDirty } from "@hetmem/mm/file";
 import { PageFlag } from "@hetmem/page";
 
-/** What getUserPages() gives, or the array that getUserPagesFast() fills. */
+/** Pages, as getUserPages() returns them or getUserPagesFast() writes them. */
 export type UserPageList = readonly Page[] | Int32Array;
 
-/** Drops the references of getUserPages(). @param count how many of them, all where absent */
+/** Drops the references of getUserPages(). @param count pages to drop, from the first on; absent: all */
 export function putUserPages(vm: Vm, pages: UserPageList, count: number = pages.length): void {
   for (let i = 0; i < count; i++) putGrabbedPage(vm, pages[i] as Page, 1, Foll.GET);
 }
@@ -17,8 +17,8 @@ export function putUserPages(vm: Vm, pages: UserPageList, count: number = pages.
 /**
  * Drops the pins of pinUserPages().
  *
- * @param count how many of them, all where absent
- * @throws KernelBug for a page that isn't pinned, or that others may map by now
+ * @param count pages to unpin, from the first on; absent: all
+ * @throws KernelBug for a page that isn't pinned, or for an anonymous page that was pinned and is no longer exclusive
  * @see unpin_user_pages()
  */
 export function unpinUserPages(vm: Vm, pages: UserPageList, count: number = pages.length): void {
@@ -28,7 +28,11 @@ export function unpinUserPages(vm: Vm, pages: UserPageList, count: number = page
   }
 }
 
-/** The same after writing to them: marks them dirty, under their locks. @see unpin_user_pages_dirty_lock() */
+/**
+ * Does the same for pages that the caller has written: marks them dirty under their locks first.
+ *
+ * @see unpin_user_pages_dirty_lock()
+ */
 export function* unpinUserPagesDirty(
   vm: Vm,
   pages: UserPageList,
@@ -39,7 +43,7 @@ export function* unpinUserPagesDirty(
     const page = pages[i] as Page;
     assertPinnable(vm, page);
     const head = memmap.compoundHead(page);
-    // One that is dirty already may be on its way to the disk: what was written is then, or will be, too.
+    // A page that is dirty already may be under writeback: the contents are written to the disk then, or stay dirty.
     if (!memmap.test(head, PageFlag.dirty)) {
       yield* lockPage(memmap, head);
       setPageDirty(vm, head);
