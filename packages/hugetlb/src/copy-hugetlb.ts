@@ -1,5 +1,6 @@
-// Huge pages of the pool at fork: parent and child map them, and both lose the right to write. A page that is pinned is
-// copied at once, from what nobody was promised: a child has no promise. Kernel counterpart: copy_hugetlb_page_range() in mm/hugetlb.c.
+// Huge pages of the pool at fork. Parent and child map the same pages, both without write access. A pinned page is
+// copied at once, to an unreserved page of the pool: a child has no reservation. Kernel counterpart:
+// copy_hugetlb_page_range() in mm/hugetlb.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Vma } from "@hetmem/mm";
 import { pageMaybeDmaPinned } from "@hetmem/mm/faultin";
@@ -11,10 +12,13 @@ import { copyHugePage, mapHugetlbPage, ownHugetlbPage, WRITTEN } from "./hugetlb
 import { allocHugetlbPage, keepPage } from "./reservations.ts";
 
 /**
- * Copies the entries of a private mapping to its copy in a child. The caller has announced the range, and holds the
- * parent's mmap lock for writing.
+ * Copies the entries of a private mapping to the child's copy of it. The caller has begun an invalidation of the range,
+ * and holds the parent's mmap lock for writing.
  *
- * @throws KernelError ENOMEM when there is no memory for the child's page tables, or no page for a copy
+ * @param to the child's VMA
+ * @param from the parent's VMA
+ * @throws KernelError ENOMEM if there is no memory for the child's page tables, or the pool has no page for a copy
+ * @see copy_hugetlb_page_range()
  */
 export function* copyHugetlbRange(to: Vma, from: Vma): Sleeps<void> {
   const { pageTable } = from.mm;
@@ -23,7 +27,7 @@ export function* copyHugetlbRange(to: Vma, from: Vma): Sleeps<void> {
     const target = yield* ensureHugetlbPmd(to.mm, at);
     if (target === NO_ENTRY)
       throw new KernelError("ENOMEM", "no memory for the child's page tables: the process can't fork");
-    // An owner may have taken the page back while there was no memory.
+    // The parent of this process may have taken the page back while ensureHugetlbPmd() slept.
     const source = hugePmd(pageTable, at);
     if (source !== NO_ENTRY && isPinned(from, source)) yield* copyPinned(to, from, at, target);
     else if (source !== NO_ENTRY) share(to, from, source, target);
@@ -32,12 +36,13 @@ export function* copyHugetlbRange(to: Vma, from: Vma): Sleeps<void> {
   }
 }
 
-/** @see page_try_dup_anon_rmap() */
+/** Whether the page of an entry may be pinned, and so must not be shared. @see page_try_dup_anon_rmap() */
 function isPinned({ mm: { hasPinned, pageTable, vm } }: Vma, pmd: number): boolean {
   const head = entryPage(pageTable.value(pmd));
   return vm.memmap.test(head, PageFlag.anonExclusive) && hasPinned && pageMaybeDmaPinned(vm, head);
 }
 
+/** Maps the parent's page in the child, and write-protects it in the parent. */
 function share(to: Vma, from: Vma, source: number, target: number): void {
   const { pageTable, vm } = from.mm;
   const head = entryPage(pageTable.value(source));
@@ -48,7 +53,7 @@ function share(to: Vma, from: Vma, source: number, target: number): void {
   mapHugetlbPage(to, target, head, flags & (Pte.dirty | Pte.softDirty));
 }
 
-/** What is pinned stays the parent's: the child gets a copy that it may write. */
+/** Gives the child a copy of a pinned page. The pinned one stays the parent's. */
 function* copyPinned(to: Vma, from: Vma, address: VirtAddr, target: number): Sleeps<void> {
   const { pageTable, vm } = from.mm;
   const fresh: Page = yield* allocHugetlbPage(to, address);

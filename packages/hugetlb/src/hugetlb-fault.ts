@@ -1,6 +1,6 @@
-// A fault on a mapping of huge pages: the page of the shared file, or a page of one's own; there are no smaller ones to
-// fall back to, so that who gets none gets SIGBUS. Kernel counterpart: hugetlb_fault() and hugetlb_no_page() in
-// mm/hugetlb.c.
+// Faults on mappings of huge pages. A shared mapping gets the page of its file, a private one a page of its own. There
+// is no fallback to small pages: if the pool has no page, the fault is SIGBUS. Kernel counterpart: hugetlb_fault() and
+// hugetlb_no_page() in mm/hugetlb.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { FaultFlag, type MmStruct, type Vma, VmFault, VmFlag } from "@hetmem/mm";
 import { hugeAddress } from "@hetmem/mm/huge";
@@ -15,7 +15,10 @@ import { allocHugetlbPage, hugeIndex, keepPage, privateHugetlb } from "./reserva
 /**
  * Handles a fault on a mapping of huge pages. The mmap lock is held for reading.
  *
- * @returns SIGBUS when the pool has no page, OOM when there is no memory for a page table
+ * @param realAddress address of the access, in bytes
+ * @param flags FaultFlag bits
+ * @returns SIGBUS if the pool has no page, OOM if there is no memory for a page table, SIGSEGV for a write that the
+ *   mapping doesn't allow, else 0
  * @see hugetlb_fault()
  */
 export function* hugetlbFault(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<VmFault> {
@@ -38,17 +41,22 @@ export function* hugetlbFault(vma: Vma, realAddress: VirtAddr, flags: number): S
   }
 }
 
-/** The directory entry for 2 MiB, with the tables above; NO_ENTRY when there is no memory for them. @see huge_pte_alloc() */
+/**
+ * Finds the directory entry for 2 MiB, and makes the tables above it.
+ *
+ * @returns the number of the entry, or NO_ENTRY if there is no memory for a table
+ * @see huge_pte_alloc()
+ */
 export function* ensureHugetlbPmd(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
   for (let turn = 0; turn < TABLE_TURNS_MAX; turn++) {
     const pmd = pageTable.ensurePmd(address);
     if (pmd !== NO_ENTRY) {
-      // An empty table that an earlier mapping left would be in the way.
+      // An earlier mapping may have left an empty table.
       if (pageTable.tableUnder(pmd) !== NO_ENTRY) pageTable.depopulate(pmd);
       return pmd;
     }
-    // One page that waited for reclaim makes room for the table that can't.
+    // Tables are allocated without reclaim. This allocation reclaims, and its page is freed for the table.
     const page = yield* vm.pages.alloc(GFP_KERNEL, 0, mm.node, mm);
     if (page === NULL_PAGE) return NO_ENTRY;
     vm.memmap.putPage(page);
@@ -56,7 +64,7 @@ export function* ensureHugetlbPmd(mm: MmStruct, address: VirtAddr): Sleeps<numbe
   return NO_ENTRY;
 }
 
-/** @see hugetlb_no_page() */
+/** Handles a fault on an empty entry. @see hugetlb_no_page() */
 function* hugetlbNoPage(vma: Vma, address: VirtAddr, pmd: number, flags: number): Sleeps<VmFault> {
   const { pageTable, vm } = vma.mm;
   if (privateHugetlb(vma)?.lostPage === true) {
@@ -81,7 +89,11 @@ function* hugetlbNoPage(vma: Vma, address: VirtAddr, pmd: number, flags: number)
   return shared || (flags & FaultFlag.WRITE) === 0 ? 0 : yield* hugetlbWp(vma, address, pmd, flags);
 }
 
-/** The page of the file, with a reference more; a new one where there was none. NULL_PAGE when the pool has none. */
+/**
+ * Finds the page of the file, or adds a new one, and takes a reference.
+ *
+ * @returns NULL_PAGE if the pool has no page, or behind the end of the file
+ */
 function* sharedPage(vma: Vma, address: VirtAddr): Sleeps<Page> {
   const { vm } = vma.mm;
   const { memmap } = vm;

@@ -1,4 +1,4 @@
-// mmap(MAP_HUGETLB): a file of huge pages is made for the mapping, and the mapping promised its pages. Kernel counterpart:
+// mmap(MAP_HUGETLB): makes a file of huge pages for the mapping, and reserves its pages. Kernel counterpart:
 // hugetlb_file_setup() and hugetlbfs_file_mmap() in fs/hugetlbfs/inode.c, hugetlb_vm_ops in mm/hugetlb.c.
 import { alignUp, isAligned, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
@@ -18,7 +18,7 @@ import { hugetlbInherit, hugetlbReservePages, hugetlbUnreserve } from "./reserva
 const PMD_SHIFT = 21;
 const PUD_SHIFT = 30;
 
-/** @see hugetlb_vm_ops */
+/** Operations of a mapping of huge pages. @see hugetlb_vm_ops */
 const hugetlbVmOps: VmOperations = {
   open: hugetlbInherit,
   close: hugetlbUnreserve,
@@ -39,7 +39,12 @@ export class HugetlbFile extends OpenFile {
     super(new HugetlbInode(vm, bytes), { path, writable: true, vmOps: hugetlbVmOps });
   }
 
-  /** @throws KernelError EINVAL for a place in the file that isn't a huge page's, ENOMEM when the pool is too small @see hugetlbfs_file_mmap() */
+  /**
+   * Grows the file to the end of a new mapping, and reserves pages for it.
+   *
+   * @throws KernelError EINVAL for an offset inside a huge page; ENOMEM if the pool is too small
+   * @see hugetlbfs_file_mmap()
+   */
   override *mmap(vma: Vma): Sleeps<void> {
     if (!isAligned(vma.pgoff * 4096, PMD_SIZE))
       throw new KernelError("EINVAL", `offset 0x${(vma.pgoff * 4096).toString(16)} is inside a huge page`);
@@ -50,11 +55,12 @@ export class HugetlbFile extends OpenFile {
 }
 
 /**
- * The file for a mapping with MAP_HUGETLB, which the caller closes once it is mapped.
+ * Makes the file of a mapping with MAP_HUGETLB. The caller closes it after mapping it.
  *
- * @param flags MapFlag bits, which may name a size
- * @returns with the length of whole huge pages
- * @throws KernelError EINVAL for a size that x86 doesn't have, ENOMEM for 1 GiB, of which there is no pool
+ * @param length bytes
+ * @param flags MapFlag bits, which may encode a huge page size
+ * @returns the file, and the length rounded up to whole huge pages
+ * @throws KernelError EINVAL for a size that x86-64 doesn't have; ENOMEM for 1 GiB, for which there is no pool
  * @see ksys_mmap_pgoff(), hugetlb_file_setup()
  */
 export function hugetlbFileSetup(

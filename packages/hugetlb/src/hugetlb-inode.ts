@@ -1,23 +1,32 @@
-// The file behind a mapping of huge pages: nobody can open it, and it ends with its last mapping. What a shared mapping
-// has touched is in it; a private mapping's pages are its own. Kernel counterpart: fs/hugetlbfs/inode.c, the internal
-// mount of it.
+// The unnamed file of a mapping of huge pages, which goes with its last mapping. It holds the pages that shared
+// mappings have touched; a private mapping's pages are its own. Kernel counterpart: fs/hugetlbfs/inode.c with its
+// internal mount.
 import { KernelBug, KernelError, Mutex, type Page } from "@hetmem/kernel";
 import type { Vm, Vma } from "@hetmem/mm";
 import type { AddressSpace, AddressSpaceOperations } from "@hetmem/mm/file";
 import { Inode } from "@hetmem/page-cache";
 import { hugetlbPool } from "./hugetlb-pool.ts";
 
+/** Device number of the internal mount of hugetlbfs. */
 const DEVICE = { major: 0, minor: 15 };
 
 export class HugetlbInode extends Inode {
-  /** By place, in huge pages: each holds a reference. */
+  /** Pages of the file by index, in huge pages. The file holds a reference to each. */
   readonly hugePages: Map<number, Page> = new Map();
-  /** Places that a page was promised for, or has been had. @see inode_resv_map() */
+  /** Indexes, in huge pages, with a reservation or a page. @see inode_resv_map() */
   readonly reserved: Set<number> = new Set();
-  /** One fault at a time: a second one for the last page would find none, and kill its process for nothing. @see hugetlb_fault_mutex_table */
+  /**
+   * Serialises faults on the file. Of two faults at the same address, the second would otherwise find the last page of
+   * the pool taken, and get SIGBUS although its page is about to be mapped.
+   *
+   * @see hugetlb_fault_mutex_table
+   */
   readonly faultMutex: Mutex;
 
-  /** @param bytes whole huge pages */
+  /**
+   * @param vm the machine's memory
+   * @param bytes size of the file, a multiple of 2 MiB
+   */
   constructor(vm: Vm, bytes: number) {
     super(vm, hugetlbPool(vm).nextInode(), DEVICE, operations);
     this.size = bytes;
@@ -30,14 +39,18 @@ export class HugetlbInode extends Inode {
   }
 }
 
-/** @throws KernelBug for a mapping of another kind */
+/** The file that a VMA maps. @throws KernelBug if the VMA maps no file of huge pages */
 export function hugetlbInode({ file }: Vma): HugetlbInode {
   const host = file?.mapping?.host;
   if (!(host instanceof HugetlbInode)) throw new KernelBug("a mapping of huge pages has no file of them");
   return host;
 }
 
-/** Its pages aren't in the page cache: nobody reads or writes the file but through mappings. @see hugetlbfs_aops */
+/**
+ * The operations of such a file. Its pages aren't in the page cache, and only mappings access them.
+ *
+ * @see hugetlbfs_aops
+ */
 const operations: AddressSpaceOperations = {
   canWriteback: false,
   readBegin: noAccess,
@@ -50,12 +63,12 @@ function noAccess(): never {
   throw new KernelBug("a file of huge pages that nobody can open is read or written");
 }
 
-/** @see hugetlbfs_evict_inode() */
+/** Frees the pages and the reservations of a file. @see hugetlbfs_evict_inode() */
 function evict({ host, vm }: AddressSpace): void {
   if (!(host instanceof HugetlbInode)) return;
   const { hugePages, reserved } = host;
   for (const page of hugePages.values()) {
-    // Who has pinned it may hold it for longer than the file is there.
+    // A pin may keep the page beyond the file: it no longer has a mapping then.
     vm.memmap.setMapping(page, 0);
     vm.memmap.putPage(page);
   }

@@ -1,4 +1,6 @@
-// The pool as address spaces know it: the port Hugetlb of mm, which faults, forks and unmaps mappings of huge pages.
+// The port Hugetlb of mm, implemented with the pool: faults, fork and unmapping of mappings of huge pages. A machine
+// gets it through hugetlbParts. Kernel counterpart: the hugetlb branches of mm/memory.c and mm/mmap.c, and mm/hugetlb.c
+// behind them.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import type { Vma, VmFault, VmParts } from "@hetmem/mm";
 import type { Hugetlb } from "@hetmem/mm/ports";
@@ -31,5 +33,5 @@ export class HugetlbMemory extends HugetlbPool implements Hugetlb {
   }
 }
 
-/** A pool of huge pages for a machine, to be spread into the options of Vm. */
+/** A pool of huge pages for a machine; spread it into the options of Vm. */
 export const hugetlbParts: VmParts = { hugetlb: (vm) => new HugetlbMemory(vm) };

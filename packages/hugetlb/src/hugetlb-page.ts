@@ -1,6 +1,6 @@
-// What a page of the pool knows of who maps it: how often, and whose it is. No counter of the machine has it, and it is
-// resident for nobody; the address space counts it apart. Kernel counterpart: hugepage_add_new_anon_rmap() in mm/rmap.c,
-// hugetlb_count_add() in include/linux/hugetlb.h.
+// Mapcount, owner and contents of a page of the pool. Such a page isn't counted in the statistics of its node, nor in
+// the resident set of a process: the address space has a counter of its own for it. Kernel counterpart:
+// hugepage_add_new_anon_rmap() in mm/rmap.c, hugetlb_count_add() in include/linux/hugetlb.h.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describeVma, type Vm, type Vma } from "@hetmem/mm";
 import { compoundMapcount, HPAGE_PMD_NR, setCompoundMapcount } from "@hetmem/mm/huge";
@@ -9,20 +9,26 @@ import { vmaPageProt } from "@hetmem/mm/vma";
 import { describePage, PageFlag } from "@hetmem/page";
 import { entryPage, Pte } from "@hetmem/page-table";
 
-/** What an entry has that may be written at once. */
+/** Flags of an entry after a write. */
 export const WRITTEN: number = Pte.write | Pte.dirty | Pte.softDirty;
 
-/** It reads as zeros. @see clear_huge_page() */
+/** Clears a huge page, so that it reads as zeros. @see clear_huge_page() */
 export function clearHugePage({ memmap: { contents } }: Vm, head: Page): void {
   for (let i = 0; i < HPAGE_PMD_NR; i++) contents.clear((head + i) as Page);
 }
 
-/** @see copy_user_huge_page() */
+/** Copies the contents of a huge page. @see copy_user_huge_page() */
 export function copyHugePage({ memmap: { contents } }: Vm, to: Page, from: Page): void {
   for (let i = 0; i < HPAGE_PMD_NR; i++) contents.copy((to + i) as Page, (from + i) as Page);
 }
 
-/** A new page that is this mapping's alone. Its mapping must have an anon_vma. @see hugepage_add_new_anon_rmap() */
+/**
+ * Makes a new page an exclusive anonymous page of a mapping, which must have an anon_vma.
+ *
+ * @param address address of the page in the mapping
+ * @throws KernelBug without an anon_vma
+ * @see hugepage_add_new_anon_rmap()
+ */
 export function ownHugetlbPage({ memmap }: Vm, head: Page, vma: Vma, address: VirtAddr): void {
   if (!vma.anonVma) throw new KernelBug(`${describeVma(vma)} has no anon_vma to own a huge page`);
   memmap.setMapping(head, (vma.anonVma.id << 1) | MAPPING_ANON);
@@ -30,7 +36,13 @@ export function ownHugetlbPage({ memmap }: Vm, head: Page, vma: Vma, address: Vi
   memmap.set(head, PageFlag.uptodate | PageFlag.anonExclusive);
 }
 
-/** An empty entry maps a page, for the caller's reference. @param bits Pte bits beyond what the mapping's pages get */
+/**
+ * Maps a page in an empty entry. The caller's reference becomes the entry's.
+ *
+ * @param pmd number of the entry
+ * @param bits Pte flags in addition to those of the mapping
+ * @see make_huge_pte()
+ */
 export function mapHugetlbPage(vma: Vma, pmd: number, head: Page, bits: number): void {
   const { mm } = vma;
   const prot = vmaPageProt(vma);
@@ -39,7 +51,7 @@ export function mapHugetlbPage(vma: Vma, pmd: number, head: Page, bits: number):
   countMapped(vma, head, 1);
 }
 
-/** An entry no longer maps a page, and has a reference less. @see __unmap_hugepage_range() */
+/** Clears an entry, and drops its reference to the page. @see __unmap_hugepage_range() */
 export function unmapHugetlbPage(vma: Vma, pmd: number): void {
   const { pageTable, vm } = vma.mm;
   const head = entryPage(pageTable.value(pmd));

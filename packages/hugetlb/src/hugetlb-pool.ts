@@ -1,7 +1,8 @@
-// The pool of huge pages that an administrator sets aside: 2 MiB each, out of the allocator's reach, on no LRU list, never
-// divided. Some of the free ones are promised to mappings, so that a touch there can't fail; surplus ones are made when the
-// pool is too small, and go as soon as they are free. Kernel counterpart: struct hstate in include/linux/hugetlb.h,
-// mm/hugetlb.c. (They are taken from zones that the kernel itself uses, as on machines where huge pages can't migrate.)
+// The pool of huge pages (2 MiB) that an administrator sets aside. They are out of the reach of the page allocator, on
+// no LRU list, and never split. Some of the free ones are reserved for mappings, so that a fault there can't fail.
+// Surplus pages are allocated when the pool is too small, and freed as soon as they are unused. The pages come from
+// zones for the kernel, as on machines that can't migrate huge pages. Kernel counterpart: struct hstate in
+// include/linux/hugetlb.h, mm/hugetlb.c.
 import { KernelBug, KernelError, Mutex, type NodeId, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, prepTranshugePage } from "@hetmem/mm/huge";
@@ -10,29 +11,36 @@ import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER, type HugePageCounts, type HugePages } from "@hetmem/zone";
 import { NodeTurns } from "./node-turns.ts";
 
-/** Huge pages can't migrate here, so that they keep out of ZONE_MOVABLE. @see htlb_alloc_mask() */
+/** Without Gfp.MOVABLE, since huge pages can't migrate here: they stay out of ZONE_MOVABLE. @see htlb_alloc_mask() */
 export const GFP_HUGETLB: number = GFP_HIGHUSER | Gfp.COMP | Gfp.NOWARN | Gfp.RETRY_MAYFAIL;
-/** What users leave on a page that goes back to the pool. */
-const USED = PageFlag.uptodate | PageFlag.dirty | PageFlag.referenced | PageFlag.anonExclusive;
+/** Flags cleared on a page that returns to the pool. */
+const CLEARED_ON_FREE = PageFlag.uptodate | PageFlag.dirty | PageFlag.referenced | PageFlag.anonExclusive;
 
 export class HugetlbPool implements HugePages {
-  /** Free pages that mappings were promised. @see resv_huge_pages */
+  /** Free pages that are reserved for mappings. @see resv_huge_pages */
   reserved = 0;
-  /** Pages that the administrator has asked for, as far as there was memory. @see max_huge_pages */
+  /** Pages that the administrator asked for, lowered to what was allocated. @see max_huge_pages */
   wanted = 0;
-  /** Surplus pages that there may be, an unsigned 64-bit number. @see nr_overcommit_huge_pages */
+  /** Surplus pages at most, an unsigned 64-bit number. @see nr_overcommit_huge_pages */
   overcommit: number | bigint = 0;
   readonly vm: Vm;
+  /** Heads of all pages of the pool. */
   private readonly members = new Set<Page>();
-  /** By node, the one that was freed last at the end. */
+  /** Free pages by node. The last of a list was freed last. */
   private readonly freeLists: readonly Page[][];
+  /** Pages by node. */
   private readonly totals: number[];
+  /** Surplus pages by node. */
   private readonly surpluses: number[];
-  /** Pages on their way from a reservation to an entry: if they don't arrive, the promise holds again. @see HPageRestoreReserve */
-  private readonly promised = new Set<Page>();
-  private readonly resizing: Mutex;
-  private readonly growing = new NodeTurns();
-  private readonly shrinking = new NodeTurns();
+  /**
+   * Pages taken from a reservation and not mapped yet. If one is freed, its reservation is restored.
+   *
+   * @see HPageRestoreReserve
+   */
+  private readonly restoreReserve = new Set<Page>();
+  private readonly resizeLock: Mutex;
+  private readonly nextToAlloc = new NodeTurns();
+  private readonly nextToFree = new NodeTurns();
   private lastInode = 0;
 
   constructor(vm: Vm) {
@@ -40,14 +48,16 @@ export class HugetlbPool implements HugePages {
     this.freeLists = vm.memory.nodes.map(() => []);
     this.totals = vm.memory.nodes.map(() => 0);
     this.surpluses = vm.memory.nodes.map(() => 0);
-    this.resizing = new Mutex(vm.kernel.lockdep, "hugetlb resize_lock");
+    this.resizeLock = new Mutex(vm.kernel.lockdep, "hugetlb resize_lock");
   }
 
+  /** Pages of all nodes, in huge pages. */
   get counts(): HugePageCounts {
     const free = this.freeLists.reduce((count, pages) => count + pages.length, 0);
     return { total: sum(this.totals), free, reserved: this.reserved, surplus: sum(this.surpluses) };
   }
 
+  /** Pages of one node, in huge pages. */
   nodeCounts(node: NodeId): Omit<HugePageCounts, "reserved"> {
     return {
       total: this.totals[node] ?? 0,
@@ -56,47 +66,51 @@ export class HugetlbPool implements HugePages {
     };
   }
 
+  /** Pages of the pool, in pages of 4 KiB. @see hugetlb_total_pages() */
   get totalPages(): number {
     return sum(this.totals) * HPAGE_PMD_NR;
   }
 
-  /** Whether a page is the head of one of the pool, free or in use. @see PageHuge() */
+  /** Whether a page is the head of a page of the pool, free or in use. @see PageHuge() */
   owns(head: Page): boolean {
     return this.members.has(head);
   }
 
-  /** Heads of the pages that are free, for who checks that all is well. */
+  /** Heads of the free pages, for invariants and for offlining. */
   freePages(): Page[] {
     return this.freeLists.flat();
   }
 
-  /** Numbers of the files behind mappings. */
+  /** The next inode number for the file of a mapping. */
   nextInode(): number {
     return ++this.lastInode;
   }
 
   /**
-   * Makes the pool larger or smaller, as far as that goes: it stops where memory does, and pages in use become surplus.
+   * Resizes the pool, as far as possible: it stops nextToAlloc where memory is short, and pages in use become surplus
+   * instead of being freed.
    *
-   * @param node the only one to change, where `count` is how many it is to have; absent: all, round
+   * @param count pages that the pool is to have, surplus excluded
+   * @param node node that alone is changed, and is to have `count` pages; absent: all nodes in turn
    * @see set_max_huge_pages()
    */
   *resize(count: number, node?: NodeId): Sleeps<void> {
-    yield* this.resizing.lock();
+    yield* this.resizeLock.lock();
     try {
       const nodes = node === undefined ? nodesWithMemory(this.vm.memory) : [node];
       yield* this.resizeOn(nodes, node === undefined ? count : count + this.elsewhere(node));
       this.wanted = this.persistent;
     } finally {
-      this.resizing.unlock();
+      this.resizeLock.unlock();
     }
   }
 
   /**
-   * Promises so many pages, with surplus ones if there have to be.
+   * Reserves free pages, and allocates surplus pages if too few are free.
    *
-   * @param nodes where those come from, in this order
-   * @returns false when they can't be had, and nothing is promised
+   * @param count pages
+   * @param nodes nodes of surplus pages, in this order
+   * @returns false if there aren't enough pages; nothing is reserved then
    * @see hugetlb_acct_memory(), gather_surplus_pages()
    */
   *reserve(count: number, nodes: readonly NodeId[]): Sleeps<boolean> {
@@ -115,7 +129,12 @@ export class HugetlbPool implements HugePages {
     return enough;
   }
 
-  /** Takes a promise back, and gives up the surplus pages that it was kept with. @see return_unused_surplus_pages() */
+  /**
+   * Drops reservations, and frees as many surplus pages.
+   *
+   * @param count pages
+   * @see return_unused_surplus_pages()
+   */
   unreserve(count: number): void {
     this.reserved -= count;
     const surplus = Math.min(count, this.counts.surplus);
@@ -123,21 +142,28 @@ export class HugetlbPool implements HugePages {
   }
 
   /**
-   * A page that was promised, with one reference. Until keep() the promise holds again when it is freed.
+   * Takes a reserved page, with one reference. If it is freed before keep(), its reservation is restored.
    *
-   * @returns NULL_PAGE when all that is free is on other nodes @see alloc_huge_page()
+   * @param nodes nodes it may be on, in this order
+   * @returns NULL_PAGE if all free pages are on other nodes and there may be no surplus page
+   * @see alloc_huge_page()
    */
   *takePromised(nodes: readonly NodeId[]): Sleeps<Page> {
     const found = this.dequeue(nodes);
     const page = found === NULL_PAGE ? yield* this.allocSurplus(nodes) : found;
     if (page === NULL_PAGE) return page;
     this.reserved--;
-    this.promised.add(page);
+    this.restoreReserve.add(page);
     this.vm.memmap.setRefcount(page, 1);
     return page;
   }
 
-  /** A page that nobody was promised, with one reference. @returns NULL_PAGE when there is none, nor may there be one more */
+  /**
+   * Takes a page that isn't reserved, with one reference.
+   *
+   * @param nodes nodes it may be on, in this order
+   * @returns NULL_PAGE if all free pages are reserved, or on other nodes, and there may be no surplus page
+   */
   *takeFree(nodes: readonly NodeId[]): Sleeps<Page> {
     const found = this.counts.free > this.reserved ? this.dequeue(nodes) : (NULL_PAGE as Page);
     const page = found === NULL_PAGE ? yield* this.allocSurplus(nodes) : found;
@@ -145,30 +171,31 @@ export class HugetlbPool implements HugePages {
     return page;
   }
 
-  /** The page has arrived where it was promised to. */
+  /** Uses up the reservation of a page of takePromised(): the page is mapped. */
   keep(page: Page): void {
-    this.promised.delete(page);
+    this.restoreReserve.delete(page);
   }
 
-  /** A page has lost its last reference. @see free_huge_page() */
+  /** Returns a page without references to the pool, or frees it if it is surplus. @see free_huge_page() */
   free(head: Page): void {
     const { memmap } = this.vm;
-    memmap.clear(head, USED);
+    memmap.clear(head, CLEARED_ON_FREE);
     memmap.setMapping(head, 0);
     const node = memmap.nodeOf(head);
-    const promised = this.promised.delete(head);
-    if (promised) this.reserved++;
-    // What is promised again must be there. (The kernel gives a surplus page up even then.)
-    if (promised || this.surpluses[node] === 0) return this.enqueue(head);
+    const restored = this.restoreReserve.delete(head);
+    if (restored) this.reserved++;
+    // A restored reservation needs a free page. (The kernel frees a surplus page even then.)
+    if (restored || this.surpluses[node] === 0) return this.enqueue(head);
     this.surpluses[node] = (this.surpluses[node] as number) - 1;
     this.remove(head);
   }
 
   /**
-   * Gives free pages whose memory goes offline back to the allocator: the pool has fewer from then on.
+   * Frees the free pages of a range whose memory goes offline. The pool is smaller afterwards.
    *
-   * @param start first frame, `end` the first behind
-   * @throws KernelError EBUSY when as many as are free are promised; the pages before have gone
+   * @param start first frame
+   * @param end frame behind the last
+   * @throws KernelError EBUSY if all free pages are reserved; pages before have been freed
    * @see dissolve_free_huge_pages()
    */
   dissolveFree(start: Pfn, end: Pfn): void {
@@ -190,27 +217,37 @@ export class HugetlbPool implements HugePages {
     }
   }
 
+  /** Pages that aren't surplus. @see persistent_huge_pages() */
   private get persistent(): number {
     const { total, surplus } = this.counts;
     return total - surplus;
   }
 
+  /** Pages on other nodes. */
   private elsewhere(node: NodeId): number {
     return this.counts.total - (this.totals[node] ?? 0);
   }
 
+  /**
+   * Resizes the pool on some nodes. Surplus pages become persistent before new ones are allocated; the reserve stays.
+   */
   private *resizeOn(nodes: readonly NodeId[], count: number): Sleeps<void> {
-    while (count > this.persistent && this.moveSurplus(nodes, -1));
+    while (count > this.persistent && this.adjustSurplus(nodes, -1));
     while (count > this.persistent) if (!(yield* this.grow(nodes))) return;
     const { total, free } = this.counts;
     const least = Math.max(count, this.reserved + total - free);
     while (least < this.persistent && this.removeOne(undefined, nodes));
-    while (count < this.persistent && this.moveSurplus(nodes, 1));
+    while (count < this.persistent && this.adjustSurplus(nodes, 1));
   }
 
-  /** One more page, from the node whose turn it is or the ones after it. @see alloc_pool_huge_page() */
+  /**
+   * Allocates one page on the next node in turn, or on one behind it.
+   *
+   * @returns false if no node has memory
+   * @see alloc_pool_huge_page()
+   */
   private *grow(nodes: readonly NodeId[]): Sleeps<boolean> {
-    for (const node of this.growing.round(nodes)) {
+    for (const node of this.nextToAlloc.round(nodes)) {
       const page = yield* this.allocFresh(node);
       if (page === NULL_PAGE) continue;
       this.enqueue(page);
@@ -219,9 +256,13 @@ export class HugetlbPool implements HugePages {
     return false;
   }
 
-  /** A page of one node counts as surplus from now on, or no longer. @see adjust_pool_surplus() */
-  private moveSurplus(nodes: readonly NodeId[], by: 1 | -1): boolean {
-    const turns = by < 0 ? this.growing : this.shrinking;
+  /**
+   * Makes one page surplus, or one surplus page persistent, on the next node in turn where that is possible.
+   *
+   * @see adjust_pool_surplus()
+   */
+  private adjustSurplus(nodes: readonly NodeId[], by: 1 | -1): boolean {
+    const turns = by < 0 ? this.nextToAlloc : this.nextToFree;
     for (const node of turns.round(nodes)) {
       const surplus = this.surpluses[node] as number;
       if (by < 0 ? surplus === 0 : surplus === this.totals[node]) continue;
@@ -232,16 +273,18 @@ export class HugetlbPool implements HugePages {
   }
 
   /**
-   * Gives a free page back to the allocator.
+   * Frees a free page of the next node in turn that has one.
    *
-   * @param counted by node: only from nodes that have some of these, which become fewer; every node where undefined
+   * @param counted counts by node: only a node with a count above 0 is used, and its count becomes lower; undefined:
+   *   all nodes
+   * @returns false if no node has such a page
    * @see remove_pool_huge_page()
    */
   private removeOne(
     counted: number[] | undefined,
     nodes: readonly NodeId[] = nodesWithMemory(this.vm.memory),
   ): boolean {
-    for (const node of this.shrinking.round(nodes)) {
+    for (const node of this.nextToFree.round(nodes)) {
       if (counted?.[node] === 0) continue;
       const page = this.freeLists[node]?.pop();
       if (page === undefined) continue;
@@ -252,7 +295,12 @@ export class HugetlbPool implements HugePages {
     return false;
   }
 
-  /** A page beyond what the administrator wanted, counted as such, with no reference. @see alloc_surplus_huge_page() */
+  /**
+   * Allocates a surplus page, with no reference.
+   *
+   * @returns NULL_PAGE if the limit is reached or no node has memory
+   * @see alloc_surplus_huge_page()
+   */
   private *allocSurplus(nodes: readonly NodeId[]): Sleeps<Page> {
     for (const node of nodes) {
       if (this.counts.surplus >= this.overcommit) break;
@@ -260,12 +308,13 @@ export class HugetlbPool implements HugePages {
       if (page === NULL_PAGE) continue;
       this.surpluses[node] = (this.surpluses[node] as number) + 1;
       if (this.counts.surplus <= this.overcommit) return page;
-      // Somebody else has made one while this waited.
+      // Another task has allocated one while this slept, and the limit is exceeded.
       this.free(page);
     }
     return NULL_PAGE as Page;
   }
 
+  /** Allocates a page on one node for the pool, with no reference. @see alloc_fresh_huge_page() */
   private *allocFresh(node: NodeId): Sleeps<Page> {
     const { memmap, pages } = this.vm;
     const page = yield* pages.allocUncharged(GFP_HUGETLB | Gfp.THISNODE, HPAGE_PMD_ORDER, node, undefined);
@@ -277,6 +326,7 @@ export class HugetlbPool implements HugePages {
     return page;
   }
 
+  /** Takes a page off the free list of the first node that has one. @see dequeue_huge_page_node_exact() */
   private dequeue(nodes: readonly NodeId[]): Page {
     for (const node of nodes) {
       const page = this.freeLists[node]?.pop();
@@ -289,6 +339,7 @@ export class HugetlbPool implements HugePages {
     this.freeLists[this.vm.memmap.nodeOf(page)]?.push(page);
   }
 
+  /** Removes a page from the pool, and gives it to the page allocator. @see remove_hugetlb_page() */
   private remove(page: Page): void {
     const { memmap, memory } = this.vm;
     const node = memmap.nodeOf(page);
@@ -302,7 +353,7 @@ function sum(counts: readonly number[]): number {
   return counts.reduce((total, count) => total + count, 0);
 }
 
-/** The pool of a machine. @throws KernelBug when the machine was made with another one, or with none */
+/** The pool of a machine. @throws KernelBug if the machine was made without hugetlbParts */
 export function hugetlbPool({ hugetlb }: Vm): HugetlbPool {
   if (!(hugetlb instanceof HugetlbPool))
     throw new KernelBug("the machine has no HugetlbPool: give Vm hugetlbParts");

@@ -1,10 +1,11 @@
-// The pool as an administrator sees and sizes it: /proc/sys/vm and /sys/kernel/mm/hugepages. Kernel counterpart:
+// The files in /proc/sys/vm and /sys/kernel/mm/hugepages that show the pool and resize it. Kernel counterpart:
 // hugetlb_sysctl_handler_common(), hugetlb_overcommit_handler() and hstate_attrs in mm/hugetlb.c.
 import { kstrtou64, kstrtoull } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { type Attribute, type AttributeTable, parseUnsignedSysctl } from "@hetmem/vfs";
 import { hugetlbPool } from "./hugetlb-pool.ts";
 
+/** The files of a machine's pool. @throws KernelBug if the machine was made without hugetlbParts */
 export function hugetlbTables(vm: Vm): AttributeTable[] {
   const hugetlb = hugetlbPool(vm);
   const size = (show: () => number, parse: (text: string) => number): Attribute => ({

@@ -1,6 +1,7 @@
-// A write to a huge page that is mapped read-only: who has it alone gets it back writable, others a copy. The pool may
-// have no page for that. A child pays for it with SIGBUS; the process that made the mapping was promised its pages, and
-// gets this one by taking it from its children. Kernel counterpart: hugetlb_wp() and unmap_ref_private() in mm/hugetlb.c.
+// A write to a huge page that is mapped read-only. If no other process maps the page, the entry becomes writable; else
+// the process gets a copy. If the pool has no page for the copy, a child gets SIGBUS. The process that made the mapping
+// has a reservation for it: the page is unmapped from the children, and stays with that process. Kernel counterpart:
+// hugetlb_wp() and unmap_ref_private() in mm/hugetlb.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { FaultFlag, type Vma, VmFault, VmFlag } from "@hetmem/mm";
 import { compoundMapcount, hugePmd } from "@hetmem/mm/huge";
@@ -18,9 +19,14 @@ import { copyHugePage, mapHugetlbPage, ownHugetlbPage, unmapHugetlbPage, WRITTEN
 import { allocHugetlbPage, keepPage, ownsReserve, privateHugetlb } from "./reservations.ts";
 
 /**
- * Handles a write, or a pin that must not be shared. The file's fault mutex is held.
+ * Handles a write, or an unshare before a pin. The fault mutex of the file is held.
  *
- * @param pmd the entry, which maps a page that may not be written
+ * @param address address of the huge page
+ * @param pmd number of the entry, which maps a page without write access
+ * @param flags FaultFlag bits
+ * @returns SIGSEGV if the mapping doesn't allow writes; SIGBUS if the pool has no page for a copy and the process has
+ *   no reservation; else 0
+ * @see hugetlb_wp()
  */
 export function* hugetlbWp(vma: Vma, address: VirtAddr, pmd: number, flags: number): Sleeps<VmFault> {
   const { pageTable, vm } = vma.mm;
@@ -28,37 +34,37 @@ export function* hugetlbWp(vma: Vma, address: VirtAddr, pmd: number, flags: numb
   const unshares = (flags & FaultFlag.UNSHARE) !== 0;
   if (!unshares && (vma.flags & VmFlag.WRITE) === 0) return VmFault.SIGSEGV;
   if ((vma.flags & VmFlag.MAYSHARE) !== 0) {
-    if (!unshares) allowWrites(vma, pmd);
+    if (!unshares) makeWritable(vma, pmd);
     return 0;
   }
   const old = entryPage(pageTable.value(pmd));
   const had = pageTable.flags(pmd);
   const unchanged = (): boolean => pageTable.value(pmd) === old && pageTable.flags(pmd) === had;
-  // Ends: once the children have lost the page it is mapped here alone, or the entry has changed.
+  // Ends: when the page is unmapped from the children, this is its only mapping, or the entry has changed.
   for (;;) {
     if (compoundMapcount(memmap, old) === 1) {
       if (!memmap.test(old, PageFlag.anonExclusive)) pageMoveAnonRmap(vm, old, vma);
-      if (!unshares) allowWrites(vma, pmd);
+      if (!unshares) makeWritable(vma, pmd);
       return 0;
     }
     memmap.getPage(old);
-    // The page that is there was the one that had been promised: not even the owner has a right to another.
+    // The page in the entry has used up the reservation: not even the owner has one for the copy.
     const fresh = yield* allocHugetlbPage(vma, address);
     if (fresh !== NULL_PAGE) yield* replace(vma, address, pmd, fresh, unshares ? 0 : WRITTEN, unchanged);
     memmap.putPage(old);
     if (fresh !== NULL_PAGE) return 0;
     if (!ownsReserve(vma)) return VmFault.SIGBUS;
-    yield* takeFromChildren(vma, address, old);
+    yield* unmapRefPrivate(vma, address, old);
     if (!unchanged()) return 0;
   }
 }
 
-/** @see set_huge_ptep_writable() */
-function allowWrites({ mm: { pageTable } }: Vma, pmd: number): void {
+/** Makes an entry writable. @see set_huge_ptep_writable() */
+function makeWritable({ mm: { pageTable } }: Vma, pmd: number): void {
   pageTable.setFlags(pmd, pageTable.flags(pmd) | WRITTEN | Pte.accessed);
 }
 
-/** A copy takes the place of the page that the entry maps, if it still does: else it goes back to the pool. */
+/** Replaces the page of an entry by a copy. If the entry has changed, the new page returns to the pool. */
 function* replace(
   vma: Vma,
   address: VirtAddr,
@@ -85,20 +91,25 @@ function* replace(
   yield* invalidateRangeEnd(range);
 }
 
-/** Whoever loses a page so gets SIGBUS at the next touch: it must not read zeros. @see unmap_ref_private() */
-function* takeFromChildren(vma: Vma, address: VirtAddr, page: Page): Sleeps<void> {
+/**
+ * Unmaps a page from all mappings without a reservation. Their next access is SIGBUS: a new page would read as zeros.
+ *
+ * @see unmap_ref_private()
+ */
+function* unmapRefPrivate(vma: Vma, address: VirtAddr, page: Page): Sleeps<void> {
   const { mapping } = hugetlbInode(vma);
   const pgoff = vma.pgoffOf(address);
   if (!mapping.iMmapRwsem.tryDownRead()) yield* mapping.iMmapRwsem.downRead();
   try {
     for (const other of mapping.iMmap.overlapping(pgoff, pgoff))
-      if (other !== vma && !ownsReserve(other)) yield* takeFrom(other, other.addressOf(pgoff), page);
+      if (other !== vma && !ownsReserve(other)) yield* unmapFrom(other, other.addressOf(pgoff), page);
   } finally {
     mapping.iMmapRwsem.upRead();
   }
 }
 
-function* takeFrom(vma: Vma, start: VirtAddr, page: Page): Sleeps<void> {
+/** Unmaps the page from one mapping, within an invalidation. */
+function* unmapFrom(vma: Vma, start: VirtAddr, page: Page): Sleeps<void> {
   const { mm } = vma;
   const { pageTable } = mm;
   const range: MmuNotifierRange = {

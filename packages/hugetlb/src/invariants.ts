@@ -1,8 +1,11 @@
-// Invariants of the pool: each free page is idle, and as many are free as are promised to mappings.
+// Invariants of the pool: every free page is unused, and there are at least as many free pages as reservations.
+// `vmInvariants` of the mm package check them. The kernel has no such check in one place; mm/hugetlb.c asserts parts of
+// it.
 import type { Page } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
 import type { HugetlbPool } from "./hugetlb-pool.ts";
 
+/** A sentence for each violation. */
 export function* poolFindings(pool: HugetlbPool): Generator<string, void, void> {
   const { memmap } = pool.vm;
   const { total, free, reserved, surplus } = pool.counts;
@@ -11,6 +14,7 @@ export function* poolFindings(pool: HugetlbPool): Generator<string, void, void> 
   for (const page of pool.freePages()) if (!isIdle(pool, page)) yield `free: ${describePage(memmap, page)}`;
 }
 
+/** Whether a page of the pool has no reference and no mapping, and is on no list of the allocator or of reclaim. */
 function isIdle(pool: HugetlbPool, page: Page): boolean {
   const { memmap } = pool.vm;
   const listed = memmap.test(page, PageFlag.lru | PageFlag.buddy);

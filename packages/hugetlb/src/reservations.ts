@@ -1,6 +1,6 @@
-// Which huge pages a mapping was promised and hasn't had yet. A private mapping's promise is its maker's: a child that
-// writes takes what is left. A shared one's is the file's, for everybody. Kernel counterpart: struct resv_map,
-// hugetlb_reserve_pages(), vma_needs_reservation() and alloc_huge_page() in mm/hugetlb.c.
+// Reservations of huge pages for mappings. That of a private mapping belongs to the process that made the mapping; a
+// child has none and takes unreserved pages. That of a shared mapping belongs to the file. Kernel counterpart: struct
+// resv_map, hugetlb_reserve_pages(), vma_needs_reservation() and alloc_huge_page() in mm/hugetlb.c.
 import { KernelError, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { type MmStruct, type Vma, VmFlag } from "@hetmem/mm";
 import { nodesByDistance, nodesWithMemory, policyNode, policyNodemask, policyOf } from "@hetmem/mm/policy";
@@ -8,18 +8,23 @@ import { PMD_SIZE } from "@hetmem/page-table";
 import { hugetlbInode } from "./hugetlb-inode.ts";
 import { GFP_HUGETLB, hugetlbPool } from "./hugetlb-pool.ts";
 
-/** What the parts of one private mapping, which may be divided, were promised together. @see HPAGE_RESV_OWNER */
+/** The reservation of one private mapping. The parts of a mapping that was split share it. @see HPAGE_RESV_OWNER */
 interface PrivateReserve {
   readonly owner: MmStruct;
-  /** Places of huge pages in the file that have had their page, and get no other from the promise. */
+  /** Indexes in the file, in huge pages, whose reservation is used up. */
   readonly consumed: Set<number>;
 }
 
-/** What is kept with each private mapping. @see vm_private_data */
+/** Data of a private mapping. @see vm_private_data */
 export class PrivateHugetlb {
-  /** Undefined for a child's, and with MAP_NORESERVE. */
+  /** Undefined for a child's mapping, and for one with MAP_NORESERVE. */
   readonly reserve: PrivateReserve | undefined;
-  /** The owner needed a page that this mapping had too: it is lost to the process. @see HPAGE_RESV_UNMAPPED */
+  /**
+   * Whether a page of this mapping was unmapped because the owner of the reservation needed it. A later fault gets
+   * SIGBUS.
+   *
+   * @see HPAGE_RESV_UNMAPPED
+   */
   lostPage = false;
 
   constructor(reserve?: PrivateReserve) {
@@ -27,25 +32,25 @@ export class PrivateHugetlb {
   }
 }
 
-/** Place in the file, in huge pages. @see vma_hugecache_offset() */
+/** Index of an address in the file, in huge pages. @see vma_hugecache_offset() */
 export function hugeIndex(vma: Vma, address: VirtAddr): number {
   return Math.floor((vma.pgoffOf(address) * 4096) / PMD_SIZE);
 }
 
-/** Undefined for a shared mapping. */
+/** Data of a private mapping; undefined for a shared one. */
 export function privateHugetlb(vma: Vma): PrivateHugetlb | undefined {
   return vma.private instanceof PrivateHugetlb ? vma.private : undefined;
 }
 
-/** Whether this is the mapping that the pages were promised to. */
+/** Whether the mapping has the reservation of a private mapping. @see is_vma_resv_set() with HPAGE_RESV_OWNER */
 export function ownsReserve(vma: Vma): boolean {
   return privateHugetlb(vma)?.reserve !== undefined;
 }
 
 /**
- * Promises a new mapping all of its pages.
+ * Reserves all pages of a new mapping, unless it is MAP_NORESERVE.
  *
- * @throws KernelError ENOMEM when the pool is too small, and may not grow
+ * @throws KernelError ENOMEM if the pool is too small, and there may be no surplus pages
  * @see hugetlb_reserve_pages()
  */
 export function* hugetlbReservePages(vma: Vma): Sleeps<void> {
@@ -60,7 +65,7 @@ export function* hugetlbReservePages(vma: Vma): Sleeps<void> {
   else vma.private = new PrivateHugetlb({ owner: mm, consumed: new Set() });
 }
 
-/** A part of a mapping goes: what it was promised and hasn't had is free. @see hugetlb_vm_op_close() */
+/** Drops the unused reservations of a part of a mapping that is unmapped. @see hugetlb_vm_op_close() */
 export function hugetlbUnreserve(vma: Vma): void {
   const reserve = privateHugetlb(vma)?.reserve;
   if (!reserve) return;
@@ -68,7 +73,11 @@ export function hugetlbUnreserve(vma: Vma): void {
   hugetlbPool(vma.mm.vm).unreserve(unused.length);
 }
 
-/** A part of a mapping shares its promise; a child's copy has none. @see hugetlb_vm_op_open(), hugetlb_dup_vma_private() */
+/**
+ * Gives a part of a split mapping the same reservation. A child's copy of a mapping gets none.
+ *
+ * @see hugetlb_vm_op_open(), hugetlb_dup_vma_private()
+ */
 export function hugetlbInherit(vma: Vma): void {
   const from = privateHugetlb(vma);
   if (!from) return;
@@ -79,10 +88,11 @@ export function hugetlbInherit(vma: Vma): void {
 }
 
 /**
- * A huge page for an address, from what its mapping was promised if that isn't used up. Until keepPage() a promise holds
- * again when the page is put.
+ * Takes a huge page for an address: a reserved one if the reservation of the address isn't used up. If it is freed
+ * before keepPage(), the reservation is restored.
  *
- * @returns NULL_PAGE when there is none @see alloc_huge_page()
+ * @returns the page with one reference, or NULL_PAGE if the pool has none
+ * @see alloc_huge_page()
  */
 export function* allocHugetlbPage(vma: Vma, address: VirtAddr): Sleeps<Page> {
   const pool = hugetlbPool(vma.mm.vm);
@@ -90,7 +100,7 @@ export function* allocHugetlbPage(vma: Vma, address: VirtAddr): Sleeps<Page> {
   return yield* isPromised(vma, address) ? pool.takePromised(nodes) : pool.takeFree(nodes);
 }
 
-/** The page is where it was allocated for: that part of the promise has been kept. @see vma_commit_reservation() */
+/** Uses up the reservation of an address, whose page is about to be mapped. @see vma_commit_reservation() */
 export function keepPage(vma: Vma, address: VirtAddr, page: Page): void {
   const index = hugeIndex(vma, address);
   if ((vma.flags & VmFlag.MAYSHARE) !== 0) hugetlbInode(vma).reserved.add(index);
@@ -98,7 +108,7 @@ export function keepPage(vma: Vma, address: VirtAddr, page: Page): void {
   hugetlbPool(vma.mm.vm).keep(page);
 }
 
-/** @see vma_needs_reservation() */
+/** Whether an address has a reservation that isn't used up. @see vma_needs_reservation() */
 function isPromised(vma: Vma, address: VirtAddr): boolean {
   const index = hugeIndex(vma, address);
   if ((vma.flags & VmFlag.MAYSHARE) !== 0) return hugetlbInode(vma).reserved.has(index);
@@ -106,12 +116,13 @@ function isPromised(vma: Vma, address: VirtAddr): boolean {
   return reserve !== undefined && !reserve.consumed.has(index);
 }
 
+/** Indexes in the file, in huge pages, that a mapping covers. */
 function indexesOf(vma: Vma): number[] {
   const first = hugeIndex(vma, vma.start);
   return Array.from({ length: (vma.end - vma.start) / PMD_SIZE }, (_, i) => first + i);
 }
 
-/** The nodes that the policy allows, in the order in which it wants them. */
+/** The nodes that the memory policy allows, in its order of preference. */
 function nodesFor(vma: Vma, address: VirtAddr): NodeId[] {
   const { mm } = vma;
   const { memory } = mm.vm;

@@ -1,4 +1,4 @@
-// Empties the entries of a mapping of huge pages, each of which goes whole: ranges begin and end with a huge page. Kernel
+// Clears the entries of a mapping of huge pages. Ranges begin and end at a huge page, so that no entry is split. Kernel
 // counterpart: __unmap_hugepage_range() in mm/hugetlb.c.
 import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Vma } from "@hetmem/mm";
@@ -6,7 +6,11 @@ import { hugePmd } from "@hetmem/mm/huge";
 import { NO_ENTRY, PMD_SIZE } from "@hetmem/page-table";
 import { unmapHugetlbPage } from "./hugetlb-page.ts";
 
-/** The caller has announced [start, end). */
+/**
+ * Clears the entries in [start, end). The caller has begun an invalidation of the range.
+ *
+ * @see __unmap_hugepage_range()
+ */
 export function* zapHugetlbRange(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { pageTable } = vma.mm;
   for (let at = pageTable.nextPopulated(start, end); at < end; at = pageTable.nextPopulated(at, end)) {

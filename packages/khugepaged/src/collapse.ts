@@ -1,6 +1,6 @@
-// 512 small entries become one that maps 2 MiB: a new huge page takes over what is written in the small ones, and those
-// are freed. Kernel counterpart: collapse_huge_page() in mm/khugepaged.c. (There the small pages are locked and taken off
-// their lists while they are copied; here the copying is one step, in which nobody else runs.)
+// Collapse of 512 small entries to one that maps 2 MiB. A new huge page gets the contents of the small pages, which are
+// freed. In the kernel the small pages are locked and isolated while they are copied; here the copy is one step in
+// which no other task runs. Kernel counterpart: collapse_huge_page() in mm/khugepaged.c.
 import type { NodeId, Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { type MmStruct, Rss, VM_FAULT_ERROR, type Vma } from "@hetmem/mm";
 import { faultAt, handleNonPresent } from "@hetmem/mm/fault";
@@ -24,22 +24,26 @@ import { ENTRIES, entryPage, isNonPresent, NO_ENTRY, PMD_SIZE, Pte } from "@hetm
 import { Gfp, GFP_TRANSHUGE, VmEvent } from "@hetmem/zone";
 import { type CollapseAsker, PmdScan, type ScanResult } from "./pmd-scan.ts";
 
-/** What is to become a huge page. */
+/** One attempt to collapse a range. */
 interface Target {
   readonly mm: MmStruct;
-  /** First byte of 2 MiB. */
+  /** First address of the range of 2 MiB. */
   readonly address: VirtAddr;
   readonly asker: CollapseAsker;
 }
 
-/** A mapping and the first of 512 entries in it; or why there is no such thing. */
-type Found = { readonly vma: Vma; readonly pmd: number } | ScanResult;
+/**
+ * The mapping of the range and its entry in the page middle directory, below which there is a table; or the reason why
+ * it can't be collapsed.
+ */
+type FoundPmd = { readonly vma: Vma; readonly pmd: number } | ScanResult;
 
 /**
- * Makes a huge page of 2 MiB of a process, if they are worth it and nobody is in the way. The mmap lock is not held.
+ * Collapses 2 MiB of a process to a huge page, if the range qualifies. The mmap lock must not be held.
  *
- * @param address first byte of 2 MiB
- * @returns "succeeded", or why not
+ * @param address first address of the range, a multiple of 2 MiB
+ * @param asker khugepaged, which has limits, or madvise(2), which has none
+ * @returns "succeeded", or the reason why the range stays as it is
  * @see hpage_collapse_scan_pmd(), collapse_huge_page()
  */
 export function* collapseHugePage(mm: MmStruct, address: VirtAddr, asker: CollapseAsker): Sleeps<ScanResult> {
@@ -48,7 +52,7 @@ export function* collapseHugePage(mm: MmStruct, address: VirtAddr, asker: Collap
   const scan = scanNow(target);
   mm.mmapLock.upRead();
   if (!(scan instanceof PmdScan)) return scan;
-  // Nobody has to wait for us while we wait for memory.
+  // The mmap lock is not held during the allocation, which may sleep.
   const page = yield* allocHugePage(mm, scan.nodes);
   if (typeof page === "string") return page;
   const result = yield* collapseInto(target, page, scan.unmapped);
@@ -56,17 +60,17 @@ export function* collapseHugePage(mm: MmStruct, address: VirtAddr, asker: Collap
   return result;
 }
 
-/** @returns the look, if it found something worth a huge page */
+/** Scans the range once. @returns the scan if the range qualifies, else the reason */
 function scanNow(target: Target): PmdScan | ScanResult {
-  const found = find(target);
+  const found = revalidate(target);
   if (typeof found === "string") return found;
   const scan = new PmdScan(found.vma, target.asker, "counted");
   const result = scan.run(found.vma.mm.pageTable.tableUnder(found.pmd));
   return result === "succeeded" ? scan : result;
 }
 
-/** @see hugepage_vma_revalidate(), find_pmd_or_thp_or_none() */
-function find({ mm, address, asker }: Target): Found {
+/** Finds the mapping and the table of the range. @see hugepage_vma_revalidate(), find_pmd_or_thp_or_none() */
+function revalidate({ mm, address, asker }: Target): FoundPmd {
   if (mm.dead) return "no_process_for_page";
   const vma = mm.vmas.findFrom(address);
   if (!vma) return "vma_null";
@@ -79,7 +83,7 @@ function find({ mm, address, asker }: Target): Found {
   return (flags & Pte.table) === 0 ? "page_pmd_mapped" : { vma, pmd };
 }
 
-/** A huge page on one of some nodes, charged. @see alloc_charge_hpage() */
+/** Allocates a huge page on one of some nodes, and charges it. @see alloc_charge_hpage() */
 function* allocHugePage(mm: MmStruct, nodes: readonly NodeId[]): Sleeps<Page | ScanResult> {
   const { allocator } = mm.vm.memory;
   const page = yield* allocOn(mm, nodes);
@@ -95,6 +99,7 @@ function* allocHugePage(mm: MmStruct, nodes: readonly NodeId[]): Sleeps<Page | S
   return page;
 }
 
+/** Tries the nodes without reclaim first, then with it. */
 function* allocOn({ vm, node: home }: MmStruct, nodes: readonly NodeId[]): Sleeps<Page> {
   for (const node of nodes) {
     const page = vm.pages.tryAlloc(GFP_TRANSHUGE | Gfp.THISNODE, HPAGE_PMD_ORDER, node, undefined);
@@ -103,7 +108,10 @@ function* allocOn({ vm, node: home }: MmStruct, nodes: readonly NodeId[]): Sleep
   return yield* vm.pages.alloc(GFP_TRANSHUGE, HPAGE_PMD_ORDER, nodes[0] ?? home, undefined, nodes);
 }
 
-/** Everything is looked up again, since the lock was not held. The page stays the caller's unless it is used. */
+/**
+ * Swaps in the missing pages, and collapses the range. The mapping is looked up again, since the mmap lock was not
+ * held. The huge page stays the caller's unless the result is "succeeded".
+ */
 function* collapseInto(target: Target, page: Page, unmapped: number): Sleeps<ScanResult> {
   const { mm } = target;
   if (unmapped > 0) {
@@ -111,17 +119,17 @@ function* collapseInto(target: Target, page: Page, unmapped: number): Sleeps<Sca
     if (result !== "succeeded") return result;
   }
   yield* mm.mmapLock.downWrite();
-  const found = find(target);
+  const found = revalidate(target);
   const result = typeof found === "string" ? found : yield* replace(target, found.vma, page);
   mm.mmapLock.upWrite();
   return result;
 }
 
-/** @see __collapse_huge_page_swapin() */
+/** Swaps in all pages of the range. @see __collapse_huge_page_swapin() */
 function* swapIn(target: Target): Sleeps<ScanResult> {
   const { mm, address } = target;
   yield* mm.mmapLock.downRead();
-  const found = find(target);
+  const found = revalidate(target);
   let result: ScanResult = typeof found === "string" ? found : "succeeded";
   if (typeof found !== "string") {
     for (let i = 0; i < ENTRIES && result === "succeeded"; i++)
@@ -131,7 +139,11 @@ function* swapIn(target: Target): Sleeps<ScanResult> {
   return result;
 }
 
-/** Whatever the entry stands for: swap, a migration, a device. @returns false when it can't be had */
+/**
+ * Makes the page of one entry present, whether it is in swap, under migration or on a device.
+ *
+ * @returns false if the fault fails
+ */
 function* swapInOne(vma: Vma, address: VirtAddr): Sleeps<boolean> {
   const { pageTable } = vma.mm;
   const entry = pageTable.find(address);
@@ -141,7 +153,10 @@ function* swapInOne(vma: Vma, address: VirtAddr): Sleeps<boolean> {
   return (result & VM_FAULT_ERROR) === 0;
 }
 
-/** The mmap lock is held for writing; the rmap's keeps out who comes to the pages from elsewhere. */
+/**
+ * Replaces the small pages within an invalidation. The mmap lock is held for writing; the anon_vma lock keeps out
+ * reverse mapping.
+ */
 function* replace(target: Target, vma: Vma, page: Page): Sleeps<ScanResult> {
   const { mm, address } = target;
   const { anonVma } = vma;
@@ -156,9 +171,9 @@ function* replace(target: Target, vma: Vma, page: Page): Sleeps<ScanResult> {
   return result;
 }
 
-/** Atomic, from the last look to the entry that maps the new page. */
+/** Scans the range again and replaces the small pages, in one atomic step. */
 function replaceNow(target: Target, page: Page): ScanResult {
-  const found = find(target);
+  const found = revalidate(target);
   if (typeof found === "string") return found;
   const { vma, pmd } = found;
   const { pageTable, rss } = vma.mm;
@@ -166,15 +181,19 @@ function replaceNow(target: Target, page: Page): ScanResult {
   const scan = new PmdScan(vma, target.asker, "refused");
   const result = scan.run(first);
   if (result !== "succeeded") return result;
-  for (let i = 0; i < ENTRIES; i++) takeOver(vma, first + i, (page + i) as Page);
+  for (let i = 0; i < ENTRIES; i++) copyAndClear(vma, first + i, (page + i) as Page);
   rss[Rss.anon] = (rss[Rss.anon] as number) + scan.none;
   pageTable.depositTable(pmd);
   mapNewHuge(vma, target.address, pmd, page);
   return "succeeded";
 }
 
-/** Copies what an entry maps, and lets go of it. @see __collapse_huge_page_copy() */
-function takeOver(vma: Vma, entry: number, into: Page): void {
+/**
+ * Copies the page of an entry to the huge page, clears the entry, and frees the small page.
+ *
+ * @see __collapse_huge_page_copy()
+ */
+function copyAndClear(vma: Vma, entry: number, into: Page): void {
   const { pageTable, vm } = vma.mm;
   const { memmap } = vm;
   const flags = pageTable.flags(entry);

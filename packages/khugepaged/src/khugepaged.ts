@@ -1,6 +1,7 @@
-// The kernel thread that makes huge pages of small ones: it goes round all processes, 2 MiB at a time, a little every ten
-// seconds. Kernel counterpart: khugepaged() and khugepaged_scan_mm_slot() in mm/khugepaged.c. (There processes sign up by
-// a first fault; here all of them are gone through, and those that want no huge pages cost a look.)
+// The kernel thread that collapses small pages to huge ones. It scans all processes in turn, some pages every ten
+// seconds. In the kernel a process is registered by its first fault; here all processes are scanned, and one that may
+// have no huge pages costs one check. Kernel counterpart: khugepaged() and khugepaged_scan_mm_slot() in
+// mm/khugepaged.c.
 import { condResched, KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct, Vm, Vma, VmParts } from "@hetmem/mm";
 import { hugepageVmaCheck } from "@hetmem/mm/huge";
@@ -9,16 +10,18 @@ import { ENTRIES, PMD_SIZE } from "@hetmem/page-table";
 import { collapseHugePage } from "./collapse.ts";
 import { madviseCollapse } from "./madvise-collapse.ts";
 
+/** Nanoseconds of a millisecond, the unit of scan_sleep_millisecs. */
 const NS_PER_MS = 1_000_000;
 
 export class Khugepaged implements HugeCollapse {
   /** Huge pages made. @see khugepaged_pages_collapsed */
   pagesCollapsed = 0;
-  /** Times that it has been round. @see khugepaged_full_scans */
+  /** Scans of all processes completed. @see khugepaged_full_scans */
   fullScans = 0;
+  /** Set to end the thread after its current scan. */
   stopped = false;
   private readonly vm: Vm;
-  /** Where it goes on: in the first process from this number on, at this address. */
+  /** Position of the scan: the first process with at least this number, and the address in it. */
   private mmId = 0;
   private address = 0;
 
@@ -30,7 +33,12 @@ export class Khugepaged implements HugeCollapse {
     return madviseCollapse(vma, start, end);
   }
 
-  /** Looks at some pages. Once round is enough, if there are fewer. @see khugepaged_do_scan() */
+  /**
+   * Scans some pages, or all processes once if they have fewer.
+   *
+   * @param pages pages of 4 KiB
+   * @see khugepaged_do_scan()
+   */
   *scan(pages: number): Sleeps<void> {
     let left = pages;
     for (let wraps = 0; left > 0 && wraps < 2;) {
@@ -46,18 +54,24 @@ export class Khugepaged implements HugeCollapse {
     }
   }
 
+  /** The process at the position of the scan; undefined behind the last. */
   private current(): MmStruct | undefined {
     for (const mm of this.vm.addressSpaces) if (mm.id >= this.mmId) return mm;
     return undefined;
   }
 
-  /** @returns pages that were looked at, and mappings that weren't @see khugepaged_scan_mm_slot() */
+  /**
+   * Scans one process.
+   *
+   * @returns pages scanned, and 1 for the process itself
+   * @see khugepaged_scan_mm_slot()
+   */
   private *scanMm(mm: MmStruct, pages: number): Sleeps<number> {
     if (this.mmId !== mm.id) this.address = 0;
     this.mmId = mm.id;
     let progress = 1;
     while (progress < pages) {
-      // Who changes his address space now has better things to do than to wait for us.
+      // The scan skips a process that holds its mmap lock for writing, instead of making it wait.
       const address = mm.mmapLock.tryDownRead() ? this.nextCandidate(mm) : undefined;
       if (address === undefined) {
         this.mmId = mm.id + 1;
@@ -71,7 +85,7 @@ export class Khugepaged implements HugeCollapse {
     return progress;
   }
 
-  /** The next 2 MiB that may become a huge page. The mmap lock is held for reading, and given back. */
+  /** The next 2 MiB that may become a huge page. The mmap lock is held for reading, and is released. */
   private nextCandidate(mm: MmStruct): VirtAddr | undefined {
     let found: VirtAddr | undefined;
     for (
@@ -87,7 +101,7 @@ export class Khugepaged implements HugeCollapse {
   }
 }
 
-/** Runs until it is stopped: a task for a scheduler. @see khugepaged() */
+/** The thread: a task for a scheduler, which runs until `stopped` is set. @see khugepaged() */
 export function* khugepaged(vm: Vm): Sleeps<void> {
   const { kernel, tunables } = vm;
   const daemon = khugepagedOf(vm);
@@ -98,12 +112,12 @@ export function* khugepaged(vm: Vm): Sleeps<void> {
   }
 }
 
-/** The khugepaged of a machine. @throws KernelBug when the machine was made with another one, or with none */
+/** The Khugepaged of a machine. @throws KernelBug if the machine was made without khugepagedParts */
 export function khugepagedOf({ khugepaged: collapse }: Vm): Khugepaged {
   if (!(collapse instanceof Khugepaged))
     throw new KernelBug("the machine has no Khugepaged: give Vm khugepagedParts");
   return collapse;
 }
 
-/** khugepaged and MADV_COLLAPSE for a machine, to be spread into the options of Vm. */
+/** khugepaged and MADV_COLLAPSE for a machine; spread them into the options of Vm. */
 export const khugepagedParts: VmParts = { khugepaged: (vm) => new Khugepaged(vm) };

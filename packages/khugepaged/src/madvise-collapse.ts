@@ -1,5 +1,5 @@
-// madvise(MADV_COLLAPSE): huge pages now, whatever khugepaged would think of it. Kernel counterpart: madvise_collapse() in
-// mm/khugepaged.c.
+// madvise(MADV_COLLAPSE): collapses a range at once, without the limits that khugepaged has. Each 2 MiB is tried on its
+// own. Kernel counterpart: madvise_collapse() in mm/khugepaged.c.
 import { type Errno, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { describeVma, type Vma } from "@hetmem/mm";
 import { hugepageVmaCheck } from "@hetmem/mm/huge";
@@ -7,8 +7,8 @@ import { PMD_SIZE } from "@hetmem/page-table";
 import { collapseHugePage } from "./collapse.ts";
 import type { ScanResult } from "./pmd-scan.ts";
 
-/** What is in the way of one huge page need not be in the way of the next. */
-const GOES_ON: ReadonlySet<ScanResult> = new Set<ScanResult>([
+/** Failures of one range of 2 MiB after which the next one is tried. Any other ends the call. */
+const CONTINUES_AFTER: ReadonlySet<ScanResult> = new Set<ScanResult>([
   "pmd_null",
   "pte_non_present",
   "no_writable_page",
@@ -19,7 +19,7 @@ const GOES_ON: ReadonlySet<ScanResult> = new Set<ScanResult>([
   "page_not_in_lru",
 ]);
 
-/** The others are EINVAL: there is no point in trying again. @see madvise_collapse_errno() */
+/** Errno by failure. EINVAL for the others: another attempt would fail, too. @see madvise_collapse_errno() */
 const ERRNO: Partial<Record<ScanResult, Errno>> = {
   alloc_huge_page_failed: "ENOMEM",
   ccgroup_charge_failed: "EBUSY",
@@ -29,10 +29,15 @@ const ERRNO: Partial<Record<ScanResult, Errno>> = {
 };
 
 /**
- * Makes huge pages of all whole 2 MiB of a part of a mapping. The mmap lock is held for reading, but not throughout.
+ * Collapses all whole 2 MiB of a part of a mapping. The mmap lock is held for reading on entry and on return, and
+ * released in between.
  *
- * @throws KernelError EINVAL for a mapping that can't have any, or for pages that can't become one; ENOMEM, EBUSY, EAGAIN
- *   where memory, the cgroup's limit or somebody who uses a page is in the way. What could be done has been
+ * @param start first address
+ * @param end address behind the last
+ * @throws KernelError EINVAL for a mapping that can't have huge pages, or a range that can't be collapsed; ENOMEM
+ *   without a free huge page; EBUSY at the limit of the cgroup; EAGAIN if a page is in use. Other ranges have been
+ *   collapsed then
+ * @see madvise_collapse()
  */
 export function* madviseCollapse(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { mm } = vma;
@@ -50,7 +55,7 @@ export function* madviseCollapse(vma: Vma, start: VirtAddr, end: VirtAddr): Slee
       continue;
     }
     failure = result;
-    if (!GOES_ON.has(result)) break;
+    if (!CONTINUES_AFTER.has(result)) break;
   }
   yield* mm.mmapLock.downRead();
   if (left === 0) return;

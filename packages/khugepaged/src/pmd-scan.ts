@@ -1,5 +1,5 @@
-// A look at the 512 entries of 2 MiB: whether they are worth being one huge page, and whether they can be. It is made
-// twice, first to find out and again when everybody else is kept out. Atomic both times. Kernel counterpart:
+// A scan of the 512 entries of 2 MiB, which decides whether they may and should become a huge page. It runs twice, both
+// times atomically: first to decide, and again under the locks that keep other tasks out. Kernel counterpart:
 // hpage_collapse_scan_pmd() and __collapse_huge_page_isolate() in mm/khugepaged.c.
 import type { NodeId, Page } from "@hetmem/kernel";
 import type { Vma } from "@hetmem/mm";
@@ -10,7 +10,7 @@ import { PageFlag } from "@hetmem/page";
 import { ENTRIES, entryPage, Pte, specialPfn } from "@hetmem/page-table";
 import { VmEvent, ZoneType } from "@hetmem/zone";
 
-/** What came of a look, or of an attempt to make a huge page: in the words of the kernel's tracepoints. @see enum scan_result */
+/** Result of a scan, or of a collapse, with the names of the kernel's tracepoints. @see enum scan_result */
 export type ScanResult =
   | "failed"
   | "succeeded"
@@ -35,23 +35,28 @@ export type ScanResult =
   | "alloc_huge_page_failed"
   | "ccgroup_charge_failed";
 
-/** Whom huge pages are made for: khugepaged has limits, and who asks for himself has none. @see struct collapse_control */
+/** On whose behalf a range is collapsed: khugepaged has limits, madvise(2) has none. @see struct collapse_control */
 export type CollapseAsker = Extract<HugeAsker, "khugepaged" | "madvise">;
 
-/** Whether entries that aren't present are something that can be mended before the second look. */
+/**
+ * Treatment of entries that aren't present: the first scan counts them, since they can be swapped in; the second
+ * refuses them.
+ */
 export type NonPresent = "counted" | "refused";
 
 export class PmdScan {
-  /** Entries that are empty, or map the zero page. */
+  /** Entries that are empty or map the zero page. */
   none = 0;
-  /** Entries whose page isn't in memory. */
+  /** Entries that aren't present and aren't empty. */
   unmapped = 0;
+  /** Entries whose page other entries map, too. */
   private shared = 0;
+  /** Entries whose page was accessed. */
   private referenced = 0;
   private writable = false;
-  /** Pages, by node. */
+  /** Pages by node. */
   private readonly load: number[] = [];
-  /** The compound page whose users were counted last: its parts mostly stand in a row. */
+  /** Head of the compound page that was checked last. Its parts mostly follow one another, and are checked once. */
   private lastHead = -1;
   private readonly vma: Vma;
   private readonly asker: CollapseAsker;
@@ -63,10 +68,15 @@ export class PmdScan {
     this.nonPresent = nonPresent;
   }
 
-  /** @param first entry of the table */
+  /**
+   * Scans all entries of a table.
+   *
+   * @param first number of the first entry of the table
+   * @returns "succeeded" if the range may and should be collapsed, else the reason
+   */
   run(first: number): ScanResult {
     for (let entry = first; entry < first + ENTRIES; entry++) {
-      const refusal = this.look(entry);
+      const refusal = this.scanEntry(entry);
       if (refusal !== undefined) return refusal;
     }
     if (!this.writable) return "no_writable_page";
@@ -74,14 +84,14 @@ export class PmdScan {
     return this.asker === "khugepaged" && !used ? "lack_referenced_page" : "succeeded";
   }
 
-  /** The nodes that have most of the pages: where the huge one belongs. @see hpage_collapse_find_target_node() */
+  /** The nodes with most of the pages, on which the huge page is allocated. @see hpage_collapse_find_target_node() */
   get nodes(): NodeId[] {
     const most = Math.max(0, ...this.load.filter((pages) => pages !== undefined));
     return this.load.flatMap((pages, node) => (pages === most ? [node as NodeId] : []));
   }
 
-  /** @returns why these 2 MiB can't be a huge page, if one entry is enough to say */
-  private look(entry: number): ScanResult | undefined {
+  /** Scans one entry. @returns the reason if this entry alone forbids the collapse, else undefined */
+  private scanEntry(entry: number): ScanResult | undefined {
     const { pageTable, vm } = this.vma.mm;
     const flags = pageTable.flags(entry);
     const special = (flags & Pte.special) !== 0;
@@ -91,10 +101,11 @@ export class PmdScan {
     const page = entryPage(pageTable.value(entry));
     if (special || vm.memmap.zoneOf(page) === ZoneType.Device) return "page_null";
     if ((flags & Pte.write) !== 0) this.writable = true;
-    return this.lookAtPage(entry, page);
+    return this.scanPage(entry, page);
   }
 
-  private lookAtPage(entry: number, page: Page): ScanResult | undefined {
+  /** Scans the page of a present entry. @returns the reason if the page forbids the collapse, else undefined */
+  private scanPage(entry: number, page: Page): ScanResult | undefined {
     const { pageTable, vm } = this.vma.mm;
     const { memmap } = vm;
     if (pageMapcount(memmap, page) > 1 && this.exceedsShared()) return "exceed_shared_pte";
@@ -105,7 +116,7 @@ export class PmdScan {
     if ((state & PageFlag.lru) === 0) return "page_not_in_lru";
     if ((state & PageFlag.locked) !== 0) return "page_locked";
     if (!pageAnon(vm, head)) return "page_not_anon";
-    // A reference that is neither an entry's nor the swap cache's may be that of a pin, whose page must stay.
+    // A reference that belongs neither to an entry nor to the swap cache may be a pin, and a pinned page must stay.
     if (head !== this.lastHead && !this.isRefcountSuitable(head)) return "not_suitable_page_count";
     this.lastHead = head;
     const used =
@@ -137,7 +148,7 @@ export class PmdScan {
     return true;
   }
 
-  /** @see is_refcount_suitable() */
+  /** Whether all references of a page are those of entries and of the swap cache. @see is_refcount_suitable() */
   private isRefcountSuitable(head: Page): boolean {
     const { memmap } = this.vma.mm.vm;
     const cached = memmap.test(head, PageFlag.swapcache) ? 1 << memmap.compoundOrder(head) : 0;

@@ -1,10 +1,12 @@
-// /sys/kernel/mm/transparent_hugepage/khugepaged. Kernel counterpart: khugepaged_attr in mm/khugepaged.c.
+// The files in /sys/kernel/mm/transparent_hugepage/khugepaged: the limits and the pace of the thread, and its counters.
+// Kernel counterpart: khugepaged_attr in mm/khugepaged.c.
 import { INT_MAX } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { ENTRIES } from "@hetmem/page-table";
 import { type AttributeTable, intSysctl } from "@hetmem/vfs";
 import { khugepagedOf } from "./khugepaged.ts";
 
+/** The files of a machine's khugepaged. @throws KernelBug if the machine was made without khugepagedParts */
 export function khugepagedTables(vm: Vm): AttributeTable[] {
   const { tunables } = vm;
   const daemon = khugepagedOf(vm);
