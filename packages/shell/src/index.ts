@@ -1,7 +1,6 @@
-export { type Builtin, type BuiltinShell } from "./builtin.ts";
 export { complete } from "./completion.ts";
 export { wordsOfSignal } from "./endings.ts";
-export { linesOf, type NamedInput, Operands, withoutEnd } from "./operands.ts";
+export { type NamedInput, Operands } from "./operands.ts";
 export { type Options, parseOptions, sizeOf } from "./options.ts";
 export {
   NO_PROCESSES,
@@ -25,5 +24,5 @@ export {
 } from "./program.ts";
 export { PROGRAMS } from "./programs/index.ts";
 export { type ExecuteOptions, Shell, type ShellResult } from "./shell.ts";
-export { Input, type Output, type Terminal } from "./streams.ts";
+export { type Input, type Terminal } from "./streams.ts";
 export { isCommand, isIncomplete } from "./syntax/parser.ts";

@@ -2,7 +2,7 @@
 // devices. A program refuses the call on a machine without the part that it needs.
 import type { DeviceNodes } from "@hetmem/ndctl";
 import type * as shell from "@hetmem/shell";
-import { type ProcessPort, UsageProblem } from "@hetmem/shell";
+import { type ProcessPort, refuseWithoutProcesses } from "@hetmem/shell";
 import type { CgroupExplanation } from "../machine/cgroups.ts";
 import type { Gpus } from "../machine/devices/gpus.ts";
 import type { UserSpace } from "./user-space.ts";
@@ -26,7 +26,5 @@ export type Programs = shell.Programs<ProgramMachine>;
 
 /** @throws UsageProblem on a machine without processes: a bare file system */
 export function userSpaceOf({ machine }: ProgramContext): UserSpace {
-  const space = machine.processes?.userSpace;
-  if (!space) throw new UsageProblem("this machine has no processes");
-  return space;
+  return machine.processes?.userSpace ?? refuseWithoutProcesses();
 }
