@@ -1,5 +1,5 @@
-// Anonymous memory that is touched for the first time: a page of its own for a write, the zero page for a read. Atomic;
-// who gets OOM back makes room and comes again. Kernel counterpart: do_anonymous_page() in mm/memory.c.
+// The first access to a page of anonymous memory: a write gets a new page, a read gets the zero page. Atomic. A
+// caller that gets OOM reclaims memory and tries again. Kernel counterpart: do_anonymous_page() in mm/memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Pte, specialFlags, specialValue } from "@hetmem/page-table";
@@ -15,7 +15,7 @@ import { FaultFlag, VmFault } from "./vm-fault.ts";
 
 export const GFP_USER_PAGE: number = GFP_HIGHUSER_MOVABLE | Gfp.ZERO;
 
-/** Fills an empty entry of an anonymous mapping. @returns 0, or OOM when there is no page now */
+/** Fills an empty entry of an anonymous mapping. @returns 0, or OOM when no page is free now */
 export function fillAnonymous(vm: Vm, vma: Vma, address: VirtAddr, entry: number, flags: number): VmFault {
   const { mm } = vma;
   if ((flags & FaultFlag.WRITE) === 0) {
@@ -31,12 +31,12 @@ export function fillAnonymous(vm: Vm, vma: Vma, address: VirtAddr, entry: number
   return 0;
 }
 
-/** A page for an address of a mapping, with reclaim; NULL_PAGE when there is none to be had. */
+/** Allocates a page for an address of a mapping, with reclaim. @returns NULL_PAGE when reclaim frees none */
 export function* allocAnonymous(vma: Vma, address: VirtAddr): Sleeps<Page> {
   return yield* allocWithPolicy(vma.mm.vm, vma, vma.mm, address, GFP_USER_PAGE, 0);
 }
 
-/** A new, written page of this mapping alone takes an entry. The caller's reference becomes the entry's. */
+/** Maps a new, written page exclusively to this mapping. The caller's reference becomes the entry's. */
 export function mapNewAnonymous(vm: Vm, vma: Vma, address: VirtAddr, entry: number, page: Page): void {
   const { mm } = vma;
   if (vma.anonVma === undefined) vm.anonVmas.prepare(vma);

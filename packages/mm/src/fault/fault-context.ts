@@ -1,10 +1,16 @@
-// One fault on its way through the handlers: what was touched, and what the entry held when it began. Kernel counterpart:
-// struct vm_fault in include/linux/mm.h.
+// The state of one fault on its way through the handlers: the address, and the entry as it was at the beginning.
+// Kernel counterpart: struct vm_fault in include/linux/mm.h.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import type { FaultContext, Vma } from "../vma/vma.ts";
 
-/** A fault at a byte of a mapping. @param entry that of the page, or the directory's for a huge fault */
+/**
+ * The state of a fault that begins now.
+ *
+ * @param realAddress the byte that was accessed
+ * @param flags FaultFlag bits
+ * @param entry the page's entry; for a huge fault the entry in the page middle directory
+ */
 export function faultAt(vma: Vma, realAddress: VirtAddr, flags: number, entry: number): FaultContext {
   const { pageTable } = vma.mm;
   const address = (realAddress - (realAddress % 4096)) as VirtAddr;
@@ -22,7 +28,11 @@ export function faultAt(vma: Vma, realAddress: VirtAddr, flags: number, entry: n
   };
 }
 
-/** Whether the entry still holds what the fault began with: others may have run. @see pte_same() */
+/**
+ * Whether the entry still has its value from the beginning of the fault. A handler that slept must check this.
+ *
+ * @see pte_same()
+ */
 export function entrySame({ vma, entry, origValue, origFlags }: FaultContext): boolean {
   const { pageTable } = vma.mm;
   return pageTable.value(entry) === origValue && pageTable.flags(entry) === origFlags;

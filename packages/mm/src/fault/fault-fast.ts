@@ -1,6 +1,6 @@
-// The fault that nearly every fault is: a first touch of anonymous memory, while nobody changes the address space. It
-// finishes at once or says RETRY, and then handleMmFault() does it with the lock. Kernel counterpart: lock_vma_under_rcu()
-// in mm/memory.c (6.4), and the same path through do_anonymous_page() before.
+// The fast path of a fault: the first access to anonymous memory while no task writes to the address space. The fault
+// finishes without a lock, or returns RETRY for handleMmFault() under the lock. Kernel counterpart:
+// lock_vma_under_rcu() in mm/memory.c (6.4), and the same path through do_anonymous_page() before.
 import type { VirtAddr } from "@hetmem/kernel";
 import { NO_ENTRY } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
@@ -11,10 +11,11 @@ import { fillAnonymous } from "./anon.ts";
 import { FaultFlag, VmFault } from "./vm-fault.ts";
 
 /**
- * Handles the fault of a process at an address if that needs no lock and no wait.
+ * Handles a fault that needs no lock and no sleep.
  *
+ * @param address the byte that was accessed
  * @param flags FaultFlag bits
- * @returns 0 when it is handled, VmFault.RETRY when handleMmFault() has to look
+ * @returns 0 when the fault is handled, VmFault.RETRY when handleMmFault() must handle it
  */
 export function faultFast(mm: MmStruct, address: VirtAddr, flags: number): VmFault {
   const { vm, pageTable } = mm;
@@ -23,7 +24,7 @@ export function faultFast(mm: MmStruct, address: VirtAddr, flags: number): VmFau
   const wanted = (flags & FaultFlag.WRITE) !== 0 ? VmFlag.WRITE : VmFlag.READ;
   if ((vma.flags & (wanted | VmFlag.LOCKED | VmFlag.HUGEPAGE)) !== wanted) return VmFault.RETRY;
   const entry = pageTable.find(address);
-  // Where there is no table yet, huge pages may be wanted.
+  // Without a page table, handleMmFault() may map a huge page.
   if (entry === NO_ENTRY || pageTable.flags(entry) !== 0) return VmFault.RETRY;
   if (fillAnonymous(vm, vma, address, entry, flags) !== 0) return VmFault.RETRY;
   countMmEvent(mm, VmEvent.pgfault);

@@ -1,6 +1,6 @@
-// Faults of mappings with operations: files, shmem, devices. A read maps what is there already around the address; a
-// private write gets a copy; a shared one tells the file first. Kernel counterpart: do_fault() and finish_fault() in
-// mm/memory.c.
+// Faults of mappings with operations: files, shmem, devices. A read also maps cached pages around the address. A
+// private write copies the page. A shared write calls page_mkwrite() first. Kernel counterparts: do_fault() and
+// finish_fault() in mm/memory.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { ENTRIES, Pte } from "@hetmem/page-table";
@@ -15,14 +15,18 @@ import { allocAnonymous, mapNewAnonymous } from "./anon.ts";
 import { entrySame } from "./fault-context.ts";
 import { FaultFlag, VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
 
-/** Pages that a read fault maps together if they are there: 64 KiB. @see fault_around_bytes */
+/**
+ * Pages around the address that a read fault maps if they are cached: 64 KiB, the kernel's default.
+ *
+ * @see fault_around_bytes
+ */
 const FAULT_AROUND_PAGES = 16;
 const NOT_A_PAGE: number = VM_FAULT_ERROR | VmFault.NOPAGE | VmFault.RETRY;
 
 /**
- * An empty entry of a mapping with operations. mmap lock held for reading.
+ * Handles a fault on an empty entry of a mapping with operations. The mmap lock is held for reading.
  *
- * @returns 0, or MAJOR, when it is filled; NOPAGE when somebody else did that; otherwise why it can't be
+ * @returns 0 or MAJOR when the entry is filled; NOPAGE when another task filled it; otherwise an error bit
  * @see do_fault()
  */
 export function* doFault(fault: FaultContext): Sleeps<VmFault> {
@@ -32,20 +36,21 @@ export function* doFault(fault: FaultContext): Sleeps<VmFault> {
   if ((flags & FaultFlag.WRITE) === 0) result = yield* doReadFault(fault);
   else if ((vma.flags & VmFlag.SHARED) === 0) result = yield* doCowFault(fault);
   else result = yield* doSharedFault(fault);
-  // The page is unlocked by now, and its reference is the entry's, or dropped.
+  // The page is unlocked now, and its reference belongs to the entry or was dropped.
   return result & ~VmFault.LOCKED;
 }
 
 /**
- * Tells the file that a page, which the fault names and the caller holds a reference on, is going to be written.
+ * Calls page_mkwrite() before a write to the page in `fault.page`, on which the caller holds a reference.
  *
- * @returns LOCKED when it may be: the page is locked then. 0: it has left the file; the access is tried again
+ * @returns LOCKED with the page locked when the write may go on; 0 when the page was truncated from its file, and the
+ *   access must be repeated; otherwise an error bit or NOPAGE
  * @see do_page_mkwrite()
  */
 export function* doPageMkwrite(fault: FaultContext): Sleeps<VmFault> {
   const { vma, page } = fault;
   const { memmap } = vma.mm.vm;
-  const result = yield* vma.ops?.pageMkwrite?.(fault) ?? nothingToAsk();
+  const result = yield* vma.ops?.pageMkwrite?.(fault) ?? absentOperation();
   if ((result & (VM_FAULT_ERROR | VmFault.NOPAGE | VmFault.LOCKED)) !== 0) return result;
   yield* lockPage(memmap, page);
   if (memmap.mapping(page) !== 0) return result | VmFault.LOCKED;
@@ -53,7 +58,11 @@ export function* doPageMkwrite(fault: FaultContext): Sleeps<VmFault> {
   return 0;
 }
 
-/** A page of a shared mapping was written through a new entry. It comes locked, and goes unlocked. @see fault_dirty_shared_page() */
+/**
+ * Marks a shared page dirty after a write through a new entry, and unlocks it. The page is locked on entry.
+ *
+ * @see fault_dirty_shared_page()
+ */
 export function* faultDirtySharedPage({ vma, page }: FaultContext): Sleeps<void> {
   const { vm } = vma.mm;
   const mapping = vm.mappings.of(vm.memmap, page);
@@ -63,7 +72,7 @@ export function* faultDirtySharedPage({ vma, page }: FaultContext): Sleeps<void>
     yield* mapping.ops.balanceDirtyPages(mapping);
 }
 
-/** An empty entry maps a page of a file from now on; the caller's reference becomes the entry's. @see do_set_pte() */
+/** Maps a page of a file with an empty entry. The caller's reference becomes the entry's. @see do_set_pte() */
 export function setFilePte(vma: Vma, entry: number, page: Page, flags: number): void {
   const { mm } = vma;
   const { vm } = mm;
@@ -89,7 +98,7 @@ function* doReadFault(fault: FaultContext): Sleeps<VmFault> {
   return result;
 }
 
-/** The copy is allocated before the file's page is looked for, since that comes locked. @see do_cow_fault() */
+/** The copy is allocated before the call of fault(), which returns the file's page locked. @see do_cow_fault() */
 function* doCowFault(fault: FaultContext): Sleeps<VmFault> {
   const { vma, address } = fault;
   const { memmap } = vma.mm.vm;
@@ -133,10 +142,15 @@ function* doSharedFault(fault: FaultContext): Sleeps<VmFault> {
   return result;
 }
 
-/** Asks the mapping for the page. @returns LOCKED with fault.page referenced and locked, or why there is none @see __do_fault() */
+/**
+ * Calls the mapping's fault().
+ *
+ * @returns LOCKED with fault.page referenced and locked, or the reason why there is no page
+ * @see __do_fault()
+ */
 function* callFault(fault: FaultContext): Sleeps<VmFault> {
   const { memmap } = fault.vma.mm.vm;
-  const result = yield* fault.vma.ops?.fault?.(fault) ?? nothingToAsk();
+  const result = yield* fault.vma.ops?.fault?.(fault) ?? absentOperation();
   if ((result & (NOT_A_PAGE | VmFault.DONE_COW)) !== 0) return result;
   if ((result & VmFault.LOCKED) === 0) yield* lockPage(memmap, fault.page);
   if (!memmap.test(fault.page, PageFlag.hwpoison)) return result | VmFault.LOCKED;
@@ -146,11 +160,11 @@ function* callFault(fault: FaultContext): Sleeps<VmFault> {
   return VmFault.HWPOISON;
 }
 
-/** Puts the page, or the copy of it, into the entry, if that is still empty. @returns NOPAGE when it isn't @see finish_fault() */
+/** Maps the page, or its copy, if the entry is still empty. @returns NOPAGE when it isn't @see finish_fault() */
 function finishFault(fault: FaultContext): VmFault {
   const { vma, address, entry, flags } = fault;
   const isPrivate = (vma.flags & VmFlag.SHARED) === 0;
-  // The OOM killer may have taken a copy: what the file says now isn't what the process wrote.
+  // After the OOM reaper has run, the file's contents may be older than a discarded private copy.
   if (isPrivate && vma.mm.unstable) return VmFault.SIGBUS;
   if (!entrySame(fault)) return VmFault.NOPAGE;
   if (isPrivate && (flags & FaultFlag.WRITE) !== 0)
@@ -159,7 +173,7 @@ function finishFault(fault: FaultContext): VmFault {
   return 0;
 }
 
-/** Maps what is there within the 64 KiB, the mapping and the page table of the address. @see do_fault_around() */
+/** Maps cached pages around the address, within the 64 KiB, the mapping and the page table. @see do_fault_around() */
 function faultAround(fault: FaultContext): VmFault {
   const { vma, address, pgoff, entry } = fault;
   const slot = entry % ENTRIES;
@@ -174,7 +188,7 @@ function writtenBits(vma: Vma, flags: number): number {
   return Pte.dirty | Pte.softDirty | ((vma.flags & VmFlag.WRITE) !== 0 ? Pte.write : 0);
 }
 
-/** Stands for an operation that a mapping doesn't have. */
-function* nothingToAsk(): Sleeps<VmFault> {
+/** Takes the place of an operation that the mapping lacks. */
+function* absentOperation(): Sleeps<VmFault> {
   return 0;
 }

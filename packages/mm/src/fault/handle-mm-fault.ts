@@ -1,6 +1,5 @@
-// A fault on a mapping, with the mmap lock held for reading: finds or makes the entry, looks at what it holds, and hands
-// over to the file that knows what to do about it. Kernel counterpart: __handle_mm_fault() and handle_pte_fault() in
-// mm/memory.c.
+// The dispatch of a fault, with the mmap lock held for reading: the page table entry is found or made, and its
+// contents choose the handler. Kernel counterparts: __handle_mm_fault() and handle_pte_fault() in mm/memory.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { isNonPresent, NO_ENTRY, Pte, TABLE_TURNS_MAX } from "@hetmem/page-table";
@@ -20,10 +19,11 @@ import { FaultFlag, VmFault } from "./vm-fault.ts";
 import { doWpPage } from "./write-protect.ts";
 
 /**
- * Makes an address of a mapping usable for what was asked.
+ * Makes an address of a mapping accessible. The mmap lock is held for reading on entry and on return.
  *
+ * @param realAddress the byte that was accessed
  * @param flags FaultFlag bits
- * @returns VmFault bits; 0 means that the access can be tried again. The mmap lock is still held
+ * @returns VmFault bits; 0 when the access can be repeated
  * @see handle_mm_fault() in mm/memory.c
  */
 export function* handleMmFault(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<VmFault> {
@@ -35,12 +35,17 @@ export function* handleMmFault(vma: Vma, realAddress: VirtAddr, flags: number): 
   const huge = yield* hugeFault(vma, realAddress, flags);
   if ((huge & VmFault.FALLBACK) === 0) return huge;
   const entry = yield* ensureEntry(mm, address);
-  // Somebody may have mapped 2 MiB meanwhile.
+  // Another task may have mapped a huge page meanwhile.
   if (entry === NO_ENTRY) return hugePmd(pageTable, address) === NO_ENTRY ? VmFault.OOM : 0;
   return yield* handlePteFault(faultAt(vma, realAddress, flags, entry));
 }
 
-/** The entry for an address, with reclaim where memory for a table is short; NO_ENTRY when that doesn't help. @see pte_alloc() */
+/**
+ * The entry of an address. A missing page table is allocated, with reclaim.
+ *
+ * @returns NO_ENTRY when no memory could be reclaimed for the table, or a huge page is mapped
+ * @see pte_alloc()
+ */
 export function* ensureEntry(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
   for (let turn = 0; turn < TABLE_TURNS_MAX; turn++) {
@@ -48,7 +53,7 @@ export function* ensureEntry(mm: MmStruct, address: VirtAddr): Sleeps<number> {
     if (entry !== NO_ENTRY) return entry;
     const pmd = pageTable.findPmd(address);
     if (pmd !== NO_ENTRY && (pageTable.flags(pmd) & Pte.huge) !== 0) return NO_ENTRY;
-    // One page that waited for reclaim makes room for the table that can't.
+    // The table's allocation is atomic. Allocating and freeing a page with reclaim makes room for it.
     const page = yield* vm.pages.alloc(GFP_KERNEL, 0, mm.node, mm);
     if (page === NULL_PAGE) return NO_ENTRY;
     vm.memmap.putPage(page);
@@ -72,9 +77,10 @@ function* handlePteFault(fault: FaultContext): Sleeps<VmFault> {
 function* doAnonymousPage(fault: FaultContext): Sleeps<VmFault> {
   const { vma, address, entry, flags } = fault;
   const { vm } = vma.mm;
-  // A shared mapping without operations can't have pages of its own.
+  // A shared mapping without operations has no page cache to take pages from.
   if ((vma.flags & VmFlag.SHARED) !== 0) return VmFault.SIGBUS;
-  // The OOM killer may have taken what was written here: it must not be read as zeros. @see check_stable_address_space()
+  // After the OOM reaper has run, the entry may have held written data: zeros would be wrong. @see
+  // check_stable_address_space()
   if (vma.mm.unstable) return VmFault.SIGBUS;
   if (fillAnonymous(vm, vma, address, entry, flags) === 0) return 0;
   const page = yield* allocAnonymous(vma, address);

@@ -1,5 +1,6 @@
-// Entries that hold something, but no page that the cpu can reach: it is in swap, on its way, on a device, or bad. Kernel
-// counterpart: the first half of do_swap_page() in mm/memory.c, migration_entry_wait() in mm/migrate.c.
+// Faults on entries that hold a value but no page which the CPU can access: swap entries, migration entries, device
+// entries, poisoned pages. Kernel counterparts: the first half of do_swap_page() in mm/memory.c,
+// migration_entry_wait() in mm/migrate.c.
 import { condResched, KernelBug, type Page, type Preempt, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import {
@@ -18,10 +19,10 @@ import { entrySame } from "./fault-context.ts";
 import { doSwapPage } from "./swap-in.ts";
 import { VmFault } from "./vm-fault.ts";
 
-/** How often a driver is asked for a page that it leaves where it is. */
+/** Most calls of migrate_to_ram() for one fault that leave the page on the device. The kernel has no limit. */
 const MAX_PASSES = 10;
 
-/** mmap lock held for reading. */
+/** Handles a fault on a non-present entry. The mmap lock is held for reading. */
 export function* handleNonPresent(fault: FaultContext): Sleeps<VmFault> {
   const { origFlags } = fault;
   if (isMigration(origFlags)) {
@@ -45,7 +46,7 @@ export function* handleNonPresent(fault: FaultContext): Sleeps<VmFault> {
 }
 
 /**
- * Sleeps until the page that a migration entry stands for has arrived, or has stayed. Doesn't where there is no such entry.
+ * Sleeps until the migration of a page has finished or failed. Returns at once if the entry is no migration entry.
  *
  * @see migration_entry_wait()
  */
@@ -60,18 +61,20 @@ export function* migrationEntryWait({ pageTable }: MmStruct, address: VirtAddr):
 }
 
 /**
- * Only its device can reach the page: the driver brings it back, and keeps it alive meanwhile. Where somebody else is at
- * the page, he is waited for. A driver that leaves it where it is all the same should have said SIGBUS: it may not block
- * the way back, and the access would come again for ever.
+ * Brings a device-private page back through its driver's migrate_to_ram(), with a reference held. If another task
+ * holds the page, the fault waits for that task and tries again. After MAX_PASSES calls that left the page on the
+ * device the fault ends in SIGBUS: a driver that can't bring a page back must return SIGBUS, otherwise the access
+ * would repeat forever.
  */
 function* migrateBack(fault: FaultContext): Sleeps<VmFault> {
   const page = entryPage(fault.origValue);
   fault.page = page;
-  // Who was in the way may have gone by now, so that nobody is seen: the driver gets another chance.
+  // The task that held the page may have released it already, which looks like a refusal of the driver. Hence several
+  // passes.
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     if (pass > 0) {
       yield condResched;
-      yield somebodyElses(fault, page);
+      yield pageReleased(fault, page);
     }
     if (!entrySame(fault)) return 0;
     const result = yield* askDriver(fault, page);
@@ -90,11 +93,11 @@ function* askDriver(fault: FaultContext, page: Page): Sleeps<VmFault> {
   }
 }
 
-/** Others who touched it at the same moment, or who move it, hold it no longer than that takes. */
-function somebodyElses(fault: FaultContext, page: Page): Preempt {
+/** Waits until the entry has changed, or the page is unlocked and has no references beyond its mappings. */
+function pageReleased(fault: FaultContext, page: Page): Preempt {
   const { memmap, devices } = fault.vma.mm.vm;
   return {
-    why: "a device's page that somebody holds",
+    why: "a device page held by another task",
     ready: () =>
       !entrySame(fault) ||
       (!memmap.test(page, PageFlag.locked) &&

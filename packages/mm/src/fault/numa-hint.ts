@@ -1,5 +1,5 @@
-// An entry that was made inaccessible to learn who uses the page: now we know. Kernel counterpart: do_numa_page() in
-// mm/memory.c.
+// NUMA hinting faults: the scan made the entry inaccessible, and the fault shows which node uses the page. Kernel
+// counterpart: do_numa_page() in mm/memory.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { entryPage, Pte } from "@hetmem/page-table";
@@ -10,11 +10,11 @@ import type { FaultContext } from "../vma/vma.ts";
 import { entrySame } from "./fault-context.ts";
 import type { VmFault } from "./vm-fault.ts";
 
-/** mmap lock held for reading. @see do_numa_page() */
+/** Handles a NUMA hinting fault. The mmap lock is held for reading. @see do_numa_page() */
 export function* doNumaPage(fault: FaultContext): Sleeps<VmFault> {
   const { vma, origValue, origFlags } = fault;
   const page = entryPage(origValue);
-  if ((origFlags & Pte.special) === 0 && isMovableAlone(fault, page)) {
+  if ((origFlags & Pte.special) === 0 && isMigratable(fault, page)) {
     countHintFault(fault, page);
     const node = mpolMisplaced(vma, page);
     if (node !== undefined) {
@@ -26,8 +26,8 @@ export function* doNumaPage(fault: FaultContext): Sleeps<VmFault> {
   return 0;
 }
 
-/** A part of a huge page stays with the others. */
-function isMovableAlone({ vma }: FaultContext, page: Page): boolean {
+/** Whether the page can migrate: an ordinary page that is no part of a huge page. */
+function isMigratable({ vma }: FaultContext, page: Page): boolean {
   const { vm } = vma.mm;
   return isOrdinaryPage(vm, page) && !vm.memmap.test(page, PageFlag.head | PageFlag.tail);
 }
@@ -39,7 +39,7 @@ function countHintFault({ vma: { mm } }: FaultContext, page: Page): void {
   if (memmap.nodeOf(page) === mm.node) memory.allocator.countEvent(VmEvent.numa_hint_faults_local, 1);
 }
 
-/** The entry as it was before the scan, whatever it allowed. */
+/** Gives the entry back the access that it had before the scan. */
 function makeAccessible({ vma, entry, origFlags }: FaultContext): void {
   vma.mm.pageTable.setFlags(entry, (origFlags & ~Pte.protnone) | Pte.accessed);
 }

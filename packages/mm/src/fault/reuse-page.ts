@@ -1,10 +1,11 @@
-// A write fault that needs no copy: the entry becomes writable. Kernel counterpart: wp_page_reuse() in mm/memory.c.
+// The end of a write fault that needs no copy: the entry becomes writable. Kernel counterpart: wp_page_reuse() in
+// mm/memory.c.
 import { Pte } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
 import { VmFlag } from "../vma/vm-flags.ts";
 import type { FaultContext } from "../vma/vma.ts";
 
-/** The entry may be written from now on. @see wp_page_reuse() */
+/** Makes an entry writable without a copy. @see wp_page_reuse() */
 export function wpPageReuse({ vma, entry, origFlags }: FaultContext): void {
   const { pageTable, vm } = vma.mm;
   const written = Pte.accessed | Pte.dirty | Pte.softDirty;

@@ -1,5 +1,5 @@
-// The first write to a page of a shared mapping: the file system hears of it before it happens. Kernel counterpart:
-// wp_page_shared() and wp_pfn_shared() in mm/memory.c.
+// The first write to a page of a shared mapping: page_mkwrite() of the file system is called before the write. Kernel
+// counterparts: wp_page_shared() and wp_pfn_shared() in mm/memory.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import type { FaultContext } from "../vma/vma.ts";
@@ -8,7 +8,7 @@ import { entrySame } from "./fault-context.ts";
 import { VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
 import { wpPageReuse } from "./reuse-page.ts";
 
-/** @see wp_page_shared() */
+/** Handles a write to a read-only entry of a shared page. @see wp_page_shared() */
 export function* wpPageShared(fault: FaultContext, page: Page): Sleeps<VmFault> {
   const { memmap } = fault.vma.mm.vm;
   const head = memmap.compoundHead(page);
@@ -19,7 +19,7 @@ export function* wpPageShared(fault: FaultContext, page: Page): Sleeps<VmFault> 
   return result;
 }
 
-/** The file says yes, the entry becomes writable, and the page dirty. */
+/** Calls page_mkwrite(), makes the entry writable and the page dirty. */
 function* sharePageWritable(fault: FaultContext): Sleeps<VmFault> {
   const { memmap } = fault.vma.mm.vm;
   if (!fault.vma.ops?.pageMkwrite) {
@@ -38,7 +38,7 @@ function* sharePageWritable(fault: FaultContext): Sleeps<VmFault> {
   return 0;
 }
 
-/** @see wp_pfn_shared() */
+/** Handles a write to a read-only entry of a frame without a struct page. @see wp_pfn_shared() */
 export function* wpPfnShared(fault: FaultContext): Sleeps<VmFault> {
   const pfnMkwrite = fault.vma.ops?.pfnMkwrite;
   if (pfnMkwrite) {

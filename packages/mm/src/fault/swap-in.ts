@@ -1,5 +1,5 @@
-// An entry that names a slot of a swap device: the page comes back, from the swap cache if it hasn't left memory yet.
-// Kernel counterpart: do_swap_page() in mm/memory.c.
+// Faults on swap entries: the page comes from the swap cache if it is still in memory, otherwise from the swap
+// device. Kernel counterpart: do_swap_page() in mm/memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Pte, swapDevice, swapEntry } from "@hetmem/page-table";
@@ -17,10 +17,11 @@ import { FaultFlag, VmFault } from "./vm-fault.ts";
 import { doWpPage } from "./write-protect.ts";
 
 /**
- * Maps what the slot of an entry holds. The mmap lock is held for reading.
+ * Maps the page of a swap entry. The mmap lock is held for reading.
  *
- * @returns MAJOR when it had to be read, with what a write to a page that others share comes to; OOM when there is no
- *   memory for it; 0 also when somebody else has changed the entry: the access is tried again
+ * @returns VmFault bits: MAJOR when the page was read from the device; OOM when there is no memory for it; 0 also
+ *   when another task has changed the entry, and the access must be repeated. A write adds the result of doWpPage()
+ *   if the page is shared
  * @see do_swap_page()
  */
 export function* doSwapPage(fault: FaultContext): Sleeps<VmFault> {
@@ -39,7 +40,7 @@ export function* doSwapPage(fault: FaultContext): Sleeps<VmFault> {
     memmap.getPage(page);
   }
   yield* lockPage(memmap, page);
-  const refused = whyNot(fault, page, swapEntry(device, slot));
+  const refused = faultWithoutMapping(fault, page, swapEntry(device, slot));
   if (refused !== undefined) {
     unlockPage(memmap, page);
     memmap.putPage(page);
@@ -54,10 +55,10 @@ export function* doSwapPage(fault: FaultContext): Sleeps<VmFault> {
 }
 
 /**
- * Puts a page of the swap cache, locked, in the place of an entry that names its slot. The caller's reference becomes the
- * entry's; the entry's part of the slot is given back.
+ * Replaces a swap entry by its page, which is locked. The caller's reference becomes the entry's, and the entry's
+ * reference on the slot is dropped.
  *
- * @param write whether it is about to be written: it becomes writable if it is this process's alone
+ * @param write whether a write follows: the entry becomes writable if the page is exclusive to this process
  * @returns the flags of the entry
  */
 export function mapFromSwap(vma: Vma, address: VirtAddr, entry: number, page: Page, write: boolean): number {
@@ -70,37 +71,43 @@ export function mapFromSwap(vma: Vma, address: VirtAddr, entry: number, page: Pa
   if (shouldFreeSwap(vma, page, write)) swap.freeSwap(page);
   mm.rss[Rss.anon] = (mm.rss[Rss.anon] as number) + 1;
   mm.rss[Rss.swapEntries] = (mm.rss[Rss.swapEntries] as number) - 1;
-  // Nobody else has it: the entry said so, or no other reference is left, neither the cache's nor a reader's.
-  const alone = (swapped & Pte.exclusive) !== 0 || memmap.refcount(page) === 1;
+  // Exclusive: the swap entry was marked so, or the caller holds the only reference to the page.
+  const exclusive = (swapped & Pte.exclusive) !== 0 || memmap.refcount(page) === 1;
   let flags = Pte.present | Pte.accessed | (swapped & Pte.softDirty);
-  if (alone && write) flags |= Pte.dirty | Pte.softDirty | ((vma.flags & VmFlag.WRITE) !== 0 ? Pte.write : 0);
-  addRmap(vma, address, page, alone);
+  if (exclusive && write)
+    flags |= Pte.dirty | Pte.softDirty | ((vma.flags & VmFlag.WRITE) !== 0 ? Pte.write : 0);
+  addRmap(vma, address, page, exclusive);
   pageTable.set(entry, page, flags);
   return flags;
 }
 
-/** What the fault comes to when the page can't be mapped after all; undefined when it can. */
-function whyNot(fault: FaultContext, page: Page, entry: number): VmFault | undefined {
+/** The result of a fault whose page can't be mapped after all; undefined when it can. */
+function faultWithoutMapping(fault: FaultContext, page: Page, entry: number): VmFault | undefined {
   const { memmap } = fault.vma.mm.vm;
   if (!memmap.test(page, PageFlag.swapcache) || memmap.private(page) !== entry || !entrySame(fault)) return 0;
   if (memmap.test(page, PageFlag.hwpoison)) return VmFault.HWPOISON;
   return memmap.test(page, PageFlag.uptodate) ? undefined : VmFault.SIGBUS;
 }
 
-/** Whether the slot is better given back while the page is in memory. @see should_try_to_free_swap() */
+/** Whether to give the swap slot back now that the page is in memory. @see should_try_to_free_swap() */
 function shouldFreeSwap(vma: Vma, page: Page, write: boolean): boolean {
   const { memmap, swap } = vma.mm.vm;
   if (!memmap.test(page, PageFlag.swapcache)) return false;
   if (swap.full || (vma.flags & VmFlag.LOCKED) !== 0 || memmap.test(page, PageFlag.mlocked)) return true;
-  // Only the cache and this fault have it: without the cache it may be written at once.
+  // Two references, of the swap cache and of this fault: without the cache the page can be reused for the write.
   return write && memmap.refcount(page) === 2;
 }
 
-/** A page that was read anew is nobody's yet. Where others may name its slot too, it must be found from all of the family. @see __page_set_anon_rmap() */
-function addRmap(vma: Vma, address: VirtAddr, page: Page, alone: boolean): void {
+/**
+ * Adds the reverse mapping. A page just read has none yet. If other swap entries may name its slot, its anon_vma must
+ * be the root, from which all of them are found.
+ *
+ * @see __page_set_anon_rmap()
+ */
+function addRmap(vma: Vma, address: VirtAddr, page: Page, exclusive: boolean): void {
   const { vm } = vma.mm;
   const fresh = !pageAnon(vm, page);
   pageAddAnonRmap(vm, page, vma, address);
-  if (alone) vm.memmap.set(page, PageFlag.anonExclusive);
+  if (exclusive) vm.memmap.set(page, PageFlag.anonExclusive);
   else if (fresh && vma.anonVma) vm.memmap.setMapping(page, (vma.anonVma.root.id << 1) | MAPPING_ANON);
 }

@@ -1,4 +1,4 @@
-// A process touched an address that its page table doesn't give it: it gets the page, or a signal. Kernel counterpart:
+// Faults of processes: the access gets its page, or the process gets a signal. Kernel counterpart:
 // do_user_addr_fault() in arch/x86/mm/fault.c.
 import { PAGE_SHIFT, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Process } from "../process/process.ts";
@@ -13,8 +13,9 @@ import { FaultFlag, VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
 /**
  * Handles a fault of a process.
  *
+ * @param address the byte that was accessed
  * @param flags FaultFlag bits
- * @returns the signal that the process got, which has been delivered; undefined: the access may be tried again
+ * @returns the signal, which has been delivered; undefined when the access can be repeated
  */
 export function* userFault(process: Process, address: VirtAddr, flags: number): Sleeps<Signal | undefined> {
   const { mm } = process;
@@ -45,7 +46,7 @@ function badArea(vma: Vma | undefined, flags: number): SignalCode | undefined {
 /** @see fault_signal_pending(), do_sigbus() */
 function* faultError(process: Process, address: VirtAddr, result: VmFault): Sleeps<Signal | undefined> {
   if ((result & VmFault.OOM) !== 0) {
-    // The allocator has done what it could; a victim has been chosen, and the access is tried again.
+    // The OOM killer chooses a victim, and the access is repeated.
     if (process.mm) yield* process.mm.vm.reclaim.pagefaultOutOfMemory(process);
     return process.killed ? process.signals.findLast((signal) => signal.signo === "SIGKILL") : undefined;
   }

@@ -1,7 +1,7 @@
-// How a fault ends, and what it was about. Kernel counterparts: enum vm_fault_reason and enum fault_flag in
+// The results and flags of faults. Kernel counterparts: enum vm_fault_reason and enum fault_flag in
 // include/linux/mm_types.h.
 
-/** Bits. 0 is a fault that was handled. @see enum vm_fault_reason */
+/** Result bits of a fault. 0: the fault was handled. @see enum vm_fault_reason */
 export const VmFault = {
   OOM: 0x1,
   SIGBUS: 0x2,
@@ -19,12 +19,12 @@ export type VmFault = number;
 export const VM_FAULT_ERROR: number =
   VmFault.OOM | VmFault.SIGBUS | VmFault.SIGSEGV | VmFault.HWPOISON | VmFault.FALLBACK;
 
-/** @see enum fault_flag */
+/** Properties of the access that faulted. @see enum fault_flag */
 export const FaultFlag = {
   WRITE: 1 << 0,
-  /** The process itself touched it, not the kernel for it: it gets a signal. */
+  /** The access came from user mode, so an error is a signal to the process. */
   USER: 1 << 1,
-  /** The page must become the process's alone, though it isn't written. @see gup's FOLL_UNSHARE */
+  /** The page must become exclusive to the process, without being written. @see FOLL_UNSHARE */
   UNSHARE: 1 << 2,
   REMOTE: 1 << 3,
   INSTRUCTION: 1 << 4,

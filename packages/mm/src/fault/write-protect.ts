@@ -1,5 +1,5 @@
-// A write to a page that is mapped read-only: the process gets it back writable when nobody else has it, and a copy
-// otherwise. Kernel counterpart: do_wp_page(), wp_page_copy() in mm/memory.c.
+// Writes to pages that are mapped read-only: the page is reused when no other process has it, and copied otherwise.
+// Kernel counterparts: do_wp_page(), wp_page_copy() in mm/memory.c.
 import { type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -21,11 +21,7 @@ import { wpPageReuse } from "./reuse-page.ts";
 import { wpPageShared, wpPfnShared } from "./shared-write.ts";
 import { FaultFlag, VmFault } from "./vm-fault.ts";
 
-/**
- * The entry is present and doesn't allow the write, or the page must stop to be shared.
- *
- * @see do_wp_page()
- */
+/** Handles a write to a present read-only entry, or a request to unshare its page. @see do_wp_page() */
 export function* doWpPage(fault: FaultContext): Sleeps<VmFault> {
   const { vma, origValue, origFlags, flags } = fault;
   const { vm } = vma.mm;
@@ -34,7 +30,7 @@ export function* doWpPage(fault: FaultContext): Sleeps<VmFault> {
     return page === NULL_PAGE ? yield* wpPfnShared(fault) : yield* wpPageShared(fault, page);
   const anon = page !== NULL_PAGE && pageAnon(vm, page);
   const unshare = (flags & FaultFlag.UNSHARE) !== 0;
-  // What isn't anonymous is nobody's own, and needn't become so.
+  // Only anonymous pages can be exclusive to a process.
   if (unshare && !anon) return 0;
   if (anon && becomeExclusive(fault, page)) {
     if (!unshare) wpPageReuse(fault);
@@ -43,7 +39,12 @@ export function* doWpPage(fault: FaultContext): Sleeps<VmFault> {
   return yield* wpPageCopy(fault, page);
 }
 
-/** Whether nobody else can see the page. A reference that isn't this entry's or the swap cache's may be a reader's. @see 09854ba94c6a */
+/**
+ * Whether the page is exclusive, or can become so. A reference beyond those of the entry and the swap cache may
+ * belong to a reader, so the page must be copied.
+ *
+ * @see 09854ba94c6a
+ */
 function becomeExclusive({ vma }: FaultContext, page: Page): boolean {
   const { vm } = vma.mm;
   const { memmap } = vm;
@@ -52,13 +53,18 @@ function becomeExclusive({ vma }: FaultContext, page: Page): boolean {
   const cached = memmap.test(head, PageFlag.swapcache) ? 1 : 0;
   if (memmap.refcount(head) > 1 + cached || !trylockPage(memmap, head)) return false;
   if (cached === 1) vm.swap.freeSwap(head);
-  const alone = memmap.refcount(head) === 1;
-  if (alone) pageMoveAnonRmap(vm, page, vma);
+  const exclusive = memmap.refcount(head) === 1;
+  if (exclusive) pageMoveAnonRmap(vm, page, vma);
   unlockPage(memmap, head);
-  return alone;
+  return exclusive;
 }
 
-/** @param old NULL_PAGE for the zero page, or a frame that nobody counts @see wp_page_copy() */
+/**
+ * Copies a page.
+ *
+ * @param old NULL_PAGE for the zero page, or for a frame without a counted struct page
+ * @see wp_page_copy()
+ */
 function* wpPageCopy(fault: FaultContext, old: Page): Sleeps<VmFault> {
   const { vma, address, entry } = fault;
   const { mm } = vma;
@@ -81,7 +87,7 @@ function* wpPageCopy(fault: FaultContext, old: Page): Sleeps<VmFault> {
       mm.rss[kind] = (mm.rss[kind] as number) - 1;
     }
     mapNewAnonymous(vm, vma, address, entry, fresh);
-    // It was only to become the process's own: the first write is still to come, and is heard of.
+    // Unsharing only: the entry stays read-only and clean, and the first write faults for dirty tracking.
     if ((fault.flags & FaultFlag.UNSHARE) !== 0) mm.pageTable.setFlags(entry, unshared(fault));
     if (old !== NULL_PAGE) {
       pageRemoveRmap(vm, old);
@@ -100,12 +106,15 @@ function unshared({ origFlags }: FaultContext): number {
   return Pte.present | Pte.accessed | (origFlags & Pte.softDirty);
 }
 
-/** What the process sees at the address: a page's contents, also of a device's, and ones where no memory answers. @see __wp_page_copy_user() */
+/**
+ * Copies the contents that the process sees at the address. Frames without memory, such as registers, read as ones.
+ * @see __wp_page_copy_user()
+ */
 function copyContents(fault: FaultContext, fresh: Page, old: Page): void {
   const { vma, origValue, origFlags } = fault;
   const { memmap, zeroPfn } = vma.mm.vm;
   if (old !== NULL_PAGE) return memmap.contents.copy(fresh, old);
-  // Nobody holds what isn't counted: it may have gone while memory was waited for, and then so has the entry.
+  // An uncounted frame may go away while the allocation sleeps, and its entry is removed then.
   if (!entrySame(fault)) return;
   if ((origFlags & Pte.special) === 0) return memmap.contents.copy(fresh, entryPage(origValue));
   const frame = specialPfn(origValue, origFlags);
