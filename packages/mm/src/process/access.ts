@@ -1,5 +1,6 @@
-// What a process reads and writes, as its cpu does it: through its page table, which notes each access, with a fault
-// where the table doesn't allow it. Kernel counterpart: the memory management unit; copy_from_user() for the kernel.
+// Memory accesses of a process as the CPU makes them: a walk of the page table sets the accessed and dirty bits, and
+// an entry that doesn't allow the access raises a fault. Kernel counterparts: the memory management unit;
+// copy_from_user() for accesses by the kernel.
 import { type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NO_ENTRY, Pte, specialPfn } from "@hetmem/page-table";
 import { userFault } from "../fault/user-fault.ts";
@@ -9,16 +10,18 @@ import { exitProcess } from "./exit.ts";
 import type { Process } from "./process.ts";
 import type { Signal } from "./signal.ts";
 
-/** The page table doesn't allow the access. */
+/** Answer of translate(): the entry is absent or doesn't allow the access. */
 const FAULT = -1;
-/** It does, and no memory answers: a bus reads ones there, and drops what is written. */
+/** Answer of translate(): the entry maps a frame without memory. Reads return ones, and writes are dropped. */
 const NO_MEMORY = -2;
 
 /**
- * Reads bytes of a process as its cpu does.
+ * Reads bytes of a process.
  *
- * @param into how many, and where they go
- * @returns the signal that the access raised, and then `into` holds what was read before it; undefined: all was read
+ * @param address first byte
+ * @param into receives the bytes; its length is the number of bytes
+ * @returns the signal that the access raised, when `into` holds the bytes before it; undefined when all bytes were
+ *   read
  */
 export function* readUser(process: Process, address: VirtAddr, into: Uint8Array): Sleeps<Signal | undefined> {
   let faulted = false;
@@ -41,7 +44,14 @@ export function* readUser(process: Process, address: VirtAddr, into: Uint8Array)
   return undefined;
 }
 
-/** Writes bytes into a process as its cpu does. @returns the signal that the access raised; what stands before it is written */
+/**
+ * Writes bytes of a process.
+ *
+ * @param address first byte
+ * @param from the bytes
+ * @returns the signal that the access raised, when the bytes before it are written; undefined when all bytes were
+ *   written
+ */
 export function* writeUser(
   process: Process,
   address: VirtAddr,
@@ -68,7 +78,7 @@ export function* writeUser(
   return undefined;
 }
 
-/** Touches one byte for writing and leaves it as it is: what a program does that fills memory with nothing. */
+/** Makes a write access to one byte without changing it. @returns the signal that the access raised */
 export function* touchUser(process: Process, address: VirtAddr): Sleeps<Signal | undefined> {
   let faulted = false;
   // Ends: a fault makes the byte writable, or is a signal, unless another task changes the entry.
@@ -82,11 +92,12 @@ export function* touchUser(process: Process, address: VirtAddr): Sleeps<Signal |
 }
 
 /**
- * Writes cache lines back and waits for it, as clwb and sfence do. It makes a difference where the memory is persistent: what
- * left the caches may survive a power failure. To the page table each is a load.
+ * Writes cache lines back and waits for completion, as clwb and sfence do. On persistent memory, written-back lines
+ * survive a power failure. For the page table the access is a load.
  *
+ * @param address first byte
  * @param size bytes
- * @returns the signal that the access raised; what stands before it is written back
+ * @returns the signal that the access raised, when the lines before it are written back
  */
 export function* writebackUser(
   process: Process,
@@ -100,7 +111,7 @@ export function* writebackUser(
     const signal = yield* readUser(process, at, byte);
     if (signal) return signal;
     const page = process.mm ? translate(process.mm, at, Pte.present, 0) : FAULT;
-    // Somebody took the page away meanwhile: the next load brings it back.
+    // The page was unmapped meanwhile; the next load faults it in again.
     if (page === FAULT) continue;
     if (page !== NO_MEMORY)
       (process.mm as MmStruct).vm.memmap.contents.writeback(page as Page, at % PAGE_SIZE, length);
@@ -110,9 +121,9 @@ export function* writebackUser(
 }
 
 /**
- * A process goes back to what it was doing: slower when its cgroup has too much memory, and no further if it was killed
- * meanwhile. Whoever makes a system call for it ends with this. An access comes first, so that what it needed isn't
- * reclaimed over and over before it.
+ * The return of a process to user mode, at the end of a system call or a fault. The process reclaims when its cgroup
+ * is above memory.high, and exits if it was killed. An access happens before, so that reclaim can't take its page
+ * again and again.
  *
  * @see exit_to_user_mode_loop() in kernel/entry/common.c
  */
@@ -125,7 +136,13 @@ export function* exitToUserMode(process: Process): Sleeps<void> {
 const WRITABLE = Pte.present | Pte.write;
 const WRITTEN = Pte.accessed | Pte.dirty | Pte.softDirty;
 
-/** One walk of the memory management unit: which page answers, with the access noted in the entry. */
+/**
+ * One page table walk.
+ *
+ * @param needed bits that the entry must have
+ * @param noted bits that the access sets in the entry
+ * @returns the page, FAULT or NO_MEMORY
+ */
 function translate(mm: MmStruct, address: VirtAddr, needed: number, noted: number): number {
   const { pageTable, vm } = mm;
   let entry = pageTable.find(address);
@@ -144,7 +161,7 @@ function translate(mm: MmStruct, address: VirtAddr, needed: number, noted: numbe
   return vm.memmap.pfnValid(frame) ? vm.memmap.pfnToPage(frame) : NO_MEMORY;
 }
 
-/** A process that was killed meanwhile goes no further. */
+/** Handles a fault. A process that was killed meanwhile exits. */
 function* fault(process: Process, address: VirtAddr, flags: number): Sleeps<Signal | undefined> {
   const signal = yield* userFault(process, address, flags);
   if (process.killed && process.mm) yield* exitProcess(process);

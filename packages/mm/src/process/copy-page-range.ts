@@ -1,5 +1,5 @@
-// Fork's inner loop: each entry of the parent's mapping is given to the child, and both lose the right to write where the
-// page is private. Kernel counterpart: copy_page_range(), copy_pte_range() in mm/memory.c.
+// The copy of page table entries in fork(): private writable pages become read-only in parent and child. Kernel
+// counterparts: copy_page_range(), copy_pte_range() in mm/memory.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -33,10 +33,13 @@ import { isCowMapping, VmFlag } from "../vma/vm-flags.ts";
 import { isVmHugetlbPage, type Vma } from "../vma/vma.ts";
 
 /**
- * Copies the entries of a mapping to its copy in a child. Both mmap locks are held for writing, or the child's by nobody.
+ * Copies the entries of a mapping to its copy in a child. The parent's mmap lock is held for writing; no other task
+ * knows the child's address space yet. After an error, entries copied so far stay in the child.
  *
- * @throws KernelError ENOMEM when there is no memory for the child's page tables, EBUSY when a device is just taking a page;
- *   what is copied by then stays in the child
+ * @param to the child's mapping
+ * @param from the parent's mapping
+ * @throws KernelError ENOMEM when there is no memory for the child's page tables or copies, EBUSY when a driver holds
+ *   a page that its device uses exclusively
  * @see copy_page_range()
  */
 export function* copyPageRange(to: Vma, from: Vma): Sleeps<void> {
@@ -49,7 +52,7 @@ export function* copyPageRange(to: Vma, from: Vma): Sleeps<void> {
     event: MmuNotifyEvent.ProtectionPage,
   };
   if (cow) yield* invalidateRangeStart(range);
-  // Odd while entries lose the right to write: a pin that is taken without a lock is tried again. @see 57efa1fe5957
+  // Odd while entries are write-protected: gup-fast drops a pin taken meanwhile and retries. @see 57efa1fe5957
   from.mm.writeProtectSeq++;
   try {
     if (isVmHugetlbPage(from)) yield* to.mm.vm.hugetlb.copyRange(to, from);
@@ -60,7 +63,7 @@ export function* copyPageRange(to: Vma, from: Vma): Sleeps<void> {
   }
 }
 
-/** Pages of a file are found again by a fault, at no cost that a copy would not have. @see vma_needs_copy() */
+/** Whether entries must be copied at all. Pages of a file come back by faults in the child. @see vma_needs_copy() */
 function needsCopy({ flags, anonVma }: Vma): boolean {
   return anonVma !== undefined || (flags & (VmFlag.PFNMAP | VmFlag.MIXEDMAP)) !== 0;
 }
@@ -80,7 +83,7 @@ function* copyRegions(to: Vma, from: Vma, cow: boolean): Sleeps<void> {
   }
 }
 
-/** The part of a mapping that lies in one table. */
+/** Copies the part of a mapping that one page table covers. */
 function* copyTable(to: Vma, from: Vma, start: VirtAddr, end: VirtAddr, cow: boolean): Sleeps<void> {
   const source = from.mm.pageTable.find(start);
   const target = yield* ensureEntry(to.mm, start);
@@ -96,9 +99,9 @@ function* copyTable(to: Vma, from: Vma, start: VirtAddr, end: VirtAddr, cow: boo
 }
 
 /**
- * The entries that nearly all are: present, of a small anonymous page. Nobody else runs meanwhile.
+ * The fast path: copies entries as long as they are present and map small anonymous pages. Atomic.
  *
- * @returns how many it has copied before the first that is something else
+ * @returns number of entries copied before the first of another kind
  */
 function shareRun(
   to: MmStruct,
@@ -128,7 +131,7 @@ function shareRun(
   return done;
 }
 
-/** @returns false when the page is pinned: the child needs a copy of its own now */
+/** Copies one entry. @returns false when its page is pinned, and the child needs a copy now */
 function copyEntry(to: Vma, from: Vma, source: number, target: number, cow: boolean): boolean {
   const { pageTable } = from.mm;
   let flags = pageTable.flags(source);
@@ -153,7 +156,7 @@ function copyEntry(to: Vma, from: Vma, source: number, target: number, cow: bool
   return true;
 }
 
-/** @returns false when it is pinned */
+/** Maps a page in the child, too. @returns false when the page is pinned */
 function sharePage(to: MmStruct, { vm, hasPinned }: MmStruct, page: Page): boolean {
   const { memmap } = vm;
   const head = memmap.compoundHead(page);
@@ -167,7 +170,7 @@ function sharePage(to: MmStruct, { vm, hasPinned }: MmStruct, page: Page): boole
   return true;
 }
 
-/** @see copy_nonpresent_pte() */
+/** Copies a swap, migration or device entry. @see copy_nonpresent_pte() */
 function copyNonPresent(to: MmStruct, from: MmStruct, source: number, target: number, cow: boolean): void {
   const { pageTable, vm } = from;
   let flags = pageTable.flags(source);
@@ -192,13 +195,17 @@ function copyNonPresent(to: MmStruct, from: MmStruct, source: number, target: nu
   to.pageTable.set(target, value, flags);
 }
 
-/** A device writes to the parent's page by itself: the page stays the parent's, and the child gets a copy. @see copy_present_page() */
+/**
+ * Copies a pinned page for the child. A device may write to the pinned page, so it must stay the parent's.
+ *
+ * @see copy_present_page()
+ */
 function* copyPinned(to: Vma, from: Vma, address: VirtAddr, source: number, target: number): Sleeps<void> {
   const { vm, pageTable } = from.mm;
   const page = yield* allocAnonymous(to, address);
   if (page === NULL_PAGE)
     throw new KernelError("ENOMEM", "no memory for a copy of a pinned page: the process can't fork");
-  // The mmap lock is held for writing, but reclaim may have taken the page meanwhile.
+  // Reclaim takes pages in spite of the mmap lock, and may have unmapped this one during the allocation.
   const flags = pageTable.flags(source);
   if ((flags & (Pte.present | Pte.special)) !== Pte.present) {
     vm.memmap.putPage(page);

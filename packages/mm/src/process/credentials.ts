@@ -1,8 +1,8 @@
-// What a process is allowed to do beyond what everybody is: capabilities, one for each kind of thing. Root has them all,
-// and nobody else has any. Kernel counterparts: struct cred in include/linux/cred.h, capable() in kernel/capability.c,
+// Capabilities of a process: privileges beyond those of an ordinary user. Root has all of them, other users have
+// none. Kernel counterparts: struct cred in include/linux/cred.h, capable() in kernel/capability.c,
 // include/uapi/linux/capability.h.
 
-/** Capabilities that are asked for, by number. */
+/** The capabilities that the model checks, with the kernel's numbers. */
 export const Cap = {
   IPC_LOCK: 14,
   SYS_RAWIO: 17,
@@ -18,10 +18,10 @@ const ALL: bigint = (1n << BigInt(LAST_CAP + 1)) - 1n;
 
 export class Credentials {
   readonly uid: number;
-  /** A bit for each capability. @see cap_effective */
+  /** A bit per capability. @see cap_effective */
   readonly effective: bigint;
 
-  /** @param uid 0 is root, who has every capability; others have none */
+  /** @param uid 0 is root, with every capability; other users have none */
   constructor(uid = 0) {
     this.uid = uid;
     this.effective = uid === 0 ? ALL : 0n;

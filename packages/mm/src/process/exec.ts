@@ -1,5 +1,6 @@
-// A program starts: an address space with the parts of its file, a heap and a stack, each touched once as its loader
-// does. Kernel counterparts: load_elf_binary() in fs/binfmt_elf.c, setup_arg_pages() in fs/exec.c.
+// Starting programs: an address space with the segments of the program's file, a heap and a stack, and one access to
+// each, as by the program's loader. Kernel counterparts: load_elf_binary() in fs/binfmt_elf.c, setup_arg_pages() in
+// fs/exec.c.
 import { KernelError, type NodeId, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { allocMm, type MmStruct } from "../mm-struct.ts";
 import type { FileObject } from "../file/file-object.ts";
@@ -13,12 +14,12 @@ import { exitProcess, mmput } from "./exit.ts";
 import { allocKernelStack } from "./kernel-stack.ts";
 import type { Process, ProcessRights } from "./process.ts";
 
-/** A part of a program's file that is mapped. @see Elf64_Phdr */
+/** A segment of a program file. @see Elf64_Phdr */
 export interface ProgramSegment {
   readonly address: number;
-  /** Bytes, whole pages. */
+  /** Bytes, a multiple of the page size. */
   readonly length: number;
-  /** First byte in the file; undefined for memory that begins as zeros. */
+  /** Offset in the file in bytes; undefined for zero-initialised memory. */
   readonly offset: number | undefined;
   /** Prot bits. */
   readonly prot: number;
@@ -27,20 +28,21 @@ export interface ProgramSegment {
 export interface ProgramImage {
   readonly file: FileObject;
   readonly segments: readonly ProgramSegment[];
-  /** Where the heap begins, and its bytes. */
+  /** Start address and length of the heap, in bytes. */
   readonly heap: { readonly start: number; readonly length: number };
-  /** End of the stack, and its bytes. */
+  /** End address and length of the stack, in bytes. */
   readonly stack: { readonly end: number; readonly length: number };
 }
 
 /**
- * Starts a program as a process of its own.
+ * Starts a program in a new process.
  *
- * @param node where its page tables and its kernel stack come from: its parent makes them
- * @param cpuNode where its own cpu stands, and its pages come from
- * @param payer whom it is charged to until somebody says otherwise: its parent's; 0 where it has none
- * @param begins whose limits and rights it begins with: its parent's; those of process 1 when absent
- * @throws KernelError ENOMEM when there is no memory for it: nothing is left of it then
+ * @param node node of the page tables and the kernel stack, which the parent allocates
+ * @param comm the command's name
+ * @param cpuNode node of the CPU that the process runs on, and of its pages
+ * @param payer memory cgroup that is charged until the process is moved, that of the parent; 0 without a parent
+ * @param begins initial limits and credentials, those of the parent; absent: those of process 1
+ * @throws KernelError ENOMEM when there is no memory for it, and then the process has exited again
  * @see kernel_clone(), execve(2)
  */
 export function* execProgram(
@@ -68,11 +70,12 @@ export function* execProgram(
 }
 
 /**
- * A process becomes another program: it gets a new address space, and what listens to its old one is told that it ends.
- * What it is allowed to lock, and what it had locked, is forgotten; its policy and its oom_score_adj stay.
+ * Replaces the program of a process. The process gets a new address space, and the old one is torn down with its
+ * notifiers. Memory locks and mlockall() end; the memory policy and oom_score_adj stay.
  *
- * @throws KernelError ESRCH when it has exited, EINTR when it was killed, ENOMEM when there is no memory for the program:
- *   it is what it was then, unless its old address space had gone already, and then it has ended
+ * @throws KernelError ESRCH when the process has exited; EINTR when it was killed; ENOMEM when there is no memory for
+ *   the program. The old program goes on after an error, unless its address space was torn down already, and then the
+ *   process exits
  * @see execve(2), begin_new_exec() in fs/exec.c
  */
 export function* execve(process: Process, comm: string, image: ProgramImage): Sleeps<void> {
@@ -90,7 +93,7 @@ export function* execve(process: Process, comm: string, image: ProgramImage): Sl
     yield* mmput(mm);
     throw error;
   }
-  // From here on there is no way back.
+  // Point of no return: errors from here on end the process. @see begin_new_exec()
   process.mm = mm;
   process.comm = comm.slice(0, 15);
   process.argv = [comm];
@@ -120,7 +123,7 @@ function* mapImage(mm: MmStruct, { file, segments, heap, stack }: ProgramImage):
   mm.startStack = virtAddr(stack.end - 4096);
 }
 
-/** Reads a byte of each part of the file, and writes one of what can be written, the heap and the stack. */
+/** Reads a byte of each read-only segment, and writes a byte of each writable one, of the heap and of the stack. */
 function* touchImage(process: Process, { segments, heap, stack }: ProgramImage): Sleeps<void> {
   for (const { address, prot } of segments)
     yield* touch(process, virtAddr(address), (prot & Prot.WRITE) !== 0);

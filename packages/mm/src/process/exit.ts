@@ -1,5 +1,5 @@
-// The end of a process and of its address space: notifiers first, then entries, tables, and mappings. Kernel counterparts:
-// do_exit() in kernel/exit.c, exit_mmap() in mm/mmap.c.
+// The end of processes and of address spaces: notifiers are released first, then entries, page tables and mappings
+// are removed. Kernel counterparts: do_exit() in kernel/exit.c, exit_mmap() in mm/mmap.c.
 import { bugOn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { mmuNotifierRelease } from "@hetmem/mmu-notifier";
 import { TASK_SIZE } from "@hetmem/page-table";
@@ -12,7 +12,7 @@ import { munlockVmaPages } from "../vma/mlock.ts";
 import { freeKernelStack } from "./kernel-stack.ts";
 import type { Process } from "./process.ts";
 
-/** Ends a process: its address space goes with its last user, and its files are closed. @see do_exit() */
+/** Ends a process. Its address space is torn down with the last user, and its files are closed. @see do_exit() */
 export function* exitProcess(process: Process): Sleeps<void> {
   const { mm } = process;
   if (!mm) return;
@@ -26,22 +26,27 @@ export function* exitProcess(process: Process): Sleeps<void> {
   process.closing.clear();
 }
 
-/** Keeps an address space from ending until mmput(), unless it is about to: then it says false. @see mmget_not_zero() */
+/**
+ * Takes a reference on the users of an address space, to be dropped by mmput().
+ *
+ * @returns false when no user is left
+ * @see mmget_not_zero()
+ */
 export function mmgetNotZero(mm: MmStruct): boolean {
   if (mm.users === 0) return false;
   mm.users++;
   return true;
 }
 
-/** Somebody no longer uses an address space. @see mmput() */
+/** Drops a user of an address space; the last one tears it down. @see mmput() */
 export function* mmput(mm: MmStruct): Sleeps<void> {
   if (--mm.users === 0) yield* exitMmap(mm);
 }
 
-/** @see exit_mmap() */
+/** Tears an address space down. @see exit_mmap() */
 export function* exitMmap(mm: MmStruct): Sleeps<void> {
   mm.dead = true;
-  // Whoever mirrors it lets go of everything now, so that no range needs to be told below.
+  // release() of the notifiers drops all mirrored state, so the ranges below need no invalidation.
   yield* mmuNotifierRelease(mm);
   yield* mm.mmapLock.downWrite();
   const vmas = [...mm.vmas];

@@ -1,5 +1,5 @@
-// A child is a copy of its parent's address space that copies no page: both may read what either wrote, until one of them
-// writes. Kernel counterparts: dup_mmap() in kernel/fork.c, copy_page_range() in mm/memory.c.
+// fork(): the child gets a copy of the parent's address space, and shares its pages until one of the two writes.
+// Kernel counterparts: dup_mmap() in kernel/fork.c, copy_page_range() in mm/memory.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { copyPageRange } from "./copy-page-range.ts";
 import { allocMm, type MmStruct } from "../mm-struct.ts";
@@ -14,9 +14,9 @@ import type { Process } from "./process.ts";
 /**
  * Makes a child of a process.
  *
- * @throws KernelError ENOMEM when there is no memory for its page tables, or promised to it, EBUSY when a device is
- *   just taking a page for itself, EINTR when the process has been killed: there is no child then; ESRCH when it has
- *   exited
+ * @throws KernelError ENOMEM when there is no memory for the child's page tables, or overcommit doesn't allow its
+ *   mappings; EBUSY when a driver holds a page that its device uses exclusively; EINTR when the process has been
+ *   killed; ESRCH when the process has exited. There is no child after an error
  * @see kernel_clone() in kernel/fork.c
  */
 export function* forkProcess(parent: Process): Sleeps<Process> {
@@ -24,13 +24,13 @@ export function* forkProcess(parent: Process): Sleeps<Process> {
   if (!mm) throw new KernelError("ESRCH", `process ${parent.pid} has exited and can't fork`);
   const stack = allocKernelStack(mm.vm, mm, mm.node);
   if (!stack) throw new KernelError("ENOMEM", "no memory for a kernel stack: the process can't fork");
-  // Whoever kills it meanwhile doesn't take its address space from under the copy.
+  // A kill of the parent during the copy must not tear its address space down.
   mm.users++;
   let child: MmStruct;
   try {
     child = yield* dupMm(mm);
     if (parent.killed) {
-      // What it had may have been taken from it before it was copied.
+      // The OOM reaper may have discarded pages of the parent before they were copied.
       yield* exitMmap(child);
       throw new KernelError("EINTR", `process ${parent.pid} was killed, and can't fork any more`);
     }
@@ -48,7 +48,7 @@ export function* forkProcess(parent: Process): Sleeps<Process> {
   return process;
 }
 
-/** @see dup_mm() */
+/** Copies an address space. @see dup_mm() */
 function* dupMm(from: MmStruct): Sleeps<MmStruct> {
   const to = allocMm(from.vm, from.node, from.pageTable.tables, from.payer);
   if (!to) throw new KernelError("ENOMEM", "no memory for a page table: the process can't fork");
@@ -65,7 +65,7 @@ function* dupMm(from: MmStruct): Sleeps<MmStruct> {
   return to;
 }
 
-/** What a child's address space begins with. Locks and peaks are not inherited. */
+/** Fields that a child's address space copies. Memory locks and peaks are not inherited. */
 function inherit(to: MmStruct, from: MmStruct): void {
   to.mmapBase = from.mmapBase;
   to.startBrk = from.startBrk;
@@ -87,7 +87,7 @@ function* dupVma(to: MmStruct, from: Vma): Sleeps<void> {
   vma.policy = from.policy;
   vma.private = from.private;
   const wiped = (from.flags & VmFlag.WIPEONFORK) !== 0;
-  // Behind the parent's in the trees: a walk that puts moved pages back meets the parent first, or both.
+  // The child enters the trees after the parent, so that remove_migration_ptes() meets the parent first, or both.
   const locks = yield* takeRmapLocks(vma, from.anonVma);
   if (!wiped) to.vm.anonVmas.fork(vma, from);
   linkVma(vma);

@@ -1,5 +1,5 @@
-// The stack that the kernel runs on for a process: 16 KiB of pages that nothing can move, and the reason why a block of
-// kernel memory can hardly ever go offline. Kernel counterpart: alloc_thread_stack_node() in kernel/fork.c.
+// Kernel stacks of processes: 16 KiB of unmovable pages each, which keep memory blocks from going offline. Kernel
+// counterpart: alloc_thread_stack_node() in kernel/fork.c.
 import { type NodeId, type Page } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_KERNEL_ACCOUNT, NodeStat } from "@hetmem/zone";
@@ -7,11 +7,11 @@ import type { MmStruct } from "../mm-struct.ts";
 import { addNodeStat } from "../node-stat.ts";
 import type { Vm } from "../vm.ts";
 
-/** @see THREAD_SIZE in arch/x86/include/asm/page_64_types.h */
+/** Pages of a kernel stack. @see THREAD_SIZE in arch/x86/include/asm/page_64_types.h */
 const STACK_PAGES = 4;
 const KIB_OF_PAGE = 4;
 
-/** The pages of a new stack, mapped one behind the other; undefined when there is no memory for them. */
+/** Allocates the pages of a stack, to be mapped one after the other. @returns undefined when memory is short */
 export function allocKernelStack(vm: Vm, mm: MmStruct | undefined, near: NodeId): Page[] | undefined {
   const pages: Page[] = [];
   while (pages.length < STACK_PAGES) {

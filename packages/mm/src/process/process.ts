@@ -1,12 +1,12 @@
-// A process with one thread: who it is, its address space, and the signals it got. Kernel counterpart: struct
-// task_struct in include/linux/sched.h, as far as memory goes.
+// A process with one thread: its ids, address space, limits and signals. Kernel counterpart: struct task_struct in
+// include/linux/sched.h, as far as memory is concerned.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Rlimits } from "./rlimits.ts";
 import { type Signal, SIGNAL_NUMBERS } from "./signal.ts";
 
-/** How much a process may have and do: a child begins with its parent's. */
+/** Limits and credentials of a process. A child inherits them. */
 export interface ProcessRights {
   readonly rlimits: Rlimits;
   readonly credentials: Credentials;
@@ -15,31 +15,39 @@ export interface ProcessRights {
 export class Process implements ProcessRights {
   readonly pid: number;
   readonly parent: Process | undefined;
-  /** The command's name, 15 characters at most. */
+  /** Name of the command, at most 15 characters. */
   comm: string;
-  /** What it was called with, the command first. @see /proc/PID/cmdline */
+  /** Command line, with the command first. @see /proc/PID/cmdline */
   argv: readonly string[];
-  /** Undefined once it has exited. */
+  /** The address space; undefined once the process has exited. */
   mm: MmStruct | undefined;
-  /** -1000 (never kill) to 1000. @see /proc/PID/oom_score_adj */
+  /** -1000 (never killed by the OOM killer) to 1000. @see /proc/PID/oom_score_adj */
   oomScoreAdj = 0;
-  /** In the order in which they came. */
+  /** Delivered signals, in order. */
   readonly signals: Signal[] = [];
-  /** The number of the first signal that ends it: it handles none. @see group_exit_code in include/linux/sched/signal.h */
+  /**
+   * Number of the first fatal signal. The model's processes handle no signal.
+   *
+   * @see group_exit_code in include/linux/sched/signal.h
+   */
   deadlySignal: number | undefined = undefined;
-  /** SIGKILL has come: it dies on its way back to user mode. @see fatal_signal_pending() */
+  /** SIGKILL is pending: the process exits on its return to user mode. @see fatal_signal_pending() */
   killed = false;
   readonly rlimits: Rlimits;
-  /** What it is allowed to do. */
+  /** Capabilities of the process. */
   credentials: Credentials;
-  /** Pages of the stack that the kernel runs on for it. */
+  /** Pages of the kernel stack. */
   kernelStack: readonly Page[] = [];
-  /** It prefers to hear of bad memory at once. @see PR_MCE_KILL_EARLY */
+  /** Whether SIGBUS for bad memory is sent when the failure is found, rather than on access. @see PR_MCE_KILL_EARLY */
   mceKillEarly = false;
-  /** What its open files do when it ends: a driver's gives up the pins and mirrors that it had for the process. @see exit_files() */
+  /**
+   * Release functions of open files, called at exit. A driver drops the process's pins and mirrors there.
+   *
+   * @see exit_files()
+   */
   readonly closing: Set<() => Sleeps<void>> = new Set();
 
-  /** @param begins whose limits and rights it begins with: its parent's */
+  /** @param begins initial limits and credentials, those of the parent */
   constructor(pid: number, comm: string, mm: MmStruct, parent: Process | undefined, begins: ProcessRights) {
     this.pid = pid;
     this.comm = comm.slice(0, 15);
@@ -50,7 +58,7 @@ export class Process implements ProcessRights {
     this.credentials = begins.credentials;
   }
 
-  /** @see force_sig_fault() */
+  /** Delivers a signal that the kernel forces on the process. @see force_sig_fault() */
   deliver(signal: Signal): void {
     this.signals.push(signal);
     this.deadlySignal ??= SIGNAL_NUMBERS[signal.signo];
@@ -58,9 +66,9 @@ export class Process implements ProcessRights {
   }
 
   /**
-   * Another process sends it a signal that ends who doesn't handle it, which SIGKILL stands for from then on.
+   * Sends a fatal signal from another process. The signal acts as SIGKILL, since no process handles signals.
    *
-   * @param number above 0
+   * @param number signal number, above 0
    * @see complete_signal() in kernel/signal.c
    */
   end(number: number): void {

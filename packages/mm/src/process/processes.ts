@@ -1,23 +1,27 @@
-// The processes of a machine, by number. Kernel counterpart: kernel/pid.c.
+// The processes of a machine, by pid. Kernel counterpart: kernel/pid.c.
 import { KernelError } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { Process, type ProcessRights } from "./process.ts";
 
 const FIRST_PID = 2;
 
-/** A port: who hears of processes as they begin and end, as cgroups must. @see cgroup_post_fork(), cgroup_exit() */
+/**
+ * Port: told of the start and the end of processes, as the cgroup core must be.
+ *
+ * @see cgroup_post_fork(), cgroup_exit()
+ */
 export interface ProcessListener {
-  /** @param parent undefined: nobody forked it */
+  /** @param parent undefined for a process that wasn't forked */
   began(process: Process, parent: Process | undefined): void;
   ended(process: Process): void;
 }
 
 export class Processes {
-  /** Undefined as long as nobody asked. */
+  /** Undefined when there is no listener. */
   listener: ProcessListener | undefined = undefined;
   private readonly byPid = new Map<number, Process>();
   private nextPid = FIRST_PID;
-  /** The limits and rights of process 1, which processes begin with that nobody forked. */
+  /** Limits and credentials of process 1, which processes without a parent get. */
   readonly init: ProcessRights;
 
   constructor(init: ProcessRights) {
@@ -25,9 +29,9 @@ export class Processes {
   }
 
   /**
-   * Enters a process that runs in an address space.
+   * Adds a process that runs in an address space.
    *
-   * @param begins whose limits and rights it begins with; its parent's, or those of process 1, when absent
+   * @param begins initial limits and credentials; absent: those of the parent, or of process 1
    */
   add(
     comm: string,
@@ -46,7 +50,7 @@ export class Processes {
     if (this.byPid.delete(process.pid)) this.listener?.ended(process);
   }
 
-  /** @throws KernelError ESRCH */
+  /** @throws KernelError ESRCH when no process has the pid */
   get(pid: number): Process {
     const process = this.byPid.get(pid);
     if (!process)
@@ -58,7 +62,7 @@ export class Processes {
     return this.byPid.get(pid);
   }
 
-  /** Those that run in an address space. */
+  /** The processes that run in an address space. */
   *of(mm: MmStruct): Generator<Process, void, void> {
     for (const process of this) if (process.mm === mm) yield process;
   }

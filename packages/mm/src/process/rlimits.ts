@@ -1,16 +1,17 @@
-// How much of each resource a process may have: a soft limit that counts, and a hard one up to which the process may raise
-// it. Kernel counterparts: include/uapi/asm-generic/resource.h, do_prlimit() in kernel/sys.c, proc_pid_limits() in
-// fs/proc/base.c. Not modelled: what limits other than data, stack, memlock and as do; they are kept and shown.
+// Resource limits of a process: a soft limit that is enforced, and a hard limit up to which the process may raise the
+// soft one. Kernel counterparts: include/uapi/asm-generic/resource.h, do_prlimit() in kernel/sys.c, proc_pid_limits()
+// in fs/proc/base.c. Not modelled: limits other than data, stack, memlock and as are stored and shown, but not
+// enforced.
 import { KernelError, MiB } from "@hetmem/kernel";
 import { Cap, type Credentials } from "./credentials.ts";
 
-/** RLIM_INFINITY is Infinity. */
+/** One limit, in the unit of its resource. RLIM_INFINITY is Infinity. */
 export interface Rlimit {
   readonly soft: number;
   readonly hard: number;
 }
 
-/** The resources in the kernel's order, with the words and units of /proc/PID/limits. */
+/** The resources in the kernel's order, with the names and units of /proc/PID/limits. */
 export const RLIMITS = {
   cpu: ["Max cpu time", "seconds"],
   fsize: ["Max file size", "bytes"],
@@ -31,12 +32,12 @@ export const RLIMITS = {
 } as const satisfies Record<string, readonly [words: string, unit: string | undefined]>;
 export type RlimitName = keyof typeof RLIMITS;
 
-/** Limits that something on this machine goes by. */
+/** The limits that the model enforces. */
 export const HONOURED_RLIMITS: ReadonlySet<RlimitName> = new Set(["data", "stack", "memlock", "as"]);
 
-/** @see sysctl_nr_open */
+/** Largest hard limit of open files. @see sysctl_nr_open */
 const NR_OPEN = 1024 * 1024;
-/** Bytes of memory for each task at which the kernel begins to limit their number. @see set_max_threads() */
+/** Bytes of RAM per task in the default limit of tasks. @see set_max_threads() */
 const BYTES_PER_THREAD = 8 * 16_384;
 
 export class Rlimits {
@@ -47,10 +48,10 @@ export class Rlimits {
   }
 
   /**
-   * What the first process has.
+   * Limits of process 1.
    *
-   * @param ramBytes memory of the machine as it boots
-   * @param soft soft limits other than the kernel's
+   * @param ramBytes RAM of the machine at boot, in bytes
+   * @param soft soft limits that replace the kernel's
    * @see INIT_RLIMITS, fork_init()
    */
   static ofInit(ramBytes: number, soft: Partial<Record<RlimitName, number>> = {}): Rlimits {
@@ -75,7 +76,7 @@ export class Rlimits {
     );
   }
 
-  /** A child's, which begin as its parent's. */
+  /** A copy for a child. */
   copy(): Rlimits {
     return new Rlimits(this.limits);
   }
@@ -87,9 +88,9 @@ export class Rlimits {
   /**
    * Sets a limit.
    *
-   * @param setter who does it
-   * @throws KernelError EINVAL for a soft limit above the hard one; EPERM for a hard one that is raised without
-   *   CAP_SYS_RESOURCE, or open files beyond fs.nr_open
+   * @param setter credentials of the caller
+   * @throws KernelError EINVAL for a soft limit above the hard one; EPERM for a raised hard limit without
+   *   CAP_SYS_RESOURCE, or more open files than fs.nr_open
    * @see do_prlimit()
    */
   set(name: RlimitName, limit: Rlimit, setter: Credentials): void {
@@ -103,7 +104,7 @@ export class Rlimits {
     this.limits.set(name, limit);
   }
 
-  /** @see proc_pid_limits() */
+  /** Text of /proc/PID/limits. @see proc_pid_limits() */
   format(): string {
     const head = "Limit                     Soft Limit           Hard Limit           Units     \n";
     const lines = rlimitNames().map((name) => {
@@ -116,7 +117,7 @@ export class Rlimits {
   }
 }
 
-/** In the kernel's order. */
+/** The names of the resources in the kernel's order. */
 export function rlimitNames(): RlimitName[] {
   return Object.keys(RLIMITS) as RlimitName[];
 }

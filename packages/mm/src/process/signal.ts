@@ -1,16 +1,16 @@
-// What a process is told when it touched what it must not, or when its memory is bad. Kernel counterparts:
+// Signals of memory: an access that isn't allowed, bad memory, and the OOM killer. Kernel counterparts:
 // include/uapi/asm-generic/siginfo.h, force_sig_fault() in kernel/signal.c.
 import type { VirtAddr } from "@hetmem/kernel";
 
-/** @see siginfo_t */
+/** A signal as the process receives it. @see siginfo_t */
 export interface Signal {
   readonly signo: "SIGSEGV" | "SIGBUS" | "SIGKILL";
   readonly code: SignalCode;
-  /** The byte that was touched; the page's first one for memory that is bad. */
+  /** The byte that was accessed; for bad memory, the first byte of the page. */
   readonly address: VirtAddr;
-  /** Of bad memory: 2 to this power bytes around the address are lost. @see si_addr_lsb */
+  /** For bad memory: base-2 logarithm of the number of lost bytes. @see si_addr_lsb */
   readonly addressLsb?: number;
-  /** For people: why. */
+  /** The reason of the signal, for messages. */
   readonly reason: string;
 }
 
@@ -22,15 +22,15 @@ export const SIGNAL_NUMBERS: Readonly<Record<Signal["signo"], number>> = {
 };
 
 export type SignalCode =
-  /** Nothing is mapped there. */
+  /** No mapping at the address. */
   | "SEGV_MAPERR"
-  /** The mapping doesn't allow it. */
+  /** The mapping doesn't allow the access. */
   | "SEGV_ACCERR"
-  /** Behind the end of the file, or the device is gone. */
+  /** Access beyond the end of the file, or to a device that is gone. */
   | "BUS_ADRERR"
-  /** The memory that was just read is bad: action required. */
+  /** Bad memory that was accessed: action required. */
   | "BUS_MCEERR_AR"
-  /** Memory that is mapped is bad: action optional. */
+  /** Bad memory that is mapped: action optional. */
   | "BUS_MCEERR_AO"
-  /** Sent by the kernel, as the OOM killer does. */
+  /** Sent by the kernel, for example by the OOM killer. */
   | "SI_KERNEL";
