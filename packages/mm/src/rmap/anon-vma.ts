@@ -1,35 +1,41 @@
-// Which mappings may hold an anonymous page: those of the process that wrote it first, and of all its children since. A
-// page names its anon_vma by a number; the anon_vma knows the mappings. Kernel counterparts: struct anon_vma and struct
-// anon_vma_chain in include/linux/rmap.h, mm/rmap.c.
+// The anon_vma of a page: the set of mappings that may map the page, those of the process that wrote it first and of
+// all its children since. A page stores the number of its anon_vma, and the anon_vma holds the mappings. Kernel
+// counterparts: struct anon_vma and struct anon_vma_chain in include/linux/rmap.h, mm/rmap.c.
 import { type Kernel, KernelBug, type Page, RwSemaphore } from "@hetmem/kernel";
 import { IntervalTree } from "@hetmem/kernel/lib";
 import type { MemMap } from "@hetmem/page";
 import { findMergeableAnonVma } from "../vma/anon-vma-reuse.ts";
 import type { Vma } from "../vma/vma.ts";
 
-/** The lowest bit of a page's `mapping` says that the number above it is an anon_vma's. @see PAGE_MAPPING_ANON */
+/** Lowest bit of a page's `mapping`: the bits above it are the number of an anon_vma. @see PAGE_MAPPING_ANON */
 export const MAPPING_ANON = 1;
-/** Page offsets that a page's index tells apart. */
+/**
+ * Page offsets that a page's index can hold: its 32 bits. Offsets beyond are distinguished by AnonVma.firstWindow and
+ * lastWindow.
+ */
 export const PGOFF_WINDOW: number = 2 ** 32;
 
 export class AnonVma {
   readonly id: number;
-  /** The first of the family: its lock is everybody's. */
+  /** The anon_vma of the first ancestor. All its descendants use its lock. */
   readonly root: AnonVma;
   readonly parent: AnonVma;
   readonly rwsem: RwSemaphore;
-  /** Mappings that may hold pages of it, by page offset. */
+  /** Mappings that may map its pages, by page offset. */
   readonly mappings: IntervalTree<Vma> = new IntervalTree<Vma>(
     (vma) => vma.pgoff,
     (vma) => vma.lastPgoff,
   );
-  /** Who keeps it alive besides its mappings: children of the root, and migrations. */
+  /** References other than those of mappings: children of a root, and migrations. */
   refcount = 1;
-  /** Children, itself among them if it is a root. @see num_children */
+  /** Number of child anon_vmas. A root counts itself. @see num_children */
   numChildren = 0;
-  /** Mappings whose own anon_vma this is. @see num_active_vmas */
+  /** Number of mappings with this as their own anon_vma. @see num_active_vmas */
   numActiveVmas = 0;
-  /** Its mappings' page offsets lie in these multiples of 2^32: what a page's index, which has 32 bits, leaves out. */
+  /**
+   * First and last window of 2^32 page offsets that a mapping touches. A page's index has only the lower 32 bits of
+   * its offset.
+   */
   firstWindow: number = Number.POSITIVE_INFINITY;
   lastWindow: number = Number.NEGATIVE_INFINITY;
 
@@ -41,7 +47,7 @@ export class AnonVma {
     if (!parent) this.numChildren = 1;
   }
 
-  /** A mapping may hold pages of it from now on. */
+  /** Adds a mapping that may map its pages. */
   enter(vma: Vma): void {
     this.mappings.insert(vma);
     this.firstWindow = Math.min(this.firstWindow, Math.floor(vma.pgoff / PGOFF_WINDOW));
@@ -49,7 +55,7 @@ export class AnonVma {
   }
 }
 
-/** All anon_vmas of a machine, by number. */
+/** All anon_vmas of a machine, by number. A page has 32 bits for the number, in place of the kernel's pointer. */
 export class AnonVmas {
   private readonly kernel: Kernel;
   private readonly byId: (AnonVma | undefined)[] = [undefined];
@@ -63,7 +69,7 @@ export class AnonVmas {
     return this.byId.length - 1 - this.spare.length;
   }
 
-  /** Gives a mapping an anon_vma of its own before its first anonymous page. @see __anon_vma_prepare() */
+  /** Gives a mapping its anon_vma before its first anonymous page. @see __anon_vma_prepare() */
   prepare(vma: Vma): AnonVma {
     if (vma.anonVma) return vma.anonVma;
     const anonVma = findMergeableAnonVma(vma) ?? this.alloc(undefined);
@@ -73,7 +79,11 @@ export class AnonVmas {
     return anonVma;
   }
 
-  /** `to` may hold every page that `from` may, and shares its anon_vma: a split, or a copy by mremap(). @see anon_vma_clone() */
+  /**
+   * Lets `to` map every page that `from` may, and share its anon_vma. For splits and mremap().
+   *
+   * @see anon_vma_clone()
+   */
   clone(to: Vma, from: Vma): void {
     if (!from.anonVma) return;
     to.anonVma = from.anonVma;
@@ -81,13 +91,14 @@ export class AnonVmas {
     from.anonVma.numActiveVmas++;
   }
 
-  /** A child's mapping: pages of the parent are found in it, and those that it writes are its own. @see anon_vma_fork() */
+  /** Lets a child's mapping map the parent's pages, and gives it an anon_vma for its own pages. @see anon_vma_fork() */
   fork(child: Vma, parent: Vma): void {
     if (!parent.anonVma) return;
     child.anonVma = undefined;
     for (const anonVma of parent.anonVmaChain) {
       this.link(child, anonVma);
-      // One that nobody writes to any more is used again, so that chains of children stay short. @see 7a3ef208e662, 2555283eb40d
+      // An anon_vma without active mappings is reused, so that chains of forks stay short. @see 7a3ef208e662,
+      // 2555283eb40d
       if (!child.anonVma && anonVma.numChildren < 2 && anonVma.numActiveVmas === 0) child.anonVma = anonVma;
     }
     if (child.anonVma) {
@@ -102,7 +113,11 @@ export class AnonVmas {
     anonVma.root.refcount++;
   }
 
-  /** The mapping goes; an anon_vma without mappings goes with its last reference. @see unlink_anon_vmas() */
+  /**
+   * Removes a mapping from its anon_vmas. An anon_vma without mappings goes with its last reference.
+   *
+   * @see unlink_anon_vmas()
+   */
   unlink(vma: Vma): void {
     for (const anonVma of vma.anonVmaChain.toReversed()) {
       anonVma.mappings.remove(vma);
@@ -116,17 +131,21 @@ export class AnonVmas {
     vma.anonVma = undefined;
   }
 
-  /** The mapping's interval is about to change: takes it out of all trees. @see anon_vma_interval_tree_pre_update_vma() */
+  /** Takes a mapping out of all trees before its interval changes. @see anon_vma_interval_tree_pre_update_vma() */
   takeOut(vma: Vma): void {
     for (const anonVma of vma.anonVmaChain) anonVma.mappings.remove(vma);
   }
 
-  /** It has changed. @see anon_vma_interval_tree_post_update_vma() */
+  /** Puts a mapping back into the trees after the change. @see anon_vma_interval_tree_post_update_vma() */
   putIn(vma: Vma): void {
     for (const anonVma of vma.anonVmaChain) anonVma.enter(vma);
   }
 
-  /** The anon_vma of an anonymous page, undefined for others and for those whose anon_vma has gone. @see folio_anon_vma() */
+  /**
+   * The anon_vma of a page; undefined for a page that isn't anonymous, and after the anon_vma has gone.
+   *
+   * @see folio_anon_vma()
+   */
   of(memmap: MemMap, head: Page): AnonVma | undefined {
     const mapping = memmap.mapping(head);
     return (mapping & MAPPING_ANON) === 0 ? undefined : this.byId[mapping >> 1];
@@ -136,7 +155,12 @@ export class AnonVmas {
     anonVma.refcount++;
   }
 
-  /** @see put_anon_vma() */
+  /**
+   * Drops a reference.
+   *
+   * @throws KernelBug when there is none
+   * @see put_anon_vma()
+   */
   put(anonVma: AnonVma): void {
     if (--anonVma.refcount > 0) return;
     if (anonVma.refcount < 0) throw new KernelBug(`anon_vma ${anonVma.id} is put once too often`);

@@ -1,5 +1,6 @@
-// Memory of ours that a device uses alone for a while, for atomic operations: the first touch by a cpu brings its entries
-// back, after the device was told. Kernel counterpart: restore_exclusive_pte() in mm/memory.c.
+// The end of a device's exclusive access to system memory: the first CPU access to a device-exclusive entry notifies the
+// driver and restores the entry. fork() restores entries, too. Kernel counterparts: remove_device_exclusive_entry(),
+// restore_exclusive_pte() and try_restore_exclusive_pte() in mm/memory.c.
 import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -18,7 +19,7 @@ import { pageAddAnonRmap } from "./map-counts.ts";
 import { presentAfterMigration } from "./remove-migration-ptes.ts";
 
 /**
- * The cpu touches what a device has for itself: the device is told, and the entry maps the page again.
+ * Handles a CPU access to a device-exclusive page: notifies the driver and restores the entry.
  *
  * @see remove_device_exclusive_entry()
  */
@@ -27,7 +28,7 @@ export function* removeDeviceExclusiveEntry(fault: FaultContext): Sleeps<VmFault
   const { mm } = vma;
   const { memmap } = mm.vm;
   const page = memmap.compoundHead(entryPage(fault.origValue));
-  // Without a reference it may go while its lock is waited for. One that is free has lost the entry.
+  // Without a reference the page could be freed while its lock is waited for. A free page has lost its entry.
   if (!memmap.getPageUnlessZero(page)) return 0;
   yield* lockPage(memmap, page);
   const end = (address + 4096) as VirtAddr;
@@ -41,9 +42,9 @@ export function* removeDeviceExclusiveEntry(fault: FaultContext): Sleeps<VmFault
 }
 
 /**
- * The same for fork, which can't wait: the page's lock must be free, and who is about to copy has told the notifiers.
+ * Restores an entry for fork, without sleeping. The caller has notified the range.
  *
- * @returns false when the device's driver still holds the page: EBUSY
+ * @returns false when the driver still has the page locked: EBUSY
  * @see try_restore_exclusive_pte()
  */
 export function tryRestoreExclusivePte(vma: Vma, entry: number): boolean {
@@ -55,7 +56,12 @@ export function tryRestoreExclusivePte(vma: Vma, entry: number): boolean {
   return true;
 }
 
-/** The entry maps its page again, whose lock is held. @throws KernelBug when others could see what is written @see restore_exclusive_pte() */
+/**
+ * Restores an entry. Its page is locked.
+ *
+ * @throws KernelBug when a writable entry's page isn't exclusive to the process
+ * @see restore_exclusive_pte()
+ */
 export function restoreExclusivePte(vma: Vma, entry: number): void {
   const { pageTable, vm } = vma.mm;
   const { memmap } = vm;
@@ -66,6 +72,6 @@ export function restoreExclusivePte(vma: Vma, entry: number): void {
     throw new KernelBug(`a device had it alone, and others have it too: ${describePage(memmap, page)}`);
   const dirty = entryKind(had) === EntryKind.deviceExclusiveWrite ? Pte.dirty : 0;
   pageTable.set(entry, page, presentAfterMigration(vma, writes, (had & Pte.softDirty) | dirty));
-  // Its reference has been with the entry all the time.
+  // The device-exclusive entry has kept its reference on the page.
   pageAddAnonRmap(vm, page, vma, pageTable.addressOf(entry));
 }

@@ -1,5 +1,6 @@
-// Memory of ours that a device uses alone for a while, for atomic operations: the cpu's entries are taken away. An
-// entry keeps its reference on the page, not its mapcount. Kernel counterpart: make_device_exclusive_range() in mm/rmap.c.
+// Exclusive access of a device to system memory, for atomic operations: device-exclusive entries replace the CPU's
+// entries of a page. A device-exclusive entry keeps its reference on the page, but not its mapcount. Kernel counterpart:
+// make_device_exclusive_range() in mm/rmap.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -22,23 +23,24 @@ import { pageRemoveRmap } from "./map-counts.ts";
 import { mappedEntry } from "./mapped-entry.ts";
 import { rmapWalk } from "./rmap-walk.ts";
 
-/** The address that must turn exclusive for the whole to be a success, and whether it has. @see struct make_exclusive_args */
+/** The address that must become exclusive, and whether it has. @see struct make_exclusive_args */
 interface Wanted {
   readonly mm: MmStruct;
   readonly address: VirtAddr;
-  /** The device's, which need not hear of what it does itself. */
+  /** The owner passed to notifiers, by which the driver recognises its own operation. */
   readonly owner: unknown;
   valid: boolean;
 }
 
 /**
- * Gives a device pages of a process for itself. The mmap lock is held for reading. The device's driver holds its own
- * lock against invalidation, programs the device, and then unlocks and puts each page; from then on a touch by any cpu
- * takes it back.
+ * Gives a device exclusive access to pages of a process. The mmap lock is held for reading. The driver holds its own
+ * lock against invalidation, programs the device, then unlocks and puts each page. From then on a CPU access takes
+ * the page back.
  *
- * @returns by page of the range up to the first that can't be had: locked and with a reference; NULL_PAGE for one that
- *   isn't anonymous, or busy
- * @throws KernelError EFAULT, ENOMEM, EHWPOISON when not even the first page can be had
+ * @param owner passed to notifiers, so that the driver can skip its own operation
+ * @returns the pages in order, locked and referenced, up to the first that can't be faulted in; NULL_PAGE for a page
+ *   that isn't anonymous or is busy
+ * @throws KernelError EFAULT, ENOMEM or EHWPOISON when the first page can't be faulted in
  * @throws KernelBug without the mmap lock
  * @see make_device_exclusive_range()
  */
@@ -58,7 +60,7 @@ export function* makeDeviceExclusiveRange(
   return pages;
 }
 
-/** @returns whether the device has the page now; where it hasn't, the reference is dropped */
+/** Replaces all entries of a page. @returns whether the device has the page; otherwise the reference is dropped */
 function* makeExclusive(wanted: Wanted, page: Page): Sleeps<boolean> {
   const { vm } = wanted.mm;
   const { memmap } = vm;
@@ -66,7 +68,7 @@ function* makeExclusive(wanted: Wanted, page: Page): Sleeps<boolean> {
     memmap.putPage(memmap.compoundHead(page));
     return false;
   }
-  // Of files it isn't known when a device writes, and so not when to write them back.
+  // A device's writes to a file's page wouldn't be seen by writeback, so only anonymous pages are eligible.
   if ((memmap.mapping(page) & MAPPING_ANON) !== 0) {
     yield* rmapWalk(vm, page, function* (vma, address) {
       return (yield* makeExclusiveOne(wanted, vma, address, page)) && memmap.mapcount(page) > 0;
@@ -78,7 +80,12 @@ function* makeExclusive(wanted: Wanted, page: Page): Sleeps<boolean> {
   return false;
 }
 
-/** @returns whether to go on @see page_make_device_exclusive_one() */
+/**
+ * Replaces one entry of a page.
+ *
+ * @returns whether to continue the walk
+ * @see page_make_device_exclusive_one()
+ */
 function* makeExclusiveOne(wanted: Wanted, vma: Vma, address: VirtAddr, page: Page): Sleeps<boolean> {
   const { mm } = vma;
   const { pageTable, vm } = mm;
@@ -100,7 +107,7 @@ function* makeExclusiveOne(wanted: Wanted, vma: Vma, address: VirtAddr, page: Pa
     if (mm === wanted.mm && address === wanted.address && writes) wanted.valid = true;
     const kind = writes ? EntryKind.deviceExclusiveWrite : EntryKind.deviceExclusiveRead;
     pageTable.set(entry, page, kind | (flags & Pte.softDirty));
-    // The reference stays with the entry.
+    // The device-exclusive entry keeps the reference.
     pageRemoveRmap(vm, page);
     munlockVmaPage(page, vma);
   }

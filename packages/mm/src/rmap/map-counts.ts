@@ -1,5 +1,6 @@
-// What a page and the counters know when an entry begins or ends to map it. Whoever writes a present entry calls one of
-// these; nobody else touches mapcount. Kernel counterpart: mm/rmap.c (page_add_anon_rmap() and its kin).
+// The mapcount of pages, and the counters of mapped pages. Code that writes or clears a present entry calls one of
+// these; no other code changes mapcount. Kernel counterpart: mm/rmap.c (page_add_anon_rmap() and the functions next
+// to it).
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
@@ -14,7 +15,12 @@ const NR_ANON_MAPPED: number = NodeStat.nr_anon_pages;
 const NR_FILE_MAPPED: number = NodeStat.nr_mapped;
 const PARTS = PageFlag.head | PageFlag.tail;
 
-/** A page that was just allocated, and that this entry alone maps. Its mapping must have an anon_vma. @see page_add_new_anon_rmap() */
+/**
+ * Adds the first entry of a newly allocated page, which is exclusive to this mapping. The mapping must have an
+ * anon_vma.
+ *
+ * @see page_add_new_anon_rmap()
+ */
 export function pageAddNewAnonRmap(vm: Vm, page: Page, vma: Vma, address: VirtAddr): void {
   const { memmap } = vm;
   const owner = ((vma.anonVma ?? noAnonVma(vma)).id << 1) | MAPPING_ANON;
@@ -27,7 +33,7 @@ export function pageAddNewAnonRmap(vm: Vm, page: Page, vma: Vma, address: VirtAd
   addNodeStat(vm, page, NR_ANON_MAPPED, 1);
 }
 
-/** A further entry of this mapping maps an anonymous page, or the first after it was unmapped. @see page_add_anon_rmap() */
+/** Adds an entry of an anonymous page. @see page_add_anon_rmap() */
 export function pageAddAnonRmap(vm: Vm, page: Page, vma: Vma, address: VirtAddr): void {
   const { memmap } = vm;
   const count = memmap.mapcount(page) + 1;
@@ -41,7 +47,12 @@ export function pageAddAnonRmap(vm: Vm, page: Page, vma: Vma, address: VirtAddr)
   else addNodeStat(vm, page, NR_ANON_MAPPED, 1);
 }
 
-/** An entry maps a page of a file. @param vma whose entry it is: it may be locked @see page_add_file_rmap() */
+/**
+ * Adds an entry of a file's page.
+ *
+ * @param vma the mapping of the entry, which may be locked
+ * @see page_add_file_rmap()
+ */
 export function pageAddFileRmap(vm: Vm, page: Page, vma?: Vma): void {
   const { memmap } = vm;
   const count = memmap.mapcount(page) + 1;
@@ -50,12 +61,21 @@ export function pageAddFileRmap(vm: Vm, page: Page, vma?: Vma): void {
   if (count === 1) addNodeStat(vm, page, NR_FILE_MAPPED, 1);
 }
 
-/** A child maps what its parent maps; the counters don't care how often. @see page_dup_file_rmap() */
+/**
+ * Adds a child's entry for a page that its parent maps. Counters of mapped pages count each page once.
+ *
+ * @see page_dup_file_rmap()
+ */
 export function pageDupRmap(vm: Vm, page: Page): void {
   vm.memmap.setMapcount(page, vm.memmap.mapcount(page) + 1);
 }
 
-/** An entry maps the page no longer. @throws KernelBug when none did @see page_remove_rmap() */
+/**
+ * Removes an entry of a page.
+ *
+ * @throws KernelBug when the page had none
+ * @see page_remove_rmap()
+ */
 export function pageRemoveRmap(vm: Vm, page: Page): void {
   const { memmap } = vm;
   const left = memmap.unmap(page);
@@ -66,7 +86,7 @@ export function pageRemoveRmap(vm: Vm, page: Page): void {
   else addNodeStat(vm, page, anon ? NR_ANON_MAPPED : NR_FILE_MAPPED, -1);
 }
 
-/** The page's new owner is this mapping alone; of a huge page, the part's. @see page_move_anon_rmap() */
+/** Makes a page exclusive to a mapping; for a part of a huge page, the part. @see page_move_anon_rmap() */
 export function pageMoveAnonRmap(vm: Vm, page: Page, vma: Vma): void {
   const { anonVma } = vma;
   if (!anonVma) throw new KernelBug(`mapping 0x${vma.start.toString(16)} has no anon_vma to own a page`);
@@ -74,7 +94,7 @@ export function pageMoveAnonRmap(vm: Vm, page: Page, vma: Vma): void {
   vm.memmap.set(page, PageFlag.anonExclusive);
 }
 
-/** Whether the page is of anonymous memory; a page in no mapping at all is not. @see PageAnon() */
+/** Whether the page is anonymous. A page without a mapping is not. @see PageAnon() */
 export function pageAnon(vm: Vm, page: Page): boolean {
   const { memmap } = vm;
   return (memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) !== 0;
@@ -88,7 +108,10 @@ function noAnonVma(vma: Vma): never {
   throw new KernelBug(`mapping 0x${vma.start.toString(16)} has no anon_vma to own a page`);
 }
 
-/** The page offset is kept modulo 2^32, which is enough: a mapping is smaller than that, and a walk looks at the entry it finds. */
+/**
+ * Sets anon_vma and index of a page. The index holds the page offset modulo 2^32. A mapping is smaller than 2^32
+ * pages, and a walk checks the entry it finds.
+ */
 function setAnonMapping({ memmap }: Vm, page: Page, vma: Vma, address: VirtAddr): void {
   const { anonVma } = vma;
   if (!anonVma) throw new KernelBug(`mapping 0x${vma.start.toString(16)} has no anon_vma to own a page`);

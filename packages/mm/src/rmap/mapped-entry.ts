@@ -1,5 +1,5 @@
-// The entry through which a mapping holds a page, if it does. Who has slept asks again: the entry may have gone. Kernel
-// counterpart: mm/page_vma_mapped.c.
+// The page table entry through which a mapping maps a page. A caller that has slept must look again, since the entry
+// may have changed. Kernel counterpart: mm/page_vma_mapped.c.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import {
@@ -14,35 +14,35 @@ import { compoundMapcount } from "../huge/huge-counts.ts";
 import type { Vm } from "../vm.ts";
 import type { Vma } from "../vma/vma.ts";
 
-/** The entry that maps a page at an address: present, or one of a device's. NO_ENTRY when none does. @see page_vma_mapped_walk() */
+/** The present or device entry that maps a page at an address, or NO_ENTRY. @see page_vma_mapped_walk() */
 export function mappedEntry(pageTable: PageTable, address: VirtAddr, page: Page): number {
   const entry = pageTable.find(address);
   if (entry === NO_ENTRY || pageTable.value(entry) !== page) return NO_ENTRY;
   return mapsPage(pageTable.flags(entry)) ? entry : NO_ENTRY;
 }
 
-/** The present entry that maps a page at an address. */
+/** The present entry that maps a page at an address, or NO_ENTRY. */
 export function presentEntry(pageTable: PageTable, address: VirtAddr, page: Page): number {
   const entry = pageTable.find(address);
   if (entry === NO_ENTRY || pageTable.value(entry) !== page) return NO_ENTRY;
   return (pageTable.flags(entry) & (Pte.present | Pte.special)) === Pte.present ? entry : NO_ENTRY;
 }
 
-/** The migration entry that names a page at an address. @see PVMW_MIGRATION */
+/** The migration entry for a page at an address, or NO_ENTRY. @see PVMW_MIGRATION */
 export function migrationEntry(pageTable: PageTable, address: VirtAddr, page: Page): number {
   const entry = pageTable.find(address);
   if (entry === NO_ENTRY || pageTable.value(entry) !== page) return NO_ENTRY;
   return isMigration(pageTable.flags(entry)) ? entry : NO_ENTRY;
 }
 
-/** The entry of a page middle directory that maps a compound page whole at an address. */
+/** The huge entry that maps a whole compound page at an address, or NO_ENTRY. */
 export function hugeEntry(pageTable: PageTable, address: VirtAddr, head: Page): number {
   const pmd = pageTable.findPmd(address);
   if (pmd === NO_ENTRY || pageTable.value(pmd) !== head) return NO_ENTRY;
   return (pageTable.flags(pmd) & (Pte.present | Pte.huge)) === (Pte.present | Pte.huge) ? pmd : NO_ENTRY;
 }
 
-/** Whether an address is one of a mapping: pages of a compound page may lie outside. */
+/** Whether an address lies in a mapping. Pages of a compound page may lie outside. */
 export function inMapping(vma: Vma, address: VirtAddr): boolean {
   return address >= vma.start && address < vma.end;
 }

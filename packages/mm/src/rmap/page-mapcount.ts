@@ -1,4 +1,4 @@
-// How many entries map a small page: those that map it alone, and those that map the 2 MiB that it is in.
+// The mapcount of a small page: entries that map it alone, and huge entries that map its compound page.
 import type { Page } from "@hetmem/kernel";
 import { type MemMap, PageFlag } from "@hetmem/page";
 import { compoundMapcount } from "../huge/huge-counts.ts";

@@ -1,5 +1,5 @@
-// A page of a file is about to be written back: entries that may write to it may no longer, and are clean, so that the
-// next write is heard of. Kernel counterpart: folio_mkclean() in mm/rmap.c.
+// Write-protecting the mappings of a file's page before writeback, so that the next write faults and marks the page
+// dirty again. Kernel counterpart: folio_mkclean() in mm/rmap.c.
 import { bugOn, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -16,9 +16,10 @@ import { presentEntry } from "./mapped-entry.ts";
 import { rmapWalk } from "./rmap-walk.ts";
 
 /**
- * Write-protects and cleans a locked page in all shared mappings; private ones have copies of what they wrote.
+ * Write-protects and cleans the entries of a locked page in all shared mappings. Private mappings have copies of what
+ * they wrote.
  *
- * @returns how many entries could have been written through, or had been
+ * @returns number of entries that were writable or dirty
  * @see folio_mkclean()
  */
 export function* pageMkclean(vm: Vm, page: Page): Sleeps<number> {

@@ -1,5 +1,6 @@
-// A migration has ended: entries that stand for the page map it again, where it is now or where it was. A mapping that
-// allows less by now gets less. Kernel counterpart: remove_migration_ptes() in mm/migrate.c.
+// The end of a migration: migration entries are replaced by entries that map the page, at its new place or, after a
+// failure, at its old one. The access bits are those that the mapping allows now. Kernel counterpart:
+// remove_migration_ptes() in mm/migrate.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { CARRIED_BITS, EntryKind, entryKind, NO_ENTRY, Pte } from "@hetmem/page-table";
@@ -13,9 +14,11 @@ import { inMapping, migrationEntry } from "./mapped-entry.ts";
 import { rmapWalk, unitPages } from "./rmap-walk.ts";
 
 /**
- * Makes the migration entries that name a page, or the parts of a compound page, map another one of the same size; both
- * may be the same. The caller holds `to` locked, and its anon_vma.
+ * Replaces the migration entries of a page, or of the parts of a compound page, by entries that map another page of
+ * the same size. The caller has `to` locked, and holds a reference on its anon_vma.
  *
+ * @param from the page that the migration entries name
+ * @param to the page that is mapped; may be the same
  * @see remove_migration_ptes()
  */
 export function* removeMigrationPtes(vm: Vm, from: Page, to: Page): Sleeps<void> {
@@ -31,7 +34,7 @@ export function* removeMigrationPtes(vm: Vm, from: Page, to: Page): Sleeps<void>
   });
 }
 
-/** One migration entry maps a page again. @see remove_migration_pte() */
+/** Replaces one migration entry. @see remove_migration_pte() */
 export function removeMigrationPte(vma: Vma, address: VirtAddr, entry: number, page: Page): void {
   const { pageTable, vm } = vma.mm;
   const { memmap } = vm;
@@ -47,7 +50,7 @@ export function removeMigrationPte(vma: Vma, address: VirtAddr, entry: number, p
   if (entryKind(flags) !== EntryKind.migrationRead) memmap.set(page, PageFlag.anonExclusive);
 }
 
-/** Flags of the entry for the page, which may have come to a device that alone can reach it. */
+/** Flags of the new entry: a device-private entry if the page is on a device, otherwise a present one. */
 function flagsOnArrival(vm: Vm, vma: Vma, flags: number, page: Page, head: Page): number {
   const writable = entryKind(flags) === EntryKind.migrationWrite && (vma.flags & VmFlag.WRITE) !== 0;
   if (vm.memmap.zoneOf(page) === ZoneType.Device && vm.devices.isPrivate(page))
@@ -60,9 +63,9 @@ function flagsOnArrival(vm: Vm, vma: Vma, flags: number, page: Page, head: Page)
 }
 
 /**
- * Flags of an entry that maps a page once more.
+ * Flags of an entry that maps a page again.
  *
- * @param noted what it had noted before: accessed, dirty and soft-dirty are kept
+ * @param noted flags of the replaced entry: accessed, dirty and soft-dirty are kept
  */
 export function presentAfterMigration(vma: Vma, writable: boolean, noted: number): number {
   const reach = isAccessible(vma.flags) ? Pte.present : Pte.present | Pte.protnone;

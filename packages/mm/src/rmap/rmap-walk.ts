@@ -1,6 +1,6 @@
-// From a page to the mappings that may hold it: those of its anon_vma, or those of its file, which know the page by its
-// offset. The rmap lock is held for reading meanwhile, so that no mapping comes, goes or moves. Kernel counterpart:
-// rmap_walk() in mm/rmap.c.
+// The walk from a page to the mappings that may map it, by its page offset: those of its anon_vma, or those of its
+// file. The rmap lock is held for reading during the walk, so that no mapping is added, removed or moved. Kernel
+// counterpart: rmap_walk() in mm/rmap.c.
 import { condResched, type Page, type RwSemaphore, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { IntervalTree } from "@hetmem/kernel/lib";
 import type { Vm } from "../vm.ts";
@@ -8,15 +8,15 @@ import type { Vma } from "../vma/vma.ts";
 import { type AnonVma, MAPPING_ANON, PGOFF_WINDOW } from "./anon-vma.ts";
 
 /**
- * What is done about one mapping that may hold the page.
+ * Visits one mapping that may map the page.
  *
- * @param address where its first page would be; of a compound page, that may be before the mapping's start
- * @returns whether to go on
+ * @param address where the page would be mapped; of a compound page the first page, which may lie before the mapping
+ * @returns whether to continue
  */
 export type RmapOne = (vma: Vma, address: VirtAddr) => Sleeps<boolean>;
 
 /**
- * Visits every mapping that may hold a page or compound page, children of a fork behind their parents. Waits for the
+ * Visits every mapping that may map a page or compound page, parents before the children of a fork. Waits for the
  * rmap lock, unless the caller holds it for writing.
  *
  * @see rmap_walk(), rmap_walk_locked()
@@ -35,9 +35,9 @@ export function* rmapWalk(vm: Vm, page: Page, one: RmapOne): Sleeps<void> {
 }
 
 /**
- * The same if the rmap lock can be had at once.
+ * rmapWalk() without waiting for the rmap lock.
  *
- * @returns false when it can't, and nothing was visited
+ * @returns false when the lock isn't free, and then no mapping was visited
  * @see rmap_walk_control.try_lock
  */
 export function* tryRmapWalk(vm: Vm, page: Page, one: RmapOne): Sleeps<boolean> {
@@ -49,20 +49,24 @@ export function* tryRmapWalk(vm: Vm, page: Page, one: RmapOne): Sleeps<boolean> 
   return true;
 }
 
-/** Pages of the compound page whose head this is, 1 for any other. */
+/** Number of pages of a compound page; 1 for a small page. */
 export function unitPages(vm: Vm, head: Page): number {
   return 1 << vm.memmap.compoundOrder(head);
 }
 
-/** The lock that keeps the mappings of a page in place; undefined for a page that no mapping can hold. */
+/** The lock of a page's reverse mapping; undefined for a page that no mapping can map. */
 export function rmapLock(vm: Vm, head: Page): RwSemaphore | undefined {
   const anon = (vm.memmap.mapping(head) & MAPPING_ANON) !== 0;
   return anon ? vm.anonVmas.of(vm.memmap, head)?.rwsem : vm.mappings.of(vm.memmap, head)?.iMmapRwsem;
 }
 
-/** The page may go to another anon_vma while we wait: that of the one process that still has it. @see folio_lock_anon_vma_read() */
+/**
+ * Locks the anon_vma of a page. During the wait the page may become exclusive to a process and move to its anon_vma.
+ *
+ * @see folio_lock_anon_vma_read()
+ */
 function* lockAnonVma(vm: Vm, head: Page): Sleeps<AnonVma | undefined> {
-  // Ends: a page goes to another anon_vma once, to that of the one process that still has it.
+  // Ends: a page changes its anon_vma at most once, when it becomes exclusive to one process.
   for (;;) {
     const anonVma = vm.anonVmas.of(vm.memmap, head);
     if (!anonVma || anonVma.rwsem.writtenByCurrent || anonVma.rwsem.tryDownRead()) return anonVma;
@@ -72,7 +76,7 @@ function* lockAnonVma(vm: Vm, head: Page): Sleeps<AnonVma | undefined> {
   }
 }
 
-/** @param lock held; given back unless the caller holds it for writing */
+/** Walks with the lock held. @param lock released at the end, unless the caller holds it for writing */
 function* walkLocked(vm: Vm, head: Page, one: RmapOne, lock: RwSemaphore): Sleeps<void> {
   const anonVma = vm.anonVmas.of(vm.memmap, head);
   const index = vm.memmap.index(head) >>> 0;
@@ -91,7 +95,7 @@ function* walkLocked(vm: Vm, head: Page, one: RmapOne, lock: RwSemaphore): Sleep
   }
 }
 
-/** @returns whether to go on */
+/** Visits the mappings of one tree. @returns whether to continue */
 function* walkTree(tree: IntervalTree<Vma>, pgoff: number, pages: number, one: RmapOne): Sleeps<boolean> {
   let visited = 0;
   for (const vma of tree.overlapping(pgoff, pgoff + pages - 1)) {

@@ -1,5 +1,5 @@
-// Replaces every entry that maps a page by a migration entry: whoever touches the page waits until it has arrived. What
-// the entry allowed and had noted is kept in it. An entry that maps 2 MiB is divided first. Kernel counterpart:
+// Replacing every entry of a page by a migration entry. An access to the page sleeps until the migration has ended.
+// The migration entry keeps access, dirty and soft-dirty bits. A huge entry is split first. Kernel counterpart:
 // try_to_migrate() in mm/rmap.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
@@ -23,11 +23,11 @@ import { hugeEntry, inMapping, mappedEntry, pageMapped } from "./mapped-entry.ts
 import { rmapWalk, unitPages } from "./rmap-walk.ts";
 
 /**
- * Unmaps a page, or all parts of a compound page, that somebody holds locked and referenced. He also holds the anon_vma,
- * which may otherwise go while no entry maps the page. A pinned page stays mapped where it is exclusive; that some
- * entries have changed by then is undone by removeMigrationPtes(vm, page, page).
+ * Unmaps a page, or all parts of a compound page. The caller has it locked and holds a reference, also on its
+ * anon_vma, which may otherwise go while no entry maps the page. An exclusive pinned page stays mapped;
+ * removeMigrationPtes(vm, page, page) restores the entries that were replaced before.
  *
- * @returns whether nobody maps it any more
+ * @returns whether no entry maps the page any more
  * @see try_to_migrate()
  */
 export function* tryToMigrate(vm: Vm, page: Page): Sleeps<boolean> {
@@ -39,7 +39,12 @@ export function* tryToMigrate(vm: Vm, page: Page): Sleeps<boolean> {
   return !pageMapped(vm, head);
 }
 
-/** @returns false when a page has to stay mapped @see try_to_migrate_one() */
+/**
+ * Unmaps the page from one mapping.
+ *
+ * @returns false when the page has to stay mapped
+ * @see try_to_migrate_one()
+ */
 function* migrateOne(vma: Vma, address: VirtAddr, head: Page): Sleeps<boolean> {
   const { mm } = vma;
   const pages = unitPages(mm.vm, head);
@@ -65,7 +70,7 @@ function migrateEntries(vma: Vma, address: VirtAddr, head: Page, pages: number):
   return true;
 }
 
-/** @returns false when the page is pinned, and the entry as it was */
+/** Replaces one entry. @returns false when the page is pinned, and then the entry is unchanged */
 function migrateEntry(vma: Vma, entry: number, page: Page, head: Page): boolean {
   const { mm } = vma;
   const { vm, pageTable } = mm;
@@ -89,7 +94,7 @@ function migrateEntry(vma: Vma, entry: number, page: Page, head: Page): boolean 
   return true;
 }
 
-/** What the entry will allow again. @throws KernelBug when it allows writes to a page that others may have too */
+/** The kind of migration entry. @throws KernelBug for a writable entry of a shared anonymous page */
 function migrationKind(vm: Vm, page: Page, flags: number, exclusive: boolean): EntryKind {
   const writable = isDevicePrivate(flags)
     ? entryKind(flags) === EntryKind.devicePrivateWrite

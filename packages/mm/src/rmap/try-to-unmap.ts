@@ -1,6 +1,6 @@
-// Takes a page out of every page table that maps it, so that it can be reclaimed: entries name its swap slot from then
-// on, are empty for a page of a file, and say that the memory is bad where it is. Kernel counterpart: try_to_unmap() in
-// mm/rmap.c.
+// Unmapping a page from every page table, for reclaim and for bad memory. Its entries become swap entries for an
+// anonymous page, empty for a page of a file, and hwpoison entries for a page whose memory is bad. Kernel
+// counterpart: try_to_unmap() in mm/rmap.c.
 import { KernelBug, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
@@ -23,27 +23,31 @@ import { pageRemoveRmap } from "./map-counts.ts";
 import { pageMapped, presentEntry } from "./mapped-entry.ts";
 import { rmapWalk } from "./rmap-walk.ts";
 
-/** Takes one entry from a page. @returns false when the page has to stay mapped there */
+/** Unmaps one entry of a page. @returns false when the page has to stay mapped there */
 type UnmapEntry = (vma: Vma, entry: number, page: Page) => boolean;
 
 /**
- * Unmaps a page that somebody holds locked and referenced. An anonymous one is in the swap cache, unless it may simply
- * be dropped. It stays where it is locked in memory, or pinned.
+ * Unmaps a page. The caller has it locked and holds a reference. An anonymous page is in the swap cache, unless
+ * MADV_FREE has made it discardable. The page stays mapped by locked mappings, and if it is pinned.
  *
- * @returns whether nobody maps it any more
- * @throws KernelBug for a compound page, and for an anonymous one that has no swap slot and needs one
+ * @returns whether no entry maps the page any more
+ * @throws KernelBug for a compound page, and for an anonymous page that needs a swap slot and has none
  * @see try_to_unmap()
  */
 export function* tryToUnmap(vm: Vm, page: Page): Sleeps<boolean> {
   return yield* unmapWith(vm, page, unmapEntry);
 }
 
-/** The same wherever it is locked in memory: for a page that is bad, and can be read again. @see TTU_IGNORE_MLOCK */
+/** tryToUnmap() from locked mappings, too: for a bad page that can be read again. @see TTU_IGNORE_MLOCK */
 export function* tryToUnmapLocked(vm: Vm, page: Page): Sleeps<boolean> {
-  return yield* unmapWith(vm, page, unmapEvenLocked);
+  return yield* unmapWith(vm, page, unmapIgnoringMlock);
 }
 
-/** The same for a page whose memory is bad: whoever touches it gets a signal. Locked memory is no exception. @see TTU_HWPOISON */
+/**
+ * tryToUnmap() for bad memory, from locked mappings, too: an access to the page gets SIGBUS afterwards.
+ *
+ * @see TTU_HWPOISON
+ */
 export function* tryToUnmapPoisoned(vm: Vm, page: Page): Sleeps<boolean> {
   return yield* unmapWith(vm, page, poisonEntry);
 }
@@ -59,7 +63,12 @@ function* unmapWith(vm: Vm, page: Page, unmap: UnmapEntry): Sleeps<boolean> {
   return memmap.mapcount(page) === 0;
 }
 
-/** @returns false when the page has to stay mapped @see try_to_unmap_one() */
+/**
+ * Unmaps the page from one mapping.
+ *
+ * @returns false when the page has to stay mapped
+ * @see try_to_unmap_one()
+ */
 function* unmapOne(vma: Vma, address: VirtAddr, page: Page, unmap: UnmapEntry): Sleeps<boolean> {
   const { mm } = vma;
   const end = (address + 4096) as VirtAddr;
@@ -72,17 +81,17 @@ function* unmapOne(vma: Vma, address: VirtAddr, page: Page, unmap: UnmapEntry): 
 }
 
 function unmapEntry(vma: Vma, entry: number, page: Page): boolean {
-  if ((vma.flags & VmFlag.LOCKED) === 0) return unmapEvenLocked(vma, entry, page);
-  // It was missed when the mapping was locked, or it would not have come here.
+  if ((vma.flags & VmFlag.LOCKED) === 0) return unmapIgnoringMlock(vma, entry, page);
+  // The page isn't marked mlocked yet, or reclaim would not have isolated it.
   mlockVmaPage(page, vma);
   return false;
 }
 
-function unmapEvenLocked(vma: Vma, entry: number, page: Page): boolean {
+function unmapIgnoringMlock(vma: Vma, entry: number, page: Page): boolean {
   const { mm } = vma;
   mm.updateHiwaterRss();
   const anon = (mm.vm.memmap.mapping(page) & MAPPING_ANON) !== 0;
-  return anon ? unmapAnonymous(vma, entry, page) : unmapToNothing(vma, entry, page);
+  return anon ? unmapAnonymous(vma, entry, page) : unmapAndClear(vma, entry, page);
 }
 
 function unmapAnonymous(vma: Vma, entry: number, page: Page): boolean {
@@ -91,15 +100,15 @@ function unmapAnonymous(vma: Vma, entry: number, page: Page): boolean {
   if (swapbacked !== memmap.test(page, PageFlag.swapcache))
     throw new KernelBug(`unmapped without a swap slot: ${describePage(memmap, page)}`);
   if (swapbacked) return unmapToSwap(vma, entry, page);
-  // madvise(MADV_FREE): nobody wants it, if nobody has written to it since or is about to.
+  // MADV_FREE: the page is discarded if it is clean and has no references beyond its mappings and the caller's.
   transferDirty(vma, entry, page);
   if (memmap.refcount(page) === 1 + memmap.mapcount(page) && !memmap.test(page, PageFlag.dirty))
-    return unmapToNothing(vma, entry, page);
+    return unmapAndClear(vma, entry, page);
   memmap.set(page, PageFlag.swapbacked);
   return false;
 }
 
-/** The entry names the page's slot from now on. */
+/** Replaces the entry by a swap entry for the page's slot. */
 function unmapToSwap(vma: Vma, entry: number, page: Page): boolean {
   const { mm } = vma;
   const { vm, pageTable, rss } = mm;
@@ -118,8 +127,8 @@ function unmapToSwap(vma: Vma, entry: number, page: Page): boolean {
   return true;
 }
 
-/** The entry is empty from now on. */
-function unmapToNothing(vma: Vma, entry: number, page: Page): boolean {
+/** Clears the entry. */
+function unmapAndClear(vma: Vma, entry: number, page: Page): boolean {
   const { mm } = vma;
   transferDirty(vma, entry, page);
   mm.pageTable.clear(entry);
@@ -140,14 +149,14 @@ function poisonEntry(vma: Vma, entry: number, page: Page): boolean {
   return true;
 }
 
-/** What the cpu noted in the entry, the page must know when the entry goes. @returns the entry's flags */
+/** Transfers the dirty bit from the entry to the page. @returns the entry's flags */
 function transferDirty({ mm }: Vma, entry: number, page: Page): number {
   const flags = mm.pageTable.flags(entry);
   if ((flags & Pte.dirty) !== 0) setPageDirty(mm.vm, page);
   return flags;
 }
 
-/** The entry's hold on the page. The caller has one more. */
+/** Drops the entry's mapcount and reference. The caller holds another reference. */
 function release(vma: Vma, page: Page): void {
   const { vm } = vma.mm;
   pageRemoveRmap(vm, page);
