@@ -1,5 +1,5 @@
-// A huge page at fork: parent and child map it whole, and both lose the right to write. One that is pinned is mapped in
-// parts from then on, which are copied as small pages are. Kernel counterpart: copy_huge_pmd() in mm/huge_memory.c.
+// Copying a huge entry in fork(): parent and child share the page, read-only. The entry of a pinned page is split,
+// and its small pages are copied. Kernel counterpart: copy_huge_pmd() in mm/huge_memory.c.
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { entryPage, NO_ENTRY, Pte, TABLE_TURNS_MAX } from "@hetmem/page-table";
@@ -11,19 +11,19 @@ import { HPAGE_PMD_NR, hugeDupRmap } from "./huge-counts.ts";
 import { hugePmd, splitHugePmd } from "./split-pmd.ts";
 
 /**
- * Maps the parent's huge page in the child too, or divides its entry so that small pages are copied. The caller has
- * announced the parent's range, and looks at what the entry is afterwards.
+ * Maps the parent's huge page in the child, or splits the parent's entry, after which the caller copies the small
+ * entries. The caller has notified the parent's range.
  *
  * @throws KernelError ENOMEM when there is no memory for the child's page tables
  */
 export function* copyHugePmd(to: Vma, from: Vma, address: VirtAddr): Sleeps<void> {
-  // A fault maps a device's memory in the child, if it is wanted.
+  // A fault in the child maps the memory of a device again.
   if (!from.anonymous) return;
   const { mm: child } = to;
   const target = yield* ensureTables(child, address);
   const { mm: parent } = from;
   const source = hugePmd(parent.pageTable, address);
-  // Somebody has divided it while there was no memory: the rest is the caller's.
+  // The entry was split during the allocation: the caller copies small entries.
   if (source === NO_ENTRY) return child.pageTable.freeDeposited();
   if (isPinned(parent, entryPage(parent.pageTable.value(source)))) {
     child.pageTable.freeDeposited();
@@ -33,13 +33,13 @@ export function* copyHugePmd(to: Vma, from: Vma, address: VirtAddr): Sleeps<void
   share(child, target, parent, source);
 }
 
-/** Tables down to the entry that maps 2 MiB, and one that is put by for it. @returns the entry */
+/** Makes the tables down to the huge entry of an address, and deposits one for its split. @returns the entry */
 function* ensureTables(mm: MmStruct, address: VirtAddr): Sleeps<number> {
   const { pageTable, vm } = mm;
   for (let turn = 0; turn < TABLE_TURNS_MAX; turn++) {
     const pmd = pageTable.ensurePmd(address);
     if (pmd !== NO_ENTRY && pageTable.deposit()) return pmd;
-    // One page that waited for reclaim makes room for the table that can't.
+    // The table's allocation is atomic. Allocating and freeing a page with reclaim makes room for it.
     const page = yield* vm.pages.alloc(GFP_KERNEL, 0, mm.node, mm);
     if (page === NULL_PAGE) break;
     vm.memmap.putPage(page);

@@ -1,14 +1,19 @@
-// Huge pages that wait to be divided are divided when memory is short. Kernel counterpart: deferred_split_scan() in
-// mm/huge_memory.c.
+// The shrinker of the deferred split queue: queued huge pages are split when memory is short, so that their unmapped
+// parts are freed. Kernel counterpart: deferred_split_scan() in mm/huge_memory.c.
 import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import { trylockPage, unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";
 import { splitHugePage } from "./split-page.ts";
 
-/** Fewer than these aren't worth a look, as long as there is time. @see SHRINK_BATCH */
+/** Smallest number of pages scanned in a round, unless all waiting ones are. @see SHRINK_BATCH */
 const SHRINK_BATCH = 128;
 
-/** What a round of reclaim on a node does about them: nothing before it becomes urgent, unless there are many. @see do_shrink_slab() */
+/**
+ * The share of a reclaim round on a node: grows with the urgency, and is skipped as long as it is less than
+ * SHRINK_BATCH and less than all.
+ *
+ * @see do_shrink_slab()
+ */
 export function* shrinkDeferredSplits(vm: Vm, node: NodeId, priority: number): Sleeps<void> {
   const waiting = waitingOn(vm, node).length;
   const share = (waiting >> priority) * 2;
@@ -16,10 +21,10 @@ export function* shrinkDeferredSplits(vm: Vm, node: NodeId, priority: number): S
 }
 
 /**
- * Divides huge pages of a node that wait for it; those that somebody uses now wait on.
+ * Splits queued huge pages of a node. Pages in use stay queued.
  *
  * @param most pages to try
- * @returns how many were divided
+ * @returns number of pages that were split
  * @see deferred_split_scan()
  */
 export function* deferredSplitScan(vm: Vm, node: NodeId, most: number): Sleeps<number> {
@@ -27,7 +32,7 @@ export function* deferredSplitScan(vm: Vm, node: NodeId, most: number): Sleeps<n
   let split = 0;
   for (const head of waitingOn(vm, node).slice(0, most)) {
     yield condResched;
-    // It may be gone by now, or be somebody else's small page.
+    // The page may have been freed meanwhile, and allocated again as a small page.
     if (!vm.deferredSplits.has(head) || !memmap.getPageUnlessZero(head)) continue;
     if (trylockPage(memmap, head)) {
       if (yield* splitHugePage(vm, head)) split++;

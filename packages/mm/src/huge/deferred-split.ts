@@ -1,22 +1,21 @@
-// Huge pages of which a part is mapped by nobody any more: the part is lost to everybody until the page is divided, and
-// that can wait until memory is short. Kernel counterpart: deferred_split_huge_page() in
-// mm/huge_memory.c.
+// The queue of partially unmapped huge pages. An unmapped part stays allocated until its page is split, which is deferred
+// until memory is short. Kernel counterpart: deferred_split_huge_page() in mm/huge_memory.c.
 import type { Page } from "@hetmem/kernel";
 import { VmEvent } from "@hetmem/zone";
 import type { Vm } from "../vm.ts";
 
-/** Heads, the one that has waited longest first. @see struct deferred_split */
+/** Heads of the queued huge pages, oldest first. @see struct deferred_split */
 export class DeferredSplits {
   private readonly queue = new Set<Page>();
 
-  /** @returns whether it did not wait already */
+  /** Queues a page. @returns whether it was not queued already */
   add(head: Page): boolean {
     if (this.queue.has(head)) return false;
     this.queue.add(head);
     return true;
   }
 
-  /** The page is being freed, or was divided. */
+  /** Removes a page that is being freed or has been split. */
   forget(head: Page): void {
     this.queue.delete(head);
   }
@@ -30,7 +29,7 @@ export class DeferredSplits {
   }
 }
 
-/** @see deferred_split_huge_page() */
+/** Queues a huge page for a split. @see deferred_split_huge_page() */
 export function deferSplit(vm: Vm, head: Page): void {
   if (vm.deferredSplits.add(head)) vm.memory.allocator.countEvent(VmEvent.thp_deferred_split_page, 1);
 }

@@ -1,5 +1,6 @@
-// The first touch of 2 MiB of anonymous memory that may be a huge page. Kernel counterpart: do_huge_pmd_anonymous_page()
-// in mm/huge_memory.c. Not modelled: the choices of .../transparent_hugepage/defrag other than "madvise", its default.
+// The first write to 2 MiB of anonymous memory that may be a huge page. Kernel counterpart:
+// do_huge_pmd_anonymous_page() in mm/huge_memory.c. Not modelled: settings of transparent_hugepage/defrag other than
+// "madvise", the default.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { NO_ENTRY, Pte } from "@hetmem/page-table";
@@ -15,13 +16,19 @@ import { transhugeVmaSuitable } from "./eligibility.ts";
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, hugeAddNewAnonRmap, prepTranshugePage } from "./huge-counts.ts";
 import { hugeAddress } from "./split-pmd.ts";
 
-/** Memory for a huge page, without reclaim; processes that ask for huge pages wait for it. @see GFP_TRANSHUGE_LIGHT */
+/**
+ * Gfp flags without reclaim. Mappings with MADV_HUGEPAGE use GFP_TRANSHUGE, which reclaims.
+ *
+ * @see GFP_TRANSHUGE_LIGHT
+ */
 const GFP_TRANSHUGE_LIGHT: number = GFP_TRANSHUGE & ~Gfp.DIRECT_RECLAIM;
 
 /**
- * Fills an empty directory entry of an anonymous mapping. The mmap lock is held for reading.
+ * Fills an empty PMD entry of an anonymous mapping. The mmap lock is held for reading.
  *
- * @returns FALLBACK where it can't be a huge page, or there is none to be had
+ * @returns 0 when the access can be repeated; FALLBACK when the range isn't suitable or no huge page is free; SIGBUS
+ *   after the OOM reaper
+ * @see do_huge_pmd_anonymous_page()
  */
 export function* doHugePmdAnonymousPage(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault> {
   const { mm } = vma;
@@ -34,7 +41,7 @@ export function* doHugePmdAnonymousPage(vma: Vma, address: VirtAddr, flags: numb
   if (page === NULL_PAGE) return VmFault.FALLBACK;
   if (pageTable.flags(pmd) !== 0 || mm.unstable) {
     vm.memmap.putPage(page);
-    // The OOM killer may have taken what was written here: it must not be read as zeros.
+    // After the OOM reaper has run, the range may have held written data: zeros would be wrong.
     return mm.unstable ? VmFault.SIGBUS : 0;
   }
   if (!pageTable.deposit()) {
@@ -48,8 +55,8 @@ export function* doHugePmdAnonymousPage(vma: Vma, address: VirtAddr, flags: numb
 }
 
 /**
- * A new, written huge page of this mapping alone takes an empty directory entry, for which a table is put by. The
- * caller's reference becomes the entry's; the caller counts what is resident.
+ * Maps a new, written huge page with an empty PMD entry, exclusively to this mapping. A page table is deposited
+ * already. The caller's reference becomes the entry's, and the caller counts the resident pages.
  */
 export function mapNewHuge(vma: Vma, address: VirtAddr, pmd: number, page: Page): void {
   const { pageTable, vm } = vma.mm;
@@ -60,7 +67,7 @@ export function mapNewHuge(vma: Vma, address: VirtAddr, pmd: number, page: Page)
   pageTable.set(pmd, page, Pte.present | Pte.huge | Pte.accessed | written);
 }
 
-/** @returns NULL_PAGE when there is none, which is counted */
+/** Allocates and charges a huge page. @returns NULL_PAGE when there is none, which is counted as a fallback */
 function* allocHugePage(vma: Vma, address: VirtAddr): Sleeps<Page> {
   const { mm } = vma;
   const { vm } = mm;
@@ -77,7 +84,7 @@ function* allocHugePage(vma: Vma, address: VirtAddr): Sleeps<Page> {
   return page;
 }
 
-/** @see vma_thp_gfp_mask() */
+/** Gfp flags by the mapping's advice. @see vma_thp_gfp_mask() */
 function vmaThpGfpMask({ flags }: Vma): number {
   return (flags & VmFlag.HUGEPAGE) !== 0 ? GFP_TRANSHUGE : GFP_TRANSHUGE_LIGHT;
 }

@@ -1,8 +1,8 @@
-// What a huge page knows of who maps it. The unit is 512 pages with one reference count, one owner and one place on an
-// LRU list, all in the head. Entries that map it whole are counted in a word of the first tail page, which has no other
-// use for it; entries that map a part are counted in the part, so that a part is mapped as often as both say. Counters of
-// the machine count a part once, however it is mapped. Kernel counterpart: compound_mapcount and the compound branches of
-// mm/rmap.c. (There PG_double_map stands in for a look at both counts.)
+// The mapcounts of a huge page. Its 512 pages share one refcount, one owner and one place on an LRU list, all kept in
+// the head. Huge entries are counted in a word of the first tail page, and small entries in the mapcount of their
+// part. A part is mapped as often as both counts together say. Counters of mapped pages count a part once. Kernel
+// counterparts: compound_mapcount and the compound branches of mm/rmap.c. Unlike in the kernel, PG_double_map isn't
+// kept: both counts are read instead.
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { describePage, type MemMap, PageFlag } from "@hetmem/page";
 import { NodeStat } from "@hetmem/zone";
@@ -13,15 +13,15 @@ import { describeVma, type Vma } from "../vma/vma.ts";
 import { deferSplit } from "./deferred-split.ts";
 
 export const HPAGE_PMD_ORDER = 9;
-/** Small pages of a huge one. */
+/** Small pages in a huge page. */
 export const HPAGE_PMD_NR: number = 1 << HPAGE_PMD_ORDER;
 
-/** Entries that map a compound page whole. @see compound_mapcount() */
+/** Number of huge entries that map a compound page. @see compound_mapcount() */
 export function compoundMapcount(memmap: MemMap, head: Page): number {
   return memmap.index((head + 1) as Page);
 }
 
-/** Entries that map a compound page or a part of it, all in all. @see total_mapcount() */
+/** Number of entries that map a compound page or a part of it. @see total_mapcount() */
 export function totalMapcount(memmap: MemMap, head: Page): number {
   const parts = 1 << memmap.compoundOrder(head);
   let count = parts === 1 ? 0 : compoundMapcount(memmap, head);
@@ -29,14 +29,22 @@ export function totalMapcount(memmap: MemMap, head: Page): number {
   return count;
 }
 
-/** A fresh compound page: nobody maps it and nobody has pinned it. Its tail pages hold what their last users left. @see prep_transhuge_page() */
+/**
+ * Prepares a newly allocated compound page. Clears mapcount and pins, whose words hold the last users' values.
+ *
+ * @see prep_transhuge_page()
+ */
 export function prepTranshugePage(memmap: MemMap, head: Page): void {
   const tail = (head + 1) as Page;
   memmap.setIndex(tail, 0);
   memmap.setMapping(tail, 0);
 }
 
-/** A fresh huge page, which one entry of this mapping alone maps. Its mapping must have an anon_vma. @see page_add_new_anon_rmap() */
+/**
+ * Adds the first entry of a new huge page, which is exclusive to this mapping. The mapping must have an anon_vma.
+ *
+ * @see page_add_new_anon_rmap()
+ */
 export function hugeAddNewAnonRmap(vm: Vm, head: Page, vma: Vma, address: VirtAddr): void {
   const { memmap } = vm;
   if (!vma.anonVma) throw new KernelBug(`${describeVma(vma)} has no anon_vma to own a huge page`);
@@ -48,20 +56,28 @@ export function hugeAddNewAnonRmap(vm: Vm, head: Page, vma: Vma, address: VirtAd
   addNodeStat(vm, head, NodeStat.nr_anon_pages, HPAGE_PMD_NR);
 }
 
-/** A child maps a huge page as its parent does. @see page_dup_compound_rmap() */
+/** Adds a child's huge entry. @see page_dup_compound_rmap() */
 export function hugeDupRmap({ memmap }: Vm, head: Page): void {
   setCompoundMapcount(memmap, head, compoundMapcount(memmap, head) + 1);
 }
 
-/** An entry maps a huge page no longer. Parts that nobody maps any more wait to be freed. @see page_remove_anon_compound_rmap() */
+/**
+ * Removes a huge entry. If only some parts are mapped afterwards, the page is queued for a split.
+ *
+ * @see page_remove_anon_compound_rmap()
+ */
 export function hugeRemoveRmap(vm: Vm, head: Page): void {
-  if (!dropWhole(vm, head)) return;
+  if (!decrementCompoundMapcount(vm, head)) return;
   const unmapped = partsUnmapped(vm.memmap, head);
   addNodeStat(vm, head, NodeStat.nr_anon_pages, -unmapped);
   if (unmapped > 0 && unmapped < HPAGE_PMD_NR) deferSplit(vm, head);
 }
 
-/** In the place of an entry that maps it whole there are 512 now, each of which maps a part, and has a reference. @see __split_huge_pmd_locked() */
+/**
+ * Converts the count of a huge entry into those of 512 small entries, each with a reference.
+ *
+ * @see __split_huge_pmd_locked()
+ */
 export function hugeMapcountToParts(vm: Vm, head: Page): void {
   const { memmap } = vm;
   memmap.setRefcount(head, memmap.refcount(head) + HPAGE_PMD_NR - 1);
@@ -69,16 +85,16 @@ export function hugeMapcountToParts(vm: Vm, head: Page): void {
     const part = (head + i) as Page;
     memmap.setMapcount(part, memmap.mapcount(part) + 1);
   }
-  dropWhole(vm, head);
+  decrementCompoundMapcount(vm, head);
 }
 
-/** An entry maps a part of an anonymous huge page, and none did. @see page_add_anon_rmap() */
+/** Counts a part of an anonymous huge page whose first small entry was made. @see page_add_anon_rmap() */
 export function partMapped(vm: Vm, page: Page): void {
   if (compoundMapcount(vm.memmap, vm.memmap.compoundHead(page)) > 0) return;
   addNodeStat(vm, page, NodeStat.nr_anon_pages, 1);
 }
 
-/** The last entry that maps this part alone is gone. @see page_remove_rmap() */
+/** Uncounts a part whose last small entry was removed. @see page_remove_rmap() */
 export function partUnmapped(vm: Vm, page: Page): void {
   const head = vm.memmap.compoundHead(page);
   if (compoundMapcount(vm.memmap, head) > 0) return;
@@ -86,13 +102,18 @@ export function partUnmapped(vm: Vm, page: Page): void {
   deferSplit(vm, head);
 }
 
-/** For those who count entries of compound pages otherwise than this does. */
+/** Sets the number of huge entries. For the hugetlb pool, whose pages are counted in another way. */
 export function setCompoundMapcount(memmap: MemMap, head: Page, count: number): void {
   memmap.setIndex((head + 1) as Page, count);
 }
 
-/** @returns whether no entry maps it whole any more @throws KernelBug when none did */
-function dropWhole(vm: Vm, head: Page): boolean {
+/**
+ * Removes a huge entry from the count.
+ *
+ * @returns whether it was the last one
+ * @throws KernelBug when there was none
+ */
+function decrementCompoundMapcount(vm: Vm, head: Page): boolean {
   const { memmap } = vm;
   const left = compoundMapcount(memmap, head) - 1;
   if (left < 0)

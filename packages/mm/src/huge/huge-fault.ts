@@ -1,7 +1,7 @@
-// A fault where a huge page is, or could be. What can't be done with 2 MiB falls back to small pages, which always work.
-// Kernel counterpart: create_huge_pmd(), wp_huge_pmd() and their caller __handle_mm_fault() in mm/memory.c;
-// huge_pmd_set_accessed() and do_huge_pmd_numa_page() in mm/huge_memory.c. Not modelled: the huge zero page (a read maps
-// the small one, which takes as little memory) and 1 GiB entries.
+// Faults at addresses with a huge entry, or where one can be made. A fault that huge entries can't serve falls back
+// to small pages. Kernel counterparts: create_huge_pmd(), wp_huge_pmd() and their caller __handle_mm_fault() in
+// mm/memory.c; huge_pmd_set_accessed() and do_huge_pmd_numa_page() in mm/huge_memory.c. Not modelled: the huge zero
+// page (a read maps the small one, which takes as little memory) and 1 GiB entries.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { entryPage, NO_ENTRY, Pte } from "@hetmem/page-table";
@@ -17,9 +17,11 @@ import { doHugePmdWpPage } from "./huge-wp.ts";
 import { splitHugePmd } from "./split-pmd.ts";
 
 /**
- * Handles a fault with an entry that maps 2 MiB, if there is one or one can be made. The mmap lock is held for reading.
+ * Handles a fault with a huge entry, if there is one or one can be made. The mmap lock is held for reading.
  *
- * @returns FALLBACK where small pages are to be used
+ * @param address the byte that was accessed
+ * @param flags FaultFlag bits
+ * @returns VmFault bits; FALLBACK when small pages must serve the fault
  */
 export function* hugeFault(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault> {
   const { pageTable } = vma.mm;
@@ -54,7 +56,7 @@ function* wpHugePmd(vma: Vma, address: VirtAddr, pmd: number, flags: number): Sl
   return VmFault.FALLBACK;
 }
 
-/** Memory of a device, which its driver may map 2 MiB at a time: the fault's entry is that of the directory. */
+/** Calls the driver's huge_fault(). The fault's entry is the PMD entry. */
 function* faultOfDriver(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<VmFault> {
   const { pageTable } = vma.mm;
   const entry = pageTable.ensurePmd(realAddress);
@@ -62,7 +64,7 @@ function* faultOfDriver(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<
   return yield* vma.ops.hugeFault(faultAt(vma, realAddress, flags, entry));
 }
 
-/** A hint of who uses the page: it goes where it is used, in parts, since huge pages are divided to be moved. @see do_huge_pmd_numa_page() */
+/** A NUMA hinting fault on a huge page. The page is split and its parts migrate. @see do_huge_pmd_numa_page() */
 function* doHugePmdNumaPage(vma: Vma, pmd: number): Sleeps<VmFault> {
   const { mm } = vma;
   const { pageTable, vm } = mm;

@@ -1,5 +1,5 @@
-// A write to a huge page that is mapped read-only: the process gets it back writable when nobody else has it. Otherwise
-// its entry is divided, and only the small page that is written is copied. Kernel counterpart: do_huge_pmd_wp_page() in
+// Writes to huge pages that are mapped read-only: the page is reused when no other process has it. Otherwise the
+// entry is split, and only the small page that is written is copied. Kernel counterpart: do_huge_pmd_wp_page() in
 // mm/huge_memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
@@ -11,7 +11,11 @@ import { VmFlag } from "../vma/vm-flags.ts";
 import type { Vma } from "../vma/vma.ts";
 import { splitHugePmd } from "./split-pmd.ts";
 
-/** @returns FALLBACK once small pages are to be looked at */
+/**
+ * Handles a write to a read-only huge entry.
+ *
+ * @returns 0; FALLBACK when the entry was split and small pages must serve the fault
+ */
 export function* doHugePmdWpPage(vma: Vma, address: VirtAddr, pmd: number, flags: number): Sleeps<VmFault> {
   const { pageTable, vm } = vma.mm;
   const { memmap } = vm;
@@ -27,9 +31,9 @@ export function* doHugePmdWpPage(vma: Vma, address: VirtAddr, pmd: number, flags
       memmap.putPage(head);
       if (changed) return 0;
     }
-    const alone = becomeExclusive(vma, head);
+    const exclusive = becomeExclusive(vma, head);
     unlockPage(memmap, head);
-    if (!alone) {
+    if (!exclusive) {
       yield* splitHugePmd(vma, address);
       return VmFault.FALLBACK;
     }
@@ -41,7 +45,7 @@ export function* doHugePmdWpPage(vma: Vma, address: VirtAddr, pmd: number, flags
   return 0;
 }
 
-/** Whether nobody else can see the locked page: the only reference is this entry's. */
+/** Whether the locked page is exclusive, or can become so: the entry holds the only reference. */
 function becomeExclusive(vma: Vma, head: Page): boolean {
   const { vm } = vma.mm;
   if (vm.memmap.test(head, PageFlag.anonExclusive)) return true;

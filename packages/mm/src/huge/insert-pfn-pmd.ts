@@ -1,5 +1,5 @@
-// A driver maps 2 MiB of its memory with one entry. The pages are a pagemap's: nobody counts the mapping, and it goes as
-// the driver's device does. Kernel counterpart: vmf_insert_pfn_pmd() and insert_pfn_pmd() in mm/huge_memory.c.
+// Mapping 2 MiB of a device with a huge entry. The pages belong to a pagemap: the mapping isn't counted on them, and
+// is removed with the device. Kernel counterparts: vmf_insert_pfn_pmd() and insert_pfn_pmd() in mm/huge_memory.c.
 import { bugOn, isAligned, type Pfn } from "@hetmem/kernel";
 import { Pte } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
@@ -10,12 +10,13 @@ import { describeVma, type FaultContext } from "../vma/vma.ts";
 import { HPAGE_PMD_NR } from "./huge-counts.ts";
 
 /**
- * Answers a huge fault with 2 MiB of a device. Atomic. The caller has looked that they lie in the mapping.
+ * Serves a huge fault with 2 MiB of a device. Atomic. The caller has checked that they lie in the mapping.
  *
- * @param fault of a hugeFault(): its entry is that of the directory
- * @param frame the first of 512, all of ZONE_DEVICE
- * @param written the access is a write: the entry is dirty and may be written
- * @returns NOPAGE: it is mapped now, by this or by somebody else
+ * @param fault state of a huge fault, with the PMD entry
+ * @param frame pfn of the first of 512 ZONE_DEVICE frames
+ * @param written the access is a write: the entry becomes dirty and writable
+ * @returns NOPAGE: the entry maps the frames, or another task has filled it
+ * @see vmf_insert_pfn_pmd()
  */
 export function vmfInsertPfnPmd({ vma, entry }: FaultContext, frame: Pfn, written: boolean): VmFault {
   const { pageTable, vm } = vma.mm;

@@ -1,5 +1,5 @@
-// Advice that is about a part of a huge page: the page is divided, so that what isn't meant is left alone. Where that
-// can't be, the advice is lost. Kernel counterparts: madvise_free_huge_pmd() in mm/huge_memory.c,
+// Splitting huge pages for madvise() on a part of them, so that the advice doesn't affect the rest. If a page can't
+// be split, the advice is ignored. Kernel counterparts: madvise_free_huge_pmd() in mm/huge_memory.c,
 // madvise_cold_or_pageout_pte_range() and madvise_free_pte_range() in mm/madvise.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
@@ -11,8 +11,8 @@ import type { Vma } from "../vma/vma.ts";
 import { splitHugePage } from "./split-page.ts";
 
 /**
- * Divides the huge pages behind [start, end), a range in one 2 MiB, that this mapping alone maps, and that it doesn't map
- * whole in the range. The mmap lock is held for reading.
+ * Splits the huge pages in [start, end), a range in one 2 MiB, that only this mapping maps and that the range doesn't
+ * cover with a huge entry. The mmap lock is held for reading.
  */
 export function* splitAdvised(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { pageTable, vm } = vma.mm;
@@ -29,7 +29,7 @@ export function* splitAdvised(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<
     yield* splitBehind(vm, pageTable.value(entry), pageTable.flags(entry));
 }
 
-/** @param value of an entry, whose page may be a part of a huge one */
+/** Splits the huge page of an entry. @param value the entry's page, possibly a part of a huge page */
 function* splitBehind(vm: Vm, value: number, flags: number): Sleeps<void> {
   const { memmap } = vm;
   if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) return;

@@ -1,11 +1,11 @@
-// A boundary of a mapping inside a huge page: the page's entry is divided first. Kernel counterpart:
-// split_huge_pmd_if_needed() in mm/huge_memory.c.
+// Splitting a huge entry at the boundary of a mapping or range. Kernel counterpart: split_huge_pmd_if_needed() in
+// mm/huge_memory.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { PMD_SIZE } from "@hetmem/page-table";
 import type { Vma } from "../vma/vma.ts";
 import { splitHugePmd } from "./split-pmd.ts";
 
-/** Divides the huge entry that an address is inside of, if there is one. The mmap lock is held. */
+/** Splits the huge entry that an address lies inside of, if there is one. The mmap lock is held. */
 export function* splitHugeAt(vma: Vma, address: VirtAddr): Sleeps<void> {
   if (address % PMD_SIZE !== 0) yield* splitHugePmd(vma, address);
 }

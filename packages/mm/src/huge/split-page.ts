@@ -1,6 +1,6 @@
-// A huge page becomes 512 small ones, each with a reference count, an owner and a place on an LRU list of its own. For
-// that nobody may have hold of it but the entries that map it, and those are migration entries meanwhile: whoever touches
-// the page waits. Kernel counterpart: split_huge_page_to_list() in mm/huge_memory.c.
+// Splitting a huge page into 512 small pages, each with its own refcount, owner and place on an LRU list. No
+// reference may exist but those of the entries and the caller. The entries are migration entries during the split,
+// and an access to the page sleeps. Kernel counterpart: split_huge_page_to_list() in mm/huge_memory.c.
 import { bugOn, type Page, type Sleeps } from "@hetmem/kernel";
 import { type MemMap, PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
@@ -15,8 +15,8 @@ import { HPAGE_PMD_NR, totalMapcount } from "./huge-counts.ts";
 const { active, dirty, idle, isolated, locked, lru, mlocked, referenced } = PageFlag;
 const { swapbacked, unevictable, uptodate, workingset, young } = PageFlag;
 
-/** What each part has from the whole. */
-const INHERITED =
+/** Page flags that each part copies from the head. */
+const COPIED_FROM_HEAD =
   referenced |
   swapbacked |
   mlocked |
@@ -29,15 +29,15 @@ const INHERITED =
   young |
   idle |
   isolated;
-/** A part's own flags meant nothing, but for one. */
-const FORGOTTEN = 0x07ff_ffff & ~PageFlag.hwpoison;
+/** Page flags that are cleared in each part first. Only hwpoison is a flag of the part itself. */
+const CLEARED_IN_PARTS = 0x07ff_ffff & ~PageFlag.hwpoison;
 
 /**
- * Divides a huge page, which the caller has locked and holds one reference on, or has isolated, which is the same.
- * Afterwards he has the head locked, with that reference. If he had isolated the page, each part is isolated, and the
- * reference that this takes is his; otherwise the parts are on their LRU list, and those that nobody maps are gone.
+ * Splits a huge page. The caller has it locked and either holds a reference or has isolated it. Afterwards the head
+ * is still locked and referenced by the caller. If the page was isolated, each part is isolated and its reference
+ * belongs to the caller. Otherwise the parts are on their LRU list, and unmapped parts are freed.
  *
- * @returns false when somebody else holds the page, or it is on its way to be freed: it is as it was
+ * @returns false when there are further references, and then the page is unchanged
  * @see split_huge_page_to_list()
  */
 export function* splitHugePage(vm: Vm, head: Page): Sleeps<boolean> {
@@ -52,11 +52,11 @@ export function* splitHugePage(vm: Vm, head: Page): Sleeps<boolean> {
 function* splitMapped(vm: Vm, head: Page): Sleeps<boolean> {
   const { memmap } = vm;
   if (memmap.test(head, PageFlag.writeback) || (memmap.mapping(head) & MAPPING_ANON) === 0) return false;
-  // An anon_vma is sure to be there only as long as somebody maps its pages.
+  // The anon_vma is known to exist only while an entry maps the page.
   const anonVma = pageMapped(vm, head) ? vm.anonVmas.of(memmap, head) : undefined;
   if (!anonVma) return false;
   vm.anonVmas.get(anonVma);
-  // For writing, since nobody may divide or collapse at the same time, and no mapping may come or go.
+  // For writing: no other split or collapse may run, and no mapping may be added or removed.
   yield* anonVma.rwsem.downWrite();
   const split = yield* splitUnderLock(vm, head);
   anonVma.rwsem.upWrite();
@@ -67,19 +67,19 @@ function* splitMapped(vm: Vm, head: Page): Sleeps<boolean> {
 
 function* splitUnderLock(vm: Vm, head: Page): Sleeps<boolean> {
   const { memmap } = vm;
-  // Unmapping it in vain would cost everybody a fault.
+  // Checked before unmapping, because an unsuccessful split costs every process a fault.
   if (memmap.refcount(head) !== totalMapcount(memmap, head) + 1) return false;
   yield* tryToMigrate(vm, head);
-  const alone = memmap.refcount(head) === 1;
-  if (alone) divide(vm, head);
-  for (let i = 0; i < (alone ? HPAGE_PMD_NR : 1); i++) {
+  const unmapped = memmap.refcount(head) === 1;
+  if (unmapped) divide(vm, head);
+  for (let i = 0; i < (unmapped ? HPAGE_PMD_NR : 1); i++) {
     const page = (head + i) as Page;
     yield* removeMigrationPtes(vm, page, page);
   }
-  return alone;
+  return unmapped;
 }
 
-/** Nobody maps the page, and nobody but the caller holds it. @see __split_huge_page() */
+/** Makes small pages of a page that is unmapped and referenced by the caller only. @see __split_huge_page() */
 function divide(vm: Vm, head: Page): void {
   const { memmap } = vm;
   const listed = memmap.test(head, lru);
@@ -89,22 +89,22 @@ function divide(vm: Vm, head: Page): void {
   for (let i = 1; i < HPAGE_PMD_NR; i++) makeSmall(memmap, head, i);
   memmap.clear(head, PageFlag.head);
   memmap.setPrivate(head, 0);
-  // All of them come to the front of the list; the kernel leaves them where the huge page was.
+  // The parts go to the front of the LRU list. In the kernel they keep the place of the huge page.
   if (listed) for (let i = HPAGE_PMD_NR - 1; i >= 0; i--) vm.lru.add((head + i) as Page);
 }
 
-/** @see __split_huge_page_tail() */
+/** Initialises the struct page of one part. @see __split_huge_page_tail() */
 function makeSmall(memmap: MemMap, head: Page, behind: number): void {
   const part = (head + behind) as Page;
-  memmap.clear(part, FORGOTTEN);
-  memmap.set(part, memmap.flags(head) & INHERITED);
+  memmap.clear(part, CLEARED_IN_PARTS);
+  memmap.set(part, memmap.flags(head) & COPIED_FROM_HEAD);
   memmap.setMapping(part, memmap.mapping(head));
   memmap.setIndex(part, (memmap.index(head) + behind) | 0);
   memmap.setPrivate(part, 0);
   memmap.setRefcount(part, 1);
 }
 
-/** The parts behind the head were locked with it, and have a reference that nobody needs unless they are isolated. */
+/** Unlocks the parts after the head. Drops their references, unless they are isolated. */
 function dropParts(vm: Vm, head: Page): void {
   const { memmap } = vm;
   for (let i = 1; i < HPAGE_PMD_NR; i++) {

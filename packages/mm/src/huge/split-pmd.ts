@@ -1,5 +1,5 @@
-// An entry that maps 2 MiB becomes a table of 512 entries that map the same pages. The page stays what it is; only who
-// maps it does so piece by piece. This never fails: the table was put by when the entry was made. Kernel counterpart:
+// Splitting a huge entry into a table of 512 entries that map the same pages. The huge page itself isn't split. The
+// split can't fail, since its page table was deposited when the entry was made. Kernel counterpart:
 // __split_huge_pmd() in mm/huge_memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import {
@@ -16,7 +16,7 @@ import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
 import type { Vma } from "../vma/vma.ts";
 import { HPAGE_PMD_NR, hugeMapcountToParts } from "./huge-counts.ts";
 
-/** The directory entry for an address if that maps 2 MiB, else NO_ENTRY. @see pmd_trans_huge() */
+/** The huge entry of an address, or NO_ENTRY. @see pmd_trans_huge() */
 export function hugePmd(pageTable: PageTable, address: VirtAddr): number {
   const pmd = pageTable.findPmd(address);
   return pmd !== NO_ENTRY && (pageTable.flags(pmd) & Pte.huge) !== 0 ? pmd : NO_ENTRY;
@@ -27,7 +27,7 @@ export function hugeAddress(address: VirtAddr): VirtAddr {
   return (address - (address % PMD_SIZE)) as VirtAddr;
 }
 
-/** Divides the entry that maps an address, if that maps 2 MiB. The mmap lock is held. @see split_huge_pmd() */
+/** Splits the huge entry of an address, if there is one. The mmap lock is held. @see split_huge_pmd() */
 export function* splitHugePmd(vma: Vma, address: VirtAddr): Sleeps<void> {
   const { mm } = vma;
   if (hugePmd(mm.pageTable, address) === NO_ENTRY) return;
@@ -40,11 +40,15 @@ export function* splitHugePmd(vma: Vma, address: VirtAddr): Sleeps<void> {
   yield* invalidateRangeEnd(range);
 }
 
-/** The same inside a range that the caller has announced, or by somebody who holds the rmap lock. Atomic. @see __split_huge_pmd_locked() */
+/**
+ * splitHugePmd() in a range that the caller has notified, with the mmap lock or the rmap lock held. Atomic.
+ *
+ * @see __split_huge_pmd_locked()
+ */
 export function splitHugePmdCovered(vma: Vma, pmd: number): void {
   const { pageTable, vm } = vma.mm;
   vm.memory.allocator.countEvent(VmEvent.thp_split_pmd, 1);
-  // What a file or a device has can be mapped again by a fault, as small as is needed then.
+  // A fault maps pages of files and devices again.
   if (vma.anonymous) divide(vma, pmd);
   else pageTable.clear(pmd);
 }
@@ -58,7 +62,7 @@ function divide(vma: Vma, pmd: number): void {
   if (memmap.test(head, PageFlag.anonExclusive)) {
     for (let i = 1; i < HPAGE_PMD_NR; i++) memmap.set((head + i) as Page, PageFlag.anonExclusive);
   }
-  // Nobody may take the parts for unmapped, so they are counted before the whole is.
+  // Small entries are counted before the huge one is uncounted, so that the parts never appear unmapped.
   hugeMapcountToParts(vm, head);
   munlockVmaHuge(head, vma);
   pageTable.populateDeposited(pmd);
@@ -67,7 +71,7 @@ function divide(vma: Vma, pmd: number): void {
   for (let i = 0; i < HPAGE_PMD_NR; i++) pageTable.set(first + i, head + i, flags);
 }
 
-/** What each small entry allows. That the pages are dirty the page knows by now; a NUMA hint is forgotten. */
+/** Flags of the small entries. The dirty bit was transferred to the page, and a NUMA hint is dropped. */
 function flagsOfParts({ flags: vmFlags }: Vma, had: number): number {
   const reach = isAccessible(vmFlags) ? Pte.present : Pte.present | Pte.protnone;
   const kept = had & (Pte.accessed | Pte.softDirty);

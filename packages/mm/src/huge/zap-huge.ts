@@ -1,4 +1,4 @@
-// A huge page's entry that is unmapped: whole, or split first. Kernel counterpart: zap_huge_pmd() in mm/huge_memory.c.
+// Unmapping a huge entry, whole or after a split. Kernel counterpart: zap_huge_pmd() in mm/huge_memory.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { entryPage, NO_ENTRY, PMD_SIZE } from "@hetmem/page-table";
 import { Rss } from "../mm-struct.ts";
@@ -9,10 +9,10 @@ import { HPAGE_PMD_NR, hugeRemoveRmap } from "./huge-counts.ts";
 import { hugePmd, splitHugePmd } from "./split-pmd.ts";
 
 /**
- * Empties the huge entry of [start, end), a range in one 2 MiB that the caller has announced. Where the range is a part,
- * the entry is divided instead, and its table is left to the caller.
+ * Clears the huge entry of [start, end), a range in one 2 MiB that the caller has notified. If the range covers only
+ * a part, the entry is split instead, and the caller handles the small entries.
  *
- * @param shouldZap spares the page that it says no to; absent: none
+ * @param shouldZap returns false for a page to be left mapped; absent: every page is unmapped
  */
 export function* zapHugePmd(
   vma: Vma,
@@ -28,7 +28,7 @@ export function* zapHugePmd(
   const pmd = hugePmd(pageTable, start);
   if (pmd === NO_ENTRY || (shouldZap && !shouldZap(entryPage(pageTable.value(pmd))))) return;
   if (vma.anonymous) zapAnonymous(vma, pmd);
-  // Nobody counts the pages of devices that are mapped so.
+  // Huge entries of devices are not counted on their pages.
   else pageTable.clear(pmd);
 }
 
