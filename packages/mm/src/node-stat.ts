@@ -1,15 +1,20 @@
-// Counters of a page's node, and of the part of them that the page's cgroup has. Kernel counterpart: mod_node_page_state() and
-// mod_lruvec_page_state() in include/linux/vmstat.h.
+// Counters of pages, kept for the page's node and for its memory cgroup on that node. Kernel counterparts:
+// mod_node_page_state() and mod_lruvec_page_state() in include/linux/vmstat.h.
 import type { Page } from "@hetmem/kernel";
 import type { Vm } from "./vm.ts";
 
-/** Changes a counter of a page's node that cgroups have no part of. @see mod_node_page_state() */
+/** Adds to a counter of a page's node that has no counterpart in cgroups. @see mod_node_page_state() */
 export function addNodeOnlyStat({ memmap, nodeStats }: Vm, page: Page, item: number, by: number): void {
   const stat = nodeStats[memmap.nodeOf(page)] as Float64Array;
   stat[item] = (stat[item] as number) + by;
 }
 
-/** Changes a counter of a page's node, and of its cgroup's part of it. @param item by NodeStat @see mod_lruvec_page_state() */
+/**
+ * Adds to a counter of a page's node and of its cgroup.
+ *
+ * @param item by NodeStat
+ * @see mod_lruvec_page_state()
+ */
 export function addNodeStat({ memmap, nodeStats, charging }: Vm, page: Page, item: number, by: number): void {
   const node = memmap.nodeOf(page);
   const stat = nodeStats[node] as Float64Array;
@@ -17,7 +22,7 @@ export function addNodeStat({ memmap, nodeStats, charging }: Vm, page: Page, ite
   if (charging.counts !== undefined) charging.counts.page(page, node, item, by);
 }
 
-/** The same for the first so many pages of an array. */
+/** Adds to the counters of the first `count` pages of an array. */
 export function addNodeStats(vm: Vm, pages: Int32Array, count: number, item: number, by: number): void {
   const { memmap, charging } = vm;
   for (let i = 0; i < count;) {
@@ -31,7 +36,7 @@ export function addNodeStats(vm: Vm, pages: Int32Array, count: number, item: num
   }
 }
 
-/** The same for one page less and one more, where the new one has taken the place of the old, and its charge. */
+/** Moves a count of one page to the page that replaces it and has taken over its charge. */
 export function moveNodeStat(vm: Vm, from: Page, to: Page, item: number): void {
   const { memmap, nodeStats, charging } = vm;
   const node = memmap.nodeOf(from);

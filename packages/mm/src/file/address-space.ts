@@ -1,6 +1,6 @@
-// The pages of one file that are in memory, and the mappings that map them: how a page is found from its place in the
-// file, and every entry of a page table from the page. What a kind of file does differently is in its operations.
-// Kernel counterpart: struct address_space and struct address_space_operations in include/linux/fs.h.
+// The address space of a file: its pages in memory, by page offset, and the mappings that map it. Operations of the
+// file system are a port, AddressSpaceOperations. Kernel counterparts: struct address_space and struct
+// address_space_operations in include/linux/fs.h.
 import { type Page, RwSemaphore, type Sleeps } from "@hetmem/kernel";
 import { IntervalTree, MAX_INDEX, XArray } from "@hetmem/kernel/lib";
 import type { MmStruct } from "../mm-struct.ts";
@@ -8,21 +8,30 @@ import type { Vm } from "../vm.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import type { Vma } from "../vma/vma.ts";
 
-/** What a kind of file does for its pages. @see struct address_space_operations */
+/** Port: operations of a file system on the pages of a file. @see struct address_space_operations */
 export interface AddressSpaceOperations {
-  /** Whether dirty pages are counted and written back; those of shmem only ever go to swap. @see mapping_can_writeback() */
+  /**
+   * Whether dirty pages are counted and written back. Pages of shmem go to swap instead.
+   *
+   * @see mapping_can_writeback()
+   */
   readonly canWriteback: boolean;
   /**
-   * A page to read from: referenced, and up to date; NULL_PAGE for a hole that reads as zeros.
+   * Gets a page for reading: referenced and up to date.
    *
-   * @param mm who pays, should it come into memory now
+   * @param index page offset in the file
+   * @param mm the address space that is charged if the page is allocated now
+   * @returns NULL_PAGE for a hole, which reads as zeros
    * @throws KernelError ENOMEM, EIO
    */
   readBegin(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page>;
   /**
-   * A page to write the bytes [from, to) of: referenced, locked, and up to date outside of them.
+   * Gets a page for writing its bytes [from, to): referenced, locked, and up to date outside of the range.
    *
+   * @param index page offset in the file
+   * @param mm the address space that is charged if the page is allocated now
    * @throws KernelError ENOMEM, ENOSPC, EIO
+   * @see write_begin()
    */
   writeBegin(
     mapping: AddressSpace,
@@ -32,24 +41,31 @@ export interface AddressSpaceOperations {
     mm: MmStruct | undefined,
   ): Sleeps<Page>;
   /**
-   * Writes a page, which comes locked and marked clean, and leaves it unlocked, unless it can't be written now: then it
-   * is dirty again, and still locked.
+   * Writes a page, which is locked and marked clean. The page is unlocked afterwards.
    *
-   * @returns false in that case @see AOP_WRITEPAGE_ACTIVATE
+   * @returns false when the page can't be written now, and then it is dirty and still locked
+   * @see AOP_WRITEPAGE_ACTIVATE
    */
   writepage(mapping: AddressSpace, page: Page): Sleeps<boolean>;
   /**
-   * A page of which a part is about to go: referenced and locked, from wherever it is; NULL_PAGE when there is none.
-   * Absent: what isn't in memory need not be fetched for it.
+   * Gets a page that a hole punch or truncation covers in part: referenced and locked, read in if necessary. Absent:
+   * only pages in memory are needed.
    *
+   * @returns NULL_PAGE when there is no page
    * @see shmem_get_partial_folio()
    */
   partialPage?(mapping: AddressSpace, index: number, mm: MmStruct | undefined): Sleeps<Page>;
-  /** A page or a value left the file because a part of the file did, or all of it: what else stood for it goes too. */
+  /**
+   * Releases what a removed entry of `pages` stands for, a page or a value such as a swap slot. Called by truncation.
+   */
   forget?(mapping: AddressSpace, entry: number): void;
-  /** A page was dirtied: writes pages back where there are too many. Pages that are never written back need no balance. @see balance_dirty_pages() */
+  /**
+   * Writes pages back when too many are dirty. Called after a page was dirtied. Absent for files without writeback.
+   *
+   * @see balance_dirty_pages()
+   */
   balanceDirtyPages?(mapping: AddressSpace): Sleeps<void>;
-  /** The file is no more. @see super_operations.evict_inode */
+  /** Called when the file is deleted. @see super_operations.evict_inode */
   evict?(mapping: AddressSpace): void;
 }
 
@@ -58,28 +74,28 @@ export interface DeviceId {
   readonly minor: number;
 }
 
-/** The file that an address space is of. The page cache has Inode for it, drivers have their own. @see struct inode */
+/** The file of an address space. The page cache's Inode is one; drivers have their own. @see struct inode */
 export interface MappedFile {
   readonly number: number;
   readonly device: DeviceId;
 }
 
 export class AddressSpace {
-  /** What its pages carry in `mapping`, times two. */
+  /** The number that pages of the file carry in `mapping`, shifted left by one. */
   readonly id: number;
   readonly vm: Vm;
   /** @see mapping->host */
   readonly host: MappedFile;
   readonly ops: AddressSpaceOperations;
-  /** By page of the file. @see i_pages */
+  /** Pages and values by page offset. @see i_pages */
   readonly pages: XArray = new XArray();
-  /** By page of the file. @see i_mmap */
+  /** Mappings of the file, by page offset. @see i_mmap */
   readonly iMmap: IntervalTree<Vma>;
-  /** Held for writing by who changes iMmap; who walks it and acts on page tables holds it for reading. */
+  /** Lock of iMmap: held for writing by changes of the tree, for reading by reverse mapping walks. @see i_mmap_rwsem */
   readonly iMmapRwsem: RwSemaphore;
-  /** Held for writing while a part of the file is taken away, for reading while pages come in. @see invalidate_lock */
+  /** Held for writing by truncation and hole punches, for reading while pages are read in. @see invalidate_lock */
   readonly invalidateLock: RwSemaphore;
-  /** A page could not be written since somebody asked. @see AS_EIO */
+  /** Whether a write has failed since the last fsync(). @see AS_EIO */
   writeError = false;
 
   constructor(vm: Vm, id: number, host: MappedFile, ops: AddressSpaceOperations) {
@@ -101,7 +117,7 @@ export class AddressSpace {
     return this.ops.canWriteback;
   }
 
-  /** Whether a shared mapping of it is there, which could be written through. @see mapping_deny_writable() */
+  /** Whether a shared mapping of the file exists. @see mapping_deny_writable() */
   get mappedShared(): boolean {
     for (const { flags } of this.iMmap.overlapping(0, MAX_INDEX))
       if ((flags & VmFlag.SHARED) !== 0) return true;

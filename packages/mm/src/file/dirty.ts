@@ -1,6 +1,6 @@
-// Pages of files that were written and are not yet where the file is kept: who counts them, and how they become clean.
-// A page is dirty, then clean and under writeback, then clean; a store that comes meanwhile makes it dirty again, since
-// its entries are write-protected first. Kernel counterpart: folio_mark_dirty() and its kin in mm/page-writeback.c.
+// The dirty state of pages of files, with its counters. A dirty page becomes clean and under writeback, then clean.
+// Its entries are write-protected before writeback, so a later store faults and makes the page dirty again. Kernel
+// counterparts: folio_mark_dirty() and the functions next to it in mm/page-writeback.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { XaMark } from "@hetmem/kernel/lib";
 import { PageFlag } from "@hetmem/page";
@@ -10,9 +10,10 @@ import { pageMkclean } from "../rmap/page-mkclean.ts";
 import type { Vm } from "../vm.ts";
 
 /**
- * A page was written: by the cpu through an entry, or by write(2). Any page may be given, also a part of a larger one.
+ * Marks a page dirty after a write through an entry or by write(2). The page may be a part of a compound page.
  *
- * @returns whether that is news @see folio_mark_dirty()
+ * @returns whether the page was clean before
+ * @see folio_mark_dirty()
  */
 export function setPageDirty(vm: Vm, written: Page): boolean {
   const { memmap } = vm;
@@ -29,10 +30,11 @@ export function setPageDirty(vm: Vm, written: Page): boolean {
 }
 
 /**
- * Makes a locked page clean just before it is written. Every mapping of it is write-protected first, so that a later
- * write is heard of.
+ * Marks a locked page clean just before it is written. Its mappings are write-protected first, so that a later store
+ * faults and marks the page dirty again.
  *
- * @returns whether it was dirty @see folio_clear_dirty_for_io()
+ * @returns whether it was dirty
+ * @see folio_clear_dirty_for_io()
  */
 export function* clearPageDirtyForIo(vm: Vm, page: Page): Sleeps<boolean> {
   const { memmap } = vm;
@@ -41,7 +43,12 @@ export function* clearPageDirtyForIo(vm: Vm, page: Page): Sleeps<boolean> {
   return cancelDirty(vm, page);
 }
 
-/** What was written is wanted no more: the page goes. @returns whether it was dirty @see folio_cancel_dirty() */
+/**
+ * Marks a page clean without writing it, because it is being removed.
+ *
+ * @returns whether it was dirty
+ * @see folio_cancel_dirty()
+ */
 export function cancelDirty(vm: Vm, page: Page): boolean {
   const { memmap } = vm;
   if (!memmap.test(page, PageFlag.dirty)) return false;
@@ -52,7 +59,7 @@ export function cancelDirty(vm: Vm, page: Page): boolean {
   return true;
 }
 
-/** A clean page is on its way to the disk. It is locked. @see folio_start_writeback() */
+/** Marks a clean, locked page as under writeback. @see folio_start_writeback() */
 export function startWriteback(vm: Vm, page: Page): void {
   const { memmap } = vm;
   memmap.set(page, PageFlag.writeback);
@@ -65,7 +72,7 @@ export function startWriteback(vm: Vm, page: Page): void {
   if (!memmap.test(page, PageFlag.dirty)) mapping.pages.clearMark(index, XaMark.dirty);
 }
 
-/** It has arrived, or is lost. @see folio_end_writeback() */
+/** Ends the writeback of a page, after success or failure. @see folio_end_writeback() */
 export function endWriteback(vm: Vm, page: Page): void {
   const { memmap } = vm;
   memmap.clear(page, PageFlag.writeback);
@@ -75,18 +82,18 @@ export function endWriteback(vm: Vm, page: Page): void {
   const mapping = vm.mappings.of(memmap, page);
   if (mapping?.canWriteback) mapping.pages.clearMark(memmap.index(page), XaMark.writeback);
   if (!memmap.test(page, PageFlag.reclaim)) return;
-  // Reclaim wrote it to be rid of it: it is looked at next.
+  // Reclaim started the writeback, so the page moves to the tail of its list, where reclaim looks next.
   memmap.clear(page, PageFlag.reclaim);
   vm.lru.rotateReclaimable(page);
 }
 
-/** @see folio_wait_writeback() */
+/** Sleeps until a page is no longer under writeback. @see folio_wait_writeback() */
 export function* waitOnWriteback({ memmap }: Vm, page: Page): Sleeps<void> {
   if (!memmap.test(page, PageFlag.writeback)) return;
   yield { why: "page writeback", ready: () => !memmap.test(page, PageFlag.writeback) };
 }
 
-/** Dirty pages and those under writeback, of the zone. */
+/** Adds to the zone's count of dirty pages and pages under writeback. */
 function addWritePending({ memory: { allocator } }: Vm, page: Page, by: number): void {
   const { stat } = allocator.zoneOf(page);
   stat[ZoneStat.nr_zone_write_pending] = (stat[ZoneStat.nr_zone_write_pending] as number) + by;

@@ -1,34 +1,47 @@
-// What a process maps when it maps a file: an open file, whose pages are an address space's, or a device, whose driver
-// does as it likes. The mappings of an address space know nothing else of files. Kernel counterparts: struct file and
-// struct file_operations in include/linux/fs.h.
+// Port: the file that a mapping maps, an open file with an address space or a device with a driver. Mappings know
+// nothing else about files. Kernel counterparts: struct file and struct file_operations in include/linux/fs.h.
 import type { Sleeps } from "@hetmem/kernel";
 import type { Vma, VmOperations } from "../vma/vma.ts";
 import type { AddressSpace } from "./address-space.ts";
 import type { MmStruct } from "../mm-struct.ts";
 
 export interface FileObject {
-  /** As /proc/PID/maps prints it; a memfd is `/memfd:name (deleted)`. */
+  /** The path in /proc/PID/maps. For a memfd `/memfd:name (deleted)`. */
   readonly path: string;
   readonly inode: number;
   readonly device: { readonly major: number; readonly minor: number };
-  /** Whether it was opened for writing: a shared mapping may be writable then. */
+  /** Whether the file is open for writing, so that shared mappings may be writable. */
   readonly writable: boolean;
-  /** Undefined for a device whose mappings have no pages of a file. */
+  /** Undefined for a device whose mappings have no page cache. */
   readonly mapping: AddressSpace | undefined;
-  /** What its mappings do. */
+  /** Operations of the file's mappings. */
   readonly vmOps: VmOperations;
-  /** VmFlag bits that the driver sets on a mapping of it. */
+  /** VmFlag bits that the driver sets on every mapping. */
   readonly vmFlags?: number;
-  /** Flags of mmap() that it knows beyond the old ones: MapFlag.SYNC. @see mmap_supported_flags */
+  /** Flags of mmap() that the file supports beyond LEGACY_MAP_MASK: MapFlag.SYNC. @see mmap_supported_flags */
   readonly mmapSupportedFlags?: number;
-  /** Bytes to which its mappings are aligned, so that huge pages fit: 2 MiB. @see thp_get_unmapped_area() */
+  /** Alignment of mappings in bytes: 2 MiB, so that huge entries fit. @see thp_get_unmapped_area() */
   readonly mapAlignment?: number;
-  /** Looks at a mapping that mmap() is about to make, whose flags, operations and entries it may set, at once or after a sleep. @throws KernelError as the driver's mmap does */
+  /**
+   * Called by mmap() for each new mapping. May set its flags, its operations and its entries, and may sleep.
+   *
+   * @throws KernelError any errno, which mmap() returns
+   */
   mmap?(vma: Vma): void | Sleeps<void>;
-  /** Begins to read pages of the file, for as long as memory is free. @param first page of the file @see vfs_fadvise() */
+  /**
+   * Reads pages ahead as long as memory is free.
+   *
+   * @param first page offset in the file
+   * @see vfs_fadvise()
+   */
   readAhead?(first: number, count: number, mm: MmStruct): Sleeps<void>;
-  /** The bytes [from, to) of the file read as zeros from then on. @throws KernelError EPERM where a seal forbids it @see vfs_fallocate() */
+  /**
+   * Removes the bytes [from, to), which read as zeros afterwards.
+   *
+   * @throws KernelError EPERM where a seal forbids it
+   * @see vfs_fallocate()
+   */
   punchHole?(from: number, to: number, mm: MmStruct): Sleeps<void>;
-  /** A mapping of it has gone for good, with its entries: the last one's end may be the end of the file and its pages. @see fput() */
+  /** Called after a mapping and its entries were removed. The last one may end the file. @see fput() */
   unmapped?(): Sleeps<void>;
 }
