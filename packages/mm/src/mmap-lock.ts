@@ -5,7 +5,8 @@ import type { MmStruct } from "./mm-struct.ts";
 
 /**
  * @param what the caller does: "is mirrored"
- * @throws KernelBug unless the mmap lock is held, for reading at least @see mmap_assert_locked()
+ * @throws KernelBug unless the mmap lock is held, for reading at least
+ * @see mmap_assert_locked()
  */
 export function mmapAssertLocked({ id, mmapLock }: MmStruct, what: string): void {
   if (mmapLock.readers === 0 && !mmapLock.writtenByCurrent)

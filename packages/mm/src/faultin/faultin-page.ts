@@ -149,8 +149,9 @@ function* bringPage(vma: Vma, address: VirtAddr, found: number, foll: number): S
 }
 
 /**
- * Splits a huge entry. The page table is made before the next fault, so that the fault maps small pages. @see
- * follow_pmd_mask()
+ * Splits a huge entry. The page table is made before the next fault, so that the fault maps small pages.
+ *
+ * @see follow_pmd_mask()
  */
 function* splitForUser(vma: Vma, address: VirtAddr): Sleeps<void> {
   const { mm } = vma;

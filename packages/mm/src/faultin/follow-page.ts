@@ -32,8 +32,9 @@ export const Follow = {
   /** A huge entry has to be split into small ones. @see FOLL_SPLIT_PMD */
   split: -7,
   /**
-   * The pagemap of a huge entry is being torn down. gup fails instead of waiting, unlike with a small entry. @see
-   * follow_devmap_pmd()
+   * The pagemap of a huge entry is being torn down. gup fails instead of waiting, unlike with a small entry.
+   *
+   * @see follow_devmap_pmd()
    */
   dead: -8,
 } as const;
@@ -62,7 +63,9 @@ function isSplittable(vma: Vma, pmd: number): boolean {
 
 /**
  * Whether a page must become exclusive before a read-only pin. Otherwise a later write would copy the page, and the
- * pin would keep the old one. @see gup_must_unshare()
+ * pin would keep the old one.
+ *
+ * @see gup_must_unshare()
  */
 export function mustUnshare({ memmap }: Vm, page: Page, foll: number): boolean {
   if ((foll & (Foll.WRITE | Foll.PIN)) !== Foll.PIN) return false;
@@ -100,8 +103,9 @@ function followSpecial(vma: Vma, entry: number, foll: number): number {
 }
 
 /**
- * Takes a page of a device. Its pagemap is held while the reference is taken, so that the page can't go away. @see
- * get_dev_pagemap()
+ * Takes a page of a device. Its pagemap is held while the reference is taken, so that the page can't go away.
+ *
+ * @see get_dev_pagemap()
  */
 function followDevmap(vma: Vma, page: Page, flags: number, foll: number): number {
   const { devices } = vma.mm.vm;
@@ -133,7 +137,9 @@ function grab(vma: Vma, page: Page, flags: number, foll: number): number {
 
 /**
  * Checks that a pinned anonymous page is exclusive. A shared page can't have been pinned, and a pinned page is never
- * shared. @see sanity_check_pinned_pages()
+ * shared.
+ *
+ * @see sanity_check_pinned_pages()
  */
 export function assertPinnable({ memmap }: Vm, page: Page): void {
   const head = memmap.compoundHead(page);
@@ -143,8 +149,9 @@ export function assertPinnable({ memmap }: Vm, page: Page): void {
 }
 
 /**
- * Whether FORCE may write to a read-only private page: only to an exclusive anonymous copy. @see
- * can_follow_write_pte()
+ * Whether FORCE may write to a read-only private page: only to an exclusive anonymous copy.
+ *
+ * @see can_follow_write_pte()
  */
 function canWriteForced({ flags: vmFlags, mm }: Vma, page: Page, flags: number, foll: number): boolean {
   if ((foll & Foll.FORCE) === 0) return false;

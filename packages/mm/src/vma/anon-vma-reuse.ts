@@ -34,7 +34,9 @@ function compatible(a: Vma, b: Vma): boolean {
 
 /**
  * An anon_vma inherited from a parent isn't shared: each further mapping would be visited in walks for the pages of a
- * child. @see reusable_anon_vma()
+ * child.
+ *
+ * @see reusable_anon_vma()
  */
 function reusable({ anonVma, anonVmaChain }: Vma): boolean {
   if (!anonVma || anonVmaChain.length !== 1) return false;

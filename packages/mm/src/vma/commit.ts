@@ -26,7 +26,9 @@ export class Commit {
 
   /**
    * CommitLimit, in pages: the most that mode 2 promises. Pages of the hugetlb pool are not part of it, since they
-   * can't be used otherwise. @see vm_commit_limit()
+   * can't be used otherwise.
+   *
+   * @see vm_commit_limit()
    */
   get limit(): number {
     const { hugetlb, swap, tunables } = this.vm;
@@ -111,8 +113,9 @@ export function totalRamPages({ memory }: Pick<Vm, "memory">): number {
 }
 
 /**
- * Whether the pages of a mapping count in Committed_AS: private writable ones do, because a write makes a copy. @see
- * accountable_mapping()
+ * Whether the pages of a mapping count in Committed_AS: private writable ones do, because a write makes a copy.
+ *
+ * @see accountable_mapping()
  */
 export function accountableMapping(flags: number): boolean {
   const counted = VmFlag.NORESERVE | VmFlag.SHARED | VmFlag.WRITE | VmFlag.HUGETLB;

@@ -34,8 +34,9 @@ export function* madviseRemove(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps
 }
 
 /**
- * Reads pages ahead from the file or from swap, as far as possible. The mmap lock is held for reading. @see
- * madvise_willneed()
+ * Reads pages ahead from the file or from swap, as far as possible. The mmap lock is held for reading.
+ *
+ * @see madvise_willneed()
  */
 export function* madviseWillneed(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const { file, mm } = vma;

@@ -82,8 +82,9 @@ export function* madviseFree(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<v
 }
 
 /**
- * Moves a clean anonymous page to the inactive file list, from which reclaim drops it without swapping. @see
- * mark_page_lazyfree()
+ * Moves a clean anonymous page to the inactive file list, from which reclaim drops it without swapping.
+ *
+ * @see mark_page_lazyfree()
  */
 export function markPageLazyfree(vm: Vm, page: Page): void {
   const { memmap, lru } = vm;
@@ -97,8 +98,9 @@ export function markPageLazyfree(vm: Vm, page: Page): void {
 }
 
 /**
- * End of the last huge page of the pool that lies wholly in the range. A partial one keeps its contents. @see
- * 8ebe0a5eaaeb
+ * End of the last huge page of the pool that lies wholly in the range. A partial one keeps its contents.
+ *
+ * @see 8ebe0a5eaaeb
  */
 function wholeHugePages(vma: Vma, start: VirtAddr, end: VirtAddr): VirtAddr {
   if (!isAligned(start, PMD_SIZE))

@@ -15,8 +15,9 @@ import type { Vma } from "./vma.ts";
 type Visit = (vma: Vma, start: VirtAddr, end: VirtAddr) => Sleeps<void>;
 
 /**
- * Advice about pages, which leaves the mappings as they are. The mmap lock is held for reading. @see
- * madvise_need_mmap_write()
+ * Advice about pages, which leaves the mappings as they are. The mmap lock is held for reading.
+ *
+ * @see madvise_need_mmap_write()
  */
 const PAGE_ADVICE: ReadonlyMap<number, Visit> = new Map<number, Visit>([
   [Madv.WILLNEED, madviseWillneed],

@@ -99,7 +99,8 @@ function alike(vma: Vma, { flags, file, anonVma, policy }: Span): boolean {
  * Whether the anonymous pages of both can belong to one mapping. A mapping with anon_vmas of ancestors is not merged
  * with a mapping that has no anon_vma, so that a walk for a child's pages visits fewer mappings.
  *
- * @see is_mergeable_anon_vma() @see 965f55dea0e3
+ * @see is_mergeable_anon_vma()
+ * @see 965f55dea0e3
  */
 function anonCompatible(a: AnonVma | undefined, b: AnonVma | undefined, vma: Vma | undefined): boolean {
   if ((!a || !b) && (!vma || vma.anonVmaChain.length === 1)) return true;

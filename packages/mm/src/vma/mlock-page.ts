@@ -15,8 +15,9 @@ export type MlockCounts = Map<Page, number>;
 const PARTS = PageFlag.head | PageFlag.tail;
 
 /**
- * Locks a page that a mapping has begun to map, if the mapping is locked. Parts of a compound page are skipped. @see
- * mlock_vma_page()
+ * Locks a page that a mapping has begun to map, if the mapping is locked. Parts of a compound page are skipped.
+ *
+ * @see mlock_vma_page()
  */
 export function mlockVmaPage(page: Page, vma: Vma): void {
   if (isLocked(vma) && !vma.mm.vm.memmap.test(page, PARTS)) mlockPage(vma.mm.vm, page);

@@ -95,8 +95,9 @@ function* mprotectFixup(vma: Vma, start: VirtAddr, end: VirtAddr, wanted: number
 }
 
 /**
- * Charges pages that become private writable, which counts in Committed_AS and RLIMIT_DATA. @returns whether they
- * were charged
+ * Charges pages that become private writable, which counts in Committed_AS and RLIMIT_DATA.
+ *
+ * @returns whether they were charged
  */
 function promise({ mm, flags: old }: Vma, flags: number, pages: number): boolean {
   if ((flags & VmFlag.WRITE) === 0) return false;

@@ -84,8 +84,9 @@ export function* unmapRegion(
 }
 
 /**
- * Divides the mappings that reach beyond the start or the end of the range. @see __split_vma() in
- * do_mas_align_munmap()
+ * Divides the mappings that reach beyond the start or the end of the range.
+ *
+ * @see __split_vma() in do_mas_align_munmap()
  */
 function* isolateRange(mm: MmStruct, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const first = mm.vmas.at(start);

@@ -9,8 +9,9 @@ import type { Vma } from "./vma.ts";
 const WRITES_SHARED = VmFlag.WRITE | VmFlag.SHARED;
 
 /**
- * Pte bits that a new entry of a mapping has besides `present`: `write`, `protnone` or neither. @see
- * vm_get_page_prot()
+ * Pte bits that a new entry of a mapping has besides `present`: `write`, `protnone` or neither.
+ *
+ * @see vm_get_page_prot()
  */
 export function vmaPageProt(vma: Vma): number {
   if (!isAccessible(vma.flags)) return Pte.protnone;
@@ -18,8 +19,9 @@ export function vmaPageProt(vma: Vma): number {
 }
 
 /**
- * Whether the first write to each page of a shared mapping must fault, for the file or for soft-dirty tracking. @see
- * vma_wants_writenotify()
+ * Whether the first write to each page of a shared mapping must fault, for the file or for soft-dirty tracking.
+ *
+ * @see vma_wants_writenotify()
  */
 export function vmaWantsWritenotify({ flags, ops, file }: Vma): boolean {
   if ((flags & WRITES_SHARED) !== WRITES_SHARED) return false;

@@ -50,8 +50,9 @@ export function* installSpecialMapping(
 }
 
 /**
- * Operations of a special mapping. close() prevents merging, maySplit() prevents splitting. @see
- * special_mapping_vmops
+ * Operations of a special mapping. close() prevents merging, maySplit() prevents splitting.
+ *
+ * @see special_mapping_vmops
  */
 function operationsOf(mapping: SpecialMapping): VmOperations {
   return {

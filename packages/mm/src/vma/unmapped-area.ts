@@ -11,8 +11,9 @@ import { VmFlag } from "./vm-flags.ts";
 import type { Vma } from "./vma.ts";
 
 /**
- * Bytes that stay unmapped below a stack, so that a stack overflow faults. The kernel's default is 256 pages. @see
- * stack_guard_gap
+ * Bytes that stay unmapped below a stack, so that a stack overflow faults. The kernel's default is 256 pages.
+ *
+ * @see stack_guard_gap
  */
 export const STACK_GUARD_GAP: number = 256 * PAGE_SIZE;
 /** Start of the bottom-up search, which follows a failed top-down search. @see TASK_UNMAPPED_BASE */
@@ -63,8 +64,9 @@ export function getUnmappedArea(mm: MmStruct, request: AreaRequest): VirtAddr {
 }
 
 /**
- * The lowest address that a mapping keeps free for itself: its start, less the guard gap if it is a stack. @see
- * vm_start_gap()
+ * The lowest address that a mapping keeps free for itself: its start, less the guard gap if it is a stack.
+ *
+ * @see vm_start_gap()
  */
 export function startGap(vma: Vma): number {
   return (vma.flags & VmFlag.GROWSDOWN) === 0 ? vma.start : Math.max(0, vma.start - STACK_GUARD_GAP);

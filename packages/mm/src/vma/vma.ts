@@ -10,8 +10,9 @@ import type { AnonVma } from "../rmap/anon-vma.ts";
 import { VmFlag } from "./vm-flags.ts";
 
 /**
- * Callbacks of a file system or a driver for its mappings. Every callback is optional. @see struct
- * vm_operations_struct
+ * Callbacks of a file system or a driver for its mappings. Every callback is optional.
+ *
+ * @see struct vm_operations_struct
  */
 export interface VmOperations {
   /** Called for each new mapping that a fork, a split or a move makes. */
@@ -34,8 +35,9 @@ export interface VmOperations {
   /** Maps pages around the fault that are in the page cache. Atomic. @see map_pages() */
   mapPages?(fault: FaultContext, first: number, last: number): VmFault;
   /**
-   * Called before the first write to a read-only page of a shared mapping. Returns with the page locked. @see
-   * page_mkwrite()
+   * Called before the first write to a read-only page of a shared mapping. Returns with the page locked.
+   *
+   * @see page_mkwrite()
    */
   pageMkwrite?(fault: FaultContext): Sleeps<VmFault>;
   /** pageMkwrite() for frames without struct pages. @see pfn_mkwrite() */
