@@ -1,25 +1,25 @@
-// Whom bad memory concerns: the processes that map a page, found before it is unmapped, and what they are told. One that
-// asked to hear early gets SIGBUS at once, the one that was just reading the page always; the others hear when they touch
-// it. Kernel counterpart: collect_procs() and kill_procs() in mm/memory-failure.c.
+// The processes that map a page with a memory error, and the signals they get. They are collected before the page is
+// unmapped. A process with early kill, and the process whose access failed, get SIGBUS at once; any other gets it at
+// its next access. Kernel counterpart: collect_procs() and kill_procs() in mm/memory-failure.c.
 import { type Page, PAGE_SHIFT, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Process, Vm, Vma } from "@hetmem/mm";
 import { pageAnon, presentEntry, rmapWalk } from "@hetmem/mm/rmap";
 import { NO_ENTRY } from "@hetmem/page-table";
 
-/** @see struct to_kill */
+/** A process to signal. @see struct to_kill */
 export interface ToKill {
   readonly process: Process;
-  /** First byte of the page, where the process has it. */
+  /** Address at which the process maps the page. */
   readonly address: VirtAddr;
-  /** The mapping that is lost with it is 2 to this power bytes long: 12 where absent. @see dev_pagemap_mapping_shift() */
+  /** Size of the mapping that is lost, as a power of two of bytes: 12 where absent. @see dev_pagemap_mapping_shift() */
   readonly sizeShift?: number;
 }
 
 /**
- * The processes to tell at once, and where each has the page. Those that map the part of a file that is bad are told
- * although they have not touched it.
+ * Collects the processes to signal at once, each with the addresses at which it maps the page. A process that maps the
+ * bad part of a file is collected even if its entry isn't present.
  *
- * @param accessing who was reading the page when it failed
+ * @param accessing process whose access failed; undefined: none
  * @see collect_procs()
  */
 export function* collectProcs(vm: Vm, page: Page, accessing: Process | undefined): Sleeps<ToKill[]> {
@@ -35,7 +35,13 @@ export function* collectProcs(vm: Vm, page: Page, accessing: Process | undefined
   );
 }
 
-/** Tells them. @see kill_procs() */
+/**
+ * Sends SIGBUS to each: BUS_MCEERR_AR to the process whose access failed, BUS_MCEERR_AO to the others.
+ *
+ * @param frame number of the bad frame
+ * @param accessing process whose access failed; undefined: none
+ * @see kill_procs()
+ */
 export function killProcs(
   { kernel }: Vm,
   toKill: readonly ToKill[],
@@ -57,7 +63,12 @@ export function killProcs(
   }
 }
 
-/** The page stays mapped: who maps it must not live to read it. */
+/**
+ * Sends SIGKILL to each: the page could not be unmapped, and must not be read.
+ *
+ * @param frame number of the bad frame
+ * @see kill_procs() with forcekill
+ */
 export function killForcibly({ kernel }: Vm, toKill: readonly ToKill[], frame: number): void {
   for (const { process, address } of toKill) {
     kernel.log.printk(
@@ -73,7 +84,12 @@ export function killForcibly({ kernel }: Vm, toKill: readonly ToKill[], frame: n
   }
 }
 
-/** Whether a process is told before it touches what is bad. @see task_early_kill() */
+/**
+ * Whether a process is signalled before it accesses the bad page.
+ *
+ * @param accessing process whose access failed; undefined: none
+ * @see task_early_kill()
+ */
 export function hearsEarly({ tunables }: Vm, process: Process, accessing: Process | undefined): boolean {
   return process === accessing || process.mceKillEarly || tunables.memoryFailureEarlyKill;
 }

@@ -1,16 +1,16 @@
-// A page of a device's memory that the cpu reaches and that is bad: processes are cut off from it, as from bad RAM. Its driver
-// asks for that, since nobody else knows what the page is. Kernel counterpart: hwpoison_user_mappings() in
-// mm/memory-failure.c, which the kernel itself runs for RAM only.
+// Memory errors in pages of device memory that the CPU can access. Processes lose access to the page, as to bad RAM.
+// The page's driver calls this. Kernel counterpart: hwpoison_user_mappings() in mm/memory-failure.c, which the kernel
+// itself calls for RAM only.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, type Process, unlockPage, type Vm } from "@hetmem/mm";
 import { tryToUnmapPoisoned } from "@hetmem/mm/rmap";
 import { collectProcs, killForcibly, killProcs } from "./collect-procs.ts";
 
 /**
- * Takes a bad page of a device away from every process that maps it: a touch is SIGBUS from then on (BUS_MCEERR_AR), and
- * a process that asked to hear early gets BUS_MCEERR_AO at once. The page goes back to its driver with its last reference.
+ * Unmaps a bad page of a device from every process. A later access is SIGBUS (BUS_MCEERR_AR). A process with early kill
+ * gets BUS_MCEERR_AO at once. The page is freed to its driver with its last reference.
  *
- * @param accessing the process that was reading the page when it failed, which is told at once; undefined: none was
+ * @param accessing process whose access failed, which gets SIGBUS at once; undefined: none
  */
 export function* poisonDevicePage(vm: Vm, page: Page, accessing: Process | undefined): Sleeps<void> {
   const { memmap } = vm;

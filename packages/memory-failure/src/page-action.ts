@@ -1,20 +1,25 @@
-// What is done with a bad page that nobody maps any more, by what it is: cut off its file, its swap slot and its LRU list,
-// or left alone when it is the kernel's. Kernel counterpart: the error_states table and the me_* functions in
-// mm/memory-failure.c.
+// The recovery action for a bad page that no process maps any more, by the kind of page. A page of a process or a file
+// is removed from its file, the swap cache and its LRU list; a page of the kernel is left alone. Kernel counterpart:
+// the error_states table and the me_* functions in mm/memory-failure.c.
 import type { Page } from "@hetmem/kernel";
 import { unlockPage, type Vm } from "@hetmem/mm";
 import { pageAnon } from "@hetmem/mm/rmap";
 import { PageFlag } from "@hetmem/page";
 import { deleteFromPageCache } from "@hetmem/page-cache";
 
-/** How far the damage is contained. @see enum mf_result */
+/** Result of the recovery. @see enum mf_result */
 export type MfResult = "Ignored" | "Failed" | "Delayed" | "Recovered";
 
-/** A kind of page, and what is done with it; the page comes locked and goes unlocked. @see struct page_state */
+/**
+ * A kind of page and its recovery action. The action is called with the page locked, and unlocks it.
+ *
+ * @see struct page_state
+ */
 interface PageState {
+  /** Flags that are compared, and their values. */
   readonly mask: number;
   readonly bits: number;
-  /** As the log calls it. */
+  /** Name of the kind in the kernel log. */
   readonly name: string;
   act(vm: Vm, page: Page, name: string): MfResult;
 }
@@ -22,7 +27,7 @@ interface PageState {
 const { dirty, lru, mlocked, reserved, slab, swapbacked, swapcache, unevictable } = PageFlag;
 const SWAP_CACHE = swapcache | swapbacked;
 
-/** The first that fits. @see error_states */
+/** Kinds in the order in which they are tried. @see error_states */
 const PAGE_STATES: readonly PageState[] = [
   { mask: reserved, bits: reserved, name: "reserved kernel page", act: leaveToKernel },
   { mask: slab, bits: slab, name: "kernel slab page", act: leaveToKernel },
@@ -47,10 +52,9 @@ const PAGE_STATES: readonly PageState[] = [
 ];
 
 /**
- * Takes a bad page, locked, referenced and mapped by nobody, out of use.
+ * Takes a bad page out of use. The page is locked, referenced, and not mapped.
  *
- * @param flagsBefore what the page was before it was unmapped: that may have changed it
- * @returns how that went
+ * @param flagsBefore flags of the page before it was unmapped, which may have changed them
  * @see identify_page_state(), page_action()
  */
 export function takeOutOfUse(vm: Vm, page: Page, flagsBefore: number): MfResult {
@@ -63,7 +67,12 @@ export function takeOutOfUse(vm: Vm, page: Page, flagsBefore: number): MfResult 
   return result;
 }
 
-/** @see action_result() */
+/**
+ * Logs the result of a recovery.
+ *
+ * @param name kind of page, as in the log
+ * @see action_result()
+ */
 export function actionResult({ kernel, memmap }: Vm, page: Page, name: string, result: MfResult): void {
   kernel.log.printk(
     3,
@@ -75,34 +84,38 @@ function stateOf(flags: number): PageState | undefined {
   return PAGE_STATES.find(({ mask, bits }) => (flags & mask) === bits);
 }
 
-/** @see me_kernel() */
+/** The recovery action for a page of the kernel. @see me_kernel() */
 function leaveToKernel({ memmap }: Vm, page: Page): MfResult {
   unlockPage(memmap, page);
   return "Ignored";
 }
 
-/** @see me_unknown() */
+/** The recovery action for a page of an unknown kind. @see me_unknown() */
 function giveUp({ kernel, memmap }: Vm, page: Page): MfResult {
   kernel.log.printk(3, `Memory failure: 0x${memmap.pageToPfn(page).toString(16)}: Unknown page state`);
   unlockPage(memmap, page);
   return "Failed";
 }
 
-/** What was written is lost: whoever asks the file hears of it. @see me_pagecache_dirty() */
+/**
+ * The recovery action for a dirty page of a file. What was written is lost: the next fsync() of the file fails.
+ *
+ * @see me_pagecache_dirty()
+ */
 function dropDirty(vm: Vm, page: Page, name: string): MfResult {
   const mapping = vm.mappings.of(vm.memmap, page);
   if (mapping) mapping.writeError = true;
   return dropClean(vm, page, name);
 }
 
-/** @see me_pagecache_clean() */
+/** The recovery action for a clean page of a file, and for an anonymous page. @see me_pagecache_clean() */
 function dropClean(vm: Vm, page: Page, name: string): MfResult {
   const { memmap } = vm;
   deleteFromLru(vm, page);
   const mapping = vm.mappings.of(memmap, page);
   let result: MfResult = "Recovered";
   if (!pageAnon(vm, page)) {
-    // Shared memory has no other copy: it keeps the page, so that nobody reads zeros there.
+    // A page of shmem has no copy, and stays in its file: without the page, reads would return zeros.
     const kept = mapping !== undefined && !mapping.canWriteback;
     if (mapping === undefined) result = "Failed";
     else if (!kept) deleteFromPageCache(vm, page);
@@ -112,7 +125,12 @@ function dropClean(vm: Vm, page: Page, name: string): MfResult {
   return result;
 }
 
-/** Who swaps it in later finds it here, and hears that it is bad. @see me_swapcache_dirty() */
+/**
+ * The recovery action for a dirty page in the swap cache. The page stays there, so that a later swap-in finds the
+ * error.
+ *
+ * @see me_swapcache_dirty()
+ */
 function keepInSwapCache(vm: Vm, page: Page, name: string): MfResult {
   vm.memmap.clear(page, dirty | PageFlag.uptodate);
   const taken = deleteFromLru(vm, page);
@@ -121,7 +139,11 @@ function keepInSwapCache(vm: Vm, page: Page, name: string): MfResult {
   return taken ? "Delayed" : "Failed";
 }
 
-/** The slot has the same, and it is good. @see me_swapcache_clean() */
+/**
+ * The recovery action for a clean page in the swap cache. The slot has a good copy, and the page is removed.
+ *
+ * @see me_swapcache_clean()
+ */
 function dropFromSwapCache(vm: Vm, page: Page, name: string): MfResult {
   vm.swap.cache.remove(page, 0);
   const taken = deleteFromLru(vm, page);
@@ -129,7 +151,12 @@ function dropFromSwapCache(vm: Vm, page: Page, name: string): MfResult {
   return taken && !hasExtraReferences(vm, page, name, 0) ? "Recovered" : "Failed";
 }
 
-/** Off its list and off its cgroup's bill, since it may never be freed. @see delete_from_lru_cache() */
+/**
+ * Takes a page off its LRU list and uncharges it, since it may never be freed.
+ *
+ * @returns false if the page is on no list
+ * @see delete_from_lru_cache()
+ */
 function deleteFromLru({ charging, lru: lists, memmap }: Vm, page: Page): boolean {
   if (!lists.isolate(page)) return false;
   lists.forgetIsolated(page);
@@ -139,7 +166,12 @@ function deleteFromLru({ charging, lru: lists, memmap }: Vm, page: Page): boolea
   return true;
 }
 
-/** @param kept references that stay, besides that of who handles the failure @see has_extra_refcount() */
+/**
+ * Whether a page has references besides the caller's.
+ *
+ * @param kept references that are expected to stay, in addition to the caller's
+ * @see has_extra_refcount()
+ */
 function hasExtraReferences({ kernel, memmap }: Vm, page: Page, name: string, kept: number): boolean {
   const users = memmap.refcount(page) - 1 - kept;
   if (users <= 0) return false;

@@ -1,6 +1,7 @@
-// What becomes of a page in use whose memory is bad: everybody is cut off from it, who loses something is told, and the
-// page never is anybody's again. And of one that is about to go bad: it moves, and nobody notices. Kernel counterpart:
-// memory_failure() and soft_offline_page() in mm/memory-failure.c.
+// Hard and soft offlining of pages in use. Hard offline, after a memory error: the page is unmapped, processes that
+// lose data get a signal, and the page is never allocated again. Soft offline, for a page that is about to fail: the
+// contents move to another page, and processes see no change. Kernel counterpart: memory_failure() and
+// soft_offline_page() in mm/memory-failure.c.
 import { condResched, KernelError, type Page, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   describeUsers,
@@ -21,12 +22,17 @@ import { collectProcs, killForcibly, killProcs } from "./collect-procs.ts";
 import { actionResult, takeOutOfUse } from "./page-action.ts";
 
 const GFP_SOFT_OFFLINE: number = GFP_USER | Gfp.MOVABLE | Gfp.RETRY_MAYFAIL;
-/** How often a page that somebody has taken off its list for a moment is looked at again. @see get_any_page() */
-const LOOKS_MAX = 4;
+/**
+ * Attempts to find a page on its LRU list: another task may have isolated the page for a short time.
+ *
+ * @see get_any_page()
+ */
+const ATTEMPTS_MAX = 4;
 
+/** Port implementation: what MemoryFailure of the zone package does with pages in use. */
 export class ProcessPoisonedPages implements PoisonedPageOwner {
   private readonly vm: Vm;
-  /** Who was reading a page when it failed. */
+  /** Process whose access to a page failed, by page. */
   private readonly accessing = new Map<Page, Process>();
 
   constructor(vm: Vm) {
@@ -34,10 +40,13 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
   }
 
   /**
-   * A process has read bad memory: it gets SIGBUS whether or not it asked to hear early.
+   * Handles the access of a process to bad memory: offlines the page, and sends the process SIGBUS even without early
+   * kill.
    *
-   * @param address what it read, for when the page is known to be bad already
-   * @throws KernelError as MemoryFailure.hardOffline() does
+   * @param failure memory failure handling of the machine
+   * @param address address of the access, for a page that is known to be bad already
+   * @param frame number of the bad frame
+   * @throws KernelError as MemoryFailure.hardOffline()
    * @see memory_failure() with MF_ACTION_REQUIRED, kill_accessing_process()
    */
   *machineCheck(failure: MemoryFailure, process: Process, address: VirtAddr, frame: Pfn): Sleeps<void> {
@@ -58,14 +67,14 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
     const { vm } = this;
     const { memmap } = vm;
     const frame = memmap.pageToPfn(page);
-    // Without a reference, or with users that no list knows, it is the kernel's: nobody can tell them.
-    if (!(yield* this.takeHandlable(page))) {
+    // A page that is on no LRU list belongs to the kernel, whose users of the page can't be told.
+    if (!(yield* this.getHwpoisonPage(page))) {
       const used = memmap.refcount(memmap.compoundHead(page)) > 0;
       if (used) throw new KernelError("EIO", "it is the kernel's, which can't be told to stop");
       actionResult(vm, page, "high-order kernel page", "Ignored");
       throw new KernelError("EBUSY", `${describePage(memmap, page)} is the kernel's and can't be recovered`);
     }
-    if (!(yield* this.splitOff(page))) {
+    if (!(yield* this.splitThp(page))) {
       actionResult(vm, page, "unsplit thp", "Ignored");
       throw new KernelError(
         "EBUSY",
@@ -76,13 +85,13 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
     const before = memmap.flags(page);
     if ((before & (PageFlag.lru | PageFlag.writeback)) !== 0) {
       yield* waitOnWriteback(vm, page);
-      yield* this.cutOff(page, frame);
+      yield* this.unmapUsers(page, frame);
     }
     const result = takeOutOfUse(vm, page, before);
     if (result === "Recovered" || result === "Delayed") return;
     throw new KernelError(
       "EBUSY",
-      `${describePage(memmap, page)} stays in use${describeUsers(vm, page)}, though nobody maps it`,
+      `${describePage(memmap, page)} stays in use${describeUsers(vm, page)}, although no process maps it`,
     );
   }
 
@@ -90,10 +99,10 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
     const { vm } = this;
     const { kernel, memmap } = vm;
     const frame = `0x${memmap.pageToPfn(page).toString(16)}`;
-    if (!(yield* this.takeHandlable(page))) {
+    if (!(yield* this.getHwpoisonPage(page))) {
       throw new KernelError("EIO", "it is the kernel's, which can't give it up");
     }
-    if (!(yield* this.splitOff(page))) {
+    if (!(yield* this.splitThp(page))) {
       kernel.log.printk(6, `soft offline: ${frame}: thp split failed`);
       throw new KernelError(
         "EBUSY",
@@ -118,13 +127,18 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
       );
       throw new KernelError("EBUSY", `${describePage(memmap, page)} is on no list now: try again`);
     }
-    yield* this.moveAway(page, frame);
+    yield* this.migrateAway(page, frame);
   }
 
-  /** Takes a reference on a page that is on an LRU list, or will be again in a moment. @see get_hwpoison_page() */
-  private *takeHandlable(page: Page): Sleeps<boolean> {
+  /**
+   * Takes a reference on the head of a page that is on an LRU list, or comes back to one soon.
+   *
+   * @returns false if the page is on no list, or free
+   * @see get_hwpoison_page()
+   */
+  private *getHwpoisonPage(page: Page): Sleeps<boolean> {
     const { memmap } = this.vm;
-    for (let look = 0; look < LOOKS_MAX; look++) {
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const head = memmap.compoundHead(page);
       if (memmap.test(head, PageFlag.lru)) return memmap.getPageUnlessZero(head);
       yield condResched;
@@ -133,18 +147,19 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
   }
 
   /**
-   * Divides the huge page that a page is a part of. The caller's reference on the whole is one on the part afterwards,
-   * and gone when it could not be divided.
+   * Splits the huge page that a page is a part of. On success the caller's reference on the huge page becomes one on
+   * the page; on failure the reference is dropped.
    *
-   * @returns whether the page is a small one now @see try_to_split_thp_page()
+   * @returns false if the huge page can't be split
+   * @see try_to_split_thp_page()
    */
-  private *splitOff(page: Page): Sleeps<boolean> {
+  private *splitThp(page: Page): Sleeps<boolean> {
     const { lru, memmap } = this.vm;
     const head = memmap.compoundHead(page);
     if (!memmap.test(head, PageFlag.head)) return true;
     const parts = 1 << memmap.compoundOrder(head);
     const isolated = lru.isolate(head);
-    // What isolated it holds it: one more reference would be in the way of the division.
+    // Isolation holds a reference of its own, and another one would prevent the split.
     memmap.putPage(head);
     if (!isolated) return false;
     const divided = yield* splitForMigration(this.vm, head);
@@ -153,8 +168,13 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
     return divided;
   }
 
-  /** Unmaps a locked page, and tells the processes that lose something. @throws KernelError EBUSY when somebody still maps it @see hwpoison_user_mappings() */
-  private *cutOff(page: Page, frame: Pfn): Sleeps<void> {
+  /**
+   * Unmaps a locked page, and signals the processes that lose data.
+   *
+   * @throws KernelError EBUSY if the page can't be unmapped, or has just left its file
+   * @see hwpoison_user_mappings()
+   */
+  private *unmapUsers(page: Page, frame: Pfn): Sleeps<void> {
     const { vm } = this;
     const { kernel, memmap } = vm;
     const accessing = this.accessing.get(page);
@@ -181,6 +201,7 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
     throw new KernelError("EBUSY", `${describePage(memmap, page)} has just lost its file: it will be freed`);
   }
 
+  /** Kills the processes that map a page, unlocks the page, and fails. */
   private fail(page: Page, frame: Pfn, kill: () => void): never {
     const { vm } = this;
     const { kernel, memmap } = vm;
@@ -197,7 +218,7 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
     );
   }
 
-  /** Whether the file has the same as the page. What the entries know of writes goes to the page first. */
+  /** Whether the disk has the same contents as a page of a file. Dirty bits of entries are moved to the page first. */
   private *isCleanFilePage(page: Page): Sleeps<boolean> {
     const { vm } = this;
     const { memmap } = vm;
@@ -208,7 +229,12 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
     return false;
   }
 
-  /** Drops a clean page of a file that nobody maps: it can be read again. @see invalidate_inode_page() */
+  /**
+   * Evicts a clean, unmapped page of a file, which can be read from the disk again.
+   *
+   * @returns false if the page stays
+   * @see invalidate_inode_page()
+   */
   private invalidate(page: Page): boolean {
     const { vm } = this;
     const { memmap } = vm;
@@ -217,7 +243,13 @@ export class ProcessPoisonedPages implements PoisonedPageOwner {
     return removeMapping(vm, page, 0);
   }
 
-  private *moveAway(page: Page, frame: string): Sleeps<void> {
+  /**
+   * Migrates an isolated page.
+   *
+   * @throws KernelError EBUSY if it stays
+   * @see soft_offline_in_use_page()
+   */
+  private *migrateAway(page: Page, frame: string): Sleeps<void> {
     const { vm } = this;
     const { kernel, memmap } = vm;
     const target = migrationTarget(vm, { gfp: GFP_SOFT_OFFLINE });

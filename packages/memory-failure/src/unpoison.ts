@@ -1,15 +1,16 @@
-// A page that was called bad for a test is good again. Kernel counterpart: unpoison_memory() in mm/memory-failure.c, and
-// /sys/kernel/debug/hwpoison/unpoison-pfn.
+// Unpoisoning: a page that was poisoned for a test, without a real memory error, becomes usable again. Kernel
+// counterpart: unpoison_memory() in mm/memory-failure.c, and /sys/kernel/debug/hwpoison/unpoison-pfn.
 import { KernelError, type Pfn } from "@hetmem/kernel";
 import { describeUsers } from "@hetmem/migrate";
 import type { Vm } from "@hetmem/mm";
 import { describePage, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
 
 /**
- * Gives a poisoned page back to the allocator.
+ * Frees a poisoned page to the allocator.
  *
- * @throws KernelError EIO for a frame that isn't online, EBUSY for a page that isn't poisoned, or that somebody still
- *   holds, as the swap cache and shared memory do
+ * @param frame number of the frame
+ * @throws KernelError EIO for a frame that isn't online; EBUSY for a page that isn't poisoned, or is still mapped,
+ *   part of a file, or referenced, as by the swap cache
  * @see unpoison_memory()
  */
 export function unpoisonMemory(vm: Vm, frame: Pfn): void {
@@ -23,7 +24,7 @@ export function unpoisonMemory(vm: Vm, frame: Pfn): void {
   };
   if (!memmap.test(page, PageFlag.hwpoison)) refuse("Page was already unpoisoned", "is not poisoned");
   if (memmap.refcount(page) > 1)
-    refuse("Someone grabs the hwpoison page", `is held by somebody${describeUsers(vm, page)}`);
+    refuse("Someone grabs the hwpoison page", `has other references${describeUsers(vm, page)}`);
   if (memmap.mapcount(page) > 0) refuse("Someone maps the hwpoison page", "is mapped still");
   if (vm.mappings.of(memmap, page))
     refuse("the hwpoison page has non-NULL mapping", "is still a part of a file");

@@ -1,5 +1,5 @@
-// Cold pages of a fast node go to a slower one instead of to swap. Reclaim calls this with what it would evict. Kernel
-// counterpart: demote_folio_list() in mm/vmscan.c.
+// Demotion: reclaim moves cold pages of a fast node to a slower one instead of evicting them. Reclaim calls this with
+// the pages it has isolated and would evict. Kernel counterpart: demote_folio_list() in mm/vmscan.c.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
@@ -8,21 +8,27 @@ import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
 import { migratePages } from "./migrate-pages.ts";
 import { type MigrationTarget, migrationTarget } from "./migration-target.ts";
 
-/** Who demotes: the counter in /proc/vmstat that it adds to. */
+/** Counter in /proc/vmstat, by the task that demotes. */
 export type DemotionCounter = "pgdemote_kswapd" | "pgdemote_direct";
 
-/** A demotion makes room; it must not wait for room itself. */
+/** Without direct reclaim: demotion is a part of reclaim, and must not wait for more of it. */
 const GFP_DEMOTE = (GFP_HIGHUSER_MOVABLE & ~Gfp.DIRECT_RECLAIM) | Gfp.NOWARN | Gfp.NOMEMALLOC;
 
-/** Whether reclaim may demote pages of a node. @see can_demote() in mm/vmscan.c */
+/**
+ * Whether reclaim may demote pages of a node: demotion is enabled and there is a slower node.
+ *
+ * @see can_demote() in mm/vmscan.c
+ */
 export function canDemote(vm: Vm, node: NodeId): boolean {
   return vm.tunables.demotionEnabled && vm.tiers.allowedTargets(node).length > 0;
 }
 
 /**
- * Moves isolated pages of a node to a slower one.
+ * Migrates isolated pages of a node to a slower one.
  *
- * @returns the pages that did not move, isolated still: reclaim does with them what it does without slower memory
+ * @param node node of the pages
+ * @param counter counter that the demoted pages are added to
+ * @returns the pages that stayed, still isolated, for reclaim to evict
  * @see demote_folio_list()
  */
 export function* demotePages(
@@ -46,7 +52,7 @@ export function* demotePages(
 }
 
 /**
- * The chosen node first, whose kswapd is woken to demote in its turn; then any slower one.
+ * Allocates on the preferred slower node, and wakes its kswapd; if that node is full, on any other allowed one.
  *
  * @see alloc_demote_page()
  */

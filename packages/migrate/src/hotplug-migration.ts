@@ -1,6 +1,6 @@
-// What hotplug asks of the process side when a block is to go offline: whether a page in use could be moved, to move all
-// of a range, and who keeps one that stays. Kernel counterpart: do_migrate_range() and scan_movable_pages() in
-// mm/memory_hotplug.c.
+// Port implementation: what offlining of a memory block needs of pages in use. It asks whether a page is movable,
+// migrates a range, and describes the users of a page that stays. Kernel counterpart: do_migrate_range() and
+// scan_movable_pages() in mm/memory_hotplug.c.
 import { condResched, errnoNumber, type NodeId, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage, type Vm } from "@hetmem/mm";
 import { nodesWithMemory } from "@hetmem/mm/policy";
@@ -13,8 +13,9 @@ import { migrationTarget, type MigrationTargetControl } from "./migration-target
 import { describeUsers } from "./page-users.ts";
 
 const GFP_OFFLINE: number = GFP_USER | Gfp.MOVABLE | Gfp.RETRY_MAYFAIL;
-/** Pages that one pass names in the log. @see DEFAULT_RATELIMIT_BURST */
+/** Pages of one pass in the log. @see DEFAULT_RATELIMIT_BURST */
 const LOG_BURST = 10;
+/** Flags of pages that never move. */
 const NOT_MOVABLE =
   PageFlag.reserved | PageFlag.slab | PageFlag.table | PageFlag.offline | PageFlag.vmemmapSelfHosted;
 
@@ -27,8 +28,8 @@ export class ProcessPageMigration implements PageMigration {
   }
 
   /**
-   * On an LRU, off it for a moment, or about to be on it: ZONE_MOVABLE holds nothing else. A huge page of the pool can go
-   * while it is free.
+   * Whether a page may be migrated: it is on an LRU list, isolated, or about to be added to one. In ZONE_MOVABLE every
+   * page is. A huge page of the pool is movable while it is free.
    *
    * @see has_unmovable_pages()
    */
@@ -69,7 +70,7 @@ export class ProcessPageMigration implements PageMigration {
     this.vm.hugetlb.dissolveFree(start, end);
   }
 
-  /** `, pinned (refcount 1025, mapcount 1) by process 12 (qemu)`. */
+  /** The users of a page, as the rest of a sentence: `, pinned (refcount 1025, mapcount 1) by process 12 (qemu)`. */
   reason(page: Page): string {
     return describeUsers(this.vm, page);
   }
@@ -89,7 +90,7 @@ export class ProcessPageMigration implements PageMigration {
     const target = migrationTarget(vm, this.elsewhere(memmap.nodeOf(pages[0] as Page)));
     const { failed } = yield* migratePages(vm, pages, target, MigrateMode.Sync, MigrateReason.MemoryHotplug);
     const outOfMemory = failed.find(({ errno }) => errno === "ENOMEM");
-    // As migrate_pages() answers: how many stayed, or that there was no memory to go to.
+    // The return value of migrate_pages(): -ENOMEM, or the number of pages that stayed.
     const answer = outOfMemory ? -errnoNumber("ENOMEM") : failed.length;
     for (const { page } of failed) {
       if (this.logged++ >= LOG_BURST) break;
@@ -102,13 +103,19 @@ export class ProcessPageMigration implements PageMigration {
     );
   }
 
-  /** Any other node with memory, the nearest first; the same one where there is no other: the range itself is isolated. */
+  /**
+   * All other nodes with memory, nearest first; without another node, the same one: its free pages in the range are
+   * isolated.
+   */
   private elsewhere(node: NodeId): MigrationTargetControl {
     const others = nodesWithMemory(this.vm.memory).filter((candidate) => candidate !== node);
     return { node, allowed: others.length > 0 ? others : [node], gfp: GFP_OFFLINE };
   }
 
-  /** A page that is bad moves nowhere. Whoever deals with it holds its lock until nobody maps it and it is on no list. */
+  /**
+   * Unmaps a page with a memory error, which can't be migrated. The page is locked for that: the handler of the error
+   * holds the lock until the page is unmapped and on no list.
+   */
   private *unmapPoisoned(page: Page): Sleeps<void> {
     const { vm } = this;
     const { memmap } = vm;

@@ -1,6 +1,6 @@
-// The policy of a range of a process's memory: mbind() divides mappings where the range begins and ends, gives what is
-// between the policy, and moves the pages that are elsewhere, where it is asked to. Kernel counterpart: do_mbind() in
-// mm/mempolicy.c. Not modelled: policies of shared memory objects, which outlive their mappings.
+// mbind(2): the memory policy of a range of a process. It splits mappings at both ends of the range, sets the policy in
+// between, and may migrate pages that are on the wrong node. Kernel counterpart: do_mbind() in mm/mempolicy.c. Not
+// modelled: policies of shared memory objects, which outlive their mappings.
 import { alignUp, KernelError, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct, Vma } from "@hetmem/mm";
 import {
@@ -25,9 +25,13 @@ const VALID_FLAGS = MbindFlag.STRICT | MbindFlag.MOVE | MbindFlag.MOVE_ALL;
 /**
  * Sets the policy of [start, start + length).
  *
+ * @param start address of a page
+ * @param length bytes
+ * @param request mode, flags and nodes of the policy
  * @param flags MbindFlag bits
- * @throws KernelError EINVAL for arguments that don't fit together; EPERM for MOVE_ALL without CAP_SYS_NICE; EFAULT for a range with holes; EIO with STRICT, when a
- *   page is elsewhere or could not move: the policy is set all the same if it was to move; ENOMEM for too many mappings
+ * @throws KernelError EINVAL for an invalid combination of arguments; EPERM for MOVE_ALL without CAP_SYS_NICE; EFAULT
+ *   for a range with holes; EIO with STRICT if a page is on a wrong node, or can't be migrated (with MOVE the policy is
+ *   set then); ENOMEM for too many mappings
  * @see mbind(2)
  */
 export function* mbind(
@@ -53,10 +57,12 @@ export function* mbind(
 }
 
 /**
- * Says where the allowed nodes of the policies of a range are looked at first.
+ * Sets the home node of the policies of a range: their nodes are tried in the order of distance from it.
  *
- * @throws KernelError EINVAL for a node that isn't online; ENOENT when nothing in the range has a policy; EOPNOTSUPP at the first
- *   policy that neither binds nor prefers several
+ * @param start address of a page
+ * @param length bytes
+ * @throws KernelError EINVAL for a node that isn't online; ENOENT if no mapping in the range has a policy; EOPNOTSUPP
+ *   at the first policy that is neither bind nor preferred_many
  * @see set_mempolicy_home_node(2)
  */
 export function* setMempolicyHomeNode(
@@ -87,7 +93,7 @@ export function* setMempolicyHomeNode(
   }
 }
 
-/** mmap lock held for writing. @see do_mbind() */
+/** Sets the policy, and migrates pages. The mmap lock is held for writing. @see do_mbind() */
 function* bindRange(
   mm: MmStruct,
   start: VirtAddr,
@@ -125,10 +131,10 @@ function* bindRange(
       `page ${first.page} ${first.reason}: the policy is set, and it stays where it was`,
     );
   if (queued.unmovable)
-    throw new KernelError("EIO", "the policy is set, and pages stay that nobody can move now");
+    throw new KernelError("EIO", "the policy is set, and some pages stay: they can't be isolated now");
 }
 
-/** Gives the part of a mapping that is in a range a policy. @see mbind_range() */
+/** Sets the policy of the part of a mapping that is in a range. @see mbind_range() */
 function* mbindRange(vma: Vma, start: VirtAddr, end: VirtAddr, policy: MemPolicy | undefined): Sleeps<void> {
   if (mpolEqual(vma.policy, policy)) return;
   const from = Math.max(start, vma.start) as VirtAddr;
@@ -137,7 +143,7 @@ function* mbindRange(vma: Vma, start: VirtAddr, end: VirtAddr, policy: MemPolicy
   changed.policy = policy;
 }
 
-/** Where the policies of their addresses, new by now, want pages. @see new_page() */
+/** Allocates pages by the new policies of their addresses. @see new_page() */
 function policyTarget(mm: MmStruct, start: VirtAddr): MigrationTarget {
   const { memmap } = mm.vm;
   const ask = (page: Page): readonly [Vma | undefined, number, number, number] => {
@@ -161,7 +167,11 @@ function policyTarget(mm: MmStruct, start: VirtAddr): MigrationTarget {
   };
 }
 
-/** Where a page would be in a mapping; undefined when it isn't one of the mapping's. @see page_address_in_vma() */
+/**
+ * The address of a page in a mapping; undefined if the page doesn't belong to the mapping.
+ *
+ * @see page_address_in_vma()
+ */
 function pageAddressInVma(vma: Vma, page: Page): VirtAddr | undefined {
   const { vm } = vma.mm;
   const { memmap } = vm;
@@ -169,12 +179,12 @@ function pageAddressInVma(vma: Vma, page: Page): VirtAddr | undefined {
     ? vma.anonVma !== undefined && vma.anonVma.root === vm.anonVmas.of(memmap, page)?.root
     : vma.file?.mapping !== undefined && vma.file.mapping === vm.mappings.of(memmap, page);
   if (!owns) return undefined;
-  // Anonymous pages know the lower half of their offset only.
+  // The index of a page has 32 bits: the lower half of an anonymous page's offset.
   const address = (vma.start + ((memmap.index(page) - vma.pgoff) | 0) * 4096) as VirtAddr;
   return address >= vma.start && address < vma.end ? address : undefined;
 }
 
-/** @returns the first address behind the range, whole pages */
+/** Checks a range. @returns the address behind its last page */
 function checkRange(start: VirtAddr, length: number): VirtAddr {
   if (start % 4096 !== 0)
     throw new KernelError("EINVAL", `0x${start.toString(16)} is not the start of a page`);

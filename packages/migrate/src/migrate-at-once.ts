@@ -1,8 +1,8 @@
-// The migration that nearly every migration is: nobody holds the page's locks, nobody mirrors the processes that map it,
-// and nobody else has a reference. Then nothing can be seen of it half done, and migration entries need not be made:
-// each entry goes from the old page to the new one. It allocates nothing, and what is written in the pages is copied for
-// many at a time, as memory likes best. The kernel has no counterpart, since its other cpus can see everything; what
-// comes out is what unmapAndMove() makes.
+// A fast path of migration, for the common case: no lock of the page is held, no process that maps it has notifiers,
+// and every reference belongs to an entry or a cache. Then no task can see an intermediate state, and the entries go
+// from the old page to the new one without migration entries. The path allocates nothing, and copies the contents of
+// many pages together, which is faster. The kernel has no counterpart, since its other CPUs could see intermediate
+// states. The result is that of unmapAndMove().
 import type { Page } from "@hetmem/kernel";
 import type { IntervalTree } from "@hetmem/kernel/lib";
 import { moveNodeStat, type Vm, type Vma, VmFlag } from "@hetmem/mm";
@@ -14,7 +14,9 @@ import { NO_ENTRY, Pte } from "@hetmem/page-table";
 import { NodeStat } from "@hetmem/zone";
 import { cacheReferences, moveIdentity } from "./migrate-page.ts";
 
-/** Pages that somebody works on, that are more than one, or that need more than is done for many at once. */
+/**
+ * Flags of pages that need the slow path: locked, under writeback, compound, in the swap cache, or with other state.
+ */
 export const NOT_AT_ONCE: number =
   PageFlag.locked |
   PageFlag.writeback |
@@ -29,32 +31,37 @@ export const NOT_AT_ONCE: number =
 const NR_ANON_MAPPED: number = NodeStat.nr_anon_pages;
 const NR_FILE_MAPPED: number = NodeStat.nr_mapped;
 
-/** Pages that may have moved before finish(). */
+/** Pages moved between two calls of finish(), at most. */
 export const PAGES_AT_ONCE = 512;
 
 export class MigrateAtOnce {
   private readonly vm: Vm;
   private readonly memmap: MemMap;
-  /** Pages that have moved but for what is written in them. */
+  /** Old pages whose contents are not copied yet. */
   private readonly moved: Int32Array;
+  /** New pages, one for each of `moved`. */
   private readonly targets: Int32Array;
   private count = 0;
-  // The page that is being moved and where its mappings are found: kept here, so that visitors are made once and not for
-  // each page.
+  // The page being moved, and the range of the tree with its mappings. Fields, so that the visitors below are made once
+  // instead of once a page.
   private page: Page = NULL_PAGE as Page;
   private fresh: Page = NULL_PAGE as Page;
   private tree: IntervalTree<Vma> | undefined = undefined;
   private firstPgoff = 0;
   private lastPgoff = 0;
   private pgoff = 0;
-  // What the visitors have found: entries, what they had noted, and the last of them, which mostly is the only one.
+  // Results of the visitors: number of entries, the union of their flags, whether all of them are simple, and the last
+  // one, which mostly is the only one.
   private entries = 0;
-  private noted = 0;
+  private flagsSeen = 0;
   private simple = true;
   private lastVma: Vma | undefined = undefined;
   private lastEntry = NO_ENTRY;
 
-  /** @param pages that there are to move in all */
+  /**
+   * @param vm the machine's memory
+   * @param pages pages to move in all, which sizes the arrays
+   */
   constructor(vm: Vm, pages: number) {
     this.vm = vm;
     this.memmap = vm.memmap;
@@ -63,11 +70,13 @@ export class MigrateAtOnce {
   }
 
   /**
-   * Moves an isolated page to a new one with one reference, which is the caller's and is gone afterwards. The new page is
-   * on its LRU list then, and the old one has its isolation's reference only. What is written in it follows with
-   * finish(): before anybody else may run, and after PAGES_AT_ONCE pages at the latest.
+   * Moves an isolated page to a new one. The caller's reference on the new page is dropped: entries and caches hold it,
+   * and it is on its LRU list. The old page keeps the reference of its isolation. The contents follow with finish(),
+   * which must be called before another task may run, and after PAGES_AT_ONCE pages at the latest.
    *
-   * @returns false when it takes more than that, and nothing has changed: see unmapAndMove()
+   * @param fresh new page, with one reference
+   * @returns false if the page needs the slow path; nothing has changed then
+   * @see unmapAndMove()
    */
   migrate(page: Page, fresh: Page): boolean {
     const { memmap, vm } = this;
@@ -80,8 +89,8 @@ export class MigrateAtOnce {
     this.page = page;
     this.fresh = fresh;
     const anon = (mapping & MAPPING_ANON) !== 0;
-    if (!(anon ? this.findAnonVma() : this.findFile()) || !this.lookAtEntries(mapcount)) return false;
-    if ((this.noted & Pte.dirty) !== 0) setPageDirty(vm, page);
+    if (!(anon ? this.findAnonVma() : this.findFile()) || !this.inspectEntries(mapcount)) return false;
+    if ((this.flagsSeen & Pte.dirty) !== 0) setPageDirty(vm, page);
     moveIdentity(vm, page, fresh);
     this.moveEntries();
     memmap.setMapcount(page, 0);
@@ -96,7 +105,7 @@ export class MigrateAtOnce {
     return true;
   }
 
-  /** Copies what is written in the pages that have moved, and lets the caller put an end to each. */
+  /** Copies the contents of the pages that have moved. @param done called for each old page after the copy */
   finish(done: (page: Page) => void): void {
     const { moved, targets, count } = this;
     const { contents } = this.memmap;
@@ -105,7 +114,7 @@ export class MigrateAtOnce {
     for (let i = 0; i < count; i++) done(moved[i] as Page);
   }
 
-  /** @returns false when whoever changes the mappings is at work */
+  /** Finds the mappings of an anonymous page. @returns false if another task holds the rmap lock for writing */
   private findAnonVma(): boolean {
     const { memmap, vm, page } = this;
     const anonVma = vm.anonVmas.of(memmap, page);
@@ -117,6 +126,11 @@ export class MigrateAtOnce {
     return true;
   }
 
+  /**
+   * Finds the mappings of a page of a file.
+   *
+   * @returns false if another task holds the lock of the mappings for writing
+   */
   private findFile(): boolean {
     const { memmap, vm, page } = this;
     const file = vm.mappings.of(memmap, page);
@@ -126,17 +140,21 @@ export class MigrateAtOnce {
     return true;
   }
 
-  /** Whether all entries are found, nobody hears of their changes, and no mapping is locked in memory. */
-  private lookAtEntries(mapcount: number): boolean {
+  /**
+   * Whether every mapping of the page is found, no process has notifiers, and no mapping is mlocked.
+   *
+   * @param mapcount entries that map the page
+   */
+  private inspectEntries(mapcount: number): boolean {
     this.entries = 0;
-    this.noted = 0;
+    this.flagsSeen = 0;
     this.simple = true;
-    this.visit(this.look);
+    this.visit(this.inspectEntry);
     return this.simple && this.entries === mapcount;
   }
 
   private moveEntries(): void {
-    if (this.entries > 1) this.visit(this.moveIn);
+    if (this.entries > 1) this.visit(this.moveEntryOf);
     else if (this.entries === 1 && this.lastVma !== undefined) this.moveEntry(this.lastVma, this.lastEntry);
   }
 
@@ -145,18 +163,18 @@ export class MigrateAtOnce {
       this.tree?.visitOverlapping(this.pgoff, this.pgoff, visitor);
   }
 
-  private readonly look = (vma: Vma): void => {
+  private readonly inspectEntry = (vma: Vma): void => {
     const { mm } = vma;
     const entry = presentEntry(mm.pageTable, vma.addressOf(this.pgoff), this.page);
     if (entry === NO_ENTRY) return;
     this.entries++;
-    this.noted |= mm.pageTable.flags(entry);
+    this.flagsSeen |= mm.pageTable.flags(entry);
     this.lastVma = vma;
     this.lastEntry = entry;
     if (hasListeners(mm) || (vma.flags & VmFlag.LOCKED) !== 0) this.simple = false;
   };
 
-  private readonly moveIn = (vma: Vma): void => {
+  private readonly moveEntryOf = (vma: Vma): void => {
     const entry = presentEntry(vma.mm.pageTable, vma.addressOf(this.pgoff), this.page);
     if (entry !== NO_ENTRY) this.moveEntry(vma, entry);
   };

@@ -1,19 +1,19 @@
-// How hard a migration tries, why it is made, and what comes out of it. Kernel counterparts: include/linux/migrate_mode.h,
-// include/trace/events/migrate.h.
+// The mode of a migration (what it may wait for), its reason, and its result. Kernel counterparts:
+// include/linux/migrate_mode.h, include/trace/events/migrate.h.
 import type { Errno, Page } from "@hetmem/kernel";
 
-/** @see enum migrate_mode in include/linux/migrate_mode.h */
+/** What a migration may wait for. @see enum migrate_mode in include/linux/migrate_mode.h */
 export const MigrateMode = {
-  /** Never waits. */
+  /** Nothing. */
   Async: "async",
-  /** Waits for page locks, not for writeback. */
+  /** Page locks, but not writeback. */
   SyncLight: "sync_light",
-  /** Waits for whatever is in its way. */
+  /** Page locks and writeback. */
   Sync: "sync",
 } as const;
 export type MigrateMode = (typeof MigrateMode)[keyof typeof MigrateMode];
 
-/** @see enum migrate_reason in include/linux/migrate_mode.h */
+/** The subsystem that asked for a migration. @see enum migrate_reason in include/linux/migrate_mode.h */
 export const MigrateReason = {
   Compaction: "compaction",
   MemoryFailure: "memory_failure",
@@ -28,16 +28,16 @@ export const MigrateReason = {
 } as const;
 export type MigrateReason = (typeof MigrateReason)[keyof typeof MigrateReason];
 
-/** A page that stayed where it is, isolated still: see putbackMovablePages(). */
+/** A page that stayed. It is still isolated: putbackMovablePages() puts it back on its list. */
 export interface MigrateFailure {
   readonly page: Page;
   readonly errno: Errno;
-  /** Why, as the rest of a sentence: `is pinned (refcount 3, mapcount 1)`. */
+  /** The reason, as the rest of a sentence: `is pinned (refcount 3, mapcount 1)`. */
   readonly reason: string;
 }
 
 export interface MigrateResult {
-  /** In pages of 4 KiB. */
+  /** Pages of 4 KiB that have moved. */
   readonly migrated: number;
   readonly failed: readonly MigrateFailure[];
 }

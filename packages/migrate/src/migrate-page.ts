@@ -1,6 +1,6 @@
-// One page takes the place of another that no entry maps: in its file or in the swap cache, with what is written in it,
-// its flags and its charge. All of it is one step. Kernel counterparts: folio_migrate_mapping(), folio_migrate_flags()
-// and migrate_folio() in mm/migrate.c.
+// The replacement of one unmapped page by another: in its file or the swap cache, with contents, flags and charge, in
+// one atomic step. Kernel counterparts: folio_migrate_mapping(), folio_migrate_flags() and migrate_folio() in
+// mm/migrate.c.
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { moveNodeStat, type Vm } from "@hetmem/mm";
 import type { AddressSpace } from "@hetmem/mm/file";
@@ -8,7 +8,7 @@ import { MAPPING_ANON } from "@hetmem/mm/rmap";
 import { describePage, PageFlag } from "@hetmem/page";
 import { NodeStat, VmEvent, ZoneStat } from "@hetmem/zone";
 
-/** What goes along whatever the page is of. */
+/** Flags copied to the new page, whatever kind of page it is. */
 export const COPIED: number =
   PageFlag.referenced |
   PageFlag.uptodate |
@@ -21,15 +21,18 @@ export const COPIED: number =
   PageFlag.swapbacked;
 const UNMOVABLE = PageFlag.writeback | PageFlag.head | PageFlag.tail;
 const NOT_SIMPLE = UNMOVABLE | PageFlag.swapcache | PageFlag.unevictable | PageFlag.private;
-/** What the old page must not have any more when it is freed. An anonymous one stays dirty: nobody minds, and smaps tells of a device's. */
-const TAKEN = PageFlag.active | PageFlag.unevictable | PageFlag.private;
+/**
+ * Flags cleared on the old page before it is freed. An anonymous page stays dirty: freeing ignores the flag, and smaps
+ * shows it for device memory.
+ */
+const CLEARED_ON_MIGRATE = PageFlag.active | PageFlag.unevictable | PageFlag.private;
 
 /**
- * Moves everything from one small page to another; both are locked, and the old one is mapped by nobody and not being
- * written.
+ * Replaces a small page by another, with its contents. Both are locked; the old one is unmapped and not under
+ * writeback.
  *
- * @param extra references that the caller holds on the old page besides the one for its isolation
- * @returns false when somebody else holds a reference, and nothing has changed: EAGAIN
+ * @param extra references that the caller holds on the old page, besides that of its isolation
+ * @returns false if the page has another reference (EAGAIN); nothing has changed then
  * @see migrate_folio_extra()
  */
 export function migratePage(vm: Vm, from: Page, to: Page, extra: number): boolean {
@@ -38,7 +41,7 @@ export function migratePage(vm: Vm, from: Page, to: Page, extra: number): boolea
   return true;
 }
 
-/** The same but for what is written in the page: a device has copied that. @see MIGRATE_SYNC_NO_COPY */
+/** Does the same without the contents, which a device has copied. @see MIGRATE_SYNC_NO_COPY */
 export function migratePageNoCopy(vm: Vm, from: Page, to: Page, extra: number): boolean {
   const { memmap } = vm;
   const held = 1 + extra + cacheReferences(memmap.flags(from), memmap.mapping(from));
@@ -48,25 +51,33 @@ export function migratePageNoCopy(vm: Vm, from: Page, to: Page, extra: number): 
 }
 
 /**
- * The same for the page that nearly every page is: anonymous, in no cache, not locked in memory.
+ * Does the same for the common case: an anonymous page that is in no cache and not mlocked.
  *
- * @param references that it must have in all
- * @returns false when it is something else, or held by somebody else, and nothing has changed
+ * @param references all references that the page must have
+ * @returns false if it is another kind of page, or has another number of references; nothing has changed then
  */
 export function migrateAnonymousNoCopy(vm: Vm, from: Page, to: Page, references: number): boolean {
-  if (!vm.memmap.moves.inherit(from, to, NOT_SIMPLE, references, COPIED, TAKEN)) return false;
+  if (!vm.memmap.moves.inherit(from, to, NOT_SIMPLE, references, COPIED, CLEARED_ON_MIGRATE)) return false;
   vm.charging.migrate(from, to);
   return true;
 }
 
-/** References on a page by the cache that it is in, and by a file system for what it keeps with it. @see folio_expected_refs() */
+/**
+ * References that the page cache or the swap cache holds on a page, and a file system for its private data.
+ *
+ * @see folio_expected_refs()
+ */
 export function cacheReferences(flags: number, mapping: number): number {
   const cached = (flags & PageFlag.swapcache) !== 0 || (mapping !== 0 && (mapping & MAPPING_ANON) === 0);
   if (!cached) return 0;
   return (flags & PageFlag.private) === 0 ? 1 : 2;
 }
 
-/** The same but for what is written in the page, and without a look at who else holds it: the caller sees to both. */
+/**
+ * Does the same as migratePageNoCopy() without a check of references, which the caller has made.
+ *
+ * @throws KernelBug for a page under writeback or a compound page
+ */
 export function moveIdentity(vm: Vm, from: Page, to: Page): void {
   const { memmap } = vm;
   const flags = memmap.flags(from);
@@ -79,24 +90,24 @@ export function moveIdentity(vm: Vm, from: Page, to: Page): void {
   memmap.set(to, flags & COPIED);
   if ((flags & PageFlag.swapcache) !== 0) vm.swap.cache.replace(from, to);
   if ((mapping & MAPPING_ANON) === 0) replaceInFile(vm, from, to);
-  if ((flags & TAKEN) !== 0) memmap.clear(from, TAKEN);
-  // Whatever locks it in memory will say so of the new page, when that is mapped.
+  if ((flags & CLEARED_ON_MIGRATE) !== 0) memmap.clear(from, CLEARED_ON_MIGRATE);
+  // The new page becomes unevictable again when it is mapped, if its mapping is mlocked.
   if ((flags & PageFlag.unevictable) !== 0)
     vm.memory.allocator.countEvent(VmEvent.unevictable_pgs_rescued, 1);
 }
 
-/** @see folio_migrate_mapping() */
+/** Replaces a page in its file. @see folio_migrate_mapping() */
 function replaceInFile(vm: Vm, from: Page, to: Page): void {
   const { memmap } = vm;
   const file = vm.mappings.of(memmap, from);
   if (!file) return;
   memmap.getPage(to);
-  // Marks stay with the index.
+  // The marks of the index (dirty, writeback) stay.
   file.pages.store(memmap.index(from), to);
   moveCounts(vm, file, from, to);
   memmap.setPrivate(to, memmap.private(from));
   memmap.setPrivate(from, 0);
-  // What is freed must not be taken for a page of the file. That it was anonymous may be seen till the end.
+  // A page without references must not have a file: a freed page with a mapping would count as part of the file.
   memmap.setMapping(from, 0);
   memmap.clear(from, PageFlag.dirty);
   memmap.putPage(from);

@@ -1,5 +1,5 @@
-// Moves pages that are in use to other frames: for hotplug and compaction, for policies and balancing, for pins that
-// last. Nobody who uses them notices more than a delay. Kernel counterpart: migrate_pages() in mm/migrate.c.
+// Page migration: moves pages in use to other frames, for hotplug, compaction, memory policies, NUMA balancing and
+// longterm pins. Users of a page see a delay and no other change. Kernel counterpart: migrate_pages() in mm/migrate.c.
 import { condResched, KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
@@ -10,16 +10,18 @@ import type { MigrationTarget } from "./migration-target.ts";
 import { splitForMigration } from "./split-for-migration.ts";
 import { unmapAndMove } from "./unmap-and-move.ts";
 
-/** @see NR_MAX_MIGRATE_PAGES_RETRY */
+/** Attempts for each page. @see NR_MAX_MIGRATE_PAGES_RETRY */
 const MAX_PASSES = 10;
 
 /**
- * Moves isolated pages (lru.isolate()) elsewhere. Those that move are no longer isolated, and are freed, unless the
- * reason is MemoryFailure: then the caller has the last reference. Those that fail stay isolated: see
- * putbackMovablePages(). What may be in the way for a moment only is tried ten times. Huge pages are divided first.
+ * Migrates isolated pages (lru.isolate()). A page that has moved is no longer isolated and is freed, unless the reason
+ * is MemoryFailure: then the caller has its last reference. A page that stays is still isolated: putbackMovablePages()
+ * puts it back. A page that is busy is tried ten times. Huge pages are split first.
  *
- * @returns how many moved, and of each other page why it didn't: EAGAIN when somebody holds it, EBUSY when it can't be
- *   moved or waited for, ENOMEM when there is no room, for it and all that were to come behind it
+ * @param target allocator of the new pages
+ * @param mode what may be waited for
+ * @returns pages of 4 KiB that moved, and each page that stayed with its reason: EAGAIN if it has another reference,
+ *   EBUSY if it can't be moved or waited for, ENOMEM if there is no free page, for it and for all that were to follow
  * @throws KernelBug for a page that isn't isolated
  * @see migrate_pages()
  */
@@ -36,23 +38,23 @@ export function* migratePages(
   return { migrated: migration.migrated, failed: migration.failed };
 }
 
-/** Puts isolated pages back on their lists. @see putback_movable_pages() */
+/** Puts isolated pages back on their LRU lists. @see putback_movable_pages() */
 export function putbackMovablePages(vm: Vm, pages: Iterable<Page>): void {
   for (const page of pages) vm.lru.putback(page);
 }
 
-/** One call's list of pages on its way. */
+/** The state of one call. */
 class Migration {
-  /** Pages that have moved. */
+  /** Pages of 4 KiB that have moved. */
   migrated = 0;
   readonly failed: MigrateFailure[] = [];
   private readonly vm: Vm;
   private readonly target: MigrationTarget;
   private readonly mode: MigrateMode;
   private readonly reason: MigrateReason;
-  /** Those that another pass may help. */
+  /** Pages that failed with EAGAIN in this pass. */
   private retry: MigrateFailure[] = [];
-  /** In pages. @see nr_failed_pages */
+  /** Pages of 4 KiB that have failed. @see nr_failed_pages */
   private failedPages = 0;
   private hugeFailed = 0;
   private hugeSplit = 0;
@@ -64,7 +66,11 @@ class Migration {
     this.reason = reason;
   }
 
-  /** The pages, and in the place of a huge one its parts. One that can't be divided has failed. */
+  /**
+   * Splits huge pages.
+   *
+   * @returns all pages, with the parts of each huge page in its place; a huge page that can't be split has failed
+   */
   *splitHuge(pages: readonly Page[]): Sleeps<readonly Page[]> {
     const { memmap } = this.vm;
     if (!pages.some((page) => memmap.test(page, PageFlag.head))) return pages;
@@ -82,12 +88,12 @@ class Migration {
     return small;
   }
 
-  /** @returns once every page has moved or failed */
+  /** Makes up to MAX_PASSES passes. Afterwards every page has moved or failed. */
   *run(pages: readonly Page[]): Sleeps<void> {
     const atOnce = new MigrateAtOnce(this.vm, pages.length);
     let todo = pages;
     for (let pass = 0; pass < MAX_PASSES && todo.length > 0; pass++) {
-      // What was in the way gets time to go.
+      // Other tasks run, and may release pages that were busy.
       if (pass > 0) yield condResched;
       this.retry = [];
       if (!(yield* this.pass(todo, pass, atOnce))) break;
@@ -97,6 +103,7 @@ class Migration {
     this.failed.push(...this.retry);
   }
 
+  /** Adds the result to the counters of /proc/vmstat. */
   count(): void {
     const { allocator } = this.vm.memory;
     allocator.countEvent(VmEvent.pgmigrate_success, this.migrated);
@@ -105,7 +112,7 @@ class Migration {
     allocator.countEvent(VmEvent.thp_migration_split, this.hugeSplit);
   }
 
-  /** @see try_split_folio() */
+  /** Splits a huge page. @see try_split_folio() */
   private *split(head: Page): Sleeps<boolean> {
     const { vm } = this;
     if (!(yield* splitForMigration(vm, head))) return false;
@@ -113,7 +120,7 @@ class Migration {
     return true;
   }
 
-  /** Tries each page once. @returns false when there is no room: all that are left have failed */
+  /** Tries each page once. @returns false if there was no free page; all that were left have failed then */
   private *pass(pages: readonly Page[], pass: number, atOnce: MigrateAtOnce): Sleeps<boolean> {
     const { target, vm } = this;
     for (let i = 0; i < pages.length; i++) {
@@ -137,7 +144,7 @@ class Migration {
     return true;
   }
 
-  /** Whether the page was freed under us: then there is nothing to move. */
+  /** Whether all other users of a page have dropped it: the page is freed instead of migrated. */
   private gone(page: Page): boolean {
     const { memmap } = this.vm;
     if (!memmap.test(page, PageFlag.isolated)) this.notIsolated(page);
@@ -161,7 +168,7 @@ class Migration {
     }
   }
 
-  /** The page has moved. @see migrate_folio_done() */
+  /** Counts a page that has moved, and frees it. @see migrate_folio_done() */
   private readonly done = (page: Page): void => {
     const { lru, pages } = this.vm;
     this.migrated++;

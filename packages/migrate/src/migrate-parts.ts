@@ -1,6 +1,7 @@
-// What the migrate package brings to a machine's address spaces: pages that follow the node that uses them.
+// The parts that the migrate package gives to a machine: NUMA balancing, which migrates a page to the node that uses
+// it. Kernel counterpart: migrate_misplaced_page() in mm/migrate.c, as do_numa_page() calls it.
 import type { VmParts } from "@hetmem/mm";
 import { migrateMisplacedPage } from "./numa-balancing.ts";
 
-/** To be spread into the options of Vm. */
+/** Parts of a machine; spread them into the options of Vm. */
 export const migrateParts: VmParts = { migrateMisplacedPage };

@@ -1,33 +1,49 @@
-// Where pages go: what gives a migration a page for the contents of another. Kernel counterpart:
-// alloc_migration_target() in mm/migrate.c, struct migration_target_control in mm/internal.h.
+// Allocation of the new pages of a migration. Kernel counterpart: alloc_migration_target() in mm/migrate.c, struct
+// migration_target_control in mm/internal.h.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, ZoneType } from "@hetmem/zone";
 
-/** Gives pages with one reference, on no list, charged to nobody: the old page's charge goes along. @see new_page_t */
+/**
+ * An allocator of new pages. Each has one reference, is on no list and isn't charged: the charge of the old page is
+ * moved to it.
+ *
+ * @see new_page_t
+ */
 export interface MigrationTarget {
-  /** @returns NULL_PAGE when there is none without waiting */
+  /**
+   * Allocates without waiting.
+   *
+   * @param page the old page
+   * @returns NULL_PAGE if no page is free
+   */
   tryAlloc(page: Page): Page;
-  /** The same with reclaim. @returns NULL_PAGE when that has not helped: the migration ends with ENOMEM */
+  /**
+   * Allocates with reclaim.
+   *
+   * @param page the old page
+   * @returns NULL_PAGE if reclaim frees none: the migration ends with ENOMEM
+   */
   alloc(page: Page): Sleeps<Page>;
 }
 
-/** @see struct migration_target_control */
+/** Choice of the nodes of new pages. @see struct migration_target_control */
 export interface MigrationTargetControl {
-  /** Go there, or as near as possible; absent: near where the page is. */
+  /** Preferred node; absent: the node of the old page. */
   readonly node?: NodeId;
-  /** The only nodes that will do; every node where absent. @see nmask */
+  /** Nodes that may be used; absent: all. @see nmask */
   readonly allowed?: readonly NodeId[];
+  /** Gfp flags. */
   readonly gfp: number;
 }
 
-/** Pages for one after another, as a control says. @see alloc_migration_target() */
+/** Makes an allocator of new pages. @see alloc_migration_target() */
 export function migrationTarget(vm: Vm, control: MigrationTargetControl): MigrationTarget {
   return control.allowed ? new TargetOnNodes(vm, control, control.allowed) : new TargetNear(vm, control);
 }
 
-/** Near a node, or near the page: wherever the zonelist leads. */
+/** Allocates by the zonelist of a node, or of the old page's node. */
 class TargetNear implements MigrationTarget {
   private readonly vm: Vm;
   private readonly node: NodeId | undefined;
@@ -51,7 +67,9 @@ class TargetNear implements MigrationTarget {
   }
 }
 
-/** The allocator knows one node or all: so each allowed one is asked alone, the nearest first. */
+/**
+ * Allocates on some nodes, nearest first. The allocator takes one node or all, so that each node is tried on its own.
+ */
 class TargetOnNodes implements MigrationTarget {
   private readonly vm: Vm;
   private readonly gfp: number;
@@ -81,7 +99,7 @@ class TargetOnNodes implements MigrationTarget {
   }
 }
 
-/** A page of a movable zone may go to one again. */
+/** Allows ZONE_MOVABLE for the new page if the old one is there. */
 function gfpFor({ memmap }: Vm, page: Page, gfp: number): number {
   return memmap.zoneOf(page) === ZoneType.Movable ? gfp | Gfp.HIGHMEM : gfp;
 }

@@ -1,6 +1,6 @@
-// Moving single pages of a process to given nodes, or all pages of some nodes to others, and asking where pages are.
-// Kernel counterparts: move_pages(2) in mm/migrate.c, migrate_pages(2) in mm/mempolicy.c. The caller is
-// the process itself, or has its capabilities.
+// move_pages(2): moves single pages of a process to given nodes, or tells the nodes of pages. migrate_pages(2): moves
+// all pages on some nodes to others. The caller is the process itself, or has its capabilities. Kernel counterparts:
+// mm/migrate.c, mm/mempolicy.c.
 import {
   errnoNumber,
   KernelError,
@@ -29,20 +29,21 @@ import { migratePages as migrateIsolated, putbackMovablePages } from "./migrate-
 import { migrationTarget } from "./migration-target.ts";
 import { MbindFlag, queuePagesRange, vmaMigratable } from "./queue-pages.ts";
 
-/** What becomes of a page: its node, or a negative errno number. */
+/** Status of a page: its node, or a negative errno number. */
 export type PageStatus = number;
 
 const EFAULT: PageStatus = -errnoNumber("EFAULT");
 const ENOENT: PageStatus = -errnoNumber("ENOENT");
 
-/** The page was taken off its list, to be moved with others. */
+/** Internal status: the page is isolated, to be moved with others. */
 const QUEUED = Number.MAX_SAFE_INTEGER;
 
 /**
- * Where the pages at some addresses are.
+ * Tells the nodes of the pages at some addresses.
  *
- * @returns by address: the node; -EFAULT where nothing is mapped, or only the zero page or nothing is in anonymous memory;
- *   -ENOENT where a page is in swap, on its way or a device's, or where a file has one that isn't mapped yet
+ * @returns a status for each address: the node; -EFAULT if nothing is mapped, or anonymous memory is untouched or
+ *   maps the zero page; -ENOENT if the page is in swap, under migration or on a device, or a page of a file isn't
+ *   mapped yet
  * @throws KernelError EINVAL for a process that has exited
  * @see move_pages(2) without nodes, do_pages_stat()
  */
@@ -61,11 +62,13 @@ export function* queryPages(process: Process, addresses: readonly VirtAddr[]): S
 /**
  * Moves the pages at some addresses, each to its node.
  *
- * @param status by address, what became of the page: its node now, or a negative errno number, as -EACCES for a page that
- *   others map and -EBUSY for one that nobody can take. Left alone from the first page on that was not tried
+ * @param nodes target node for each address
+ * @param status set for each address: the page's node, or a negative errno number, as -EACCES for a page that other
+ *   processes map and -EBUSY for one that can't be isolated. Unchanged from the first page on that was not tried
  * @param flags MbindFlag.MOVE or MOVE_ALL
- * @returns pages that did not move, those that were not tried among them
- * @throws KernelError EINVAL; EPERM for MOVE_ALL without CAP_SYS_NICE; ENODEV for a node without memory, ENOMEM for one that is full: pages before have been moved
+ * @returns pages that did not move, those that were not tried included
+ * @throws KernelError EINVAL for other flags, or a process that has exited; EPERM for MOVE_ALL without CAP_SYS_NICE;
+ *   ENODEV for a node without memory, ENOMEM for one that is full: pages before may have moved
  * @see move_pages(2), do_pages_move()
  */
 export function* movePages(
@@ -87,11 +90,11 @@ export function* movePages(
 }
 
 /**
- * Moves every page of a process from some nodes to others: the n-th to the n-th, so that pages which were apart stay
- * apart as far as that goes.
+ * Moves all pages of a process on some nodes to others: those on the n-th node of `from` to the n-th of `to`, so that
+ * pages on different nodes stay on different nodes where possible.
  *
- * @returns pages that could not move
- * @throws KernelError EINVAL when none of the new nodes has memory, or the process has exited; ENOMEM when one is full
+ * @returns pages that did not move
+ * @throws KernelError EINVAL if no node of `to` has memory, or the process has exited; ENOMEM if one is full
  * @see migrate_pages(2), do_migrate_pages()
  */
 export function* migrateProcessPages(
@@ -113,10 +116,10 @@ export function* migrateProcessPages(
 }
 
 /**
- * The page that an address maps, without a reference.
+ * Finds the page that an address maps, without a reference.
  *
- * @returns a negative errno number where it maps none: -EFAULT where nothing was ever there, or a frame that is nobody's as
- *   the zero page is; -ENOENT where a page is elsewhere, or may come by a fault, or is a device's
+ * @returns the page, or a negative errno number: -EFAULT if nothing is mapped, or a frame without a counted page, as
+ *   the zero page; -ENOENT if the page isn't present, isn't mapped yet, or is on a device
  * @see follow_page() with FOLL_DUMP
  */
 function pageOrStatus(mm: MmStruct, address: VirtAddr): Page | PageStatus {
@@ -130,7 +133,7 @@ function pageOrStatus(mm: MmStruct, address: VirtAddr): Page | PageStatus {
   }
   switch (page) {
     case Follow.hole:
-      // The file of huge pages may have one.
+      // A file of huge pages may have a page that isn't mapped yet.
       return isVmHugetlbPage(vma) ? ENOENT : EFAULT;
     case Follow.noStructPage:
     case Follow.dead:
@@ -142,20 +145,29 @@ function pageOrStatus(mm: MmStruct, address: VirtAddr): Page | PageStatus {
   }
 }
 
-/** Its address space, which lives until mmput(). @see get_task_mm() */
+/**
+ * The address space of a process, with a reference that mmput() drops.
+ *
+ * @throws KernelError EINVAL for a process that has exited
+ * @see get_task_mm()
+ */
 function getTaskMm({ mm, pid }: Process): MmStruct {
   if (!mm) throw new KernelError("EINVAL", `process ${pid} has exited: it has no pages`);
   mm.users++;
   return mm;
 }
 
-/** @throws KernelError EPERM */
+/**
+ * Checks that a process may move pages that other processes map, too.
+ *
+ * @throws KernelError EPERM without CAP_SYS_NICE
+ */
 export function checkMoveAll({ credentials }: ProcessRights): void {
   if (!credentials.capable(Cap.SYS_NICE))
     throw new KernelError("EPERM", "pages that others map move for CAP_SYS_NICE only: use MOVE");
 }
 
-/** Pages that go to the same node in a row are moved together. */
+/** Isolates pages, and migrates those that follow one another and go to the same node together. */
 function* movePagesOf(
   mm: MmStruct,
   addresses: readonly VirtAddr[],
@@ -188,7 +200,14 @@ function* movePagesOf(
   return yield* moveToNode(mm, pages, status, nodes[start] as NodeId, start, count);
 }
 
-/** Moves what is queued for a node, and notes it from `start` up to `end`. @returns pages that stayed @see move_pages_and_store_status() */
+/**
+ * Migrates isolated pages to a node, and sets their status.
+ *
+ * @param start index of the first address whose status is set
+ * @param end index behind the last
+ * @returns pages that stayed
+ * @see move_pages_and_store_status()
+ */
 function* moveToNode(
   { vm }: MmStruct,
   pages: readonly Page[],
@@ -204,10 +223,10 @@ function* moveToNode(
 }
 
 /**
- * Moves isolated pages to a node and nowhere else.
+ * Migrates isolated pages to one node, without falling back to another.
  *
  * @returns pages that stayed
- * @throws KernelError ENOMEM when the node is full
+ * @throws KernelError ENOMEM if the node is full
  * @see do_move_pages_to_node()
  */
 function* doMovePagesToNode(vm: Vm, pages: readonly Page[], node: NodeId): Sleeps<number> {
@@ -222,7 +241,12 @@ function* doMovePagesToNode(vm: Vm, pages: readonly Page[], node: NodeId): Sleep
   return failed.length;
 }
 
-/** @returns the status of a page that isn't to be moved, or QUEUED @see add_page_for_migration() */
+/**
+ * Isolates the page at an address.
+ *
+ * @returns QUEUED, or the status of a page that isn't to be moved
+ * @see add_page_for_migration()
+ */
 function* addPageForMigration(
   mm: MmStruct,
   address: VirtAddr,
@@ -239,7 +263,7 @@ function* addPageForMigration(
   return isolateForMove(vm, page as Page, node, pages, flags);
 }
 
-/** Takes a page off its list if it is to move. @returns the status of one that isn't, or QUEUED */
+/** Isolates a page if it is to move. @returns QUEUED, or the status of a page that isn't to be moved */
 function isolateForMove(vm: Vm, page: Page, node: NodeId, pages: Page[], flags: number): PageStatus {
   if (vm.memmap.nodeOf(page) === node) return node;
   if (pageMapcount(vm.memmap, page) > 1 && (flags & MbindFlag.MOVE_ALL) === 0) return -errnoNumber("EACCES");
@@ -249,7 +273,12 @@ function isolateForMove(vm: Vm, page: Page, node: NodeId, pages: Page[], flags: 
   return QUEUED;
 }
 
-/** mmap lock held for reading. @returns pages that stayed @see do_migrate_pages() */
+/**
+ * Moves pages of some nodes, one source node at a time. The mmap lock is held for reading.
+ *
+ * @returns pages that stayed
+ * @see do_migrate_pages()
+ */
 function* migrateFromTo(mm: MmStruct, from: readonly NodeId[], to: readonly NodeId[]): Sleeps<number> {
   const left = new Set(from);
   let busy = 0;
@@ -261,8 +290,8 @@ function* migrateFromTo(mm: MmStruct, from: readonly NodeId[], to: readonly Node
 }
 
 /**
- * The next node to empty: one whose pages go where none is left to be emptied, so that they need not share it for a
- * while; else any that has somewhere to go.
+ * The next source node to empty. Preferred is one whose target isn't a source any more, so that pages of different
+ * nodes don't meet; else any source with another node as its target.
  */
 function nextMove(
   from: readonly NodeId[],
@@ -271,7 +300,8 @@ function nextMove(
 ): { readonly source: NodeId; readonly target: NodeId } | undefined {
   let found: { readonly source: NodeId; readonly target: NodeId } | undefined;
   for (const source of [...left].sort((a, b) => a - b)) {
-    // Where the numbers of nodes differ there is no keeping apart, and what is on a target already stays there.
+    // If `from` and `to` have different lengths, pages of different nodes can't be kept apart, and a source that is
+    // also a target isn't emptied.
     if (from.length !== to.length && to.includes(source)) continue;
     const target = nodeRemap(source, from, to);
     if (target === source) continue;
@@ -281,14 +311,23 @@ function nextMove(
   return found;
 }
 
-/** @see node_remap() */
+/**
+ * The target for a source: the node of `to` at the position of the source in `from`, both in ascending order.
+ *
+ * @see node_remap()
+ */
 function nodeRemap(node: NodeId, from: readonly NodeId[], to: readonly NodeId[]): NodeId {
   const ordered = [...to].sort((a, b) => a - b);
   const position = [...from].sort((a, b) => a - b).indexOf(node);
   return ordered[position % ordered.length] as NodeId;
 }
 
-/** @returns pages that stayed @see migrate_to_node() */
+/**
+ * Moves all pages on one node to another.
+ *
+ * @returns pages that stayed
+ * @see migrate_to_node()
+ */
 function* migrateToNode(mm: MmStruct, source: NodeId, node: NodeId): Sleeps<number> {
   const { vm } = mm;
   if (mm.vmas.count === 0) return 0;
@@ -296,7 +335,7 @@ function* migrateToNode(mm: MmStruct, source: NodeId, node: NodeId): Sleeps<numb
     start: 0 as VirtAddr,
     end: TASK_SIZE as VirtAddr,
     wants: (candidate) => candidate === source,
-    // What others map, too, moves only for who may say so.
+    // A process without CAP_SYS_NICE moves only pages that no other process maps.
     flags: mm.capable(Cap.SYS_NICE) ? MbindFlag.MOVE_ALL : MbindFlag.MOVE,
     holes: "allowed",
   });

@@ -1,7 +1,7 @@
-// NUMA balancing: a scan makes entries of a process inaccessible now and then; the fault that follows tells which node
-// uses the page, and brings it there. Kernel counterparts: task_numa_work() in kernel/sched/fair.c, change_prot_numa() in
-// mm/mempolicy.c, migrate_misplaced_page() in mm/migrate.c. Not modelled: who is scanned when (callers say how much), groups
-// of tasks that share memory, huge pages, and the mode that promotes by how hot a page is.
+// NUMA balancing. A scan makes entries of a process inaccessible (PROT_NONE); the next access faults (a NUMA hint), and
+// the page is migrated to the node of the access. Not modelled: when a process is scanned (callers decide), NUMA
+// groups, huge pages, and the mode that promotes hot pages. Kernel counterparts: task_numa_work() in
+// kernel/sched/fair.c, change_prot_numa() in mm/mempolicy.c, migrate_misplaced_page() in mm/migrate.c.
 import { condResched, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { isAccessible, isCowMapping, type MmStruct, type Vm, type Vma, VmFlag } from "@hetmem/mm";
 import { migratesOnFault, policyOf } from "@hetmem/mm/policy";
@@ -15,9 +15,9 @@ import { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 import { migrationTarget } from "./migration-target.ts";
 import { vmaMigratable } from "./queue-pages.ts";
 
-/** A scan goes through so much empty space for each page that it was to look at. */
+/** Pages of address space that a scan may pass for each page that it is to change. */
 const VIRTUAL_PER_PAGE = 8;
-/** A page that follows its user must not push others out, nor wait. */
+/** Allocation on one node, without reclaim: balancing must not evict other pages, nor wait. */
 const GFP_MISPLACED =
   (GFP_HIGHUSER_MOVABLE & ~(Gfp.DIRECT_RECLAIM | Gfp.KSWAPD_RECLAIM)) |
   Gfp.THISNODE |
@@ -26,10 +26,10 @@ const GFP_MISPLACED =
   Gfp.NOWARN;
 
 /**
- * Makes the next entries of a process inaccessible, from where the last scan ended. Does nothing while somebody changes
- * the address space.
+ * Makes the next entries of a process inaccessible, from the end of the last scan on. Does nothing while another task
+ * holds the mmap lock for writing.
  *
- * @param pages entries to look at: the kernel takes 256 MiB of them at a time
+ * @param pages entries to scan; the kernel scans 256 MiB at a time
  * @returns entries changed
  * @see task_numa_work()
  */
@@ -57,7 +57,14 @@ export function* scanForHints(mm: MmStruct, pages: number): Sleeps<number> {
   return updates;
 }
 
-/** Makes entries of a mapping inaccessible, but for those whose page is where it should be. @returns how many @see change_prot_numa() */
+/**
+ * Makes entries of a mapping inaccessible, except those whose page is on its home node.
+ *
+ * @param start first address
+ * @param end address behind the last
+ * @returns entries changed
+ * @see change_prot_numa()
+ */
 export function* changeProtNuma(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<number> {
   const { mm } = vma;
   const { pageTable, vm } = mm;
@@ -70,7 +77,7 @@ export function* changeProtNuma(vma: Vma, start: VirtAddr, end: VirtAddr): Sleep
     const pmd = pageTable.findPmd(at);
     const table = pageTable.tableUnder(pmd);
     if (table === NO_ENTRY) {
-      // A part of a huge page isn't worth dividing it.
+      // A huge page is changed as a whole, and isn't split for a part of the range.
       if (stop - at === PMD_SIZE && hintEntries(vma, pmd, pmd + 1) > 0) {
         updates += PMD_SIZE / 4096;
         vm.memory.allocator.countEvent(VmEvent.numa_huge_pte_updates, 1);
@@ -88,9 +95,10 @@ export function* changeProtNuma(vma: Vma, start: VirtAddr, end: VirtAddr): Sleep
 }
 
 /**
- * Moves one page to a node, if that works at once. The caller's reference is dropped.
+ * Migrates a page to a node, if that needs no waiting. Drops the caller's reference.
  *
- * @returns whether it has moved
+ * @param node node of the access
+ * @returns true if the page has moved
  * @see migrate_misplaced_page()
  */
 export function* migrateMisplacedPage(vma: Vma, page: Page, node: NodeId): Sleeps<boolean> {
@@ -120,10 +128,10 @@ export function* migrateMisplacedPage(vma: Vma, page: Page, node: NodeId): Sleep
   return true;
 }
 
-/** Whether the pages of a mapping may follow who uses them. @see task_numa_work(), vma_policy_mof() */
+/** Whether the pages of a mapping are subject to NUMA balancing. @see task_numa_work(), vma_policy_mof() */
 function wantsHints(vma: Vma): boolean {
   const { flags, file } = vma;
-  // Libraries are mapped by many: they are copied to each node by caches, not moved.
+  // Libraries are mapped by processes on many nodes, and stay in the CPUs' caches: migration would gain nothing.
   const library = file !== undefined && (flags & (VmFlag.READ | VmFlag.WRITE)) === VmFlag.READ;
   return (
     vmaMigratable(vma) &&
@@ -134,23 +142,29 @@ function wantsHints(vma: Vma): boolean {
   );
 }
 
-/** Atomic. @see change_pte_range() with MM_CP_PROT_NUMA */
+/**
+ * Makes entries of one table inaccessible. Atomic.
+ *
+ * @returns entries changed
+ * @see change_pte_range() with MM_CP_PROT_NUMA
+ */
 function hintEntries(vma: Vma, first: number, last: number): number {
   const { pageTable, users, node } = vma.mm;
-  // What only this process can use is known to be used here.
+  // A private page of a single-threaded process on the process's own node is at its place.
   const home = (vma.flags & VmFlag.SHARED) === 0 && users === 1 ? node : -1;
   let updates = 0;
   for (let entry = first; entry < last; entry++) {
     const flags = pageTable.flags(entry);
     if ((flags & (Pte.present | Pte.special | Pte.protnone)) !== Pte.present) continue;
     if (!hintable(vma, entryPage(pageTable.value(entry)), home)) continue;
-    // The entry stays writable underneath: it comes back as it was.
+    // The write bit stays: the fault restores the entry as it was.
     pageTable.setFlags(entry, flags | Pte.protnone);
     updates++;
   }
   return updates;
 }
 
+/** Whether an entry that maps a page gets a NUMA hint. @param home node whose pages get none, or -1 */
 function hintable(vma: Vma, page: Page, home: number): boolean {
   const { vm } = vma.mm;
   const { memmap } = vm;
@@ -159,7 +173,7 @@ function hintable(vma: Vma, page: Page, home: number): boolean {
   return !isDirtyFilePage(vm, page);
 }
 
-/** @see migrate_misplaced_page() */
+/** Whether a page may be migrated at a NUMA hint. @see migrate_misplaced_page() */
 function worthMoving(vma: Vma, page: Page): boolean {
   const { vm } = vma.mm;
   const { memmap } = vm;
@@ -168,12 +182,16 @@ function worthMoving(vma: Vma, page: Page): boolean {
   return !isDirtyFilePage(vm, page);
 }
 
-/** Such a page can't move without waiting. */
+/** Whether a page is a dirty page of a file. Its migration would wait for writeback. */
 function isDirtyFilePage({ memmap }: Vm, page: Page): boolean {
   return (memmap.flags(page) & (PageFlag.swapbacked | PageFlag.dirty)) === PageFlag.dirty;
 }
 
-/** Whether a node can take a page without waking its kswapd. @see migrate_balanced_pgdat() */
+/**
+ * Whether a node has a free page above its high watermark, so that its kswapd isn't woken.
+ *
+ * @see migrate_balanced_pgdat()
+ */
 function hasRoom({ memory }: Vm, node: NodeId): boolean {
   const above = (zone: Zone): boolean =>
     zone.managedPages > 0 &&

@@ -1,15 +1,20 @@
-// Who holds a page that should have gone, in words for the person who asked: the processes that map it, and what holds
-// more references than they do. The kernel leaves this to whoever reads dump_page().
+// The users of a page that should have moved or been freed, described for the person who asked: the processes that map
+// it, and whether it is pinned, locked or under writeback. The kernel has no counterpart; it prints the page with
+// dump_page().
 import type { Page } from "@hetmem/kernel";
 import type { MmStruct, Process, Vm } from "@hetmem/mm";
 import { pageMaybeDmaPinned } from "@hetmem/mm/faultin";
 import { PageFlag } from "@hetmem/page";
 import { holdsPage, NO_ENTRY, PMD_SIZE, Pte } from "@hetmem/page-table";
 
-/** Processes that a sentence names. */
+/** Processes named in a sentence, at most. */
 const NAMED_MAX = 4;
 
-/** The rest of a sentence: `, pinned by process 12 (qemu)`. Empty when nobody is known. */
+/**
+ * Describes the users of a page, as the rest of a sentence: `, pinned by process 12 (qemu)`.
+ *
+ * @returns "" if no user is known
+ */
 export function describeUsers(vm: Vm, page: Page): string {
   const { memmap } = vm;
   const head = memmap.compoundHead(page);
@@ -23,12 +28,12 @@ export function describeUsers(vm: Vm, page: Page): string {
   return by === "" ? "" : `, used${by}`;
 }
 
-/** The processes one of whose entries is the page, present or not. */
+/** The processes with an entry for the page, present or not. */
 export function* processesThatMap(vm: Vm, page: Page): Generator<Process, void, void> {
   for (const process of vm.processes) if (process.mm && mapsPage(process.mm, page)) yield process;
 }
 
-/** Looks at every entry of an address space. */
+/** Whether an address space has an entry for the page. Looks at every entry. */
 function mapsPage({ pageTable, vm, vmas }: MmStruct, page: Page): boolean {
   const head = vm.memmap.compoundHead(page);
   for (const { start, end } of vmas) {
@@ -50,6 +55,7 @@ function mapsPage({ pageTable, vm, vmas }: MmStruct, page: Page): boolean {
   return false;
 }
 
+/** Whether the value of an entry is a page. */
 function isOfPage(flags: number): boolean {
   return (flags & (Pte.present | Pte.special)) === Pte.present || holdsPage(flags);
 }

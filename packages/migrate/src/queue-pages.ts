@@ -1,45 +1,45 @@
-// Finding the pages of a range that are on the wrong node, and taking them off their LRU lists to be moved. What mbind()
-// and migrate_pages() begin with. Kernel counterpart: queue_pages_range() in mm/mempolicy.c.
+// The first step of mbind(2) and migrate_pages(2): finds the pages of a range that are on a wrong node, and isolates
+// them. Kernel counterpart: queue_pages_range() in mm/mempolicy.c.
 import { condResched, KernelError, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { type MmStruct, type Vma, VmFlag } from "@hetmem/mm";
 import { isOrdinaryPage, pageMapcount } from "@hetmem/mm/rmap";
 import { entryPage, NO_ENTRY, PMD_SIZE, Pte } from "@hetmem/page-table";
 import { putbackMovablePages } from "./migrate-pages.ts";
 
-/** Bits of mbind(2)'s flags. @see MPOL_MF_STRICT in include/uapi/linux/mempolicy.h */
+/** Flags of mbind(2). @see MPOL_MF_STRICT in include/uapi/linux/mempolicy.h */
 export const MbindFlag = {
-  /** Fail when a page is, or stays, where the policy doesn't want it. */
+  /** The call fails if a page is on a wrong node, or stays there. */
   STRICT: 1 << 0,
-  /** Move the pages that this process alone maps. */
+  /** Pages that only this process maps are migrated. */
   MOVE: 1 << 1,
-  /** Move those that others map, too. */
+  /** Pages that other processes map, too, are migrated. */
   MOVE_ALL: 1 << 2,
 } as const;
 
-/** Which pages are looked for. */
+/** The pages to find. */
 export interface PageQuery {
   readonly start: VirtAddr;
   readonly end: VirtAddr;
-  /** Whether a page of this node is one of them. */
+  /** Whether a page on a node is to be found. */
   wants(node: NodeId): boolean;
   /** MbindFlag bits. */
   readonly flags: number;
-  /** Whether parts of the range may be unmapped. */
+  /** Whether the range may have unmapped parts. */
   readonly holes: "allowed" | "refused";
 }
 
 export interface QueuedPages {
-  /** Off their lists, each once, in the order of their addresses. */
+  /** Isolated pages, each once, in the order of their addresses. */
   readonly pages: readonly Page[];
-  /** Whether there was one among those that STRICT wants moved, which nobody can move now. */
+  /** Whether a page was found that can't be isolated. STRICT reports it. */
   readonly unmovable: boolean;
 }
 
 /**
- * Isolates the pages of a range that are asked for. The mmap lock is held.
+ * Isolates the pages of a range that a query asks for. The mmap lock is held.
  *
- * @throws KernelError EFAULT for a hole where none may be, EIO for a page that is asked for when nothing may be moved;
- *   nothing stays isolated then
+ * @throws KernelError EFAULT for a hole in a range that may have none; EIO if a page is found and the flags don't
+ *   allow a move. No page stays isolated then
  * @see queue_pages_range()
  */
 export function* queuePagesRange(mm: MmStruct, query: PageQuery): Sleeps<QueuedPages> {
@@ -60,12 +60,12 @@ export function* queuePagesRange(mm: MmStruct, query: PageQuery): Sleeps<QueuedP
   return queued;
 }
 
-/** Whether pages of a mapping can be moved at all. @see vma_migratable() */
+/** Whether pages of a mapping can be migrated. @see vma_migratable() */
 export function vmaMigratable(vma: Vma): boolean {
   return (vma.flags & (VmFlag.IO | VmFlag.PFNMAP | VmFlag.HUGETLB)) === 0;
 }
 
-/** Calls back for each page that a mapping maps in a range, with its address; a huge page counts once. Atomic 2 MiB at a time. */
+/** Calls `visit` for each page that a mapping maps in a range, once for a huge page. Atomic within 2 MiB. */
 export function* walkMappedPages(
   vma: Vma,
   start: VirtAddr,
@@ -92,7 +92,12 @@ export function* walkMappedPages(
   }
 }
 
-/** @see queue_pages_test_walk() */
+/**
+ * Checks for unmapped parts before and behind a mapping.
+ *
+ * @throws KernelError EFAULT
+ * @see queue_pages_test_walk()
+ */
 function checkHoles(vma: Vma, isFirst: boolean, { start, end, holes }: PageQuery): void {
   if (holes === "allowed") return;
   if (isFirst && start < vma.start) throw unmapped(start);
@@ -100,7 +105,7 @@ function checkHoles(vma: Vma, isFirst: boolean, { start, end, holes }: PageQuery
   if (vma.end < end && (next === undefined || vma.end < next.start)) throw unmapped(vma.end);
 }
 
-/** @see queue_folios_pte_range() */
+/** Isolates the pages of one mapping. @see queue_folios_pte_range() */
 function* queueVma(
   vma: Vma,
   query: PageQuery,
@@ -123,7 +128,7 @@ function* queueVma(
     const head = memmap.compoundHead(page);
     if (queued.pages.at(-1) === head) return;
     if (!vmaMigratable(vma)) queued.unmovable = true;
-    // One that others map, too, stays for them, unless everybody's are to move.
+    // A page that other processes map, too, is moved with MOVE_ALL only.
     else if ((query.flags & MbindFlag.MOVE_ALL) === 0 && pageMapcount(memmap, page) > 1) return;
     else if (vm.lru.isolate(head)) queued.pages.push(head);
     else queued.unmovable = true;

@@ -1,5 +1,5 @@
-// The system calls by which a task sets its own policy, and asks which one counts. Kernel counterpart: do_set_mempolicy()
-// and do_get_mempolicy() in mm/mempolicy.c.
+// set_mempolicy(2) and get_mempolicy(2): the memory policy of a process, and questions about policies and pages. Kernel
+// counterpart: do_set_mempolicy() and do_get_mempolicy() in mm/mempolicy.c.
 import { KernelError, type NodeId, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
 import { grabUserPages } from "@hetmem/mm/faultin";
@@ -12,14 +12,15 @@ import {
   nodesWithMemory,
 } from "@hetmem/mm/policy";
 
-/** Before the first node, so that interleaving starts with the first. @see il_prev */
+/** Start value of interleaving: the next node is the first. @see il_prev */
 const NO_NODE_YET = -1;
-const REMEMBERED: number = MpolFlag.STATIC_NODES | MpolFlag.RELATIVE_NODES | MpolFlag.NUMA_BALANCING;
+/** Flags of policies that report the nodes of the request instead of those in effect. */
+const REPORTS_USER_NODES: number = MpolFlag.STATIC_NODES | MpolFlag.RELATIVE_NODES | MpolFlag.NUMA_BALANCING;
 
 /**
- * Sets the policy of a process for all of its mappings that have none of their own. What is there already stays there.
+ * Sets the policy of a process, for all mappings without one of their own. Pages that are allocated already stay.
  *
- * @throws KernelError EINVAL as mpolNew() does
+ * @throws KernelError EINVAL as mpolNew()
  * @see set_mempolicy(2)
  */
 export function setMempolicy(mm: MmStruct, request: MempolicyRequest): void {
@@ -27,15 +28,15 @@ export function setMempolicy(mm: MmStruct, request: MempolicyRequest): void {
   if (mm.policy?.mode === "interleave") mm.interleavePrev = NO_NODE_YET;
 }
 
-/** The policy of the process, as get_mempolicy(2) without flags tells it. */
+/** The policy of a process. @see get_mempolicy(2) without flags */
 export function getMempolicy(mm: MmStruct): Required<MempolicyRequest> {
-  return told(mm.policy);
+  return requestOf(mm.policy);
 }
 
 /**
- * The policy of the mapping at an address; that of the process doesn't count.
+ * The policy of the mapping at an address; the default one if the mapping has none, whatever the policy of the process.
  *
- * @throws KernelError EFAULT where nothing is mapped
+ * @throws KernelError EFAULT if nothing is mapped there
  * @see get_mempolicy(2) with MPOL_F_ADDR
  */
 export function* getMempolicyAt(mm: MmStruct, address: VirtAddr): Sleeps<Required<MempolicyRequest>> {
@@ -43,13 +44,13 @@ export function* getMempolicyAt(mm: MmStruct, address: VirtAddr): Sleeps<Require
   const vma = mm.vmas.at(address);
   mm.mmapLock.upRead();
   if (!vma) throw nothingMapped(address);
-  return told(vma.policy);
+  return requestOf(vma.policy);
 }
 
 /**
- * The node that the process will take next.
+ * The node of the next interleaved allocation of a process.
  *
- * @throws KernelError EINVAL for a process that doesn't interleave
+ * @throws KernelError EINVAL if the policy of the process isn't interleave
  * @see get_mempolicy(2) with MPOL_F_NODE
  */
 export function getMempolicyNode({ policy, interleavePrev }: MmStruct): NodeId {
@@ -59,9 +60,9 @@ export function getMempolicyNode({ policy, interleavePrev }: MmStruct): NodeId {
 }
 
 /**
- * The node of the page at an address, which is brought in for that.
+ * The node of the page at an address, which is faulted in.
  *
- * @throws KernelError EFAULT where nothing can be read
+ * @throws KernelError EFAULT if the address can't be read
  * @see get_mempolicy(2) with MPOL_F_NODE | MPOL_F_ADDR, lookup_node()
  */
 export function* getMempolicyNodeAt(mm: MmStruct, address: VirtAddr): Sleeps<NodeId> {
@@ -79,15 +80,15 @@ export function* getMempolicyNodeAt(mm: MmStruct, address: VirtAddr): Sleeps<Nod
   }
 }
 
-/** Nodes that the process may have memory of: without cpusets, all that have some. @see MPOL_F_MEMS_ALLOWED */
+/** Nodes on which the process may allocate: without cpusets, all nodes with memory. @see MPOL_F_MEMS_ALLOWED */
 export function memsAllowed(mm: MmStruct): NodeId[] {
   return nodesWithMemory(mm.vm.memory);
 }
 
-function told(policy: MemPolicy | undefined): Required<MempolicyRequest> {
+function requestOf(policy: MemPolicy | undefined): Required<MempolicyRequest> {
   if (policy === undefined) return { mode: "default", flags: 0, nodes: [] };
   const { mode, flags, nodes, userNodes } = policy;
-  return { mode, flags, nodes: (flags & REMEMBERED) !== 0 ? userNodes : nodes };
+  return { mode, flags, nodes: (flags & REPORTS_USER_NODES) !== 0 ? userNodes : nodes };
 }
 
 function nothingMapped(address: VirtAddr): KernelError {

@@ -1,14 +1,15 @@
-// A huge page is divided before it moves: its parts find room where it doesn't. Kernel counterpart: try_split_folio() in
-// mm/migrate.c.
+// Splitting of a huge page before its migration: small pages find free memory where a huge one doesn't. Kernel
+// counterpart: try_split_folio() in mm/migrate.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage, type Vm } from "@hetmem/mm";
 import { splitHugePage } from "@hetmem/mm/huge";
 
 /**
- * Divides an isolated huge page, whose lock the caller doesn't hold, into small ones, each of them isolated and with a
- * reference of the caller's.
+ * Splits an isolated huge page into small pages. Each of them is isolated, with a reference of the caller. The caller
+ * must not hold the page lock.
  *
- * @returns false when somebody else holds it, and it is as it was
+ * @returns false if the page has another reference; nothing has changed then
+ * @see try_split_folio()
  */
 export function* splitForMigration(vm: Vm, head: Page): Sleeps<boolean> {
   yield* lockPage(vm.memmap, head);

@@ -1,6 +1,6 @@
-// The migration of one page that may have to wait: for its lock, for its writeback, for those who mirror the processes
-// that map it. Whatever goes wrong, the page is again where it was. Kernel counterpart: migrate_folio_unmap() and
-// migrate_folio_move() in mm/migrate.c, unmap_and_move() before 6.3.
+// The slow path of the migration of one page, which may wait for the page lock, for writeback, and for notifiers. If it
+// fails, the page is mapped as before. Kernel counterpart: migrate_folio_unmap() and migrate_folio_move() in
+// mm/migrate.c, unmap_and_move() before 6.3.
 import type { Errno, Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, trylockPage, unlockPage, type Vm } from "@hetmem/mm";
 import { waitOnWriteback } from "@hetmem/mm/file";
@@ -9,15 +9,17 @@ import { PageFlag } from "@hetmem/page";
 import { type MigrateFailure, MigrateMode } from "./migrate-mode.ts";
 import { migratePage } from "./migrate-page.ts";
 
-/** Passes that are made before anybody is waited for: most locks are held for a moment only. */
-const HASTY_PASSES = 3;
+/** Passes without waiting: most locks are held for a short time only. */
+const NONBLOCKING_PASSES = 3;
 
 /**
- * Moves an isolated small page to a new one, which is on no list and has one reference, the caller's. When it has moved,
- * the new page is on its LRU list, and that reference is gone; the old one has its isolation's reference only.
+ * Moves an isolated small page to a new one. The caller's reference on the new page is dropped on success: entries and
+ * caches hold it, and it is on its LRU list. The old page keeps the reference of its isolation.
  *
- * @param pass from 0: what is in the way is waited for from the fourth pass on, if the mode allows it
- * @returns why it stayed: EAGAIN when another try may help; undefined when it has moved
+ * @param fresh new page, on no list, with one reference
+ * @param mode what may be waited for
+ * @param pass number of the attempt, from 0; waits begin at NONBLOCKING_PASSES
+ * @returns undefined if the page has moved, else the reason why it stayed: EAGAIN if another attempt may succeed
  */
 export function* unmapAndMove(
   vm: Vm,
@@ -28,8 +30,7 @@ export function* unmapAndMove(
 ): Sleeps<MigrateFailure | undefined> {
   const { memmap } = vm;
   if (!trylockPage(memmap, page)) {
-    if (pass < HASTY_PASSES || mode === MigrateMode.Async)
-      return stays(page, "EAGAIN", "is locked by somebody");
+    if (pass < NONBLOCKING_PASSES || mode === MigrateMode.Async) return stays(page, "EAGAIN", "is locked");
     yield* lockPage(memmap, page);
   }
   const failure = yield* moveLocked(vm, page, fresh, mode, pass);
@@ -37,7 +38,7 @@ export function* unmapAndMove(
   return failure;
 }
 
-/** What pins a page, for people. */
+/** The reason for a page with an unexpected reference. */
 export function pinnedReason({ memmap }: Vm, page: Page): string {
   return `is pinned (refcount ${memmap.refcount(page)}, mapcount ${memmap.mapcount(page)})`;
 }
@@ -52,10 +53,10 @@ function* moveLocked(
   const { memmap } = vm;
   if (memmap.test(page, PageFlag.writeback)) {
     if (mode !== MigrateMode.Sync) return stays(page, "EBUSY", "is being written back");
-    if (pass < HASTY_PASSES) return stays(page, "EAGAIN", "is being written back");
+    if (pass < NONBLOCKING_PASSES) return stays(page, "EAGAIN", "is being written back");
     yield* waitOnWriteback(vm, page);
   }
-  // Once no entry maps the page, nothing else keeps its anon_vma, and it is needed for the way back.
+  // When no entry maps the page, nothing else holds its anon_vma, which is needed to map a page again.
   const anonVma = pageMapped(vm, page) ? vm.anonVmas.of(memmap, page) : undefined;
   if (anonVma) vm.anonVmas.get(anonVma);
   trylockPage(memmap, fresh);
