@@ -1,19 +1,25 @@
-// The file systems that a path belongs to, as far as a user can tell them apart: the size that stat() reports, the
-// permissions of a directory, what creating a file or writing to a read-only one answers, and the order of readdir().
-// Kernel counterparts: fs/proc/generic.c, fs/kernfs/{dir,inode}.c, mm/shmem.c and fs/libfs.c.
+// The mounted file systems and the differences between them that user space sees: the size that stat() reports, the
+// permissions of a directory, the errors of creating a file or writing to a read-only one, and the order of
+// readdir(). Kernel counterparts: fs/proc/generic.c, fs/kernfs/{dir,inode}.c, mm/shmem.c and fs/libfs.c.
 import type { Errno } from "@hetmem/kernel";
 
 export interface FileSystem {
   readonly name: "tmpfs" | "proc" | "sysfs" | "cgroup2" | "devtmpfs";
   readonly mountPoint: string;
-  /** st_size of a file that is rendered. */
+  /** st_size of a rendered file, in bytes. */
   readonly fileSize: number;
   readonly directoryMode: number;
-  /** What open(O_CREAT) of a new name answers; undefined where files can be created. */
+  /** The error of open(O_CREAT) for a new name; undefined where files can be created. */
   readonly createErrno?: Errno;
-  /** Where a root user's open() for writing passes although nothing can be written, write() answers this. */
+  /**
+   * The error of write() to a file without store(), where root can open such a file for writing; undefined where
+   * open() fails.
+   */
   readonly writeErrno?: Errno;
-  /** The same for reading. */
+  /**
+   * The error of read() from a file without show(), where root can open such a file for reading; undefined where
+   * open() fails.
+   */
   readonly readErrno?: Errno;
   /** The order in which readdir() gives the names. */
   order(names: readonly string[]): string[];
@@ -28,7 +34,7 @@ const TMPFS: FileSystem = {
 };
 
 const FILE_SYSTEMS: readonly FileSystem[] = [
-  // Directories of /proc answer a lookup that fails at once, so even O_CREAT gets ENOENT.
+  // lookup() of a /proc directory returns ENOENT, not a negative dentry, so even O_CREAT gets ENOENT.
   {
     name: "proc",
     mountPoint: "/proc",
@@ -44,7 +50,8 @@ const FILE_SYSTEMS: readonly FileSystem[] = [
     fileSize: 0,
     directoryMode: 0o755,
     createErrno: "EACCES",
-    // Unlike those of sysfs, its files are opened whatever they can do. @see KERNFS_ROOT_EXTRA_OPEN_PERM_CHECK
+    // cgroup2 lacks the check of sysfs that open() finds a function for the mode.
+    // @see KERNFS_ROOT_EXTRA_OPEN_PERM_CHECK
     writeErrno: "EINVAL",
     readErrno: "EINVAL",
     order: byKernfsHash,
@@ -74,7 +81,7 @@ export function fileSystemOf(path: string): FileSystem {
   );
 }
 
-/** Bytewise, as strcmp() has it: the order of `ls` and of a sorted glob in the C locale. */
+/** Compares bytewise, as strcmp() does: the order of `ls` and of a sorted glob in the C locale. */
 export function compareNames(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
@@ -89,7 +96,8 @@ function byKernfsHash(names: readonly string[]): string[] {
 const GOLDEN_RATIO_64 = 0x61c8_8646_80b5_83ebn;
 
 /**
- * What kernfs keeps the names of a directory ordered by. 64-bit arithmetic, once a name of a listing.
+ * The hash by which kernfs orders the names of a directory. A listing computes it once for each name, in 64-bit
+ * arithmetic.
  *
  * @see kernfs_name_hash() in fs/kernfs/dir.c
  */

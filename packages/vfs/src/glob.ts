@@ -1,6 +1,7 @@
 // File name patterns as a POSIX shell has them: `*`, `?`, `[2-9]`, `[!x]`, `[[:digit:]]`, and a backslash that takes
-// the meaning from the next character. All places in the pattern that a text may have reached are followed at once, so
-// that a text costs its length times the pattern's, however many stars there are. User space counterparts: fnmatch(3), glob(3).
+// the meaning from the next character. The matcher keeps the set of pattern places that the text read so far can have
+// reached, so that a match costs the text's length times the pattern's, however many stars there are. User space
+// counterparts: fnmatch(3), glob(3).
 
 const CLASSES: Readonly<Record<string, string>> = {
   alnum: "A-Za-z0-9",
@@ -16,7 +17,10 @@ const CLASSES: Readonly<Record<string, string>> = {
 /** The first member may be a closing bracket. */
 const BRACKET = /\[(?:[!^]|(?![!^]))(?:\]|\[:\w+:\]|\\.|[^\]\\])(?:\[:\w+:\]|\\.|[^\]\\])*\]/sy;
 
-/** What one place of a pattern takes: a character, any one, any number, or one of a bracket expression. */
+/**
+ * One place of a pattern: it matches one given character, any one, any number of them, or one of a bracket
+ * expression.
+ */
 type Token =
   | { readonly kind: "character"; readonly character: string }
   | { readonly kind: "any" | "star" }
@@ -33,19 +37,19 @@ export class GlobPattern {
     return new GlobPattern(tokensOf(pattern));
   }
 
-  /** The same backwards: it matches the texts that this one matches, read from their ends. */
+  /** The reversed pattern: it matches the reversals of the texts that this pattern matches. */
   reversed(): GlobPattern {
     return new GlobPattern(this.#tokens.toReversed());
   }
 
-  /** Whether the pattern stands for the whole text. */
+  /** Whether the pattern matches the whole text. */
   matches(text: string): boolean {
     let longest = -1;
     for (const length of this.prefixes(text)) longest = length;
     return longest === text.length;
   }
 
-  /** How long the beginnings of a text are that the pattern matches, the shortest first. */
+  /** The lengths of the prefixes of a text that the pattern matches, in characters, the shortest first. */
   *prefixes(text: string): Generator<number, void, void> {
     const tokens = this.#tokens;
     let reached = new Uint8Array(tokens.length + 1);
@@ -61,23 +65,23 @@ export class GlobPattern {
   }
 }
 
-/** Whether a segment has characters that stand for others. A bracket that isn't closed stands for itself. */
+/** Whether a segment has `*`, `?` or a bracket expression. A bracket that isn't closed is a plain character. */
 export function hasGlob(pattern: string): boolean {
   return tokensOf(pattern).some(({ kind }) => kind !== "character");
 }
 
-/** The name that a pattern without special characters stands for. */
+/** The name that a pattern without special characters matches: the pattern without its backslashes. */
 export function unescapeGlob(pattern: string): string {
   return pattern.replaceAll(/\\(.)/gs, "$1");
 }
 
-/** A star may take nothing: what reached it has reached what is behind it. */
+/** A star may match no character: when the star is reached, the place behind it is reached too. */
 function passStars(tokens: readonly Token[], reached: Uint8Array): void {
   for (const [place, { kind }] of tokens.entries())
     if (kind === "star" && reached[place] === 1) reached[place + 1] = 1;
 }
 
-/** The places reached with one more character. */
+/** The places reached after one more character of the text. */
 function step(tokens: readonly Token[], reached: Uint8Array, character: string): Uint8Array<ArrayBuffer> {
   const next = new Uint8Array(reached.length);
   for (const [place, token] of tokens.entries()) {
@@ -119,7 +123,9 @@ function tokensOf(pattern: string): Token[] {
   return tokens;
 }
 
-/** One character of a bracket expression; a range that ends before it begins has none. */
+/**
+ * A regular expression for one character of a bracket expression. A range whose end is before its start matches none.
+ */
 function bracketToRegExp(bracket: string): RegExp {
   const negated = /^\[[!^]/.test(bracket);
   const members = bracket.slice(negated ? 2 : 1, -1).match(/\[:\w+:\]|\\.|[^]/gs) ?? [];

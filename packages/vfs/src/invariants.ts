@@ -1,4 +1,4 @@
-// What must hold for a file system at any step: the ways of asking for a file agree, and what is listed can be found.
+// Invariants of a file system, which hold at every step: list, readdir, readlink and lookup agree.
 import { type Invariant, KernelError } from "@hetmem/kernel";
 import type { Vfs } from "./vfs.ts";
 

@@ -1,5 +1,5 @@
-// The bytes of plain files where no machine has pages for them: in chunks, of which those that nobody wrote to are zeros
-// and aren't there. Kernel counterpart: fs/ramfs/inode.c.
+// The bytes of plain files outside any machine's pages: in chunks. A chunk is allocated by the first write to it;
+// until then it reads as zeros. Kernel counterpart: fs/ramfs/inode.c.
 import { KernelError, KiB, MiB, type Sleeps } from "@hetmem/kernel";
 import type { FilePages } from "./memory-files.ts";
 
@@ -7,7 +7,7 @@ const CHUNK = 64 * KiB;
 
 interface KeptFile {
   size: number;
-  /** By offset / CHUNK. */
+  /** The key is the offset divided by CHUNK. */
   readonly chunks: Map<number, Uint8Array>;
 }
 
@@ -16,7 +16,7 @@ export class KeptBytes implements FilePages {
   readonly #files = new Map<number, KeptFile>();
   #kept = 0;
 
-  /** @param maxBytes that all files may have together, holes not counted */
+  /** @param maxBytes the most bytes that the chunks of all files have together; holes have none */
   constructor(maxBytes: number = 256 * MiB) {
     this.#maxBytes = maxBytes;
   }
@@ -76,7 +76,7 @@ export class KeptBytes implements FilePages {
     this.#files.delete(inode);
   }
 
-  /** The chunk to write to; undefined when there is no room for it. */
+  /** The chunk to write to, allocated if need be; undefined when that would exceed maxBytes. */
   #chunk(file: KeptFile, index: number): Uint8Array | undefined {
     const known = file.chunks.get(index);
     if (known || this.#kept + CHUNK > this.#maxBytes) return known;
@@ -92,7 +92,7 @@ export class KeptBytes implements FilePages {
   }
 }
 
-/** Where a byte of a file lies, and how many of its chunk begin there. */
+/** The chunk of a byte of a file, the byte's offset in the chunk, and the bytes from there to the chunk's end. */
 function placeOf(at: number): { index: number; within: number; room: number } {
   const within = at % CHUNK;
   return { index: (at - within) / CHUNK, within, room: CHUNK - within };

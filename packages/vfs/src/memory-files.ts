@@ -1,24 +1,28 @@
-// Plain files that live in memory: what / and /tmp are made of. The file system is the root of a Vfs; tables are
-// mounted over it. A port keeps the bytes of the files. Kernel counterpart: mm/shmem.c.
+// Plain files in memory, as in / and /tmp. They are the root of a Vfs; tables are mounted over them. The port
+// FilePages stores the bytes of the files. Kernel counterpart: mm/shmem.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { KeptBytes } from "./kept-bytes.ts";
 
-/** A port: what keeps the bytes of the files, each by its number. A number that is new to it is an empty file. */
+/** Port: stores the bytes of files by inode number. A number never written to is an empty file. */
 export interface FilePages {
-  /** Bytes of the file. */
+  /** The file's size in bytes. */
   size(inode: number): number;
   /** Up to `length` bytes from `offset` on, fewer at the end. @throws KernelError ENOMEM, EIO */
   read(inode: number, offset: number, length: number): Sleeps<Uint8Array>;
   /**
-   * Writes bytes from `offset` on; the file grows as needed, and what it jumps over reads as zeros.
+   * Writes bytes from `offset` on. The file grows as needed; a gap between its old end and `offset` reads as zeros.
    *
-   * @returns how many: fewer when the room ends behind the first, at least one
-   * @throws KernelError ENOSPC, ENOMEM, EIO when none could be written; EFBIG at the end of what a file can be
+   * @returns the number of bytes written: at least one, fewer than given when the room ends within them
+   * @throws KernelError ENOSPC, ENOMEM, EIO when none could be written; EFBIG at the largest size of a file
    */
   write(inode: number, offset: number, bytes: Uint8Array): Sleeps<number>;
-  /** The file ends after so many bytes. @see truncate_setsize() in mm/truncate.c */
+  /** Sets the file's size to `bytes` and drops the bytes behind it. @see truncate_setsize() in mm/truncate.c */
   truncate(inode: number, bytes: number): void;
-  /** The file loses its name, and its bytes go with the last that maps them. @see shmem_unlink() in mm/shmem.c */
+  /**
+   * The file has lost its name. Its bytes are freed once no address space maps them.
+   *
+   * @see shmem_unlink() in mm/shmem.c
+   */
   unlink(inode: number): void;
 }
 

@@ -1,14 +1,14 @@
-// One segment of a path pattern: `memory{block}` is a literal, then a parameter. Expanding it gives the names that
-// exist now with the values behind them; matching a name asks which of those it is.
+// One segment of a path pattern: `memory{block}` is a literal, then a parameter. expand() lists the names that exist
+// now with the values of their parameters; match() gives the values for one name.
 import { KernelBug } from "@hetmem/kernel";
 import type { AttributeTable, Params } from "./attribute.ts";
 
-/** By text: see partsOf(). */
+/** The key is the text of the segment: see partsOf(). */
 const PARTS = new Map<string, readonly Part[]>();
 
 type Part = { readonly literal: string } | { readonly parameter: string };
 
-/** A name that a segment stands for now. */
+/** A name that a segment has now, with the values of its parameters. */
 export interface Match {
   readonly name: string;
   readonly params: Params;
@@ -16,7 +16,7 @@ export interface Match {
 
 export class SegmentPattern {
   readonly text: string;
-  /** Without parameters: the segment is a name. */
+  /** Whether the segment has no parameters: it is one name. */
   readonly literal: boolean;
   readonly #table: AttributeTable;
   readonly #parts: readonly Part[];
@@ -34,12 +34,12 @@ export class SegmentPattern {
     }
   }
 
-  /** Every name it stands for, given the values of the segments before it. */
+  /** Every name that the segment has now. @param params the values of the segments before this one */
   expand(params: Params): Iterable<Match> {
     return this.#expandFrom(0, "", params);
   }
 
-  /** The values behind a name, or undefined when the segment doesn't stand for it now. */
+  /** The parameters' values for a name, or undefined when the segment doesn't have that name now. */
   match(name: string, params: Params): Params | undefined {
     if (this.literal) return name === this.text ? params : undefined;
     return this.#matchFrom(0, name, params);
@@ -82,7 +82,10 @@ export class SegmentPattern {
     return undefined;
   }
 
-  /** The text from a part on when no parameter follows, so that the value before it is known without a search. */
+  /**
+   * The text from a part on; undefined when a parameter is in it. With a literal tail, the value before the tail is
+   * known without a search.
+   */
   #literalTail(from: number): string | undefined {
     let tail = "";
     for (const part of this.#parts.slice(from)) {
@@ -104,7 +107,7 @@ export class SegmentPattern {
   }
 }
 
-/** The parts of a segment. They are kept, as the segments of a machine are those of the next one. */
+/** The parts of a segment, cached over all machines: most machines have the same segments. */
 function partsOf(text: string): readonly Part[] {
   let parts = PARTS.get(text);
   if (!parts) PARTS.set(text, (parts = parseSegment(text)));

@@ -1,5 +1,5 @@
-// Path walk: from a path to the thing it names, link by link. The stack of directories walked through is what `..`
-// goes back along, as in the kernel, so `link/..` is the parent of where the link leads. Kernel counterpart: fs/namei.c.
+// Path walk: resolves a path to a node, name by name. `..` goes back along the stack of directories walked through,
+// as in the kernel, so `link/..` is the parent of the link's target. Kernel counterpart: fs/namei.c.
 import { KernelError } from "@hetmem/kernel";
 import type { Attribute, Params } from "./attribute.ts";
 import type { MemoryDirectory, MemoryFile, MemoryFiles } from "./memory-files.ts";
@@ -8,14 +8,14 @@ import type { TreeDirectory } from "./tree-directory.ts";
 
 /** @see MAXSYMLINKS in include/linux/namei.h */
 const LINKS_MAX = 40;
-/** Bytes of a path, with the zero behind it. @see PATH_MAX in include/uapi/linux/limits.h */
+/** The most bytes of a path, its terminating zero counted. @see PATH_MAX in include/uapi/linux/limits.h */
 const PATH_MAX = 4096;
-/** Bytes of one name. @see NAME_MAX */
+/** The most bytes of one name. @see NAME_MAX in include/uapi/linux/limits.h */
 const NAME_MAX = 255;
 
 /**
- * A directory on the way: its places in the tables and, where there is one, the directory in memory under them. Or one of
- * a tree, which has nothing but that.
+ * A directory: its places in the tables and the directory in memory under them, if there is one. A directory of a
+ * TreeDirectory has neither places nor memory.
  */
 export interface Directory {
   readonly kind: "directory";
@@ -25,7 +25,7 @@ export interface Directory {
   readonly tree?: TreeDirectory;
 }
 
-/** What a path names. */
+/** A resolved path. */
 export type Node =
   | Directory
   | { readonly kind: "file"; readonly path: string; readonly attribute: Attribute; readonly params: Params }
@@ -41,7 +41,12 @@ export class PathWalk {
     this.#memory = memory;
   }
 
-  /** What the path names. @throws KernelError ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG */
+  /**
+   * Resolves a path.
+   *
+   * @param followLast whether a link at the end of the path is followed
+   * @throws KernelError ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG
+   */
   resolve(path: string, followLast: boolean): Node {
     const { parent, name } = this.#walk(path, followLast);
     if (name === undefined) return parent;
@@ -50,7 +55,10 @@ export class PathWalk {
     return node;
   }
 
-  /** The directory a new file would be made in, and its name; no name when the path ends in a directory that exists. */
+  /**
+   * The directory of the path's last name, and that name. The name is undefined when the path is a directory that
+   * exists.
+   */
   resolveParent(path: string): { parent: Directory; name: string | undefined } {
     return this.#walk(path, true);
   }
@@ -74,7 +82,7 @@ export class PathWalk {
     return kept && { kind: "memory-file", path, file: kept };
   }
 
-  /** Walks all but the last name, and the last too where it is a link to follow or "..". */
+  /** Walks all names but the last, and also the last when it is a directory, a link to follow, "." or "..". */
   #walk(path: string, followLast: boolean): { parent: Directory; name: string | undefined } {
     if (path.length >= PATH_MAX)
       throw new KernelError(
@@ -135,7 +143,7 @@ function treeChild(tree: TreeDirectory, name: string, path: string): Node | unde
   return attribute && { kind: "file", path, attribute, params: {} };
 }
 
-/** A slash at the end asks for a directory, as a dot behind it would. */
+/** The names of a path. A slash at the end becomes a last name ".", which only a directory has. */
 function splitPath(path: string): string[] {
   const segments = segmentsOf(path);
   return path.endsWith("/") && segments.length > 0 ? [...segments, "."] : segments;

@@ -1,9 +1,9 @@
-// Files of /proc/sys: numbers as a write brings them, and attributes over the variables that they set. A write that is
-// refused changes nothing. Kernel counterpart: kernel/sysctl.c.
+// Files of /proc/sys: parsers for the numbers that are written, and attributes that show and set a variable. A
+// refused write changes nothing. Kernel counterpart: kernel/sysctl.c.
 import { KernelError, kstrtou64 } from "@hetmem/kernel";
 import type { Attribute } from "./attribute.ts";
 
-/** A number from `least` to `most`. @see proc_dointvec_minmax() */
+/** An attribute for a variable from `least` to `most`. A write outside is EINVAL. @see proc_dointvec_minmax() */
 export function intSysctl<Name extends string>(
   variables: Record<Name, number>,
   name: Name,
@@ -18,7 +18,11 @@ export function intSysctl<Name extends string>(
   };
 }
 
-/** A number of which the model knows only whether it is zero. @see proc_dointvec_minmax() */
+/**
+ * An attribute from `least` to `most` over a boolean: the model keeps only whether the number is zero.
+ *
+ * @see proc_dointvec_minmax()
+ */
 export function switchSysctl<Name extends string>(
   variables: Record<Name, boolean>,
   name: Name,
@@ -34,9 +38,9 @@ export function switchSysctl<Name extends string>(
 }
 
 /**
- * 64 bits without a sign.
+ * An attribute for an unsigned 64-bit variable.
  *
- * @param written called after each write
+ * @param written called after each write that was accepted
  * @see proc_doulongvec_minmax()
  */
 export function ulongSysctl<Name extends string>(
@@ -53,7 +57,11 @@ export function ulongSysctl<Name extends string>(
   };
 }
 
-/** @throws KernelError EINVAL for a text without a number, or a number out of bounds */
+/**
+ * The first number of a text.
+ *
+ * @throws KernelError EINVAL for a text without a number, or one below `least` or above `most`
+ */
 export function sysctlBetween(text: string, least: number, most: number): number {
   const value = parseSysctl(text);
   if (value >= least && value <= most) return value;
@@ -61,9 +69,11 @@ export function sysctlBetween(text: string, least: number, most: number): number
 }
 
 /**
- * The first number of a text as sysctl reads it: in any base, with white space around it; what follows that is not looked at.
+ * The first number of a text as sysctl reads it: decimal, 0x or octal, with white space around it. The text behind
+ * the white space is ignored.
  *
- * @throws KernelError EINVAL when there is none, or something sticks to it, or it doesn't fit in 64 bits
+ * @throws KernelError EINVAL when there is no number, when another character follows its digits directly, or when it
+ * doesn't fit in 64 bits
  * @see proc_get_long() in kernel/sysctl.c
  */
 export function parseSysctl(text: string): number {
@@ -71,7 +81,12 @@ export function parseSysctl(text: string): number {
   return negative ? -Number(magnitude) : Number(magnitude);
 }
 
-/** The same for files of unsigned longs, exactly. @throws KernelError EINVAL for a minus sign, too @see proc_doulongvec_minmax() */
+/**
+ * parseSysctl() for unsigned longs, as a bigint.
+ *
+ * @throws KernelError EINVAL as there, and for a minus sign
+ * @see proc_doulongvec_minmax()
+ */
 export function parseUnsignedSysctl(text: string): bigint {
   const { negative, magnitude } = firstNumber(text);
   if (negative) throw new KernelError("EINVAL", `${text.trim()} is below zero: write 0 or more`);
@@ -84,7 +99,7 @@ function firstNumber(text: string): { readonly negative: boolean; readonly magni
   return { negative: sign === "-", magnitude: bounded(digits) };
 }
 
-/** What doesn't fit in 64 bits is EINVAL here. @see strtoul_lenient() */
+/** kstrtou64() with EINVAL in place of ERANGE for a number that doesn't fit in 64 bits. @see strtoul_lenient() */
 function bounded(digits: string): bigint {
   try {
     return kstrtou64(digits);

@@ -1,16 +1,22 @@
-// A file system whose directories user space makes and removes at any depth, each with files of its own from the first: a
-// table of patterns has no name for that. Kernel counterpart: struct kernfs_syscall_ops in include/linux/kernfs.h.
+// Directories that user space makes and removes at any depth, each created with files in it, as cgroups are. A
+// pattern has a fixed depth, so an attribute table can't describe them. Kernel counterpart: struct kernfs_syscall_ops
+// in include/linux/kernfs.h.
 import type { Attribute } from "./attribute.ts";
 
-/** One directory of such a file system. Its files have no parameters: the directory is what they are about. */
+/** One such directory. The attributes of its files get no parameters: each attribute belongs to one directory. */
 export interface TreeDirectory {
   fileNames(): Iterable<string>;
   directoryNames(): Iterable<string>;
-  /** Undefined where there is no file of that name now. */
+  /** Undefined when the directory has no file of that name now. */
   file(name: string): Attribute | undefined;
   directory(name: string): TreeDirectory | undefined;
-  /** The name is not taken. @throws KernelError when it can't be made @see cgroup_mkdir() in kernel/cgroup/cgroup.c */
+  /**
+   * Makes a directory; the caller has checked that the name is free.
+   *
+   * @throws KernelError when it can't be made
+   * @see cgroup_mkdir() in kernel/cgroup/cgroup.c
+   */
   mkdir(name: string): void;
-  /** The directory is there; its files go with it. @throws KernelError when it must stay @see cgroup_rmdir() */
+  /** Removes a directory that exists, with its files. @throws KernelError when it is in use @see cgroup_rmdir() */
   rmdir(name: string): void;
 }

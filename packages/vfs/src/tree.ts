@@ -1,18 +1,18 @@
-// What all mounted tables say together: a tree of pattern segments. A directory of the file system is a set of places
-// in it, for several tables may have files in one directory, and a pattern and a plain name may stand for the same.
-// Kernel counterpart: fs/kernfs/dir.c.
+// All mounted tables as one tree of pattern segments. A directory of the file system is a set of places in the tree:
+// several tables may have files in one directory, and a pattern and a literal may match the same name. Kernel
+// counterpart: fs/kernfs/dir.c.
 import { KernelBug, KernelError } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "./attribute.ts";
 import type { TreeDirectory } from "./tree-directory.ts";
 import { SegmentPattern } from "./pattern.ts";
 
-/** What the end of a pattern is. */
+/** The last segment of a pattern. */
 export type Leaf =
   | { readonly kind: "file"; readonly attribute: Attribute }
   | { readonly kind: "link"; readonly target: (params: Params) => string }
   | { readonly kind: "tree"; readonly top: TreeDirectory };
 
-/** What a mounted pattern is. */
+/** The kind of a mounted path. */
 type Kind = "leaf" | "directory";
 
 interface Pattern {
@@ -28,29 +28,29 @@ interface PatternNode {
   readonly children: PatternNode[];
   /** The children without a leaf, by the text of their pattern: a directory of /sys may have thousands. */
   readonly directories: Map<string, PatternNode[]>;
-  /** Tables whose root it is, and which nobody has looked at yet, in the order in which they were mounted. */
+  /** Lazily mounted tables with this root that have not been read yet, in the order in which they were mounted. */
   waiting: readonly AttributeTable[];
 }
 
-/** A node of the tree with the values that led to it. */
+/** A node of the tree with the values of the parameters on the way to it. */
 export interface Place {
   readonly node: PatternNode;
   readonly params: Params;
 }
 
-/** What a name in a directory leads to. */
+/** The entry of a name in a directory of the tables. */
 export type TableEntry =
   | { readonly kind: "directory"; readonly places: readonly Place[]; readonly tree?: TreeDirectory }
   | { readonly kind: "file"; readonly attribute: Attribute; readonly params: Params }
   | { readonly kind: "link"; readonly target: string };
 
 const NO_TABLE: AttributeTable = { root: "/" };
-/** By path: see patternSegments(). */
+/** The key is the path: see patternSegments(). */
 const SEGMENTS = new Map<string, readonly string[]>();
 
 export class PatternTree {
   readonly #root: PatternNode = newNode(new SegmentPattern("", NO_TABLE), NO_TABLE, undefined);
-  /** What each mounted pattern is, by its full path. */
+  /** The kind of each mounted pattern, by its full path. */
   readonly #kinds = new Map<string, Kind>();
 
   /** The places of "/". */
@@ -58,13 +58,17 @@ export class PatternTree {
     return [{ node: this.#root, params: {} }];
   }
 
-  /** @throws KernelError EEXIST, with nothing mounted, when a pattern is there already */
+  /** Mounts a table. @throws KernelError EEXIST, with nothing mounted, when a pattern is mounted already */
   mount(table: AttributeTable): void {
     this.#mountWaiting(table.root);
     this.#mountPatterns(table, patternsOf(table));
   }
 
-  /** Mounts the root of a table, and the rest when somebody looks below it. @throws KernelError EEXIST when the root is no directory */
+  /**
+   * Mounts the root of a table now, and the rest at the first lookup or listing below the root.
+   *
+   * @throws KernelError EEXIST when the root is no directory
+   */
   mountLazily(table: AttributeTable): void {
     const segments = patternSegments(table.root);
     this.#mountPatterns(table, [{ segments, leaf: undefined }]);
@@ -79,13 +83,13 @@ export class PatternTree {
     for (const { segments, leaf } of patterns) {
       const path = `/${segments.join("/")}`;
       for (const parent of ancestors(path)) {
-        // Then those above it are claimed too.
+        // The ancestors of a claimed directory are claimed too.
         if (claims.get(parent) === "directory") break;
         this.#claim(claims, parent, "directory");
       }
       this.#claim(claims, path, leaf ? "leaf" : "directory");
     }
-    // Most segments are those of many paths.
+    // One SegmentPattern for each text: most segments occur in many paths.
     const known = new Map<string, SegmentPattern>();
     for (const text of new Set(patterns.flatMap(({ segments }) => segments)))
       known.set(text, new SegmentPattern(text, table));
@@ -98,7 +102,7 @@ export class PatternTree {
     for (const [path, kind] of claims) this.#kinds.set(path, kind);
   }
 
-  /** What a name leads to, given the places of its directory. */
+  /** The entry of a name. @param places the places of its directory */
   lookup(places: readonly Place[], name: string): TableEntry | undefined {
     const found: Place[] = [];
     for (const { node, params } of places) {
@@ -111,7 +115,7 @@ export class PatternTree {
     return entryOf(found);
   }
 
-  /** Every name in a directory with what it leads to, in no order. */
+  /** Every name of a directory with its entry, in no order. */
   entries(places: readonly Place[]): Map<string, TableEntry> {
     const byName = new Map<string, Place[]>();
     for (const { node, params } of places) {
@@ -132,14 +136,14 @@ export class PatternTree {
     return entries;
   }
 
-  /** The directory at a path of literal segments that is mounted. */
+  /** The node of a mounted directory whose path has no parameters. */
   #directory(segments: readonly string[]): PatternNode {
     let node = this.#root;
     for (const text of segments) node = node.directories.get(text)?.[0] ?? node;
     return node;
   }
 
-  /** What waits on the way to a path is mounted first, so that a pattern that is there already is found. */
+  /** Reads the lazily mounted tables on the way to a path, so that mount() finds patterns that two tables have. */
   #mountWaiting(path: string): void {
     let node = this.#root;
     this.#mountWaitingAt(node);
@@ -169,7 +173,7 @@ export class PatternTree {
     claims.set(path, kind);
   }
 
-  /** Nodes are shared where nothing but the name tells them apart: a literal, or a parameter of the same table. */
+  /** Adds a pattern. Directories share a node when they have the same text and are a literal, or of the same table. */
   #add(table: AttributeTable, segments: readonly SegmentPattern[], leaf: Leaf | undefined): void {
     let node = this.#root;
     segments.forEach((pattern, index) => {
@@ -192,7 +196,7 @@ function newNode(pattern: SegmentPattern, table: AttributeTable, leaf: Leaf | un
   return { pattern, table, leaf, children: [], directories: new Map(), waiting: [] };
 }
 
-/** The segments of a pattern's path. They are kept, as those of a machine are those of the next one. */
+/** The segments of a pattern's path, cached over all machines: most machines have the same patterns. */
 function patternSegments(path: string): readonly string[] {
   let segments = SEGMENTS.get(path);
   if (!segments) SEGMENTS.set(path, (segments = segmentsOf(path)));
@@ -214,7 +218,7 @@ function entryOf(found: readonly Place[]): TableEntry | undefined {
   return { kind: "link", target: leaf.target(first.params) };
 }
 
-/** Everything a table mounts; directories have no leaf. */
+/** All patterns of a table. A directory has no leaf. */
 function patternsOf({
   root,
   files = {},
@@ -236,7 +240,7 @@ function patternsOf({
   ];
 }
 
-/** The directories that a path lies in, the nearest first, without "/". */
+/** The ancestors of a path, the parent first, without "/". */
 function* ancestors(path: string): Generator<string, void, void> {
   for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1))
     yield path.slice(0, end);

@@ -1,5 +1,5 @@
 // The file system of a machine: attribute tables and plain memory files as one tree, with the calls that user space
-// has for it. Reading and writing may sleep, for they run the code behind a file; all else is atomic.
+// has for it. Reads and writes may sleep, because they run show() and store() of a file; all other calls are atomic.
 // Kernel counterparts: fs/open.c, fs/read_write.c, fs/stat.c, fs/kernfs/file.c.
 import { KernelError, MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { type AttributeTable, attributeMode, type DeviceNumber, isReadable } from "./attribute.ts";
@@ -16,7 +16,7 @@ export type FileKind = "file" | "directory" | "link";
 export interface DirectoryEntry {
   readonly name: string;
   readonly kind: FileKind;
-  /** Where a link points. */
+  /** The target of a link, as readlink() prints it. */
   readonly target?: string;
 }
 
@@ -25,41 +25,41 @@ export interface Stat {
   readonly kind: FileKind;
   /** Permission bits. */
   readonly mode: number;
-  /** Bytes: 4096 for a file of sysfs whatever it holds, 0 in proc, what it holds for a plain file. */
+  /** Bytes: 4096 for every file of sysfs, 0 in proc, the length of a plain file. */
   readonly size: number;
-  /** A directory has two, and one for each directory in it. */
+  /** Number of links: for a directory 2 and one for each directory in it. */
   readonly nlink: number;
-  /** Units of 512 bytes that it takes: whole pages of a plain file, nothing for what is rendered. */
+  /** Space in units of 512 bytes: whole pages for a plain file, 0 for a rendered one. */
   readonly blocks: number;
   readonly device?: DeviceNumber;
 }
 
-/** An entry of walk(): a path with what is there. */
+/** An entry of walk(), with its path. */
 export interface WalkEntry extends DirectoryEntry {
   readonly path: string;
 }
 
-/** What a file is opened for. "write" empties a plain file, "append" keeps it; both make it where files can be made. */
+/** "write" truncates a plain file, "append" doesn't; both create a missing file where files can be created. */
 export type OpenMode = "read" | "write" | "append";
 
 /** @see struct file in include/linux/fs.h */
 export interface OpenFile {
-  /** Whether it has bytes at offsets: a plain file, or one of bytes. Any other is rendered whole, once a read. */
+  /** Whether readAt() reads at the offset. Otherwise each read renders the whole file. */
   readonly seekable: boolean;
-  /** The whole text. @throws KernelError EINVAL for a rendered file of bytes, EFBIG for more than TEXT_MAX of them */
+  /** Reads the whole text. @throws KernelError EINVAL for a file with readAt, EFBIG for more than TEXT_MAX bytes */
   read(): Sleeps<string>;
   /** Up to `length` bytes from `offset` on, fewer at the end: one pread(2). A character of a text is a byte. */
   readAt(offset: number, length: number): Sleeps<Uint8Array>;
   /**
-   * One write(2): one call of the attribute's store. Nothing happens for no bytes. Of a plain file what could be
-   * written stays when the rest can't be.
+   * One write(2): one call of the attribute's store(). An empty write calls nothing. When a plain file runs out of
+   * room, the bytes written before the error stay.
    */
   write(data: string | Uint8Array): Sleeps<void>;
 }
 
-/** Bytes of a file that is read as one text. */
+/** The most bytes of a plain file that is read as one text. */
 export const TEXT_MAX: number = 64 * MiB;
-/** Names that a pattern is followed through. */
+/** The most paths that a glob keeps at one segment of its pattern. */
 const GLOB_MAX = 262_144;
 
 export class Vfs {
@@ -72,30 +72,31 @@ export class Vfs {
     this.#walk = new PathWalk(this.#tree, memory);
   }
 
-  /** Adds the files of a table. @throws KernelError EEXIST, with nothing mounted, when a pattern is there already */
+  /** Mounts the files of a table. @throws KernelError EEXIST, with nothing mounted, when a pattern is mounted */
   mount(table: AttributeTable): void {
     this.#tree.mount(table);
   }
 
   /**
-   * The same once somebody looks below the root of the table, which is there at once: a machine has more files than most
-   * programs ever look at.
+   * Mounts the root of a table now, and its files at the first lookup or listing below the root: a machine has more
+   * files than most programs use.
    *
-   * @throws KernelError EEXIST when the root is no directory. That a pattern is there already shows at the first look.
+   * @throws KernelError EEXIST when the root is no directory. A pattern that is mounted already is found only at that
+   * first lookup.
    */
   mountLazily(table: AttributeTable): void {
     this.#tree.mountLazily(table);
   }
 
-  /** The text of a file. @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, or what show() throws */
+  /** Reads a whole file. @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, EFBIG, or the error of show() */
   *read(path: string): Sleeps<string> {
     return yield* this.open(path, "read").read();
   }
 
   /**
-   * Writes to a file that exists: one store, or the new contents of a plain file.
+   * Writes to a file that exists: one call of store(), or the new contents of a plain file.
    *
-   * @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, or what store() throws
+   * @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, or the error of store()
    */
   *write(path: string, text: string): Sleeps<void> {
     this.#walk.resolve(path, true);
@@ -103,8 +104,10 @@ export class Vfs {
   }
 
   /**
-   * Checks all that open(2) checks, for root: a mode without the bit or an attribute without the function is refused
-   * even to root, as kernfs does. @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP
+   * Opens a file as root. A file without the permission bit or without the function for the mode is refused even to
+   * root, as in kernfs.
+   *
+   * @throws KernelError ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP
    *
    * @see kernfs_fop_open() in fs/kernfs/file.c
    */
@@ -122,12 +125,12 @@ export class Vfs {
     }
   }
 
-  /** What is in a directory, sorted as `ls` does. @throws KernelError ENOENT, ENOTDIR, ELOOP */
+  /** The entries of a directory, sorted as `ls` does. @throws KernelError ENOENT, ENOTDIR, ELOOP */
   list(path: string): DirectoryEntry[] {
     return this.#entries(this.#directory(path)).sort((a, b) => compareNames(a.name, b.name));
   }
 
-  /** What is in a directory, in the order in which its file system gives it: what `find` and `grep -r` go by. */
+  /** The entries of a directory in the order of its file system, in which `find` and `grep -r` visit them. */
   readdir(path: string): DirectoryEntry[] {
     const directory = this.#directory(path);
     const entries = new Map(this.#entries(directory).map((entry) => [entry.name, entry]));
@@ -141,33 +144,33 @@ export class Vfs {
     return this.#statOf(this.#walk.resolve(path, true));
   }
 
-  /** The same for a link itself. */
+  /** stat() that doesn't follow a link at the end of the path. */
   lstat(path: string): Stat {
     return this.#statOf(this.#walk.resolve(path, false));
   }
 
-  /** Whether something is there, links followed. */
+  /** Whether a path resolves, links followed. */
   exists(path: string): boolean {
     return this.#resolves(path, true);
   }
 
-  /** The target as the link has it. @throws KernelError EINVAL when it isn't a link, ENOENT, ENOTDIR, ELOOP */
+  /** The target of a link, not resolved. @throws KernelError EINVAL when it isn't a link, ENOENT, ENOTDIR, ELOOP */
   readlink(path: string): string {
     const node = this.#walk.resolve(path, false);
     if (node.kind !== "link") throw new KernelError("EINVAL", `${path} is not a link`);
     return node.target;
   }
 
-  /** The absolute path without links or `..` of what a path names. @throws KernelError ENOENT, ENOTDIR, ELOOP */
+  /** The absolute path of the same file, without links or `..`. @throws KernelError ENOENT, ENOTDIR, ELOOP */
   realpath(path: string): string {
     return this.#walk.resolve(path, true).path;
   }
 
   /**
-   * The paths that a pattern matches, sorted as a shell does in the C locale; none when nothing does. Names that begin
-   * with a dot need a dot in the pattern.
+   * The paths that a pattern matches, sorted as a shell does in the C locale. A name that begins with a dot is
+   * matched only by a segment that begins with one.
    *
-   * @throws KernelError ENOMEM when the pattern leads through more than GLOB_MAX names
+   * @throws KernelError ENOMEM when more than GLOB_MAX paths match the beginning of the pattern
    */
   glob(pattern: string): string[] {
     let found = [pattern.startsWith("/") ? "/" : ""];
@@ -186,7 +189,7 @@ export class Vfs {
     return paths.filter((path) => this.#resolves(path, false)).sort(compareNames);
   }
 
-  /** Everything below a directory, depth first and sorted; links are named, not followed. @throws KernelError ENOENT, ENOTDIR */
+  /** All entries below a directory, depth first, sorted; links aren't followed. @throws KernelError ENOENT, ENOTDIR */
   *walk(path: string): Iterable<WalkEntry> {
     for (const entry of this.list(path)) {
       const below = path.endsWith("/") ? path + entry.name : `${path}/${entry.name}`;
@@ -195,7 +198,7 @@ export class Vfs {
     }
   }
 
-  /** @throws KernelError EEXIST, ENOENT, ENOTDIR, EACCES or ENOENT where directories can't be made, and what a tree throws */
+  /** Makes a directory. @throws KernelError EEXIST, ENOENT, ENOTDIR, EACCES, or the error of a tree's mkdir() */
   mkdir(path: string): void {
     const { parent, name } = this.#walk.resolveParent(path.replace(/(?<=.)\/+$/, ""));
     if (name === undefined || this.#walk.child(parent, name))
@@ -204,7 +207,7 @@ export class Vfs {
     else this.memory.mkdir(writableDirectory(parent, path), name);
   }
 
-  /** Removes a plain file. @throws KernelError EISDIR, ENOENT, ENOTDIR, EPERM for a file that is rendered */
+  /** Removes a plain file. @throws KernelError EISDIR, ENOENT, ENOTDIR, EPERM for a rendered file */
   unlink(path: string): void {
     const node = this.#walk.resolve(path, false);
     if (node.kind === "directory") throw new KernelError("EISDIR", `${path} is a directory: use rmdir`);
@@ -214,7 +217,7 @@ export class Vfs {
   /**
    * Removes an empty directory, or one of a tree with all its files.
    *
-   * @throws KernelError ENOTDIR, ENOTEMPTY, ENOENT, EPERM for a directory of a table, and what a tree throws
+   * @throws KernelError ENOTDIR, ENOTEMPTY, ENOENT, EPERM for a directory of a table, the errors of a tree's rmdir()
    */
   rmdir(path: string): void {
     const node = this.#walk.resolve(path, false);
@@ -253,7 +256,7 @@ export class Vfs {
           kind: "directory",
           mode: directoryMode,
           size: 0,
-          // Listing the directory takes as long as it is large: only who asks pays for it.
+          // A getter: counting lists the directory, which most callers of stat() don't need.
           get nlink() {
             return 2 + subdirectories();
           },
@@ -337,7 +340,11 @@ export class Vfs {
     return entries.filter(({ kind }) => last || kind !== "file").map(({ name }) => join(name));
   }
 
-  /** Whether a path names something. @param follow as resolve() has it: false counts a link that leads nowhere */
+  /**
+   * Whether a path resolves.
+   *
+   * @param follow whether a link at the end is followed: a dangling one doesn't resolve then
+   */
   #resolves(path: string, follow: boolean): boolean {
     try {
       this.#walk.resolve(path, follow);
@@ -362,7 +369,7 @@ export class Vfs {
     this.memory.remove(parent.memory, name);
   }
 
-  /** Of an absolute path without links. */
+  /** The parent directory and the last name of an absolute path without links. */
   #parentOf(path: string): { parent: Directory; name: string } {
     const segments = segmentsOf(path);
     const name = segments.at(-1) ?? "";
