@@ -1,6 +1,6 @@
-// The LRU lists: where pages of processes and files wait to be used again or reclaimed. A page's flags say which of five
-// lists it is on; whose lists, its node says, or its cgroup. Pages of devices are never on one. Kernel counterparts:
-// include/linux/mm_inline.h, struct lruvec in include/linux/mmzone.h, mm/swap.c.
+// The LRU lists: pages of processes and files in the order in which reclaim considers them. Page flags choose one of
+// five lists, and the page's node or cgroup chooses the lruvec. Pages of devices are never on a list. Kernel
+// counterparts: include/linux/mm_inline.h, struct lruvec in include/linux/mmzone.h, mm/swap.c.
 import { bugOn, KernelBug, type NodeId, type Page } from "@hetmem/kernel";
 import { describePage, type ListId, type MemMap, PageFlag } from "@hetmem/page";
 import {
@@ -18,25 +18,25 @@ import { LruList, Lruvec, NR_LRU_LISTS } from "./lruvec.ts";
 
 export { LruList, NR_LRU_LISTS };
 
-/** Where pages of one zone are counted, and which lists are their node's. */
+/** Counters and lists for the pages of one zone. */
 interface LruPlace {
   readonly zone: ZoneType;
-  /** By ZoneStat. */
+  /** Counters of the zone, by ZoneStat. */
   readonly zoneStat: Float64Array;
-  /** By NodeStat, which begins with the five lists. */
+  /** Counters of the node, by NodeStat, which begins with the five lists. */
   readonly nodeStat: Float64Array;
   readonly node: NodeId;
-  /** Id of the lists. */
+  /** Id of the node's own lruvec. */
   readonly lruvec: number;
 }
 
-/** Counters of pages that lists of one id have: by list and zone. */
-const COUNTS: number = NR_LRU_LISTS * MAX_NR_ZONES;
-/** In a zone's counters, those of its LRU lists begin here. */
+/** Page counters of one lruvec: by list and zone. */
+const COUNTERS_PER_LRUVEC: number = NR_LRU_LISTS * MAX_NR_ZONES;
+/** Index of the first LRU counter among a zone's counters. */
 const NR_ZONE_LRU_BASE: number = ZoneStat.nr_zone_inactive_anon;
 
 const { lru, active, unevictable, swapbacked, head, isolated } = PageFlag;
-/** Flags that say which list a page belongs on. */
+/** Page flags that choose the list. */
 const LIST_BITS = unevictable | swapbacked | active;
 
 export class Lru {
@@ -44,16 +44,19 @@ export class Lru {
   private readonly allocator: PageAllocator;
   private readonly nodes: readonly (MemoryNode | undefined)[];
   private readonly charging: PageCharging;
-  /** By node (shifted by 3) and zone; none for zones of devices. */
+  /** By node (shifted left by 3) and zone; undefined for ZONE_DEVICE. */
   private readonly places: (LruPlace | undefined)[] = [];
-  /** Id of the lists of each node itself. */
+  /** By node: id of the node's own lruvec. */
   private readonly ofNode: Int32Array;
-  /** By id: all lists, the first of their five, and the pages on each by zone. The last is kept while there are cgroups; the zones know otherwise. */
+  /**
+   * By lruvec id: the lruvec, the first of its five lists, and its pages by list and zone. The pages are counted only
+   * with cgroups; without them the counters of the zones are used.
+   */
   private readonly lruvecs: (Lruvec | undefined)[] = [];
   private firstLists: Int32Array = new Int32Array(16);
-  private pages: Int32Array = new Int32Array(16 * COUNTS);
+  private pages: Int32Array = new Int32Array(16 * COUNTERS_PER_LRUVEC);
   private readonly byNode: Lruvec[][] = [];
-  /** Lists of cgroups that are gone, to be used again. */
+  /** Ids of released lruvecs, for reuse. */
   private readonly free: number[] = [];
 
   constructor({ memmap, allocator, nodes }: Memory, charging: PageCharging) {
@@ -74,9 +77,9 @@ export class Lru {
   }
 
   /**
-   * Five lists in a row, for a node or a cgroup's part of one.
+   * Creates an lruvec of five lists, for a node or for a cgroup on a node.
    *
-   * @param parent those of the cgroup above, or undefined at the top
+   * @param parent the lruvec of the parent cgroup on the node; undefined at the top
    * @see lruvec_init()
    */
   createLruvec(node: NodeId, parent: Lruvec | undefined): Lruvec {
@@ -87,7 +90,7 @@ export class Lru {
     return lruvec;
   }
 
-  /** The cgroup whose lists these were is gone. Another may get them. @throws KernelBug when a page is on one */
+  /** Releases the lruvec of a removed cgroup, for reuse. @throws KernelBug when a page is on one of its lists */
   releaseLruvec({ id, node, firstList }: Lruvec): void {
     for (let list = firstList; list < firstList + NR_LRU_LISTS; list++)
       bugOn(this.memmap.lists.count(list as ListId) > 0, `LRU lists ${id} go with pages on them`);
@@ -96,27 +99,27 @@ export class Lru {
     this.free.push(id);
   }
 
-  /** All lists of a node: its own first, then those of cgroups in the order of their creation. */
+  /** All lruvecs of a node: its own first, then those of cgroups in the order of creation. */
   lruvecsOfNode(node: NodeId): readonly Lruvec[] {
     return this.byNode[node] ?? [];
   }
 
-  /** @throws KernelBug when there is none */
+  /** @throws KernelBug when no lruvec has the id */
   lruvecById(id: number): Lruvec {
     return this.lruvecs[id] ?? this.noLruvec(id);
   }
 
-  /** The same, undefined when there is none. */
+  /** The lruvec with an id, or undefined. */
   findLruvec(id: number): Lruvec | undefined {
     return this.lruvecs[id];
   }
 
-  /** Whose lists a page belongs on. @see folio_lruvec() */
+  /** The lruvec that a page belongs to. @see folio_lruvec() */
   lruvecOf(page: Page): Lruvec {
     return this.lruvecById(this.lruvec(page));
   }
 
-  /** Pages of a list, those in zones up to one. @see lruvec_lru_size() in mm/vmscan.c */
+  /** Number of pages on a list, in zones up to `highest`. @see lruvec_lru_size() in mm/vmscan.c */
   size(lruvec: Lruvec, list: LruList, highest: number): number {
     const zones = this.nodes[lruvec.node]?.zones ?? [];
     let pages = 0;
@@ -125,27 +128,32 @@ export class Lru {
       pages +=
         this.charging.lruvec === undefined
           ? (stat[ZoneStat.nr_zone_inactive_anon + list] as number)
-          : (this.pages[lruvec.id * COUNTS + type * NR_LRU_LISTS + list] as number);
+          : (this.pages[lruvec.id * COUNTERS_PER_LRUVEC + type * NR_LRU_LISTS + list] as number);
     }
     return pages;
   }
 
-  /** Pages of a list in all of a node's lists, whoever's they are. @param list by LruList */
+  /** Number of pages on a list, in all lruvecs of a node. @param list by LruList */
   nodeSize(node: NodeId, list: number): number {
     return this.nodes[node]?.stat[list] ?? 0;
   }
 
-  /** A node's own lists, which are the root cgroup's where there are cgroups. */
+  /** A node's own lruvec. With cgroups it is that of the root cgroup. */
   lruvecOfNode(node: NodeId): Lruvec {
     return this.lruvecById(this.ofNode[node] as number);
   }
 
-  /** @see folio_lru_list() */
+  /** The list that a page belongs to. @see folio_lru_list() */
   listOf(page: Page): LruList {
     return listFor(this.memmap.flags(page));
   }
 
-  /** Puts a page at the head of the list that its flags say. @throws KernelBug for a device's page, or one that is on a list @see lruvec_add_folio() */
+  /**
+   * Adds a page to the head of its list.
+   *
+   * @throws KernelBug for a page of a device, or one that is on a list
+   * @see lruvec_add_folio()
+   */
   add(page: Page): void {
     const { memmap } = this;
     const place = this.places[memmap.placeOf(page)] ?? this.notForLru(page);
@@ -155,7 +163,7 @@ export class Lru {
     this.count(page, place, id, list, 1);
   }
 
-  /** The same at the tail: the next to be looked at. @see lruvec_add_folio_tail() */
+  /** Adds a page to the tail of its list, where reclaim looks first. @see lruvec_add_folio_tail() */
   addTail(page: Page): void {
     const { memmap } = this;
     const place = this.places[memmap.placeOf(page)] ?? this.notForLru(page);
@@ -165,7 +173,12 @@ export class Lru {
     this.count(page, place, id, list, 1);
   }
 
-  /** Takes a page off its list; its other flags stay. @throws KernelBug when it isn't on one @see lruvec_del_folio() */
+  /**
+   * Removes a page from its list. Other flags stay.
+   *
+   * @throws KernelBug when the page is on no list
+   * @see lruvec_del_folio()
+   */
   remove(page: Page): void {
     const { memmap } = this;
     const flags = memmap.flags(page);
@@ -178,7 +191,12 @@ export class Lru {
     this.count(page, place, id, list, -1);
   }
 
-  /** Takes a page off the lists for somebody who is going to move it; he holds a reference. @returns false when it is on none @see folio_isolate_lru() */
+  /**
+   * Isolates a page from its list, with a reference, for migration or reclaim.
+   *
+   * @returns false when the page is on no list
+   * @see folio_isolate_lru()
+   */
   isolate(page: Page): boolean {
     const { memmap } = this;
     if (!memmap.test(page, lru) || !memmap.getPageUnlessZero(page)) return false;
@@ -188,34 +206,34 @@ export class Lru {
     return true;
   }
 
-  /** Puts an isolated page back, and drops the reference that isolate() took. @see folio_putback_lru() */
+  /** Returns an isolated page to its list, and drops the reference of isolate(). @see folio_putback_lru() */
   putback(page: Page): void {
     this.forgetIsolated(page);
-    this.sortOut(page);
+    this.updateUnevictable(page);
     this.add(page);
     this.memmap.putPage(page);
   }
 
-  /** An isolated page is no longer: it was moved away, or is about to be freed. */
+  /** Ends the isolation of a page that was migrated or is about to be freed. */
   forgetIsolated(page: Page): void {
     this.memmap.clear(page, isolated);
     this.countIsolated(page, -1);
   }
 
   /**
-   * Takes the first so many pages of an array off the lists, for somebody who is going to move them: he has marked them as
-   * isolated, and his references are the isolation's. All are small, and were on a list that reclaim looks at.
+   * Isolates the first `count` pages of an array. The caller has set their isolated flag, and gives its references to
+   * the isolation. All are small pages on evictable lists.
    */
   isolateMarked(pages: Int32Array, count: number): void {
     for (let i = 0; i < count;) i = this.moveRun(pages, i, count, -1);
   }
 
-  /** Puts the first so many small pages of an array at the head of the lists that their flags say, one after another. */
+  /** Adds the first `count` small pages of an array to the heads of their lists, in order. */
   addBatch(pages: Int32Array, count: number): void {
     for (let i = 0; i < count;) i = this.moveRun(pages, i, count, 1);
   }
 
-  /** The first so many small pages of an array, which were isolated and are locked, have been moved away: both ends. */
+  /** Ends isolation and page lock of the first `count` small pages of an array, after their migration. */
   forgetMoved(pages: Int32Array, count: number): void {
     const { memmap } = this;
     for (let i = 0; i < count;) {
@@ -235,7 +253,7 @@ export class Lru {
     }
   }
 
-  /** @see folio_activate() */
+  /** Moves a page to the active list. @see folio_activate() */
   activate(page: Page): void {
     const { memmap } = this;
     if (!memmap.test(page, lru) || memmap.test(page, active | unevictable)) return;
@@ -245,7 +263,7 @@ export class Lru {
     this.countEvent(VmEvent.pgactivate, page);
   }
 
-  /** From the active list to the inactive one. @see deactivate_page() */
+  /** Moves a page from the active list to the inactive one. @see deactivate_page() */
   deactivate(page: Page): void {
     const { memmap } = this;
     if (!memmap.test(page, lru) || memmap.test(page, unevictable) || !memmap.test(page, active)) return;
@@ -255,7 +273,11 @@ export class Lru {
     this.countEvent(VmEvent.pgdeactivate, page);
   }
 
-  /** Reclaim waited for a page to be written: it is the next to be looked at. @see folio_rotate_reclaimable() */
+  /**
+   * Moves a page whose writeback reclaim has started to the tail of the inactive list.
+   *
+   * @see folio_rotate_reclaimable()
+   */
   rotateReclaimable(page: Page): void {
     const { memmap } = this;
     if (!memmap.test(page, lru) || memmap.test(page, PageFlag.locked | PageFlag.dirty | unevictable)) return;
@@ -265,14 +287,14 @@ export class Lru {
     this.countEvent(VmEvent.pgrotated, page);
   }
 
-  /** Moves a page to the head of the list that it is on. */
+  /** Moves a page to the head of its list. */
   rotate(page: Page): void {
     const list = ((this.firstLists[this.lruvec(page)] as number) + this.listOf(page)) as ListId;
     this.memmap.lists.remove(list, page);
     this.memmap.lists.addHead(list, page);
   }
 
-  /** A page that was to be freed lazily was written instead, while it was isolated: it counts as one of anonymous memory again. */
+  /** Counts an isolated MADV_FREE page as anonymous instead of file, after a write to it. */
   isolatedAgainAnon(page: Page): void {
     this.countIsolated(page, 1);
     this.memmap.clear(page, swapbacked);
@@ -280,8 +302,8 @@ export class Lru {
     this.memmap.set(page, swapbacked);
   }
 
-  /** A page that a process has locked is of no use on the other lists. @see lru_add_fn() */
-  private sortOut(page: Page): void {
+  /** Sets or clears the unevictable flag according to mlock. @see lru_add_fn() */
+  private updateUnevictable(page: Page): void {
     const { memmap } = this;
     if (memmap.test(page, PageFlag.mlocked)) {
       memmap.clear(page, active);
@@ -301,9 +323,9 @@ export class Lru {
   }
 
   /**
-   * Pages of an array from one on that belong on the same list come there (sign 1), or are isolated from there (-1).
+   * Adds (sign 1) or isolates (sign -1) consecutive pages of an array, as long as they belong to the same list.
    *
-   * @returns the first that doesn't
+   * @returns index of the first page that belongs to another list
    */
   private moveRun(pages: Int32Array, from: number, end: number, sign: 1 | -1): number {
     const { memmap, charging } = this;
@@ -348,17 +370,17 @@ export class Lru {
     zoneStat[item] = (zoneStat[item] as number) + pages;
     nodeStat[list] = (nodeStat[list] as number) + pages;
     if (this.charging.lruvec === undefined) return;
-    const at = lruvec * COUNTS + zone * NR_LRU_LISTS + list;
+    const at = lruvec * COUNTERS_PER_LRUVEC + zone * NR_LRU_LISTS + list;
     this.pages[at] = (this.pages[at] as number) + pages;
   }
 
-  /** Five lists in a row. @returns their id */
+  /** Creates five consecutive lists. @returns the id of their lruvec */
   private makeLists(): number {
     const id = this.lruvecs.length;
     const first = this.memmap.lists.create();
     for (let i = 1; i < NR_LRU_LISTS; i++) this.memmap.lists.create();
     if (id === this.firstLists.length) {
-      const [firstLists, pages] = [new Int32Array(id * 2), new Int32Array(id * 2 * COUNTS)];
+      const [firstLists, pages] = [new Int32Array(id * 2), new Int32Array(id * 2 * COUNTERS_PER_LRUVEC)];
       firstLists.set(this.firstLists);
       pages.set(this.pages);
       [this.firstLists, this.pages] = [firstLists, pages];
@@ -393,7 +415,7 @@ export class Lru {
   }
 }
 
-/** The list that a page's flags say. */
+/** The list chosen by page flags. */
 function listFor(flags: number): LruList {
   if ((flags & unevictable) !== 0) return LruList.unevictable;
   return (((flags & swapbacked) !== 0 ? 0 : 2) + ((flags & active) !== 0 ? 1 : 0)) as LruList;

@@ -1,8 +1,8 @@
-// The LRU lists of one node, or of a cgroup's part of it, and what reclaim has learned about them. Kernel counterpart:
-// struct lruvec in include/linux/mmzone.h.
+// An lruvec: the five LRU lists of a node, or of a cgroup on a node, with the statistics of reclaim about them.
+// Kernel counterpart: struct lruvec in include/linux/mmzone.h.
 import type { NodeId } from "@hetmem/kernel";
 
-/** @see enum lru_list */
+/** The five lists, in the kernel's order. @see enum lru_list */
 export const LruList = {
   inactiveAnon: 0,
   activeAnon: 1,
@@ -12,7 +12,7 @@ export const LruList = {
 } as const;
 export type LruList = (typeof LruList)[keyof typeof LruList];
 export const NR_LRU_LISTS = 5;
-/** Those that reclaim looks at. @see for_each_evictable_lru() */
+/** The lists that reclaim scans. @see for_each_evictable_lru() */
 export const EVICTABLE_LISTS: readonly LruList[] = [
   LruList.inactiveAnon,
   LruList.activeAnon,
@@ -20,25 +20,25 @@ export const EVICTABLE_LISTS: readonly LruList[] = [
   LruList.activeFile,
 ];
 
-/** Index of counters that are kept for anonymous pages and for those of files. */
+/** Index of anonymous pages in per-kind statistics; FILE is that of file pages. */
 export const ANON = 0;
 export const FILE = 1;
 
 export class Lruvec {
-  /** What the shadows of its evicted pages carry. */
+  /** Number that shadow entries of evicted pages carry. */
   readonly id: number;
   readonly node: NodeId;
-  /** The first of its five lists. */
+  /** First of the five lists. */
   readonly firstList: number;
-  /** The same node's lists of the cgroup above; undefined at the top. @see parent_lruvec() */
+  /** The lruvec of the parent cgroup on the same node; undefined at the top. @see parent_lruvec() */
   readonly parent: Lruvec | undefined;
-  /** What reclaim of each kind has cost lately: pages written, and pages that were wanted again. @see lru_note_cost() */
+  /** Recent cost of reclaim, by kind, in pages: pages written, and refaults. @see lru_note_cost() */
   readonly cost: number[] = [0, 0];
-  /** Pages that were evicted or activated: the clock that refault distances are measured with. */
+  /** Number of evictions and activations, in pages: the clock of refault distances. @see nonresident_age */
   nonresidentAge = 0;
-  /** Pages that came back so soon that they were active at once. */
+  /** Refaulted pages that were activated at once, by kind. */
   readonly activations: number[] = [0, 0];
-  /** What `activations` was when reclaim last ended. @see snapshot_refaults() */
+  /** `activations` at the end of the last reclaim. @see snapshot_refaults() */
   readonly refaults: number[] = [0, 0];
 
   constructor(id: number, node: NodeId, firstList: number, parent: Lruvec | undefined) {
@@ -49,7 +49,7 @@ export class Lruvec {
   }
 }
 
-/** Whether a list is of pages that have files. @see is_file_lru() */
+/** Whether a list holds file pages. @see is_file_lru() */
 export function isFileList(list: LruList): boolean {
   return list === LruList.inactiveFile || list === LruList.activeFile;
 }

@@ -1,17 +1,17 @@
-// A page was used: the first time it is marked, the second time it becomes active. Kernel counterpart:
+// Marking a page accessed: the first time sets its referenced flag, the second time activates it. Kernel counterpart:
 // folio_mark_accessed() in mm/swap.c.
 import type { Page } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import type { Vm } from "../vm.ts";
 import { workingsetActivation } from "./workingset.ts";
 
-/** @see folio_mark_accessed() */
+/** Marks a page accessed. @see folio_mark_accessed() */
 export function markPageAccessed(vm: Vm, page: Page): void {
   const { memmap, lru } = vm;
   if (!memmap.test(page, PageFlag.referenced)) {
     memmap.set(page, PageFlag.referenced);
   } else if (!memmap.test(page, PageFlag.unevictable | PageFlag.active)) {
-    // Whoever has taken it off its list decides where it goes: a page without a list must not be freed as an active one.
+    // An isolated page has no list to move to, and must not be freed with the active flag.
     if (memmap.test(page, PageFlag.lru)) lru.activate(page);
     memmap.clear(page, PageFlag.referenced);
     workingsetActivation(vm, page);

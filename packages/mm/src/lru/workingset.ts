@@ -1,6 +1,7 @@
-// Pages that come back soon after they were evicted. An evicted page leaves a shadow in its slot that says when it went,
-// measured in evictions and activations; if fewer of those have been since than the active pages are many, it would
-// have stayed on a larger inactive list, and is active at once. Kernel counterpart: mm/workingset.c.
+// Detection of refaults: pages that are used again soon after their eviction. An evicted page leaves a shadow entry
+// with the time of its eviction, measured in evictions and activations. If fewer of those have happened since than
+// there are active pages, a larger inactive list would have kept the page, and it is activated at once. Kernel
+// counterpart: mm/workingset.c.
 import type { Page } from "@hetmem/kernel";
 import { PageFlag, PAGES_PER_SECTION } from "@hetmem/page";
 import { NodeStat, ZoneType } from "@hetmem/zone";
@@ -8,7 +9,7 @@ import { addNodeStat } from "../node-stat.ts";
 import type { Vm } from "../vm.ts";
 import { ANON, EVICTABLE_LISTS, FILE, LruList, type Lruvec } from "./lruvec.ts";
 
-/** A shadow has 31 bits: whether the page was active before, whose lists it was on, and when it went. */
+/** Bits of a shadow entry's 31: 1 for the workingset flag, 12 for the lruvec, the rest for the eviction time. */
 const LRUVEC_BITS = 12;
 const EVICTION_BITS: number = 31 - 1 - LRUVEC_BITS;
 const EVICTION_MASK: number = 2 ** EVICTION_BITS - 1;
@@ -18,10 +19,10 @@ const ACTIVATIONS = [NodeStat.workingset_activate_anon, NodeStat.workingset_acti
 const RESTORES = [NodeStat.workingset_restore_anon, NodeStat.workingset_restore_file] as const;
 
 /**
- * Notes that a locked page is evicted.
+ * Records the eviction of a locked page.
  *
- * @param evictor whose shortage evicts it
- * @returns its shadow: a number below zero to be kept in its place, 0 for none
+ * @param evictor the lruvec whose reclaim evicts it
+ * @returns the shadow entry, a number below zero to be stored in the page's place; 0 for none
  * @see workingset_eviction()
  */
 export function workingsetEviction(vm: Vm, page: Page, evictor: Lruvec): number {
@@ -33,13 +34,19 @@ export function workingsetEviction(vm: Vm, page: Page, evictor: Lruvec): number 
   return ~((((age << LRUVEC_BITS) | evictor.id) << 1) | active);
 }
 
-/** A page takes the place of a shadow: whether it should have stayed shows in its flags. It isn't on a list yet. @see workingset_refault() */
+/**
+ * Evaluates the shadow entry of a page that is read in again, and sets active and workingset flags. The page is on no
+ * list yet.
+ *
+ * @see workingset_refault()
+ */
 export function workingsetRefault(vm: Vm, page: Page, shadow: number): void {
   const { memmap, lru } = vm;
   const word = ~shadow;
   const wasActive = (word & 1) === 1;
   const evictor = lru.findLruvec((word >> 1) & (2 ** LRUVEC_BITS - 1));
-  // Whose lists it was on may be gone, or may be another's by now; then the distance says nothing, as in the kernel.
+  // The lruvec may have been removed, or its id reused. In the latter case the distance is meaningless, as in the
+  // kernel.
   if (!evictor) return;
   const order = bucketOrder(vm);
   const evicted = word >>> (1 + LRUVEC_BITS);
@@ -51,7 +58,8 @@ export function workingsetRefault(vm: Vm, page: Page, shadow: number): void {
   const lruvec = lru.lruvecOf(page);
   memmap.set(page, PageFlag.active);
   ageNonresident(lruvec, pages);
-  for (const at of upwards(lruvec)) at.activations[kind] = (at.activations[kind] as number) + pages;
+  for (const at of lruvecAndAncestors(lruvec))
+    at.activations[kind] = (at.activations[kind] as number) + pages;
   addNodeStat(vm, page, ACTIVATIONS[kind], pages);
   if (!wasActive) return;
   memmap.set(page, PageFlag.workingset);
@@ -59,14 +67,14 @@ export function workingsetRefault(vm: Vm, page: Page, shadow: number): void {
   addNodeStat(vm, page, RESTORES[kind], pages);
 }
 
-/** A page became active: what is evicted is older by that. @see workingset_activation() */
+/** Advances the eviction clock for an activated page. @see workingset_activation() */
 export function workingsetActivation({ lru, memmap }: Vm, page: Page): void {
   ageNonresident(lru.lruvecOf(page), 1 << memmap.compoundOrder(page));
 }
 
-/** Notes what reclaim of one kind has cost. Old costs fade. @see lru_note_cost() in mm/swap.c */
+/** Records the cost of reclaiming one kind of page. Old costs decay. @see lru_note_cost() in mm/swap.c */
 export function noteCost(vm: Vm, lruvec: Lruvec, kind: number, pages: number): void {
-  for (const at of upwards(lruvec)) {
+  for (const at of lruvecAndAncestors(lruvec)) {
     const { cost } = at;
     cost[kind] = (cost[kind] as number) + pages;
     const size = EVICTABLE_LISTS.reduce<number>(
@@ -79,12 +87,16 @@ export function noteCost(vm: Vm, lruvec: Lruvec, kind: number, pages: number): v
   }
 }
 
-/** Remembers how many pages have come back by now: reclaim sees by it whether further ones do. @see snapshot_refaults() in mm/vmscan.c */
+/**
+ * Records the activations so far, from which the next reclaim sees whether refaults continue.
+ *
+ * @see snapshot_refaults() in mm/vmscan.c
+ */
 export function snapshotRefaults(lruvec: Lruvec | undefined): void {
   if (lruvec) [lruvec.refaults[ANON], lruvec.refaults[FILE]] = lruvec.activations as [number, number];
 }
 
-/** Pages that stay in memory by right: with swap those of the other kind compete too. */
+/** The refault distance up to which a page is activated, in pages. With swap, pages of the other kind count, too. */
 function workingsetSize({ lru, swap }: Vm, evictor: Lruvec, kind: number): number {
   const size = (list: LruList): number => lru.size(evictor, list, ZoneType.Movable);
   let pages = size(LruList.activeFile);
@@ -96,16 +108,21 @@ function workingsetSize({ lru, swap }: Vm, evictor: Lruvec, kind: number): numbe
   return pages;
 }
 
-/** @see workingset_age_nonresident() */
+/** Advances the eviction clocks of an lruvec and its ancestors. @see workingset_age_nonresident() */
 function ageNonresident(lruvec: Lruvec, pages: number): void {
-  for (const at of upwards(lruvec)) at.nonresidentAge += pages;
+  for (const at of lruvecAndAncestors(lruvec)) at.nonresidentAge += pages;
 }
 
-function* upwards(lruvec: Lruvec): Generator<Lruvec, void, void> {
+function* lruvecAndAncestors(lruvec: Lruvec): Generator<Lruvec, void, void> {
   for (let at: Lruvec | undefined = lruvec; at !== undefined; at = at.parent) yield at;
 }
 
-/** Evictions that a shadow can't tell apart, as a power of two: with more pages than it has bits for, some. @see workingset_init() */
+/**
+ * Base-2 logarithm of the evictions per tick of the shadow entries' clock; above 0 when there are more pages than the
+ * clock has values.
+ *
+ * @see workingset_init()
+ */
 function bucketOrder({ memmap }: Vm): number {
   const bits = Math.ceil(Math.log2(memmap.sections.slots * PAGES_PER_SECTION));
   return Math.max(0, bits - EVICTION_BITS);
