@@ -1,37 +1,49 @@
-// Which nodes are fast and which are slow, and where pages of one go when it is full: to the nearest node of the next
-// slower tier. Kernel counterpart: mm/memory-tiers.c (6.1), node_demotion in mm/migrate.c before. Boot memory without cpus
-// counts as slow here, as it did before 6.1; since then its driver says how far away it is: setAdistance().
+// Memory tiers: nodes ordered by the speed of their memory, and the demotion targets of a node, which are in the next
+// slower tier. Kernel counterparts: mm/memory-tiers.c (6.1), node_demotion in mm/migrate.c before. Boot memory
+// without CPUs counts as slow, as before 6.1; since then its driver reports an abstract distance with setAdistance().
 import type { NodeId } from "@hetmem/kernel";
 import type { Memory, MemoryNode } from "@hetmem/zone";
 
-/** How slow DRAM is, in abstract units. @see MEMTIER_ADISTANCE_DRAM in include/linux/memory-tiers.h */
+/** Abstract distance of DRAM. @see MEMTIER_ADISTANCE_DRAM in include/linux/memory-tiers.h */
 export const MEMTIER_ADISTANCE_DRAM = 576;
-/** What the kmem driver says of its memory. @see MEMTIER_DEFAULT_DAX_ADISTANCE in drivers/dax/kmem.c */
+/**
+ * Abstract distance that the kmem driver reports for its memory.
+ *
+ * @see MEMTIER_DEFAULT_DAX_ADISTANCE in drivers/dax/kmem.c
+ */
 export const MEMTIER_ADISTANCE_SLOW: number = MEMTIER_ADISTANCE_DRAM * 5;
-/** Nodes whose distances fall into the same chunk are of one tier. @see MEMTIER_CHUNK_SIZE */
+/** Width of a tier in units of abstract distance. @see MEMTIER_CHUNK_SIZE */
 const MEMTIER_CHUNK_SIZE = 128;
 
 export class MemoryTiers {
   private readonly memory: Memory;
   private readonly adistances = new Map<NodeId, number>();
-  /** Demotions so far: targets that are as near as each other take turns, where the kernel throws dice. */
+  /** Number of demotions. Equally near targets take turns by it; the kernel chooses at random. */
   private turns = 0;
 
   constructor(memory: Memory) {
     this.memory = memory;
   }
 
-  /** Says how slow a node's memory is: what a driver does that brings it. @see init_node_memory_type() */
+  /**
+   * Sets the abstract distance of a node's memory. Called by the driver that adds the memory.
+   *
+   * @see init_node_memory_type()
+   */
   setAdistance(node: NodeId, adistance: number): void {
     this.adistances.set(node, adistance);
   }
 
-  /** Forgets it: what the driver does when its memory has gone. @see clear_node_memory_type() */
+  /**
+   * Removes the abstract distance of a node. Called by the driver after its memory is gone.
+   *
+   * @see clear_node_memory_type()
+   */
   clearAdistance(node: NodeId): void {
     this.adistances.delete(node);
   }
 
-  /** The nodes with memory by tier, the fastest first. @see memory_tiers */
+  /** Nodes with memory by tier, fastest tier first. @see memory_tiers */
   get tiers(): readonly (readonly MemoryNode[])[] {
     const byChunk = new Map<number, MemoryNode[]>();
     for (const node of this.memory.nodes) {
@@ -44,12 +56,12 @@ export class MemoryTiers {
     return [...byChunk].sort(([a], [b]) => a - b).map(([, nodes]) => nodes);
   }
 
-  /** The number in the name of a node's tier: memory_tier4 is DRAM's. */
+  /** Number in the name of a node's tier. DRAM is in memory_tier4. */
   tierId(node: MemoryNode): number {
     return Math.floor(this.adistance(node) / MEMTIER_CHUNK_SIZE);
   }
 
-  /** Whether pages of a node have nowhere to be promoted to: its tier, or a slower one, has cpus. @see node_is_toptier() */
+  /** Whether pages of a node are never promoted: its tier or a slower one has CPUs. @see node_is_toptier() */
   isToptier(node: NodeId): boolean {
     const { tiers } = this;
     const slowestWithCpus = tiers.findLastIndex((nodes) => nodes.some(({ cpus }) => cpus.length > 0));
@@ -57,7 +69,7 @@ export class MemoryTiers {
     return tier <= slowestWithCpus;
   }
 
-  /** Where a node's cold pages go first, undefined for a node of the slowest tier. @see next_demotion_node() */
+  /** Demotion target of a node; undefined in the slowest tier. @see next_demotion_node() */
   nextDemotionNode(node: NodeId): NodeId | undefined {
     const [next] = this.slowerThan(node);
     if (next === undefined) return undefined;

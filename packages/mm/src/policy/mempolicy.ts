@@ -1,39 +1,39 @@
-// Where memory should come from: the policies of set_mempolicy() and mbind(). A policy is a value that never changes, so
-// that mappings, processes and their children share one. A mapping's own policy goes before its process's; where neither
-// has one, pages come from near the cpu. Kernel counterpart: mm/mempolicy.c. Not modelled: cpusets, so that every node
-// with memory is allowed and policies never have to be bound anew.
+// Memory policies of set_mempolicy() and mbind(): the nodes that pages are allocated from. A policy is an immutable
+// value, shared by mappings, processes and their children. The policy of a mapping takes precedence over that of the
+// process. Without either, pages come from the node of the CPU. Kernel counterpart: mm/mempolicy.c. Not modelled:
+// cpusets, so every node with memory is allowed and policies are never rebound.
 import { formatIdList, KernelError, MAX_NUMNODES, type NodeId } from "@hetmem/kernel";
 import { gfpZone, type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "../vma/vma.ts";
 
-/** @see MPOL_PREFERRED in include/uapi/linux/mempolicy.h */
+/** The modes. "default" is the absence of a policy. @see MPOL_PREFERRED in include/uapi/linux/mempolicy.h */
 export type MpolMode = "preferred" | "preferred_many" | "bind" | "interleave" | "local";
 
-/** How the nodes of a request are meant. @see MPOL_F_STATIC_NODES */
+/** Mode flags: the meaning of the nodes in a request. @see MPOL_F_STATIC_NODES */
 export const MpolFlag = {
   STATIC_NODES: 1 << 15,
-  /** The n-th of the nodes that have memory. */
+  /** Node n of the request means the n-th of the nodes with memory. */
   RELATIVE_NODES: 1 << 14,
-  /** Pages move to whichever of the bound nodes uses them. */
+  /** Pages migrate between the bound nodes to the one that uses them. */
   NUMA_BALANCING: 1 << 13,
 } as const;
-/** Flags with which a policy remembers the nodes as they were asked for. */
-const REMEMBERED: number = MpolFlag.STATIC_NODES | MpolFlag.RELATIVE_NODES | MpolFlag.NUMA_BALANCING;
+/** All mode flags. A policy with one of them keeps the requested nodes. @see MPOL_MODE_FLAGS */
+const MPOL_MODE_FLAGS: number = MpolFlag.STATIC_NODES | MpolFlag.RELATIVE_NODES | MpolFlag.NUMA_BALANCING;
 
 export interface MemPolicy {
   readonly mode: MpolMode;
   /** MpolFlag bits. */
   readonly flags: number;
-  /** Ascending; empty for a local policy. */
+  /** Node ids, ascending; empty for a local policy. */
   readonly nodes: readonly NodeId[];
-  /** As they were asked for. */
+  /** Node ids as requested. */
   readonly userNodes: readonly NodeId[];
-  /** Of the allowed nodes, where to look first. @see set_mempolicy_home_node() */
+  /** The allowed node that allocations start from. @see set_mempolicy_home_node() */
   readonly homeNode: NodeId | undefined;
 }
 
-/** What set_mempolicy() and mbind() are asked. */
+/** Arguments of set_mempolicy() and mbind(). */
 export interface MempolicyRequest {
   readonly mode: MpolMode | "default";
   /** MpolFlag bits; none when absent. */
@@ -42,10 +42,10 @@ export interface MempolicyRequest {
 }
 
 /**
- * Makes a policy of a request. Nodes without memory drop out of it.
+ * Makes the policy of a request. Nodes without memory are left out.
  *
  * @returns undefined for the default policy
- * @throws KernelError EINVAL for flags or nodes that don't go with the mode, and when no node with memory is left
+ * @throws KernelError EINVAL for flags or nodes that don't fit the mode, and when no requested node has memory
  * @see mpol_new(), mpol_set_nodemask(), sanitize_mpol_flags()
  */
 export function mpolNew(memory: Memory, request: MempolicyRequest): MemPolicy | undefined {
@@ -66,7 +66,7 @@ export function mpolNew(memory: Memory, request: MempolicyRequest): MemPolicy | 
   return { mode: request.mode, flags, nodes: kept, userNodes: asked, homeNode: undefined };
 }
 
-/** Whether two policies are the same, so that mappings with them can be one. @see mpol_equal() */
+/** Whether two policies are equal, so that mappings with them can merge. @see mpol_equal() */
 export function mpolEqual(one: MemPolicy | undefined, other: MemPolicy | undefined): boolean {
   if (one === other) return true;
   if (one === undefined || other === undefined) return false;
@@ -74,12 +74,12 @@ export function mpolEqual(one: MemPolicy | undefined, other: MemPolicy | undefin
     one.mode === other.mode &&
     one.flags === other.flags &&
     one.homeNode === other.homeNode &&
-    ((one.flags & REMEMBERED) === 0 || sameNodes(one.userNodes, other.userNodes)) &&
+    ((one.flags & MPOL_MODE_FLAGS) === 0 || sameNodes(one.userNodes, other.userNodes)) &&
     sameNodes(one.nodes, other.nodes)
   );
 }
 
-/** As /proc/PID/numa_maps prints it: `default`, `bind:0-1`, `interleave=static:0,2`. @see mpol_to_str() */
+/** Text of a policy in /proc/PID/numa_maps: `default`, `bind:0-1`, `interleave=static:0,2`. @see mpol_to_str() */
 export function mpolToString(policy: MemPolicy | undefined): string {
   if (policy === undefined) return "default";
   const names: string[] = [];
@@ -91,17 +91,18 @@ export function mpolToString(policy: MemPolicy | undefined): string {
   return `${MODE_NAMES[policy.mode]}${flags}${nodes}`;
 }
 
-/** The policy that counts at an address: the mapping's, else the task's; undefined: near the cpu. @see get_vma_policy() */
+/** The policy of an address: that of the mapping, else that of the task; undefined for none. @see get_vma_policy() */
 export function policyOf(mm: MmStruct | undefined, vma: Vma | undefined): MemPolicy | undefined {
   return vma?.policy ?? mm?.policy;
 }
 
 /**
- * The node that a user allocation goes to first.
+ * The node at which a user allocation starts.
  *
- * @param vma undefined for a page that no mapping asks for, as of a file that is read: a task that interleaves takes the
- *   next node then
- * @param pageShift log2 of the bytes of the page that is wanted
+ * @param vma undefined for a page without a mapping, such as one of a file that is read; a task that interleaves then
+ *   takes its next node
+ * @param address address of the page
+ * @param pageShift base-2 logarithm of the page size in bytes
  * @see policy_node(), interleave_nid()
  */
 export function policyNode(mm: MmStruct, vma: Vma | undefined, address: number, pageShift = 12): NodeId {
@@ -118,9 +119,10 @@ export function policyNode(mm: MmStruct, vma: Vma | undefined, address: number, 
 }
 
 /**
- * The only nodes that an allocation may come from under a policy; undefined: all of them. Requests for a zone below the
- * policy zone are left alone.
+ * The only nodes that a policy allows for an allocation; undefined when all are allowed. Requests for a zone below
+ * the policy zone are not restricted.
  *
+ * @param gfp Gfp bits of the allocation
  * @see policy_nodemask(), apply_policy_zone()
  */
 export function policyNodemask(
@@ -133,26 +135,26 @@ export function policyNodemask(
   return gfpZone(gfp) >= (normal ? memory.counters.policyZone : ZoneType.Movable) ? policy.nodes : undefined;
 }
 
-/** The node of a page of a mapping that is interleaved: by where it is in what is mapped. @see offset_il_node() */
+/** The node of a page in an interleaved mapping, by its offset in the mapped object. @see offset_il_node() */
 export function interleaveAt(policy: MemPolicy, vma: Vma, address: number, pageShift: number): NodeId {
   const pages = 2 ** (pageShift - 12);
   const offset = Math.floor(vma.pgoff / pages) + Math.floor((address - vma.start) / (4096 * pages));
   return policy.nodes[offset % policy.nodes.length] as NodeId;
 }
 
-/** The node after the one that the task took last. @see interleave_nodes() */
+/** The next node of a task that interleaves. @see interleave_nodes() */
 export function interleaveNext(mm: MmStruct, policy: MemPolicy): NodeId {
   const next = nodeAfter(policy, mm.interleavePrev);
   mm.interleavePrev = next;
   return next;
 }
 
-/** The node of a policy that follows another, round. @see next_node_in() */
+/** The node of a policy that follows another in cyclic order. @see next_node_in() */
 export function nodeAfter({ nodes }: MemPolicy, previous: number): NodeId {
   return nodes.find((node) => node > previous) ?? (nodes[0] as NodeId);
 }
 
-/** @see node_states[N_MEMORY] */
+/** Ids of the nodes with memory. @see node_states[N_MEMORY] */
 export function nodesWithMemory({ nodes }: Memory): NodeId[] {
   return nodes.flatMap((node) => (node !== undefined && node.presentPages > 0 ? [node.id] : []));
 }
@@ -165,10 +167,10 @@ const MODE_NAMES: Readonly<Record<MpolMode, string>> = {
   local: "local",
 };
 
-/** What is wrong with a request whatever the machine is. */
+/** Checks that don't depend on the machine. @throws KernelError EINVAL */
 function checkRequest(mode: MempolicyRequest["mode"], flags: number, nodes: readonly NodeId[]): void {
   const placed = MpolFlag.STATIC_NODES | MpolFlag.RELATIVE_NODES;
-  if ((flags & ~REMEMBERED) !== 0) throw invalid(`0x${flags.toString(16)} is no set of mode flags`);
+  if ((flags & ~MPOL_MODE_FLAGS) !== 0) throw invalid(`0x${flags.toString(16)} is no set of mode flags`);
   if ((flags & placed) === placed)
     throw invalid("nodes are either static or relative: drop one of the flags");
   if ((flags & MpolFlag.NUMA_BALANCING) !== 0 && mode !== "bind")
@@ -184,13 +186,13 @@ function checkRequest(mode: MempolicyRequest["mode"], flags: number, nodes: read
     throw invalid("a local policy has no nodes that could be static or relative");
 }
 
-/** Node n of the request is the n-th of those with memory, round. @see mpol_relative_nodemask() */
+/** Maps node n of the request to the n-th node with memory, modulo their number. @see mpol_relative_nodemask() */
 function relativeNodes(asked: readonly NodeId[], allowed: readonly NodeId[]): NodeId[] {
   const picked = new Set(asked.map((node) => node % allowed.length));
   return allowed.filter((_, n) => picked.has(n));
 }
 
-/** Whether it has memory that isn't movable. @see N_NORMAL_MEMORY */
+/** Whether a node has memory outside of ZONE_MOVABLE. @see N_NORMAL_MEMORY */
 function hasNormalMemory(node: MemoryNode | undefined): boolean {
   return node?.zones.some((zone) => zone.type <= ZoneType.Normal && zone.populated) ?? false;
 }

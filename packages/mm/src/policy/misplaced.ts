@@ -1,11 +1,11 @@
-// Where NUMA balancing wants a page that a process has just touched. Kernel counterpart: mpol_misplaced() in mm/mempolicy.c,
-// should_numa_migrate_memory() in kernel/sched/fair.c.
+// The decision of NUMA balancing about a page that a process has just accessed. Kernel counterparts: mpol_misplaced()
+// in mm/mempolicy.c, should_numa_migrate_memory() in kernel/sched/fair.c.
 import type { NodeId, Page } from "@hetmem/kernel";
 import type { Vma } from "../vma/vma.ts";
 import { type MemPolicy, MpolFlag, policyOf } from "./mempolicy.ts";
 
 /**
- * The node that a page should move to now that this process has touched it; undefined when it is well where it is.
+ * The node that a page should migrate to after an access of this process; undefined when it should stay.
  *
  * @see mpol_misplaced(), should_numa_migrate_memory()
  */
@@ -21,7 +21,7 @@ export function mpolMisplaced(vma: Vma, page: Page): NodeId | undefined {
   return memmap.nodeOf(page) === mm.node ? undefined : mm.node;
 }
 
-/** Whether pages of a policy follow the node that uses them. @see MPOL_F_MOF */
+/** Whether pages under a policy migrate to the node that accesses them. @see MPOL_F_MOF */
 export function migratesOnFault(policy: MemPolicy | undefined): boolean {
   return policy === undefined || (policy.flags & MpolFlag.NUMA_BALANCING) !== 0;
 }

@@ -1,6 +1,6 @@
-// The allocation of a page of a process where its policy wants it: the node to begin with, the nodes that it must not
-// leave, and what is counted. Kernel counterpart: vma_alloc_folio() and its kin in mm/mempolicy.c. The zone allocator
-// knows one node or all; a set of nodes is tried node by node here, each down to its low reserves before the next.
+// Allocation of user pages under memory policies: the preferred node, the allowed nodes, and the NUMA counters.
+// Kernel counterparts: vma_alloc_folio() and the functions next to it in mm/mempolicy.c. The zone allocator takes one
+// node or all; a set of nodes is tried node by node here, each down to its low watermark before the next.
 import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER_MOVABLE, NumaStat } from "@hetmem/zone";
@@ -12,19 +12,20 @@ import { type MemPolicy, policyNode, policyNodemask, policyOf } from "./mempolic
 
 const HPAGE_PMD_ORDER = 9;
 
-/** Where one allocation may go. */
+/** The nodes for one allocation. */
 interface Target {
   readonly policy: MemPolicy | undefined;
   readonly near: NodeId;
-  /** The only nodes for it; undefined: all. */
+  /** The allowed nodes; undefined: all. */
   readonly nodemask: readonly NodeId[] | undefined;
 }
 
 /**
- * 2^order pages for an address where the policy wants them, if that works without waiting.
+ * Allocates 2^order charged pages for an address, as its policy says, without sleeping.
  *
- * @param vma undefined where no mapping asks
- * @returns NULL_PAGE when memory or the charge has to be waited for: see allocWithPolicy()
+ * @param vma undefined for a page without a mapping
+ * @param gfp Gfp bits
+ * @returns NULL_PAGE when memory or the charge needs reclaim: see allocWithPolicy()
  * @see vma_alloc_folio()
  */
 export function tryAllocWithPolicy(
@@ -38,7 +39,12 @@ export function tryAllocWithPolicy(
   return tryAllocAt(vm, mm, targetOf(vm, vma, mm, address, gfp, order), gfp, order);
 }
 
-/** The same, with reclaim and the OOM killer. Others may run first. @returns NULL_PAGE when all of that has not helped @see might_alloc() in include/linux/sched/mm.h */
+/**
+ * tryAllocWithPolicy() with reclaim and the OOM killer. Yields first, as any allocation that may sleep.
+ *
+ * @returns NULL_PAGE when reclaim and the OOM killer didn't help
+ * @see might_alloc() in include/linux/sched/mm.h
+ */
 export function* allocWithPolicy(
   vm: Vm,
   vma: Vma | undefined,
@@ -54,7 +60,11 @@ export function* allocWithPolicy(
   return yield* vm.pages.alloc(gfp, order, target.near, mm, target.nodemask);
 }
 
-/** The same for a page that takes over another's charge, or that is charged later. @see new_page() */
+/**
+ * tryAllocWithPolicy() without the charge, for a page that takes over another's charge or is charged later.
+ *
+ * @see new_page()
+ */
 export function tryAllocUncharged(
   vma: Vma | undefined,
   mm: MmStruct,
@@ -65,7 +75,7 @@ export function tryAllocUncharged(
   return tryAllocAt(mm.vm, undefined, targetOf(mm.vm, vma, mm, address, gfp, order), gfp, order);
 }
 
-/** The same, with reclaim. Others may run first. */
+/** tryAllocUncharged() with reclaim and the OOM killer. Yields first. */
 export function* allocUncharged(
   vma: Vma | undefined,
   mm: MmStruct,
@@ -80,14 +90,14 @@ export function* allocUncharged(
   return yield* mm.vm.pages.allocUncharged(gfp, order, target.near, mm, target.nodemask);
 }
 
-/** Where a mapping wants the page of an address, for whoever finds out later who pays for it. */
+/** Allocates pages for an address under its policy. For swap-in, which charges them later. */
 export function pageSourceAt(vma: Vma, address: number): PageSource {
   const { mm } = vma;
   return { mm, alloc: () => allocUncharged(vma, mm, address, GFP_HIGHUSER_MOVABLE, 0) };
 }
 
 /**
- * 2^order pages from any of some nodes, the nearest first, if that works without waiting.
+ * Allocates 2^order pages from a set of nodes, nearest first, without sleeping.
  *
  * @param nodemask undefined: all nodes
  * @see __alloc_pages() with a nodemask
@@ -124,7 +134,7 @@ function targetOf(
   };
 }
 
-/** @param mm who is charged; undefined: nobody */
+/** Allocates without sleeping. @param mm the address space that is charged; undefined for no charge */
 function tryAllocAt(
   vm: Vm,
   mm: MmStruct | undefined,
@@ -137,14 +147,14 @@ function tryAllocAt(
     const page = tryAllocFromNodes(vm, policy.nodes, near, gfp & ~Gfp.DIRECT_RECLAIM, order, mm);
     if (page !== NULL_PAGE) return page;
   } else if (order === HPAGE_PMD_ORDER && (nodemask === undefined || nodemask.includes(near))) {
-    // A huge page far away costs more than small pages here.
+    // A remote huge page costs more than local small pages.
     const page = vm.pages.tryAlloc(gfp | Gfp.THISNODE | Gfp.NORETRY, order, near, mm);
     if (page !== NULL_PAGE || (gfp & Gfp.DIRECT_RECLAIM) === 0) return page;
   }
   return tryAllocFromNodes(vm, nodemask, near, gfp, order, mm);
 }
 
-/** @see alloc_page_interleave() */
+/** Allocates from an interleaving node, and counts a hit. @see alloc_page_interleave() */
 function allocInterleaved(vm: Vm, node: NodeId, gfp: number, order: number, mm: MmStruct | undefined): Page {
   const page = vm.pages.tryAlloc(gfp, order, node, mm);
   if (page !== NULL_PAGE && vm.memmap.nodeOf(page) === node) {
@@ -154,7 +164,7 @@ function allocInterleaved(vm: Vm, node: NodeId, gfp: number, order: number, mm: 
   return page;
 }
 
-/** Those of some nodes that a node can turn to, in the order in which it does. */
+/** The nodes of a mask in the order of a node's fallback list. */
 export function nodesByDistance({ memory }: Vm, near: NodeId, nodemask: readonly NodeId[]): NodeId[] {
   const order = new Set(memory.nodes[near]?.zonelists.fallback.map((zone) => zone.node));
   return [...order].filter((node) => nodemask.includes(node));
