@@ -1,13 +1,14 @@
-// Port: small pages become huge ones on request. `Khugepaged` of the khugepaged package is one; without any,
-// MADV_COLLAPSE fails. Kernel counterpart: madvise_collapse() in mm/khugepaged.c.
+// Port: collapsing small pages to huge ones on request. `Khugepaged` of the package khugepaged implements it. Without
+// it MADV_COLLAPSE fails. Kernel counterpart: madvise_collapse() in mm/khugepaged.c.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { describeVma, type Vma } from "../vma/vma.ts";
 
 export interface HugeCollapse {
   /**
-   * Makes huge pages of all whole 2 MiB of a part of a mapping. The mmap lock is held for reading, but not throughout.
+   * Collapses every aligned 2 MiB in a part of a mapping. The mmap lock is held for reading on entry and return, but
+   * dropped in between.
    *
-   * @throws KernelError EINVAL, ENOMEM, EBUSY, EAGAIN; what could be done has been
+   * @throws KernelError EINVAL, ENOMEM, EBUSY or EAGAIN when some were not collapsed; the others stay huge
    */
   madviseCollapse(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void>;
 }

@@ -1,39 +1,50 @@
-// Port: the pool of huge pages that an administrator has set aside, and the mappings of them. `HugetlbPool` of the hugetlb
-// package is one; without any, MAP_HUGETLB fails. Kernel counterpart: include/linux/hugetlb.h.
+// Port: the pool of reserved huge pages, and the mappings of them. `HugetlbPool` of the package hugetlb implements
+// it. Without it MAP_HUGETLB fails. Kernel counterpart: include/linux/hugetlb.h.
 import { KernelBug, KernelError, type Page, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { VmFault } from "../fault/vm-fault.ts";
 import type { FileObject } from "../file/file-object.ts";
 import type { Vma } from "../vma/vma.ts";
 
-/** A file of huge pages for one mapping, which alone keeps it once it is closed. */
+/** A hugetlbfs file for one anonymous mapping. After close() only the mapping keeps it. */
 export interface HugetlbMapping {
   readonly file: FileObject & { close(): Sleeps<void> };
-  /** Bytes of whole huge pages. */
+  /** Bytes, rounded up to huge pages. */
   readonly length: number;
 }
 
 export interface Hugetlb {
-  /** Small pages in huge pages of the pool, free or in use: memory that is nobody else's. @see hugetlb_total_pages() */
+  /** Small pages in huge pages of the pool, free or in use. They can't be used otherwise. @see hugetlb_total_pages() */
   readonly totalPages: number;
-  /** Whether a page is the head of one of the pool. @see PageHuge() */
+  /** Whether a page is the head of a huge page of the pool. @see PageHuge() */
   owns(head: Page): boolean;
-  /** The last reference of a huge page is gone. @see free_huge_page() */
+  /** Takes back a huge page without references. @see free_huge_page() */
   free(head: Page): void;
-  /** Gives free huge pages in [start, end) back to the allocator, as far as none is promised. @see dissolve_free_huge_pages() */
+  /**
+   * Gives free huge pages in [start, end) back to the allocator, except reserved ones.
+   *
+   * @see dissolve_free_huge_pages()
+   */
   dissolveFree(start: Pfn, end: Pfn): void;
-  /** @param flags MapFlag bits @throws KernelError EINVAL, ENOMEM, ENOSYS @see hugetlb_file_setup() */
+  /**
+   * Makes the file of an anonymous mapping.
+   *
+   * @param length bytes
+   * @param flags MapFlag bits
+   * @throws KernelError EINVAL, ENOMEM, ENOSYS
+   * @see hugetlb_file_setup()
+   */
   fileSetup(length: number, flags: number): HugetlbMapping;
-  /** What is wrong with the pool, a sentence each, while no change of it is under way: part of vmInvariants. */
+  /** Broken invariants of the pool, a sentence each; none while the pool is changing. Part of vmInvariants. */
   findings(): Iterable<string>;
-  /** @see hugetlb_fault() */
+  /** Handles a fault in a mapping of the pool. @see hugetlb_fault() */
   fault(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault>;
-  /** @see copy_hugetlb_page_range() */
+  /** Copies the entries of a mapping for fork(). @see copy_hugetlb_page_range() */
   copyRange(to: Vma, from: Vma): Sleeps<void>;
-  /** @see __unmap_hugepage_range() */
+  /** Unmaps [start, end) of a mapping. @see __unmap_hugepage_range() */
   zapRange(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<void>;
 }
 
-/** A machine without a pool. @see CONFIG_HUGETLBFS=n */
+/** No pool. @see CONFIG_HUGETLBFS=n */
 export const noHugetlb: Hugetlb = {
   totalPages: 0,
   owns: () => false,

@@ -1,12 +1,16 @@
-// Port: a page follows the node that uses it. `migrateMisplacedPage` of the migrate package is one; without any, pages stay.
-// Kernel counterpart: migrate_misplaced_page() in mm/migrate.c.
+// Port: migrating a page to the node that uses it. `migrateMisplacedPage` of the package migrate implements it.
+// Without it pages stay. Kernel counterpart: migrate_misplaced_page() in mm/migrate.c.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import type { Vma } from "../vma/vma.ts";
 
-/** Moves one page to a node, if that works at once. The caller's reference is dropped. @returns whether the page has moved */
+/**
+ * Migrates one page to a node, without waiting for its lock. The caller's reference is dropped.
+ *
+ * @returns whether the page was migrated
+ */
 export type MigrateMisplacedPage = (vma: Vma, page: Page, node: NodeId) => Sleeps<boolean>;
 
-/** The page stays. */
+/** No NUMA balancing: drops the reference. */
 export const noNumaBalancing: MigrateMisplacedPage = function* (vma, page) {
   vma.mm.vm.memmap.putPage(page);
   return false;

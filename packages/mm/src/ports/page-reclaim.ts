@@ -1,6 +1,6 @@
-// Port: what happens when memory is short. `Reclaim` of the reclaim package is one; without any, an allocation that finds no
-// free page fails. Kernel counterparts: __alloc_pages_slowpath() in mm/page_alloc.c, reclaim_pages() in mm/vmscan.c,
-// pagefault_out_of_memory() in mm/oom_kill.c.
+// Port: reclaim and the OOM killer. `Reclaim` of the package reclaim implements it. Without it an allocation fails
+// when no page is free. Kernel counterparts: __alloc_pages_slowpath() in mm/page_alloc.c, reclaim_pages() in
+// mm/vmscan.c, pagefault_out_of_memory() in mm/oom_kill.c.
 import { type NodeId, type Page, type Sleeps, virtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";
@@ -9,11 +9,14 @@ import type { Vm } from "../vm.ts";
 
 export interface PageReclaim {
   /**
-   * Gets 2^order pages that the allocator has refused: reclaims, and kills.
+   * Allocates 2^order pages after the fast path has failed, with reclaim and the OOM killer.
    *
-   * @param mm the address space that they are for; undefined: the kernel
-   * @param nodemask the only nodes for it; absent: all
-   * @returns NULL_PAGE when none of that has helped, or would be too much for the request
+   * @param gfp Gfp bits
+   * @param near the preferred node
+   * @param mm the address space that needs the pages; undefined for the kernel
+   * @param nodemask the allowed nodes; absent: all
+   * @returns NULL_PAGE when that didn't help, or gfp forbids it
+   * @see __alloc_pages_slowpath()
    */
   allocSlowly(
     gfp: number,
@@ -22,13 +25,18 @@ export interface PageReclaim {
     mm: MmStruct | undefined,
     nodemask?: readonly NodeId[],
   ): Sleeps<Page>;
-  /** The fault of a process has found no memory although everything was tried: something is killed, at last the process. */
+  /** Called when the fault of a process ended in OOM. Invokes the OOM killer. @see pagefault_out_of_memory() */
   pagefaultOutOfMemory(process: Process): Sleeps<void>;
-  /** Writes out and frees isolated pages; those that stay are back on their lists. @returns small pages freed */
+  /**
+   * Reclaims isolated pages. Pages that stay are put back to their lists.
+   *
+   * @returns number of small pages freed
+   * @see reclaim_pages()
+   */
   reclaimPages(pages: readonly Page[]): Sleeps<number>;
 }
 
-/** Nothing is reclaimed, and a process whose fault finds no memory is killed. */
+/** No reclaim. A process whose fault ends in OOM is killed. */
 export function noReclaim(vm: Vm): PageReclaim {
   return {
     *allocSlowly() {

@@ -1,96 +1,103 @@
-// The port to whoever divides memory among groups of processes: what reclaim and the OOM killer ask about cgroups. An mm
-// without it has one group, the machine, and asks nobody. Kernel counterparts: mem_cgroup_iter(),
-// mem_cgroup_calculate_protection(), mem_cgroup_get_oom_group() in mm/memcontrol.c.
+// Port: memory cgroups as reclaim and the OOM killer see them. Without it the machine is a single group. Kernel
+// counterparts: mem_cgroup_iter(), mem_cgroup_calculate_protection(), mem_cgroup_get_oom_group() in mm/memcontrol.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";
 import type { Lruvec } from "../lru/lruvec.ts";
 
-/** A group whose pages are on lists of their own. @see struct mem_cgroup */
+/** A cgroup with LRU lists of its own. @see struct mem_cgroup */
 export interface ReclaimGroup {
-  /** Its lists on a node; undefined: it never had a page there, nor had a group below it. @see mem_cgroup_lruvec() */
+  /**
+   * Its lruvec on a node; undefined when neither it nor a descendant ever had a page there.
+   *
+   * @see mem_cgroup_lruvec()
+   */
   lruvec(node: NodeId): Lruvec | undefined;
-  /** False for one that was removed while pages of it were left: they are scraped out. @see mem_cgroup_online() */
+  /** False after its removal. Pages that are left are reclaimed without regard to priority. @see mem_cgroup_online() */
   readonly online: boolean;
-  /** Pages that it and those below it pay for. @see mem_cgroup_size() */
+  /** Pages charged to it and to its descendants. @see mem_cgroup_size() */
   readonly size: number;
-  /** Pages of it that are never taken, by what calculateProtection() found last. @see emin of struct page_counter */
+  /** Pages protected from any reclaim, as of the last calculateProtection(). @see emin of struct page_counter */
   readonly effectiveMin: number;
-  /** Pages of it that are taken only when nothing else is left. @see elow */
+  /** Pages protected as long as unprotected pages can be reclaimed elsewhere. @see elow */
   readonly effectiveLow: number;
-  /** Slots of swap that it may still fill. @see mem_cgroup_get_nr_swap_pages() */
+  /** Swap slots that it may still use. @see mem_cgroup_get_nr_swap_pages() */
   readonly swapPagesLeft: number;
-  /** @see mem_cgroup_swappiness() */
+  /** 0 to 200. @see mem_cgroup_swappiness() */
   readonly swappiness: number;
 }
 
-/** Processes that end together. @see mem_cgroup_get_oom_group() */
+/** A cgroup whose processes are killed together. @see mem_cgroup_get_oom_group() */
 export interface OomGroup {
-  /** Where it stands below the root: "/web/worker". */
+  /** Path below the root: "/web/worker". */
   readonly path: string;
-  /** Those that are in it now, or below it. */
+  /** Processes in it and in its descendants. */
   processes(): readonly Process[];
-  /** It is about to be killed as a whole. @see MEMCG_OOM_GROUP_KILL */
+  /** Counts the kill of the whole group. @see MEMCG_OOM_GROUP_KILL */
   noteKill(): void;
 }
 
-/** A shortage that somebody has to die for. @see struct oom_control in include/linux/oom.h */
+/** A shortage for which the OOM killer was invoked. @see struct oom_control in include/linux/oom.h */
 export interface OomControl {
-  /** Who asked for memory; undefined for the kernel itself. */
+  /** The process whose allocation failed; undefined for the kernel. */
   readonly current: Process | undefined;
-  /** What was asked for; 0 for a page fault that doesn't know any more. */
+  /** Gfp bits and order of the failed allocation; 0 for a page fault, which doesn't know them any more. */
   readonly gfp: number;
   readonly order: number;
   readonly constraint: "CONSTRAINT_NONE" | "CONSTRAINT_MEMORY_POLICY" | "CONSTRAINT_MEMCG";
-  /** The cgroup that is short; absent: the machine, or nodes of it. @see oom_control.memcg */
+  /** The cgroup over its limit; absent when the machine or nodes of it are short. @see oom_control.memcg */
   readonly group?: ReclaimGroup;
-  /** For the log: `global_oom`, `oom_memcg=/web`. */
+  /** For the log: `global_oom` or `oom_memcg=/web`. */
   readonly scope: string;
-  /** For the log: how the group that is short stands. @see mem_cgroup_print_oom_meminfo() */
+  /** For the log: usage and limits of the cgroup. @see mem_cgroup_print_oom_meminfo() */
   readonly details?: readonly string[];
-  /** For the log: what a line about a victim begins with. */
+  /** For the log: the beginning of the line about the victim. */
   readonly message: string;
-  /** Pages of memory and swap that the shortage is about. */
+  /** Pages of memory and swap in the constrained set. @see oom_control.totalpages */
   readonly totalPages: number;
-  /** Those who may be chosen. */
+  /** The processes that may be chosen. */
   readonly candidates: () => Iterable<Process>;
 }
 
-/** What somebody wants of the machine. */
+/** A request for memory that leads to direct reclaim. */
 export interface MemoryRequest {
-  /** Whose memory it is for, and the process, as far as that is known. */
+  /** The address space and the process that need the memory, as far as known. */
   readonly mm: MmStruct | undefined;
   readonly current: Process | undefined;
   readonly order: number;
 }
 
-/** All groups of a machine. @see include/linux/memcontrol.h */
+/** Port: all cgroups of a machine. @see include/linux/memcontrol.h */
 export interface ReclaimGroups {
   /**
-   * A group and all below it, each after the one above it. The one that was given last stays what it is until the next
-   * is asked for, whoever removes it meanwhile.
+   * A cgroup and its descendants, parents first. The group given last stays valid until the next is asked for, even
+   * if it is removed meanwhile.
    *
-   * @param target undefined: all groups of the machine
+   * @param target undefined: all cgroups of the machine
    * @see mem_cgroup_iter()
    */
   hierarchy(target: ReclaimGroup | undefined): Iterable<ReclaimGroup>;
-  /** Finds out how much of a group is protected from a reclaim of `target`. Those above it have been asked about. @see mem_cgroup_calculate_protection() */
+  /**
+   * Computes how much of a group is protected from a reclaim of `target`. Its ancestors were computed before.
+   *
+   * @see mem_cgroup_calculate_protection()
+   */
   calculateProtection(target: ReclaimGroup | undefined, group: ReclaimGroup): void;
-  /** A group is reclaimed although it is below its memory.low. @see MEMCG_LOW */
+  /** Counts a reclaim of a group below its memory.low. @see MEMCG_LOW */
   noteLow(group: ReclaimGroup): void;
-  /** Where the group of a process stands: "/web/worker". */
+  /** Path of the cgroup of a process: "/web/worker". */
   pathOf(process: Process): string;
-  /** Runs the reclaim of somebody who found no memory on the machine, and waits for it. @see psi_memstall_enter() */
+  /** Runs the direct reclaim of a request, counted as a stall of its cgroup. @see psi_memstall_enter() */
   directReclaim(request: MemoryRequest, reclaim: Sleeps<number>): Sleeps<number>;
-  /** Somebody is about to be killed for a shortage. */
+  /** Counts an OOM, before a victim is chosen. @see MEMCG_OOM */
   noteShortage(control: OomControl): void;
-  /** A process is killed for it. @see MEMCG_OOM_KILL */
+  /** Counts the kill of a process. @see MEMCG_OOM_KILL */
   noteOomKill(victim: Process, mm: MmStruct, control: OomControl): void;
   /**
-   * Whom else to kill with a victim.
+   * The cgroup that is killed as a whole with a victim.
    *
-   * @param domain the group that is short; undefined: the machine
-   * @returns undefined: nobody
+   * @param domain the cgroup that is short; undefined: the machine
+   * @returns undefined when only the victim is killed
    * @see mem_cgroup_get_oom_group()
    */
   oomGroupOf(victim: Process, domain: ReclaimGroup | undefined): OomGroup | undefined;

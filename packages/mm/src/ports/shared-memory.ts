@@ -1,13 +1,14 @@
-// Port: memory that processes share without a file. `Shmem` of the page-cache package is one; without any, MAP_SHARED |
+// Port: shared anonymous memory. `Shmem` of the package page-cache implements it. Without it MAP_SHARED |
 // MAP_ANONYMOUS fails. Kernel counterpart: shmem_zero_setup() in mm/shmem.c.
 import { KernelError } from "@hetmem/kernel";
 import type { Vma } from "../vma/vma.ts";
 
 export interface SharedMemory {
   /**
-   * Gives a shared mapping without a file one that nothing else can open.
+   * Gives a shared anonymous mapping an unlinked shmem file of its own.
    *
-   * @throws KernelError ENOMEM when vm.overcommit_memory doesn't allow as much
+   * @throws KernelError ENOMEM when vm.overcommit_memory doesn't allow the pages
+   * @see shmem_zero_setup()
    */
   zeroSetup(vma: Vma): void;
 }
