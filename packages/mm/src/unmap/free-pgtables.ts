@@ -1,14 +1,15 @@
-// Gives back the page tables that a range no longer needs: those that lie wholly between what is mapped below and above.
-// Kernel counterpart: free_pgd_range() in mm/memory.c.
+// Freeing the page tables of an unmapped range: those that lie wholly between the mappings below and above. Kernel
+// counterpart: free_pgd_range() in mm/memory.c.
 import { KernelBug, type VirtAddr } from "@hetmem/kernel";
 import { ENTRIES, ENTRY_SIZE, Level, NO_ENTRY, type PageTable } from "@hetmem/page-table";
 
 /**
- * Frees the tables of [start, end), whose entries are empty. The mmap lock is held for writing, or nobody is left to care.
+ * Frees the page tables of [start, end). Their entries are empty. The mmap lock is held for writing, or the address
+ * space has no user.
  *
  * @param floor end of the mapping below, 0 when there is none
- * @param ceiling start of the mapping above, TASK_SIZE and more when there is none
- * @throws KernelBug when an entry still holds something
+ * @param ceiling start of the mapping above, TASK_SIZE or more when there is none
+ * @throws KernelBug when an entry isn't empty
  * @see free_pgtables() in mm/memory.c
  */
 export function freePgtables(
@@ -28,7 +29,7 @@ interface Range {
   readonly ceiling: number;
 }
 
-/** Frees what hangs under the entries of one table. */
+/** Frees the tables under the entries of one table. */
 function freeUnder(pageTable: PageTable, level: Level, firstEntry: number, base: number, range: Range): void {
   const size = ENTRY_SIZE[level] as number;
   const from = Math.max(0, Math.floor((range.start - base) / size));

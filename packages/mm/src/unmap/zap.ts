@@ -1,5 +1,5 @@
-// Empties the entries of a range and lets go of what they held: pages, swap slots, device pages. Whoever calls this has
-// told the notifiers. Kernel counterpart: unmap_page_range(), zap_pte_range() in mm/memory.c.
+// Unmapping a range: clears its entries and drops the pages, swap slots and device pages that they held. The caller
+// has notified the range. Kernel counterparts: unmap_page_range(), zap_pte_range() in mm/memory.c.
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import {
@@ -25,16 +25,21 @@ import { munlockVmaPage } from "../vma/mlock-page.ts";
 import { VmFlag } from "../vma/vm-flags.ts";
 import { isVmHugetlbPage, type Vma } from "../vma/vma.ts";
 
-/** Pages of one table that nobody maps any more, on their way to be put. Empty whenever nobody is at it: zapEntries() is atomic. @see struct mmu_gather */
+/**
+ * Pages of one table to be put as a batch. zapEntries() is atomic, so the buffer is empty between its calls.
+ *
+ * @see struct mmu_gather
+ */
 const GATHERED = new Int32Array(ENTRIES);
 
-/** Which entries go: all where absent. */
+/** Whether to unmap a page. Without it every entry is cleared. @see struct zap_details */
 export type ShouldZap = (page: Page) => boolean;
 
 /**
- * Empties every entry of [start, end) of a mapping. The mmap lock is held, if only for reading, or the rmap's.
+ * Clears the entries in [start, end) of a mapping. The mmap lock is held, at least for reading, or the rmap lock.
  *
- * @param shouldZap spares the pages that it says no to, and what isn't a page: truncation leaves private copies alone
+ * @param shouldZap returns false for a page to be left mapped. With it, entries without pages stay, too: truncation
+ *   spares private copies
  * @see unmap_page_range()
  */
 export function* zapPageRange(vma: Vma, start: VirtAddr, end: VirtAddr, shouldZap?: ShouldZap): Sleeps<void> {
@@ -56,11 +61,11 @@ export function* zapPageRange(vma: Vma, start: VirtAddr, end: VirtAddr, shouldZa
   }
 }
 
-/** Empties a run of entries of one table. Atomic. @see zap_pte_range() */
+/** Clears consecutive entries of one table. Atomic. @see zap_pte_range() */
 export function zapEntries(vma: Vma, first: number, last: number, shouldZap: ShouldZap | undefined): void {
   const { mm } = vma;
   const { pageTable, vm } = mm;
-  // Not where the whole mapping goes: its pages have been unlocked by then.
+  // Not when the whole mapping goes: munlockVmaPages() has cleared the flag before.
   const locked = (vma.flags & VmFlag.LOCKED) !== 0;
   let gathered = 0;
   for (let entry = first; entry < last; entry++) {
@@ -84,7 +89,7 @@ export function zapEntries(vma: Vma, first: number, last: number, shouldZap: Sho
   vm.pages.putBatch(GATHERED, gathered);
 }
 
-/** The page of an entry is one of a file, or of a device: what the cpu noted in the entry goes to the page. */
+/** Transfers dirty and accessed bits of an entry to its page, which is one of a file or a device. */
 function zapFilePage(vma: Vma, head: Page, flags: number): void {
   const { mm } = vma;
   if ((flags & Pte.dirty) !== 0) setPageDirty(mm.vm, head);
@@ -92,7 +97,7 @@ function zapFilePage(vma: Vma, head: Page, flags: number): void {
   countRss(mm, rssKind(mm, head), -1);
 }
 
-/** Entries that aren't present, or map no counted page. Those are never copies; what was lost of a page may have been. @see should_zap_page() */
+/** Clears an entry that isn't present or maps no counted page. @see should_zap_page() */
 function zapOther(
   vma: Vma,
   entry: number,
@@ -129,7 +134,7 @@ function zapOther(
   }
 }
 
-/** Which counter a page is in. @see mm_counter() */
+/** Index of the rss counter of a page. @see mm_counter() */
 export function rssKind({ vm: { memmap } }: MmStruct, page: Page): number {
   const head = memmap.compoundHead(page);
   if ((memmap.mapping(head) & MAPPING_ANON) !== 0) return Rss.anon;
