@@ -13,7 +13,7 @@ import { clearPageMlocked } from "./vma/mlock-page.ts";
 
 const GFP_TABLE = GFP_KERNEL_ACCOUNT | Gfp.ZERO;
 /** A small page of RAM that waits on an LRU list has only the first of these; the others are left to putPage(). */
-const NOT_PUT_FAST = PageFlag.lru | PageFlag.head | PageFlag.tail | PageFlag.unevictable | PageFlag.mlocked;
+const SLOW_PUT_FLAGS = PageFlag.lru | PageFlag.head | PageFlag.tail | PageFlag.unevictable | PageFlag.mlocked;
 const RAM_ZONES = [ZoneType.DMA, ZoneType.DMA32, ZoneType.Normal, ZoneType.Movable];
 
 export class UserPages {
@@ -104,7 +104,7 @@ export class UserPages {
   /** Drops a reference to a small page; the last one frees it, which is what nearly every put of a process's page does. @see put_page() */
   put(page: Page): void {
     const { memmap } = this;
-    if (memmap.refcount(page) !== 1 || (memmap.flags(page) & NOT_PUT_FAST) !== PageFlag.lru) {
+    if (memmap.refcount(page) !== 1 || (memmap.flags(page) & SLOW_PUT_FLAGS) !== PageFlag.lru) {
       // With the last entry that maps it goes its swap slot.
       if (memmap.test(page, PageFlag.swapcache)) this.vm.swap.freeSwapCache(page);
       return memmap.putPage(page);
@@ -118,7 +118,8 @@ export class UserPages {
   /** The same for a page that another has taken the place of: it is on no list. @see migrate_folio_done() */
   putMigrated(page: Page): void {
     const { memmap } = this;
-    if (memmap.refcount(page) !== 1 || (memmap.flags(page) & NOT_PUT_FAST) !== 0) return memmap.putPage(page);
+    if (memmap.refcount(page) !== 1 || (memmap.flags(page) & SLOW_PUT_FLAGS) !== 0)
+      return memmap.putPage(page);
     this.charging.uncharge(page, 1);
     this.allocator.freePages(page, 0);
   }
@@ -135,7 +136,7 @@ export class UserPages {
     let last = 0;
     for (let i = 0; i < count; i++) {
       const page = pages[i] as Page;
-      if (memmap.refcount(page) !== 1 || (memmap.flags(page) & NOT_PUT_FAST) !== PageFlag.lru) {
+      if (memmap.refcount(page) !== 1 || (memmap.flags(page) & SLOW_PUT_FLAGS) !== PageFlag.lru) {
         this.put(page);
         continue;
       }
