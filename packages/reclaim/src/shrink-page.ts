@@ -8,7 +8,7 @@ import { clearPageDirtyForIo } from "@hetmem/mm/file";
 import { workingsetEviction } from "@hetmem/mm/lru";
 import { pageAnon, pageMapped, tryToUnmap } from "@hetmem/mm/rmap";
 import { PageFlag } from "@hetmem/page";
-import { deleteFromPageCache } from "@hetmem/page-cache";
+import { removeMapping } from "@hetmem/page-cache";
 import { Gfp, NodeStat, VmEvent } from "@hetmem/zone";
 import { pageReferenced } from "./page-referenced.ts";
 import { reclaimState } from "./reclaim-state.ts";
@@ -69,7 +69,7 @@ export function* shrinkPage(
     const written = yield* writeOut(scan, page, stat);
     if (written !== "clean") return written;
   }
-  return removeMapping(scan, page) ? "free" : "keep";
+  return removeFromCache(scan, page) ? "free" : "keep";
 }
 
 /**
@@ -155,8 +155,8 @@ function mayWriteFiles({ vm, byKswapd }: ScanControl, page: Page): boolean {
   return byKswapd && memmap.test(page, PageFlag.reclaim) && reclaimState(vm).node(memmap.nodeOf(page)).dirty;
 }
 
-/** Takes a page that nobody else has out of its cache. @see __remove_mapping() */
-function removeMapping(scan: ScanControl, page: Page): boolean {
+/** Takes a page out of its file or the swap cache, unless it has another user. @see __remove_mapping() */
+function removeFromCache(scan: ScanControl, page: Page): boolean {
   const { vm } = scan;
   const { memmap } = vm;
   const small = 1 << memmap.compoundOrder(page);
@@ -171,8 +171,7 @@ function removeMapping(scan: ScanControl, page: Page): boolean {
     return true;
   }
   if (!vm.mappings.of(memmap, page)) return false;
-  deleteFromPageCache(vm, page, memmap.test(page, PageFlag.swapbacked) ? 0 : evictionShadow(scan, page));
-  return true;
+  return removeMapping(vm, page, memmap.test(page, PageFlag.swapbacked) ? 0 : evictionShadow(scan, page));
 }
 
 function evictionShadow(scan: ScanControl, page: Page): number {
