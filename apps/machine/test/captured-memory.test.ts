@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { captureHost, readHost, vfsTree } from "@hetmem/host-capture";
 import { BUNDLED_CAPTURES, liveHost, openTree } from "@hetmem/host-capture/node";
 import { expect, test } from "vitest";
-import { captureWith } from "../../../packages/host-capture/test/tree-with.ts";
+import { captureWith } from "@hetmem/test-machines/tree-with";
 import { createMachine } from "../src/machine.ts";
 
 const iomem = existsSync("/proc/iomem") ? readFileSync("/proc/iomem", "utf8") : "";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { BUNDLED_CAPTURES } from "../src/node/bundled.ts";
 import { captureHost } from "../src/capture.ts";
 import { openTree } from "../src/node/open-tree.ts";
-import { captureWith, treeOf, zoneText } from "./tree-with.ts";
+import { captureWith, treeOf, zoneText } from "@hetmem/test-machines/tree-with";
 
 const hiddenRam = captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), "v6.1");
 

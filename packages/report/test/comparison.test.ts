@@ -3,7 +3,7 @@ import { captureHost, type Host } from "@hetmem/host-capture";
 import { compareWithHost, hostComparisonLines } from "../src/host-comparison.ts";
 import { createPaint } from "../src/paint.ts";
 import { type MachineView, viewOf } from "../src/view.ts";
-import { captureWith, zoneText } from "../../host-capture/test/tree-with.ts";
+import { captureWith, zoneText } from "@hetmem/test-machines/tree-with";
 
 const { spec, host } = captureHost(captureWith({}), "v6.1");
 const same = viewOf(spec, host);

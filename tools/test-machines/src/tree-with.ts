@@ -1,7 +1,6 @@
 // Trees for tests: a capture with some of its files changed or taken away.
-import { BUNDLED_CAPTURES } from "../src/node/bundled.ts";
-import type { HostTree } from "../src/tree.ts";
-import { openTree } from "../src/node/open-tree.ts";
+import type { HostTree } from "@hetmem/host-capture";
+import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
 
 /** The bundled capture with other contents at some paths; undefined takes a file, or a folder with all in it, away. */
 export function captureWith(
