@@ -45,16 +45,23 @@ import {
 } from "../src/index.ts";
 
 export class NdctlMachine extends NvdimmMachine {
-  vfs: Vfs = new Vfs();
   nodes: DeviceNodes = NO_DEVICE_NODES;
   /** Whether dax0.0 is RAM of which a block is online. */
   onlineAsRam = false;
+  #vfs: Vfs | undefined;
 
   override *booting(): Sleeps<void> {
     yield* super.booting();
-    this.vfs = new Vfs();
-    for (const table of [...nvdimmTables(this.bus), ...this.#ramTables()]) this.vfs.mount(table);
     this.nodes = new NvdimmDeviceNodes(this.bus);
+    this.#vfs = undefined;
+  }
+
+  /** Its files since it was booted. */
+  get vfs(): Vfs {
+    if (this.#vfs) return this.#vfs;
+    this.#vfs = new Vfs();
+    for (const table of [...nvdimmTables(this.bus), ...this.#ramTables()]) this.#vfs.mount(table);
+    return this.#vfs;
   }
 
   get context(): NdctlContext {

@@ -1,13 +1,6 @@
 export { NvdimmBus } from "./devices/bus.ts";
 export { allocatedSize, availableSize, maxAvailableExtent } from "./devices/capacity.ts";
-export {
-  BTT_SECTOR_SIZES,
-  Claim,
-  type ClaimKind,
-  type DaxAttachment,
-  PFN_ALIGNMENTS,
-  type PfnMode,
-} from "./devices/claim.ts";
+export { Claim, type ClaimKind, type DaxAttachment, type PfnMode } from "./devices/claim.ts";
 export { NdDevice, type NdDriverName } from "./devices/device.ts";
 export { type DimmData, Nvdimm } from "./devices/dimm.ts";
 export { Namespace, type NamespaceKind } from "./devices/namespace.ts";
@@ -57,7 +50,7 @@ export { powerFailure, registerNvdimmBus, unregisterNvdimmBus } from "./drivers/
 export { Badblocks, type BadRange, populateBadblocks, SECTOR_SIZE } from "./errors/badblocks.ts";
 export type { NfitWork, ScrubKind } from "./errors/nfit-work.ts";
 export { type Range, RangeSet } from "./errors/range-set.ts";
-export { notifyPoison, runNfitWork, scrubText, startScrub, waitScrub } from "./errors/scrub.ts";
+export { notifyPoison, runNfitWork, scrubText, startScrub } from "./errors/scrub.ts";
 export { nvdimmInvariants } from "./invariants.ts";
 export { NvdimmDeviceNodes, type OpenDisk } from "./ioctl/device-nodes.ts";
 export { LabelArea } from "./labels/label-area.ts";

@@ -1,5 +1,4 @@
-// What the commands of daxctl that change devices have in common: which devices they are about, and what is said at the
-// end. User space counterpart: do_xaction_device() in daxctl/device.c of ndctl.
+// The common parts of the commands of daxctl that change devices: the choice of devices, and the last lines. User space counterpart: do_xaction_device() in daxctl/device.c of ndctl.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import type { ProgramContext } from "@hetmem/shell";
 import { formatJsonArray, type Json } from "@hetmem/shell/tool";
@@ -22,9 +21,9 @@ export const COMMON_OPTIONS: readonly ToolOption[] = [
 
 export const ZONE_OPTION: ToolOption = { long: "no-movable", help: "online memory in ZONE_NORMAL" };
 
-/** What one step did: done, nothing to do, or a device to print. */
+/** The outcome of a step: done, nothing to do, or a device to print. */
 export type StepResult = Json | "done" | "nothing";
-/** What is to be said at the end. */
+/** Words of the last lines. */
 export interface ActionWords {
   /** "error reconfiguring devices". */
   readonly failed: string;
@@ -41,7 +40,7 @@ export function deviceOperand({ operands }: ToolArguments, usage: ToolUsage, ver
   return device.split("/").at(-1) ?? device;
 }
 
-/** Does a step to each device that is meant; what went wrong with the last is the program's status. */
+/** Does a step to each chosen device. The refusal of the last one is the program's status. */
 export function* forEachDevice(
   io: ProgramContext,
   { values, flags }: ToolArguments,
@@ -56,7 +55,7 @@ export function* forEachDevice(
   return yield* conclude(io, words, flags.has("human"), steps);
 }
 
-/** The same for regions. */
+/** As forEachDevice(), for regions. */
 export function* forEachRegion(
   io: ProgramContext,
   { values, flags }: ToolArguments,
@@ -68,7 +67,7 @@ export function* forEachRegion(
   return yield* conclude(io, words, flags.has("human"), steps);
 }
 
-/** Of several devices the program prints the last alone. */
+/** Does the steps, and prints the last lines. Of several devices the program prints the last one alone. */
 function* conclude(
   io: ProgramContext,
   words: ActionWords,

@@ -1,4 +1,4 @@
-// The description of a device that `daxctl create-device --input` reads: what `daxctl list -M` printed of it. User space
+// The description of a device that `daxctl create-device --input` reads, as `daxctl list -M` printed it. User space
 // counterpart: parse_device_file() in daxctl/device.c of ndctl.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import type { ProgramContext } from "@hetmem/shell";
@@ -18,7 +18,7 @@ export interface DeviceFile {
   }[];
 }
 
-/** undefined for what can't be read, or misses a part. */
+/** @returns undefined for a file that can't be read, or lacks a part */
 export function* readDeviceFile(io: ProgramContext, path: string): Sleeps<DeviceFile | undefined> {
   const parsed = parse(yield* textOf(io, path));
   if (!isRecord(parsed)) return undefined;

@@ -42,7 +42,7 @@ export function* offlineMemory(io: ProgramContext, args: readonly string[]): Sle
   });
 }
 
-/** @throws KernelError what a block is refused with @see dev_online_memory() */
+/** @throws KernelError the refusal of a block @see dev_online_memory() */
 export function* onlineDevice(
   io: ProgramContext,
   memory: DaxMemory,
@@ -64,7 +64,7 @@ export function* onlineDevice(
   return "done";
 }
 
-/** @throws KernelError what a block is refused with @see dev_offline_memory() */
+/** @throws KernelError the refusal of a block @see dev_offline_memory() */
 export function* offlineDevice(io: ProgramContext, memory: DaxMemory, verbose: boolean): Sleeps<StepResult> {
   const { name } = memory.device;
   const total = memory.blocks.length;
@@ -95,13 +95,13 @@ function* expectMemory(io: ProgramContext, device: DaxDevice): Sleeps<DaxMemory>
   throw new KernelError("ENXIO", `${device.name} is not RAM: reconfigure it to system-ram first`);
 }
 
-/** Somebody else changed blocks meanwhile, and that is said. */
+/** Another process changed blocks meanwhile: a message, and an error. */
 function stayed(io: ProgramContext, text: string): KernelError {
   io.err(text);
   return new KernelError("ENXIO", "another process changes the state of the same blocks");
 }
 
-/** Says what failed, and lets it fail. */
+/** Prints a line for a refusal, and passes it on. */
 function* orSay<T>(io: ProgramContext, what: string, change: Sleeps<T>): Sleeps<T> {
   try {
     return yield* change;

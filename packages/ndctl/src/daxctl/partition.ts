@@ -14,7 +14,7 @@ import {
   isSystemRam,
 } from "../libdaxctl/library.ts";
 import { attribute, numberIn, refusalOf } from "../sysfs/attributes.ts";
-import { deviceJson } from "./list.ts";
+import { deviceJson } from "../libdaxctl/listing.ts";
 import { disableOrSay, orSay, RECONFIGURE_OPTIONS, setSize, sizeOf } from "./reconfigure.ts";
 
 const CREATE: ToolUsage = { line: "daxctl create-device [<options>]", options: RECONFIGURE_OPTIONS };
@@ -101,7 +101,7 @@ function* createIn(io: ProgramContext, region: DaxRegionPath): Sleeps<DaxDevice>
   return device;
 }
 
-/** The description that `--input` names. @throws ToolUsageProblem for what is none */
+/** The description that `--input` names. @throws ToolUsageProblem for a file that is no description */
 function* fileOf(io: ProgramContext, { values }: ToolArguments): Sleeps<DeviceFile | undefined> {
   const path = values.get("input");
   if (path === undefined) return undefined;

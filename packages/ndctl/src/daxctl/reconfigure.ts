@@ -19,7 +19,7 @@ import {
   isSystemRam,
 } from "../libdaxctl/library.ts";
 import { attribute, refusalOf } from "../sysfs/attributes.ts";
-import { deviceJson } from "./list.ts";
+import { deviceJson } from "../libdaxctl/listing.ts";
 import { countOnline, memoryOf } from "../libdaxctl/memory.ts";
 import { offlineDevice, onlineDevice } from "./online.ts";
 
@@ -61,7 +61,7 @@ export function* reconfigureDevice(io: ProgramContext, args: readonly string[]):
   return yield* forEachDevice(io, given, wanted, words, function* (device) {
     const size = sizeOf(given, "size");
     yield* setSize(io, device, { align: sizeOf(given, "align"), size });
-    // A new size is all that is done then, and nothing is printed of the device.
+    // A new size is the only change then, and nothing is printed of the device.
     if (size !== undefined) return "done";
     if (mode === "system-ram" && !resizes) yield* toSystemRam(io, device, given);
     else if (mode === "devdax" && !resizes) yield* toDevdax(io, device, given);
@@ -139,7 +139,7 @@ export function sizeOf({ values }: ToolArguments, option: "size" | "align"): num
 /**
  * Writes alignment and size, as far as they are wanted. The kernel refuses while a driver has the device.
  *
- * @param wanted bytes; undefined leaves what is there
+ * @param wanted bytes; undefined leaves the value as it is
  * @throws KernelError ENXIO, whatever the kernel refused with
  */
 export function* setSize(
@@ -162,7 +162,7 @@ export function* disableOrSay(io: ProgramContext, device: DaxDevice): Sleeps<voi
   yield* orSay(io, device, "disable", disableDevice(io, device));
 }
 
-/** Says what failed, and lets it fail. */
+/** Prints a line for a refusal, and passes it on. */
 export function* orSay(
   io: ProgramContext,
   { name }: DaxDevice,

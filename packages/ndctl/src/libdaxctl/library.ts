@@ -1,5 +1,5 @@
-// Dax devices as daxctl sees them: through /sys alone. Each is a directory whose driver says what it is used as. User space
-// counterpart: daxctl/lib/libdaxctl.c of ndctl.
+// Dax devices as directories of /sys. The driver of a device is its mode: device_dax, or kmem for RAM. User space counterpart:
+// daxctl/lib/libdaxctl.c of ndctl.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { driverOf, namesIn, numberIn, refusalOf, type TreeContext } from "../sysfs/attributes.ts";
 
@@ -18,14 +18,14 @@ export interface DaxDevice {
   readonly region: DaxRegionPath;
 }
 
-/** Whether somebody drives it: always, where devices stand in a class. @see daxctl_dev_is_enabled() */
+/** Whether a driver has the device. A device in /sys/class/dax counts as enabled. @see daxctl_dev_is_enabled() */
 export function isEnabled(io: TreeContext, device: DaxDevice): boolean {
   return device.region.model === "class" || driverOf(io, device) !== undefined;
 }
 
 export interface DaxRegionPath {
   readonly id: number;
-  /** The directory of whoever provides it. */
+  /** The directory of the device that provides the region. */
   readonly path: string;
   readonly model: "bus" | "class";
 }
@@ -57,7 +57,7 @@ export function* daxDevices(io: TreeContext): Sleeps<DaxDevice[]> {
   return devices.sort((one, other) => one.region.id - other.region.id || numberOf(one) - numberOf(other));
 }
 
-/** Regions that have at least one device: others, daxctl doesn't see. */
+/** Regions that have at least one device: daxctl doesn't see others. */
 export function regionsOf(devices: readonly DaxDevice[]): DaxRegionPath[] {
   const found = new Map<string, DaxRegionPath>();
   for (const { region } of devices) if (!found.has(region.path)) found.set(region.path, region);
@@ -83,7 +83,7 @@ export function isSystemRam(io: TreeContext, device: DaxDevice): boolean {
   return driverOf(io, device) === DRIVERS["system-ram"];
 }
 
-/** Its ranges, as far as root sees them. */
+/** The ranges of a device, by its `mapping` directories, which root can read. */
 export function* mappingsOf(io: TreeContext, { path }: DaxDevice): Sleeps<DaxMappingInfo[]> {
   const mappings: DaxMappingInfo[] = [];
   // Ends: at the first mapping that the device does not have.
@@ -96,14 +96,14 @@ export function* mappingsOf(io: TreeContext, { path }: DaxDevice): Sleeps<DaxMap
   }
 }
 
-/** Gives a device to the driver of a mode. @throws KernelError what the driver refuses with @see daxctl_dev_enable() */
+/** Gives a device to the driver of a mode. @throws KernelError the driver's refusal @see daxctl_dev_enable() */
 export function* enableDevice(io: DaxctlContext, device: DaxDevice, mode: DaxMode): Sleeps<void> {
   expectBusModel(io, device, "daxctl_dev_enable");
   if (driverOf(io, device) !== undefined) return;
   const driver = `/sys/bus/dax/drivers/${DRIVERS[mode]}`;
   if (!namesIn(io, "/sys/bus/dax/drivers").includes(DRIVERS[mode]))
     throw new KernelError("ENOENT", `this kernel has no ${DRIVERS[mode]}: choose another profile`);
-  // Being given the id, the driver takes the device at once if it can; the answer is that of the second write.
+  // The first write makes the driver take the device at once if it can; the second one has the answer.
   yield* refusalOf(io, `${driver}/new_id`, device.name);
   const refused = yield* refusalOf(io, `${driver}/bind`, device.name);
   if (driverOf(io, device) !== undefined) return;

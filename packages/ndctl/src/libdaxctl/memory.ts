@@ -1,5 +1,4 @@
-// The memory blocks of a device in system-ram mode: which they are, whether they are online, and taking them on- and
-// offline. User space counterpart: daxctl_memory_op() in daxctl/lib/libdaxctl.c.
+// The memory blocks of a device in system-ram mode: finding them, counting online ones, and taking them on- and offline. User space counterpart: daxctl_memory_op() in daxctl/lib/libdaxctl.c.
 import { type KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import { attribute, namesIn, numberIn, refusalOf, type TreeContext } from "../sysfs/attributes.ts";
 import { type DaxctlContext, type DaxDevice, isSystemRam } from "./library.ts";
@@ -12,7 +11,7 @@ export interface DaxMemory {
 }
 
 /**
- * The blocks that begin within what the device's `resource` and `size` say: of a device with several ranges, these are the
+ * The blocks that begin in the `size` bytes from the device's `resource` on: of a device with several ranges, these are the
  * first and as much behind it as the whole has.
  *
  * @returns undefined when the device isn't in system-ram mode
@@ -57,8 +56,8 @@ export function* isMovable(io: TreeContext, { blocks }: DaxMemory): Sleeps<boole
 /**
  * Takes all blocks online.
  *
- * @returns how many weren't
- * @throws KernelError what the first block that can't is refused with @see daxctl_memory_online()
+ * @returns the number of blocks that changed
+ * @throws KernelError the refusal of the first block that can't go online @see daxctl_memory_online()
  */
 export function* onlineBlocks(
   io: DaxctlContext,
@@ -71,8 +70,8 @@ export function* onlineBlocks(
 /**
  * Takes all blocks offline.
  *
- * @returns how many weren't
- * @throws KernelError what the first block that can't is refused with, which is said @see daxctl_memory_offline()
+ * @returns the number of blocks that changed
+ * @throws KernelError the refusal of the first block that can't go offline, after a message @see daxctl_memory_offline()
  */
 export function* offlineBlocks(io: DaxctlContext, { device, blocks }: DaxMemory): Sleeps<number> {
   return yield* changeBlocks(io, blocks, "offline", (block, { errno }) =>

@@ -1,7 +1,7 @@
 // `ndctl create-namespace`: the steps that the program takes through sysfs, one after the other, so that another administrator may come
 // in between. User space counterpart: namespace_create(), namespace_reconfig() and setup_namespace() in ndctl/namespace.c.
 import { isAligned, KernelError, MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
-import { refusalOf, writeAttribute } from "../sysfs/attributes.ts";
+import { attribute, numberIn, refusalOf, writeAttribute } from "../sysfs/attributes.ts";
 import type { NdctlContext } from "./context.ts";
 import { deleteNamespace, prepareReconfig, setEnforceMode } from "./destroy-namespace.ts";
 import {
@@ -19,13 +19,14 @@ import { claimFacts, isLabelled, type NamespaceFacts, namespaceFacts, regionFact
 import {
   claimKindOf,
   type CreateNamespaceOptions,
+  modeOf,
   type NamespacePlan,
   type PlanFacts,
   planNamespace,
 } from "./namespace-options.ts";
 import { failedStep, refusal } from "./report.ts";
 
-/** What every architecture can map. @see check_dax_align() */
+/** Alignment, in bytes, that every architecture can map. @see check_dax_align() */
 const CROSS_ARCH_ALIGN = 16 * MiB;
 /** Sectors of a btt on a namespace that can't have any of its own. */
 const BTT_SECTOR = 4096;
@@ -67,7 +68,7 @@ export function* createInRegion(
   options: CreateNamespaceOptions,
 ): Sleeps<NdNamespace> {
   const uuid = options.uuid ?? context.nodes.newUuid();
-  const facts = yield* planFacts(context, region, undefined);
+  const facts = yield* planFacts(context, region, options);
   const plan = planNamespace(facts, options, uuid, context.report);
   if (facts.region.readOnly) throw new KernelError("EAGAIN", `${region.name} is read-only`);
   const namespace = yield* nextNamespace(context, region);
@@ -99,7 +100,7 @@ export function* reconfigureNamespace(
   const { region } = victim;
   const uuid = options.uuid ?? context.nodes.newUuid();
   const former = yield* namespaceFacts(context, victim);
-  const facts = yield* planFacts(context, region, former);
+  const facts = yield* planFacts(context, region, options, former);
   const plan = planNamespace(facts, options, uuid, context.report);
   yield* prepareReconfig(context, victim, options);
   let namespace = victim;
@@ -117,18 +118,18 @@ export function* reconfigureNamespace(
 function* planFacts(
   context: NdctlContext,
   region: NdRegion,
-  former: NamespaceFacts | undefined,
+  options: CreateNamespaceOptions,
+  former?: NamespaceFacts,
 ): Sleeps<PlanFacts> {
-  const claimSeeds: PlanFacts["claimSeeds"] = {};
-  for (const kind of ["btt", "pfn", "dax"] as const) {
-    const seed = yield* claimSeed(context, region, kind);
-    if (seed) claimSeeds[kind] = yield* claimFacts(context, seed);
-  }
-  const seed = yield* namespaceSeed(context, region);
+  const mode = modeOf(options, former);
+  const kind = claimKindOf(mode);
+  const claim = kind && (yield* claimSeed(context, region, kind));
+  const namespace = former ? undefined : yield* namespaceSeed(context, region);
   return {
     region: yield* regionFacts(context, region),
-    claimSeeds,
-    namespaceSeed: seed && (yield* namespaceFacts(context, seed)),
+    mode,
+    claimSeed: claim && (yield* claimFacts(context, claim)),
+    namespaceSeed: namespace && (yield* namespaceFacts(context, namespace)),
     former,
   };
 }
@@ -144,8 +145,10 @@ function* nextNamespace(context: NdctlContext, region: NdRegion): Sleeps<NdNames
 /** @see ndctl_namespace_is_configuration_idle() */
 function* isConfigurationIdle(context: NdctlContext, namespace: NdNamespace): Sleeps<boolean> {
   if (yield* isActive(context, namespace)) return false;
-  const { kind, size, uuid } = yield* namespaceFacts(context, namespace);
-  return kind === "io" || size < NAMESPACE_SIZE_MIN || uuid === undefined;
+  const { path, region } = namespace;
+  if (!(yield* isLabelled(context, region))) return true;
+  const size = (yield* numberIn(context, `${path}/size`)) ?? 0;
+  return size < NAMESPACE_SIZE_MIN || !(yield* attribute(context, `${path}/uuid`));
 }
 
 /** @see setup_namespace() */

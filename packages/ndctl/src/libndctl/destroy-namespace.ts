@@ -1,11 +1,11 @@
 // `ndctl destroy-namespace`: disables a namespace, wipes its info block, and gives its capacity back where labels allow it. User space
 // counterpart: namespace_destroy() in ndctl/namespace.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
-import { refusalOf, writeAttribute } from "../sysfs/attributes.ts";
+import { numberIn, refusalOf, writeAttribute } from "../sysfs/attributes.ts";
 import type { NdctlContext } from "./context.ts";
 import { diskOf, isActive, type NdNamespace } from "./devices.ts";
 import { disableInvalidate, disableNamespace, enableNamespace } from "./enable.ts";
-import { namespaceFacts, regionFacts } from "./facts.ts";
+import { isLabelled } from "./facts.ts";
 import { failure, refusal } from "./report.ts";
 
 export interface ReconfigOptions {
@@ -27,9 +27,9 @@ export function* destroyNamespace(
   namespace: NdNamespace,
   options: ReconfigOptions = {},
 ): Sleeps<boolean> {
-  const { kind } = yield* namespaceFacts(context, namespace);
+  const labelled = yield* isLabelled(context, namespace.region);
   const wiped = yield* prepareReconfig(context, namespace, options);
-  if (kind === "io") return wiped;
+  if (!labelled) return wiped;
   yield* deleteNamespace(context, namespace);
   return true;
 }
@@ -48,8 +48,8 @@ export function* prepareReconfig(
 ): Sleeps<boolean> {
   const { report } = context;
   const { name, region } = namespace;
-  const { readOnly } = yield* regionFacts(context, region);
-  if (readOnly) throw refusal(report, "ENXIO", `${name}: read-only, re-configuration disabled`);
+  if ((yield* numberIn(context, `${region.path}/read_only`)) === 1)
+    throw refusal(report, "ENXIO", `${name}: read-only, re-configuration disabled`);
   if (!force && (yield* isActive(context, namespace)))
     throw refusal(report, "EBUSY", `${name} is active, specify --force for re-configuration`);
   yield* disableNamespace(context, namespace);

@@ -52,7 +52,7 @@ export interface NdClaim {
   readonly bus: NdBus;
 }
 
-/** What one module contributes to a region. @see struct ndctl_mapping */
+/** The part of a region that lies on one module. @see struct ndctl_mapping */
 export interface NdMapping {
   readonly dimm: NdDimm;
   /** First byte, by the module's own addresses. */

@@ -1,4 +1,4 @@
-// Enabling and disabling devices: writes to `bind` and `unbind`, with a look first at whoever uses a namespace. User space
+// Enabling and disabling devices: writes to `bind` and `unbind`, after a look at the users of a namespace. User space
 // counterpart: ndctl_namespace_enable(), ndctl_namespace_disable_safe() and their like in ndctl/lib/libndctl.c.
 import { KernelError, type Sleeps, strerror } from "@hetmem/kernel";
 import { daxDevices } from "../libdaxctl/library.ts";

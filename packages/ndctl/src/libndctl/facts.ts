@@ -67,6 +67,7 @@ export interface ClaimFacts {
 }
 
 const NSTYPE_PMEM = 5;
+const NO_CHOICE: Choice = { supported: [], chosen: 0 };
 const MODES = ["raw", "safe", "memory", "dax"] as const;
 const LOCATIONS = ["ram", "pmem"] as const;
 
@@ -97,17 +98,19 @@ export function* isLabelled(context: TreeContext, { path }: NdRegion): Sleeps<bo
 /** @throws KernelError ENODEV for a namespace that is gone */
 export function* namespaceFacts(context: TreeContext, namespace: NdNamespace): Sleeps<NamespaceFacts> {
   const at = (file: string): string => `${namespace.path}/${file}`;
-  const type = yield* attribute(context, at("devtype"));
+  const kind = (yield* attribute(context, at("devtype"))) === "nd_namespace_pmem" ? "pmem" : "io";
+  const size = yield* expectNumber(context, at("size"));
   const claim = yield* holderOf(context, namespace);
   const mode = yield* attribute(context, at("mode"));
+  const hasLabel = kind === "pmem";
   return {
     name: namespace.name,
-    kind: type === "nd_namespace_pmem" ? "pmem" : "io",
-    start: yield* numberIn(context, at("resource")),
-    size: yield* expectNumber(context, at("size")),
-    uuid: (yield* attribute(context, at("uuid"))) || undefined,
-    altName: (yield* attribute(context, at("alt_name"))) ?? "",
-    sectorSize: yield* choiceIn(context, at("sector_size")),
+    kind,
+    start: size > 0 ? yield* numberIn(context, at("resource")) : undefined,
+    size,
+    uuid: hasLabel ? (yield* attribute(context, at("uuid"))) || undefined : undefined,
+    altName: hasLabel ? ((yield* attribute(context, at("alt_name"))) ?? "") : "",
+    sectorSize: hasLabel ? yield* choiceIn(context, at("sector_size")) : NO_CHOICE,
     mode: MODES.find((each) => each === mode) ?? "raw",
     claim: claim && (yield* claimFacts(context, claim)),
     disk: diskOf(context, namespace),
@@ -116,16 +119,17 @@ export function* namespaceFacts(context: TreeContext, namespace: NdNamespace): S
 
 export function* claimFacts(context: TreeContext, claim: NdClaim): Sleeps<ClaimFacts> {
   const at = (file: string): string => `${claim.path}/${file}`;
-  const location = yield* attribute(context, at("mode"));
+  const isBtt = claim.kind === "btt";
+  const location = isBtt ? undefined : yield* attribute(context, at("mode"));
   return {
     name: claim.name,
     kind: claim.kind,
     uuid: (yield* attribute(context, at("uuid"))) || undefined,
     location: LOCATIONS.find((each) => each === location) ?? "none",
-    align: (yield* numberIn(context, at("align"))) ?? 0,
-    alignments: (yield* choiceIn(context, at("supported_alignments"))).supported,
-    sectorSize: yield* choiceIn(context, at("sector_size")),
-    start: yield* numberIn(context, at("resource")),
+    align: isBtt ? 0 : ((yield* numberIn(context, at("align"))) ?? 0),
+    alignments: isBtt ? [] : (yield* choiceIn(context, at("supported_alignments"))).supported,
+    sectorSize: isBtt ? yield* choiceIn(context, at("sector_size")) : NO_CHOICE,
+    start: isBtt ? undefined : yield* numberIn(context, at("resource")),
     size: yield* numberIn(context, at("size")),
     disk: diskOf(context, claim),
   };

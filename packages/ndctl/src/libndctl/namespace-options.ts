@@ -35,12 +35,13 @@ export interface CreateNamespaceOptions {
   readonly autorecover?: boolean;
 }
 
-/** What is there when a namespace is planned. */
+/** The state of the region when a namespace is planned. */
 export interface PlanFacts {
   readonly region: RegionFacts;
-  /** The claims of the region that are to be configured next. */
-  readonly claimSeeds: Partial<Record<ClaimKind, ClaimFacts>>;
-  /** The namespace of the region that is to be configured next. */
+  readonly mode: NamespaceMode;
+  /** The claim that is to be configured next, of the kind that the mode asks for. */
+  readonly claimSeed: ClaimFacts | undefined;
+  /** The namespace that is to be configured next; undefined where one is made anew. */
   readonly namespaceSeed: NamespaceFacts | undefined;
   /** The namespace that is made anew. */
   readonly former: NamespaceFacts | undefined;
@@ -83,7 +84,7 @@ export function planNamespace(
   uuid: string,
   report: NdctlReport,
 ): NamespacePlan {
-  const { region, former } = facts;
+  const { region, mode, claimSeed: seed, former } = facts;
   if (!region.enabled) throw new KernelError("EAGAIN", `${region.name} is disabled`);
   const size = options.size ?? former?.size ?? 0;
   const wanted = former ? size : availableFor(region, size);
@@ -94,19 +95,21 @@ export function planNamespace(
   const name = options.name ?? former?.altName ?? "";
   if (name.length > NAME_LENGTH_MAX)
     throw failure(report, "EINVAL", "validate_namespace_options: alt name overflow");
-  const mode = options.mode ?? (former ? MODES[former.mode] : "fsdax");
-  const kind = claimKindOf(mode);
-  const seed = kind && facts.claimSeeds[kind];
   if (mode === "devdax" && !seed) throw refusal(report, "ENODEV", "Kernel does not support devdax mode");
-  const align = alignOf(facts, mode, seed, options.align, report);
+  const align = alignOf(facts, options.align, report);
   expectAligned(region, wanted, align, options.sizeUnit ?? 1, report);
   expectLarge(region, wanted, mode, former !== undefined || options.size !== undefined, report);
-  const sectorSize = sectorSizeOf(facts, mode, options, report);
+  const sectorSize = sectorSizeOf(facts, options, report);
   if (options.map && former && mode !== "fsdax" && mode !== "devdax")
     throw failure(report, "EINVAL", `${former.name}: --map= only valid for fsdax mode namespace`);
   if (mode === "fsdax" && !seed)
     throw refusal(report, "EINVAL", `operation failed, ${region.name} cannot support requested mode`);
   return { mode, size: wanted, align, map: options.map ?? "dev", sectorSize, name, uuid };
+}
+
+/** The mode that is asked for; default fsdax, or the mode of the namespace that is made anew. */
+export function modeOf({ mode }: CreateNamespaceOptions, former: NamespaceFacts | undefined): NamespaceMode {
+  return mode ?? (former ? MODES[former.mode] : "fsdax");
 }
 
 /** The personality that gives a namespace a mode; undefined for raw mode. */
@@ -123,9 +126,7 @@ function availableFor({ name, labelled, maxAvailableExtent, size: all }: RegionF
 }
 
 function alignOf(
-  { region, former }: PlanFacts,
-  mode: NamespaceMode,
-  seed: ClaimFacts | undefined,
+  { region, mode, claimSeed: seed, former }: PlanFacts,
   align: number | undefined,
   report: NdctlReport,
 ): number {
@@ -186,16 +187,15 @@ function expectLarge(
 }
 
 function sectorSizeOf(
-  { region, claimSeeds, namespaceSeed, former }: PlanFacts,
-  mode: NamespaceMode,
+  { region, mode, claimSeed: seed, namespaceSeed, former }: PlanFacts,
   { sectorSize, mode: asked }: CreateNamespaceOptions,
   report: NdctlReport,
 ): number | undefined {
   const size = sectorSize ?? (asked === "sector" ? DEFAULT_BTT_SECTOR : undefined);
   if (size !== undefined) {
     if (mode === "sector") {
-      if (!claimSeeds.btt) throw failure(report, "EINVAL", `${region.name}: does not support 'sector' mode`);
-      if (!claimSeeds.btt.sectorSize.supported.includes(size))
+      if (!seed) throw failure(report, "EINVAL", `${region.name}: does not support 'sector' mode`);
+      if (!seed.sectorSize.supported.includes(size))
         throw failure(report, "EINVAL", `${region.name}: does not support btt sector_size ${size}`);
     } else if (!(former ?? namespaceSeed)?.sectorSize.supported.includes(size)) {
       throw failure(report, "EINVAL", `${region.name}: does not support namespace sector_size ${size}`);

@@ -11,8 +11,8 @@ import {
   ToolUsageProblem,
   type ToolUsage,
 } from "@hetmem/shell/tool";
-import { devicesJson, regionJson } from "../daxctl/list.ts";
 import { daxDevices } from "../libdaxctl/library.ts";
+import { devicesJson, regionJson } from "../libdaxctl/listing.ts";
 import type { NdctlContext } from "../libndctl/context.ts";
 import {
   holderOf,

@@ -190,7 +190,7 @@ const MODES: ReadonlyMap<string, string> = new Map([
   ["raw", "raw"],
 ]);
 
-/** Whether a mode has that name, in capitals or not. */
+/** Whether a mode has that name, in upper or lower case. */
 export function isMode(name: string): boolean {
   return MODES.has(name.toLowerCase());
 }

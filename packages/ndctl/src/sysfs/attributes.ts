@@ -23,7 +23,7 @@ export function* numberIn(context: TreeContext, path: string): Sleeps<number | u
   return text === undefined || text === "" ? undefined : Number(text);
 }
 
-/** Writes a file. @throws KernelError what the kernel refuses with @see sysfs_write_attr() */
+/** Writes a file. @throws KernelError the kernel's refusal @see sysfs_write_attr() */
 export function* writeAttribute({ vfs }: TreeContext, path: string, text: string): Sleeps<void> {
   yield* vfs.write(path, text);
 }
@@ -58,7 +58,7 @@ export function driverOf(context: TreeContext, { path }: { readonly path: string
   return realPath(context, `${path}/driver`)?.split("/").at(-1);
 }
 
-/** A list of numbers as the kernel shows what can be chosen: `512 [4096] `. @see nd_size_select_show() */
+/** Numbers to choose from, as the kernel shows them: `512 [4096] `. @see nd_size_select_show() */
 export interface Choice {
   readonly supported: readonly number[];
   /** The one in brackets, 0 where nothing is chosen. */

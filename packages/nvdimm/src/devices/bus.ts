@@ -77,7 +77,8 @@ export class NvdimmBus {
 
   /** Namespace by name. @throws KernelError ENODEV */
   namespace(name: string): Namespace {
-    const namespace = this.namespaces().find((one) => one.name === name);
+    const [, region, id] = /^namespace(\d+)\.(\d+)$/.exec(name) ?? [];
+    const namespace = this.regions[Number(region)]?.namespaces.get(Number(id));
     if (!namespace) throw new KernelError("ENODEV", `${this.name} has no ${name}`);
     return namespace;
   }

@@ -58,17 +58,6 @@ export function* runNfitWork(bus: NvdimmBus): Sleeps<void> {
 }
 
 /**
- * Waits until no work is pending, running it in the calling task if needed.
- *
- * @throws KernelError EOPNOTSUPP when the firmware can't scrub
- * @see `ndctl wait-scrub`
- */
-export function* waitScrub(bus: NvdimmBus): Sleeps<void> {
-  if (bus.firmware !== "ars") throw new KernelError("EOPNOTSUPP", `the firmware of ${bus.name} can't scrub`);
-  while (bus.work.pending) yield* runNfitWork(bus);
-}
-
-/**
  * The text of the bus's `scrub` file: number of completed scrubs, and a plus while one is pending.
  *
  * @see scrub_show()
