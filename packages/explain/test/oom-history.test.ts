@@ -98,3 +98,25 @@ test("who stays below his limits is never noted", () => {
   expect(web.events("max")).toBe(0);
   expect(history.of(web)).toEqual([]);
 });
+
+test("a machine behaves alike with a history and without", () => {
+  const [watched, alone] = [true, false].map((records) => {
+    const machine = limitsMachine({ nodes: [8 * MiB], swap: MiB });
+    const { memcgs, limits } = machine;
+    const history = records ? new OomHistory(limits) : undefined;
+    const web = memcgs.create(memcgs.root, "web");
+    web.memory.max = 500;
+    machine.fill(machine.spawn(web, "limited"), 1000);
+    const hog = machine.spawn(memcgs.root, "hog");
+    machine.fill(hog, 3000);
+    expect(history?.of(memcgs.root).length ?? 2).toBe(2);
+    return [
+      machine.log(),
+      web.memory.usage,
+      web.events("oom_kill"),
+      memcgs.root.events("oom_kill"),
+      hog.killed,
+    ];
+  });
+  expect(watched).toEqual(alone);
+});
