@@ -1,5 +1,6 @@
-// Writing to /proc/PID/clear_refs: forgets which pages were used, or written, so that a later look tells what was since.
-// Kernel counterpart: clear_refs_write() in fs/proc/task_mmu.c, Documentation/admin-guide/mm/soft-dirty.rst.
+// Writes to /proc/PID/clear_refs: clear the accessed or soft-dirty bits of all pages of a process, so that a later read
+// of smaps or pagemap shows which pages were accessed or written since. Kernel counterpart: clear_refs_write() in
+// fs/proc/task_mmu.c, Documentation/admin-guide/mm/soft-dirty.rst.
 import { condResched, KernelError, kstrtoint, type Sleeps, virtAddr } from "@hetmem/kernel";
 import {
   isCowMapping,
@@ -19,25 +20,29 @@ import {
 import { PageFlag } from "@hetmem/page";
 import { entryPage, Pte, TASK_SIZE } from "@hetmem/page-table";
 
-/** What can be written. @see enum clear_refs_types */
+/** Numbers that can be written. @see enum clear_refs_types */
 export const ClearRefs = {
-  /** Pages haven't been used. */
+  /** Clears the accessed bits of all pages. */
   all: 1,
-  /** The same for mappings without a file. */
+  /** Clears the accessed bits of mappings without a file. */
   anon: 2,
-  /** The same for those of files. */
+  /** Clears the accessed bits of mappings of files. */
   mapped: 3,
-  /** Pages haven't been written. */
+  /** Clears the soft-dirty bits of all pages. */
   softDirty: 4,
-  /** The peak of resident pages is what is resident now. */
+  /** Sets the peak of the resident set (VmHWM) to its present size. */
   hiwaterRss: 5,
 } as const;
 export type ClearRefs = (typeof ClearRefs)[keyof typeof ClearRefs];
 
-/** The buffer that the kernel reads the number from. @see PROC_NUMBUF */
+/** Characters of a write that the kernel reads. @see PROC_NUMBUF */
 const NUMBER_CHARACTERS = 12;
 
-/** @throws KernelError EINVAL for anything but 1 to 5, ERANGE for what isn't an int */
+/**
+ * Parses what was written.
+ *
+ * @throws KernelError EINVAL for anything but 1 to 5, ERANGE for a number that isn't an int
+ */
 export function parseClearRefs(text: string): ClearRefs {
   const type = kstrtoint(text.slice(0, NUMBER_CHARACTERS).trim());
   const known = Object.values(ClearRefs).find((value) => value === type);
@@ -50,22 +55,23 @@ export function parseClearRefs(text: string): ClearRefs {
 }
 
 /**
- * Forgets what `type` says of every page of an address space.
+ * Clears the bits of all pages of an address space.
  *
+ * @param type which bits, of which mappings
  * @see clear_refs_write()
  */
 export function* clearRefs(mm: MmStruct, type: ClearRefs): Sleeps<void> {
   yield* mm.mmapLock.downWrite();
   if (!mm.dead) {
     if (type === ClearRefs.hiwaterRss) mm.hiwaterRss = mm.rssPages;
-    else if (type === ClearRefs.softDirty) yield* forgetWrites(mm);
-    else yield* walkAll(mm, usePassedOver(mm, type));
+    else if (type === ClearRefs.softDirty) yield* clearSoftDirtyBits(mm);
+    else yield* walkAll(mm, clearAccessedOps(mm, type));
   }
   mm.mmapLock.upWrite();
 }
 
-/** Every page that may be written is made to fault first, for the next write to be seen. */
-function* forgetWrites(mm: MmStruct): Sleeps<void> {
+/** Clears soft-dirty bits, and write-protects the entries, so that the next write faults and is recorded. */
+function* clearSoftDirtyBits(mm: MmStruct): Sleeps<void> {
   for (const vma of mm.vmas) vma.flags &= ~VmFlag.SOFTDIRTY;
   const range: MmuNotifierRange = {
     mm,
@@ -90,7 +96,7 @@ function* forgetWrites(mm: MmStruct): Sleeps<void> {
   yield* invalidateRangeEnd(range);
 }
 
-/** @see clear_soft_dirty() */
+/** Clears the soft-dirty bit of an entry, and write-protects it. @see clear_soft_dirty() */
 function clearSoftDirty(vma: Vma, entry: number): void {
   const { pageTable } = vma.mm;
   const flags = pageTable.flags(entry);
@@ -99,42 +105,51 @@ function clearSoftDirty(vma: Vma, entry: number): void {
   else if (!isPinned(vma, entry)) pageTable.setFlags(entry, flags & ~(Pte.softDirty | Pte.write));
 }
 
-/** A page that a device may write to stays writable: its next fault would copy it, and the device would write to the old one. @see pte_is_pinned() */
+/**
+ * Whether a copy-on-write page may be pinned, and so must stay writable. A fault on a write-protected entry would copy
+ * it, and the device would go on writing to the old page.
+ *
+ * @see pte_is_pinned()
+ */
 function isPinned({ mm, flags: vmFlags }: Vma, entry: number): boolean {
   const flags = mm.pageTable.flags(entry);
   if (!mm.hasPinned || (flags & Pte.write) === 0 || !isCowMapping(vmFlags)) return false;
   return (flags & Pte.special) === 0 && pageMaybeDmaPinned(mm.vm, entryPage(mm.pageTable.value(entry)));
 }
 
-/** Clears the marks of use of the kinds of mappings that are meant. */
-function usePassedOver(mm: MmStruct, type: ClearRefs): SleepingWalkOps {
+/** Callbacks that clear the accessed bits, in mappings of the given type. */
+function clearAccessedOps(mm: MmStruct, type: ClearRefs): SleepingWalkOps {
   const { pageTable } = mm;
   return {
     pmdEntry(pmd) {
-      if ((pageTable.flags(pmd) & Pte.table) === 0) clearUse(mm, pmd);
+      if ((pageTable.flags(pmd) & Pte.table) === 0) clearAccessed(mm, pmd);
       return 0;
     },
     *pteRange(first, address, next) {
       const last = first + (next - address) / 4096;
-      for (let entry = first; entry < last; entry++) clearUse(mm, entry);
+      for (let entry = first; entry < last; entry++) clearAccessed(mm, entry);
       yield condResched;
       return 0;
     },
     testWalk(_start, _end, { vma }) {
-      const unwanted = vma?.file ? ClearRefs.anon : ClearRefs.mapped;
-      return Number(isUncounted(vma) || type === unwanted);
+      const skippedType = vma?.file ? ClearRefs.anon : ClearRefs.mapped;
+      return Number(isUncounted(vma) || type === skippedType);
     },
   };
 }
 
-function clearUse({ vm: { memmap }, pageTable }: MmStruct, entry: number): void {
+/** Clears the accessed bit of an entry, and the flags of its page. */
+function clearAccessed({ vm: { memmap }, pageTable }: MmStruct, entry: number): void {
   const flags = pageTable.flags(entry);
   if ((flags & (Pte.present | Pte.special)) !== Pte.present) return;
   pageTable.setFlags(entry, flags & ~Pte.accessed);
   memmap.clear(memmap.compoundHead(entryPage(pageTable.value(entry))), PageFlag.young | PageFlag.referenced);
 }
 
-/** Frames that nobody counts, and pages of the pool, whose use nobody tracks. */
+/**
+ * Whether a mapping is skipped: its frames have no counted pages, or it maps huge pages of the pool, whose accesses
+ * aren't tracked.
+ */
 function isUncounted(vma: Vma | undefined): boolean {
   return vma === undefined || (vma.flags & (VmFlag.PFNMAP | VmFlag.HUGETLB)) !== 0;
 }

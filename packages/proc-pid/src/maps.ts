@@ -1,19 +1,23 @@
-// /proc/PID/maps: the mappings of a process, one a line, and the line that begins each of them in smaps. Kernel
+// /proc/PID/maps: one line for each mapping of a process. smaps begins each of its blocks with the same line. Kernel
 // counterpart: show_map_vma() in fs/proc/task_mmu.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { type MmStruct, type Vma, VmFlag } from "@hetmem/mm";
 import type { FileObject } from "@hetmem/mm/file";
 
-/** A header is filled up to this column, and a name follows one further. @see seq_setwidth(), seq_pad() */
+/** Columns of the header of a line. A name follows after one more space. @see seq_setwidth(), seq_pad() */
 const HEADER_WIDTH = 72;
 
-/** The last mapping of every process: the page of old system calls, which is the kernel's and nobody counts. @see get_gate_vma() in arch/x86/entry/vsyscall */
+/**
+ * The last line of each process: the vsyscall page, which belongs to the kernel and isn't counted.
+ *
+ * @see get_gate_vma() in arch/x86/entry/vsyscall
+ */
 export const GATE_LINE: string = line(
   vmaHeader(0xffff_ffff_ff60_0000n, 0xffff_ffff_ff60_1000n, VmFlag.EXEC, undefined, 0),
   "[vsyscall]",
 );
 
-/** The text of the file. @see show_map() */
+/** The text of the file. Empty for an address space that has ended. @see show_map() */
 export function* mapsText(mm: MmStruct): Sleeps<string> {
   yield* mm.mmapLock.downRead();
   const lines = mm.dead ? "" : [...mm.vmas].map(mapLine).join("") + GATE_LINE;
@@ -21,40 +25,45 @@ export function* mapsText(mm: MmStruct): Sleeps<string> {
   return lines;
 }
 
-/** @see show_map_vma() */
+/** The line of one mapping. @see show_map_vma() */
 export function mapLine(vma: Vma): string {
   const { start, end, flags, file, pgoff } = vma;
   return line(vmaHeader(start, end, flags, file, file ? pgoff * 4096 : 0), mappingName(vma));
 }
 
-/** What a line calls a mapping: its file, or what it is for; undefined for anonymous memory of no known use. */
+/** The name of a mapping in its line: its file, or its use such as [heap]; undefined for other anonymous memory. */
 export function mappingName(vma: Vma): string | undefined {
   return vma.file ? filePath(vma.file) : vmaName(vma);
 }
 
-/** The line that stands for all mappings in smaps_rollup. */
+/**
+ * The header line of smaps_rollup.
+ *
+ * @param start first address of the first mapping
+ * @param end address behind the last mapping
+ */
 export function rollupLine(start: VirtAddr, end: VirtAddr): string {
   return line(vmaHeader(start, end, 0, undefined, 0), "[rollup]");
 }
 
-/** Whether the mapping is, or has been, what brk() moves the end of. */
+/** Whether the mapping is, or was, a part of the heap, whose end brk(2) moves. @see show_map_vma() */
 export function isHeap({ start, end, mm }: Vma): boolean {
   return start <= mm.brk && end >= mm.startBrk;
 }
 
-/** @see is_stack() */
+/** Whether the mapping is the stack of the process. @see is_stack() */
 export function isStack({ start, end, mm }: Vma): boolean {
   return start <= mm.startStack && end >= mm.startStack;
 }
 
-/** What a path looks like in a line: the characters that would end it are octal. @see seq_file_path() */
+/** A path in a line. Characters of `escaped` are octal, since they would end the field. @see seq_file_path() */
 export function filePath({ path }: FileObject, escaped = "\n"): string {
   return [...path]
     .map((c) => (escaped.includes(c) ? `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}` : c))
     .join("");
 }
 
-/** Of a mapping without a file. */
+/** The name of a mapping without a file. */
 function vmaName(vma: Vma): string | undefined {
   const given = vma.ops?.name?.(vma);
   if (given !== undefined) return given;
@@ -62,7 +71,7 @@ function vmaName(vma: Vma): string | undefined {
   return isStack(vma) ? "[stack]" : undefined;
 }
 
-/** Range, permissions, offset, device and inode. @see show_vma_header_prefix() */
+/** The header of a line: range, permissions, offset, device and inode. @see show_vma_header_prefix() */
 function vmaHeader(
   start: number | bigint,
   end: number | bigint,

@@ -1,5 +1,5 @@
-// What smaps says of a mapping's pages: how many there are, how many of them are shared, dirty, used, in swap; and
-// what share of each is this process's. Kernel counterpart: struct mem_size_stats, smap_gather_stats() in
+// The counters of smaps for a mapping: bytes that are resident, shared, dirty, referenced or swapped out, and the
+// proportional share (PSS) of the process. Kernel counterpart: struct mem_size_stats, smap_gather_stats() in
 // fs/proc/task_mmu.c.
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { isVmHugetlbPage, type Vm, type Vma, VmFlag, walkPageVmaSleeping } from "@hetmem/mm";
@@ -21,11 +21,11 @@ import { partialSwapUsage, shmemMapping, shmemSwapUsage } from "./shmem-swap.ts"
 
 const PAGE_BYTES = 4096;
 const HUGE_PAGES = PMD_SIZE / PAGE_BYTES;
-/** Shares are counted in 4096ths of a byte, so that thirds of pages add up. @see PSS_SHIFT */
+/** PSS is counted in 4096ths of a byte, so that shares such as thirds of pages add up. @see PSS_SHIFT */
 export const PSS_UNITS: number = 2 ** 12;
 const PAGE_PSS = PAGE_BYTES * PSS_UNITS;
 
-/** Bytes; those named pss and swapPss in 4096ths of a byte. */
+/** Counters in bytes; pss… and swapPss in 4096ths of a byte. @see struct mem_size_stats */
 export class MemSizeStats {
   resident = 0;
   sharedClean = 0;
@@ -50,7 +50,7 @@ export class MemSizeStats {
   swapPss = 0;
 }
 
-/** Adds what a mapping holds. The mmap lock is held for reading. @see smap_gather_stats() */
+/** Adds the pages of a mapping to the counters. The mmap lock is held for reading. @see smap_gather_stats() */
 export function* gatherStats(stats: MemSizeStats, vma: Vma): Sleeps<void> {
   const holes = countShmemSwap(stats, vma);
   const { pageTable } = vma.mm;
@@ -76,10 +76,10 @@ export function* gatherStats(stats: MemSizeStats, vma: Vma): Sleeps<void> {
 }
 
 /**
- * Counts what of a file of shared memory is in swap. Where a private mapping may have copies in their place, only what
- * isn't mapped counts: that has to be looked for.
+ * Adds the pages of a shmem mapping that are in swap. A private writable mapping may have copies of some of them;
+ * there, only those at unmapped addresses count, which the walk finds.
  *
- * @returns the file whose pages to look for in holes, undefined when all is counted
+ * @returns the file to look for in holes of the page table; undefined if all is counted
  */
 function countShmemSwap(stats: MemSizeStats, vma: Vma): AddressSpace | undefined {
   const mapping = shmemMapping(vma);
@@ -90,7 +90,7 @@ function countShmemSwap(stats: MemSizeStats, vma: Vma): AddressSpace | undefined
   return undefined;
 }
 
-/** @see smaps_pte_hole() */
+/** Adds the pages of a file that are in swap, for a hole of the page table. @see smaps_pte_hole() */
 function addShmemHole(
   stats: MemSizeStats,
   vma: Vma,
@@ -102,7 +102,7 @@ function addShmemHole(
   stats.swap += partialSwapUsage(pages, first, first + bytes / PAGE_BYTES - 1) * PAGE_BYTES;
 }
 
-/** @see smaps_pte_entry() */
+/** Adds the page of one entry. @see smaps_pte_entry() */
 function addEntry(stats: MemSizeStats, vma: Vma, entry: number): void {
   const { vm, pageTable } = vma.mm;
   const flags = pageTable.flags(entry);
@@ -111,28 +111,29 @@ function addEntry(stats: MemSizeStats, vma: Vma, entry: number): void {
   if ((flags & Pte.present) !== 0) account(stats, vma, entryPage(value), flags);
   else if (entryKind(flags) === EntryKind.swap) addSwap(stats, vm, swapDevice(flags), value);
   else if (holdsPage(flags)) {
-    // What the entry carries for the page's return is nobody's use of it now.
+    // The accessed and dirty bits of an entry that isn't present don't count.
     account(stats, vma, entryPage(value), flags & ~(Pte.accessed | Pte.dirty));
   }
 }
 
+/** Adds a slot of swap, and its share. */
 function addSwap(stats: MemSizeStats, vm: Vm, device: number, slot: number): void {
   stats.swap += PAGE_BYTES;
   stats.swapPss += share(vm.swap.count(device, slot));
 }
 
-/** @see smaps_account() */
+/** Adds one page. @see smaps_account() */
 function account(stats: MemSizeStats, vma: Vma, page: Page, flags: number): void {
   const { vm } = vma.mm;
   const { memmap } = vm;
   const head = memmap.compoundHead(page);
   countKind(stats, vm, head, PAGE_BYTES, flags);
-  // One reference is one mapping, and a page that moves is its mapping's alone for as long as that takes.
-  const alone = memmap.refcount(head) === 1 || isMigration(flags);
-  addShare(stats, vma, page, PAGE_BYTES, alone ? 1 : pageMapcount(memmap, page), flags);
+  // A page with one reference has one mapping. A page under migration counts as mapped by this entry alone.
+  const exclusive = memmap.refcount(head) === 1 || isMigration(flags);
+  addShare(stats, vma, page, PAGE_BYTES, exclusive ? 1 : pageMapcount(memmap, page), flags);
 }
 
-/** @see smaps_pmd_entry() */
+/** Adds a page of 2 MiB. @see smaps_pmd_entry() */
 function addHuge(stats: MemSizeStats, vma: Vma, pmd: number): void {
   const { vm, pageTable } = vma.mm;
   const { memmap } = vm;
@@ -157,13 +158,13 @@ function addHuge(stats: MemSizeStats, vma: Vma, pmd: number): void {
   }
 }
 
-/** Pages of the pool are resident for nobody. @see smaps_hugetlb_range() */
+/** Adds a huge page of the pool, which isn't a part of the resident set. @see smaps_hugetlb_range() */
 function addHugetlb(stats: MemSizeStats, mapcount: number): void {
   if (mapcount >= 2) stats.sharedHugetlb += PMD_SIZE;
   else stats.privateHugetlb += PMD_SIZE;
 }
 
-/** What depends on the page and its size only. */
+/** Adds to the counters that don't depend on the mapcount. */
 function countKind(stats: MemSizeStats, vm: Vm, head: Page, bytes: number, flags: number): void {
   const state = vm.memmap.flags(head);
   if (isAnon(vm, head)) {
@@ -176,7 +177,7 @@ function countKind(stats: MemSizeStats, vm: Vm, head: Page, bytes: number, flags
     stats.referenced += bytes;
 }
 
-/** What depends on who else maps it. @see smaps_page_accumulate() */
+/** Adds to the counters that depend on the mapcount. @see smaps_page_accumulate() */
 function addShare(
   stats: MemSizeStats,
   vma: Vma,
@@ -210,7 +211,7 @@ function isAnon({ memmap }: Vm, head: Page): boolean {
   return (memmap.mapping(head) & MAPPING_ANON) !== 0;
 }
 
-/** One page's share of somebody among so many. */
+/** The share of one process in a page, in 4096ths of a byte. @param mapcount entries that map the page */
 function share(mapcount: number): number {
   return mapcount >= 2 ? Math.floor(PAGE_PSS / mapcount) : PAGE_PSS;
 }

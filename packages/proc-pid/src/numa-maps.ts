@@ -1,4 +1,4 @@
-// /proc/PID/numa_maps: where the pages of each mapping are, and by which policy they come. Kernel counterpart:
+// /proc/PID/numa_maps: the memory policy of each mapping of a process, and the nodes of its pages. Kernel counterpart:
 // show_numa_map() in fs/proc/task_mmu.c.
 import { condResched, KiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { isVmHugetlbPage, type MmStruct, type Vm, type Vma, walkPageVmaSleeping } from "@hetmem/mm";
@@ -9,7 +9,7 @@ import { entryPage, PMD_SIZE, Pte } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
 import { filePath, isHeap, isStack } from "./maps.ts";
 
-/** Pages, but for mapcountMax. @see struct numa_maps */
+/** Counters in pages, except mapcountMax. @see struct numa_maps */
 interface NumaMaps {
   pages: number;
   anon: number;
@@ -18,11 +18,11 @@ interface NumaMaps {
   mapcountMax: number;
   dirty: number;
   swapcache: number;
-  /** By node. */
+  /** Pages by node. */
   readonly node: number[];
 }
 
-/** The text of the file. @see show_numa_map() */
+/** The text of the file. Empty for an address space that has ended. @see show_numa_map() */
 export function* numaMapsText(mm: MmStruct): Sleeps<string> {
   yield* mm.mmapLock.downRead();
   let text = "";
@@ -41,7 +41,7 @@ function* numaMapLine(vma: Vma): Sleeps<string> {
   return `${line}${countsText(yield* gather(vma), isVmHugetlbPage(vma) ? PMD_SIZE : PAGE_SIZE)}\n`;
 }
 
-/** What there is none of isn't named. @param pageBytes of each page */
+/** The counters of a line. Those that are 0 are left out. @param pageBytes bytes of a page of the mapping */
 function countsText(counts: NumaMaps, pageBytes: number): string {
   const { pages, anon, dirty, mapcountMax, swapcache, active, writeback, node } = counts;
   if (pages === 0) return "";
@@ -59,6 +59,7 @@ function countsText(counts: NumaMaps, pageBytes: number): string {
   return words.map((word) => (word === false ? "" : ` ${word}`)).join("");
 }
 
+/** Counts the pages of a mapping. @see gather_pte_stats() */
 function* gather(vma: Vma): Sleeps<NumaMaps> {
   const { vm, pageTable } = vma.mm;
   const counts: NumaMaps = {
@@ -94,7 +95,11 @@ function* gather(vma: Vma): Sleeps<NumaMaps> {
   return counts;
 }
 
-/** Pages of nodes without memory, of devices and of the kernel aren't counted. @see can_gather_numa_stats(), gather_stats() */
+/**
+ * Adds a page. Pages on nodes without memory, of devices and of the kernel aren't counted.
+ *
+ * @see can_gather_numa_stats(), gather_stats()
+ */
 function add(counts: NumaMaps, vm: Vm, value: number, flags: number, pages: number): void {
   if ((flags & (Pte.present | Pte.special)) !== Pte.present) return;
   const { memmap } = vm;

@@ -1,15 +1,15 @@
-// How likely the OOM killer is to choose a process, and how an administrator makes it more or less so. Kernel
-// counterpart: proc_oom_score() and oom_score_adj_write() in fs/proc/base.c.
+// /proc/PID/oom_score: the badness of a process for the OOM killer. /proc/PID/oom_score_adj: its adjustment by an
+// administrator. Kernel counterpart: proc_oom_score() and oom_score_adj_write() in fs/proc/base.c.
 import { KernelError, kstrtoint } from "@hetmem/kernel";
 import type { Process, Vm } from "@hetmem/mm";
 import { OOM_SCORE_ADJ_MIN, oomBadness, totalPages } from "@hetmem/reclaim";
 
-/** Killed before anybody else. @see OOM_SCORE_ADJ_MAX in include/uapi/linux/oom.h */
+/** Highest adjustment: the process is killed first. @see OOM_SCORE_ADJ_MAX in include/uapi/linux/oom.h */
 const OOM_SCORE_ADJ_MAX = 1000;
-/** The buffer that the kernel reads the number from. @see PROC_NUMBUF */
+/** Characters of a write that the kernel reads. @see PROC_NUMBUF */
 const NUMBER_CHARACTERS = 12;
 
-/** 0 to about 2000 for what oomBadness() has in pages. @see proc_oom_score() */
+/** The text of oom_score: 0 to about 2000, from the pages of oomBadness(). @see proc_oom_score() */
 export function oomScoreText(vm: Vm, process: Process): string {
   const total = totalPages(vm);
   const badness = oomBadness(process, total);
@@ -19,9 +19,9 @@ export function oomScoreText(vm: Vm, process: Process): string {
 }
 
 /**
- * Sets the adjustment of a process, and of all that share its memory.
+ * Sets the adjustment of a process, and of all processes with the same address space.
  *
- * @throws KernelError EINVAL when the text isn't a number from -1000 to 1000, ERANGE when it is none of 32 bits
+ * @throws KernelError EINVAL for a text that isn't a number from -1000 to 1000, ERANGE for one above 32 bits
  * @see __set_oom_adj()
  */
 export function storeOomScoreAdj(process: Process, text: string): void {

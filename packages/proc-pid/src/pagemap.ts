@@ -1,5 +1,5 @@
-// /proc/PID/pagemap: 64 bits for each page of an address space, which say whether it is in memory, in swap or nowhere, and
-// for the privileged where. Kernel counterpart: pagemap_read() in fs/proc/task_mmu.c,
+// /proc/PID/pagemap: 64 bits for each page of an address space. They tell whether the page is present or in swap, and a
+// privileged reader also gets its frame or slot. Kernel counterpart: pagemap_read() in fs/proc/task_mmu.c,
 // Documentation/admin-guide/mm/pagemap.rst.
 import { condResched, type Page, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { isVmHugetlbPage, type MmStruct, snapshotRange, type Vma, VmFlag } from "@hetmem/mm";
@@ -17,25 +17,29 @@ import {
   TASK_SIZE,
 } from "@hetmem/page-table";
 
-/** Bits of an entry. Below 55 is the frame of a present page, or the swap type with the offset from bit 5 on. */
+/**
+ * Bits of an entry. Bits 0 to 54 are the frame of a present page; or a swap type in bits 0 to 4, and a swap offset from
+ * bit 5 on.
+ */
 export const PageMapBit = {
   softDirty: 1n << 55n,
-  /** Mapped by this entry alone. */
+  /** Only this entry maps the page. */
   exclusive: 1n << 56n,
-  /** Of a file or of shared memory. */
+  /** The page belongs to a file or to shared memory. */
   file: 1n << 61n,
   swap: 1n << 62n,
   present: 1n << 63n,
 } as const;
 
+/** Variants of the file. */
 export interface PagemapOptions {
-  /** Whether the reader may know where pages are: CAP_SYS_ADMIN. */
+  /** Whether the reader gets frames and slots: CAP_SYS_ADMIN. */
   readonly privileged: boolean;
-  /** Whether this kernel keeps track of soft-dirty pages. @see CONFIG_MEM_SOFT_DIRTY */
+  /** Whether the kernel tracks soft-dirty pages. @see CONFIG_MEM_SOFT_DIRTY */
   readonly softDirty: boolean;
 }
 
-/** The bits again, in the upper half of an entry: no BigInt is made a page. */
+/** The same bits in the upper half of an entry, so that no BigInt is made for each page. */
 const SOFT_DIRTY = 1 << 23;
 const EXCLUSIVE = 1 << 24;
 const FILE = 1 << 29;
@@ -44,7 +48,11 @@ const PRESENT = 1 << 31;
 
 const ENTRY_BYTES = 8;
 const SWAP_OFFSET_SHIFT = 5;
-/** Swap types of what isn't in swap, from the first behind the swap devices on. @see MAX_SWAPFILES in include/linux/swap.h */
+/**
+ * Swap types of entries that aren't in swap. The kernel numbers them from MAX_SWAPFILES on.
+ *
+ * @see MAX_SWAPFILES in include/linux/swap.h
+ */
 const SWAP_TYPE: Readonly<Partial<Record<EntryKind, number>>> = {
   [EntryKind.hwpoison]: 22,
   [EntryKind.migrationRead]: 23,
@@ -58,9 +66,11 @@ const SWAP_TYPE: Readonly<Partial<Record<EntryKind, number>>> = {
 };
 
 /**
- * The entries of `count` pages from an address on, whether or not they are mapped. Atomic; the mmap lock is not needed.
+ * Reads the entries of consecutive pages, mapped or not. Atomic; the mmap lock need not be held.
  *
- * @param start first byte of a page
+ * @param start address of a page
+ * @param count pages
+ * @returns one entry for each page; those above TASK_SIZE are 0
  */
 export function pagemap(
   mm: MmStruct,
@@ -75,8 +85,10 @@ export function pagemap(
 }
 
 /**
- * Reads the file: 8 bytes a page, little end first; it ends where addresses of processes do.
+ * Reads a part of the file: 8 bytes for each page, little-endian. The file ends at TASK_SIZE.
  *
+ * @param offset first byte
+ * @param length bytes
  * @see pagemap_read()
  */
 export function* readPagemap(
@@ -102,6 +114,7 @@ export function* readPagemap(
   return new Uint8Array(entries.buffer).subarray(skip, skip + length);
 }
 
+/** Writes the entries of a range. */
 function fill(writer: EntryWriter, mm: MmStruct, start: VirtAddr, end: VirtAddr): void {
   const { pageTable } = mm;
   snapshotRange(mm, start, end, {
@@ -117,12 +130,12 @@ function fill(writer: EntryWriter, mm: MmStruct, start: VirtAddr, end: VirtAddr)
       if (vma && (vma.flags & VmFlag.SOFTDIRTY) !== 0) writer.hole(address, next);
       return 0;
     },
-    // Frames that nobody counts are shown too.
+    // Frames without counted pages are shown, too.
     testWalk: () => 0,
   });
 }
 
-/** Writes entries where their addresses are, a half at a time. */
+/** Writes entries by address, each as two 32-bit halves. */
 class EntryWriter {
   private readonly halves: Uint32Array;
   private readonly start: VirtAddr;
@@ -136,31 +149,32 @@ class EntryWriter {
     this.softDirty = softDirty ? SOFT_DIRTY : 0;
   }
 
+  /** Writes the entries of an unmapped range of a mapping. */
   hole(address: VirtAddr, next: VirtAddr): void {
     for (let at = address; at < next; at = (at + 4096) as VirtAddr) this.put(at, 0, this.softDirty);
   }
 
-  /** @see pte_to_pagemap_entry() */
+  /** Writes the entries of pages of 4 KiB. @see pte_to_pagemap_entry() */
   range(vma: Vma, first: number, address: VirtAddr, next: VirtAddr): void {
     const { pageTable } = vma.mm;
     for (let entry = first, at = address; at < next; entry++, at = (at + 4096) as VirtAddr)
       this.one(vma, at, pageTable.value(entry), pageTable.flags(entry), 0);
   }
 
-  /** The entries of a part of 2 MiB. @see pagemap_pmd_range() */
+  /** Writes the entries of a part of a page of 2 MiB. @see pagemap_pmd_range() */
   huge(vma: Vma, pmd: number, address: VirtAddr, next: VirtAddr): void {
     const { pageTable } = vma.mm;
     const value = pageTable.value(pmd);
-    // Nobody tracks writes to pages of the pool.
+    // Writes to huge pages of the pool aren't tracked.
     const flags = pageTable.flags(pmd) & (isVmHugetlbPage(vma) ? ~Pte.softDirty : ~0);
     for (let at = address; at < next; at = (at + 4096) as VirtAddr)
       this.one(vma, at, value, flags, (at % PMD_SIZE) / 4096);
   }
 
-  /** @param behind how many pages behind the one that the entry names */
+  /** @param behind offset in pages from the page of the entry */
   private one(vma: Vma, address: VirtAddr, value: number, flags: number, behind: number): void {
     const { vm } = vma.mm;
-    let bits = ((flags | tracked(vma)) & Pte.softDirty) !== 0 ? this.softDirty : 0;
+    let bits = ((flags | vmaSoftDirty(vma)) & Pte.softDirty) !== 0 ? this.softDirty : 0;
     if (flags === 0) {
       this.put(address, 0, bits);
       return;
@@ -182,8 +196,8 @@ class EntryWriter {
   }
 }
 
-/** A mapping that is new is dirty all over. */
-function tracked({ flags }: Vma): number {
+/** The soft-dirty bit of all pages of a new mapping. */
+function vmaSoftDirty({ flags }: Vma): number {
   return (flags & VmFlag.SOFTDIRTY) !== 0 ? Pte.softDirty : 0;
 }
 

@@ -1,6 +1,6 @@
-// The files of /proc/PID, a directory for each process that is alive. Those that walk mappings or page tables take the
-// mmap lock, and so may sleep. Kernel counterpart: tgid_base_stuff in fs/proc/base.c. /proc/self is whoever
-// reads: who runs programs mounts it.
+// The files of /proc/PID: one directory for each process. Files that walk mappings or page tables take the mmap lock,
+// and so may sleep. /proc/self depends on the reader: the package that runs programs adds it. Kernel counterpart:
+// tgid_base_stuff in fs/proc/base.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { type MmStruct, type Process, type Vm, VmFlag } from "@hetmem/mm";
 import type { AttributeTable, Params } from "@hetmem/vfs";
@@ -12,10 +12,10 @@ import { type PagemapOptions, readPagemap } from "./pagemap.ts";
 import { smapsRollupText, smapsText } from "./smaps.ts";
 import { statmText, statusText } from "./status.ts";
 
-/** Both true when absent: root reads, and writes are tracked. */
+/** Options of the files. Both are true by default: root reads, and soft-dirty pages are tracked. */
 export type ProcPidOptions = Partial<PagemapOptions>;
 
-/** @see tgid_base_stuff */
+/** The table of /proc/PID. @see tgid_base_stuff */
 export function procPidTable(vm: Vm, options: ProcPidOptions = {}): AttributeTable {
   const { privileged = true, softDirty = true } = options;
   const hidden = softDirty ? 0 : VmFlag.SOFTDIRTY;
@@ -70,12 +70,12 @@ export function procPidTable(vm: Vm, options: ProcPidOptions = {}): AttributeTab
   };
 }
 
-/** A process that has given up its memory has no mappings to show. */
+/** The text of a file; empty for a process that has ended. */
 function* textOf(mm: MmStruct | undefined, text: (mm: MmStruct) => Sleeps<string>): Sleeps<string> {
   return mm ? yield* text(mm) : "";
 }
 
-/** @throws KernelError ESRCH when its memory has gone */
+/** The text of smaps_rollup. @throws KernelError ESRCH for a process that has ended */
 function* rollupOf(process: Process): Sleeps<string> {
   const text = process.mm && (yield* smapsRollupText(process.mm));
   if (text === undefined) throw new KernelError("ESRCH", `process ${process.pid} has exited`);

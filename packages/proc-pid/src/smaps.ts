@@ -1,12 +1,16 @@
-// /proc/PID/smaps and smaps_rollup: what the pages of each mapping, or of all, cost. Kernel counterpart: show_smap() and
-// show_smaps_rollup() in fs/proc/task_mmu.c.
+// /proc/PID/smaps: a block of counters for each mapping of a process. /proc/PID/smaps_rollup: one block with the sums.
+// Kernel counterpart: show_smap() and show_smaps_rollup() in fs/proc/task_mmu.c.
 import { KiB, type Sleeps, virtAddr } from "@hetmem/kernel";
 import { type MmStruct, type Vma, VmFlag } from "@hetmem/mm";
 import { GATE_LINE, mapLine, rollupLine } from "./maps.ts";
 import { gatherStats, MemSizeStats, PSS_UNITS } from "./mem-size-stats.ts";
 import { thpEligible } from "./thp-eligible.ts";
 
-/** The two letters of each flag, in the order of the kernel's bits; those without letters of their own are `??`. @see show_smap_vma_flags() */
+/**
+ * Two letters for each flag, in the order of the kernel's bits; `??` for a flag without letters.
+ *
+ * @see show_smap_vma_flags()
+ */
 const MNEMONICS: readonly (readonly [letters: string, flag: number])[] = [
   ["rd", VmFlag.READ],
   ["wr", VmFlag.WRITE],
@@ -39,7 +43,7 @@ const MNEMONICS: readonly (readonly [letters: string, flag: number])[] = [
 /**
  * The text of smaps.
  *
- * @param hidden VmFlag bits that this kernel doesn't have
+ * @param hidden VmFlag bits that the modelled kernel doesn't have
  * @see show_smap()
  */
 export function* smapsText(mm: MmStruct, hidden = 0): Sleeps<string> {
@@ -53,7 +57,7 @@ export function* smapsText(mm: MmStruct, hidden = 0): Sleeps<string> {
   return parts.join("");
 }
 
-/** The text of smaps_rollup, undefined when the address space has gone. @see show_smaps_rollup() */
+/** The text of smaps_rollup; undefined for an address space that has ended. @see show_smaps_rollup() */
 export function* smapsRollupText(mm: MmStruct): Sleeps<string | undefined> {
   yield* mm.mmapLock.downRead();
   let text: string | undefined;
@@ -73,6 +77,7 @@ export function* smapsRollupText(mm: MmStruct): Sleeps<string | undefined> {
   return text;
 }
 
+/** The block of one mapping. */
 function* smapText(vma: Vma, hidden: number): Sleeps<string> {
   const stats = new MemSizeStats();
   yield* gatherStats(stats, vma);
@@ -82,9 +87,15 @@ function* smapText(vma: Vma, hidden: number): Sleeps<string> {
   );
 }
 
-/** The page of old system calls: nobody counts what is in it. */
+/** The block of the vsyscall page, whose contents aren't counted. */
 const GATE_TEXT: string = GATE_LINE + smapLines(new MemSizeStats(), 4 * KiB, 4 * KiB, false, VmFlag.EXEC);
 
+/**
+ * The lines of a block behind its header.
+ *
+ * @param bytes size of the mapping
+ * @param pageBytes page size of the mapping
+ */
 function smapLines(
   stats: MemSizeStats,
   bytes: number,
@@ -104,7 +115,12 @@ function smapLines(
   );
 }
 
-/** @param kinds what only the rollup says @see __show_smap() */
+/**
+ * The lines of the counters.
+ *
+ * @param kinds lines of smaps_rollup alone
+ * @see __show_smap()
+ */
 function statLines(stats: MemSizeStats, kinds: readonly (readonly [string, number])[]): string {
   return [
     ["Rss", stats.resident],
@@ -131,7 +147,7 @@ function statLines(stats: MemSizeStats, kinds: readonly (readonly [string, numbe
     .join("");
 }
 
-/** Kilobytes, rounded down. */
+/** One line, in KiB, rounded down. */
 function line(label: string, bytes: number): string {
   return `${`${label}:`.padEnd(16)}${`${Math.floor(bytes / KiB)}`.padStart(8)} kB\n`;
 }

@@ -1,19 +1,20 @@
-// /proc/PID/status and statm: a process in words, and its memory in counters that cost nothing to read. What isn't
-// modelled has the value of a simple process: one thread, no cgroup limits, no signals blocked, no seccomp. Kernel counterparts: proc_pid_status() in fs/proc/array.c, task_mem() in fs/proc/task_mmu.c.
+// /proc/PID/status and statm: identity, rights and memory of a process, from counters. Attributes that aren't modelled
+// have the values of a simple process: one thread, no cgroup limits, no blocked signals, no seccomp. Kernel
+// counterparts: proc_pid_status() in fs/proc/array.c, task_mem() in fs/proc/task_mmu.c.
 import { formatIdList, PAGE_SIZE, pagesToKiB } from "@hetmem/kernel";
 import { type MmStruct, type Process, ROOT, Rss } from "@hetmem/mm";
 import { nodesWithMemory } from "@hetmem/mm/policy";
 import { type Memory, onlineCpus } from "@hetmem/zone";
 
-/** Who adopts the children of nobody. */
+/** The parent of orphans. */
 const INIT_PID = 1;
-/** Bits of a node mask: MAX_NUMNODES of the kernel that the captures are from. */
+/** Bits of a node mask: MAX_NUMNODES of the kernel of the captures. */
 const NODE_BITS = 64;
 const NO_BITS = "0000000000000000";
 
 type Line = readonly [label: string, value: string | number];
 
-/** @see proc_pid_status() */
+/** The text of status. @see proc_pid_status() */
 export function statusText(process: Process, memory: Memory): string {
   const { mm } = process;
   const lines: Line[] = [
@@ -29,7 +30,11 @@ export function statusText(process: Process, memory: Memory): string {
   return lines.map(([label, value]) => `${label}:\t${value}\n`).join("");
 }
 
-/** Pages: mapped, resident, of files, of the program's text, and of data and stack. @see proc_pid_statm() */
+/**
+ * The text of statm, in pages: size, resident, shared, text, lib (0), data with stack, dirty (0).
+ *
+ * @see proc_pid_statm()
+ */
 export function statmText(mm: MmStruct | undefined): string {
   if (!mm) return "0 0 0 0 0 0 0\n";
   const shared = rss(mm, Rss.file) + rss(mm, Rss.shmem);
@@ -37,12 +42,12 @@ export function statmText(mm: MmStruct | undefined): string {
   return `${mm.totalVm} ${mm.rssPages} ${shared} ${text} 0 ${mm.dataVm + mm.stackVm} 0\n`;
 }
 
-/** A name on a line of its own: what would end the line is octal. @see proc_task_name() */
+/** A command name on one line: backslashes and newlines are escaped. @see proc_task_name() */
 function escapeName(comm: string): string {
   return comm.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
-/** @see task_state() */
+/** State and ids. @see task_state() */
 function identity({ pid, parent, mm, credentials: { uid } }: Process): Line[] {
   return [
     ["Umask", "0022"],
@@ -63,7 +68,11 @@ function identity({ pid, parent, mm, credentials: { uid } }: Process): Line[] {
   ];
 }
 
-/** A peak is noted only when it is about to be left: until then it is what is there now. @see task_mem() */
+/**
+ * Memory, in KiB. The peaks are recorded when a value falls; before that, the present value is the peak.
+ *
+ * @see task_mem()
+ */
 function memoryLines(mm: MmStruct): Line[] {
   const text = Math.min(textBytes(mm), mm.execVm * PAGE_SIZE) / PAGE_SIZE;
   const pages: readonly (readonly [string, number])[] = [
@@ -80,7 +89,7 @@ function memoryLines(mm: MmStruct): Line[] {
     ["VmStk", mm.stackVm],
     ["VmExe", text],
     ["VmLib", mm.execVm - text],
-    // The topmost table is not counted.
+    // The topmost table isn't counted. @see mm_pgtables_bytes()
     ["VmPTE", mm.pageTable.tables - 1],
     ["VmSwap", rss(mm, Rss.swapEntries)],
     ["HugetlbPages", mm.hugetlbPages],
@@ -88,7 +97,7 @@ function memoryLines(mm: MmStruct): Line[] {
   return pages.map(([label, count]) => [label, `${`${pagesToKiB(count)}`.padStart(8)} kB`]);
 }
 
-/** @see task_sig() */
+/** Threads and signals. @see task_sig() */
 function signals({ rlimits }: Process): Line[] {
   return [
     ["Threads", 1],
@@ -101,7 +110,7 @@ function signals({ rlimits }: Process): Line[] {
   ];
 }
 
-/** @see task_cap(), task_seccomp() */
+/** Capabilities and seccomp. @see task_cap(), task_seccomp() */
 function rights({ credentials: { effective } }: Process): Line[] {
   const has = effective.toString(16).padStart(16, "0");
   return [
@@ -118,7 +127,11 @@ function rights({ credentials: { effective } }: Process): Line[] {
   ];
 }
 
-/** Every cpu and every node with memory. @see task_cpus_allowed(), cpuset_task_status_allowed() */
+/**
+ * CPUs and nodes that the process may use: every CPU, and every node with memory.
+ *
+ * @see task_cpus_allowed(), cpuset_task_status_allowed()
+ */
 function placement(memory: Memory): Line[] {
   const cpus = onlineCpus(memory);
   const nodes = nodesWithMemory(memory);
@@ -130,14 +143,18 @@ function placement(memory: Memory): Line[] {
   ];
 }
 
-/** A bitmap in hex, 32 bits a word, with as many digits as its size has. @see bitmap_string() in lib/vsprintf.c */
+/**
+ * A bitmap in hex, in groups of 32 bits, with as many digits as its size has.
+ *
+ * @see bitmap_string() in lib/vsprintf.c
+ */
 function maskText(ids: readonly number[], bits: number): string {
   const mask = ids.reduce((sum, id) => sum | (1n << BigInt(id)), 0n);
   const digits = mask.toString(16).padStart(Math.ceil(bits / 4), "0");
   return digits.replaceAll(/\B(?=(?:.{8})+$)/g, ",");
 }
 
-/** Bytes of the program's text, from its first page to its last. */
+/** Bytes of the program's text, rounded to whole pages at both ends. */
 function textBytes({ startCode, endCode }: MmStruct): number {
   return Math.ceil(endCode / PAGE_SIZE) * PAGE_SIZE - Math.floor(startCode / PAGE_SIZE) * PAGE_SIZE;
 }

@@ -1,4 +1,5 @@
-// Whether a mapping would get huge pages: THPeligible of smaps.
+// THPeligible in smaps: whether a fault in a mapping may be given a transparent huge page. Kernel counterpart:
+// hugepage_vma_check() in mm/huge_memory.c, as show_smap() calls it.
 import type { Vma } from "@hetmem/mm";
 import { hugepageVmaCheck } from "@hetmem/mm/huge";
 
