@@ -1,10 +1,10 @@
-// What the allocator's tracepoints tell. Kernel counterpart: include/trace/events/kmem.h.
+// Events of the allocator's tracepoints. Kernel counterpart: include/trace/events/kmem.h.
 import type { Page } from "@hetmem/kernel";
 import type { MigrateType } from "./zone-type.ts";
 
 /** Event of the tracepoint mm_page_alloc. */
 export interface MmPageAlloc {
-  /** NULL_PAGE when there was none. */
+  /** NULL_PAGE when the allocation failed. */
   readonly page: Page;
   readonly order: number;
   readonly gfp: number;

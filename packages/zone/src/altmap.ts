@@ -1,17 +1,17 @@
-// Struct pages that live in the memory they describe, or in the device that brings it: a small allocator at the start
-// of the range. Kernel counterpart: struct vmem_altmap in include/linux/memremap.h, mm/sparse-vmemmap.c.
+// Allocates the frames of struct pages from the start of the range that the struct pages describe: hotplugged memory
+// or device memory. Kernel counterpart: struct vmem_altmap in include/linux/memremap.h, mm/sparse-vmemmap.c.
 import { alignUp, KernelError, type Pfn } from "@hetmem/kernel";
 
 export class Altmap {
   /** First frame of the range. */
   readonly basePfn: Pfn;
-  /** Frames at its start that the device keeps for itself. */
+  /** Frames at the start of the range that the device keeps for itself. */
   readonly reserve: number;
   /** Frames behind the reserve that struct pages may use. */
   readonly free: number;
-  /** Frames lost to alignment. */
+  /** Frames skipped for alignment. */
   align = 0;
-  /** Frames used. */
+  /** Frames allocated. */
   alloc = 0;
 
   constructor(basePfn: Pfn, reserve: number, free: number) {
@@ -20,15 +20,16 @@ export class Altmap {
     this.free = free;
   }
 
-  /** Frames from the base to the first one that is memory of the device's own. @see vmem_altmap_offset() */
+  /** Frames from basePfn to the first frame behind the reserve and the struct pages. @see vmem_altmap_offset() */
   get offset(): number {
     return this.reserve + this.free;
   }
 
   /**
-   * Takes frames for struct pages, aligned to their own size.
+   * Allocates consecutive frames, aligned to their number rounded up to a power of two.
    *
-   * @throws KernelError ENOMEM when the reserve is too small
+   * @returns the first of them
+   * @throws KernelError ENOMEM when fewer than that are free
    * @see altmap_alloc_block_buf()
    */
   allocBlock(frames: number): Pfn {

@@ -1,4 +1,4 @@
-// What the kernel log says while the zones are laid out. Kernel counterpart: free_area_init() in mm/page_alloc.c.
+// The lines that free_area_init() writes to the kernel log. Kernel counterpart: free_area_init() in mm/page_alloc.c.
 import { type NodeId, type Pfn, pfnToPhys } from "@hetmem/kernel";
 import type { Memory } from "./memory.ts";
 import type { ZoneRange } from "./zone-sizes.ts";

@@ -18,23 +18,23 @@ export interface BootRange {
 }
 
 export interface BootMemoryRange extends BootRange {
-  /** The firmware says that it may be taken away: with movable_node it is ZONE_MOVABLE. */
+  /** The firmware marks the range as hotpluggable: with movable_node it is ZONE_MOVABLE. */
   readonly hotpluggable?: boolean;
 }
 
 export interface BootNode {
   readonly id: NodeId;
-  /** RAM that is there at boot. Part pages at either end are left out. */
+  /** RAM present at boot. Partial pages at either end are left out. */
   readonly memory: readonly BootMemoryRange[];
   readonly cpus: readonly number[];
-  /** Where ZONE_MOVABLE begins in this node; wins over the options. */
+  /** Start of ZONE_MOVABLE in this node; overrides MovableOptions. */
   readonly movableFrom?: PhysAddr;
 }
 
 /**
- * The memory of the nodes, of which nothing is reserved yet.
+ * A memblock with the memory of the nodes and no reserved range.
  *
- * @throws KernelError EINVAL for memory that two nodes claim
+ * @throws KernelError EINVAL for ranges that overlap
  */
 export function memblockOf(nodes: readonly BootNode[]): Memblock {
   const memblock = new Memblock();
@@ -54,7 +54,10 @@ export function memblockOf(nodes: readonly BootNode[]): Memblock {
   return memblock;
 }
 
-/** Where ZONE_MOVABLE begins, by node: where the node says so, else where the options put it. */
+/**
+ * First frame of ZONE_MOVABLE by node: BootNode.movableFrom, else as the options say. A node without the zone is
+ * absent.
+ */
 export function movableStartsOf(
   memblock: Memblock,
   nodes: readonly BootNode[],
@@ -66,7 +69,7 @@ export function movableStartsOf(
   return starts;
 }
 
-/** Every zone that has memory at boot, the lowest first. */
+/** Every zone with memory at boot, in ascending order of its start. */
 export function bootZoneSizes(
   nodes: readonly BootNode[],
   options: MovableOptions,

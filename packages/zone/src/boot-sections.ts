@@ -1,5 +1,5 @@
-// Struct pages for the memory that is there at boot. Each section is added to the section table, and what a zone has of
-// it is left untouched until somebody needs it. Kernel counterparts: sparse_init() in mm/sparse.c, memmap_init() and
+// Struct pages of boot memory. Each section is added to the section table; the struct pages of each zone's part of it
+// stay uninitialised until the first use. Kernel counterparts: sparse_init() in mm/sparse.c, memmap_init() and
 // memblock_free_all().
 import { alignDown, alignUp, KernelError, type Pfn } from "@hetmem/kernel";
 import {
@@ -31,16 +31,16 @@ interface ZoneSections {
   readonly zone: Zone;
 }
 
-/** Pieces of zones, cut at sections. */
+/** Pieces of zones, cut at section borders. */
 interface BySection {
   readonly whole: readonly ZoneSections[];
-  /** What is left at their ends, by section. */
+  /** The pieces that don't fill a section, by section number. */
   readonly parts: ReadonlyMap<number, readonly ZonePiece[]>;
 }
 
 const EARLY = SectionFlag.present | SectionFlag.online | SectionFlag.early;
 
-/** Adds every section that has memory and gives it to its zones, untouched. The zones' counters are the caller's. */
+/** Adds every section that has memory and defers it in its zones. The caller sets the zones' counters. */
 export function initBootSections(memory: Memory): void {
   const { allocator, memblock, memmap } = memory;
   const present = bySection(zonePieces(memory, memblock.pfnRanges()));
@@ -86,7 +86,10 @@ function bySection(pieces: Iterable<ZonePiece>): BySection {
   return { whole, parts };
 }
 
-/** Sections that memory of one zone fills. Most are free from end to end, and are passed over at once. */
+/**
+ * Adds sections that lie wholly in one zone. Runs of them without reserved memory, which most are, are deferred by
+ * one call.
+ */
 function initWholeSections(memmap: MemMap, { first, end, zone }: ZoneSections, free: BySection): void {
   memmap.sections.addUntouched(first, end, zone.node, EARLY);
   const parts: DeferredPart[] = [];
@@ -105,7 +108,7 @@ function initWholeSections(memmap: MemMap, { first, end, zone }: ZoneSections, f
   zone.deferred.deferParts(parts);
 }
 
-/** Gives struct pages to each subsection that a piece reaches into. @see subsection_map_init() */
+/** Adds struct pages for each subsection that overlaps a piece. @see subsection_map_init() */
 function addSubsections(memmap: MemMap, pieces: readonly ZonePiece[]): void {
   let done = 0;
   for (const { start, end, zone } of pieces) {
@@ -116,7 +119,8 @@ function addSubsections(memmap: MemMap, pieces: readonly ZonePiece[]): void {
 }
 
 /**
- * Pageblocks are movable to begin with, but for one whose first frame isn't memory: the kernel looks there alone.
+ * Makes a pageblock Unmovable when its first frame isn't memory. All others keep Movable: the kernel sets the type
+ * only at a pageblock's first frame.
  *
  * @see memmap_init_range()
  */
@@ -129,10 +133,10 @@ function typePageblocks(memmap: MemMap, pageblocks: Pageblocks, pieces: readonly
 }
 
 /**
- * What each zone has of a section: from its first frame to its last, with the holes behind and before them that have
+ * The part of a section that each zone has: from its first piece to its last, with the holes around them that have
  * struct pages.
  *
- * @throws KernelError EINVAL when two zones alternate in it
+ * @throws KernelError EINVAL when the pieces of two zones alternate in the section
  */
 function partsOf(section: number, pieces: readonly ZonePiece[], free: BySection): Map<Zone, DeferredPart> {
   const parts = new Map<Zone, DeferredPart>();

@@ -1,7 +1,8 @@
-// Whose frames hold the struct pages of the memory that is there at boot. They are the highest of the node itself, so that
-// a ZONE_MOVABLE made by kernelcore= or movablecore= holds them; hotpluggable memory holds none with movable_node, and the
-// highest frames of the other nodes do. Kernel counterparts: sparse_init_nid() in mm/sparse.c, vmemmap_alloc_block() in
-// mm/sparse-vmemmap.c, should_skip_region() in mm/memblock.c.
+// The frames that hold the struct pages of boot memory. memblock allocates them top down from the node's own memory,
+// so a ZONE_MOVABLE made by kernelcore= or movablecore= holds them. With movable_node, hotpluggable memory holds
+// none: when the node has no other memory, the highest frames of other nodes hold them. Kernel counterparts:
+// sparse_init_nid() in mm/sparse.c, vmemmap_alloc_block() in mm/sparse-vmemmap.c, should_skip_region() in
+// mm/memblock.c.
 import { KernelError, type NodeId } from "@hetmem/kernel";
 import { type BootNode, bootZoneSizes } from "./boot-nodes.ts";
 import { vmemmapPages } from "./vmemmap.ts";
@@ -10,14 +11,14 @@ import type { ZoneName } from "./zone-type.ts";
 
 /** Frames of one zone that hold struct pages of one node's memory. */
 export interface BootStructPages {
-  /** The node whose memory they describe. */
+  /** The node whose memory the struct pages describe. */
   readonly of: NodeId;
   readonly node: NodeId;
   readonly zone: ZoneName;
   readonly frames: number;
 }
 
-/** Memory of one zone that memblock may still take for struct pages. */
+/** Memory of one zone that memblock can still allocate for struct pages. */
 interface Room {
   readonly node: NodeId;
   readonly zone: ZoneName;
@@ -26,9 +27,10 @@ interface Room {
 }
 
 /**
- * What the struct pages of the boot memory cost, and which zones pay. ZONE_DMA neither pays nor is charged for its own.
+ * The number of frames in each zone that hold struct pages of boot memory. ZONE_DMA is left out: it holds no struct
+ * pages, and those of its own frames aren't counted.
  *
- * @throws KernelError ENOMEM when the memory that may hold struct pages hasn't room for all of them
+ * @throws KernelError ENOMEM when the memory outside hotpluggable ranges has too few frames for all of them
  */
 export function bootStructPages(nodes: readonly BootNode[], options: MovableOptions): BootStructPages[] {
   const zones = bootZoneSizes(nodes, options).filter(({ zone }) => zone !== "DMA");
@@ -43,7 +45,7 @@ export function bootStructPages(nodes: readonly BootNode[], options: MovableOpti
   });
 }
 
-/** Takes frames for struct pages of a node out of the first rooms that have any. */
+/** Takes frames for the struct pages of node `of` from the rooms, in their order. */
 function takeFrames(rooms: readonly Room[], of: NodeId, frames: number): BootStructPages[] {
   const charges: BootStructPages[] = [];
   let left = frames;

@@ -1,5 +1,5 @@
-// How a machine gets its memory at boot: what the firmware lists goes to memblock, zones are laid over it, what is
-// reserved stays out, and the rest becomes the allocator's. No struct page is touched that doesn't have to be. Kernel
+// Boots the memory of a machine: adds the firmware's ranges to memblock, sets the spans of zones and nodes, and gives
+// all memory that isn't reserved to the allocator. Struct pages are initialised only where needed. Kernel
 // counterparts: free_area_init() in mm/page_alloc.c, mem_init() in arch/x86/mm/init_64.c.
 import {
   alignDown,
@@ -30,15 +30,15 @@ import { Zone } from "./zone.ts";
 import { type ZoneName, ZoneType } from "./zone-type.ts";
 import { buildAllZonelists } from "./zonelist.ts";
 
-/** What was measured of a boot zone on a real host. */
+/** Numbers of a boot zone that were measured on a real host. */
 export interface BootZone {
   readonly node: NodeId;
   readonly zone: ZoneName;
-  /** Pages that the allocator never got: present minus managed. */
+  /** Pages never given to the allocator: present minus managed. */
   readonly reservedPages: number;
   /**
-   * Pages that it got last, once the watermarks were set: the initrd and what only the boot needs of the kernel. Until
-   * memory is plugged in, the watermarks are those of a zone without them.
+   * Pages given to the allocator after the watermarks were set: the initrd and the kernel's init sections. Until a
+   * hotplug event recomputes them, the watermarks are those of a zone without these pages.
    */
   readonly freedLatePages?: number;
 }
@@ -46,22 +46,25 @@ export interface BootZone {
 export interface BootConfig extends MovableOptions {
   /** Every possible node, ascending. */
   readonly nodes: readonly BootNode[];
-  /** distances[a][b] by position in `nodes`; 10 is local. 10 and 20 where absent. */
+  /**
+   * distances[a][b], indexed by position in `nodes`. Where absent: LOCAL_DISTANCE to the node itself, REMOTE_DISTANCE
+   * to others.
+   */
   readonly distances: readonly (readonly number[])[];
   /** Bits of a physical address. */
   readonly physicalBits: number;
-  /** Pages of memory and device memory that the machine may have at once, hotplug included. */
+  /** The most struct pages at once: pages of boot, hotplugged and device memory. */
   readonly maxPages: number;
-  /** Bytes that firmware and kernel keep: the kernel's image. The first MiB always is. */
+  /** Ranges that firmware and kernel keep, such as the kernel's image. The first MiB is reserved in any case. */
   readonly reserved: readonly BootRange[];
-  /** Zones that aren't listed reserve what `reserved` says. */
+  /** Measured zones. A zone that isn't listed reserves its part of `reserved`. */
   readonly zones?: readonly BootZone[];
 }
 
-/** From a node to itself, and to another where nothing is known. @see include/linux/topology.h */
+/** Distance from a node to itself, and to another node where none is given. @see include/linux/topology.h */
 export const LOCAL_DISTANCE = 10;
 export const REMOTE_DISTANCE = 20;
-/** Linux keeps all of it: BIOSes write there. @see reserve_real_mode() in arch/x86/realmode/init.c */
+/** Linux reserves the first MiB, because BIOSes write to it. @see reserve_real_mode() in arch/x86/realmode/init.c */
 const LOW_MEMORY = 1 * MiB;
 
 /**
@@ -109,7 +112,7 @@ function collectMemory({ nodes, reserved }: BootConfig): Memblock {
 
 function createNodes(memmap: MemMap, pageblocks: Pageblocks, config: BootConfig): (MemoryNode | undefined)[] {
   const nodes: (MemoryNode | undefined)[] = [];
-  // Per-cpu lists are found by cpu number, and numbers may have gaps.
+  // Per-cpu lists are indexed by CPU number, and the numbers may have gaps.
   const cpus = config.nodes.reduce((max, node) => Math.max(max, ...node.cpus.map((cpu) => cpu + 1)), 1);
   for (const { id, cpus: own } of config.nodes) {
     const zones = Object.values(ZoneType).map((type) => new Zone(memmap, pageblocks, id, type, cpus));
@@ -126,7 +129,7 @@ function distanceTable({ nodes, distances }: BootConfig): Memory["distance"] {
   };
 }
 
-/** Says what each zone and node spans. @see free_area_init() */
+/** Sets the span of each zone and node. @see free_area_init() */
 function freeAreaInit(memory: Memory, config: BootConfig): void {
   const { memblock } = memory;
   const ranges = archZoneRanges(memblock);
@@ -154,8 +157,8 @@ function freeAreaInit(memory: Memory, config: BootConfig): void {
 }
 
 /**
- * Makes each measured zone reserve what it does on the host: what is missing comes from the top of the zone, as memblock
- * allocates, and what is too much is given back from there.
+ * Makes each measured zone reserve as many pages as on the host. Missing pages are reserved from the top of the zone,
+ * as memblock allocates; surplus pages are freed from the top.
  */
 function reserveAsMeasured({ memblock, nodes }: Memory, { zones = [] }: BootConfig): void {
   for (const { node, zone: name, reservedPages } of zones) {
@@ -197,7 +200,7 @@ function giveBackTop(memblock: Memblock, frames: readonly PfnRange[], zone: Zone
   }
 }
 
-/** Hands what isn't reserved to the allocator. @see mem_init() in arch/x86/mm/init_64.c */
+/** Gives all memory that isn't reserved to the allocator. @see mem_init() in arch/x86/mm/init_64.c */
 function memInit(memory: Memory): void {
   for (const zone of allZones(memory)) zone.managedPages = managedEstimate(memory.memblock, zone);
   buildAllZonelists(memory);
@@ -210,7 +213,11 @@ function memInit(memory: Memory): void {
   }
 }
 
-/** What a zone is thought to manage until it is known: all but its struct pages. @see free_area_init_core() */
+/**
+ * First estimate of managedPages, for the zonelists: present pages without those of struct pages.
+ *
+ * @see free_area_init_core()
+ */
 function managedEstimate(memblock: Memblock, zone: Zone): number {
   const { presentPages, spannedPages } = zone;
   const holed = spannedPages > presentPages + (presentPages >> 4);
@@ -220,7 +227,7 @@ function managedEstimate(memblock: Memblock, zone: Zone): number {
   return Math.max(estimate - (presentPages - free), 0);
 }
 
-/** Sets the watermarks, before the last of what the boot needed is free. */
+/** Sets the watermarks as they are before the zones' freedLatePages are free. */
 function finishBoot(memory: Memory, { zones = [] }: BootConfig): void {
   const late = zones.flatMap(({ node, zone: name, freedLatePages = 0 }) => {
     const zone = memory.nodes[node]?.zones.find((candidate) => candidate.name === name);

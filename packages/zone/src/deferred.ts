@@ -1,6 +1,7 @@
-// Free memory that nobody has touched yet: sections, or a zone's part of one, whose struct pages don't exist. A zone
-// grows into the next one when its lists run out of large blocks, so that a machine of a terabyte boots, and memory of
-// a terabyte goes online, in milliseconds. Boot memory is used from its start, then what went online, the oldest first. Kernel counterpart: DEFERRED_STRUCT_PAGE_INIT, deferred_grow_zone() in mm/page_alloc.c.
+// Free memory whose struct pages aren't initialised: whole sections, or a zone's part of one. A zone initialises its
+// next section when its free lists run out of large blocks, so that a machine of a terabyte boots, and a terabyte
+// goes online, in milliseconds. Boot memory is used from its start, then onlined memory, the oldest first. Kernel
+// counterpart: DEFERRED_STRUCT_PAGE_INIT, deferred_grow_zone() in mm/page_alloc.c.
 import type { Page, Pfn } from "@hetmem/kernel";
 import {
   type MemMap,
@@ -21,13 +22,13 @@ export interface FrameRange {
   readonly end: Pfn;
 }
 
-/** What a zone has of one section, holes among it. */
+/** A zone's part of one section, holes included. */
 export interface DeferredPart extends FrameRange {
-  /** The frames that are free, ascending; the others are reserved. */
+  /** The free frames, ascending; all others are reserved. */
   readonly free: readonly FrameRange[];
 }
 
-/** Sections [first, end) that are free from the first frame to the last. */
+/** Sections [first, end) in which every frame is free. */
 interface SectionRun {
   readonly first: number;
   readonly end: number;
@@ -40,11 +41,11 @@ export class DeferredSections {
   readonly #pageblocks: Pageblocks;
   /** Boot memory, ascending. */
   #runs: SectionRun[] = [];
-  /** What went online later, in that order. */
+  /** Onlined memory, in the order in which it went online. */
   #onlined: SectionRun[] = [];
-  /** By section. */
+  /** The key is the section number. */
   readonly #parts = new Map<number, DeferredPart>();
-  /** Sections of parts that have free frames, the lowest last. */
+  /** Numbers of the sections in #parts that have free frames, descending. */
   #growableParts: number[] = [];
   #pages = 0;
 
@@ -53,14 +54,14 @@ export class DeferredSections {
     this.#pageblocks = pageblocks;
   }
 
-  /** Says that sections [first, end) are free and untouched. They must be whole, present and of one zone. */
+  /** Adds sections [first, end) of boot memory. Each must be present, wholly free and in one zone. */
   defer(first: number, end: number): void {
     if (first >= end) return;
     this.#runs = [...this.#runs, { first, end }].sort((a, b) => a.first - b.first);
     this.#pages += (end - first) * PAGES_PER_SECTION;
   }
 
-  /** Says the same of a section that has gone online: it is used last. */
+  /** Adds a section that has gone online. It must be wholly free and in one zone. Its memory is used last. */
   deferOnlined(section: number): void {
     const last = this.#onlined.at(-1);
     if (last?.end === section)
@@ -69,7 +70,10 @@ export class DeferredSections {
     this.#pages += PAGES_PER_SECTION;
   }
 
-  /** Says the same of sections that are partly reserved, partly holes, or partly another zone's: one part a section. */
+  /**
+   * Adds a zone's parts of sections that have reserved frames, holes or frames of another zone: one part for each
+   * section.
+   */
   deferParts(parts: readonly DeferredPart[]): void {
     for (const part of parts) {
       this.#parts.set(sectionOfPfn(part.start), part);
@@ -79,12 +83,12 @@ export class DeferredSections {
     this.#growableParts = [...this.#growableParts, ...growable].sort((a, b) => b - a);
   }
 
-  /** Pages that are free without being on a list. */
+  /** Free pages that are on no free list. */
   get pages(): number {
     return this.#pages;
   }
 
-  /** Blocks of one order and type that these pages would make. */
+  /** Free blocks of an order and a migrate type that initialisation would put on the free lists. */
   blocks(order: number, type: MigrateType): number {
     let blocks = 0;
     for (const section of this.#growableParts) {
@@ -100,7 +104,7 @@ export class DeferredSections {
     );
   }
 
-  /** Numbers of the sections, ascending. */
+  /** Numbers of all deferred sections, ascending. */
   sections(): number[] {
     const sections = [...this.#parts.keys()];
     for (const { first, end } of this.#allRuns())
@@ -115,13 +119,17 @@ export class DeferredSections {
     return this.#allRuns().some(({ first, end }) => section >= first && section < end);
   }
 
-  /** Whether all that the zone has of a deferred section is free. */
+  /** Whether every frame of the zone's part of a deferred section is free. */
   isFree(section: number): boolean {
     const part = this.#parts.get(section);
     return part === undefined || pagesOf(part.free) === part.end - part.start;
   }
 
-  /** Initialises the next section that has free pages and lists its blocks. @returns whether there was one */
+  /**
+   * Initialises the next section that has free pages and puts its blocks on the free lists.
+   *
+   * @returns whether there was one
+   */
   grow(zone: Zone): boolean {
     const boot = Math.min(this.#runs[0]?.first ?? Infinity, this.#growableParts.at(-1) ?? Infinity);
     const section = boot === Infinity ? this.#onlined[0]?.first : boot;
@@ -130,7 +138,9 @@ export class DeferredSections {
     return true;
   }
 
-  /** Initialises the section of a frame that somebody is about to look at. */
+  /**
+   * Initialises the section of a frame, if it is deferred. A caller does so before it reads the frame's struct page.
+   */
   touch(zone: Zone, frame: Pfn): void {
     if (this.has(frame)) this.#list(zone, sectionOfPfn(frame));
   }
@@ -151,7 +161,12 @@ export class DeferredSections {
     initReserved(this.#memmap, zone, next, part.end);
   }
 
-  /** Blocks go to the tail, ascending: boot memory is used from its start. The counters counted them all along. @see deferred_free_range() */
+  /**
+   * Adds the blocks to the tail of the free lists, ascending, so that boot memory is used from its start.
+   * NR_FREE_PAGES counts them already.
+   *
+   * @see deferred_free_range()
+   */
   #listFree(zone: Zone, range: FrameRange): void {
     const memmap = this.#memmap;
     const first = memmap.pfnToPage(range.start);
@@ -175,7 +190,7 @@ export class DeferredSections {
   }
 }
 
-/** Runs in their order, cut where the section was. */
+/** The runs without one section, in their order. */
 function without(runs: readonly SectionRun[], section: number): SectionRun[] {
   return runs.flatMap(({ first, end }) => {
     if (section < first || section >= end) return [{ first, end }];
@@ -187,7 +202,7 @@ function without(runs: readonly SectionRun[], section: number): SectionRun[] {
   });
 }
 
-/** What isn't free is reserved, holes too where they have struct pages. @see init_unavailable_range() */
+/** Initialises the struct pages of [start, end), holes included, as reserved. @see init_unavailable_range() */
 function initReserved(memmap: MemMap, zone: Zone, start: Pfn, end: Pfn): void {
   for (let frame = start; frame < end;) {
     const next = Math.min(end, (Math.floor(frame / PAGES_PER_SUBSECTION) + 1) * PAGES_PER_SUBSECTION);
@@ -197,7 +212,7 @@ function initReserved(memmap: MemMap, zone: Zone, start: Pfn, end: Pfn): void {
   }
 }
 
-/** The largest aligned blocks that a range is made of, ascending. @see __free_memory_core() in mm/memblock.c */
+/** Splits a range into the largest aligned blocks, ascending. @see __free_memory_core() in mm/memblock.c */
 function* blocksOf({
   start,
   end,

@@ -1,6 +1,6 @@
-// Memory before there is an allocator: what the firmware gave, by node, and what is kept of it. Two sorted lists of
-// byte ranges that never overlap; what is in the first and not in the second goes to the buddy allocator when it comes
-// up. Kernel counterpart: mm/memblock.c.
+// Memory before the buddy allocator: the ranges of memory by node, and the reserved ranges. Each is a sorted list of
+// byte ranges without overlap. Memory that isn't reserved goes to the buddy allocator at boot. Kernel counterpart:
+// mm/memblock.c.
 import {
   alignDown,
   bugOn,
@@ -11,12 +11,12 @@ import {
   type PhysAddr,
 } from "@hetmem/kernel";
 
-/** Bytes [base, end) of one node. Reserved ranges know no node. */
+/** Bytes [base, end) of one node. Reserved ranges have no node. */
 export interface MemblockRegion {
   readonly base: PhysAddr;
   readonly end: PhysAddr;
   readonly node: NodeId | undefined;
-  /** The firmware says that it may be taken away while the machine runs. @see MEMBLOCK_HOTPLUG */
+  /** The firmware marks the range as removable while the machine runs. @see MEMBLOCK_HOTPLUG */
   readonly hotpluggable: boolean;
 }
 
@@ -27,31 +27,31 @@ export interface PfnRange {
   readonly node: NodeId;
 }
 
-/** Where allocTopDown() looks, in bytes [min, max). */
+/** The range of addresses in which allocTopDown() searches, in bytes [min, max). */
 export interface MemblockLimits {
   readonly min?: number;
   readonly max?: number;
 }
 
-/** Memory ends here at the latest, so that every frame number fits. */
+/** Highest end of memory in bytes: the 52 bits of a physical address on x86-64. */
 const PHYS_END = 2 ** 52;
 
 export class Memblock {
   #memory: readonly MemblockRegion[] = [];
   #reserved: readonly MemblockRegion[] = [];
 
-  /** What the firmware gave, ascending. Neighbours of one node are one region. */
+  /** All memory, ascending. Adjacent ranges of one node and one `hotpluggable` are one region. */
   get memory(): readonly MemblockRegion[] {
     return this.#memory;
   }
 
-  /** What isn't to be handed out, ascending. It may lie outside of memory. */
+  /** Reserved ranges, ascending. They may lie outside of memory. */
   get reserved(): readonly MemblockRegion[] {
     return this.#reserved;
   }
 
   /**
-   * Adds memory. Bytes that are there already stay with the node that has them.
+   * Adds memory. Bytes of the range that are memory already keep their node.
    *
    * @param size bytes
    * @throws KernelError EINVAL for an empty range or one that leaves the physical address space
@@ -61,31 +61,38 @@ export class Memblock {
     this.#memory = withRange(this.#memory, { ...checkedRange(base, size), node, hotpluggable });
   }
 
-  /** Takes memory away that another kernel or a `mem=` option claims. @throws KernelError EINVAL @see memblock_remove() */
+  /**
+   * Removes memory, as for a `mem=` option.
+   *
+   * @param size bytes
+   * @throws KernelError EINVAL as add()
+   * @see memblock_remove()
+   */
   remove(base: PhysAddr, size: number): void {
     const { end } = checkedRange(base, size);
     this.#memory = withoutRange(this.#memory, base, end);
   }
 
-  /** Keeps a range from being handed out. @throws KernelError EINVAL @see memblock_reserve() */
+  /** Reserves a range. @param size bytes @throws KernelError EINVAL as add() @see memblock_reserve() */
   reserve(base: PhysAddr, size: number): void {
     const range = { ...checkedRange(base, size), node: undefined, hotpluggable: false };
     this.#reserved = withRange(this.#reserved, range);
   }
 
-  /** Gives a reserved range back. @throws KernelError EINVAL @see memblock_phys_free() */
+  /** Frees a reserved range. @param size bytes @throws KernelError EINVAL as add() @see memblock_phys_free() */
   free(base: PhysAddr, size: number): void {
     const { end } = checkedRange(base, size);
     this.#reserved = withoutRange(this.#reserved, base, end);
   }
 
   /**
-   * Reserves the highest free bytes that fit.
+   * Reserves the highest free range of a size.
    *
    * @param size bytes
    * @param align a power of two, in bytes
    * @param node undefined for any
-   * @throws KernelError ENOMEM when nothing fits, EINVAL for an alignment that isn't a power of two
+   * @returns the physical address of its first byte
+   * @throws KernelError ENOMEM when no free range is large enough, EINVAL for an alignment that isn't a power of two
    * @see memblock_find_in_range_node(), which __memblock_find_range_top_down() serves
    */
   allocTopDown(size: number, align: number, node: NodeId | undefined, limits: MemblockLimits = {}): PhysAddr {
@@ -140,7 +147,7 @@ export class Memblock {
     return sizeOf(this.#memory);
   }
 
-  /** Bytes that are reserved. @see memblock_reserved_size() */
+  /** Bytes in reserved ranges. @see memblock_reserved_size() */
   get reservedSize(): number {
     return sizeOf(this.#reserved);
   }
@@ -156,7 +163,11 @@ function checkedRange(base: PhysAddr, size: number): { base: PhysAddr; end: Phys
   return { base, end: (base + size) as PhysAddr };
 }
 
-/** The list with a range put into its gaps, and neighbours that are alike made one. @see memblock_add_range() */
+/**
+ * The list with the gaps within `range` filled, and adjacent regions of the same kind merged.
+ *
+ * @see memblock_add_range()
+ */
 function withRange(regions: readonly MemblockRegion[], range: MemblockRegion): MemblockRegion[] {
   const gaps: MemblockRegion[] = [];
   let { base } = range;

@@ -1,28 +1,28 @@
-// Which frames each zone of each node spans at boot. DMA ends at 16 MiB, DMA32 at 4 GiB, Normal is what lies above;
-// kernelcore=, movablecore= and movable_node say where in each node ZONE_MOVABLE begins. Kernel counterpart:
+// The span of each zone of each node at boot. DMA ends at 16 MiB, DMA32 at 4 GiB, and Normal is the memory above;
+// kernelcore=, movablecore= and movable_node set the start of ZONE_MOVABLE in each node. Kernel counterpart:
 // find_zone_movable_pfns_for_nodes() and calculate_node_totalpages() in mm/page_alloc.c.
 import { alignUp, GiB, MiB, type NodeId, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import type { Memblock, PfnRange } from "./memblock.ts";
 import { MAX_NR_ZONES, MAX_ORDER_NR_PAGES, ZoneType } from "./zone-type.ts";
 
-/** How much of the boot memory is to be ZONE_MOVABLE. Sizes are bytes. */
+/** Options that set the size of ZONE_MOVABLE at boot. Sizes are in bytes. */
 export interface MovableOptions {
-  /** Memory that stays out of ZONE_MOVABLE, spread over the nodes. */
+  /** Total memory outside ZONE_MOVABLE, spread evenly over the nodes. */
   readonly kernelcore?: number;
-  /** Memory that goes to ZONE_MOVABLE, spread over the nodes. */
+  /** Total memory in ZONE_MOVABLE, spread evenly over the nodes. */
   readonly movablecore?: number;
-  /** Memory that the firmware calls hotpluggable is ZONE_MOVABLE; the two sizes are ignored. */
+  /** Memory that the firmware marks as hotpluggable is ZONE_MOVABLE; the two sizes are ignored. */
   readonly movable_node?: boolean;
 }
 
-/** The frames [start, end) that a zone spans, and how many of these are memory. */
+/** The frames [start, end) that a zone spans, and the number of them that are memory. */
 export interface ZoneSize {
   readonly start: Pfn;
   readonly end: Pfn;
   readonly presentPages: number;
 }
 
-/** Frames [low, high) that a zone may have on any node. */
+/** Frames [low, high) that a zone type can have on any node. */
 export interface ZoneRange {
   readonly low: Pfn;
   readonly high: Pfn;
@@ -32,8 +32,8 @@ const DMA_END = (16 * MiB) / PAGE_SIZE;
 const DMA32_END = (4 * GiB) / PAGE_SIZE;
 
 /**
- * The range of every zone type, by ZoneType: empty where low and high are equal. Movable and Device have none of their
- * own.
+ * The frame range of every zone type, indexed by ZoneType: empty where low and high are equal. Movable and Device
+ * have empty ranges, for they have no fixed addresses.
  *
  * @see zone_sizes_init() in arch/x86/mm/init.c
  */
@@ -52,7 +52,7 @@ export function archZoneRanges(memblock: Memblock): ZoneRange[] {
 }
 
 /**
- * Where ZONE_MOVABLE begins, by node; a node without one is absent.
+ * First frame of ZONE_MOVABLE by node. A node without the zone is absent.
  *
  * @see find_zone_movable_pfns_for_nodes()
  */
@@ -63,7 +63,11 @@ export function findMovableStarts(memblock: Memblock, options: MovableOptions): 
   return keptInNode(memblock, starts);
 }
 
-/** Sizes of a node's zones, by ZoneType; an empty one starts and ends at the same frame. @see zone_spanned_pages_in_node() */
+/**
+ * Sizes of a node's zones, indexed by ZoneType. An empty zone has start equal to end.
+ *
+ * @see zone_spanned_pages_in_node()
+ */
 export function zoneSizes(
   frames: readonly PfnRange[],
   ranges: readonly ZoneRange[],
@@ -84,7 +88,7 @@ export function zoneSizes(
   });
 }
 
-/** Frames of the ranges that lie in [start, end). */
+/** Number of frames of the ranges that lie in [start, end). */
 export function pagesWithin(frames: readonly PfnRange[], start: number, end: number): number {
   return frames.reduce(
     (sum, range) => sum + Math.max(0, Math.min(range.end, end) - Math.max(range.start, start)),
@@ -104,8 +108,8 @@ function hotpluggableStarts(memblock: Memblock): Map<NodeId, number> {
 }
 
 /**
- * Spreads the kernel's share evenly over the nodes. A node that has less than its part passes the rest on to the
- * others, in another round.
+ * Spreads the memory outside ZONE_MOVABLE evenly over the nodes. The part that a small node can't hold is spread over
+ * the others in another round.
  */
 function startsBehindKernelcore(memblock: Memblock, options: MovableOptions): Map<NodeId, number> {
   const starts = new Map<NodeId, number>();
@@ -125,7 +129,7 @@ function startsBehindKernelcore(memblock: Memblock, options: MovableOptions): Ma
   return starts;
 }
 
-/** Pages that stay out of ZONE_MOVABLE; 0 when nothing was asked for. */
+/** Pages outside ZONE_MOVABLE; 0 when neither option is given. */
 function requiredKernelcore({ kernelcore = 0, movablecore = 0 }: MovableOptions, total: number): number {
   const core = Math.floor(kernelcore / PAGE_SIZE);
   if (movablecore === 0) return core;
@@ -133,12 +137,20 @@ function requiredKernelcore({ kernelcore = 0, movablecore = 0 }: MovableOptions,
   return Math.max(core, total - movable);
 }
 
-/** ZONE_MOVABLE takes frames from the highest zone only: below its start, all is the kernel's. @see find_usable_zone_for_movable() */
+/**
+ * First frame of the highest zone with memory: ZONE_MOVABLE gets frames of that zone only.
+ *
+ * @see find_usable_zone_for_movable()
+ */
 function lowestMovableFrame(memblock: Memblock): number {
   return archZoneRanges(memblock).findLast(({ low, high }) => high > low)?.low ?? 0;
 }
 
-/** Moves a node's start up until its share is met. @returns pages of the requirement that were met */
+/**
+ * Raises a node's start of ZONE_MOVABLE until `share` pages are below it.
+ *
+ * @returns the pages of `required` that this met
+ */
 function walkNode(
   frames: readonly PfnRange[],
   node: NodeId,
@@ -171,7 +183,7 @@ function walkNode(
   return met;
 }
 
-/** Starts on block borders of the largest order, where they lie within their node. */
+/** Aligns the starts up to blocks of the largest order, and drops those at or behind their node's end. */
 function keptInNode(memblock: Memblock, starts: ReadonlyMap<NodeId, number>): Map<NodeId, Pfn> {
   const kept = new Map<NodeId, Pfn>();
   for (const [node, start] of starts) {

@@ -1,5 +1,5 @@
-// Which frames a zone and its node span, as ranges join and leave. Kernel counterpart: move_pfn_range_to_zone() and
-// remove_pfn_range_from_zone() in mm/memory_hotplug.c.
+// Adds frame ranges to a zone and removes them, and updates the spans of zone and node. Kernel counterpart:
+// move_pfn_range_to_zone() and remove_pfn_range_from_zone() in mm/memory_hotplug.c.
 import { type Page, PAGE_SIZE, type Pfn, type PhysAddr, physToPfn } from "@hetmem/kernel";
 import {
   NO_ZONE,
@@ -15,13 +15,13 @@ import type { MemoryNode } from "./node.ts";
 import type { Zone } from "./zone.ts";
 import { type MigrateType, ZoneType } from "./zone-type.ts";
 
-/** No references: a lockless walk that has still read of such a page can take none. */
+/** Zero references: a lockless page table walk that has read such a page fails to take a reference. */
 const NOT_ONLINE: RamPages = { zone: NO_ZONE, state: PageFlag.reserved, references: 0 };
 
 /**
- * Ties a range to a zone: every page is reserved, with one reference, and the zone spans it.
+ * Adds a range to a zone. Every page becomes reserved, with one reference, and the spans of zone and node grow.
  *
- * @param type migrate type of its pageblocks
+ * @param type migrate type of the range's pageblocks
  */
 export function movePfnRangeToZone(
   memory: Memory,
@@ -39,8 +39,8 @@ export function movePfnRangeToZone(
 }
 
 /**
- * Lets a zone and its node span a range, and leaves its struct pages alone: those of ZONE_DEVICE are initialised by
- * whoever maps them, once the locks of hotplug are given back.
+ * Grows the spans of a zone and its node by a range. Struct pages aren't written: memremap_pages() initialises those
+ * of ZONE_DEVICE after it has released the hotplug locks.
  *
  * @see resize_zone_range() and resize_pgdat_range() in mm/memory_hotplug.c
  */
@@ -49,17 +49,19 @@ export function resizeZoneRange(memory: Memory, zone: Zone, start: Pfn, pages: n
   extend(memory.nodes[zone.node] as MemoryNode, start, pages);
 }
 
-/** Unties a range from its zone, which must not use its pages any more, and shrinks the spans. */
+/** Removes a range from its zone and shrinks the spans. None of its pages may be in use or on a free list. */
 export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, pages: number): void {
-  // ZONE_DEVICE ranges have no sections that are online, so its span can't be found again by looking: it stays. And
-  // their struct pages go at once.
+  // The span of ZONE_DEVICE never shrinks: the search for its new ends looks at online sections, and it has none. Its
+  // struct pages are freed right after this, so they aren't written.
   if (zone.type === ZoneType.Device) return;
   tieToNoZone(memory, start, pages);
   shrinkZoneSpan(memory, zone, start, (start + pages) as Pfn);
   updateNodeSpan(memory.nodes[zone.node] as MemoryNode);
 }
 
-/** What the struct pages of memory are that isn't online: reserved, without references, of no zone, and bad where the memory is. */
+/**
+ * Writes the struct pages of memory that isn't online: reserved, without references, in no zone. HWPoison stays set.
+ */
 export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
   for (const [frame, count] of sectionFrames(start, pages)) {
     const poisoned = memory.memmap.isDeferred(sectionOfPfn(frame))
@@ -70,22 +72,32 @@ export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
   }
 }
 
-/** The same for memory that has just got its struct pages. Those of a whole section are written when somebody looks. */
+/**
+ * tieToNoZone() for memory that was just added. The struct pages of a whole section are deferred: written at the
+ * first use.
+ */
 export function initAdded(memory: Memory, start: Pfn, pages: number): void {
   if (pages === PAGES_PER_SECTION) memory.memmap.deferSection(sectionOfPfn(start), NOT_ONLINE);
   else tieToNoZone(memory, start, pages);
 }
 
-/** Says what the struct pages of a part of a section are, which stay unwritten where they are. */
+/**
+ * Writes struct pages within one section. Those of a whole section that is deferred stay deferred, with the new
+ * contents.
+ */
 function writePages({ memmap }: Memory, start: Pfn, pages: number, fresh: RamPages): void {
   const section = sectionOfPfn(start);
   if (pages === PAGES_PER_SECTION && memmap.isDeferred(section)) return memmap.deferSection(section, fresh);
   memmap.initRange(memmap.pfnToPage(start), pages, fresh.zone, fresh.state, fresh.references);
-  // Rules walk what was in a zone once, and leave alone what has only been added.
+  // Invariants walk sections marked initialised: those that have been in a zone, not those only added.
   if (fresh.zone !== NO_ZONE) memmap.sections.set(section, SectionFlag.initialised);
 }
 
-/** Struct pages are about to go, and take with them what they know of bad memory. @see clear_hwpoisoned_pages() */
+/**
+ * Before struct pages are freed: clears their HWPoison flags and lowers num_poisoned_pages.
+ *
+ * @see clear_hwpoisoned_pages()
+ */
 export function clearHwpoisonedPages(memory: Memory, start: Pfn, pages: number): void {
   for (const [first, count] of touchedPieces(memory, start, pages)) {
     for (const page of hwpoisonedPages(memory, first, count)) {
@@ -104,7 +116,9 @@ function hwpoisonedPages({ counters, memmap }: Memory, first: Page, pages: numbe
   return poisoned;
 }
 
-/** A range cut at sections, each piece as its first page and its length: struct pages are consecutive within one. */
+/**
+ * Cuts a frame range at section borders. Each piece is its first page and its number of pages, which are consecutive.
+ */
 export function* sectionPieces(
   { memmap }: Memory,
   start: Pfn,
@@ -113,7 +127,7 @@ export function* sectionPieces(
   for (const [frame, count] of sectionFrames(start, pages)) yield [memmap.pfnToPage(frame), count];
 }
 
-/** The same without the sections of which no struct page has been looked at: all of these are idle. */
+/** sectionPieces() without the untouched sections, whose pages are all idle. */
 export function* touchedPieces(
   { memmap }: Memory,
   start: Pfn,
@@ -123,7 +137,7 @@ export function* touchedPieces(
     if (!memmap.sections.isUntouched(sectionOfPfn(frame))) yield [memmap.pfnToPage(frame), count];
 }
 
-/** A range of bytes as frames, cut at sections. */
+/** Cuts a byte range at section borders. Each piece is its first frame and its number of pages. */
 export function sectionRanges(
   start: PhysAddr,
   size: number,
@@ -131,7 +145,7 @@ export function sectionRanges(
   return sectionFrames(physToPfn(start), size / PAGE_SIZE);
 }
 
-/** A range of frames, cut at sections. */
+/** Cuts a frame range at section borders. Each piece is its first frame and its number of pages. */
 export function* sectionFrames(
   start: Pfn,
   pages: number,
@@ -190,7 +204,7 @@ function lastFrameOf(memory: Memory, zone: Zone, start: Pfn, end: Pfn): Pfn | un
   return undefined;
 }
 
-/** Whether a frame that has a struct page is online in this zone. Looking leaves untouched memory untouched. */
+/** Whether a frame is online in this zone. Deferred struct pages aren't initialised by the look-up. */
 export function belongsTo({ memmap }: Memory, zone: Zone, frame: Pfn): boolean {
   if (!memmap.sections.has(sectionOfPfn(frame), SectionFlag.online) || !memmap.pfnValid(frame)) return false;
   if (memmap.sections.nodeOfPfn(frame) !== zone.node) return false;
