@@ -60,7 +60,7 @@ const operations: AddressSpaceOperations = {
 };
 
 function noAccess(): never {
-  throw new KernelBug("a file of huge pages that nobody can open is read or written");
+  throw new KernelBug("a file of huge pages without a descriptor is read or written");
 }
 
 /** Frees the pages and the reservations of a file. @see hugetlbfs_evict_inode() */

@@ -1,5 +1,5 @@
-// A request for pages that the allocator has refused, and what it may still be given. Kernel counterpart: struct
-// alloc_context in mm/internal.h, gfp_to_alloc_flags() in mm/page_alloc.c.
+// A request for pages that the allocator has refused, with the zones that may serve it. The slow path of the allocator
+// works on it. Kernel counterpart: struct alloc_context in mm/internal.h, gfp_to_alloc_flags() in mm/page_alloc.c.
 import type { NodeId, Page } from "@hetmem/kernel";
 import type { MmStruct, Process, Vm } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
@@ -10,17 +10,25 @@ export interface AllocRequest {
   readonly gfp: number;
   readonly order: number;
   readonly near: NodeId;
-  /** The only nodes for it; undefined: all. */
+  /** Nodes that may serve the request; undefined: all. */
   readonly nodemask: readonly NodeId[] | undefined;
-  /** Whose memory it is for, and the process, as far as that is known. */
+  /** Address space that the pages are for, and its process; undefined for the kernel itself. */
   readonly mm: MmStruct | undefined;
   readonly current: Process | undefined;
-  /** The highest zone that may serve it. */
+  /** Highest zone that may serve the request. */
   readonly highest: ZoneType;
-  /** The zones that may, in the order in which they are tried. */
+  /** Zones that may serve the request, in the order in which they are tried. */
   readonly zones: readonly Zone[];
 }
 
+/**
+ * Makes a request.
+ *
+ * @param order log2 of the number of pages
+ * @param near preferred node
+ * @param mm address space that the pages are for; undefined: the kernel itself
+ * @param nodemask nodes that may be used; undefined: all
+ */
 export function allocRequest(
   vm: Vm,
   gfp: number,
@@ -40,17 +48,17 @@ export function allocRequest(
   return { gfp, order, near, nodemask, mm, current, highest, zones };
 }
 
-/** The nodes that may serve a request, the nearest first. */
+/** Nodes that may serve a request, nearest first. */
 export function nodesOf({ zones }: AllocRequest): NodeId[] {
   return [...new Set(zones.map((zone) => zone.node))];
 }
 
-/** Whether a zone that may serve the request is above a mark. */
+/** Whether any zone of the request is above a watermark. */
 export function anyAbove({ zones, order, highest }: AllocRequest, mark: Mark): boolean {
   return zones.some((zone) => isAboveMark(zone, order, mark, highest, zone.freePages));
 }
 
-/** Whether the request could be served if everything were reclaimed that can be. @see should_reclaim_retry() */
+/** Whether reclaiming everything reclaimable would put any zone above its min watermark. @see should_reclaim_retry() */
 export function couldBeServed(vm: Vm, { zones, order, highest }: AllocRequest): boolean {
   const withAnon = vm.swap.freePages > 0;
   return zones.some((zone) =>
@@ -59,9 +67,10 @@ export function couldBeServed(vm: Vm, { zones, order, highest }: AllocRequest): 
 }
 
 /**
- * Asks the allocator, with Gfp bits that open its reserves.
+ * Tries the allocator once.
  *
- * @returns NULL_PAGE when it has nothing
+ * @param reserves Gfp bits to add, which open its reserves
+ * @returns NULL_PAGE if the allocator refuses
  * @see get_page_from_freelist()
  */
 export function askAllocator(vm: Vm, request: AllocRequest, reserves: number): Page {

@@ -1,5 +1,5 @@
-// The allocator has nothing: kswapd is woken, the one who asks reclaims himself, and at last somebody is killed. Kernel
-// counterpart: __alloc_pages_slowpath() in mm/page_alloc.c. Not modelled: compaction.
+// The slow path of the allocator: wakes kswapd, reclaims directly, and at last lets the OOM killer kill a process.
+// Kernel counterpart: __alloc_pages_slowpath() in mm/page_alloc.c. Not modelled: compaction.
 import { condResched, type Page, type Preempt, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";
@@ -14,17 +14,18 @@ import { reclaimState } from "./reclaim-state.ts";
 const NONE = NULL_PAGE as Page;
 
 /**
- * Gets 2^order pages that the allocator has refused.
+ * Allocates 2^order pages that the allocator has refused.
  *
- * @returns NULL_PAGE when nothing has helped, or would be too much for the request
+ * @returns NULL_PAGE if reclaim and the OOM killer free too little, or the request's Gfp bits forbid them
  * @see __alloc_pages_slowpath()
  */
 export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
   const { gfp, order } = request;
-  // There is memory, and none was given: the allocator was told to fail.
+  // A zone is above its watermark, and the allocator refused: an injected failure.
   if (request.nodemask === undefined && anyAbove(request, "low")) return NONE;
   let noProgress = 0;
-  // Ends: each turn frees memory, counts against MAX_RECLAIM_RETRIES, or kills a process, of which there are so many.
+  // Ends: each turn frees memory, counts against MAX_RECLAIM_RETRIES, or kills a process, and the number of processes
+  // is finite.
   for (;;) {
     wakeAllKswapds(vm, request);
     const page = askAllocator(vm, request, reservesFor(vm, request));
@@ -39,22 +40,26 @@ export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
     if (noProgress <= MAX_RECLAIM_RETRIES && couldBeServed(vm, request)) continue;
     const killed = yield* mayOom(vm, request);
     if (killed.page !== NULL_PAGE) return killed.page;
-    // Who dies himself has had what the reserves have for him.
+    // A victim of the OOM killer has tried its reserves already.
     if (!killed.progress || isVictim(request)) break;
     noProgress = 0;
   }
-  if ((gfp & Gfp.NOFAIL) !== 0) return yield* waitForever(vm, request);
+  if ((gfp & Gfp.NOFAIL) !== 0) return yield* allocNofail(vm, request);
   if ((gfp & Gfp.NOWARN) === 0) logAllocationFailure(vm, request);
   return NONE;
 }
 
-/** @see wake_all_kswapds() */
+/** Wakes the kswapd of each node of the request. @see wake_all_kswapds() */
 function wakeAllKswapds(vm: Vm, request: AllocRequest): void {
   if ((request.gfp & Gfp.KSWAPD_RECLAIM) === 0) return;
   for (const node of nodesOf(request)) reclaimState(vm).node(node).ask(request.order, request.highest);
 }
 
-/** Who frees memory, or is about to, gets what others must leave. @see __gfp_pfmemalloc_flags() */
+/**
+ * Gfp bits for reserves: a task that reclaims, or a victim of the OOM killer, may use pages that others may not.
+ *
+ * @see __gfp_pfmemalloc_flags()
+ */
 function reservesFor(vm: Vm, request: AllocRequest): number {
   if ((request.gfp & Gfp.NOMEMALLOC) !== 0) return 0;
   if (reclaimState(vm).isReclaiming) return Gfp.MEMALLOC;
@@ -65,7 +70,7 @@ function isVictim({ mm }: AllocRequest): boolean {
   return mm !== undefined && mm.oom !== "none";
 }
 
-/** @see __alloc_pages_direct_reclaim() */
+/** Reclaims, and tries the allocator again. @see __alloc_pages_direct_reclaim() */
 function* directReclaim(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; pages: number }> {
   const { gfp, highest } = request;
   const { groups } = vm.charging;
@@ -74,7 +79,10 @@ function* directReclaim(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; pag
   return { page: pages > 0 ? askAfterFreeing(vm, request) : NONE, pages };
 }
 
-/** What was freed may lie on the lists of a cpu, where no mark sees it. */
+/**
+ * Tries the allocator. Freed pages may be on per-CPU lists, which watermarks don't count: these are drained before a
+ * second attempt.
+ */
 function askAfterFreeing(vm: Vm, request: AllocRequest): Page {
   const page = askAllocator(vm, request, reservesFor(vm, request));
   if (page !== NULL_PAGE) return page;
@@ -82,19 +90,19 @@ function askAfterFreeing(vm: Vm, request: AllocRequest): Page {
   return askAllocator(vm, request, reservesFor(vm, request));
 }
 
-/** @see __alloc_pages_may_oom() */
+/** Lets the OOM killer kill a process, unless another task does so just now. @see __alloc_pages_may_oom() */
 function* mayOom(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; progress: boolean }> {
   const lock = reclaimState(vm).oomLock;
   if (!lock.tryLock()) {
-    // Somebody else is at it, for all of us.
+    // Another task holds the lock, and frees memory for all.
     yield condResched;
     return { page: NONE, progress: true };
   }
   try {
     for (const zone of request.zones) vm.memory.allocator.drainPcp(zone);
-    // A process may have ended meanwhile.
+    // A process may have exited meanwhile.
     const page = anyAbove(request, "high") ? askAllocator(vm, request, 0) : NONE;
-    if (page !== NULL_PAGE || !killingHelps(request)) return { page, progress: false };
+    if (page !== NULL_PAGE || !mayKillFor(request)) return { page, progress: false };
     const { current, gfp, order, nodemask } = request;
     const control =
       nodemask === undefined
@@ -107,16 +115,19 @@ function* mayOom(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; progress: 
   }
 }
 
-/** Nobody is killed for large blocks, for low memory or one node's, or for who can do without. */
-function killingHelps({ gfp, order, highest }: AllocRequest): boolean {
+/**
+ * Whether the request justifies killing a process: not for large blocks, low zones or a single node, nor if the caller
+ * can do without (RETRY_MAYFAIL).
+ */
+function mayKillFor({ gfp, order, highest }: AllocRequest): boolean {
   if (order > PAGE_ALLOC_COSTLY_ORDER || highest < ZoneType.Normal) return false;
   return (gfp & (Gfp.RETRY_MAYFAIL | Gfp.THISNODE)) === 0;
 }
 
-/** Who can't do without gets everything there is, and waits for more when that is nothing. @see __GFP_NOFAIL */
-function* waitForever(vm: Vm, request: AllocRequest): Sleeps<Page> {
+/** Serves a request that must not fail: from all reserves, and by waiting when those are empty. @see __GFP_NOFAIL */
+function* allocNofail(vm: Vm, request: AllocRequest): Sleeps<Page> {
   const wait: Preempt = { why: "memory that must not fail", ready: () => anyAbove(request, "min") };
-  // Ends: with memory; where nobody frees any, the wait for it is a bug that run() reports.
+  // Ends: when memory is freed; if no task frees any, run() reports the wait as a bug.
   for (;;) {
     const page = askAllocator(vm, request, Gfp.MEMALLOC);
     if (page !== NULL_PAGE) return page;

@@ -1,5 +1,5 @@
-// Reclaim by the one who needs memory, or whose cgroup is over its limit. Kernel counterpart: try_to_free_pages() and
-// try_to_free_mem_cgroup_pages() in mm/vmscan.c.
+// Direct reclaim: a task that needs memory, or whose cgroup is over its limit, reclaims it itself. Kernel counterpart:
+// try_to_free_pages() and try_to_free_mem_cgroup_pages() in mm/vmscan.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { snapshotRefaults } from "@hetmem/mm/lru";
@@ -9,17 +9,18 @@ import { reclaimState } from "./reclaim-state.ts";
 import { DEF_PRIORITY, type ReclaimRequest, ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkNode } from "./shrink-node.ts";
 
+/** Counters of direct reclaims, by zone. */
 const ALLOCSTALL = ZONE_NAMES.map((name) => VmEvent[`allocstall_${name.toLowerCase() as "dma"}`]);
 
-/** What a reclaim may do is what its caller may. @see GFP_RECLAIM_MASK */
+/** Gfp bits of the caller that reclaim for a cgroup obeys. @see GFP_RECLAIM_MASK */
 const RECLAIM_MASK: number = Gfp.IO | Gfp.FS | Gfp.DIRECT_RECLAIM | Gfp.KSWAPD_RECLAIM;
 
 /**
  * Frees pages for a request.
  *
- * @param nodes the nodes that may serve it, the nearest first
- * @param highest the highest zone that may
- * @returns pages that are free now
+ * @param nodes nodes that may serve the request, nearest first
+ * @param highest highest zone that may serve it
+ * @returns pages freed
  * @see try_to_free_pages()
  */
 export function* tryToFreePages(
@@ -39,10 +40,11 @@ export function* tryToFreePages(
 }
 
 /**
- * Frees pages of a cgroup and those below it.
+ * Frees pages of a cgroup and its descendants.
  *
- * @param maySwap whether anonymous pages may go
- * @returns pages that it has less now
+ * @param nrPages pages to free; SWAP_CLUSTER_MAX at least
+ * @param maySwap whether anonymous pages may go to swap
+ * @returns pages freed
  * @see try_to_free_mem_cgroup_pages()
  */
 export function* tryToFreeMemCgroupPages(
@@ -65,10 +67,14 @@ export function* tryToFreeMemCgroupPages(
   return yield* reclaimState(vm).asReclaimer(doTryToFreePages(vm, nodes, request));
 }
 
-/** Looks at ever larger parts of the lists, until enough is free or all has been looked at. @see do_try_to_free_pages() */
+/**
+ * Scans ever larger parts of the lists, until enough pages are free or all have been scanned.
+ *
+ * @see do_try_to_free_pages()
+ */
 function* doTryToFreePages(vm: Vm, nodes: readonly NodeId[], request: ReclaimRequest): Sleeps<number> {
   const scan = new ScanControl(vm, request);
-  // Ends: each turn more stops being spared, first what is active and then what is protected.
+  // Ends: each further turn drops one kind of protection: of active pages, then of memory.low.
   for (;;) {
     if (!scan.forCgroup) vm.memory.allocator.countEvent(ALLOCSTALL[request.highest] as number, 1);
     for (; scan.priority >= 0 && scan.nrReclaimed < scan.nrToReclaim; scan.priority--) {
@@ -76,21 +82,22 @@ function* doTryToFreePages(vm: Vm, nodes: readonly NodeId[], request: ReclaimReq
       for (const node of nodes) yield* shrinkNode(scan, node);
     }
     for (const node of nodes) snapshotRefaults(scan.targetLruvec(node));
-    if (scan.nrReclaimed > 0 || !sparesLess(scan)) return scan.nrReclaimed;
+    if (scan.nrReclaimed > 0 || !dropProtection(scan)) return scan.nrReclaimed;
     scan.priority = DEF_PRIORITY;
   }
 }
 
-/** Nothing was freed. @returns whether something was spared that the next attempt need not spare */
-function sparesLess(scan: ScanControl): boolean {
+/** After a turn that freed no page: drops a protection that was in its way. @returns false if there was none */
+function dropProtection(scan: ScanControl): boolean {
   if (scan.skippedDeactivate) {
-    // What is active was spared for what is on the lists of the node, not of the zones that count: once more without.
+    // Active pages were kept because of the size of the node's lists, although zones above the highest count there,
+    // too: deactivate them.
     scan.forceDeactivate = true;
     scan.skippedDeactivate = false;
     return true;
   }
   if (!scan.lowSkipped) return false;
-  // Before somebody is killed, what memory.low protects goes.
+  // Pages under memory.low are reclaimed before the OOM killer kills a process.
   scan.forceDeactivate = false;
   scan.lowReclaim = true;
   scan.lowSkipped = false;

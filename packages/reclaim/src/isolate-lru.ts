@@ -1,24 +1,25 @@
-// Takes a batch of pages off the tail of a list for reclaim to look at. Kernel counterpart: isolate_lru_folios() in
-// mm/vmscan.c.
+// Isolation of a batch of pages from the tail of an LRU list, for reclaim to work on. Kernel counterpart:
+// isolate_lru_folios() in mm/vmscan.c.
 import type { Page } from "@hetmem/kernel";
 import type { LruList, Lruvec } from "@hetmem/mm/lru";
 import { type ListId, NULL_PAGE } from "@hetmem/page";
 import { VmEvent, ZONE_NAMES } from "@hetmem/zone";
 import type { ScanControl } from "./scan-control.ts";
 
+/** Counters of skipped pages, by zone. */
 const PGSKIP = ZONE_NAMES.map((name) => VmEvent[`pgskip_${name.toLowerCase() as "dma"}`]);
 
 export interface IsolatedPages {
   readonly pages: Page[];
-  /** Small pages among them. */
+  /** Pages isolated, in pages of 4 KiB. */
   readonly taken: number;
-  /** Small pages that were looked at, whether or not they were taken. */
+  /** Pages scanned, isolated or not, in pages of 4 KiB. */
   readonly scanned: number;
 }
 
 /**
- * Isolates pages until so many small ones have been looked at. Pages of zones that nobody asked for go to the head of
- * the list, so that the next batch does not meet them again.
+ * Isolates pages until nrToScan pages of 4 KiB are scanned. Pages of zones above the highest of the request move to the
+ * head of the list, so that the next batch doesn't meet them.
  *
  * @see isolate_lru_folios()
  */

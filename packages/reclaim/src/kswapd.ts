@@ -1,6 +1,6 @@
-// The kernel thread of each node that reclaims before anybody has to wait: it sleeps while zones are above their low
-// marks, and works until one that was asked for is above its high mark. Kernel counterpart: kswapd() and balance_pgdat()
-// in mm/vmscan.c. Not modelled: boosted watermarks, kcompactd.
+// kswapd, the kernel thread of each node that reclaims in the background. It is woken when the zones of a request are
+// below their low watermarks, and works until one of them is above its high watermark. Kernel counterpart: kswapd() and
+// balance_pgdat() in mm/vmscan.c. Not modelled: boosted watermarks, kcompactd.
 import { condResched, type NodeId, type Preempt, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { LruList, type Lruvec, snapshotRefaults } from "@hetmem/mm/lru";
@@ -13,11 +13,16 @@ import { ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";
 import { shrinkNode } from "./shrink-node.ts";
 
-/** Runs until it is stopped: a task for a scheduler. @see kswapd() */
+/**
+ * The thread: a task for a scheduler, which runs until it is stopped.
+ *
+ * @param id the node
+ * @see kswapd()
+ */
 export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {
   const state = reclaimState(vm).node(id);
   const wait: Preempt = { why: `kswapd${id}`, ready: () => state.stopped || isKswapdWanted(vm, id) };
-  // Ends: when it is stopped.
+  // Ends: when the thread is stopped.
   for (;;) {
     while (!wait.ready()) yield wait;
     if (state.stopped) return;
@@ -25,7 +30,11 @@ export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {
   }
 }
 
-/** What kswapd does from being woken to sleeping again: for machines on which nobody schedules it. @see kswapd_try_to_sleep() */
+/**
+ * One activity of kswapd, from its wakeup to its sleep, for machines that don't schedule it.
+ *
+ * @see kswapd_try_to_sleep()
+ */
 export function* kswapdOnce(vm: Vm, id: NodeId): Sleeps<void> {
   const node = vm.memory.nodes[id];
   if (!node || !isKswapdWanted(vm, id)) return;
@@ -39,8 +48,8 @@ export function* kswapdOnce(vm: Vm, id: NodeId): Sleeps<void> {
 }
 
 /**
- * Whether there is work: somebody found no zone above its low mark, or would now, and the node isn't balanced. A node
- * that nothing can be freed of any more is left alone.
+ * Whether kswapd has work: it was woken, or all zones are below their low watermarks now; and the node isn't balanced.
+ * A node on which MAX_RECLAIM_RETRIES rounds freed no page is left alone.
  *
  * @see wakeup_kswapd()
  */
@@ -52,7 +61,7 @@ export function isKswapdWanted(vm: Vm, id: NodeId): boolean {
   return !isBalanced(node, order, highest);
 }
 
-/** Whether the next request of a process would find all zones of the machine below their low marks. */
+/** Whether all zones of the machine are below their low watermarks for a request of a process. */
 function isLow({ memory }: Vm): boolean {
   for (const zone of allZones(memory)) {
     const served = zone.managedPages > 0 && zone.type <= ZoneType.Movable;
@@ -61,15 +70,15 @@ function isLow({ memory }: Vm): boolean {
   return true;
 }
 
-/** What kswapd would work for: a page of a process where nobody has asked for more. */
+/** Order and highest zone to reclaim for: those of the wakeup, or of one page of a process without one. */
 function wantedOf({ asked, order, highest }: NodeReclaim): { order: number; highest: number } {
   return asked ? { order, highest } : { order: 0, highest: ZoneType.Movable };
 }
 
 /**
- * Reclaims on a node until a zone up to `highest` is above its high mark, or all of the lists has been looked at.
+ * Reclaims on a node until a zone up to `highest` is above its high watermark, or all of its lists have been scanned.
  *
- * @returns the order that it went for in the end
+ * @returns the order that it reclaimed for at the end
  * @see balance_pgdat()
  */
 function* balancePgdat(vm: Vm, node: MemoryNode, order: number, highest: number): Sleeps<number> {
@@ -90,6 +99,7 @@ function* balancePgdat(vm: Vm, node: MemoryNode, order: number, highest: number)
   return reached;
 }
 
+/** Rounds of reclaim with ever larger scans. @returns the order that it reclaimed for at the end */
 function* balance(scan: ScanControl, node: MemoryNode, askedOrder: number): Sleeps<number> {
   const { highest } = scan.request;
   let order = askedOrder;
@@ -99,14 +109,15 @@ function* balance(scan: ScanControl, node: MemoryNode, askedOrder: number): Slee
     scan.nrScanned = 0;
     scan.nrToReclaim = pagesWanted(node, highest);
     yield* shrinkNode(scan, node.id);
-    // Larger blocks may never come together: twice their size is enough, and the rest is left to the one who asked.
+    // Free pages may never form a large block: after twice its size, kswapd goes on for single pages, and leaves the
+    // rest to direct reclaim.
     if (order > 0 && scan.nrReclaimed >= 2 << order) order = 0;
     if (scan.nrScanned < scan.nrToReclaim || scan.nrReclaimed === before) scan.priority--;
   }
   return order;
 }
 
-/** The more zones, the more pages at a time. @see kswapd_shrink_node() */
+/** Pages to free in one round: the high watermarks of the eligible zones. @see kswapd_shrink_node() */
 function pagesWanted({ zones }: MemoryNode, highest: number): number {
   let pages = 0;
   for (const { type, managedPages, watermark } of zones)
@@ -115,7 +126,12 @@ function pagesWanted({ zones }: MemoryNode, highest: number): number {
   return pages;
 }
 
-/** Pages of processes are made inactive in time, so that they can be used again before they are reclaimed. @see kswapd_age_node() */
+/**
+ * Deactivates anonymous pages before they are needed, so that an access can activate them again before they are
+ * reclaimed.
+ *
+ * @see kswapd_age_node()
+ */
 function* ageNode(scan: ScanControl, node: NodeId): Sleeps<void> {
   const { vm } = scan;
   if (vm.swap.totalPages === 0 && !canReclaimAnon(scan, node, undefined)) return;

@@ -1,5 +1,5 @@
-// Whether a node, or a request, has memory enough by the watermarks of its zones. Kernel counterparts:
-// __zone_watermark_ok() and zone_reclaimable_pages(), in mm/page_alloc.c and mm/vmscan.c; pgdat_balanced() in mm/vmscan.c.
+// Checks of a node, or of a zone for a request, against watermarks. Kernel counterparts: __zone_watermark_ok() and
+// zone_reclaimable_pages(), in mm/page_alloc.c and mm/vmscan.c; pgdat_balanced() in mm/vmscan.c.
 import {
   MAX_ORDER,
   type MemoryNode,
@@ -9,14 +9,15 @@ import {
   ZoneStat,
 } from "@hetmem/zone";
 
-/** The marks of a zone that reclaim asks about. */
+/** Watermarks of a zone that reclaim uses. */
 export type Mark = "min" | "low" | "high";
 
 /**
- * Whether a zone would have a mark's pages left after a request.
+ * Whether a zone would be above a watermark after a request.
  *
- * @param highest the highest zone that may serve the request
- * @param free pages to assume free
+ * @param order log2 of the number of pages
+ * @param highest highest zone that may serve the request
+ * @param free free pages to assume
  * @see __zone_watermark_ok()
  */
 export function isAboveMark(zone: Zone, order: number, mark: Mark, highest: number, free: number): boolean {
@@ -25,7 +26,7 @@ export function isAboveMark(zone: Zone, order: number, mark: Mark, highest: numb
   return order === 0 || zone.deferred.pages > 0 || hasBlock(zone, order);
 }
 
-/** Whether a zone that may serve the request is above its high mark, or there is none. @see pgdat_balanced() */
+/** Whether any eligible zone of a node is above its high watermark, or no zone is eligible. @see pgdat_balanced() */
 export function isBalanced({ zones }: MemoryNode, order: number, highest: number): boolean {
   const eligible = zones.filter((zone) => zone.type <= highest && zone.managedPages > 0);
   return (
@@ -37,7 +38,7 @@ export function isBalanced({ zones }: MemoryNode, order: number, highest: number
 /**
  * Pages of a zone that reclaim could free.
  *
- * @param withAnon whether there is swap, or a slower node, for anonymous ones
+ * @param withAnon whether anonymous pages count: there is swap, or a slower node
  * @see zone_reclaimable_pages()
  */
 export function reclaimablePages({ stat }: Zone, withAnon: boolean): number {
@@ -49,7 +50,7 @@ export function reclaimablePages({ stat }: Zone, withAnon: boolean): number {
   return file + anon;
 }
 
-/** Whether it has a free block of that order or a larger one. */
+/** Whether a zone has a free block of an order or a larger one. */
 function hasBlock(zone: Zone, order: number): boolean {
   for (let level = order; level < MAX_ORDER; level++)
     for (let type = 0; type < MIGRATE_PCPTYPES; type++)

@@ -1,11 +1,12 @@
-// What an administrator sets for reclaim and the OOM killer, and sees of swap: /proc/swaps and /proc/sys/vm. Kernel
-// counterparts: vm_table in kernel/sysctl.c, swaps_proc_ops in mm/swapfile.c.
+// /proc/swaps, and the tunables of reclaim and the OOM killer in /proc/sys/vm. Kernel counterparts: vm_table in
+// kernel/sysctl.c, swaps_proc_ops in mm/swapfile.c.
 import { INT_MAX, INT_MIN } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { type AttributeTable, intSysctl, switchSysctl } from "@hetmem/vfs";
 import { swapSpace } from "./swap/swap-space.ts";
 import { swapsText } from "./swap/swaps-text.ts";
 
+/** The files of a machine. @throws KernelBug if the machine was made without reclaimParts */
 export function reclaimTables(vm: Vm): AttributeTable[] {
   const { tunables } = vm;
   const swap = swapSpace(vm);

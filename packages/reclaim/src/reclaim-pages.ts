@@ -1,4 +1,5 @@
-// Reclaims pages that somebody names: madvise(MADV_PAGEOUT). Kernel counterpart: reclaim_pages() in mm/vmscan.c.
+// Reclaim of given pages, for madvise(MADV_PAGEOUT): the caller chooses the pages, and no list is scanned. Kernel
+// counterpart: reclaim_pages() in mm/vmscan.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
@@ -8,9 +9,9 @@ import { reclaimStat, ScanControl } from "./scan-control.ts";
 import { shrinkPageList } from "./shrink-page-list.ts";
 
 /**
- * Writes out and frees isolated pages (lru.isolate()). Those that can't go are put back on their lists.
+ * Writes out and frees isolated pages (lru.isolate()). Pages that can't be freed are put back on their lists.
  *
- * @returns small pages that are free now
+ * @returns pages of 4 KiB freed
  * @see reclaim_pages()
  */
 export function* reclaimPages(vm: Vm, pages: readonly Page[]): Sleeps<number> {

@@ -1,15 +1,19 @@
-// What reclaim keeps of a machine: its nodes, and the tasks that free memory just now. Kernel counterparts: pg_data_t,
+// The state of reclaim on one machine: its nodes, and the tasks that are reclaiming. Kernel counterparts: pg_data_t,
 // PF_MEMALLOC.
 import { KernelBug, type LockHolder, Mutex, type NodeId, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NodeReclaim } from "./node-reclaim.ts";
 
 export class ReclaimState {
-  /** One task kills at a time. @see oom_lock */
+  /** Serialises OOM kills. @see oom_lock */
   readonly oomLock: Mutex;
   protected readonly vm: Vm;
   protected readonly nodes: readonly NodeReclaim[];
-  /** Tasks that free memory: when they need some they get it from the reserves, and don't reclaim in turn. @see PF_MEMALLOC */
+  /**
+   * Tasks that are reclaiming. Their own allocations may use the reserves, and don't reclaim recursively.
+   *
+   * @see PF_MEMALLOC
+   */
   private readonly reclaimers = new Set<LockHolder>();
 
   constructor(vm: Vm) {
@@ -18,17 +22,17 @@ export class ReclaimState {
     this.oomLock = new Mutex(vm.kernel.lockdep, "oom_lock");
   }
 
-  /** What reclaim keeps of a node. */
+  /** The state of a node. */
   node(id: NodeId): NodeReclaim {
     return this.nodes[id] as NodeReclaim;
   }
 
-  /** Whether the running task frees memory. */
+  /** Whether the running task is reclaiming. */
   get isReclaiming(): boolean {
     return this.reclaimers.has(this.vm.kernel.lockdep.current);
   }
 
-  /** Runs something that frees memory. */
+  /** Runs a task as a part of reclaim. @see memalloc_noreclaim_save() */
   *asReclaimer<T>(task: Sleeps<T>): Sleeps<T> {
     const { current } = this.vm.kernel.lockdep;
     const nested = this.reclaimers.has(current);
@@ -41,7 +45,7 @@ export class ReclaimState {
   }
 }
 
-/** The state of a machine's reclaim. @throws KernelBug when the machine was made with another reclaim, or with none */
+/** The state of a machine's reclaim. @throws KernelBug if the machine was made without reclaimParts */
 export function reclaimState({ reclaim }: Vm): ReclaimState {
   if (!(reclaim instanceof ReclaimState))
     throw new KernelBug("the machine has no Reclaim: give Vm reclaimParts");

@@ -1,4 +1,4 @@
-// Reclaim of one machine: what it keeps of each node, who is at it, and its verbs. Kernel counterparts: mm/vmscan.c,
+// Reclaim of one machine: the implementation of the port PageReclaim of mm. Kernel counterparts: mm/vmscan.c,
 // __alloc_pages_slowpath() in mm/page_alloc.c, pagefault_out_of_memory() in mm/oom_kill.c.
 import { KernelBug, type NodeId, type Page, type Sleeps, virtAddr } from "@hetmem/kernel";
 import type { MmStruct, Process, Vm, VmParts } from "@hetmem/mm";
@@ -13,11 +13,11 @@ import { reclaimPages } from "./reclaim-pages.ts";
 import { ReclaimState } from "./reclaim-state.ts";
 import { SwapSpace } from "./swap/swap-space.ts";
 
-/** A process whose faults fail one after the other. */
+/** Consecutive faults of one process that failed for lack of memory. */
 interface FailingFaults {
   readonly process: Process;
   readonly times: number;
-  /** All faults of the machine by then. */
+  /** Faults of the whole machine at the last of them. */
   readonly faults: number;
 }
 
@@ -25,11 +25,12 @@ export class Reclaim extends ReclaimState implements PageReclaim {
   private failing: FailingFaults | undefined;
 
   /**
-   * Gets 2^order pages that the allocator has refused: reclaims, and kills.
+   * Allocates 2^order pages that the allocator has refused: reclaims, and lets the OOM killer kill.
    *
-   * @param mm whom they are for; undefined: the kernel
-   * @param nodemask the only nodes for it; absent: all
-   * @returns NULL_PAGE when none of that has helped, or would be too much for the request
+   * @param near preferred node
+   * @param mm address space that the pages are for; undefined: the kernel itself
+   * @param nodemask nodes that may be used; absent: all
+   * @returns NULL_PAGE if that frees too little, or the Gfp bits forbid it
    * @see __alloc_pages_slowpath()
    */
   *allocSlowly(
@@ -43,8 +44,9 @@ export class Reclaim extends ReclaimState implements PageReclaim {
   }
 
   /**
-   * A process can't go on: its fault found no memory although all was done. The access is tried again when there is
-   * memory by now, though not for ever. Otherwise somebody is killed, and at last the process itself.
+   * Handles a fault that failed for lack of memory. If memory is free by now, the access is retried,
+   * MAX_RECLAIM_RETRIES times in a row at most. Otherwise the OOM killer kills a process; without a candidate, this
+   * process is killed.
    *
    * @see pagefault_out_of_memory()
    */
@@ -56,7 +58,7 @@ export class Reclaim extends ReclaimState implements PageReclaim {
     } else if (yield* outOfMemory(this.vm, globalOom(this.vm, process, 0, 0))) {
       return;
     }
-    const reason = "there is no memory for it, and nobody else whose end would help";
+    const reason = "there is no memory for it, and no other process can be killed to free some";
     process.deliver({ signo: "SIGKILL", code: "SI_KERNEL", address: virtAddr(0), reason });
   }
 
@@ -64,22 +66,27 @@ export class Reclaim extends ReclaimState implements PageReclaim {
     return reclaimPages(this.vm, pages);
   }
 
-  /** A node's kernel thread, for a scheduler: it ends after stopKswapd(). @see kswapd() */
+  /** The kswapd of a node: a task for a scheduler, which ends after stopKswapd(). @see kswapd() */
   kswapd(node: NodeId): Sleeps<void> {
     return kswapd(this.vm, node);
   }
 
-  /** @see kswapd_stop() */
+  /** Stops the kswapd of a node. @see kswapd_stop() */
   stopKswapd(node: NodeId): void {
     this.node(node).stopped = true;
   }
 
-  /** Gives each node's kswapd a turn: for machines on which nobody schedules them. */
+  /** Runs each node's kswapd once, for machines that don't schedule the threads. */
   *runKswapd(): Sleeps<void> {
     for (const { node } of this.nodes) yield* kswapdOnce(this.vm, node);
   }
 
-  /** How often a process has failed in a row: its cgroup, its nodes or an injected failure refuse it what there is. */
+  /**
+   * Counts a failed fault.
+   *
+   * @returns the number of consecutive ones of the process: its cgroup, its policy or an injected failure denies it
+   *   the free memory
+   */
   private failsFor(process: Process): number {
     const faults = this.vm.memory.allocator.events[VmEvent.pgfault] as number;
     const last = this.failing;
@@ -89,13 +96,13 @@ export class Reclaim extends ReclaimState implements PageReclaim {
   }
 }
 
-/** The reclaim of a machine. @throws KernelBug when the machine was made with another one, or with none */
+/** The reclaim of a machine. @throws KernelBug if the machine was made without reclaimParts */
 export function reclaimOf({ reclaim }: Vm): Reclaim {
   if (!(reclaim instanceof Reclaim)) throw new KernelBug("the machine has no Reclaim: give Vm reclaimParts");
   return reclaim;
 }
 
-/** Reclaim, swap and the OOM killer for a machine, to be spread into the options of Vm. */
+/** Reclaim, swap and the OOM killer for a machine; spread them into the options of Vm. */
 export const reclaimParts: VmParts = {
   swap: (vm) => new SwapSpace(vm),
   reclaim: (vm) => new Reclaim(vm),

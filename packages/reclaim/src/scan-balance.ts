@@ -1,6 +1,6 @@
-// How many pages of each list a round of reclaim looks at: anonymous pages or those of files, by what either has cost
-// lately, by swappiness, and by how many there are. Kernel counterpart: prepare_scan_count() and get_scan_count() in
-// mm/vmscan.c.
+// The balance between anonymous pages and pages of files: how many pages of each list a round of reclaim scans. It
+// depends on the recent cost of each kind, on swappiness, and on the sizes of the lists. Kernel counterpart:
+// prepare_scan_count() and get_scan_count() in mm/vmscan.c.
 import { type NodeId, PAGE_SHIFT } from "@hetmem/kernel";
 import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "@hetmem/mm/lru";
 import type { ReclaimGroup } from "@hetmem/mm/ports";
@@ -8,17 +8,18 @@ import { NodeStat, ZoneType } from "@hetmem/zone";
 import { type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
 import { mayDemote } from "./shrink-page-list.ts";
 
-/** Swappiness is from 0 to 200: at 100, a page in swap and one of a file cost the same to read back. */
+/** Swappiness is 0 to 200. At 100, reading a page from swap and reading one from a file cost the same. */
 const SWAPPINESS_MAX = 200;
+/** Pages of 4 KiB in a GiB, as a shift. */
 const GIGABYTE_SHIFT: number = 30 - PAGE_SHIFT;
 
-/** Looks at a node before its lists are shrunk. @see prepare_scan_count() */
+/** Prepares the scan of a node: whether active pages may be deactivated, and the costs. @see prepare_scan_count() */
 export function prepareScanCount(scan: ScanControl, node: NodeId): void {
   const target = scan.targetLruvec(node);
   if (!target) return;
   scan.cost.set(target.cost);
   for (const [kind, inactive] of [LruList.inactiveAnon, LruList.inactiveFile].entries()) {
-    // Pages come back: what is active by now may be stale.
+    // Refaults since the last round: active pages may be colder than those that come back.
     const refaults = target.activations[kind] !== target.refaults[kind];
     scan.mayDeactivate[kind] = scan.forceDeactivate || refaults || targetInactiveIsLow(scan, node, inactive);
   }
@@ -28,21 +29,22 @@ export function prepareScanCount(scan: ScanControl, node: NodeId): void {
 }
 
 /**
- * Pages to look at in each list, by LruList.
+ * Pages to scan in each list, by LruList.
  *
- * @param group whose lists they are; undefined where nobody divides memory
+ * @param group cgroup of the lists; undefined without cgroups
  * @see get_scan_count()
  */
 export function getScanCount(scan: ScanControl, lruvec: Lruvec, group: ReclaimGroup | undefined): number[] {
   const shares = sharesOf(scan, lruvec.node, group);
-  const spared = group === undefined ? 0 : sparedPart(scan, group);
+  const protection = group === undefined ? 0 : protectedPart(scan, group);
   const online = group === undefined || group.online;
   return EVICTABLE_LISTS.map((list) => {
     const pages = scan.vm.lru.size(lruvec, list, scan.request.highest);
-    // So few that the priority isn't lowered for them in vain.
-    const exposed = spared === 0 ? pages : Math.max(pages - Math.floor(pages * spared), SWAP_CLUSTER_MAX);
-    let count = exposed >> scan.priority;
-    // Nobody uses a removed cgroup's pages as its own any more, however few they are.
+    // SWAP_CLUSTER_MAX at least, so that a protected cgroup doesn't lower the priority without any scan.
+    const unprotected =
+      protection === 0 ? pages : Math.max(pages - Math.floor(pages * protection), SWAP_CLUSTER_MAX);
+    let count = unprotected >> scan.priority;
+    // The pages of a removed cgroup are reclaimed, however few they are.
     if (count === 0 && !online) count = Math.min(pages, SWAP_CLUSTER_MAX);
     const share = count * (shares[isFileList(list) ? FILE : ANON] as number);
     return online ? Math.floor(share) : Math.ceil(share);
@@ -50,8 +52,8 @@ export function getScanCount(scan: ScanControl, lruvec: Lruvec, group: ReclaimGr
 }
 
 /**
- * Whether there are too few inactive pages for each to get a second chance: a list of a gigabyte wants a quarter of it
- * inactive, larger ones less.
+ * Whether there are too few inactive pages for each to get a second chance. The active list may be as long as the
+ * inactive one times a ratio: 1 below a GiB, the square root of 10 times the GiB above.
  *
  * @see inactive_is_low()
  */
@@ -60,19 +62,24 @@ export function inactiveIsLow({ vm: { lru } }: ScanControl, lruvec: Lruvec, inac
   return isLow(idle, lru.size(lruvec, (inactive + 1) as LruList, ZoneType.Movable));
 }
 
-/** The same of all that is reclaimed on a node. */
+/** Does the same for all lists on a node that are reclaimed. */
 export function targetInactiveIsLow(scan: ScanControl, node: NodeId, inactive: LruList): boolean {
   const idle = targetSize(scan, node, inactive);
   return isLow(idle, targetSize(scan, node, (inactive + 1) as LruList));
 }
 
-/** Whether anonymous pages on a node, a group's where memory is divided, can go anywhere. @see can_reclaim_anon_pages() */
+/**
+ * Whether anonymous pages on a node can be reclaimed: to swap, or to a slower node.
+ *
+ * @param group cgroup of the pages; undefined without cgroups
+ * @see can_reclaim_anon_pages()
+ */
 export function canReclaimAnon(scan: ScanControl, node: NodeId, group: ReclaimGroup | undefined): boolean {
   const left = group === undefined ? scan.vm.swap.freePages : group.swapPagesLeft;
   return left > 0 || mayDemote(scan, node);
 }
 
-/** @param idle inactive pages */
+/** Whether inactive pages are few in comparison to active ones. @param idle inactive pages */
 function isLow(idle: number, active: number): boolean {
   const gigabytes = (idle + active) >> GIGABYTE_SHIFT;
   const ratio = gigabytes > 0 ? Math.floor(Math.sqrt(10 * gigabytes)) : 1;
@@ -80,22 +87,22 @@ function isLow(idle: number, active: number): boolean {
 }
 
 /**
- * Which part of a group's pages is left alone: what memory.min and memory.low protect, of what it has.
+ * The part of a cgroup's pages, from 0 to 1, that memory.min and memory.low protect.
  *
  * @see mem_cgroup_protection() in include/linux/memcontrol.h; 22f7496f0b90
  */
-function sparedPart(scan: ScanControl, group: ReclaimGroup): number {
+function protectedPart(scan: ScanControl, group: ReclaimGroup): number {
   if (group === scan.request.target) return 0;
   const { effectiveMin: min, effectiveLow: low } = group;
-  let spared = min;
+  let protection = min;
   if (!scan.lowReclaim && low > min) {
-    spared = low;
+    protection = low;
     scan.lowSkipped = true;
   }
-  return spared / (Math.max(group.size, spared) + 1);
+  return protection / (Math.max(group.size, protection) + 1);
 }
 
-/** Which part of each kind's lists is looked at. */
+/** The parts, from 0 to 1, of the anonymous and of the file lists to scan. */
 function sharesOf(
   scan: ScanControl,
   node: NodeId,
@@ -104,11 +111,12 @@ function sharesOf(
   const { swappiness } = group ?? scan.vm.tunables;
   if (!scan.request.maySwap || !canReclaimAnon(scan, node, group)) return [0, 1];
   if (scan.forCgroup && swappiness === 0) return [0, 1];
-  // So near to the end there is nothing to be clever about.
+  // At the last priority both kinds are scanned as a whole.
   if (scan.priority === 0 && swappiness > 0) return [1, 1];
   if (scan.fileIsTiny) return [1, 0];
   if (scan.cacheTrimMode) return [0, 1];
-  // A kind's pressure is the inverse of its cost, and a third of it at least.
+  // The pressure on a kind is the inverse of its cost. The cost of the other kind counts to it, too, so that it is a
+  // third at least.
   const anon = scan.cost[ANON] as number;
   const file = scan.cost[FILE] as number;
   const total = anon + file;
@@ -118,7 +126,7 @@ function sharesOf(
   return [anonPressure / sum, filePressure / sum];
 }
 
-/** Whether pages of files are so few that shrinking them further only makes them come back. */
+/** Whether pages of files are so few that reclaiming more of them would cause thrashing. */
 function isFileTiny(scan: ScanControl, node: NodeId): boolean {
   const { memory } = scan.vm;
   const { stat, zones } = memory.nodes[node] ?? {};
@@ -134,10 +142,10 @@ function isFileTiny(scan: ScanControl, node: NodeId): boolean {
   return file + free <= high && !scan.mayDeactivate[ANON] && anon >> scan.priority > 0;
 }
 
-/** Pages of a list that the reclaim is about, in all zones of a node. */
+/** Pages of a list on a node, of all cgroups that are reclaimed, in all zones. */
 function targetSize({ vm, request }: ScanControl, node: NodeId, list: LruList): number {
   const { groups } = vm.charging;
-  // The lists come first among a node's counters.
+  // The counters of a node begin with those of its lists, in the order of LruList.
   if (groups === undefined || request.target === undefined) return vm.nodeStats[node]?.[list] ?? 0;
   let pages = 0;
   for (const group of groups.hierarchy(request.target)) {

@@ -1,58 +1,62 @@
-// One reclaim on its way: what it is for, what it may do, and what has come of it. Kernel counterpart: struct
-// scan_control and struct reclaim_stat in mm/vmscan.c.
+// One run of reclaim: its target, its permissions and its result. Kernel counterpart: struct scan_control and struct
+// reclaim_stat in mm/vmscan.c.
 import type { NodeId } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import type { Lruvec } from "@hetmem/mm/lru";
 import type { ReclaimGroup } from "@hetmem/mm/ports";
 
-/** Of each list, 1/2^12 is looked at first; each round that doesn't help looks at twice as much. */
+/** First priority: 1/2^12 of each list is scanned. Each lower priority scans twice as much. */
 export const DEF_PRIORITY = 12;
-/** Pages that reclaim takes off a list at a time, and that it wants to free at least. */
+/** Pages of a batch, and the pages that a direct reclaim frees at least. */
 export const SWAP_CLUSTER_MAX = 32;
 
-/** Who reclaims: it decides what is counted, and kswapd alone may write pages of files. */
+/** The task that reclaims. Counters depend on it, and only kswapd writes pages of files. */
 export type Reclaimer = "kswapd" | "direct";
 
-/** What a reclaim is for and what it may do. */
+/** Target and permissions of a run. */
 export interface ReclaimRequest {
   readonly reclaimer: Reclaimer;
   readonly nrToReclaim: number;
   readonly gfp: number;
-  /** The highest zone that pages are wanted of. @see reclaim_idx */
+  /** Highest zone of which pages are wanted. @see reclaim_idx */
   readonly highest: number;
-  /** The cgroup that is over its limit, with those below it. Absent: the machine. @see target_mem_cgroup */
+  /**
+   * Cgroup that is over its limit, reclaimed with its descendants; absent: the whole machine.
+   *
+   * @see target_mem_cgroup
+   */
   readonly target?: ReclaimGroup;
   /** Whether anonymous pages may go to swap. */
   readonly maySwap: boolean;
-  /** Whether cold pages may go to a slower node. */
+  /** Whether cold pages may be demoted to a slower node. */
   readonly mayDemote: boolean;
 }
 
-/** A reclaim on its way. @see struct scan_control */
+/** A run of reclaim. @see struct scan_control */
 export class ScanControl {
   readonly vm: Vm;
   readonly request: ReclaimRequest;
   nrToReclaim: number;
   priority: number = DEF_PRIORITY;
-  /** Whether active pages of each kind may be deactivated; decided anew for each node. */
+  /** Whether active pages of each kind may be deactivated; set for each node. */
   readonly mayDeactivate: [anon: boolean, file: boolean] = [false, false];
-  /** Deactivate whatever the lists look like: the last resort. */
+  /** Whether active pages are deactivated in any case: a last resort. */
   forceDeactivate = false;
-  /** There were active pages that were left alone. */
+  /** Whether active pages were kept. */
   skippedDeactivate = false;
-  /** Cgroups below their memory.low are reclaimed too. */
+  /** Whether cgroups below their memory.low are reclaimed, too. */
   lowReclaim = false;
-  /** There were some that were left alone. */
+  /** Whether a cgroup was skipped because of memory.low. */
   lowSkipped = false;
-  /** There are so many inactive pages of files that no others are looked at. */
+  /** Whether inactive pages of files are so many that only these are scanned. */
   cacheTrimMode = false;
-  /** There are so few pages of files that they are left alone. */
+  /** Whether pages of files are so few that only anonymous ones are scanned. */
   fileIsTiny = false;
-  /** What reclaim of each kind has cost on the node that is shrunk. */
+  /** Recent cost of reclaim, by kind, on the node being scanned. */
   readonly cost: Float64Array = new Float64Array(2);
   nrScanned = 0;
   nrReclaimed = 0;
-  /** Of this look at a node. */
+  /** Dirty pages without writeback, in this round on a node. */
   unqueuedDirty = 0;
   fileTaken = 0;
 
@@ -62,30 +66,34 @@ export class ScanControl {
     this.nrToReclaim = request.nrToReclaim;
   }
 
-  /** @see current_is_kswapd() */
+  /** Whether kswapd reclaims. @see current_is_kswapd() */
   get byKswapd(): boolean {
     return this.request.reclaimer === "kswapd";
   }
 
-  /** Whether it is for a cgroup rather than for the machine. @see cgroup_reclaim() */
+  /** Whether a cgroup is reclaimed rather than the machine. @see cgroup_reclaim() */
   get forCgroup(): boolean {
     return this.request.target !== undefined;
   }
 
-  /** The lists at the top of what is reclaimed on a node; undefined for a cgroup that has none there. @see mem_cgroup_lruvec() */
+  /**
+   * The lists of the target on a node: of its cgroup, or of the root; undefined for a cgroup without any there.
+   *
+   * @see mem_cgroup_lruvec()
+   */
   targetLruvec(node: NodeId): Lruvec | undefined {
     const { target } = this.request;
     return target ? target.lruvec(node) : this.vm.lru.lruvecsOfNode(node)[0];
   }
 }
 
-/** What became of a batch of pages. @see struct reclaim_stat */
+/** Result of a batch, in pages of 4 KiB. @see struct reclaim_stat */
 export interface ReclaimStat {
-  /** Dirty pages of files that nobody is writing yet. */
+  /** Dirty pages of files without writeback. */
   unqueuedDirty: number;
-  /** Pages that were written out. */
+  /** Pages written out. */
   pageout: number;
-  /** Pages that were used, or can't go. */
+  /** Pages moved to the active list: they were accessed, or can't be freed. */
   activated: number;
 }
 

@@ -1,5 +1,5 @@
-// Moves pages from an active list to the inactive one, where they have to be used again to come back. Only pages of
-// programs that run are spared. Kernel counterpart: shrink_active_list() in mm/vmscan.c.
+// Deactivation: moves pages from an active list to the inactive one, where another access activates them again. Only
+// pages of code that was run recently stay active. Kernel counterpart: shrink_active_list() in mm/vmscan.c.
 import { condResched, type Page, type Sleeps } from "@hetmem/kernel";
 import { countLruvecEvent, VmFlag } from "@hetmem/mm";
 import { isFileList, type LruList, type Lruvec } from "@hetmem/mm/lru";
@@ -9,7 +9,12 @@ import { isolateLruPages } from "./isolate-lru.ts";
 import { pageReferenced } from "./page-referenced.ts";
 import type { ScanControl } from "./scan-control.ts";
 
-/** @param nrToScan small pages to look at @see shrink_active_list() */
+/**
+ * Deactivates pages of a list.
+ *
+ * @param nrToScan pages of 4 KiB to scan
+ * @see shrink_active_list()
+ */
 export function* shrinkActiveList(
   scan: ScanControl,
   lruvec: Lruvec,
@@ -33,7 +38,10 @@ export function* shrinkActiveList(
   yield condResched;
 }
 
-/** Code that was run since the last look gets another turn; so do pages that a process has locked, on their own list. */
+/**
+ * Whether a page goes back to its list: code that was run since the last scan, or an mlocked page, which goes to the
+ * unevictable list.
+ */
 function* staysActive({ vm }: ScanControl, page: Page, list: LruList): Sleeps<boolean> {
   if (vm.memmap.test(page, PageFlag.mlocked)) return true;
   const { referenced, vmFlags } = yield* pageReferenced(vm, page);

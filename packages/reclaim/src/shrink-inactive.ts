@@ -1,4 +1,5 @@
-// Frees pages from the tail of an inactive list. Kernel counterpart: shrink_inactive_list() in mm/vmscan.c.
+// Reclaim from the tail of an inactive list: isolates a batch, frees what can be freed, and counts the cost. Kernel
+// counterpart: shrink_inactive_list() in mm/vmscan.c.
 import { condResched, type Sleeps } from "@hetmem/kernel";
 import { ANON, FILE, isFileList, type LruList, type Lruvec, noteCost } from "@hetmem/mm/lru";
 import { syncAll } from "@hetmem/page-cache";
@@ -8,10 +9,10 @@ import { reclaimStat, type ScanControl } from "./scan-control.ts";
 import { shrinkPageList } from "./shrink-page-list.ts";
 
 /**
- * Looks at pages of a list and frees what it can.
+ * Scans pages of a list, and frees those that can be freed.
  *
- * @param nrToScan small pages to look at
- * @returns small pages that are free now
+ * @param nrToScan pages of 4 KiB to scan
+ * @returns pages of 4 KiB freed
  * @see shrink_inactive_list()
  */
 export function* shrinkInactiveList(
@@ -35,12 +36,12 @@ export function* shrinkInactiveList(
   noteCost(vm, lruvec, file ? FILE : ANON, stat.pageout);
   scan.unqueuedDirty += stat.unqueuedDirty;
   if (file) scan.fileTaken += taken;
-  // All of them wait for a flusher. There are no flusher threads: who notices does their work.
+  // Every page of the batch is dirty and waits for a flusher thread. There is none: this task writes.
   if (stat.unqueuedDirty === taken && (scan.request.gfp & Gfp.FS) !== 0) yield* syncAll(vm);
   return reclaimed;
 }
 
-/** Whether others are at work on so many pages that this one had better wait for them. @see too_many_isolated() */
+/** Whether other tasks have isolated so many pages that this one must wait for them. @see too_many_isolated() */
 function tooManyIsolated(scan: ScanControl, { node }: Lruvec, file: boolean): boolean {
   if (scan.byKswapd) return false;
   const stat = scan.vm.memory.nodes[node]?.stat;
@@ -48,12 +49,13 @@ function tooManyIsolated(scan: ScanControl, { node }: Lruvec, file: boolean): bo
   const isolated = stat[file ? NodeStat.nr_isolated_file : NodeStat.nr_isolated_anon] as number;
   let inactive = stat[file ? NodeStat.nr_inactive_file : NodeStat.nr_inactive_anon] as number;
   const { gfp } = scan.request;
-  // Who can't wait for files or disks must not wait for those who do.
+  // A task that may not use files or disks (no Gfp.IO or Gfp.FS) must not wait for tasks that do: the limit for these
+  // is lower.
   if ((gfp & Gfp.IO) !== 0 && (gfp & Gfp.FS) !== 0) inactive >>= 3;
   return isolated > inactive;
 }
 
-/** @see count_vm_events() */
+/** Counts pages by reclaimer and by kind. @see count_vm_events() */
 function count(
   scan: ScanControl,
   lruvec: Lruvec,

@@ -1,6 +1,6 @@
-// One round of reclaim on a node: each of its lists is looked at for as long as its share lasts and pages are wanted.
-// Kernel counterpart: shrink_node(), shrink_node_memcgs() and shrink_lruvec() in mm/vmscan.c. Not modelled: shrinkers of
-// kernel caches, reclaim for compaction.
+// One round of reclaim on a node: scans each of its lists, in batches, up to the list's share or until enough pages are
+// free. Kernel counterpart: shrink_node(), shrink_node_memcgs() and shrink_lruvec() in mm/vmscan.c. Not modelled:
+// shrinkers of kernel caches, reclaim for compaction.
 import { condResched, type NodeId, type Sleeps } from "@hetmem/kernel";
 import { shrinkDeferredSplits } from "@hetmem/mm/huge";
 import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "@hetmem/mm/lru";
@@ -11,7 +11,7 @@ import { DEF_PRIORITY, type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control
 import { shrinkActiveList } from "./shrink-active.ts";
 import { shrinkInactiveList } from "./shrink-inactive.ts";
 
-/** Frees pages of a node; `scan` says how many it has come to. @see shrink_node() */
+/** Reclaims pages of a node. Adds the result to `scan`. @see shrink_node() */
 export function* shrinkNode(scan: ScanControl, node: NodeId): Sleeps<void> {
   const before = scan.nrReclaimed;
   const state = reclaimState(scan.vm).node(node);
@@ -24,7 +24,7 @@ export function* shrinkNode(scan: ScanControl, node: NodeId): Sleeps<void> {
   if (scan.nrReclaimed > before) state.failures = 0;
 }
 
-/** Each group gives in proportion to its size, but for what is protected. @see shrink_node_memcgs() */
+/** Reclaims from each cgroup in proportion to its unprotected size. @see shrink_node_memcgs() */
 function* shrinkGroups(scan: ScanControl, node: NodeId): Sleeps<void> {
   const { vm } = scan;
   const { groups } = vm.charging;
@@ -46,8 +46,8 @@ function* shrinkGroups(scan: ScanControl, node: NodeId): Sleeps<void> {
 }
 
 /**
- * Whether all of a group's pages are protected, from need as well or until there is need. Nobody is protected from
- * himself.
+ * Whether all pages of a cgroup are protected: by memory.min always, by memory.low unless `scan` overrides it. The
+ * target of the run isn't protected.
  *
  * @see mem_cgroup_below_min(), mem_cgroup_below_low()
  */
@@ -64,11 +64,11 @@ function isProtected(scan: ScanControl, groups: ReclaimGroups, group: ReclaimGro
   return false;
 }
 
-/** @see shrink_lruvec() */
+/** Reclaims from the lists of one cgroup on one node. @see shrink_lruvec() */
 function* shrinkLruvec(scan: ScanControl, lruvec: Lruvec, group: ReclaimGroup | undefined): Sleeps<void> {
   const targets = getScanCount(scan, lruvec, group);
   const left = [...targets];
-  // The first round of direct reclaim is nothing unusual: it does its whole batch at once. Others stop when they have enough.
+  // The first round of direct reclaim scans all of its small share. Other rounds stop when enough pages are free.
   const whole = !scan.forCgroup && !scan.byKswapd && scan.priority === DEF_PRIORITY;
   let reclaimed = 0;
   let adjusted = whole;
@@ -85,13 +85,13 @@ function* shrinkLruvec(scan: ScanControl, lruvec: Lruvec, group: ReclaimGroup | 
     adjusted = true;
   }
   scan.nrReclaimed += reclaimed;
-  // Even where nothing of it is evicted, anonymous memory is kept in order.
+  // Anonymous pages are aged even if none of them is reclaimed.
   const ages = scan.vm.swap.totalPages > 0 || canReclaimAnon(scan, lruvec.node, undefined);
   if (ages && inactiveIsLow(scan, lruvec, LruList.inactiveAnon))
     yield* shrinkActiveList(scan, lruvec, LruList.activeAnon, SWAP_CLUSTER_MAX);
 }
 
-/** @see shrink_list() */
+/** Scans a part of a list. @see shrink_list() */
 function* shrinkList(scan: ScanControl, lruvec: Lruvec, list: LruList, nrToScan: number): Sleeps<number> {
   if (list === LruList.inactiveAnon || list === LruList.inactiveFile)
     return yield* shrinkInactiveList(scan, lruvec, list, nrToScan);
@@ -102,10 +102,10 @@ function* shrinkList(scan: ScanControl, lruvec: Lruvec, list: LruList, nrToScan:
 }
 
 /**
- * Enough is free: the kind that has less left to be looked at is left alone now, and the other is cut down to the same
- * part of its share.
+ * Cuts the rest of a round when enough pages are free: the kind with less left to scan is not scanned any more, and the
+ * other kind only up to the same part of its share.
  *
- * @returns false when one kind has nothing left: the round is over
+ * @returns false if one kind has nothing left: the round ends
  */
 function keepProportion(targets: readonly number[], left: number[]): boolean {
   const sum = (counts: readonly number[], first: number): number =>

@@ -1,5 +1,5 @@
-// Frees what can be freed of a batch of isolated pages, and puts the rest back. Where there is slower memory, pages go
-// there first. Kernel counterpart: shrink_folio_list(), move_folios_to_lru() in mm/vmscan.c.
+// Reclaim of a batch of isolated pages: frees what can be freed, and puts the rest back. On a node with a slower one
+// below it, cold pages are demoted first. Kernel counterpart: shrink_folio_list(), move_folios_to_lru() in mm/vmscan.c.
 import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import { canDemote, demotePages, splitForMigration } from "@hetmem/migrate";
 import { trylockPage, unlockPage } from "@hetmem/mm";
@@ -9,9 +9,10 @@ import type { ReclaimStat, ScanControl } from "./scan-control.ts";
 import { shrinkPage } from "./shrink-page.ts";
 
 /**
- * Deals with isolated pages of one node.
+ * Reclaims isolated pages of one node.
  *
- * @returns small pages that are free now
+ * @param stat counters of the batch, which are added to
+ * @returns pages of 4 KiB freed or demoted
  * @see shrink_folio_list()
  */
 export function* shrinkPageList(
@@ -36,12 +37,12 @@ export function* shrinkPageList(
   return reclaimed;
 }
 
-/** Whether cold pages of a node go to a slower one rather than to swap. @see can_demote() */
+/** Whether cold pages of a node are demoted to a slower one. @see can_demote() */
 export function mayDemote({ vm, request }: ScanControl, node: NodeId): boolean {
   return request.mayDemote && canDemote(vm, node);
 }
 
-/** @param cold takes the pages that should be demoted; undefined: none */
+/** Reclaims each page of a batch. @param cold array that takes the pages to demote; undefined: no demotion */
 function* shrinkEach(
   scan: ScanControl,
   pages: readonly Page[],
@@ -54,6 +55,7 @@ function* shrinkEach(
   return reclaimed;
 }
 
+/** Reclaims one page. @returns pages of 4 KiB freed */
 function* shrinkOne(
   scan: ScanControl,
   page: Page,
@@ -84,7 +86,7 @@ function* shrinkOne(
   return 0;
 }
 
-/** Swap takes small pages only. Some of them may have nothing to be kept. */
+/** Splits a huge page, and reclaims its parts: swap takes small pages only. */
 function* shrinkParts(scan: ScanControl, head: Page, stat: ReclaimStat, small: number): Sleeps<number> {
   const { vm } = scan;
   vm.memory.allocator.countEvent(VmEvent.thp_swpout_fallback, 1);
@@ -100,7 +102,7 @@ function* shrinkParts(scan: ScanControl, head: Page, stat: ReclaimStat, small: n
   return yield* shrinkEach(scan, parts, stat, undefined);
 }
 
-/** It stays: if it lies in swap as well, that room is better used for another. */
+/** Activates a page. If it has a slot in swap, and is mlocked or more than half of swap is in use, the slot is freed. */
 function activate({ vm }: ScanControl, page: Page, stat: ReclaimStat, small: number): void {
   const { memmap, swap } = vm;
   const mlocked = memmap.test(page, PageFlag.mlocked);

@@ -1,5 +1,5 @@
-// What becomes of one page that reclaim has taken off its list: it is spared because it was used, it goes to swap or to
-// its file and is freed, or it can't go. Kernel counterpart: shrink_folio_list(), pageout() and __remove_mapping() in
+// Reclaim of one isolated page. A page that was accessed is kept; another is written to swap or to its file and freed,
+// or demoted; some can't be freed now. Kernel counterpart: shrink_folio_list(), pageout() and __remove_mapping() in
 // mm/vmscan.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { addNodeStat, countPageEvent, trylockPage, VmFlag } from "@hetmem/mm";
@@ -15,28 +15,30 @@ import { reclaimState } from "./reclaim-state.ts";
 import type { ReclaimStat, ScanControl } from "./scan-control.ts";
 import { swapSpace } from "./swap/swap-space.ts";
 
-/** How it ends. The page is locked still, but for `kept`. */
+/** Result for a page. The page is still locked, except for `kept`. */
 export type Fate =
-  /** Nobody has it but reclaim. */
+  /** The page's only reference is the one reclaim took when it isolated it. */
   | "free"
-  /** It goes back to the list that it came from. */
+  /** The page goes back to its list. */
   | "keep"
-  /** The same, and somebody else may have the lock. */
+  /** The page goes back to its list, and this task doesn't hold its lock any more. */
   | "kept"
-  /** It goes to the active list. */
+  /** The page goes to the active list. */
   | "activate"
-  /** It should go to a slower node. */
+  /** The page is to be demoted to a slower node. */
   | "demote"
-  /** It is huge, and its parts go one by one. */
+  /** The page is huge, and its parts are reclaimed one by one. */
   | "split";
 
-/** The references of a page that could be freed: that of reclaim, and that of the page cache or the swap cache. */
+/** References of a page that can be freed: that of its isolation, and that of the page cache or the swap cache. */
 const FREEABLE_REFERENCES = 2;
 
 /**
  * Tries to free a locked, isolated page.
  *
- * @param demoting whether cold pages go to a slower node now
+ * @param demoting whether cold pages are demoted instead of evicted
+ * @returns what the caller must do with the page
+ * @see shrink_folio_list()
  */
 export function* shrinkPage(
   scan: ScanControl,
@@ -48,7 +50,8 @@ export function* shrinkPage(
   if (memmap.test(page, PageFlag.mlocked)) return "activate";
   const ofFile = !memmap.test(page, PageFlag.swapbacked) && !pageAnon(scan.vm, page);
   if (memmap.test(page, PageFlag.writeback)) {
-    // Waiting would cost more than looking elsewhere. When it is written it is the next to be freed.
+    // Waiting for writeback would cost more than scanning other pages. The flag makes the end of writeback move the
+    // page to the tail of its list.
     memmap.set(page, PageFlag.reclaim);
     return "activate";
   }
@@ -62,7 +65,7 @@ export function* shrinkPage(
     if (refused) return refused;
   }
   if (!(yield* unmap(scan, page))) return "activate";
-  // Nobody can pin it any more; who did so before may write to it at any time.
+  // No new pin is possible without an entry. An earlier pin may still write to the page.
   if (pageMaybeDmaPinned(scan.vm, page)) return "activate";
   if (memmap.test(page, PageFlag.dirty) && !isLazyfree(scan, page)) {
     if (references === "reclaimClean") return "keep";
@@ -73,8 +76,8 @@ export function* shrinkPage(
 }
 
 /**
- * Whether a page was used. All mapped pages were, by the fault that mapped them: those are given another turn, and only a
- * second use activates them.
+ * Whether a page was accessed. The fault that maps a page sets an accessed bit, so that one access only keeps the page
+ * on its list, and a second one activates it.
  *
  * @see folio_check_references()
  */
@@ -97,28 +100,28 @@ function* checkReferences(
   return marked && !swapbacked ? "reclaimClean" : "reclaim";
 }
 
-/** Finds an anonymous page a place in swap. @returns why it can't go, or undefined */
+/** Adds an anonymous page to the swap cache. @returns undefined, or the result if that is impossible */
 function prepareSwap({ vm, request }: ScanControl, page: Page): Fate | undefined {
   if (vm.memmap.test(page, PageFlag.swapcache)) return undefined;
   if ((request.gfp & Gfp.IO) === 0 || pageMaybeDmaPinned(vm, page)) return "keep";
   return swapSpace(vm).addToSwap(page) ? undefined : "activate";
 }
 
-/** Takes it out of all page tables. @returns false when somebody maps it still */
+/** Unmaps a page from all page tables. @returns false if an entry still maps it */
 function* unmap({ vm }: ScanControl, page: Page): Sleeps<boolean> {
   const { memmap } = vm;
   if (!pageMapped(vm, page)) return true;
   const swapbacked = memmap.test(page, PageFlag.swapbacked);
   const unmapped = yield* tryToUnmap(vm, page);
-  // It was to be freed lazily, and was written to after all.
+  // A page freed lazily (MADV_FREE) was written again: it counts as anonymous from now on.
   if (!swapbacked && memmap.test(page, PageFlag.swapbacked)) vm.lru.isolatedAgainAnon(page);
   return unmapped;
 }
 
 /**
- * Writes a dirty page out.
+ * Writes a dirty page to swap or to its file.
  *
- * @returns "clean" when it is locked, clean and may be freed
+ * @returns "clean" if the page is locked, clean and may be freed; else the result for the page
  * @see pageout()
  */
 function* writeOut(scan: ScanControl, page: Page, stat: ReclaimStat): Sleeps<Fate | "clean"> {
@@ -149,13 +152,23 @@ function* writeOut(scan: ScanControl, page: Page, stat: ReclaimStat): Sleeps<Fat
   return "clean";
 }
 
-/** Only kswapd writes pages of files, and only once it meets them for the second time and nothing else. @see PGDAT_DIRTY */
+/**
+ * Whether a dirty page of a file may be written: by kswapd alone, at the second scan of the page, and only if the tail
+ * of the list has no other pages.
+ *
+ * @see PGDAT_DIRTY
+ */
 function mayWriteFiles({ vm, byKswapd }: ScanControl, page: Page): boolean {
   const { memmap } = vm;
   return byKswapd && memmap.test(page, PageFlag.reclaim) && reclaimState(vm).node(memmap.nodeOf(page)).dirty;
 }
 
-/** Takes a page out of its file or the swap cache, unless it has another user. @see __remove_mapping() */
+/**
+ * Removes a page without other references from its cache.
+ *
+ * @returns false if it has other references or is dirty
+ * @see __remove_mapping()
+ */
 function removeFromCache(scan: ScanControl, page: Page): boolean {
   const { vm } = scan;
   const { memmap } = vm;
@@ -179,7 +192,7 @@ function evictionShadow(scan: ScanControl, page: Page): number {
   return evictor ? workingsetEviction(scan.vm, page, evictor) : 0;
 }
 
-/** An anonymous page that its process wants no more, unless it writes to it. @see MADV_FREE */
+/** Whether a page is anonymous, and its process has marked it with MADV_FREE and not written to it since. */
 function isLazyfree({ vm }: ScanControl, page: Page): boolean {
   return !vm.memmap.test(page, PageFlag.swapbacked) && pageAnon(vm, page);
 }

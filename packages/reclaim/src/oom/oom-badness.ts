@@ -1,16 +1,17 @@
-// How much killing a process would help. Kernel counterpart: oom_badness() in mm/oom_kill.c.
+// Badness of a process: the memory that killing it would free, by which the OOM killer chooses and which
+// /proc/PID/oom_score shows. Kernel counterpart: oom_badness() in mm/oom_kill.c.
 import { type Process, Rss } from "@hetmem/mm";
 
-/** Never killed. @see OOM_SCORE_ADJ_MIN in include/uapi/linux/oom.h */
+/** Adjustment of a process that is never killed. @see OOM_SCORE_ADJ_MIN in include/uapi/linux/oom.h */
 export const OOM_SCORE_ADJ_MIN = -1000;
-/** The process that everything else descends from. */
+/** The init process, which is never killed. */
 const INIT_PID = 1;
 
 /**
- * The pages that would be free without the process, shifted by its oom_score_adj: a thousandth of all pages a point.
+ * Pages that would be free without the process, plus its oom_score_adj in thousandths of all pages.
  *
- * @param totalPages of memory and swap that the shortage is about
- * @returns undefined for a process that must not be killed, or whose pages are gone already
+ * @param totalPages pages of memory and swap that the shortage is about
+ * @returns the badness in pages; undefined for a process that must not be killed, or whose memory is reaped already
  * @see oom_badness()
  */
 export function oomBadness(process: Process, totalPages: number): number | undefined {
@@ -23,7 +24,7 @@ export function oomBadness(process: Process, totalPages: number): number | undef
   );
 }
 
-/** @see oom_unkillable_task() */
+/** Whether a process must not be killed: init. @see oom_unkillable_task() */
 export function isUnkillable({ pid }: Process): boolean {
   return pid === INIT_PID;
 }

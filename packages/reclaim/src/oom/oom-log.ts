@@ -1,5 +1,6 @@
-// What the OOM killer writes to the kernel log, in the words that people search for. Kernel counterparts: dump_header()
-// and dump_tasks() in mm/oom_kill.c, include/trace/events/mmflags.h. Not modelled: the stack trace and Mem-Info.
+// The OOM killer's lines in the kernel log, with the kernel's wording, for which people search. Kernel counterparts:
+// dump_header() and dump_tasks() in mm/oom_kill.c, include/trace/events/mmflags.h. Not modelled: the stack trace and
+// Mem-Info.
 import { formatIdList, pagesToKiB } from "@hetmem/kernel";
 import { type MmStruct, type Process, Rss, type Vm } from "@hetmem/mm";
 import type { OomControl, OomGroup } from "@hetmem/mm/ports";
@@ -16,10 +17,14 @@ import {
 } from "@hetmem/zone";
 import type { AllocRequest } from "../alloc-request.ts";
 
-/** Who asks when no process does. */
+/** Name of the task of requests without a process. */
 const KERNEL_COMM = "swapper/0";
 
-/** The kernel's bits of a request, which the log shows, and their names; from the lowest up. @see include/linux/gfp_types.h */
+/**
+ * Gfp bits of this project, the bits of the kernel, and their names, lowest bit first.
+ *
+ * @see include/linux/gfp_types.h
+ */
 const GFP_BITS: readonly (readonly [ours: number, theirs: number, name: string])[] = [
   [Gfp.DMA, 0x1, "GFP_DMA"],
   [Gfp.HIGHMEM, 0x2, "__GFP_HIGHMEM"],
@@ -43,7 +48,7 @@ const GFP_BITS: readonly (readonly [ours: number, theirs: number, name: string])
   [Gfp.THISNODE, 0x20_0000, "__GFP_THISNODE"],
   [Gfp.ACCOUNT, 0x40_0000, "__GFP_ACCOUNT"],
 ];
-/** Names for many bits at once: the first that fits is taken. */
+/** Names of combinations of bits. The first that fits is used. */
 const GFP_NAMES: readonly (readonly [bits: number, name: string])[] = [
   [GFP_HIGHUSER_MOVABLE, "GFP_HIGHUSER_MOVABLE"],
   [GFP_HIGHUSER, "GFP_HIGHUSER"],
@@ -54,7 +59,7 @@ const GFP_NAMES: readonly (readonly [bits: number, name: string])[] = [
   [GFP_NOWAIT, "GFP_NOWAIT"],
 ];
 
-/** Who is short of memory, and of what. @see dump_header() */
+/** Logs the request that found no memory. @see dump_header() */
 export function logInvocation({ kernel }: Vm, { current, gfp, order, details = [] }: OomControl): void {
   kernel.log.printk(
     4,
@@ -64,7 +69,7 @@ export function logInvocation({ kernel }: Vm, { current, gfp, order, details = [
   for (const line of details) kernel.log.printk(6, line);
 }
 
-/** A request has failed, and its caller didn't say that it wouldn't mind. @see warn_alloc() in mm/page_alloc.c */
+/** Logs a failed request without Gfp.NOWARN. @see warn_alloc() in mm/page_alloc.c */
 export function logAllocationFailure(vm: Vm, { current, gfp, order, nodemask }: AllocRequest): void {
   vm.kernel.log.printk(
     4,
@@ -73,7 +78,7 @@ export function logAllocationFailure(vm: Vm, { current, gfp, order, nodemask }: 
   );
 }
 
-/** Every process that could be chosen, with what it has. Sizes in pages. @see dump_tasks() */
+/** Logs every candidate with its sizes, in pages. @see dump_tasks() */
 export function logTasks({ kernel }: Vm, candidates: Iterable<Process>): void {
   kernel.log.printk(6, "Tasks state (memory values in pages):");
   kernel.log.printk(6, "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name");
@@ -89,7 +94,7 @@ export function logTasks({ kernel }: Vm, candidates: Iterable<Process>): void {
   }
 }
 
-/** The one line that says it all. @see dump_oom_summary() */
+/** Logs constraint, cgroup and victim in one line. @see dump_oom_summary() */
 export function logSummary(vm: Vm, { constraint, scope }: OomControl, victim: Process): void {
   const path = vm.charging.groups?.pathOf(victim) ?? "/";
   vm.kernel.log.printk(
@@ -99,12 +104,12 @@ export function logSummary(vm: Vm, { constraint, scope }: OomControl, victim: Pr
   );
 }
 
-/** @see mem_cgroup_print_oom_group() */
+/** Logs that all tasks of a cgroup are killed. @see mem_cgroup_print_oom_group() */
 export function logGroup({ kernel }: Vm, { path }: OomGroup): void {
   kernel.log.printk(6, `Tasks in ${path} are going to be killed due to memory.oom.group set`);
 }
 
-/** @see __oom_kill_process() */
+/** Logs a kill, with the sizes of the victim. @see __oom_kill_process() */
 export function logKill(
   { kernel }: Vm,
   message: string,
@@ -118,17 +123,17 @@ export function logKill(
   );
 }
 
-/** The victim has given up its address space already. @see __oom_kill_process() */
+/** Logs that the victim has no address space any more. @see __oom_kill_process() */
 export function logGone({ kernel }: Vm, message: string, { comm, pid }: Process): void {
   kernel.log.printk(6, `${message}: OOM victim ${pid} (${comm}) is already exiting. Skip killing the task`);
 }
 
-/** @see oom_reap_task_mm() */
+/** Logs what the reaper left. @see oom_reap_task_mm() */
 export function logReaped({ kernel }: Vm, { comm, pid }: Process, mm: MmStruct): void {
   kernel.log.printk(6, `oom_reaper: reaped process ${pid} (${comm}), now ${residentText(mm)}`);
 }
 
-/** @see oom_reap_task() */
+/** Logs that the reaper gave up. @see oom_reap_task() */
 export function logUnreapable({ kernel }: Vm, { comm, pid }: Process): void {
   kernel.log.printk(6, `oom_reaper: unable to reap pid:${pid} (${comm})`);
 }
@@ -138,17 +143,17 @@ function residentText({ rss }: MmStruct): string {
   return `anon-rss:${kilobytes(Rss.anon)}, file-rss:${kilobytes(Rss.file)}, shmem-rss:${kilobytes(Rss.shmem)}`;
 }
 
-/** The topmost table doesn't count. @see mm_pgtables_bytes() */
+/** Bytes of page tables, without the topmost one. @see mm_pgtables_bytes() */
 function tableBytes(mm: MmStruct): number {
   return (mm.pageTable.tables - 1) * 4096;
 }
 
-/** Nodes with memory. */
+/** Nodes with memory, as a list. */
 function memsAllowed({ memory }: Vm): string {
   return formatIdList(onlineNodes(memory).flatMap((node) => (node.managedPages > 0 ? [node.id] : [])));
 }
 
-/** `0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP)`. @see show_gfp_flags() */
+/** Gfp bits as a number and as names: `0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP)`. @see show_gfp_flags() */
 function gfpText(gfp: number): string {
   const mask = GFP_BITS.reduce((sum, [ours, theirs]) => ((gfp & ours) === 0 ? sum : sum | theirs), 0);
   const common = GFP_NAMES.find(([bits]) => (gfp & bits) === bits);

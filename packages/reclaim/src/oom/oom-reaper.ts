@@ -1,6 +1,6 @@
-// Takes the anonymous memory of a process that was killed for lack of memory, before the process has come to its end: it
-// may be waiting for the very memory. Kernel counterpart: oom_reaper() in mm/oom_kill.c. There is no thread for it here:
-// whoever had the process killed does it.
+// The OOM reaper: frees the anonymous memory of a victim before it exits, since the victim itself may wait for memory.
+// In the kernel a thread does so; here it is the task that called the OOM killer. Kernel counterpart: oom_reaper() in
+// mm/oom_kill.c.
 import { condResched, type Sleeps } from "@hetmem/kernel";
 import { type MmStruct, type Process, type Vm, type Vma, VmFlag, zapPageRange } from "@hetmem/mm";
 import {
@@ -11,10 +11,15 @@ import {
 } from "@hetmem/mmu-notifier";
 import { logReaped, logUnreapable } from "./oom-log.ts";
 
-/** @see MAX_OOM_REAP_RETRIES */
+/** Attempts to reap a victim. @see MAX_OOM_REAP_RETRIES */
 const MAX_RETRIES = 10;
 
-/** Takes what can be taken without waiting for anybody; the victim counts no longer in any case. @see oom_reap_task() */
+/**
+ * Frees what can be freed without waiting. Afterwards the victim counts as reaped in any case, so that another process
+ * may be killed.
+ *
+ * @see oom_reap_task()
+ */
 export function* reapVictim(vm: Vm, victim: Process, mm: MmStruct): Sleeps<void> {
   let reaped = false;
   for (let attempt = 0; attempt < MAX_RETRIES && !reaped && !mm.dead; attempt++) {
@@ -26,10 +31,15 @@ export function* reapVictim(vm: Vm, victim: Process, mm: MmStruct): Sleeps<void>
   else if (!mm.dead) logUnreapable(vm, victim);
 }
 
-/** @returns false when somebody is in the way: the lock is held, or a device would have to be waited for @see oom_reap_task_mm() */
+/**
+ * Makes one attempt.
+ *
+ * @returns false if the mmap lock is held for writing, or a notifier would have to sleep
+ * @see oom_reap_task_mm()
+ */
 function* reapMm(mm: MmStruct): Sleeps<boolean> {
   if (!mm.mmapLock.tryDownRead()) return false;
-  // What is read from now on isn't what was written.
+  // The contents are lost: reads after this return zeros.
   mm.unstable = true;
   let all = true;
   for (const vma of mm.vmas) if (isReapable(vma) && !(yield* reapVma(vma))) all = false;
@@ -37,6 +47,7 @@ function* reapMm(mm: MmStruct): Sleeps<boolean> {
   return all;
 }
 
+/** Unmaps one mapping. @returns false if a notifier would have to sleep */
 function* reapVma(vma: Vma): Sleeps<boolean> {
   const { mm, start, end } = vma;
   const range: MmuNotifierRange = { mm, start, end, event: MmuNotifyEvent.Unmap };
@@ -46,7 +57,9 @@ function* reapVma(vma: Vma): Sleeps<boolean> {
   return true;
 }
 
-/** Only what is the process's alone goes; pages of files that could be reclaimed have been. */
+/**
+ * Whether a mapping is reaped: anonymous memory and private mappings only. Pages of files have been reclaimed by then.
+ */
 function isReapable({ flags, anonymous }: Vma): boolean {
   if ((flags & (VmFlag.HUGETLB | VmFlag.PFNMAP)) !== 0) return false;
   return anonymous || (flags & VmFlag.SHARED) === 0;

@@ -1,5 +1,5 @@
-// Nothing could be reclaimed: the process whose end frees the most is killed, and its memory is taken at once. Kernel
-// counterpart: out_of_memory() in mm/oom_kill.c. Not modelled: panic_on_oom, cpusets.
+// The OOM killer: after reclaim has failed, kills the process whose exit frees the most memory, and reaps its memory at
+// once. Kernel counterpart: out_of_memory() in mm/oom_kill.c. Not modelled: panic_on_oom, cpusets.
 import { type NodeId, type Sleeps, virtAddr } from "@hetmem/kernel";
 import type { Process, Vm } from "@hetmem/mm";
 import type { OomControl } from "@hetmem/mm/ports";
@@ -8,7 +8,12 @@ import { isUnkillable, OOM_SCORE_ADJ_MIN, oomBadness } from "./oom-badness.ts";
 import { logGone, logGroup, logInvocation, logKill, logSummary, logTasks } from "./oom-log.ts";
 import { reapVictim } from "./oom-reaper.ts";
 
-/** A shortage of the whole machine. @see constrained_alloc() */
+/**
+ * The control for a shortage of the whole machine.
+ *
+ * @param current process that needs memory; undefined: the kernel itself
+ * @see constrained_alloc()
+ */
 export function globalOom(vm: Vm, current: Process | undefined, gfp: number, order: number): OomControl {
   return {
     current,
@@ -22,7 +27,13 @@ export function globalOom(vm: Vm, current: Process | undefined, gfp: number, ord
   };
 }
 
-/** A shortage of the nodes that a policy binds somebody to. @see constrained_alloc(), mempolicy_in_oom_domain() */
+/**
+ * The control for a shortage on the nodes of a memory policy.
+ *
+ * @param current process that needs memory; undefined: the kernel itself
+ * @param nodemask nodes of the policy
+ * @see constrained_alloc(), mempolicy_in_oom_domain()
+ */
 export function policyOom(
   vm: Vm,
   current: Process | undefined,
@@ -44,7 +55,7 @@ export function policyOom(
   };
 }
 
-/** Memory and swap of the machine: what an oom_score is measured with. */
+/** Pages of memory and swap of the machine, to which oom_score is relative. */
 export function totalPages(vm: Vm): number {
   let pages = vm.swap.totalPages;
   for (const zone of allZones(vm.memory)) pages += zone.managedPages;
@@ -52,18 +63,18 @@ export function totalPages(vm: Vm): number {
 }
 
 /**
- * Kills a process, and takes its anonymous memory.
+ * Kills a process, and reaps its anonymous memory.
  *
- * @returns whether a retry may help: somebody was killed, or is about to be gone
+ * @returns whether a retry of the allocation may succeed: a process was killed, or is exiting
  * @see out_of_memory()
  */
 export function* outOfMemory(vm: Vm, control: OomControl): Sleeps<boolean> {
   const { current, gfp, constraint } = control;
   if (current && willFreeMemory(vm, current)) {
-    yield* takeMemory(vm, current);
+    yield* reapMemory(vm, current);
     return true;
   }
-  // Who must not wait for files has not reclaimed all that there is: others have to.
+  // A request without Gfp.FS has not reclaimed pages of files: other requests must do so first.
   if (gfp !== 0 && (gfp & Gfp.FS) === 0 && constraint !== "CONSTRAINT_MEMCG") return false;
   const allocating =
     vm.tunables.oomKillAllocatingTask && constraint !== "CONSTRAINT_MEMCG" ? current : undefined;
@@ -84,9 +95,9 @@ export function* outOfMemory(vm: Vm, control: OomControl): Sleeps<boolean> {
 }
 
 /**
- * The worst of the candidates; of two that are as bad, the younger.
+ * Chooses the candidate with the highest badness; of several, the youngest.
  *
- * @returns "dying" when somebody was killed already whose memory has not been taken yet
+ * @returns "dying" if a candidate was killed already and isn't reaped yet; undefined without a candidate
  * @see select_bad_process()
  */
 function selectBadProcess(control: OomControl): Process | "dying" | undefined {
@@ -102,26 +113,26 @@ function selectBadProcess(control: OomControl): Process | "dying" | undefined {
   return chosen;
 }
 
-/** @see oom_kill_process() */
+/** Kills a process, and all processes of its cgroup if memory.oom.group is set. @see oom_kill_process() */
 function* killProcess(vm: Vm, control: OomControl, victim: Process, message: string): Sleeps<void> {
-  if (willFreeMemory(vm, victim)) return yield* takeMemory(vm, victim);
+  if (willFreeMemory(vm, victim)) return yield* reapMemory(vm, victim);
   logInvocation(vm, control);
   logTasks(vm, control.candidates());
   logSummary(vm, control, victim);
   vm.charging.groups?.noteShortage(control);
-  // Asked before the victim has gone from it.
+  // Looked up before the victim leaves its cgroup.
   const together = vm.charging.groups?.oomGroupOf(victim, control.group);
   yield* killOne(vm, control, victim, message);
   if (!together) return;
   together.noteKill();
   logGroup(vm, together);
-  // The victim is among them, and is counted a second time, as the kernel does.
+  // The victim is in the group, too, and is counted a second time, as in the kernel.
   for (const process of together.processes())
     if (process.oomScoreAdj !== OOM_SCORE_ADJ_MIN && !isUnkillable(process))
       yield* killOne(vm, control, process, message);
 }
 
-/** @see __oom_kill_process() */
+/** Kills one process, and all that share its address space. @see __oom_kill_process() */
 function* killOne(vm: Vm, control: OomControl, victim: Process, message: string): Sleeps<void> {
   const { mm } = victim;
   if (!mm) return logGone(vm, message, victim);
@@ -129,24 +140,28 @@ function* killOne(vm: Vm, control: OomControl, victim: Process, message: string)
   vm.charging.groups?.noteOomKill(victim, mm, control);
   kill(victim, message);
   logKill(vm, message, victim, mm);
-  // The memory stays for as long as one of those who share it lives.
+  // The memory is freed only when all processes that share it have exited.
   for (const other of vm.processes.of(mm)) if (other !== victim) kill(other, message);
-  yield* takeMemory(vm, victim);
+  yield* reapMemory(vm, victim);
 }
 
 function kill(process: Process, message: string): void {
   process.deliver({ signo: "SIGKILL", code: "SI_KERNEL", address: virtAddr(0), reason: message });
 }
 
-/** It may use the reserves from now on, so that it can end; and what it has is taken at once. @see mark_oom_victim(), queue_oom_reaper() */
-function* takeMemory(vm: Vm, victim: Process): Sleeps<void> {
+/**
+ * Lets a victim use the reserves, so that it can exit, and reaps its memory.
+ *
+ * @see mark_oom_victim(), queue_oom_reaper()
+ */
+function* reapMemory(vm: Vm, victim: Process): Sleeps<void> {
   const { mm } = victim;
   if (!mm || mm.oom !== "none") return;
   mm.oom = "victim";
   yield* reapVictim(vm, victim, mm);
 }
 
-/** Whether it was killed before, with all that share its memory, and hasn't been reaped. @see task_will_free_mem() */
+/** Whether a process, and all that share its address space, are killed and not reaped yet. @see task_will_free_mem() */
 function willFreeMemory({ processes }: Vm, process: Process): boolean {
   const { mm, killed } = process;
   if (!mm || !killed || mm.oom !== "none") return false;

@@ -1,5 +1,6 @@
-// What must hold of swap whenever nobody is in the middle of something: slots count what names them, and know the pages
-// that know them.
+// Invariants of swap, which hold whenever no task is within an atomic step: the count of a slot equals the entries with
+// it, and a slot and its page in the swap cache refer to each other. The kernel has no such checks in one place;
+// mm/swapfile.c and mm/swap_state.c assert parts of them.
 import type { Invariant } from "@hetmem/kernel";
 import { entryValue, isValue, MAX_INDEX, NO_INDEX } from "@hetmem/kernel/lib";
 import { takeCensus, type Vm } from "@hetmem/mm";
@@ -7,6 +8,7 @@ import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { deviceOfEntry, isSwapinError, slotOfEntry, swapEntry } from "@hetmem/page-table";
 import { swapSpace } from "./swap-space.ts";
 
+/** Invariants of a machine whose swap is a SwapSpace. */
 export const swapInvariants: readonly Invariant<Vm>[] = [
   {
     name: "slots count the entries that name them",
@@ -52,7 +54,7 @@ export const swapInvariants: readonly Invariant<Vm>[] = [
   },
 ];
 
-/** Entries of page tables and of shmem, by the swap entry that they hold. */
+/** Swap entries in page tables and in files of shmem, with the number of each. */
 function entriesNaming(vm: Vm): Map<number, number> {
   const named = new Map<number, number>();
   const add = (entry: number, count: number): void => void named.set(entry, (named.get(entry) ?? 0) + count);

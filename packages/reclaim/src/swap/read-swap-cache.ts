@@ -1,5 +1,5 @@
-// Brings what a swap slot holds into memory, through the swap cache, so that all who want it get the same page. Kernel
-// counterpart: read_swap_cache_async() in mm/swap_state.c. Not modelled: reading ahead.
+// Swap-in: reads a slot into a page of the swap cache, so that all users of the slot get the same page. Kernel
+// counterpart: read_swap_cache_async() in mm/swap_state.c. Not modelled: swap read-ahead.
 import { bugOn, type Page, type Sleeps } from "@hetmem/kernel";
 import { trylockPage } from "@hetmem/mm";
 import { workingsetRefault } from "@hetmem/mm/lru";
@@ -11,10 +11,13 @@ import { swapReadpage } from "./swap-io.ts";
 import type { SwapSpace } from "./swap-space.ts";
 
 /**
- * The page of a slot, with a reference; whoever wants its bytes locks it, and looks whether it is in the swap cache still.
+ * Finds the page of a slot, or reads the slot into a new page, and takes a reference. The caller must lock the page and
+ * check that it is still in the swap cache.
  *
- * @param source whoever reads; the page is charged to whoever pays for the slot
- * @returns NULL_PAGE when there is no memory for it, or when nobody uses the slot any more
+ * @param device number of the swap device
+ * @param slot slot on the device
+ * @param source allocator of the page; the cgroup of the slot is charged
+ * @returns NULL_PAGE if there is no memory for the page, or the slot is free
  * @see __read_swap_cache_async()
  */
 export function* readSwapCache(
@@ -25,7 +28,7 @@ export function* readSwapCache(
 ): Sleeps<Page> {
   const { vm } = swap;
   const { memmap } = vm;
-  // Ends: a slot that is in the cache by now is found there by the next turn, and one that was freed ends it.
+  // Ends: the next turn finds a slot that has a page by now, and ends for one that is free.
   for (;;) {
     if (!swap.isInUse(device, slot)) return NULL_PAGE as Page;
     const found = swap.cache.lookup(device, slot);
@@ -39,7 +42,7 @@ export function* readSwapCache(
       memmap.putPage(page);
       return NULL_PAGE as Page;
     }
-    // Somebody may have read it meanwhile, or freed the slot.
+    // Another task may have read the slot meanwhile, or freed it.
     if (swap.isInUse(device, slot) && swap.cache.lookup(device, slot) === NULL_PAGE) {
       enter(swap, page, device, slot);
       yield* swapReadpage(swap, page);
@@ -49,11 +52,11 @@ export function* readSwapCache(
   }
 }
 
-/** A new page takes its place in the cache and on a list, locked, before its bytes are there. */
+/** Adds a new page to the cache and to an LRU list, locked, before it is read. */
 function enter(swap: SwapSpace, page: Page, device: number, slot: number): void {
   const { vm } = swap;
   const { memmap, lru } = vm;
-  bugOn(!trylockPage(memmap, page), `page ${page} is locked although nobody knows it`);
+  bugOn(!trylockPage(memmap, page), `page ${page} is locked although it was just allocated`);
   memmap.set(page, PageFlag.swapbacked);
   const shadow = swap.cache.shadow(device, slot);
   swap.device(device).setHasCache(slot);

@@ -1,6 +1,6 @@
-// Pages that are in memory and on a swap device at once: on their way out, on their way in, or both because nobody has
-// changed them since. The device's slots know their page; the page knows its slot in `private`, and keeps its mapping.
-// Kernel counterpart: mm/swap_state.c.
+// The swap cache: pages that are in memory and have a slot on a swap device, because they are being written or read, or
+// have not changed since. The slot refers to its page, and page_private() of the page is the swap entry; the page keeps
+// its mapping. Kernel counterpart: mm/swap_state.c.
 import { bugOn, type Page } from "@hetmem/kernel";
 import { addNodeOnlyStat, addNodeStat, moveNodeStat, type Vm } from "@hetmem/mm";
 import type { SwappedPages } from "@hetmem/mm/ports";
@@ -18,41 +18,52 @@ export class SwapCache implements SwappedPages {
     this.swap = swap;
   }
 
-  /** The page that holds what a slot holds, NULL_PAGE when there is none. Takes no reference. @see swap_cache_get_folio() */
+  /** The page in the cache for a slot; NULL_PAGE without one. Takes no reference. @see swap_cache_get_folio() */
   lookup(device: number, slot: number): Page {
     return Math.max(this.swap.device(device).cached(slot), NULL_PAGE) as Page;
   }
 
-  /** What was left when the page of a slot was evicted: a number below zero, or 0. @see get_shadow_from_swap_cache() */
+  /**
+   * The shadow of the page that was last evicted from a slot: a number below 0, or 0 for none.
+   *
+   * @see get_shadow_from_swap_cache()
+   */
   shadow(device: number, slot: number): number {
     return Math.min(this.swap.device(device).cached(slot), 0);
   }
 
   /**
-   * Finds a locked page a slot and enters it into the cache; it must be written out before it may go.
+   * Allocates a slot for a locked page, and adds the page to the cache. It is dirty: it must be written before it is
+   * freed.
    *
-   * @returns false when no slot is to be had: the page stays where it is
+   * @returns false if no slot is free
    * @see add_to_swap()
    */
   addToSwap(page: Page): boolean {
     const entry = this.swap.allocSlot(page);
     if (entry === NO_SWAP_ENTRY) return false;
     this.add(page, entry);
-    // Its entry's dirty bit may have been cleared without a write, as by MADV_FREE: what is in swap must be this.
+    // The dirty bit of its entry may have been cleared without a write, as by MADV_FREE: the slot must get the
+    // contents.
     this.vm.memmap.set(page, PageFlag.dirty);
     return true;
   }
 
-  /** Enters a locked page for a slot that is marked as having one. The cache holds a reference. @see add_to_swap_cache() */
+  /**
+   * Adds a locked page to the cache, for a slot that is marked as cached. The cache takes a reference.
+   *
+   * @param entry swap entry of the slot
+   * @see add_to_swap_cache()
+   */
   add(page: Page, entry: number): void {
     this.enter(page, entry);
     this.count(page, 1);
   }
 
   /**
-   * A locked page leaves the cache, and its slot is free unless entries name it. The caller holds a reference.
+   * Removes a locked page from the cache. The slot is freed unless entries name it. The caller holds a reference.
    *
-   * @param shadow of a page that is evicted, what workingsetEviction() says; 0 otherwise
+   * @param shadow for a page that is evicted, the value of workingsetEviction(); else 0
    * @see delete_from_swap_cache(), __delete_from_swap_cache()
    */
   remove(page: Page, shadow: number): void {
@@ -64,7 +75,11 @@ export class SwapCache implements SwappedPages {
     this.swap.release(device, slotOfEntry(entry));
   }
 
-  /** Another page takes the place of one that is being migrated. Both are locked; the cache's reference goes along. @see folio_migrate_mapping() */
+  /**
+   * Replaces a page that is migrated. Both are locked. The cache's reference passes to the new page.
+   *
+   * @see folio_migrate_mapping()
+   */
   replace(old: Page, fresh: Page): void {
     const { memmap } = this.vm;
     this.enter(fresh, this.forget(old, 0));
@@ -95,7 +110,7 @@ export class SwapCache implements SwappedPages {
     return entry;
   }
 
-  /** To a cgroup these aren't pages of files. */
+  /** Counts a page in the statistics of its node. Cgroups don't count pages of the swap cache as pages of files. */
   private count(page: Page, by: number): void {
     addNodeOnlyStat(this.vm, page, NodeStat.nr_file_pages, by);
     addNodeStat(this.vm, page, NodeStat.nr_swapcached, by);

@@ -1,45 +1,51 @@
-// One swap device or file: how often each of its slots is in use, which page of memory holds the same, and the bytes.
-// Kernel counterpart: struct swap_info_struct in include/linux/swap.h, mm/swapfile.c.
+// A swap device or file: for each slot, the number of entries that name it, its page in the swap cache, and its
+// contents. Kernel counterpart: struct swap_info_struct in include/linux/swap.h, mm/swapfile.c.
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { hostArray, NULL_PAGE, PageContents } from "@hetmem/page";
 
-/** Bits of a slot's count. @see SWAP_HAS_CACHE in include/linux/swap.h */
+/** Bit of a slot's map byte: a page of the swap cache uses the slot. @see SWAP_HAS_CACHE in include/linux/swap.h */
 export const SWAP_HAS_CACHE = 0x40;
-/** What one byte counts to; the rest is in a continuation. */
+/** Largest count in the map byte. Higher counts have a continuation. @see SWAP_MAP_MAX */
 export const SWAP_MAP_MAX = 0x3e;
 const SWAP_MAP_BAD = 0x3f;
 const COUNT_MASK = 0x3f;
 
-/** Free slots are looked for a cluster at a time. @see SWAPFILE_CLUSTER */
+/** Free slots are searched by cluster of 256. @see SWAPFILE_CLUSTER */
 const CLUSTER_SHIFT = 8;
 const CLUSTER_SLOTS: number = 1 << CLUSTER_SHIFT;
 
 export class SwapDevice {
-  /** Its number in swap entries. */
+  /** Number of the device in swap entries. */
   readonly type: number;
   readonly path: string;
   readonly kind: "partition" | "file";
-  /** The highest is filled first. Below zero it was not asked for, and rises when one before it goes. */
+  /**
+   * Devices with a higher priority are filled first. A negative one was assigned by the kernel, and rises when a device
+   * before it is removed.
+   */
   priority: number;
-  /** Slots that can be used: the first one holds the header. */
+  /** Usable slots: all but the first, which holds the header. */
   readonly pages: number;
   /** Slots in use. @see inuse_pages */
   used = 0;
-  /** Whether new slots may be given: not while it is being emptied. @see SWP_WRITEOK */
+  /** Whether slots may be allocated; false while swapoff(2) empties the device. @see SWP_WRITEOK */
   writeOk = true;
-  /** Entries that name each slot, and SWAP_HAS_CACHE. */
+  /** By slot: number of entries that name it, and SWAP_HAS_CACHE. */
   private readonly map: Uint8Array;
-  /** What counts of slots don't fit a byte. @see COUNT_CONTINUED */
+  /** By slot: the part of its count above SWAP_MAP_MAX. @see COUNT_CONTINUED */
   private readonly continued = new Map<number, number>();
-  /** By slot: the page of the swap cache; negative, the mark of one that was evicted; 0, neither. */
+  /** By slot: the page of the swap cache; or below 0, the shadow of an evicted page; or 0. */
   private readonly cache: Int32Array;
   private readonly freeInCluster: Int16Array;
-  /** Where the search for a slot goes on. @see cluster_next */
+  /** Slot at which the next search begins. @see cluster_next */
   private cursor = 1;
-  /** The bytes, kept as those of pages are: a slot that was written as zeros takes nothing. */
+  /** Contents of the slots. A slot of zeros takes no memory. */
   private readonly contents: PageContents;
 
-  /** @param slots all of them, the header's among them */
+  /**
+   * @param type number of the device in swap entries
+   * @param slots all slots, that of the header included
+   */
   constructor(type: number, path: string, kind: "partition" | "file", priority: number, slots: number) {
     this.type = type;
     this.path = path;
@@ -56,7 +62,12 @@ export class SwapDevice {
     this.contents = new PageContents(slots);
   }
 
-  /** Takes a free slot for a page that is about to enter the swap cache. @returns 0 when the device is full @see scan_swap_map_slots() */
+  /**
+   * Takes a free slot for a page that is about to enter the swap cache.
+   *
+   * @returns 0 if no slot is free
+   * @see scan_swap_map_slots()
+   */
   allocSlot(): number {
     if (!this.writeOk || this.used === this.pages) return 0;
     const slot = this.nextFree();
@@ -67,12 +78,12 @@ export class SwapDevice {
     return slot;
   }
 
-  /** Whether a slot is in use by entries or by the cache. */
+  /** Whether a slot is in use, by entries or by the cache. */
   inUse(slot: number): boolean {
     return this.map[slot] !== 0;
   }
 
-  /** Entries that name a slot. @see swp_swapcount() */
+  /** Number of entries that name a slot. @see swp_swapcount() */
   count(slot: number): number {
     return ((this.map[slot] as number) & COUNT_MASK) + (this.continued.get(slot) ?? 0);
   }
@@ -81,7 +92,12 @@ export class SwapDevice {
     return ((this.map[slot] as number) & SWAP_HAS_CACHE) !== 0;
   }
 
-  /** One more entry names a slot. @throws KernelBug for a slot that nobody uses @see swap_duplicate() */
+  /**
+   * Counts one more entry for a slot.
+   *
+   * @throws KernelBug for a free slot
+   * @see swap_duplicate()
+   */
   duplicate(slot: number): void {
     const had = this.map[slot] as number;
     if (had === 0) this.unused(slot, "an entry is made");
@@ -89,7 +105,12 @@ export class SwapDevice {
     else this.continued.set(slot, (this.continued.get(slot) ?? 0) + 1);
   }
 
-  /** One entry less names it; the slot may be free now, see releaseIfUnused(). @throws KernelBug when none did @see __swap_entry_free() */
+  /**
+   * Counts one entry less for a slot; releaseIfUnused() frees a slot without any.
+   *
+   * @throws KernelBug if no entry was counted
+   * @see __swap_entry_free()
+   */
   drop(slot: number): void {
     const more = this.continued.get(slot);
     if (more === undefined) {
@@ -99,7 +120,12 @@ export class SwapDevice {
     else this.continued.set(slot, more - 1);
   }
 
-  /** A page is about to be read from a slot, and enters the cache for it. @see swapcache_prepare() */
+  /**
+   * Marks a slot as cached, before it is read into a page.
+   *
+   * @throws KernelBug if it is free, or cached already
+   * @see swapcache_prepare()
+   */
   setHasCache(slot: number): void {
     if (this.hasCache(slot) || !this.inUse(slot)) this.unused(slot, "a page enters the cache");
     this.map[slot] = (this.map[slot] as number) | SWAP_HAS_CACHE;
@@ -109,7 +135,12 @@ export class SwapDevice {
     this.map[slot] = (this.map[slot] as number) & ~SWAP_HAS_CACHE;
   }
 
-  /** Frees a slot that nobody uses any more. @returns whether it did @see swap_entry_free() */
+  /**
+   * Frees a slot that neither entries nor the cache use.
+   *
+   * @returns false if the slot is in use
+   * @see swap_entry_free()
+   */
   releaseIfUnused(slot: number): boolean {
     if (this.map[slot] !== 0) return false;
     this.contents.clear(slot as Page);
@@ -119,7 +150,7 @@ export class SwapDevice {
     return true;
   }
 
-  /** What the cache holds for a slot: a page, or the shadow of one below zero. */
+  /** The page of the swap cache for a slot; or below 0, the shadow of an evicted page; or 0. */
   cached(slot: number): number {
     return this.cache[slot] as number;
   }
@@ -128,29 +159,29 @@ export class SwapDevice {
     this.cache[slot] = pageOrShadow;
   }
 
-  /** The first slot in use from one on, 0 when there is none. @see find_next_to_unuse() */
+  /** The first slot in use at or behind `from`; 0 without one. @see find_next_to_unuse() */
   nextInUse(from: number): number {
     for (let slot = Math.max(from, 1); slot <= this.pages; slot++) if (this.map[slot] !== 0) return slot;
     return 0;
   }
 
-  /** The bytes of a slot, undefined where it holds zeros. */
+  /** The contents of a slot; undefined for zeros. */
   bytes(slot: number): Uint8Array | undefined {
     return this.contents.bytes(slot as Page);
   }
 
-  /** @param bytes a page, or undefined for zeros */
+  /** Sets the contents of a slot. @param bytes a page; undefined for zeros */
   write(slot: number, bytes: Uint8Array | undefined): void {
     if (bytes === undefined) this.contents.clear(slot as Page);
     else this.contents.materialise(slot as Page).set(bytes);
   }
 
-  /** The first free slot at the cursor or behind it, and then from the start. There is one. */
+  /** The first free slot at or behind the cursor, else from the start on. The caller knows that there is one. */
   private nextFree(): number {
     const { map, freeInCluster } = this;
     const end = this.pages + 1;
     let slot = this.cursor;
-    // Ends: the caller knows of a free slot, and each turn passes over one at least.
+    // Ends: a slot is free, and each turn passes one at least.
     for (;;) {
       if (slot >= end) slot = 1;
       if (freeInCluster[slot >> CLUSTER_SHIFT] === 0) slot = ((slot >> CLUSTER_SHIFT) + 1) << CLUSTER_SHIFT;

@@ -1,5 +1,5 @@
-// Bytes between pages and swap devices. A page that is written is marked and unlocked, so that others may use it
-// meanwhile; one that is read stays locked until its bytes are there. Kernel counterpart: mm/page_io.c.
+// I/O between pages and swap devices. A page is unlocked while it is written, and marked as under writeback; it stays
+// locked while it is read. Kernel counterpart: mm/page_io.c.
 import { condResched, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { unlockPage, type Vm } from "@hetmem/mm";
 import { endWriteback, startWriteback } from "@hetmem/mm/file";
@@ -8,12 +8,12 @@ import { deviceOfEntry, slotOfEntry } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
 import type { SwapSpace } from "./swap-space.ts";
 
-/** Block devices count in sectors. */
+/** 512-byte sectors, the unit of pgpgin and pgpgout. */
 const SECTORS_PER_PAGE: number = PAGE_SIZE / 512;
 
 /**
- * Writes a locked page of the swap cache to its slot, and unlocks it. One that no entry needs any more leaves the cache
- * instead. The caller holds a reference.
+ * Writes a locked page of the swap cache to its slot, and unlocks it. If no entry names the slot any more, the page
+ * leaves the cache instead. The caller holds a reference.
  *
  * @see swap_writepage()
  */
@@ -36,7 +36,7 @@ export function* swapWritepage(swap: SwapSpace, page: Page): Sleeps<void> {
   vm.lru.rotateReclaimable(page);
 }
 
-/** Fills a locked page of the swap cache from its slot, and unlocks it. @see swap_readpage() */
+/** Reads a slot into its locked page of the swap cache, and unlocks the page. @see swap_readpage() */
 export function* swapReadpage(swap: SwapSpace, page: Page): Sleeps<void> {
   const { vm } = swap;
   const { memmap } = vm;

@@ -1,5 +1,5 @@
-// The swap devices of a machine and their slots: which are free, and how often each is in use. An entry of a page table
-// that names a slot counts once, and so does the page of the swap cache that holds the same bytes. Kernel counterpart:
+// The swap devices of a machine: swapon(2), allocation of slots by priority, and the counts of slots. An entry of a
+// page table that names a slot counts as one user, and so does the page of the swap cache. Kernel counterpart:
 // mm/swapfile.c.
 import { bugOn, KernelBug, KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { trylockPage, unlockPage, type Vm } from "@hetmem/mm";
@@ -11,34 +11,39 @@ import { SwapCache } from "./swap-cache.ts";
 import { SwapDevice } from "./swap-device.ts";
 import { swapWritepage } from "./swap-io.ts";
 
-/** What swapon() is asked. */
+/** Arguments of swapon(). */
 export interface SwaponRequest {
   readonly path: string;
-  /** Bytes of the device or file; the first page of it holds the header. */
+  /** Bytes of the device or file. Its first page holds the header. */
   readonly size: number;
-  /** The highest is filled first, equal ones in turn; -2 and less, in the order of their coming, when absent. */
+  /**
+   * Devices with a higher priority are filled first, those of one priority in turn. Absent: -2 and below, in the order
+   * of swapon().
+   */
   readonly priority?: number;
   readonly kind?: "partition" | "file";
 }
 
 /**
- * Entries have 5 bits for the area. 10 numbers stand for other things than areas: bad memory, 3 kinds of migration, 4 of
- * devices, markers of userfaultfd, and pages that swap could not give back.
+ * Numbers of swap devices: 5 bits, of which the kernel uses 10 for other kinds of entries: 1 for memory errors, 3 for
+ * migration, 4 for devices, 1 for userfaultfd markers and 1 for swap-in errors.
  *
  * @see MAX_SWAPFILES in include/linux/swap.h
  */
 const MAX_SWAPFILES: number = 32 - 10;
+/** Highest priority. @see SWAP_FLAG_PRIO_MASK in include/linux/swap.h */
 const MAX_PRIORITY = 32_767;
-/** mkswap makes none with fewer pages. */
+/** Pages of a swap area at least, as mkswap(8) requires. */
 const MIN_SLOTS = 10;
 
 export class SwapSpace implements Swap {
   readonly cache: SwapCache;
   readonly vm: Vm;
-  /** By number; a hole where one was taken off. */
+  /** Devices by number; undefined where one was removed. */
   private readonly byType: (SwapDevice | undefined)[] = [];
-  /** Those that slots are taken from, the next one first. @see swap_avail_heads */
+  /** Devices to allocate from, the next one first. @see swap_avail_heads */
   private available: SwapDevice[] = [];
+  /** Lowest priority assigned so far. */
   private leastPriority = -1;
 
   constructor(vm: Vm) {
@@ -56,21 +61,22 @@ export class SwapSpace implements Swap {
     return this.available.reduce((sum, device) => sum + device.pages, 0);
   }
 
-  /** Slots that nobody uses: SwapFree. @see nr_swap_pages */
+  /** Free slots of all devices: SwapFree. @see nr_swap_pages */
   get freePages(): number {
     return this.available.reduce((sum, device) => sum + device.pages - device.used, 0);
   }
 
-  /** Whether more than half is in use: a slot whose page is in memory is better given back then. @see vm_swap_full() */
+  /** Whether more than half of the slots are in use. The slot of a page in memory is freed then. @see vm_swap_full() */
   get full(): boolean {
     return this.freePages * 2 < this.totalPages;
   }
 
   /**
-   * Takes a device into use.
+   * Adds a swap device.
    *
-   * @throws KernelError EINVAL when it is too small or the priority isn't one, EBUSY when it is in use, EPERM when there
-   *   are as many as can be
+   * @returns the device
+   * @throws KernelError EINVAL if it is too small, or the priority is out of range; EBUSY if it is in use; EPERM if
+   *   there are MAX_SWAPFILES devices
    * @see sys_swapon()
    */
   swapon({ path, size, priority, kind = "partition" }: SwaponRequest): SwapDevice {
@@ -99,52 +105,56 @@ export class SwapSpace implements Swap {
     return device;
   }
 
-  /** Gives no further slots of a device, and counts it no longer. */
+  /** Stops allocating from a device, and counting it. */
   withdraw(device: SwapDevice): void {
     device.writeOk = false;
     this.available = this.available.filter((other) => other !== device);
   }
 
-  /** Lets slots of a device be taken: the first among those of its priority comes last. */
+  /** Allocates from a device, as the last of those of its priority. */
   offer(device: SwapDevice): void {
     device.writeOk = true;
     const rank = this.available.findIndex((other) => other.priority < device.priority);
     this.available.splice(rank < 0 ? this.available.length : rank, 0, device);
   }
 
-  /** A device that was emptied is gone. @throws KernelBug when a slot of it is in use */
+  /** Removes a device without slots in use. @throws KernelBug if a slot is in use */
   remove(device: SwapDevice): void {
     if (device.used > 0)
       throw new KernelBug(`${device.path} goes while ${device.used} slots of it are in use`);
     this.byType[device.type] = undefined;
     if (device.priority >= 0) return;
-    // Priorities that nobody asked for are handed out downwards; those behind it move up.
+    // Assigned priorities are consecutive: those below move up.
     for (const other of this.devices) if (other.priority < device.priority) other.priority++;
     this.leastPriority++;
   }
 
-  /** The device of a swap entry. @throws KernelBug when there is none: entries keep their device */
+  /** The device of a swap entry. @throws KernelBug without one: a device stays while entries name it */
   device(type: number): SwapDevice {
     const device = this.byType[type];
     if (!device) throw new KernelBug(`there is no swap device ${type}`);
     return device;
   }
 
-  /** Whether a slot that an entry named a while ago still is in use: the device may have gone since. @see get_swap_device() */
+  /**
+   * Whether a slot that an entry named earlier is still in use. Its device may be removed by now.
+   *
+   * @see get_swap_device()
+   */
   isInUse(type: number, slot: number): boolean {
     const device = this.byType[type];
     return device !== undefined && slot <= device.pages && device.inUse(slot);
   }
 
-  /** The device in use under a path, or undefined. */
+  /** The device with a path; undefined without one. */
   find(path: string): SwapDevice | undefined {
     return this.devices.find((device) => device.path === path);
   }
 
   /**
-   * Takes a slot for a page, which enters the swap cache with it, and charges the page's cgroup.
+   * Allocates a slot for a page that is about to enter the swap cache, and charges the page's cgroup.
    *
-   * @returns its swap entry, NO_SWAP_ENTRY when every device is full, or the cgroup's part of it
+   * @returns the swap entry, or NO_SWAP_ENTRY if all devices are full or the cgroup is at its limit
    * @see folio_alloc_swap() in mm/swap_slots.c
    */
   allocSlot(page: Page): number {
@@ -162,12 +172,17 @@ export class SwapSpace implements Swap {
     return NO_SWAP_ENTRY;
   }
 
-  /** One more entry of a page table names a slot. @see swap_duplicate() */
+  /** Counts one more entry for a slot. @see swap_duplicate() */
   duplicate(device: number, slot: number): void {
     this.device(device).duplicate(slot);
   }
 
-  /** One entry less names a slot. With the last one goes the page of the swap cache, unless somebody maps or holds it. @see free_swap_and_cache() */
+  /**
+   * Counts one entry less for a slot. The last one also removes the page of the swap cache, unless it is mapped or
+   * locked.
+   *
+   * @see free_swap_and_cache()
+   */
   free(device: number, slot: number): void {
     const area = this.device(device);
     area.drop(slot);
@@ -177,7 +192,7 @@ export class SwapSpace implements Swap {
     if (page !== NULL_PAGE) this.freeSwapCache(page);
   }
 
-  /** Entries that name a slot. @see swp_swapcount() */
+  /** Number of entries that name a slot. @see swp_swapcount() */
   count(device: number, slot: number): number {
     return this.device(device).count(slot);
   }
@@ -190,23 +205,33 @@ export class SwapSpace implements Swap {
     return swapWritepage(this, page);
   }
 
-  /** Frees a slot if neither an entry nor the cache uses it. @see swap_entry_free() */
+  /** Frees a slot that neither entries nor the cache use. @see swap_entry_free() */
   release(device: SwapDevice, slot: number): void {
     if (device.releaseIfUnused(slot)) this.vm.charging.unchargeSwap(device.type, slot, 1);
   }
 
-  /** Whether entries still name the slot of a page in the swap cache. @see folio_swapped() */
+  /** Whether entries name the slot of a page in the swap cache. @see folio_swapped() */
   isSwapped(page: Page): boolean {
     const entry = this.vm.memmap.private(page);
     return this.count(deviceOfEntry(entry), slotOfEntry(entry)) > 0;
   }
 
-  /** @see add_to_swap() */
+  /**
+   * Allocates a slot for a locked page, and adds the page to the swap cache.
+   *
+   * @returns false if no slot is free
+   * @see add_to_swap()
+   */
   addToSwap(page: Page): boolean {
     return this.cache.addToSwap(page);
   }
 
-  /** Gives the slot of a locked page back that no entry names any more: the page leaves the swap cache. @returns whether it did @see folio_free_swap() */
+  /**
+   * Removes a locked page from the swap cache, if no entry names its slot; the slot is freed.
+   *
+   * @returns false if the page stays
+   * @see folio_free_swap()
+   */
   freeSwap(page: Page): boolean {
     const { memmap } = this.vm;
     bugOn(!memmap.test(page, PageFlag.locked), `page ${page} leaves the swap cache without its lock`);
@@ -217,7 +242,11 @@ export class SwapSpace implements Swap {
     return true;
   }
 
-  /** The same for a page that nobody maps any more, if its lock is free: the caller's may be its last reference but the cache's. @see free_swap_cache() */
+  /**
+   * Does the same for an unmapped page whose lock is free. The caller need not hold a reference.
+   *
+   * @see free_swap_cache()
+   */
   freeSwapCache(page: Page): void {
     const { memmap } = this.vm;
     if (!memmap.test(page, PageFlag.swapcache) || memmap.mapcount(page) > 0 || !trylockPage(memmap, page))
@@ -228,7 +257,7 @@ export class SwapSpace implements Swap {
     memmap.putPage(page);
   }
 
-  /** Those of one priority take turns. */
+  /** Moves a device behind the others of its priority. */
   private requeue(device: SwapDevice): void {
     if (this.available.length === 1) return;
     this.available = this.available.filter((other) => other !== device);
@@ -236,7 +265,7 @@ export class SwapSpace implements Swap {
   }
 }
 
-/** The swap of a machine. @throws KernelBug when the machine was made with another one, or with none */
+/** The swap of a machine. @throws KernelBug if the machine was made without reclaimParts */
 export function swapSpace({ swap }: Vm): SwapSpace {
   if (!(swap instanceof SwapSpace)) throw new KernelBug("the machine has no SwapSpace: give Vm reclaimParts");
   return swap;

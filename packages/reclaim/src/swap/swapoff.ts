@@ -1,4 +1,4 @@
-// Takes a swap device out of use: everything that lies on it comes back into memory first. Kernel counterpart:
+// swapoff(2): removes a swap device, after everything on it was read back into memory. Kernel counterpart:
 // try_to_unuse() and swapoff in mm/swapfile.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { lockPage, mmput, type MmStruct, Rss, unlockPage, type Vm, type Vma } from "@hetmem/mm";
@@ -11,13 +11,15 @@ import { Gfp, GFP_HIGHUSER_MOVABLE } from "@hetmem/zone";
 import type { SwapDevice } from "./swap-device.ts";
 import { swapSpace } from "./swap-space.ts";
 
-/** Nobody is killed to make room: swapoff fails instead. */
+/** Without the OOM killer: swapoff(2) fails instead. */
 const GFP_UNUSE: number = GFP_HIGHUSER_MOVABLE | Gfp.RETRY_MAYFAIL;
 
 /**
- * Takes a device out of use.
+ * Removes a swap device.
  *
- * @throws KernelError EINVAL when it isn't in use, ENOMEM when memory has no room for what it holds: it stays in use then
+ * @param path path of the device
+ * @throws KernelError EINVAL if it isn't in use; ENOMEM if memory has no room for its pages: the device stays in use
+ *   then
  * @see sys_swapoff()
  */
 export function* swapoff(vm: Vm, path: string): Sleeps<void> {
@@ -26,7 +28,7 @@ export function* swapoff(vm: Vm, path: string): Sleeps<void> {
   if (!device?.writeOk) throw new KernelError("EINVAL", `${path} is not swap: /proc/swaps lists what is`);
   swap.withdraw(device);
   try {
-    // Ends: no slot is given out any more, and each round frees those that an entry, a file or the cache holds.
+    // Ends: no slot is allocated any more, and each round frees those that entries, files or the cache use.
     while (device.used > 0) yield* tryToUnuse(vm, device);
   } catch (error) {
     swap.offer(device);
@@ -35,7 +37,11 @@ export function* swapoff(vm: Vm, path: string): Sleeps<void> {
   swap.remove(device);
 }
 
-/** One round: what others put into page tables behind it is left for the next. @see try_to_unuse() */
+/**
+ * One round over all users of the device. Entries that other tasks add behind it are left for the next round.
+ *
+ * @see try_to_unuse()
+ */
 function* tryToUnuse(vm: Vm, device: SwapDevice): Sleeps<void> {
   yield* shmemUnuse(vm, device.type);
   for (const mm of vm.addressSpaces) {
@@ -51,7 +57,7 @@ function* tryToUnuse(vm: Vm, device: SwapDevice): Sleeps<void> {
   yield condResched;
 }
 
-/** @see unuse_mm() */
+/** Reads the pages of one address space. @see unuse_mm() */
 function* unuseMm(mm: MmStruct, device: SwapDevice): Sleeps<void> {
   yield* mm.mmapLock.downRead();
   try {
@@ -61,7 +67,7 @@ function* unuseMm(mm: MmStruct, device: SwapDevice): Sleeps<void> {
   }
 }
 
-/** @see unuse_vma() */
+/** Reads the pages of one mapping. @see unuse_vma() */
 function* unuseVma(vma: Vma, device: SwapDevice): Sleeps<void> {
   const { pageTable } = vma.mm;
   const { end } = vma;
@@ -75,7 +81,12 @@ function* unuseVma(vma: Vma, device: SwapDevice): Sleeps<void> {
   }
 }
 
-/** @throws KernelError ENOMEM @see unuse_pte() */
+/**
+ * Reads the page of one entry, and maps it.
+ *
+ * @throws KernelError ENOMEM
+ * @see unuse_pte()
+ */
 function* unuseEntry(vma: Vma, address: VirtAddr, entry: number, device: SwapDevice): Sleeps<void> {
   const { mm } = vma;
   const { pageTable, vm } = mm;
@@ -105,7 +116,7 @@ function* unuseEntry(vma: Vma, address: VirtAddr, entry: number, device: SwapDev
   }
 }
 
-/** The page can't be had: who touches it gets SIGBUS. @see make_swapin_error_entry() */
+/** Replaces the entry of a page that can't be read. A later access is SIGBUS. @see make_swapin_error_entry() */
 function setSwapinError({ mm }: Vma, entry: number, page: Page): void {
   const { pageTable, rss, vm } = mm;
   vm.swap.free(swapDevice(pageTable.flags(entry)), pageTable.value(entry));
@@ -114,7 +125,7 @@ function setSwapinError({ mm }: Vma, entry: number, page: Page): void {
   vm.memmap.putPage(page);
 }
 
-/** Pages of the cache that no entry names any more give up their slots. */
+/** Removes pages of the swap cache whose slots no entry names. */
 function* emptyCache(vm: Vm, device: SwapDevice): Sleeps<void> {
   const { memmap, swap } = vm;
   for (let slot = device.nextInUse(1); slot !== 0; slot = device.nextInUse(slot + 1)) {

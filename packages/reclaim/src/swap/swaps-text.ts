@@ -1,12 +1,13 @@
-// /proc/swaps. Kernel counterpart: swap_show() in mm/swapfile.c.
+// /proc/swaps: one line for each swap device, with its size and its use. Kernel counterpart: swap_show() in
+// mm/swapfile.c.
 import { pagesToKiB } from "@hetmem/kernel";
 import type { SwapSpace } from "./swap-space.ts";
 
-/** The path takes 40 columns at least, and numbers below this one a tab more behind them. */
+/** Columns of the path. A size below NARROW_BELOW KiB is followed by another tab. */
 const PATH_COLUMNS = 40;
 const NARROW_BELOW = 10_000_000;
 
-/** Every device in use, by number; sizes in kilobytes. @see swap_show() */
+/** The text of the file, with sizes in KiB. @see swap_show() */
 export function swapsText(swap: SwapSpace): string {
   const lines = swap.devices.map(({ path, kind, pages, used, priority }) => {
     const columns = [kind === "file" ? "file\t" : kind, size(pages), size(used), `${priority}`];
