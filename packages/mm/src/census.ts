@@ -1,5 +1,5 @@
-// A count of everything that every page table holds, made anew from the tables alone: what the counters are checked
-// against. Slow and simple on purpose.
+// A census of all page table entries, taken from the tables alone, against which counters are checked. Slow and
+// simple on purpose.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import {
   ENTRIES,
@@ -18,7 +18,7 @@ import {
 import type { MmStruct } from "./mm-struct.ts";
 import type { Vm } from "./vm.ts";
 
-/** One entry that holds something. */
+/** A page table entry that isn't empty. */
 export interface CountedEntry {
   readonly mm: MmStruct;
   readonly address: VirtAddr;
@@ -27,19 +27,22 @@ export interface CountedEntry {
 }
 
 export interface Census {
-  /** Entries that map a page, by page: present ones, and those of private device memory. Each small page of a huge one is listed. */
+  /**
+   * Entries that map a page, by page: present and device-private ones. A huge entry is listed for each of its small
+   * pages.
+   */
   readonly mappers: ReadonlyMap<Page, readonly CountedEntry[]>;
-  /** Entries that keep a page for a device alone: they hold a reference, and don't count as mapping it. */
+  /** Device-exclusive entries, by page. They hold a reference and no mapcount. */
   readonly exclusive: ReadonlyMap<Page, readonly CountedEntry[]>;
-  /** Huge entries among those, by head page. */
+  /** Number of huge entries, by head page. They are in `mappers`, too. */
   readonly hugeMappers: ReadonlyMap<Page, number>;
-  /** Entries for pages that are being moved, by page. */
+  /** Migration entries, by page. */
   readonly migrating: ReadonlyMap<Page, readonly CountedEntry[]>;
-  /** Entries that name a swap slot, by swap entry. */
+  /** Number of swap entries, by value. */
   readonly swapped: ReadonlyMap<number, number>;
-  /** By address space: pages as rss counts them, without telling files from shmem. */
+  /** By address space: pages that rss counts, files and shmem together, and swap entries. */
   readonly resident: ReadonlyMap<MmStruct, { readonly pages: number; readonly swapEntries: number }>;
-  /** By address space: what it maps of the pool of huge pages, in small pages. Those are resident for nobody. */
+  /** By address space: mapped pages of the hugetlb pool, in small pages. They don't count as resident. */
   readonly hugetlb: ReadonlyMap<MmStruct, number>;
 }
 
@@ -58,7 +61,7 @@ export function takeCensus(vm: Vm): Census {
     for (const entry of entriesOf(mm)) {
       const page = entry.value as Page;
       if ((entry.flags & (Pte.huge | Pte.devmap)) === (Pte.huge | Pte.devmap)) {
-        // Nobody counts the pages of devices.
+        // Pages of devices are not counted.
         continue;
       } else if ((entry.flags & Pte.huge) !== 0) {
         hugeMappers.set(page, (hugeMappers.get(page) ?? 0) + 1);
@@ -84,7 +87,7 @@ export function takeCensus(vm: Vm): Census {
   return { mappers, exclusive, hugeMappers, migrating, swapped, resident, hugetlb };
 }
 
-/** Every entry of an address space that holds something, huge ones as they are. */
+/** Every entry of an address space that isn't empty. A huge entry is one entry. */
 function entriesOf(mm: MmStruct): CountedEntry[] {
   const { pageTable } = mm;
   const { words } = pageTable;
@@ -97,7 +100,11 @@ function entriesOf(mm: MmStruct): CountedEntry[] {
       found.push({ mm, address: at, value: pageTable.value(pmd), flags: pageTable.flags(pmd) });
     } else {
       const last = table + ENTRIES;
-      for (let entry = nextHeld(words, table, last); entry < last; entry = nextHeld(words, entry + 1, last)) {
+      for (
+        let entry = nextNonEmpty(words, table, last);
+        entry < last;
+        entry = nextNonEmpty(words, entry + 1, last)
+      ) {
         const [value, flags] = [pageTable.value(entry), pageTable.flags(entry)];
         found.push({ mm, address: (at + (entry - table) * 4096) as VirtAddr, value, flags });
       }
@@ -107,8 +114,8 @@ function entriesOf(mm: MmStruct): CountedEntry[] {
   return found;
 }
 
-/** The first entry from one on that holds something; `end` when there is none before. Most tables are nearly empty. */
-function nextHeld(words: Int32Array, from: number, end: number): number {
+/** The first non-empty entry in [from, end); `end` when there is none. Most tables are nearly empty. */
+function nextNonEmpty(words: Int32Array, from: number, end: number): number {
   let at = (from << 1) | 1;
   const last = (end << 1) | 1;
   while (at < last && words[at] === 0) at += 2;

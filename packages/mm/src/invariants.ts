@@ -1,5 +1,5 @@
-// What must hold whenever nobody is in the middle of something: what pages and counters say is what the page tables hold,
-// and every page of a process can be found from its entries and back. For schedulers, fuzzers and users' own tests.
+// Invariants of address spaces, which hold between any two steps of any task: mapcounts, references and counters
+// agree with the page tables, and reverse mapping finds every entry. For schedulers, fuzzers and users' own tests.
 import type { Invariant, Page, VirtAddr } from "@hetmem/kernel";
 import { describePage, type ListId } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";
@@ -12,23 +12,23 @@ import { pageAnon } from "./rmap/map-counts.ts";
 import { pageMapcount } from "./rmap/page-mapcount.ts";
 import type { Vm } from "./vm.ts";
 
-/** What is checked by one look at all page tables, and by as many more as somebody wants. */
+/** The invariants, as one whose check takes a single census of the page tables. */
 export const vmInvariants: readonly Invariant<Vm>[] = [
   {
     name: "page tables and counters agree",
     *check(vm) {
-      const look: Look = { vm, census: takeCensus(vm) };
-      for (const rule of RULES) for (const finding of rule.check(look)) yield `${rule.name}: ${finding}`;
+      const snapshot: Snapshot = { vm, census: takeCensus(vm) };
+      for (const rule of RULES) for (const finding of rule.check(snapshot)) yield `${rule.name}: ${finding}`;
     },
   },
 ];
 
-interface Look {
+interface Snapshot {
   readonly vm: Vm;
   readonly census: Census;
 }
 
-const RULES: readonly Invariant<Look>[] = [
+const RULES: readonly Invariant<Snapshot>[] = [
   {
     name: "mapcounts are the numbers of entries that map",
     *check({ vm, census }) {
@@ -135,7 +135,7 @@ const RULES: readonly Invariant<Look>[] = [
   },
 ];
 
-/** One list of one node: its length, that its pages belong there, and that what maps them is somewhere. */
+/** Checks one list of one node: its length, that its pages belong there, and that each mapped page has an entry. */
 function* countList(
   { memmap, lru }: Vm,
   census: Census,
@@ -155,14 +155,17 @@ function* countList(
   if (counted !== pages) yield `${name} of node ${node.id} holds ${pages} pages and counts ${counted}`;
 }
 
-/** Whether the mapping that an entry lies in is among those that rmap would look at for its page, at this address. */
+/**
+ * Finds a broken reverse mapping: whether a walk from the page of an entry visits the entry's mapping, at the entry's
+ * address.
+ */
 function* unreachable(
   vm: Vm,
   page: Page,
   { mm, address, flags }: CountedEntry,
 ): Generator<string, void, void> {
   const { memmap } = vm;
-  // Whoever changes the mappings holds the lock, and takes care of the page himself.
+  // The holder of the lock may be in the middle of a change.
   if (mm.mmapLock.writeLocked) return;
   const head = memmap.compoundHead(page);
   const at = ((flags & Pte.huge) !== 0 ? address + (page - head) * 4096 : address) as VirtAddr;

@@ -1,4 +1,4 @@
-// An address space: its mappings, its page tables, and what is counted for it. Kernel counterpart: struct mm_struct in
+// An address space: its mappings, its page tables and its counters. Kernel counterpart: struct mm_struct in
 // include/linux/mm_types.h.
 import {
   KernelBug,
@@ -21,66 +21,73 @@ import type { Vm } from "./vm.ts";
 import { mmTakeAllLocks } from "./vma/rmap-locks.ts";
 import { VmaList } from "./vma/vma-list.ts";
 
-/** What an address space's resident pages are. @see MM_FILEPAGES in include/linux/mm_types_task.h */
+/** Indices of the rss counters. @see MM_FILEPAGES in include/linux/mm_types_task.h */
 export const Rss = { file: 0, anon: 1, swapEntries: 2, shmem: 3 } as const;
 
 export class MmStruct implements NotifiedMm {
-  /** For locks and reports; never used twice. */
+  /** Number for locks and reports. Never reused. */
   readonly id: number;
   readonly vm: Vm;
   readonly vmas: VmaList = new VmaList();
   readonly pageTable: PageTable;
   /** @see mmap_lock */
   readonly mmapLock: RwSemaphore;
-  /** Pages, by Rss. */
+  /** Page counters, by Rss. */
   readonly rss: Int32Array = new Int32Array(4);
-  /** Tasks that run in it. The last one's exit takes it down. @see mm_users */
+  /** Number of users. The last mmput() tears the address space down. @see mm_users */
   users = 1;
-  /** Pages mapped: all, locked, those of private writable data, of executable files, of stacks, pinned for long. */
+  /**
+   * Mapped pages: of all mappings, locked ones, private writable ones, executable ones and stacks; and
+   * longterm-pinned pages.
+   */
   totalVm = 0;
   lockedVm = 0;
   dataVm = 0;
   execVm = 0;
   stackVm = 0;
   pinnedVm = 0;
-  /** Pages of huge ones from the pool that it maps; they aren't resident. @see hugetlb_usage */
+  /** Pages of the hugetlb pool that it maps, in small pages. They don't count as resident. @see hugetlb_usage */
   hugetlbPages = 0;
   /** Peaks of resident and of mapped pages. @see update_hiwater_rss() */
   hiwaterRss = 0;
   hiwaterVm = 0;
-  /** mmap() looks for room from here downwards. */
+  /** Upper end of the area in which mmap() searches downwards. */
   mmapBase: VirtAddr = virtAddr(0x7fff_f000_0000);
   startBrk: VirtAddr = virtAddr(0);
   brk: VirtAddr = virtAddr(0);
   startStack: VirtAddr = virtAddr(0);
-  /** The program's text: what VmExe counts. */
+  /** Start and end of the program's text, which VmExe counts. */
   startCode: VirtAddr = virtAddr(0);
   endCode: VirtAddr = virtAddr(0);
-  /** VmFlag bits that every new mapping gets: mlockall(MCL_FUTURE). */
+  /** VmFlag bits of every new mapping, set by mlockall(MCL_FUTURE). */
   defFlags = 0;
-  /** The process that it is the memory of; undefined until there is one. @see mm->owner */
+  /** The process that owns the address space; undefined before the first one. @see mm->owner */
   owner: Process | undefined = undefined;
-  /** Whom its pages are charged to, a number that PageCharging gives; 0: whoever pays for what is nobody else's. */
+  /** Id of the memory cgroup that its pages are charged to, assigned by PageCharging; 0: the root cgroup. */
   payer: number;
-  /** Where its task runs: pages come from near there. */
+  /** The node of the CPU that its task runs on, and the default node of its pages. */
   node: NodeId;
-  /** Task policy. @see set_mempolicy() */
+  /** Memory policy of the task. @see set_mempolicy() */
   policy: MemPolicy | undefined = undefined;
-  /** The node that its task took last where it interleaves; -1: none yet. @see il_prev */
+  /** The last node of an interleaving task; -1 before the first one. @see il_prev */
   interleavePrev = -1;
-  /** Where the next scan for NUMA hints begins. @see numa_scan_offset */
+  /** Start address of the next scan for NUMA hinting faults. @see numa_scan_offset */
   numaScanOffset: VirtAddr = virtAddr(0);
-  /** Who hears of changes; undefined as long as nobody asked. @see mm->notifier_subscriptions */
+  /** MMU notifiers of the address space; undefined before the first registration. @see mm->notifier_subscriptions */
   notifiers: NotifierSubscriptions | undefined = undefined;
-  /** Whether a page of it was ever pinned: fork looks then. @see MMF_HAS_PINNED */
+  /** Whether a page was ever pinned. Only then fork() checks pages for pins. @see MMF_HAS_PINNED */
   hasPinned = false;
-  /** Odd while fork write-protects its pages: lockless pins keep out. @see write_protect_seq */
+  /** Odd while fork() write-protects entries. A lockless pin that sees a change is dropped. @see write_protect_seq */
   writeProtectSeq = 0;
-  /** The OOM killer has taken its pages: what is read now isn't what was written. @see MMF_UNSTABLE */
+  /** Whether the OOM reaper has discarded pages: contents may be lost, and faults get SIGBUS. @see MMF_UNSTABLE */
   unstable = false;
-  /** Whether the OOM killer has chosen it, and whether its pages have been taken. @see TIF_MEMDIE, MMF_OOM_SKIP */
+  /**
+   * Whether the OOM killer has chosen a process of it, and whether the reaper has finished.
+   *
+   * @see TIF_MEMDIE, MMF_OOM_SKIP
+   */
   oom: "none" | "victim" | "reaped" = "none";
-  /** Its last user has gone. */
+  /** Whether the last user is gone. */
   dead = false;
 
   constructor(vm: Vm, id: number, node: NodeId, pageTable: PageTable, payer: number) {
@@ -92,17 +99,17 @@ export class MmStruct implements NotifiedMm {
     this.mmapLock = new RwSemaphore(vm.kernel.lockdep, `mmap_lock of mm ${id}`);
   }
 
-  /** How much its process may have and do. */
+  /** Limits and credentials of the owner, or of process 1 without an owner. */
   get rights(): ProcessRights {
     return this.owner ?? this.vm.processes.init;
   }
 
-  /** The soft limit of a resource. @see rlimit() */
+  /** Soft limit of a resource. @see rlimit() */
   rlimit(name: RlimitName): number {
     return this.rights.rlimits.get(name).soft;
   }
 
-  /** Whether its process may do something that not everybody may. @see capable() */
+  /** Whether the owner has a capability. @see capable() */
   capable(capability: Cap): boolean {
     return this.rights.credentials.capable(capability);
   }
@@ -121,26 +128,30 @@ export class MmStruct implements NotifiedMm {
     return (rss[Rss.file] as number) + (rss[Rss.anon] as number) + (rss[Rss.shmem] as number);
   }
 
-  /** @see update_hiwater_rss() */
+  /** Raises the peak of resident pages. Called before pages are unmapped. @see update_hiwater_rss() */
   updateHiwaterRss(): void {
     this.hiwaterRss = Math.max(this.hiwaterRss, this.rssPages);
   }
 }
 
-/** The address space that a notifier hears of. @throws KernelBug for one that mm has not made */
+/** The address space of a notifier callback. @throws KernelBug when mm wasn't made by this package */
 export function mmStruct(mm: NotifiedMm): MmStruct {
   if (!(mm instanceof MmStruct)) throw new KernelBug(`mm ${mm.id} is none that mm has made`);
   return mm;
 }
 
 /**
- * An empty address space, or undefined when there is no memory for its first page table, or nobody to pay for it.
+ * Makes an empty address space.
  *
- * @param payer whom it is charged to, as the address space says of who makes it; 0 where nobody does
+ * @param node node of the page tables, and default node of pages
+ * @param expectedTables number of page tables to make room for
+ * @param payer id of the memory cgroup that is charged, that of the creator; 0: the root cgroup
+ * @returns undefined when there is no memory for the first page table, or its charge fails
  * @see mm_alloc() in kernel/fork.c
  */
 export function allocMm(vm: Vm, node: NodeId, expectedTables = 0, payer = 0): MmStruct | undefined {
-  // Its tables are charged to the address space, which doesn't exist before its first table does.
+  // Page tables are charged to the address space's current cgroup, but the first is allocated before the address
+  // space exists.
   const source: TablePages & { mm: MmStruct | undefined } = {
     mm: undefined,
     arenas: vm.tableArenas,
@@ -159,8 +170,8 @@ export function allocMm(vm: Vm, node: NodeId, expectedTables = 0, payer = 0): Mm
 }
 
 /**
- * An address space of which there is nothing but whom it is charged to: for somebody without memory of his own who uses
- * files in the name of a cgroup.
+ * An address space without memory, for charging a cgroup without a process: the user of a file works in the cgroup's
+ * name.
  *
  * @see set_active_memcg() in include/linux/sched/mm.h
  */

@@ -1,6 +1,6 @@
-// Walks the page tables under a range of addresses, mapping by mapping and level by level, and calls back at what it
-// meets. One walk serves callers that sleep in their callbacks and callers that don't: a callback is a plain function or
-// a generator, and walkPageRange() takes plain ones only and is atomic. Kernel counterpart: mm/pagewalk.c.
+// A walk over the page tables of a range, mapping by mapping and level by level, with callbacks. One walk serves
+// callbacks that sleep and callbacks that don't: a callback is a plain function or a generator. walkPageRange() takes
+// only plain functions and is atomic. Kernel counterpart: mm/pagewalk.c.
 import { KernelBug, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { ENTRIES, NO_ENTRY, PGDIR_SIZE, PMD_SIZE, Pte, PUD_SIZE } from "@hetmem/page-table";
 import type { MmStruct } from "./mm-struct.ts";
@@ -8,84 +8,86 @@ import { mmapAssertLocked } from "./mmap-lock.ts";
 import { VmFlag } from "./vma/vm-flags.ts";
 import type { Vma } from "./vma/vma.ts";
 
-/** What a walk does below an entry once its callback has returned. @see enum page_walk_action */
+/** The action below an entry after its callback. @see enum page_walk_action */
 export const WalkAction = {
-  /** Goes down. */
+  /** Descends. */
   subtree: 0,
-  /** Leaves out what is below. */
+  /** Skips the subtree. */
   continue: 1,
-  /** Looks at the entry anew: the callback has changed it. */
+  /** Examines the entry again, because the callback has changed it. */
   again: 2,
 } as const;
 export type WalkAction = (typeof WalkAction)[keyof typeof WalkAction];
 
-/** Where a walk is. @see struct mm_walk */
+/** State of a walk. @see struct mm_walk */
 export interface MmWalk {
   readonly mm: MmStruct;
-  /** The mapping that is walked, undefined between mappings. */
+  /** The current mapping; undefined between mappings. */
   readonly vma: Vma | undefined;
-  /** For the callbacks of directories to set. */
+  /** Set by callbacks of directory entries. */
   action: WalkAction;
 }
 
 /**
- * What to do at each thing that a walk meets; all may be absent, and what nobody asks for is passed over. Each is given
- * the number of an entry and the part [address, next) of the range that lies under it, and says 0 to go on. Anything
- * else ends the walk, which returns it.
+ * Callbacks of a walk, all of them optional. A callback gets the number of an entry and the part [address, next) of
+ * the range under it. It returns 0 to continue; any other value ends the walk, which returns the value.
  *
- * @typeParam R number, or number | Sleeps<number> where the callbacks may sleep
+ * @typeParam R number, or number | Sleeps<number> for callbacks that may sleep
  * @see struct mm_walk_ops
  */
 export interface MmWalkOps<R extends number | Sleeps<number> = number> {
-  /** A directory entry that has a table. */
+  /** An entry of the top directory that has a table. */
   pgdEntry?(entry: number, address: VirtAddr, next: VirtAddr, walk: MmWalk): R;
   pudEntry?(entry: number, address: VirtAddr, next: VirtAddr, walk: MmWalk): R;
-  /** Any that isn't empty: it has a table, or maps 2 MiB, or stands for 2 MiB that are elsewhere. */
+  /** An entry of the middle directory that isn't empty: it has a table, maps 2 MiB, or is a non-present huge entry. */
   pmdEntry?(entry: number, address: VirtAddr, next: VirtAddr, walk: MmWalk): R;
   /**
-   * The entries of one table, empty ones among them: `first` is that of `address`, and (next - address) / 4096 follow.
-   * It costs one call for 2 MiB, so this is what long walks are made of. Nothing is split for it.
+   * The entries of one table, including empty ones. `first` is the entry of `address`, and (next - address) / 4096
+   * entries follow each other. One call per 2 MiB makes this the callback of long walks. Huge entries aren't split
+   * for it.
    */
   pteRange?(first: number, address: VirtAddr, next: VirtAddr, walk: MmWalk): R;
-  /** Each entry of each table, empty ones too. Where 2 MiB are mapped, pmdEntry must have split them or said to go on. */
+  /** Each entry of each table, including empty ones. pmdEntry must have split huge entries, or skip them. */
   pteEntry?(entry: number, address: VirtAddr, walk: MmWalk): R;
-  /** A range without tables, or without mappings, or with frames that nobody counts. */
+  /** A range without tables, without a mapping, or of a PFNMAP mapping. */
   pteHole?(address: VirtAddr, next: VirtAddr, walk: MmWalk): R;
-  /** Before a mapping: 0 walks it, a positive number leaves it out, a negative one ends the walk. */
+  /** Called before each mapping. 0 walks it, a positive number skips it, a negative one ends the walk. */
   testWalk?(address: VirtAddr, next: VirtAddr, walk: MmWalk): R;
   preVma?(address: VirtAddr, next: VirtAddr, walk: MmWalk): R;
   postVma?(walk: MmWalk): void;
 }
 
-/** What a callback says, at once or after a sleep. */
-type Said = number | Sleeps<number>;
+/** Result of a callback. */
+type CallbackResult = number | Sleeps<number>;
 
 const REGIONS_PER_BYTE = 2 ** -21;
 const SLOT_MASK = ENTRIES - 1;
 
-/** Ops whose callbacks may be generators. */
+/** Callbacks that may be generators. */
 export type SleepingWalkOps = MmWalkOps<number | Sleeps<number>>;
 
 /**
  * Walks [start, end) without sleeping. The mmap lock is held.
  *
- * @returns 0, or what a callback ended the walk with
+ * @returns 0, or the value with which a callback ended the walk
  * @throws KernelError EINVAL for an empty range
- * @throws KernelBug without the mmap lock, and when a callback that was a plain function slept all the same
+ * @throws KernelBug without the mmap lock, and when a callback sleeps
  * @see walk_page_range() in mm/pagewalk.c
  */
 export function walkPageRange(mm: MmStruct, start: VirtAddr, end: VirtAddr, ops: MmWalkOps): number {
   return withoutSleep(walkPageRangeSleeping(mm, start, end, ops));
 }
 
-/** The same for the whole of one mapping. @see walk_page_vma() */
+/** Walks one whole mapping without sleeping. @see walk_page_vma() */
 export function walkPageVma(vma: Vma, ops: MmWalkOps): number {
   return withoutSleep(walkPageVmaSleeping(vma, ops));
 }
 
 /**
- * The same with callbacks that may sleep. The mmap lock stays held, or the callback ends the walk.
+ * walkPageRange() with callbacks that may sleep. A callback that drops the mmap lock must end the walk.
  *
+ * @returns 0, or the value with which a callback ended the walk
+ * @throws KernelError EINVAL for an empty range
  * @throws KernelBug without the mmap lock
  */
 export function* walkPageRangeSleeping(
@@ -98,7 +100,7 @@ export function* walkPageRangeSleeping(
   return yield* walkMappings(mm, start, end, ops);
 }
 
-/** The same for who looks at all of it between two steps of anybody, and needs no lock. */
+/** walkPageRange() without the mmap lock, for invariants and reports, which run between the steps of tasks. */
 export function snapshotRange(mm: MmStruct, start: VirtAddr, end: VirtAddr, ops: MmWalkOps): number {
   return withoutSleep(walkMappings(mm, start, end, ops));
 }
@@ -112,8 +114,8 @@ function* walkMappings(mm: MmStruct, start: VirtAddr, end: VirtAddr, ops: Sleepi
     const inside = vma !== undefined && vma.start <= at;
     next = smaller(end, inside ? vma.end : (vma?.start ?? end));
     const walk: MmWalk = { mm, vma: inside ? vma : undefined, action: WalkAction.subtree };
-    const said = inside ? walkVma(walk, vma, at, next, ops) : hole(ops, at, next, walk);
-    const result = typeof said === "number" ? said : yield* said;
+    const answer = inside ? walkVma(walk, vma, at, next, ops) : hole(ops, at, next, walk);
+    const result = typeof answer === "number" ? answer : yield* answer;
     if (result !== 0) return result;
   }
   return 0;
@@ -131,9 +133,9 @@ function* walkVma(
   end: VirtAddr,
   ops: SleepingWalkOps,
 ): Sleeps<number> {
-  const said = testWalk(walk, vma, start, end, ops);
-  const test = typeof said === "number" ? said : yield* said;
-  // Positive answers are between the test and the walk, and nobody else's.
+  const answer = testWalk(walk, vma, start, end, ops);
+  const test = typeof answer === "number" ? answer : yield* answer;
+  // A positive result of testWalk() skips the mapping, and isn't the result of the walk.
   if (test !== 0) return Math.min(test, 0);
   let before = ops.preVma ? ops.preVma(start, end, walk) : 0;
   if (typeof before !== "number") before = yield* before;
@@ -143,10 +145,16 @@ function* walkVma(
   return result;
 }
 
-/** Frames without struct pages aren't walked, unless the caller wants to decide: holes are all that they are to most. @see walk_page_test() */
-function testWalk(walk: MmWalk, vma: Vma, start: VirtAddr, end: VirtAddr, ops: SleepingWalkOps): Said {
+/** The test of a mapping. By default PFNMAP mappings are skipped and reported as holes. @see walk_page_test() */
+function testWalk(
+  walk: MmWalk,
+  vma: Vma,
+  start: VirtAddr,
+  end: VirtAddr,
+  ops: SleepingWalkOps,
+): CallbackResult {
   if (ops.testWalk) return ops.testWalk(start, end, walk);
-  return (vma.flags & VmFlag.PFNMAP) === 0 ? 0 : leftOut(hole(ops, start, end, walk));
+  return (vma.flags & VmFlag.PFNMAP) === 0 ? 0 : skipReportedHole(hole(ops, start, end, walk));
 }
 
 function* walkPgdRange(walk: MmWalk, start: VirtAddr, end: VirtAddr, ops: SleepingWalkOps): Sleeps<number> {
@@ -155,7 +163,7 @@ function* walkPgdRange(walk: MmWalk, start: VirtAddr, end: VirtAddr, ops: Sleepi
     const entry = Math.floor(at / PGDIR_SIZE);
     next = smaller(end, ((entry + 1) * PGDIR_SIZE) as VirtAddr);
     const table = pageTable.tableUnder(entry);
-    let result: Said;
+    let result: CallbackResult;
     if (table === NO_ENTRY) {
       result = hole(ops, at, next, walk);
       if (typeof result !== "number") result = yield* result;
@@ -182,12 +190,12 @@ function* walkPudRange(
     next = smaller(end, (at - (at % PUD_SIZE) + PUD_SIZE) as VirtAddr);
     const entry = table + (Math.floor(at / PUD_SIZE) % ENTRIES);
     const under = pageTable.tableUnder(entry);
-    let result: Said;
+    let result: CallbackResult;
     if (under === NO_ENTRY) {
       result = hole(ops, at, next, walk);
       if (typeof result !== "number") result = yield* result;
     } else {
-      goDown(walk);
+      resetAction(walk);
       result = ops.pudEntry ? ops.pudEntry(entry, at, next, walk) : 0;
       if (typeof result !== "number") result = yield* result;
       if (result === 0 && walk.action === WalkAction.again) next = at;
@@ -199,7 +207,7 @@ function* walkPudRange(
   return 0;
 }
 
-/** Where 2 MiB are mapped, this is the innermost loop: no generator is made for an entry, unless its callback is one. */
+/** The innermost loop for huge entries: without a sleeping callback, no generator is created per entry. */
 function* walkPmdRange(
   walk: MmWalk,
   table: number,
@@ -213,12 +221,12 @@ function* walkPmdRange(
     const region = (at * REGIONS_PER_BYTE) | 0;
     next = smaller(end, ((region + 1) * PMD_SIZE) as VirtAddr);
     const entry = table + (region & SLOT_MASK);
-    let result: Said;
+    let result: CallbackResult;
     if (pageTable.flags(entry) === 0) {
       result = hole(ops, at, next, walk);
       if (typeof result !== "number") result = yield* result;
     } else {
-      goDown(walk);
+      resetAction(walk);
       result = ops.pmdEntry ? ops.pmdEntry(entry, at, next, walk) : 0;
       if (typeof result !== "number") result = yield* result;
       if (result === 0 && walk.action === WalkAction.again) next = at;
@@ -232,8 +240,14 @@ function* walkPmdRange(
   return 0;
 }
 
-/** @param pmd the directory entry above, which isn't empty when this begins */
-function walkPteRange(walk: MmWalk, pmd: number, start: VirtAddr, end: VirtAddr, ops: SleepingWalkOps): Said {
+/** @param pmd the directory entry above, which wasn't empty when its callback was called */
+function walkPteRange(
+  walk: MmWalk,
+  pmd: number,
+  start: VirtAddr,
+  end: VirtAddr,
+  ops: SleepingWalkOps,
+): CallbackResult {
   const { pageTable } = walk.mm;
   if (ops.pteEntry && (pageTable.flags(pmd) & Pte.table) === 0) notSmall(start);
   const table = pageTable.tableUnder(pmd);
@@ -254,29 +268,29 @@ function* walkEachEntry(
   if (typeof range !== "number") range = yield* range;
   if (range !== 0 || !ops.pteEntry) return range;
   for (let at = start, entry = first; at < end; at = (at + 4096) as VirtAddr, entry++) {
-    const said = ops.pteEntry(entry, at, walk);
-    const result = typeof said === "number" ? said : yield* said;
+    const answer = ops.pteEntry(entry, at, walk);
+    const result = typeof answer === "number" ? answer : yield* answer;
     if (result !== 0) return result;
   }
   return 0;
 }
 
-function hole(ops: SleepingWalkOps, start: VirtAddr, end: VirtAddr, walk: MmWalk): Said {
+function hole(ops: SleepingWalkOps, start: VirtAddr, end: VirtAddr, walk: MmWalk): CallbackResult {
   return ops.pteHole ? ops.pteHole(start, end, walk) : 0;
 }
 
-/** A mapping whose place in the range has been told as a hole isn't walked. */
-function leftOut(said: Said): Said {
-  if (typeof said === "number") return said === 0 ? 1 : said;
-  return leftOutLater(said);
+/** The result for a mapping that was reported as a hole: 1 skips it. */
+function skipReportedHole(answer: CallbackResult): CallbackResult {
+  if (typeof answer === "number") return answer === 0 ? 1 : answer;
+  return skipReportedHoleLater(answer);
 }
 
-function* leftOutLater(said: Sleeps<number>): Sleeps<number> {
-  return leftOut(yield* said) as number;
+function* skipReportedHoleLater(answer: Sleeps<number>): Sleeps<number> {
+  return skipReportedHole(yield* answer) as number;
 }
 
-/** What is done below an entry unless its callback decides otherwise. */
-function goDown(walk: MmWalk): void {
+/** Sets the default action before the callback of an entry. */
+function resetAction(walk: MmWalk): void {
   walk.action = WalkAction.subtree;
 }
 

@@ -1,12 +1,12 @@
-// The limits of address spaces that an administrator sets: /proc/sys/vm and /sys/kernel/mm/transparent_hugepage. Kernel
-// counterparts: vm_table in kernel/sysctl.c, hugepage_attr in mm/huge_memory.c.
+// Files with settings of address spaces: /proc/sys/vm and /sys/kernel/mm/transparent_hugepage. Kernel counterparts:
+// vm_table in kernel/sysctl.c, hugepage_attr in mm/huge_memory.c.
 import { INT_MAX, INT_MIN, KernelError } from "@hetmem/kernel";
 import { PMD_SIZE } from "@hetmem/page-table";
 import { type Attribute, type AttributeTable, intSysctl, sysctlBetween, ulongSysctl } from "@hetmem/vfs";
 import type { Tunables } from "./tunables.ts";
 import type { Vm } from "./vm.ts";
 
-/** What the files of a machine's address spaces set and show. */
+/** The file tables of a machine's address spaces. */
 export function vmTables({ tunables }: Vm): AttributeTable[] {
   return [
     {
@@ -71,7 +71,7 @@ function hugepageEnabled(tunables: Tunables): Attribute {
   };
 }
 
-/** All words, with the one that counts in brackets. */
+/** All words, the current one in brackets. */
 function chosen(words: readonly string[], current: string): string {
   return words.map((word) => (word === current ? `[${word}]` : word)).join(" ");
 }

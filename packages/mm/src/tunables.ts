@@ -1,44 +1,60 @@
-// What an administrator sets in /proc/sys/vm and /sys/kernel/mm, with the kernel's defaults.
+// Settings of an administrator in /proc/sys/vm and /sys/kernel/mm, with the kernel's defaults.
 import { defaultReserve, MAX_ADMIN_RESERVE, MAX_USER_RESERVE } from "./vma/commit-reserves.ts";
 
 export interface Tunables {
-  /** Mappings an address space may have. @see sysctl_max_map_count */
+  /** Largest number of mappings of an address space. @see sysctl_max_map_count */
   maxMapCount: number;
-  /** 0 guess, 1 always, 2 never more than there is. @see sysctl_overcommit_memory */
+  /** 0 heuristic, 1 always, 2 never. @see sysctl_overcommit_memory */
   overcommitMemory: 0 | 1 | 2;
-  /** Percent of memory that may be promised in mode 2; or, where it isn't 0, kilobytes. Setting one makes the other 0. @see overcommit_ratio_handler() */
+  /**
+   * CommitLimit of mode 2: a percentage of RAM, or an amount in KiB if that isn't 0. Setting one sets the other to 0.
+   *
+   * @see overcommit_ratio_handler()
+   */
   overcommitRatio: number;
   overcommitKbytes: bigint;
-  /** Kilobytes that mode 2 keeps for an administrator, and at most for a user, to save the machine with. */
+  /** KiB that mode 2 keeps free for an administrator, and at most for a user. See vma/commit-reserves.ts. */
   adminReserveKbytes: bigint;
   userReserveKbytes: bigint;
-  /** Lowest address that a process may map. */
+  /** Lowest address that a process may map without CAP_SYS_RAWIO. */
   mmapMinAddr: number;
-  /** Percent of free memory and page cache that may be dirty before a writer has to write back, and down to what. @see vm_dirty_ratio */
+  /**
+   * Percentages of free memory and page cache that may be dirty: above the first a writer must write back, and
+   * writeback stops at the second.
+   *
+   * @see vm_dirty_ratio
+   */
   dirtyRatio: number;
   dirtyBackgroundRatio: number;
-  /** How much rather anonymous pages are reclaimed than those of files: 0 to 200. */
+  /** Preference for reclaiming anonymous pages over file pages, 0 to 200. */
   swappiness: number;
   /** /sys/kernel/mm/transparent_hugepage/enabled. */
   transparentHugepage: "always" | "madvise" | "never";
-  /** khugepaged/max_ptes_none and its kin: of 512 entries, how many may be empty, in swap, or shared for the rest to become a huge page. */
+  /**
+   * khugepaged/max_ptes_none, max_ptes_swap and max_ptes_shared: of 512 entries, how many may be empty, in swap, or
+   * shared for a collapse.
+   */
   khugepagedMaxPtesNone: number;
   khugepagedMaxPtesSwap: number;
   khugepagedMaxPtesShared: number;
-  /** Pages that khugepaged looks at before it sleeps, and for how long. */
+  /** Pages that khugepaged scans between two sleeps, and the length of a sleep in milliseconds. */
   khugepagedPagesToScan: number;
   khugepagedScanSleepMillisecs: number;
   /** /proc/sys/kernel/numa_balancing. */
   numaBalancing: boolean;
   /** /sys/kernel/mm/numa/demotion_enabled. */
   demotionEnabled: boolean;
-  /** Tell processes of bad memory that they map before they touch it. @see sysctl_memory_failure_early_kill */
+  /**
+   * Send SIGBUS to processes that map bad memory at once, before they access it.
+   *
+   * @see sysctl_memory_failure_early_kill
+   */
   memoryFailureEarlyKill: boolean;
-  /** Kill the process that asked rather than the worst one. */
+  /** Let the OOM killer kill the allocating task instead of the one with the highest badness. */
   oomKillAllocatingTask: boolean;
 }
 
-/** @param freeKbytes free memory of the machine as it boots */
+/** @param freeKbytes free memory of the machine at boot, in KiB */
 export function defaultTunables(freeKbytes: number): Tunables {
   return {
     maxMapCount: 65_530,

@@ -1,6 +1,6 @@
-// Pages of processes, files and page tables are allocated and charged here, and the last reference frees and uncharges
-// them. The pool of huge pages and the zero page alone come from elsewhere. Kernel counterparts: alloc_pages_vma(), mem_cgroup_charge(), __put_page() in
-// mm/swap.c, pte_alloc_one() in arch/x86/mm/pgtable.c.
+// Allocation, charging, freeing and uncharging of the pages of processes, files and page tables. Only the pages of
+// the hugetlb pool and the zero page come from elsewhere. Kernel counterparts: alloc_pages_vma(),
+// mem_cgroup_charge(), __put_page() in mm/swap.c, pte_alloc_one() in arch/x86/mm/pgtable.c.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_KERNEL_ACCOUNT, NodeStat, type PageAllocator, ZoneType } from "@hetmem/zone";
@@ -12,7 +12,7 @@ import type { Vm } from "./vm.ts";
 import { clearPageMlocked } from "./vma/mlock-page.ts";
 
 const GFP_TABLE = GFP_KERNEL_ACCOUNT | Gfp.ZERO;
-/** A small page of RAM that waits on an LRU list has only the first of these; the others are left to putPage(). */
+/** The fast path of put() takes pages with PageFlag.lru alone of these. Others go to putPage(). */
 const SLOW_PUT_FLAGS = PageFlag.lru | PageFlag.head | PageFlag.tail | PageFlag.unevictable | PageFlag.mlocked;
 const RAM_ZONES = [ZoneType.DMA, ZoneType.DMA32, ZoneType.Normal, ZoneType.Movable];
 
@@ -33,10 +33,12 @@ export class UserPages {
   }
 
   /**
-   * 2^order pages with one reference, zeroed and charged, if that works without waiting.
+   * Allocates 2^order zeroed, charged pages with one reference, without sleeping.
    *
-   * @param mm who is charged; undefined: nobody
-   * @returns NULL_PAGE when memory or the charge has to be waited for: see alloc()
+   * @param gfp Gfp bits
+   * @param near the preferred node
+   * @param mm the address space that is charged; undefined for no charge
+   * @returns NULL_PAGE when memory or the charge needs reclaim: see alloc()
    */
   tryAlloc(gfp: number, order: number, near: NodeId, mm: MmStruct | undefined): Page {
     const page = this.allocator.allocPages(gfp, order, near);
@@ -46,10 +48,10 @@ export class UserPages {
   }
 
   /**
-   * A page that the kernel has for a process, if that works without waiting.
+   * Allocates a page of the kernel for a process, without sleeping.
    *
-   * @param payer as an address space has it
-   * @returns NULL_PAGE when memory or the charge has to be waited for
+   * @param payer id of the memory cgroup that is charged: MmStruct.payer
+   * @returns NULL_PAGE when memory is short or the charge fails
    * @see __GFP_ACCOUNT
    */
   tryAllocKernel(gfp: number, near: NodeId, payer: number): Page {
@@ -60,10 +62,10 @@ export class UserPages {
   }
 
   /**
-   * The same, with reclaim and the OOM killer.
+   * tryAlloc() with reclaim and the OOM killer.
    *
-   * @param nodemask the only nodes for it, which tryAlloc() found empty; absent: all
-   * @returns NULL_PAGE when all of that has not helped: VM_FAULT_OOM
+   * @param nodemask the allowed nodes, all of which tryAlloc() found empty; absent: all nodes
+   * @returns NULL_PAGE when that didn't help: VM_FAULT_OOM
    */
   *alloc(
     gfp: number,
@@ -77,9 +79,9 @@ export class UserPages {
   }
 
   /**
-   * The same for pages that take over another's charge, or that somebody else than their user pays for.
+   * alloc() without the charge, for pages that take over a charge or are charged to another cgroup later.
    *
-   * @param mm whose request it is; undefined: the kernel's own
+   * @param mm the address space that needs the pages; undefined for the kernel
    */
   *allocUncharged(
     gfp: number,
@@ -92,7 +94,7 @@ export class UserPages {
     return page === NULL_PAGE ? yield* this.vm.reclaim.allocSlowly(gfp, order, near, mm, nodemask) : page;
   }
 
-  /** Charges new pages that were allocated for nobody. @returns NULL_PAGE when that fails, and they are freed */
+  /** Charges uncharged new pages. @returns NULL_PAGE when the charge fails, and then the pages are freed */
   *charge(mm: MmStruct | undefined, page: Page, order: number, gfp: number): Sleeps<Page> {
     const { charging } = this;
     const pages = 1 << order;
@@ -101,11 +103,15 @@ export class UserPages {
     return NULL_PAGE as Page;
   }
 
-  /** Drops a reference to a small page; the last one frees it, which is what nearly every put of a process's page does. @see put_page() */
+  /**
+   * Drops a reference on a small page. The last one frees the page, on a fast path if it is on an LRU list.
+   *
+   * @see put_page()
+   */
   put(page: Page): void {
     const { memmap } = this;
     if (memmap.refcount(page) !== 1 || (memmap.flags(page) & SLOW_PUT_FLAGS) !== PageFlag.lru) {
-      // With the last entry that maps it goes its swap slot.
+      // The swap slot of the page is freed if no entry uses it any more.
       if (memmap.test(page, PageFlag.swapcache)) this.vm.swap.freeSwapCache(page);
       return memmap.putPage(page);
     }
@@ -115,7 +121,7 @@ export class UserPages {
     this.allocator.freePages(page, 0);
   }
 
-  /** The same for a page that another has taken the place of: it is on no list. @see migrate_folio_done() */
+  /** put() for the source page of a migration, which is on no LRU list. @see migrate_folio_done() */
   putMigrated(page: Page): void {
     const { memmap } = this;
     if (memmap.refcount(page) !== 1 || (memmap.flags(page) & SLOW_PUT_FLAGS) !== 0)
@@ -125,8 +131,7 @@ export class UserPages {
   }
 
   /**
-   * The same for pages that one table mapped, each in turn: off the lists, uncharged, freed. Three short loops over pages
-   * that are at hand are faster than one long one.
+   * put() for the pages that one table mapped. Three short loops over pages in the cache are faster than a long one.
    *
    * @param pages overwritten
    * @see release_pages()
@@ -148,7 +153,7 @@ export class UserPages {
     for (let i = 0; i < last; i++) allocator.freePages(pages[i] as Page, 0);
   }
 
-  /** putMigrated() for the first so many pages of an array that are isolated and locked until now, each with nothing but that reference. */
+  /** putMigrated() for the first `count` pages of an array, which are isolated and locked, with one reference each. */
   putMigratedBatch(pages: Int32Array, count: number): void {
     const { allocator, charging, lru } = this;
     lru.forgetMoved(pages, count);
@@ -156,7 +161,7 @@ export class UserPages {
     for (let i = 0; i < count; i++) allocator.freePages(pages[i] as Page, 0);
   }
 
-  /** A page of RAM has lost its last reference. The memmap calls this; nobody else does. @see __put_page() */
+  /** Frees a page of RAM without references. Called only by the memmap. @see __put_page() */
   free(page: Page): void {
     const { memmap } = this;
     const flags = memmap.flags(page);
@@ -172,7 +177,12 @@ export class UserPages {
     this.allocator.freeUnrefPages(page, order);
   }
 
-  /** @see pte_alloc_one() */
+  /**
+   * Allocates a page table.
+   *
+   * @returns NULL_PAGE when memory is short or the charge fails
+   * @see pte_alloc_one()
+   */
   allocTable(payer: number, near: NodeId): Page {
     const page = this.tryAllocKernel(GFP_TABLE, near, payer);
     if (page === NULL_PAGE) return page;

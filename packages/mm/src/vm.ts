@@ -1,5 +1,5 @@
-// The process side of one machine's memory: a record of parts, each of which is a folder of this package, over a booted
-// Memory. Everything here is reached from it; nothing is global.
+// The root object of the processes' memory on one machine, over a booted Memory. Its fields are the parts, most of
+// which are a folder of this package, and the ports of packages above. There is no global state.
 import { type Kernel, KernelError, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { type NotifierCoverage, Srcu } from "@hetmem/mmu-notifier";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
@@ -30,7 +30,10 @@ import { Commit, totalRamPages } from "./vma/commit.ts";
 import type { MemoryErrors } from "./vma/madvise-inject.ts";
 import type { MlockCounts } from "./vma/mlock-page.ts";
 
-/** Parts that stand above this package, each absent where the machine does without. Packages export theirs to be spread. */
+/**
+ * Parts from packages above, each of which exports its own to be spread. An absent part is one that the machine
+ * lacks.
+ */
 export interface VmParts {
   readonly hugetlb?: (vm: Vm) => Hugetlb;
   readonly swap?: (vm: Vm) => Swap;
@@ -41,12 +44,12 @@ export interface VmParts {
 }
 
 export interface VmOptions extends VmParts {
-  /** Who pays for pages; nobody when absent. */
+  /** Charging to memory cgroups; absent: no charging. */
   readonly charging?: PageCharging;
-  /** Who knows about pages of devices; there are none when absent. */
+  /** Pages of devices; absent: there are none. */
   readonly devices?: DevicePages;
   readonly tunables?: Partial<Tunables>;
-  /** Soft limits of the first process, where they aren't the kernel's. */
+  /** Soft limits of process 1 that differ from the kernel's. */
   readonly rlimits?: Partial<Record<RlimitName, number>>;
 }
 
@@ -55,50 +58,50 @@ export class Vm {
   readonly memory: Memory;
   readonly memmap: MemMap;
   readonly charging: PageCharging;
-  /** Who knows about pages of devices. */
+  /** Pages of devices. */
   readonly devices: DevicePages;
-  /** /proc/sys/vm and the like. */
+  /** Settings in /proc/sys/vm and /sys/kernel/mm. */
   readonly tunables: Tunables;
   readonly lru: Lru;
   readonly anonVmas: AnonVmas;
-  /** Address spaces of files, by the number that their pages carry. */
+  /** Address spaces of files, by number. */
   readonly mappings: Mappings;
   readonly processes: Processes;
-  /** What address spaces have been promised. */
+  /** Pages promised to address spaces. */
   readonly commit: Commit;
-  /** Every mm that is alive. */
+  /** All live address spaces. */
   readonly addressSpaces: Set<MmStruct> = new Set();
-  /** What untouched anonymous memory reads as. @see ZERO_PAGE() */
+  /** The page that anonymous memory maps before its first write. @see ZERO_PAGE() */
   readonly zeroPage: Page;
   readonly zeroPfn: Pfn;
-  /** Which nodes are fast, and where pages of a full one go. */
+  /** Tiers of nodes, and demotion targets. */
   readonly tiers: MemoryTiers;
-  /** Who used shared pages last, for NUMA balancing. */
+  /** Last accessing node of shared pages, for NUMA balancing. */
   readonly numaTouches: NumaTouches = new NumaTouches();
   readonly hugetlb: Hugetlb;
   readonly swap: Swap;
   readonly reclaim: PageReclaim;
   readonly sharedMemory: SharedMemory;
   readonly migrateMisplacedPage: MigrateMisplacedPage;
-  /** The one place where pages of processes are allocated, and the one where they are freed. */
+  /** Allocates and frees the pages of processes, files and page tables. */
   readonly pages: UserPages;
-  /** What notifiers are called under. */
+  /** SRCU domain of MMU notifier callbacks. */
   readonly notifierSrcu: Srcu = new Srcu();
-  /** Checks that notifiers hear of every change; undefined as long as nobody asked. */
+  /** Checks that notifiers are called for every change of an entry; undefined when that isn't checked. */
   coverage: NotifierCoverage | undefined = undefined;
   readonly tableArenas: TableArenas = new TableArenas();
-  /** How often pages are locked that more than one mapping locks. */
+  /** Mlock counts above one, by page. */
   readonly mlockCounts: MlockCounts = new Map();
-  /** Huge pages of which a part is mapped no longer. */
+  /** Queue of partially unmapped huge pages. */
   readonly deferredSplits: DeferredSplits = new DeferredSplits();
   readonly khugepaged: HugeCollapse;
-  /** Who deals with bad memory, for MADV_HWPOISON; undefined on a machine that nobody does it for. */
+  /** Handling of bad memory, for MADV_HWPOISON; undefined on a machine without it. */
   memoryErrors: MemoryErrors | undefined = undefined;
-  /** The counters of each node, by NodeStat. */
+  /** Counters of each node, by NodeStat. */
   readonly nodeStats: readonly Float64Array[];
   private lastMmId = 0;
 
-  /** @throws KernelError ENOMEM on a machine without a free page */
+  /** @throws KernelError ENOMEM when the machine has no free page */
   constructor(
     memory: Memory,
     { charging = uncharged, devices = noDevicePages, tunables, rlimits, ...parts }: VmOptions = {},
@@ -131,7 +134,7 @@ export class Vm {
     charging.start(this);
   }
 
-  /** Numbers of address spaces, never used twice. */
+  /** A new number for an address space. Never reused. */
   nextMmId(): number {
     return ++this.lastMmId;
   }
