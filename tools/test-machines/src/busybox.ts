@@ -1,5 +1,5 @@
-// The process whose /proc was captured: `cat` of busybox, on a machine of two nodes. It is built from what the capture
-// says of it, so that its files can be compared whole.
+// The process whose /proc files were captured: `cat` of busybox on a machine with two nodes. The process is built
+// from its smaps capture, so that its /proc files can be compared with the captures as a whole.
 import { readFileSync } from "node:fs";
 import { virtAddr } from "@hetmem/kernel";
 import { type Process, type Vma, VmFlag } from "@hetmem/mm";
@@ -11,7 +11,7 @@ import { mmOf, type VmMachine } from "./vm-machine.ts";
 
 export type CapturedFile = "maps" | "smaps" | "smaps_rollup" | "status" | "numa_maps";
 
-/** What `cat /proc/self/NAME` printed. */
+/** The captured output of `cat /proc/self/NAME`. */
 export function captured(name: CapturedFile): string {
   return readFileSync(new URL(`../fixtures/busybox/${name}.txt`, import.meta.url), "utf8");
 }
@@ -31,7 +31,7 @@ const LETTERS: Readonly<Record<string, number>> = {
   ac: VmFlag.ACCOUNT,
 };
 
-/** One mapping as smaps tells of it; sizes in pages. */
+/** One mapping in smaps. Sizes are pages. */
 interface CapturedMapping {
   readonly start: number;
   readonly end: number;
@@ -41,7 +41,7 @@ interface CapturedMapping {
   size(label: string): number;
 }
 
-/** Builds the process of the smaps capture, page by page. */
+/** Builds the process of the smaps capture. */
 export function busybox(machine: VmMachine): Process {
   const process = machine.spawn("cat");
   const mm = mmOf(process);
@@ -74,22 +74,22 @@ function build(machine: VmMachine, process: Process, mapping: CapturedMapping, b
   const ops = special ? { name: () => name } : {};
   const vma = mapAt(mm, start, end, { flags, file, pgoff, ops });
   fillFile(vma, mapping);
-  // The page of the vdso is the kernel's: nobody's file.
+  // The page of the vdso belongs to the kernel, and its mapping has no file.
   if (special) vma.file = undefined;
   return vma;
 }
 
-/** Private copies first, then what is shared, then the rest. */
+/** Maps private copies first, then shared pages, then the rest. */
 function fillFile(vma: Vma, { start, size }: CapturedMapping): void {
   const anonymous = size("Anonymous");
   const shared = size("Shared_Dirty") + size("Shared_Clean");
   const dirty = size("Private_Dirty") + size("Shared_Dirty") > 0;
-  // Three others see a page of which a quarter is ours, one other sees one of which half is.
+  // The captured Pss: a page with a quarter of its size in Pss has three other mappers, one with half has one.
   const others = size("Shared_Clean") > 0 ? 3 : 1;
   for (let i = 0; i < size("Rss"); i++) {
     const at = start + i * 4096;
     if (i < anonymous) {
-      // The loader wrote to it before it made it read-only.
+      // The loader wrote to the page before the mapping became read-only.
       const { flags } = vma;
       vma.flags |= VmFlag.WRITE;
       touch(vma, at);

@@ -1,5 +1,5 @@
-// The machine and its model, driven by the same operations: each is a request of a process to the machine, and its effect
-// on bytes to the model.
+// The machine and its model, driven by the same operations: each is a request of a process to the machine, and its
+// effect on bytes to the model.
 import { KernelError, nodeId, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { MbindFlag, movePages } from "@hetmem/migrate";
 import {
@@ -25,7 +25,7 @@ import { swapSpace } from "@hetmem/reclaim";
 import { type ModelFile, ModelProcess, PAGE, truncateModel } from "./contents-model.ts";
 import { type VmMachine, vmMachine, type VmMachineOptions } from "./vm-machine.ts";
 
-/** Places for areas, far enough apart that each is a mapping of its own; the last one takes huge pages. */
+/** Number of slots for areas, each a mapping of its own. The last slot takes huge pages. */
 export const SLOTS = 6;
 export const HUGE_SLOT = 5;
 export const SLOT_PAGES = 16;
@@ -90,7 +90,7 @@ export class ContentsMachine {
     this.pairs.push({ process: this.machine.spawn(), model: new ModelProcess() });
   }
 
-  /** @throws when machine and model disagree */
+  /** Applies an operation to both. @throws when machine and model disagree */
   apply(operation: Operation): void {
     switch (operation.op) {
       case "truncate":
@@ -105,13 +105,13 @@ export class ContentsMachine {
     }
   }
 
-  /** Whether an operation failed for lack of memory, as it may while the allocator is told to fail. */
+  /** Whether an error is ENOMEM under allocation fault injection, which the model allows. */
   mayLack(error: unknown): boolean {
     const { armed } = this.machine.kernel.faults.point("fail_page_alloc");
     return armed && error instanceof KernelError && error.errno === "ENOMEM";
   }
 
-  /** Reads back every byte that was ever written, and one of each page that was not. */
+  /** Reads every byte that was written, and one byte of each other page. */
   readEverything(): void {
     for (const pair of this.pairs) {
       for (const [slot, area] of pair.model.areas) {
@@ -125,7 +125,7 @@ export class ContentsMachine {
     }
   }
 
-  /** Ends every process; all memory but what the files hold is free again. */
+  /** Ends every process and removes the files' pages; all memory is free afterwards. */
   finish(): void {
     for (const { process } of this.pairs) this.machine.run(exitProcess(process));
     for (const { file } of this.files) {
@@ -263,7 +263,7 @@ export class ContentsMachine {
     for (const page of pages) page.writable = writable;
   }
 
-  /** A process that is killed meanwhile reads and writes nothing more. */
+  /** Runs an access. A process that is killed by it leaves the machine. */
   private access({ process, model }: Pair, task: Sleeps<Signal | undefined>): Signal | undefined | "killed" {
     const signal = this.machine.run(task);
     if (!process.killed) return signal;
@@ -275,8 +275,8 @@ export class ContentsMachine {
   }
 
   /**
-   * Areas in several mappings can't be moved in one piece, and none without memory for page tables: then the kernel has
-   * cut what was to be cut, and no more.
+   * Moves an area with mremap(). EFAULT for an area of several mappings, and ENOMEM for page tables, leave the area
+   * shrunk to its new length but not moved.
    */
   private move(mm: MmStruct, model: ModelProcess, from: number, to: number, wanted: number): void {
     const area = model.areas.get(from);

@@ -1,9 +1,9 @@
-// The bytes that processes must read, kept in plain Maps: no pages, no page tables, nothing that can be moved or swapped.
-// The machine must agree with it at every read.
+// The bytes that processes must read, kept in plain Maps: no pages, no page tables, nothing that can be moved or
+// swapped. The machine must agree with it at every read.
 
 export const PAGE = 4096;
 
-/** A file: its bytes that aren't zero, and where it ends. */
+/** A file: its non-zero bytes, and its size. */
 export interface ModelFile {
   size: number;
   readonly bytes: Map<number, number>;
@@ -13,12 +13,12 @@ export interface ModelFile {
 export interface ModelPage {
   mapped: boolean;
   writable: boolean;
-  /** Of a private mapping of a file: it was written, and no longer follows the file. */
+  /** Private file mappings: the page was written, and no longer follows the file. */
   copied: boolean;
 }
 
 export interface ModelArea {
-  /** Undefined: anonymous and private. */
+  /** Undefined for private anonymous memory. */
   readonly file: ModelFile | undefined;
   readonly shared: boolean;
   /** By page of the area. */
@@ -80,7 +80,7 @@ export class ModelProcess {
     if (area.pages.every((page) => !page.mapped)) this.areas.delete(slot);
   }
 
-  /** A copy that shares nothing but files. */
+  /** A copy that shares only files. */
   fork(): ModelProcess {
     const child = new ModelProcess();
     for (const [slot, area] of this.areas) {
@@ -90,7 +90,7 @@ export class ModelProcess {
     return child;
   }
 
-  /** A file was cut: pages behind its end are gone, private copies too. */
+  /** Drops pages beyond the end of a truncated file, private copies included. */
   truncated(file: ModelFile): void {
     const end = Math.ceil(file.size / PAGE);
     for (const area of this.areas.values()) {
@@ -100,7 +100,7 @@ export class ModelProcess {
   }
 }
 
-/** Cuts a file, or makes it longer with zeros. Sizes are whole pages. */
+/** Truncates a file, or extends it with zeros. Sizes are multiples of the page size. */
 export function truncateModel(file: ModelFile, size: number, processes: Iterable<ModelProcess>): void {
   file.size = size;
   for (const offset of file.bytes.keys()) if (offset >= size) file.bytes.delete(offset);

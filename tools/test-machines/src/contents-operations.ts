@@ -3,13 +3,13 @@ import * as fc from "fast-check";
 import { FILE_PAGES, KINDS, type Operation } from "./contents-machine.ts";
 
 const who = fc.nat(3);
-// Mostly a few pages of two mappings, so that what is done to a page meets what was done to it before.
+// Mostly a few pages of two mappings, so that operations often meet on the same page.
 const slot = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(0, 5) }, { weight: 1, arbitrary: fc.nat(5) });
 const page = fc.oneof({ weight: 4, arbitrary: fc.nat(2) }, { weight: 1, arbitrary: fc.nat(1023) });
 const count = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 600 }));
 const offset = fc.constantFrom(0, 1, 77, 4095);
 
-/** One thing that a process does. */
+/** One operation. */
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 3,

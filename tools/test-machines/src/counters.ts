@@ -1,5 +1,5 @@
-// What /proc/vmstat says: single counters, and every counter that something changes, by name. Of those, the allocator's
-// own are left out; packages/zone looks at them.
+// Counters of /proc/vmstat: single ones, and all that an operation changes. The allocator's own counters are left
+// out; packages/zone tests them.
 import type { Vm } from "@hetmem/mm";
 import {
   allZones,
@@ -28,17 +28,17 @@ export function changedCounters(vm: Vm, body: () => unknown): Readonly<Record<st
   return changed;
 }
 
-/** A counter of all nodes together. */
+/** A counter summed over all nodes. */
 export function nodeStat({ memory }: Vm, name: NodeStatName): number {
   return memory.nodes.reduce((sum, node) => sum + (node?.stat[NodeStat[name]] ?? 0), 0);
 }
 
-/** An event of the whole machine. */
+/** An event counter of the machine. */
 export function event({ memory }: Vm, name: VmEventName): number {
   return memory.allocator.events[VmEvent[name]] ?? 0;
 }
 
-/** Pages that are dirty or being written, as the zones count them. */
+/** Dirty pages and pages under writeback, as the zones count them. */
 export function writePending({ memory }: Vm): number {
   return [...allZones(memory)].reduce(
     (sum, { stat }) => sum + (stat[ZoneStat.nr_zone_write_pending] ?? 0),

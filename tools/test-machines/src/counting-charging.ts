@@ -1,5 +1,5 @@
-// A bill of every page and swap slot that somebody pays for: what is charged twice, or given back in other pieces than it
-// was charged in, is noted as wrong.
+// A PageCharging that records every charged page and swap slot. Double charges, and uncharges in other units than the
+// charges, are recorded as errors.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import type { MmStruct, PageCharging } from "@hetmem/mm";
 
@@ -9,7 +9,7 @@ export class CountingCharging implements PageCharging {
   readonly groups = undefined;
   readonly handleOverHigh = undefined;
   readonly wrong: string[] = [];
-  /** Small pages that were charged together, by the first of them. */
+  /** By first page: number of small pages charged together. */
   private readonly charges = new Map<Page, number>();
   /** Swap slots that are charged. */
   private readonly paidSlots = new Set<string>();

@@ -1,5 +1,5 @@
-// A small machine with a dax bus: two nodes with a cpu, a third that is possible, persistent memory at 4 GiB as on the
-// captured host, and processes that can map it. Its /sys is the real one.
+// A small machine with a dax bus: two nodes with a CPU, a possible third node, persistent memory at 4 GiB as on the
+// captured host, and processes that can map it. Its /sys has the real tables of the packages.
 import { GiB, type Kernel, MiB, physAddr, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   defaultPagemapPolicies,
@@ -32,7 +32,7 @@ import { bootRam, type RamNode, SECTION, sectionHotplug } from "./ram.ts";
 import { mmOf, spawnOn } from "./vm-machine.ts";
 
 export const PMEM_START = 4 * GiB;
-/** Where the captured namespace is in the tree of devices. */
+/** Path of the captured namespace in the device tree. */
 export const NAMESPACE = "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00/ndbus0/region0/dax0.0";
 export const POLICIES: PagemapPolicies = { ...defaultPagemapPolicies, collision: subsectionCollision };
 
@@ -48,7 +48,7 @@ const NODES: readonly RamNode[] = [
   { memory: [[SECTION, SECTION + 64 * MiB]], cpus: [1] },
   { memory: [], cpus: [] },
 ];
-/** Of the captured host. */
+/** Distances between the nodes of the captured host. */
 export const DISTANCES: readonly (readonly number[])[] = [
   [10, 21, 40],
   [21, 10, 41],
@@ -78,9 +78,9 @@ export interface DaxMachine {
 export const idleDriver: DaxDriver = { name: "kmem", *probe() {}, *remove() {} };
 
 export interface DaxMachineOptions {
-  /** device_dax and idleDriver, when absent. */
+  /** Absent or "loaded": device_dax and idleDriver. */
   readonly drivers?: "none" | "loaded";
-  /** Many machines are made in a row: this one has a node less, little room for devices, and no files. */
+  /** A cheap machine, to be made often: one node less, little room for devices, and no files. */
   readonly small?: boolean;
   /** The answers of writes to `bind`. */
   readonly bindPolicy?: BindPolicy;
@@ -152,7 +152,7 @@ export function capturedNamespace(changes: Partial<DaxPmemRequest> = {}): DaxPme
   };
 }
 
-/** A namespace whose struct pages lie in RAM: little of it, so that a case is quick. */
+/** A small namespace with its struct pages in RAM, so that a case is quick. */
 export function smallNamespace(bytes: number, changes: Partial<DaxPmemRequest> = {}): DaxPmemRequest {
   const range = { start: 0x1_0120_0000, end: 0x1_0120_0000 + bytes };
   return capturedNamespace({ range, pagemap: { range, altmap: undefined }, ...changes });
@@ -181,7 +181,7 @@ export function addHmem(
   return region;
 }
 
-/** Maps a device from one page of it on. */
+/** Maps a device from a page offset on. */
 export function mapDevice(
   { deviceDax }: DaxMachine,
   process: Process,

@@ -1,4 +1,5 @@
-// Pages of a device for cases about gup: ZONE_DEVICE struct pages without a driver, whose pagemap a case can let die.
+// Pages of a device for cases about gup: ZONE_DEVICE struct pages without a driver, with a pagemap that a case can
+// mark as dying.
 import { nodeId, type Page, type Pfn, physAddr, run } from "@hetmem/kernel";
 import { type DevicePages, noDevicePages } from "@hetmem/mm";
 import { MigrateType, movePfnRangeToZone, type Zone, ZoneType } from "@hetmem/zone";
@@ -12,10 +13,10 @@ export interface DeviceState {
   dying: boolean;
   fsdax: boolean;
   coherent: boolean;
-  /** References on the pagemap now, and how many were ever taken. */
+  /** References held on the pagemap, and references ever taken. */
   held: number;
   taken: number;
-  /** Idle pages that came back. */
+  /** Pages that became idle. */
   readonly freed: Page[];
   migrateCoherent: DevicePages["migrateCoherent"];
 }

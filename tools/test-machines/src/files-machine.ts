@@ -19,7 +19,7 @@ export interface MountedCgroups {
   readonly vfs: Vfs;
 }
 
-/** Mounts the cgroups of a machine; its processes are in them from their first moment. */
+/** Mounts the cgroups of a machine. Its processes belong to one from their start. */
 export function mountCgroups(
   { memcgs, limits, vm }: LimitsMachine,
   rules: HierarchyRules = unified,
@@ -60,7 +60,7 @@ export interface FilesMachine {
   rmdir(path: string): void;
   cat(path: string): string;
   echo(text: string, path: string): void;
-  /** The errno that refuses a write; undefined when it is taken. */
+  /** The errno of a refused write; undefined when it is accepted. */
   refusal(text: string, path: string): string | undefined;
   /** A process in the cgroup at a path. */
   start(path: string): Process;

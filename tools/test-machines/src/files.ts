@@ -1,6 +1,5 @@
-// Verbs for cases about files: a file of known bytes on a disk, a mapping of it, what a process reads and writes
-// through it, and what the machine counts of that. All of them run to their end at once; cases about races spawn the
-// generators themselves.
+// Operations for cases about files: a disk file with known contents, mappings of it, reads and writes through them.
+// All run to their end at once; cases about races spawn the generators themselves.
 import { run, type VirtAddr } from "@hetmem/kernel";
 import { MapFlag, mmap, type Process, Prot, readUser, type Signal, type Vm, writeUser } from "@hetmem/mm";
 import type { FileObject } from "@hetmem/mm/file";
@@ -17,7 +16,7 @@ export function text(from: Uint8Array): string {
   return new TextDecoder().decode(from);
 }
 
-/** A file of pages, the n-th of which begins with `page n`, open for reading and writing. */
+/** A file of `pages` pages, open for reading and writing. Page n begins with `page n`. */
 export function diskFile(vm: Vm, pages: number, writable = true): { inode: Inode; file: OpenFile } {
   const contents = new Uint8Array(pages * PAGE);
   for (let i = 0; i < pages; i++) contents.set(bytes(`page ${i}`), i * PAGE);
@@ -48,7 +47,7 @@ export function write(process: Process, address: number, what: string): void {
   if (signal) throw new Error(`${signal.signo} ${signal.code}`);
 }
 
-/** The signal that reading a byte raises. */
+/** The signal raised by a read of one byte. */
 export function readSignal(process: Process, address: number): Signal | undefined {
   return run(readUser(process, address as VirtAddr, new Uint8Array(1)));
 }

@@ -1,5 +1,5 @@
-// A small machine with devices: a node of RAM, processes, and as many gpus as a case wants, each with a handful of pages.
-// Its verbs run a path to its end, so that a case is one line.
+// A small machine with devices: a node of RAM, processes, and the number of gpus that a case asks for, each with a
+// few pages. Its operations run a path to its end, so that a case is one line.
 import { connectPagemaps, PagemapPages } from "@hetmem/hmm-migrate";
 import {
   assertInvariants,
@@ -35,20 +35,23 @@ import { LATER } from "./pagemap-machine.ts";
 import { bootRam, freePagesOf, nodesOf, ramIomem, SECTION, sectionHotplug } from "./ram.ts";
 import { mmOf, PAGE, spawnOn } from "./vm-machine.ts";
 
-/** Where cases map. */
+/** Start address of the cases' mappings. */
 export const BASE: VirtAddr = virtAddr(0x1000_0000);
 const PHYSICAL_BITS = 36;
 
 export interface GpuMachineOptions extends Partial<Pick<GpuOptions, "memoryType" | "policy" | "latency">> {
-  /** Devices: one when absent. */
+  /** Number of devices; absent: one. */
   readonly gpus?: number;
-  /** Pages of each device's memory: 64 when absent. */
+  /** Pages of each device's memory; absent: 64. */
   readonly pages?: number;
-  /** Devices lie in the section of the RAM, so that many machines can be made in a row: their struct pages are most of the cost. */
+  /**
+   * Whether devices lie in the section of the RAM. A second section of struct pages would be most of a machine's
+   * cost.
+   */
   readonly small?: boolean;
-  /** v6.1's when absent. */
+  /** Absent: those of v6.1. */
   readonly policies?: PagemapPolicies;
-  /** Bytes of RAM: 16 MiB when absent. */
+  /** Bytes of RAM; absent: 16 MiB. */
   readonly ram?: number;
 }
 
@@ -66,7 +69,7 @@ export interface GpuMachine {
   open(process: Process, gpu?: Gpu): GpuContext;
   /** Free pages of RAM. */
   freePages(): number;
-  /** Everything that must hold at any step. */
+  /** The invariants that hold at any step. */
   check(): void;
 }
 
@@ -121,7 +124,7 @@ export function gpuMachine(options: GpuMachineOptions = {}): GpuMachine {
   };
 }
 
-/** Both variants that the kernel's own tests have. */
+/** The variants of the kernel's own tests. */
 export const MEMORY_TYPES = ["private", "coherent"] as const;
 
 export function at(page: number, offset = 0): VirtAddr {
@@ -147,31 +150,31 @@ export function mapShared(process: Process): void {
   run(mmap(mm, { address: at(8), length: PAGE, prot: Prot.READ | Prot.WRITE, flags, file }));
 }
 
-/** The cpu writes a byte. @returns the signal's code, or "done" */
+/** Writes a byte with the CPU. @returns the signal's code, or "done" */
 export function cpuWrite(process: Process, address: VirtAddr, ...bytes: number[]): string {
   return outcomeOf(run(writeUser(process, address, Uint8Array.from(bytes))));
 }
 
-/** The cpu reads a byte. @returns it, or the signal's code */
+/** Reads a byte with the CPU. @returns the byte, or the signal's code */
 export function cpuRead(process: Process, address: VirtAddr): number | string {
   const into = new Uint8Array(1);
   const signal = run(readUser(process, address, into));
   return signal ? signal.code : (into[0] as number);
 }
 
-/** The device reads a byte. @returns it, or the errno */
+/** Reads a byte with the device. @returns the byte, or the errno */
 export function gpuRead(context: GpuContext, address: VirtAddr): number | string {
   const into = new Uint8Array(1);
   const errno = outcome(() => run(context.read(address, into)));
   return errno === "done" ? (into[0] as number) : errno;
 }
 
-/** The device writes bytes. @returns the errno, or "done" */
+/** Writes bytes with the device. @returns the errno, or "done" */
 export function gpuWrite(context: GpuContext, address: VirtAddr, ...bytes: number[]): string {
   return outcome(() => run(context.write(address, Uint8Array.from(bytes))));
 }
 
-/** The entry of the process's page table: its page, and whether that is in the memory of a device. */
+/** The page table entry of an address: its page, and whether the page is in the memory of a device. */
 export function pageAt(process: Process, address: VirtAddr): Page {
   const { pageTable } = mmOf(process);
   return pageTable.value(pageTable.find(address)) as Page;

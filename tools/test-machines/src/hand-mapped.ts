@@ -1,5 +1,5 @@
-// Processes put together by hand: mappings, and the pages in them, just as a case wants them. What a system call would
-// refuse can be built too.
+// Processes put together without system calls: mappings and pages exactly as a case needs them, also combinations
+// that a system call would refuse.
 import { nodeId, type Page, virtAddr } from "@hetmem/kernel";
 import {
   FaultFlag,
@@ -27,7 +27,7 @@ export interface MappingOptions {
   readonly ops?: VmOperations;
 }
 
-/** A mapping of [start, end): anonymous and writable unless the case says otherwise. */
+/** Makes a mapping of [start, end): by default anonymous and writable. */
 export function mapAt(mm: MmStruct, start: number, end: number, options: MappingOptions = {}): Vma {
   const { flags = RW, file, pgoff = file ? 0 : start / 4096 } = options;
   const vma = new Vma(mm, virtAddr(start), virtAddr(end), flags, pgoff);
@@ -37,7 +37,7 @@ export function mapAt(mm: MmStruct, start: number, end: number, options: Mapping
   return vma;
 }
 
-/** Touches an address of an anonymous mapping as the cpu would. @returns the entry */
+/** Accesses an address of an anonymous mapping. @returns the entry */
 export function touch(vma: Vma, address: number, access: "read" | "write" = "write"): number {
   const entry = entryAt(vma.mm, address);
   const flags = access === "write" ? FaultFlag.WRITE : 0;
@@ -45,14 +45,14 @@ export function touch(vma: Vma, address: number, access: "read" | "write" = "wri
   return entry;
 }
 
-/** The entry for an address, with the tables on the way. */
+/** The entry of an address. Page tables are made as necessary. */
 export function entryAt(mm: MmStruct, address: number): number {
   const entry = mm.pageTable.ensure(virtAddr(address));
   if (entry === NO_ENTRY) throw new Error("no memory for a page table");
   return entry;
 }
 
-/** A file in memory, as a tmpfs has it. */
+/** A file in memory, as on a tmpfs. */
 export function fileAt(vm: Vm, path: string, inode: number, device = { major: 0, minor: 2 }): FileObject {
   const { mapping } = new Inode(vm, inode, device, {
     canWriteback: false,
@@ -71,15 +71,15 @@ export function fileAt(vm: Vm, path: string, inode: number, device = { major: 0,
 
 export interface FilePageOptions {
   readonly node?: number;
-  /** PageFlag bits besides those that each page of a file has. */
+  /** PageFlag bits in addition to those of every file page. */
   readonly state?: number;
-  /** Entries elsewhere that map it. */
+  /** Number of further entries that map the page. */
   readonly others?: number;
-  /** Pte bits besides present. */
+  /** Pte bits in addition to present. */
   readonly entry?: number;
 }
 
-/** Maps a page of a file, which comes into its page cache for it. @returns the page */
+/** Maps a new page of a file, and adds it to the page cache. @returns the page */
 export function touchFile(vma: Vma, address: number, options: FilePageOptions = {}): Page {
   const { mm, file } = vma;
   const { vm } = mm;

@@ -1,5 +1,5 @@
-// A small machine for tests of hotplug: two nodes, one with a cpu and 1 GiB, and one that hotplug may fill. Its verbs take
-// the locks that a caller must hold, so that a case is one line.
+// A small machine for tests of hotplug: two nodes, one with a cpu and 1 GiB, and one that hotplug may fill. Its
+// operations take the locks that a caller must hold, so that a case is one line.
 import {
   GiB,
   type Kernel,
@@ -60,7 +60,7 @@ export interface HotplugMachine {
   freePages(): number;
   /** Start and length of each zone's span, by its name, of node 0. */
   spans(): Record<string, readonly [start: number, pages: number]>;
-  /** Everything that an operation which fails must leave as it was. */
+  /** The state that a failed operation must leave unchanged. */
   fingerprint(): unknown;
   /** Allocates a page that can't be moved out of the given block. */
   holdKernelPageIn(id: number): Page;
@@ -127,7 +127,7 @@ export function* addHotplugMachineMemory(
   });
 }
 
-/** Movable pages with contents, whose owner moves them when asked, unless they are pinned. */
+/** An owner of movable pages with contents, which migrates them on request unless they are pinned. */
 export class OwnedPages implements PageMigration {
   readonly slots: Page[] = [];
   readonly pinned: Set<number> = new Set();

@@ -1,6 +1,5 @@
-// A small machine whose memory comes and goes under its processes: nodes as a case wants them, blocks that can be added to
-// any of them, and the process side plugged into hotplug and into the handling of bad memory. Its verbs take the locks that
-// a caller must hold.
+// A small machine with memory hotplug under running processes: nodes as a case needs them, blocks that can be added,
+// page migration for offlining, and the handling of bad memory. Its operations take the hotplug locks.
 import { GiB, KernelError, MiB, nodeId, type Page, physAddr, run, type Sleeps } from "@hetmem/kernel";
 import { ProcessPoisonedPages } from "@hetmem/memory-failure";
 import { ProcessPageMigration } from "@hetmem/migrate";
@@ -11,13 +10,13 @@ import { spawnOn, type VmMachine } from "./vm-machine.ts";
 import { wholeVm } from "./whole-vm.ts";
 
 const PHYSICAL_BITS = 36;
-/** Blocks can be added from here on. */
+/** Number of the first block that can be added. */
 const FIRST_BLOCK = (4 * GiB) / SECTION;
 
 export interface HotplugVmMachineOptions extends VmOptions {
-  /** Bytes and cpus of each node: one of 64 MiB with a cpu, and one without memory or cpus, when absent. */
+  /** Bytes and CPUs of each node. Absent: a node with 64 MiB and a CPU, and a node without memory or CPUs. */
   readonly nodes?: readonly { readonly size: number; readonly cpus: readonly number[] }[];
-  /** Blocks that can be there at once besides boot memory: two when absent. */
+  /** Blocks that can be present besides boot memory; absent: two. */
   readonly room?: number;
 }
 
@@ -25,10 +24,10 @@ export interface HotplugVmMachine extends VmMachine {
   readonly hotplug: MemoryHotplug;
   readonly failure: MemoryFailure;
   readonly poisoned: ProcessPoisonedPages;
-  /** Adds the n-th block to a node, and onlines it, as ZONE_MOVABLE where nothing else is said. @returns its number */
+  /** Adds the n-th block to a node and onlines it, as ZONE_MOVABLE by default. @returns the block's number */
   plug(n: number, node?: number, as?: OnlineType): number;
   offline(id: number): boolean;
-  /** The same as a task. */
+  /** offline() as a task. */
   offlineTask(id: number): Sleeps<boolean>;
   onlineTask(id: number): Sleeps<boolean>;
   inBlock(id: number, page: Page): boolean;
@@ -89,7 +88,7 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
   };
 }
 
-/** The sentence that a block's administrator is given when it can't go offline. @throws when it goes */
+/** The message of a failed offlining. @throws when the block goes offline */
 export function refusal(machine: HotplugVmMachine, id: number): string {
   try {
     machine.offline(id);

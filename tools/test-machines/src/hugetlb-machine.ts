@@ -1,4 +1,4 @@
-// Verbs for cases about huge pages of the pool: a machine whose pool has some, mappings of them, and what the pool says.
+// Operations for cases about the hugetlb pool: a machine with a pool, mappings of its pages, and its counters.
 import { hugeIndex, HugetlbInode, hugetlbPool, hugetlbTables, privateHugetlb } from "@hetmem/hugetlb";
 import { MiB, run, type VirtAddr } from "@hetmem/kernel";
 import { MapFlag, mmap, type Process, type Vm, vmTables } from "@hetmem/mm";
@@ -19,7 +19,7 @@ export interface HugetlbMachine extends VmMachine {
   echo(path: string, text: string): void;
 }
 
-/** A machine whose pool has so many pages. */
+/** A machine with a pool of `pages` huge pages. */
 export function hugetlbMachine(pages: number, options: VmMachineOptions = {}): HugetlbMachine {
   const machine = vmMachine(options);
   const vfs = new Vfs();
@@ -40,7 +40,7 @@ export function hugetlbMachine(pages: number, options: VmMachineOptions = {}): H
   };
 }
 
-/** mmap(NULL, …) of whole huge pages. */
+/** mmap() of `pages` huge pages at any address. */
 export function mapHuge(process: Process, pages: number, flags = PRIVATE_HUGE, prot = RW): VirtAddr {
   return run(mmap(mmOf(process), { length: pages * HUGE, prot, flags }));
 }
@@ -50,13 +50,16 @@ export function hugeAt(start: VirtAddr, n: number): VirtAddr {
   return (start + n * HUGE) as VirtAddr;
 }
 
-/** total, free, reserved, surplus */
+/** The pool's counters in the order total, free, reserved, surplus. */
 export function pool({ vm }: VmMachine): number[] {
   const { total, free, reserved, surplus } = hugetlbPool(vm).counts;
   return [total, free, reserved, surplus];
 }
 
-/** Huge pages promised to mappings and files and not used yet: the reserved count that the pool must have between calls. */
+/**
+ * Huge pages promised to mappings and files and not used yet: the reserved count that the pool must have between
+ * calls.
+ */
 export function promisedPages(vm: Vm): number {
   let promised = 0;
   for (const { host } of vm.mappings)

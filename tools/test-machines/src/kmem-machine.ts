@@ -1,5 +1,5 @@
-// The captured machine as far as dax and kmem go: two nodes of 1 GiB with a cpu each, a third that persistent memory at
-// 4 GiB belongs to, and the files of /sys and /proc that the captures read.
+// The captured machine, limited to dax and kmem: two nodes of 1 GiB with a CPU each, a third node for persistent memory
+// at 4 GiB, and the files of /sys and /proc that the captures read.
 import {
   DaxBus,
   daxBusTables,
@@ -65,7 +65,7 @@ export interface KmemMachineOptions {
   readonly nodeSize?: number;
   /** Bytes that devices may bring, 4 GiB when absent. */
   readonly deviceSize?: number;
-  /** Many machines are made in a row: this one has two nodes, the second without cpus or memory, and no files. */
+  /** A cheap machine, to be made often: two nodes, the second without CPUs or memory, and no files. */
   readonly small?: boolean;
   readonly policy?: KmemPolicy;
 }

@@ -1,5 +1,4 @@
-// A machine with memory cgroups and their limits, for tests: one node unless a case says otherwise, and the verbs that a
-// case is written in.
+// A machine with memory cgroups and their limits, for tests: by default one node. Cases are written in its operations.
 import { MiB, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   MapFlag,
@@ -35,13 +34,13 @@ export interface LimitsMachine {
   run<T>(task: Sleeps<T>): T;
   /** A process in a cgroup. */
   spawn(cgroup: MemoryCgroup, comm?: string): Process;
-  /** Maps anonymous memory of so many pages. */
+  /** Maps `pages` pages of anonymous memory. */
   map(process: Process, pages: number): VirtAddr;
-  /** Writes to each page. @returns the signal that stopped it */
+  /** Writes to each page. @returns the signal that stopped the writes */
   touch(process: Process, start: VirtAddr, pages: number): Signal | undefined;
-  /** Maps and touches. */
+  /** Maps anonymous memory and writes to each page. */
   fill(process: Process, pages: number): Signal | undefined;
-  /** A file on a disk, of so many pages that hold nothing. */
+  /** A file of `pages` pages of zeros on a disk. */
   file(pages: number): OpenFile;
   /** Reads pages of a file. */
   read(process: Process, file: OpenFile, first: number, pages: number): void;
@@ -94,7 +93,7 @@ export function limitsMachine({
   return machine;
 }
 
-/** Writes to each of some pages. @returns the signal that stopped it */
+/** Writes to each of `pages` pages. @returns the signal that stopped the writes */
 export function* touchPages(process: Process, start: VirtAddr, pages: number): Sleeps<Signal | undefined> {
   for (let i = 0; i < pages; i++) {
     const signal = yield* touchUser(process, pageAt(start, i));

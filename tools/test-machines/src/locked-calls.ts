@@ -1,4 +1,5 @@
-// The calls that want the mmap lock, each with the lock held for reading around it, for tests that are about other things.
+// Functions that need the mmap lock, with the lock taken for reading around each call, for tests about other
+// subjects.
 import * as gup from "@hetmem/gup";
 import { type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
@@ -26,7 +27,7 @@ export function walkPageRangeSleeping(
 }
 
 export function walkPageRange(mm: MmStruct, start: VirtAddr, end: VirtAddr, ops: pagewalk.MmWalkOps): number {
-  // The walk itself is the atomic one, which a callback that sleeps is a bug of.
+  // The walk is the atomic one, in which a sleeping callback is a bug.
   const walk = function* (): Sleeps<number> {
     return pagewalk.walkPageRange(mm, start, end, ops);
   };

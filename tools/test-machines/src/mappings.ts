@@ -1,5 +1,5 @@
-// Verbs for cases about mappings: anonymous memory at given pages of a small region, what is mapped there, and the errno
-// that a call gives.
+// Operations for cases about mappings: anonymous memory at given pages of a small region, the layout of the mappings,
+// and the errno of a call.
 import { KernelError, run, type Sleeps, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { MapFlag, mmap, type Process, type Vm, type Vma, VmFlag, vmInvariants } from "@hetmem/mm";
 import { Pte } from "@hetmem/page-table";
@@ -7,7 +7,7 @@ import { expect } from "vitest";
 import { RW } from "./files.ts";
 import { mmOf, PAGE } from "./vm-machine.ts";
 
-/** Where the region begins that cases map pages of. */
+/** Start address of the region. */
 export const BASE = 0x1000_0000;
 
 /** The address of a page of the region. */
@@ -15,14 +15,14 @@ export function at(index: number): VirtAddr {
   return virtAddr(BASE + index * PAGE);
 }
 
-/** Maps private anonymous pages [first, first + pages) of the region. */
+/** Maps the private anonymous pages [first, first + pages) of the region. */
 export function mapPages(process: Process, first: number, pages: number, prot = RW, flags = 0): VirtAddr {
   const request = { address: at(first), length: pages * PAGE, prot };
   const type = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
   return run(mmap(mmOf(process), { ...request, flags: type | flags }));
 }
 
-/** What is mapped, as "first-end rwxp" in pages of the region, in order. */
+/** The mappings in order, as "first-end rwxp" in pages of the region. */
 export function layout(process: Process): string[] {
   return [...mmOf(process).vmas].map((vma) => `${page(vma.start)}-${page(vma.end)} ${rights(vma)}`);
 }
@@ -34,21 +34,21 @@ export function vmaAt(process: Process, first: number): Vma {
   return vma;
 }
 
-/** The flags of the entry for an address, 0 where there is none. */
+/** Flags of the entry of an address; 0 without an entry. */
 export function entryFlags(process: Process, address: VirtAddr): number {
   const { pageTable } = mmOf(process);
   const entry = pageTable.find(address);
   return entry < 0 ? 0 : pageTable.flags(entry);
 }
 
-/** How many pages of the region's first ones are present. */
+/** Number of present pages among the first `pages` of the region. */
 export function presentPages(process: Process, pages: number): number {
   let present = 0;
   for (let i = 0; i < pages; i++) if ((entryFlags(process, at(i)) & Pte.present) !== 0) present++;
   return present;
 }
 
-/** The errno that a call ends with; undefined when it succeeds. */
+/** The errno of a failed call; undefined when it succeeds. */
 export function errnoOf(call: Sleeps<unknown>): string | undefined {
   try {
     run(call);
@@ -59,7 +59,7 @@ export function errnoOf(call: Sleeps<unknown>): string | undefined {
   }
 }
 
-/** Everything that must hold between calls. */
+/** Expects vmInvariants to hold. */
 export function expectSound(vm: Vm): void {
   expect(
     vmInvariants.flatMap((invariant) => [...invariant.check(vm)].map((what) => `${invariant.name}: ${what}`)),

@@ -127,13 +127,13 @@ export class TestDevice {
   /** Idle pages, and how often each came back. */
   readonly idle: Page[] = [];
   readonly freed = new Map<Page, number>();
-  /** Every touch by a cpu that the driver was asked about. */
+  /** The CPU accesses for which migrateToRam() was called. */
   faults = 0;
-  /** The answer of the driver to a touch by the cpu. */
+  /** The driver's migrateToRam(). */
   onFault: (fault: FaultContext, page: Page) => Sleeps<VmFault> = (fault, page) => this.moveBack(fault, page);
-  /** Told of bad memory. */
+  /** Called for bad memory. */
   readonly bad: Pfn[] = [];
-  /** Steps at which a driver sleeps: none unless a case says so. */
+  /** Steps at which the driver sleeps; by default none. */
   pause: () => Sleeps<void> = function* () {};
 
   constructor(machine: MigrateMachine, options: TestDeviceOptions = {}) {
@@ -174,7 +174,7 @@ export class TestDevice {
     return page;
   }
 
-  /** @returns pages that are on the device now and weren't */
+  /** Migrates pages to the device. @returns number of pages that were migrated */
   *migrateTo(mm: MmStruct, start: VirtAddr, pages: number): Sleeps<number> {
     yield* mm.mmapLock.downRead();
     try {
@@ -195,7 +195,7 @@ export class TestDevice {
     }
   }
 
-  /** The same back to RAM. The mmap lock is held. @returns pages that moved */
+  /** Migrates pages of a range back to RAM, with the mmap lock held. @returns number of pages that were migrated */
   *moveRange(
     request: Pick<MigrateVma, "vma" | "start" | "end"> & { readonly faultPage?: Page },
   ): Sleeps<number> {
@@ -222,7 +222,7 @@ export class TestDevice {
     }
   }
 
-  /** The default answer to a touch: the page moves back. */
+  /** The default migrateToRam(): the page moves back. */
   *moveBack(fault: FaultContext, page: Page): Sleeps<VmFault> {
     const { vma, address } = fault;
     const end = (address + PAGE) as VirtAddr;
@@ -230,7 +230,7 @@ export class TestDevice {
     return 0;
   }
 
-  /** Empties the device, wherever its pages are mapped. @returns pages that moved */
+  /** Migrates all pages of the device to RAM, in any address space. @returns number of pages that were migrated */
   *evict(first = 0, pages = 64): Sleeps<number> {
     const { vm } = this.machine;
     const [src, dst] = [createMigratePfns(pages), createMigratePfns(pages)];
@@ -289,7 +289,7 @@ export function count(src: Int32Array, npages: number): number {
   return moved;
 }
 
-/** A driver whose device is dead. */
+/** A driver of a device that no longer answers. */
 export function* dead(): Sleeps<VmFault> {
   return VmFault.SIGBUS;
 }
@@ -298,7 +298,7 @@ export function pageAt(n: number): VirtAddr {
   return (BASE + n * PAGE) as VirtAddr;
 }
 
-/** The entry of the n-th page behind BASE. */
+/** The entry of the n-th page after BASE. */
 export function entryAt(process: Process, n: number): { readonly value: number; readonly flags: number } {
   const { pageTable } = mmOf(process);
   const entry = pageTable.find(pageAt(n));

@@ -1,5 +1,5 @@
-// A small machine for tests of mirrors: a node with a cpu and 32 MiB unless a case says otherwise, processes with memory at one place, and a device's
-// view of it. Cases are written in its verbs.
+// A small machine for tests of mirrors: by default a node with a CPU and 32 MiB, processes with memory at a fixed
+// address, and a device's view of that memory. Cases are written in its operations.
 import {
   type Kernel,
   MiB,
@@ -54,7 +54,7 @@ import { bootRam, freePagesOf, nodesOf } from "./ram.ts";
 import { mmOf, PAGE, spawnOn } from "./vm-machine.ts";
 
 export const BASE = 0x4000_0000;
-/** A frame where no memory is. */
+/** A pfn without memory. */
 export const NO_RAM = 0x10_0000 as Pfn;
 export const RW: number = Prot.READ | Prot.WRITE;
 
@@ -95,7 +95,7 @@ export function mirrorMachine(
   };
 }
 
-/** The driver of a page that the cpu has touched: mirrors are invalidated, and the entry maps RAM. */
+/** The driver's migrateToRam(): invalidates mirrors, and lets the entry map RAM. */
 function* migrateToRam(movedBack: Page[], { vma, address, entry }: FaultContext, page: Page): Sleeps<number> {
   const { mm } = vma;
   const { pageTable } = mm;
@@ -111,12 +111,12 @@ function* migrateToRam(movedBack: Page[], { vma, address, entry }: FaultContext,
   return 0;
 }
 
-/** The address of the n-th page of where the memory is. */
+/** The address of the n-th page of the memory. */
 export function at(page: number): VirtAddr {
   return virtAddr(BASE + page * PAGE);
 }
 
-/** Maps private anonymous memory, from a page on. */
+/** Maps private anonymous memory, from the n-th page on. */
 export function mapPages(process: Process, first: number, count: number, prot: number = RW): void {
   const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.NORESERVE;
   run(mmap(mmOf(process), { address: at(first), length: count * PAGE, prot, flags }));
@@ -157,7 +157,7 @@ export function entryOf(process: Process, page: number): [value: Page, flags: nu
   return entry < 0 ? [0 as Page, 0] : [pageTable.value(entry) as Page, pageTable.flags(entry)];
 }
 
-/** Changes the flags of an entry, as a case needs them. */
+/** Sets the flags of an entry. */
 export function setEntryFlags(process: Process, page: number, flags: number): void {
   const { pageTable } = mmOf(process);
   pageTable.setFlags(pageTable.find(at(page)), flags);
@@ -179,7 +179,7 @@ export function withMovingPage({ vm }: MirrorMachine, process: Process): () => v
   };
 }
 
-/** A notifier of pages, which notes the sequence and does nothing else. */
+/** An interval notifier that records the sequence number and does nothing else. */
 export function listener(mm: MmStruct, first: number, count: number): MmuIntervalNotifier {
   const notifier = new MmuIntervalNotifier(
     {
@@ -202,7 +202,7 @@ export interface LookOptions {
   readonly requests?: Readonly<Record<number, number>>;
 }
 
-/** A range of pages that has just been begun. */
+/** A range for hmmRangeFault(), with a sequence number read now. */
 export function rangeOf(process: Process, first: number, count: number, options: LookOptions = {}): HmmRange {
   const notifier = listener(mmOf(process), first, count);
   const hmmPfns = allocHmmPfns(count);
@@ -219,7 +219,7 @@ export function rangeOf(process: Process, first: number, count: number, options:
   };
 }
 
-/** Looks at a range under the mmap lock, once. */
+/** Calls hmmRangeFault() once, with the mmap lock held. */
 export function* lookOnce(mm: MmStruct, range: HmmRange): Sleeps<HmmRangeResult> {
   yield* mm.mmapLock.downRead();
   try {
@@ -229,13 +229,15 @@ export function* lookOnce(mm: MmStruct, range: HmmRange): Sleeps<HmmRangeResult>
   }
 }
 
-/** The same as often as it is busy. */
+/** Repeats hmmRangeFault() as long as it ends in EBUSY. */
 export function* look(mm: MmStruct, range: HmmRange): Sleeps<void> {
   while ((yield* lookOnce(mm, range)) === "busy")
     range.notifierSeq = yield* mmuIntervalReadBegin(range.notifier);
 }
 
-/** Access of the device to each page: `rw`, `r`, `-` where nothing is, `error`; `rw9` for one of a mapping of order 9. */
+/**
+ * Access of the device to each page: `rw`, `r`, `-` where nothing is, `error`; `rw9` for one of a mapping of order 9.
+ */
 export function answersOf({ hmmPfns }: HmmRange): string[] {
   return Array.from({ length: hmmPfns.length / 2 }, (_, i) => {
     const flags = hmmPfnFlags(hmmPfns, i);

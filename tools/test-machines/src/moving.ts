@@ -1,5 +1,5 @@
-// Verbs of the cases about pages that move: processes with anonymous memory at one place, what they read and write there,
-// and the page behind an address.
+// Operations for cases about migration: processes with anonymous memory at a fixed address, their reads and writes,
+// and the page of an address.
 import { nodeId, type Page, run, virtAddr } from "@hetmem/kernel";
 import {
   MigrateMode,
@@ -19,7 +19,7 @@ import { mmOf } from "./vm-machine.ts";
 export const BASE = 0x7f00_0000_0000;
 export const ON_NODE_1 = { node: nodeId(1), gfp: GFP_HIGHUSER_MOVABLE | Gfp.THISNODE };
 
-/** Gives a process a mapping of anonymous memory at BASE. */
+/** Makes a mapping of anonymous memory at BASE. */
 export function withMemory(process: Process, pages: number, flags: number = RW): Vma {
   const vma = new Vma(mmOf(process), virtAddr(BASE), virtAddr(BASE + pages * 4096), flags, BASE / 4096);
   linkVma(vma);
@@ -32,26 +32,26 @@ export function write(process: Process, index: number, text: string): void {
   expect(run(writeUser(process, virtAddr(BASE + index * 4096), bytes))).toBeUndefined();
 }
 
-/** Reads as many bytes back. */
+/** Reads `length` bytes from the start of a page of the process. */
 export function read(process: Process, index: number, length: number): string {
   const into = new Uint8Array(length);
   expect(run(readUser(process, virtAddr(BASE + index * 4096), into))).toBeUndefined();
   return new TextDecoder().decode(into);
 }
 
-/** The entry for a page of the process, as [value, flags]; zeros where there is none. */
+/** The entry of a page of the process as [value, flags]; zeros without an entry. */
 export function entryOf(process: Process, index: number): readonly [number, number] {
   const { pageTable } = mmOf(process);
   const entry = pageTable.find(virtAddr(BASE + index * 4096));
   return entry === NO_ENTRY ? [0, 0] : [pageTable.value(entry), pageTable.flags(entry)];
 }
 
-/** The page behind a page of the process. */
+/** The page that a page of the process maps. */
 export function pageOf(process: Process, index: number): Page {
   return entryOf(process, index)[0] as Page;
 }
 
-/** Changes the flags of an entry, as a case needs them. */
+/** Sets the flags of an entry. */
 export function setEntryFlags(process: Process, index: number, flags: number): void {
   const { pageTable } = mmOf(process);
   pageTable.setFlags(pageTable.find(virtAddr(BASE + index * 4096)), flags);

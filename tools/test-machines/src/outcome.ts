@@ -1,7 +1,7 @@
-// The ending of something that may fail as the kernel lets it.
+// The outcome of a call that may fail with a KernelError.
 import { KernelError } from "@hetmem/kernel";
 
-/** "done", or the errno. @throws whatever is no KernelError */
+/** "done", or the errno of a KernelError. @throws any other error */
 export function outcome(body: () => unknown): string {
   try {
     body();

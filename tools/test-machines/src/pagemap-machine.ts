@@ -1,5 +1,5 @@
 // A small machine for tests of device memory: a node with a cpu and a little RAM, a node without either, and room for
-// devices. Its verbs run a path to its end, so that a case is one line.
+// devices. Its operations run a path to its end, so that a case is one line.
 import {
   assertInvariants,
   GiB,
@@ -31,9 +31,9 @@ import { bootRam, ramIomem, SECTION, sectionHotplug } from "./ram.ts";
 
 export const NODE_0 = nodeId(0);
 export const NODE_1 = nodeId(1);
-/** Where devices begin, unless a case says otherwise. */
+/** Default physical address of the first device, in bytes. */
 export const START = 4 * GiB;
-/** v6.1's. */
+/** The rules of v6.1. */
 export const LATER: PagemapPolicies = {
   memoryTypes: coherentDeviceMemory,
   collision: subsectionCollision,
@@ -61,7 +61,7 @@ export interface PagemapMachine {
   unmap(pagemap: DevPagemap): void;
   /** The n-th page of a pagemap's first range. */
   page(pagemap: DevPagemap, n: number): Page;
-  /** Everything that an operation which fails must leave as it was. ZONE_DEVICE never shrinks, so its span isn't part of it. */
+  /** The state that a failed operation must leave unchanged. ZONE_DEVICE never shrinks, so its span is left out. */
   fingerprint(): unknown;
   check(): void;
 }
@@ -98,7 +98,7 @@ export function pagemapMachine(options: PagemapMachineOptions = {}): PagemapMach
   };
 }
 
-/** A pagemap of device-dax memory, unless said otherwise. */
+/** A pagemap, by default of device-dax memory. */
 export function devicePagemap(init: Partial<DevPagemapInit> = {}): DevPagemap {
   return new DevPagemap({
     type: MemoryType.DeviceGeneric,
@@ -108,7 +108,7 @@ export function devicePagemap(init: Partial<DevPagemapInit> = {}): DevPagemap {
   });
 }
 
-/** A pagemap whose driver notes which pages came back. */
+/** A pagemap whose driver records the pages that became idle. */
 export function drivenPagemap(
   type: MemoryType,
   init: Partial<DevPagemapInit> = {},

@@ -1,10 +1,10 @@
-// Memory of processes in tests about where it is: mapped, filled with bytes that name their page, and looked up by node.
+// Process memory in tests about placement: mapped, filled with bytes that identify the page, and located by node.
 import { KernelError, type NodeId, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { MapFlag, mmap, type Process, Prot, readUser, writeUser } from "@hetmem/mm";
 import { Foll, followPage } from "@hetmem/mm/faultin";
 import { mmOf, pageAt } from "./vm-machine.ts";
 
-/** Maps so many pages of anonymous memory. */
+/** Maps `pages` pages of anonymous memory. */
 export function map(process: Process, pages: number, flags: number = MapFlag.PRIVATE): VirtAddr {
   const request = { length: pages * 4096, prot: Prot.READ | Prot.WRITE, flags: flags | MapFlag.ANONYMOUS };
   return run(mmap(mmOf(process), request));
@@ -48,7 +48,7 @@ function pageOf(process: Process, address: VirtAddr): Page | undefined {
   return page > 0 ? (page as Page) : undefined;
 }
 
-/** The node of each page of a range; -1 where there is none. */
+/** The node of each page of a range; -1 for an absent page. */
 export function nodesOf(process: Process, start: VirtAddr, pages: number): (NodeId | -1)[] {
   const mm = mmOf(process);
   return Array.from({ length: pages }, (_, i) => {

@@ -1,5 +1,5 @@
-// RAM of a small machine: nodes that boot with it, the iomem tree that lists it, and hotplug over both. Every machine of this
-// folder with more than zones begins with these.
+// RAM of a small machine: nodes that boot with it, the iomem tree that lists it, and hotplug over both. Every machine
+// of this folder with more than zones begins with these.
 import { alignUp, createKernel, type Kernel, MiB, nodeId, physAddr, type Sleeps } from "@hetmem/kernel";
 import {
   createIomem,
@@ -34,7 +34,7 @@ export interface RamOptions extends Partial<Pick<BootConfig, "distances" | "mova
   readonly room?: number;
 }
 
-/** A node of so many bytes for each, with a cpu each; every node begins at a section of its own. */
+/** Nodes with the given numbers of bytes, and a CPU each. Every node begins at a section of its own. */
 export function nodesOf(sizes: readonly number[]): RamNode[] {
   let end = 0;
   return sizes.map((size, id) => {
@@ -44,7 +44,7 @@ export function nodesOf(sizes: readonly number[]): RamNode[] {
   });
 }
 
-/** Boots memory. Nodes are 10 from themselves and 20 from one another unless a case says otherwise. */
+/** Boots memory. The default distance is 10 within a node and 20 between nodes. */
 export function bootRam(
   nodes: readonly RamNode[],
   { physicalBits, room = 0, ...options }: RamOptions,
@@ -89,7 +89,7 @@ export function sectionHotplug(
   });
 }
 
-/** Runs something that may sleep with device_hotplug_lock held. */
+/** Runs a task with device_hotplug_lock held. */
 export function* underLock<T>(hotplug: MemoryHotplug, body: () => Sleeps<T>): Sleeps<T> {
   yield* hotplug.locks.lockDeviceHotplug();
   try {
@@ -99,7 +99,7 @@ export function* underLock<T>(hotplug: MemoryHotplug, body: () => Sleeps<T>): Sl
   }
 }
 
-/** Free pages of all zones, those on per-cpu lists among them. */
+/** Free pages of all zones, including those on per-cpu lists. */
 export function freePagesOf(memory: Memory): number {
   return [...allZones(memory)].reduce(
     (sum, zone) => sum + zone.freePages + zone.pcp.reduce((count, pcp) => count + pcp.count, 0),

@@ -24,7 +24,7 @@ export const ANON = virtAddr(0x1000_0000);
 export const SHMEM = virtAddr(0x2000_0000);
 export const FILE = virtAddr(0x3000_0000);
 export const PRIVATE_FILE = virtAddr(0x4000_0000);
-/** Where an area goes that is moved. */
+/** Target address of mremap(). */
 export const ELSEWHERE = virtAddr(0x5000_0000);
 const AREAS: readonly VirtAddr[] = [ANON, SHMEM, FILE, PRIVATE_FILE];
 
@@ -39,14 +39,14 @@ export interface RivalWorld {
   readonly file: OpenFile;
   /** The block that may go offline. */
   readonly block: number;
-  /** Free pages before anybody ran. */
+  /** Free pages before the tasks ran. */
   readonly freeAtStart: number;
 }
 
-/** Rounds that one machine serves: to make one takes longer than a schedule. */
+/** Worlds that one machine serves. Making a machine takes longer than a schedule. */
 export const ROUNDS = 50;
 
-/** Makes a machine, and on it a world for each seed, when the one before has ended. */
+/** Makes a machine, and a world on it for each seed, after the world before has ended. */
 export function rivalWorlds(): (seed: number) => RivalWorld {
   const machine = hotplugVmMachine({
     nodes: [
@@ -77,8 +77,8 @@ function rivalWorld(machine: HotplugVmMachine, block: number, seed: number): Riv
   for (const area of AREAS)
     for (let i = 0; i < PAGES - 1; i++) run(writeUser(parent, pageAt(area, i), Uint8Array.of(i + 1)));
   const child = run(forkProcess(parent));
-  // In two worlds of three a driver mirrors both, and takes its time: every change of their page tables can be preempted. In
-  // the third nobody listens, and pages move in one step.
+  // In two worlds of three a driver with sleeping callbacks mirrors both processes, so every change of their page
+  // tables can be preempted. In the third there are no notifiers, and pages migrate in one step.
   for (const process of random.chance(2, 3) ? [parent, child] : [])
     run(
       mmuNotifierRegister(
@@ -122,7 +122,7 @@ export function* writeAndCheck(process: Process, area: VirtAddr, byte: number): 
   }
 }
 
-/** Reads every page of an area, as far as it is mapped. */
+/** Reads every page of an area, up to the first that isn't mapped. */
 export function* readAll(process: Process, area: VirtAddr): Sleeps<void> {
   for (let i = 0; i < PAGES; i++) if (yield* readUser(process, pageAt(area, i), new Uint8Array(1))) return;
 }

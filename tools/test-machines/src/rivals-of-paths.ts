@@ -1,8 +1,7 @@
-// Paths of a process's memory beside a rival that takes away their pages. Each path runs under many schedules; the seed
-// also chooses the rival. After each step the counts of pages agree with the page tables and every notifier has
-// been told, and in the end nothing is left.
-//
-// How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+// Memory paths of a process beside a rival that takes away their pages. Each path runs under many schedules, and the
+// seed also chooses the rival. After the steps the counters agree with the page tables and notifiers were called for
+// every change; at the end all memory is free. rivalsPlan() in @hetmem/explore says how often the tests run and how a
+// failure is replayed.
 import { byTurns, onlyNamed, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, nodeId, type Sleeps } from "@hetmem/kernel";
 import { MbindFlag, movePages } from "@hetmem/migrate";
@@ -64,9 +63,9 @@ const RIVALS: Readonly<Record<string, Body>> = {
 };
 
 /**
- * One test for each path, which the rivals take turns at.
+ * Defines one test for each path, in which the rivals take turns.
  *
- * @param endings by path: how it and its rivals end beside success, in some schedules
+ * @param endings by path: errnos with which the path or its rivals may end in some schedules
  */
 export function testPaths(
   paths: Readonly<Record<string, Body>>,
@@ -92,7 +91,8 @@ function scenario(body: Body): (seed: number) => Scenario {
     return {
       kernel: world.machine.kernel,
       tasks: { path: () => body(world), [name]: () => rival(world) },
-      // Every step is looked at in one schedule of six, every third one of the rest: a look costs as much as many steps.
+      // One schedule in six is checked after every step, the others after every third: a check costs as much as many
+      // steps.
       afterStep: () => {
         if (seed % 6 === 0 || steps++ % 3 === 0) assertInvariants(vm, STEP_INVARIANTS);
       },

@@ -1,5 +1,5 @@
-// A machine with little memory, for tests of reclaim: 16 MiB on one node unless a case says otherwise, and swap if it
-// says so. Processes fill memory with pages that know which they are.
+// A machine with little memory, for tests of reclaim: by default 16 MiB on one node, without swap. Processes fill
+// memory with pages that hold their own number.
 import { MiB, type VirtAddr } from "@hetmem/kernel";
 import {
   MapFlag,
@@ -16,22 +16,22 @@ import { VmEvent, type VmEventName } from "@hetmem/zone";
 import { mmOf, PAGE, pageAt, type VmMachine, vmMachine, type VmMachineOptions } from "./vm-machine.ts";
 
 export interface ShortMachine extends VmMachine {
-  /** The device, where one was asked for. */
+  /** The swap device, if there is one. */
   readonly device: SwapDevice | undefined;
-  /** Maps anonymous memory of so many pages, private unless the case says otherwise. */
+  /** Maps `pages` pages of anonymous memory, private by default. */
   map(process: Process, pages: number, type?: number): VirtAddr;
-  /** Writes a pattern of its own into each of some pages. @returns the signal that stopped it */
+  /** Writes a pattern into each of `pages` pages. @returns the signal that stopped the writes */
   fill(process: Process, start: VirtAddr, pages: number, seed?: number): Signal | undefined;
-  /** Numbers of the pages that don't hold what fill() wrote. */
+  /** Numbers of the pages that don't hold the pattern of fill(). */
   damaged(process: Process, start: VirtAddr, pages: number, seed?: number): number[];
   event(name: VmEventName): number;
-  /** A counter of all nodes. */
+  /** A counter summed over all nodes. */
   stat(item: number): number;
   log(): string;
 }
 
 export interface ShortMachineOptions extends Omit<VmMachineOptions, "swap"> {
-  /** Bytes of swap; none when absent. */
+  /** Bytes of swap; absent: no swap. */
   readonly swap?: number;
 }
 

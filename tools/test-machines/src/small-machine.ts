@@ -1,5 +1,6 @@
-// A few zones built by hand, without firmware, boot or hotplug, so that a test of the allocator sees nothing but the
-// allocator. Each zone gets whole sections of its own, one zone behind the other, and as many free pages as asked for.
+// A few zones built by hand, without firmware, boot or hotplug, so that a test of the allocator depends on the
+// allocator only. Each zone has whole sections of its own, one zone after the other, and a given number of free
+// pages.
 import { createKernel, type Kernel, type NodeId, nodeId, type Page, type Pfn } from "@hetmem/kernel";
 import { MemMap, NO_ZONE, NULL_PAGE, PAGES_PER_SECTION, PageFlag, SectionFlag } from "@hetmem/page";
 import {
@@ -18,7 +19,7 @@ import {
 export interface SmallZone {
   /** Free pages of the zone; the rest of its sections is reserved. */
   readonly pages?: number;
-  /** Whole free sections without struct pages so far, behind those pages. */
+  /** Whole free sections after those pages, whose struct pages aren't initialised yet. */
   readonly deferredSections?: number;
 }
 
@@ -28,7 +29,7 @@ export interface SmallSpec {
   /** distance[from][to]; 10 and 20 where absent. */
   readonly distance?: readonly (readonly number[])[];
   readonly cpus?: number;
-  /** Per-cpu lists are off where absent. */
+  /** Absent: no per-cpu lists. */
   readonly pcp?: { readonly high: number; readonly batch: number };
 }
 
@@ -45,7 +46,7 @@ export interface SmallMachine {
 
 const NODE_0 = 0 as NodeId;
 
-/** One node with one Normal zone of that many free pages. */
+/** One node with one Normal zone of `pages` free pages. */
 export function oneZone(
   pages: number,
   options: Omit<SmallSpec, "nodes"> = {},
@@ -91,7 +92,7 @@ export function smallMachine(spec: SmallSpec): SmallMachine {
   };
 }
 
-/** Unmovable, movable and reclaimable requests without zone modifiers, by the names that tests read best by. */
+/** Gfp bits of unmovable, movable and reclaimable requests without zone modifiers. */
 export const UNMOVABLE = 0;
 
 export { MigrateType, NODE_0, ZoneStat, ZoneType };
@@ -143,7 +144,7 @@ function freeRange(zone: Zone, start: Page, pages: number): void {
   }
 }
 
-/** Asks for single pages until there are no more. @returns how many there were */
+/** Allocates single pages until none is free. @returns their number */
 export function exhaust({ allocator }: SmallMachine, gfp: number, node = 0): number {
   let pages = 0;
   while (allocator.allocPages(gfp, 0, nodeId(node)) !== NULL_PAGE) pages++;

@@ -1,5 +1,5 @@
-// Verbs for cases about huge pages: a machine that makes them wherever it can, memory of whole 2 MiB, and what is mapped
-// where, whole or in parts.
+// Operations for cases about huge pages: a machine with transparent_hugepage/enabled set to always, memory of whole 2
+// MiB, and the huge or small page that an address maps.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
 import { compoundMapcount, hugePmd } from "@hetmem/mm/huge";
@@ -10,7 +10,7 @@ import { read, write } from "./files.ts";
 import { at, expectSound, mapPages } from "./mappings.ts";
 import { mmOf, vmMachine, type VmMachine, type VmMachineOptions } from "./vm-machine.ts";
 
-/** Small pages of a huge one. */
+/** Small pages in a huge page. */
 export const PARTS = 512;
 
 export function hugeMachine({ tunables, ...options }: VmMachineOptions = {}): VmMachine {
@@ -19,21 +19,24 @@ export function hugeMachine({ tunables, ...options }: VmMachineOptions = {}): Vm
   return machine;
 }
 
-/** Maps private memory for huge pages at the beginning of the region, and touches each: page n begins with `huge n`. */
+/**
+ * Maps private memory for `count` huge pages at the start of the region, and writes to each: page n begins with `huge
+ * n`.
+ */
 export function withHuge(process: Process, count = 1): VirtAddr {
   const start = mapPages(process, 0, count * PARTS);
   for (let i = 0; i < count; i++) write(process, at(i * PARTS), `huge ${i}`);
   return start;
 }
 
-/** The page that the entry for an address maps whole, undefined where there is no such entry. */
+/** The page that the huge entry of an address maps; undefined without a huge entry. */
 export function hugeAt(process: Process, address: VirtAddr): Page | undefined {
   const { pageTable } = mmOf(process);
   const pmd = hugePmd(pageTable, address);
   return pmd === NO_ENTRY ? undefined : (pageTable.value(pmd) as Page);
 }
 
-/** The small page that the small entry for an address maps, undefined where there is no such entry. */
+/** The page that the small entry of an address maps; undefined without a small entry. */
 export function smallAt(process: Process, address: VirtAddr): Page | undefined {
   const { pageTable } = mmOf(process);
   const entry = pageTable.find(address);
@@ -42,12 +45,12 @@ export function smallAt(process: Process, address: VirtAddr): Page | undefined {
   return counted ? (pageTable.value(entry) as Page) : undefined;
 }
 
-/** Writes `<what> n` into each of some pages of the region. */
+/** Writes `<what> n` into each of `count` pages of the region. */
 export function fill(process: Process, first: number, count: number, what: string): void {
   for (let i = first; i < first + count; i++) write(process, at(i), `${what} ${i}`);
 }
 
-/** Pages of the region which don't begin with `<what> n`. */
+/** Numbers of the pages of the region that don't begin with `<what> n`. */
 export function differing(process: Process, first: number, count: number, what: string): number[] {
   const wrong: number[] = [];
   for (let i = first; i < first + count; i++) {

@@ -1,5 +1,5 @@
 // A small machine for tests of processes: two nodes with a cpu each, 64 MiB of memory on each unless a case says
-// otherwise, and the process side over it. Cases are written in its verbs.
+// otherwise, and the process side over it. Cases are written in its operations.
 import { type Kernel, MiB, nodeId, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { allocMm, Credentials, type MmStruct, type Process, Vm, type VmOptions } from "@hetmem/mm";
 import { type Memory } from "@hetmem/zone";
@@ -11,7 +11,7 @@ export const PAGE = 4096;
 export const ORDINARY: Credentials = new Credentials(1000);
 
 export interface VmMachineOptions extends VmOptions {
-  /** Bytes of each node, whole MiB. Two nodes of 64 MiB when absent. */
+  /** Bytes of each node, multiples of 1 MiB. Absent: two nodes of 64 MiB. */
   readonly nodes?: readonly number[];
 }
 
@@ -19,9 +19,9 @@ export interface VmMachine {
   readonly kernel: Kernel;
   readonly memory: Memory;
   readonly vm: Vm;
-  /** A process with an empty address space, on a node. */
+  /** Makes a process with an empty address space on a node. */
   spawn(comm?: string, node?: number): Process;
-  /** Free pages of all zones, those on per-cpu lists among them. */
+  /** Free pages of all zones, including those on per-cpu lists. */
   freePages(): number;
   run<T>(task: Sleeps<T>): T;
 }
@@ -39,14 +39,14 @@ export function vmMachine({ nodes = [64 * MiB, 64 * MiB], ...options }: VmMachin
   };
 }
 
-/** A process with an empty address space, on a node. */
+/** Makes a process with an empty address space on a node. */
 export function spawnOn(vm: Vm, comm = "test", node = 0): Process {
   const mm = allocMm(vm, nodeId(node));
   if (!mm) throw new Error("the test machine is full");
   return vm.processes.add(comm, mm, undefined);
 }
 
-/** The address space of a process that is alive. */
+/** The address space of a live process. */
 export function mmOf({ mm, pid }: Process): MmStruct {
   if (!mm) throw new Error(`process ${pid} has exited`);
   return mm;

@@ -1,4 +1,4 @@
-// A Vm with all of its parts, as a machine of the application has it.
+// A Vm with all its parts, as the application makes it.
 import { hugetlbParts } from "@hetmem/hugetlb";
 import { khugepagedParts } from "@hetmem/khugepaged";
 import { migrateParts } from "@hetmem/migrate";

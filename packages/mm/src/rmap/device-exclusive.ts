@@ -1,6 +1,6 @@
-// The end of a device's exclusive access to system memory: the first CPU access to a device-exclusive entry notifies the
-// driver and restores the entry. fork() restores entries, too. Kernel counterparts: remove_device_exclusive_entry(),
-// restore_exclusive_pte() and try_restore_exclusive_pte() in mm/memory.c.
+// The end of a device's exclusive access to system memory: the first CPU access to a device-exclusive entry notifies
+// the driver and restores the entry. fork() restores entries, too. Kernel counterparts:
+// remove_device_exclusive_entry(), restore_exclusive_pte() and try_restore_exclusive_pte() in mm/memory.c.
 import { KernelBug, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,

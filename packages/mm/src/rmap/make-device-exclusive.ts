@@ -1,6 +1,6 @@
 // Exclusive access of a device to system memory, for atomic operations: device-exclusive entries replace the CPU's
-// entries of a page. A device-exclusive entry keeps its reference on the page, but not its mapcount. Kernel counterpart:
-// make_device_exclusive_range() in mm/rmap.c.
+// entries of a page. A device-exclusive entry keeps its reference on the page, but not its mapcount. Kernel
+// counterpart: make_device_exclusive_range() in mm/rmap.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,
