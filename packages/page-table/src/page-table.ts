@@ -61,7 +61,7 @@ const SLOT_MASK = ENTRIES - 1;
 /** 32-bit words of a table: two an entry. */
 const TABLE_WORDS = ENTRIES * 2;
 const TABLE_WORDS_SHIFT = 10;
-const FIRST_TABLES = 8;
+const FIRST_TABLES = 4;
 /** Flags of a directory entry; its value word is the number of the table below it. */
 const TABLE_FLAGS = Pte.present | Pte.table;
 

@@ -285,12 +285,15 @@ export class PageContents {
 }
 
 function newChunk(bytes: Uint8Array, stored: boolean, stale: number): Chunk {
+  const views: Chunk["views"] = [];
+  // At once: an array that grows to its last page would be copied on the way.
+  views.length = CHUNK_PAGES;
   return {
     bytes,
     stored,
     written: new Uint32Array(CHUNK_PAGES / 32),
     stale: new Uint32Array(CHUNK_PAGES / 32).fill(stale),
-    views: Array.from({ length: CHUNK_PAGES }),
+    views,
   };
 }
 

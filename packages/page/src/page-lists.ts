@@ -21,7 +21,7 @@ const BUDDY = PageFlag.buddy;
 export class PageLists {
   /** The words of the memmap; replaced when it grows. */
   words: Int32Array;
-  private heads: Int32Array = new Int32Array(256 << 2);
+  private heads: Int32Array = new Int32Array(512 << 2);
   private used = 0;
 
   constructor(words: Int32Array) {

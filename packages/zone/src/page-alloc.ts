@@ -121,7 +121,7 @@ export class PageAllocator {
     this.traceAlloc = kernel.trace.define("kmem", "mm_page_alloc");
     this.traceFree = kernel.trace.define("kmem", "mm_page_free");
     const zones = nodes.flatMap((node) => node?.zones ?? []);
-    const cpus = Math.max(0, ...zones.map((zone) => zone.pcp.length));
+    const cpus = Math.max(0, ...zones.map((zone) => zone.cpus));
     this.numbers = new Float64Array(zones.length * ZONE_NUMBERS);
     this.stacks = new PcpStacks(1 + zones.length * cpus);
     this.words = this.stacks.words;

@@ -74,7 +74,9 @@ export class Zone {
   firstNumber = 0;
   readonly deferred: DeferredSections;
   readonly free: FreeArea;
-  pcp: readonly PerCpuPages[];
+  /** Cpus that per-cpu lists are kept for. */
+  readonly cpus: number;
+  private perCpu: readonly PerCpuPages[] | undefined = undefined;
   private pcpDisablers = 0;
   private settle: () => void = () => {};
 
@@ -88,8 +90,12 @@ export class Zone {
     this.stat = partOf(this, ZoneNumber.stat, ZONE_STATS.length);
     this.lowmemReserve = partOf(this, ZoneNumber.lowmemReserve, MAX_NR_ZONES);
     this.free.pagesOfType = partOf(this, ZoneNumber.pagesOfType, MIGRATE_TYPES);
-    const stacks = new PcpStacks(cpus);
-    this.pcp = Array.from({ length: cpus }, (_, cpu) => new PerCpuPages(stacks, cpu));
+    this.cpus = cpus;
+  }
+
+  /** The lists of each cpu. A zone that no allocator has adopted has some of its own when somebody asks for them. */
+  get pcp(): readonly PerCpuPages[] {
+    return (this.perCpu ??= perCpuPages(new PcpStacks(this.cpus), 0, this.cpus));
   }
 
   /**
@@ -105,10 +111,13 @@ export class Zone {
     this.stat = partOf(this, ZoneNumber.stat, ZONE_STATS.length);
     this.lowmemReserve = partOf(this, ZoneNumber.lowmemReserve, MAX_NR_ZONES);
     this.free.pagesOfType = partOf(this, ZoneNumber.pagesOfType, MIGRATE_TYPES);
-    this.pcp = this.pcp.map(({ high, batch }, cpu) =>
-      Object.assign(new PerCpuPages(stacks, record + cpu), { high, batch }),
-    );
-    this.pcpDisabled = this.pcpDisablers;
+    const own = this.perCpu;
+    this.perCpu = perCpuPages(stacks, record, this.cpus);
+    for (const [cpu, pcp] of this.perCpu.entries()) {
+      const { high, batch } = own?.[cpu] ?? pcp;
+      Object.assign(pcp, { high, batch });
+    }
+    if (this.pcpDisablers > 0) this.pcpDisabled = this.pcpDisablers;
   }
 
   /** Takes 2^order pages off the free lists, NULL_PAGE when there are none. */
@@ -181,6 +190,10 @@ export class Zone {
   get freePages(): number {
     return this.stat[ZoneStat.nr_free_pages] as number;
   }
+}
+
+function perCpuPages(stacks: PcpStacks, record: number, cpus: number): PerCpuPages[] {
+  return Array.from({ length: cpus }, (_, cpu) => new PerCpuPages(stacks, record + cpu));
 }
 
 function partOf({ numbers, firstNumber }: Zone, from: number, length: number): Float64Array {
