@@ -22,7 +22,7 @@ function chargeNs() {
   const { mm } = spawn(machine, MiB);
   const { charging } = machine.memcgs;
   const batch = 512;
-  const pages = Int32Array.from({ length: batch }, (_, i) => 100_000 + i);
+  const pages = Int32Array.from({ length: batch }, (_, i) => machine.vm.memmap.pfnToPage(100_000 + i));
   const rounds = Array.from({ length: ROUNDS * 2 }, () =>
     timed(() => {
       for (let times = 0; times < 2000; times++) {

@@ -73,7 +73,8 @@ const gup = measure(
 row("get_user_pages_fast, a page", gup, undefined, "25 ns");
 
 const snapshot = new Int32Array(part / PAGE);
-const { pageTable } = process.mm;
+const { mmapLock, pageTable } = process.mm;
+run(mmapLock.downRead());
 const walk = measure(
   ROUNDS,
   snapshot.length,
@@ -91,6 +92,7 @@ const walk = measure(
   },
   () => {},
 );
+mmapLock.upRead();
 row("a snapshot of the page tables, a page", walk, undefined, "5 ns");
 end(process);
 
