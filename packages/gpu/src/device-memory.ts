@@ -21,7 +21,7 @@ import {
   type Pagemaps,
   zoneDevicePageInit,
 } from "@hetmem/memremap";
-import { hostArray, NULL_PAGE } from "@hetmem/page";
+import { grown, NULL_PAGE } from "@hetmem/page";
 import { releaseResource, requestFreeMemRegion, type Resource } from "@hetmem/resource";
 import type { GpuStats } from "./stats.ts";
 
@@ -56,10 +56,16 @@ export class DeviceMemory {
   /** Number of allocatable pages. */
   readonly pages: number;
   private readonly init: DeviceMemoryInit;
-  private readonly frames: Uint8Array;
-  /** Stack of free frames; entries below `free` are valid, the next frame is the last. */
-  private readonly stack: Int32Array;
+  /** By frame, up to the highest that was ever allocated or bad. */
+  private frames: Uint8Array = new Uint8Array(0);
+  /** Stack of freed frames; entries below `returned` are valid, the next frame is the last. */
+  private stack: Int32Array = new Int32Array(0);
+  private returned = 0;
+  /** Frames from this one on have not been allocated since the memory was plugged in. */
+  private fresh = 0;
   private free = 0;
+  /** Number of bad frames. */
+  private bad = 0;
   /** Number of unused bad frames. */
   private retired = 0;
   private readonly failure: FaultPoint;
@@ -74,9 +80,6 @@ export class DeviceMemory {
     if (this.pages < 1)
       throw new KernelError("EINVAL", `${init.name} has ${init.bytes} bytes: give it a page`);
     this.failure = init.pagemaps.memory.kernel.faults.point(GPU_ALLOC_PAGE);
-    const use = `frames of ${init.name}`;
-    this.frames = hostArray(Uint8Array, this.pages, use);
-    this.stack = hostArray(Int32Array, this.pages, use);
   }
 
   /** The pagemap of the memory; undefined while unplugged. */
@@ -118,10 +121,10 @@ export class DeviceMemory {
     }
     this.region = region;
     this.mapping = mapping;
-    // Lowest frame on top: consecutive allocations get consecutive frames, which are copied in one piece.
-    for (let frame = this.pages - 1; frame >= 0; frame--)
-      if (!this.isBad(frame)) this.stack[this.free++] = frame;
-    this.retired = this.pages - this.free;
+    this.returned = 0;
+    this.fresh = 0;
+    this.retired = this.bad;
+    this.free = this.pages - this.bad;
   }
 
   /**
@@ -135,6 +138,7 @@ export class DeviceMemory {
     if (this.usedPages > 0) throw new KernelBug(`${mapping} goes, and ${this.usedPages} pages are in use`);
     this.mapping = undefined;
     this.free = 0;
+    this.returned = 0;
     this.retired = 0;
     yield* this.init.pagemaps.memunmapPages(mapping);
     if (region) releaseResource(region);
@@ -151,7 +155,8 @@ export class DeviceMemory {
     const { mapping, init } = this;
     if (mapping === undefined || this.free === 0) return NULL_PAGE as Page;
     if (this.failure.armed && this.failure.shouldFail()) return NULL_PAGE as Page;
-    const frame = this.stack[--this.free] as number;
+    const frame = this.returned > 0 ? (this.stack[--this.returned] as number) : this.nextFresh();
+    this.free--;
     const page = this.pageOf(frame);
     this.frames[frame] = Frame.used | Frame.touched;
     zoneDevicePageInit(init.pagemaps, page);
@@ -216,7 +221,9 @@ export class DeviceMemory {
 
   /** Free frames, for invariants. */
   *freeFrames(): Generator<number, void, void> {
-    for (let i = 0; i < this.free; i++) yield this.stack[i] as number;
+    for (let frame = this.pages - 1; frame >= this.fresh && this.mapping !== undefined; frame--)
+      if (!this.isBad(frame)) yield frame;
+    for (let i = 0; i < this.returned; i++) yield this.stack[i] as number;
   }
 
   /** The memory type. In releases with public device memory, coherent memory is public. */
@@ -234,6 +241,20 @@ export class DeviceMemory {
     };
   }
 
+  /** The lowest frame that was not allocated yet: consecutive allocations get consecutive frames, which are copied in one piece. */
+  private nextFresh(): number {
+    while (this.isBad(this.fresh)) this.fresh++;
+    const frame = this.fresh++;
+    this.fit(this.fresh);
+    this.stack = grown(this.stack, this.fresh, `frames of ${this.init.name}`);
+    return frame;
+  }
+
+  /** Makes room for the states of so many frames. */
+  private fit(frames: number): void {
+    this.frames = grown(this.frames, frames, `frames of ${this.init.name}`);
+  }
+
   /** Frees an idle page and clears its contents. @see dmirror_devmem_free() */
   private take(page: Page): void {
     const frame = this.frameOf(page);
@@ -242,8 +263,12 @@ export class DeviceMemory {
     this.init.stats.freed++;
     const bad = this.isBad(frame);
     this.frames[frame] = bad ? Frame.bad : 0;
-    if (bad) this.retired++;
-    else this.stack[this.free++] = frame;
+    if (bad) {
+      this.retired++;
+      return;
+    }
+    this.stack[this.returned++] = frame;
+    this.free++;
   }
 
   private *fail(first: Pfn, pages: number): Sleeps<void> {
@@ -255,15 +280,20 @@ export class DeviceMemory {
       if (frame >= this.pages || this.isBad(frame)) continue;
       if (!this.isUsed(frame)) this.retire(frame);
       this.lose(page);
+      this.fit(frame + 1);
       this.frames[frame] = (this.frames[frame] as number) | Frame.bad;
+      this.bad++;
       yield* this.init.failed(page);
     }
   }
 
   /** Removes an unused frame from the free stack. */
   private retire(frame: number): void {
-    const at = this.stack.subarray(0, this.free).indexOf(frame);
-    this.stack.copyWithin(at, at + 1, this.free--);
+    if (frame < this.fresh) {
+      const at = this.stack.subarray(0, this.returned).indexOf(frame);
+      this.stack.copyWithin(at, at + 1, this.returned--);
+    }
+    this.free--;
     this.retired++;
   }
 }
