@@ -117,3 +117,21 @@ test.each([
   const text = (file: string): string => file.replace(/node: 2, modules: 2/, words);
   expect(() => serverPmem("v6.1", text)).toThrow(sentence);
 });
+
+test.each([
+  ["v4.14", "devdax"],
+  ["v4.14", "fsdax"],
+  ["v5.1", "devdax"],
+  ["v5.1", "fsdax"],
+  ["v6.1", "devdax"],
+  ["v6.1", "fsdax"],
+] as const)("in %s a namespace in mode %s in the middle of a section can be disabled", (profile, mode) => {
+  const sh = shellOn(serverPmem(profile, withoutRules));
+  sh(`ndctl create-namespace -m raw -s 32M; ndctl create-namespace -m ${mode} -s 32M`);
+  expect(sh("ndctl list")).toContain(`"mode":"${mode}"`);
+  const before = sh("grep -A3 Persistent /proc/iomem");
+  expect(sh("ndctl disable-region all; ndctl enable-region all")).toBe(
+    "disabled 1 region\nenabled 1 region\n",
+  );
+  expect(sh("grep -A3 Persistent /proc/iomem")).toBe(before);
+});

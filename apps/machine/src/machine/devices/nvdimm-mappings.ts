@@ -70,13 +70,15 @@ export class MachineMappings implements NvdimmMappings {
     };
   }
 
-  *memremapPages({ range, altmap }: PagemapRequest): Sleeps<NvdimmMapping> {
+  *memremapPages(request: PagemapRequest): Sleeps<NvdimmMapping> {
     const pagemaps = this.#pagemaps;
+    const { range } = request;
+    const altmap = altmapOf(request);
     const pagemap = new DevPagemap({
       type: MemoryType.DeviceFsDax,
       name: "pmem",
       ranges: [{ start: range.start, size: range.end - range.start }],
-      ...(altmap && { altmap: { reserve: altmap.reserve, free: altmap.free } }),
+      ...(altmap && { altmap }),
     });
     yield* pagemaps.memremapPages(pagemap, this.#nodeOf(range.start));
     return { release: () => pagemaps.memunmapPages(pagemap) };
@@ -84,9 +86,11 @@ export class MachineMappings implements NvdimmMappings {
 
   *createDaxRegion(request: DaxRegionRequest): Sleeps<DaxRegionMapping> {
     const { bus, compatDriver } = this.#dax;
+    const { pagemap } = request;
+    const namespace = { ...request, pagemap: { range: pagemap.range, altmap: altmapOf(pagemap) } };
     const { release } = compatDriver
-      ? yield* daxPmemCompatProbe(bus, compatDriver, request)
-      : yield* daxPmemProbe(bus, request);
+      ? yield* daxPmemCompatProbe(bus, compatDriver, namespace)
+      : yield* daxPmemProbe(bus, namespace);
     return {
       release,
       memoryFailureQueue: ({ start, end }) => this.#failures.add(start, end),
@@ -98,4 +102,17 @@ export class MachineMappings implements NvdimmMappings {
     const range = this.#ranges.find(({ start, end }) => start <= address && address < end);
     return range === undefined || range.numaNode < 0 ? undefined : nodeId(range.numaNode);
   }
+}
+
+/**
+ * An altmap for a pagemap. A namespace counts its reserve from the base of the altmap, which up to 5.2 is the start of a section and may
+ * lie before the range. A pagemap counts it from the start of the range, and adds the frames before it.
+ */
+function altmapOf({
+  range,
+  altmap,
+}: PagemapRequest): { readonly reserve: number; readonly free: number } | undefined {
+  if (!altmap) return undefined;
+  const before = range.start / PAGE_SIZE - altmap.basePfn;
+  return { reserve: altmap.reserve - before, free: altmap.free };
 }
