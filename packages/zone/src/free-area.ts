@@ -1,7 +1,7 @@
-// The buddy allocator of one zone: free blocks of 2^order pages, listed by order and migrate type. A block that is
-// freed merges with its buddy; a request takes the smallest block that fits and gives the rest back. Memory that
-// nobody has touched isn't listed at all: the zone keeps the sections it has not grown into, which count as free
-// blocks of the largest order at the end of the list. Kernel counterpart: mm/page_alloc.c.
+// The buddy allocator of one zone: free blocks of 2^order pages, listed by order and migrate type. A freed block
+// merges with its buddy. A request takes the smallest block that is large enough and puts the rest back. Deferred
+// sections (see deferred.ts) aren't listed; they count as free blocks of the largest order, and are used when no such
+// block is left. Kernel counterpart: mm/page_alloc.c.
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { type ListId, type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import type { Pageblocks } from "./pageblock.ts";
@@ -16,29 +16,29 @@ import {
   type ZoneType,
 } from "./zone-type.ts";
 
-/** As MIGRATE_TYPES; a binding of another module is read at each use, a local one is not. */
+/** Local copies for the hot paths: an imported binding is read from its module at each use. */
 const TYPES: number = MIGRATE_TYPES;
 const LARGEST: number = MAX_ORDER - 1;
 const PAGEBLOCK: number = PAGEBLOCK_ORDER;
 
-/** Where each type looks when its own blocks are gone. @see fallbacks[] in mm/page_alloc.c */
+/** The migrate types to steal from, by the requested type, in order. @see fallbacks[] in mm/page_alloc.c */
 const FALLBACKS: readonly (readonly MigrateType[])[] = [
   [MigrateType.Reclaimable, MigrateType.Movable],
   [MigrateType.Reclaimable, MigrateType.Unmovable],
   [MigrateType.Unmovable, MigrateType.Movable],
 ];
 
-/** Lists a whole section of untouched memory, and says whether there was one. */
+/** Initialises the zone's next deferred section and lists its blocks. @returns whether there was one */
 export type GrowZone = () => boolean;
 
 export class FreeArea {
-  /** Pages on the lists of one type, untouched memory not among them. */
+  /** Pages on the free lists, by migrate type. Deferred memory isn't counted. */
   pagesOfType: Float64Array = new Float64Array(MIGRATE_TYPES);
   private readonly memmap: MemMap;
   private readonly pageblocks: Pageblocks;
   private readonly zone: ZoneType;
   private readonly growZone: GrowZone;
-  /** The list of order 0 and the first type; the others follow by order * MIGRATE_TYPES + type. */
+  /** The list of order 0 and migrate type 0. The list of another is at firstList + order * MIGRATE_TYPES + type. */
   readonly firstList: number;
 
   constructor(memmap: MemMap, pageblocks: Pageblocks, zone: ZoneType, grow: GrowZone) {
@@ -50,12 +50,12 @@ export class FreeArea {
     for (let i = 1; i < MAX_ORDER * MIGRATE_TYPES; i++) memmap.lists.create();
   }
 
-  /** Listed blocks of one order and type. */
+  /** Number of listed blocks of an order and migrate type. */
   blocks(order: number, type: MigrateType): number {
     return this.memmap.lists.count(this.listOf(order, type));
   }
 
-  /** First pages of those blocks, in list order. */
+  /** First page of each listed block of an order and migrate type, in list order. */
   blockPages(order: number, type: MigrateType): Iterable<Page> {
     return this.memmap.lists.pages(this.listOf(order, type));
   }
@@ -63,7 +63,7 @@ export class FreeArea {
   /**
    * Puts a block on the free lists, merged with every free buddy. The pages have no references.
    *
-   * @param toTail to be used last: freshly onlined memory, and what came back from isolation
+   * @param toTail whether the block goes to the tail, to be used last, as onlined and un-isolated memory does
    * @see __free_one_page()
    */
   free(page: Page, order: number, type: MigrateType, toTail: boolean): void {
@@ -83,8 +83,10 @@ export class FreeArea {
   }
 
   /**
-   * Takes a block of 2^order pages, NULL_PAGE when there is none. Pages come off with no flags of the allocator and no
-   * references.
+   * Takes a block of 2^order pages, from deferred sections or other migrate types if need be. The pages have no
+   * references and no flags of the allocator.
+   *
+   * @returns the first page, or NULL_PAGE when there is no such block
    *
    * @see __rmqueue()
    */
@@ -98,7 +100,7 @@ export class FreeArea {
     return this.steal(order, type) ? this.takeSmallest(order, type) : (NULL_PAGE as Page);
   }
 
-  /** Takes one given free block off its list: what isolation and memory failure do. */
+  /** Takes a given free block off its list, for isolation and memory failure. */
   takeBlock(block: Page, order: number): void {
     if (!this.memmap.isFreeBlock(block, this.zone, order))
       throw new KernelBug(`page ${block} is not a free block of order ${order}`);
@@ -108,14 +110,16 @@ export class FreeArea {
   }
 
   /**
-   * Moves the free pages of one pageblock to the lists of another type, and returns how many these are.
+   * Moves the free pages of a pageblock to the lists of another type.
+   *
+   * @returns the number of pages moved
    *
    * @see move_freepages_block()
    */
   moveFreePages(pageblock: Page, to: MigrateType): number {
     let moved = 0;
     const start = pageblock & ~(PAGEBLOCK_NR_PAGES - 1);
-    // The second half of a block of the largest order went with the first.
+    // A free block of the largest order has two pageblocks: its call for the first one moved the second too.
     const largest = (start & ~(MAX_ORDER_NR_PAGES - 1)) as Page;
     if (start !== largest && this.memmap.isFreeBlock(largest, this.zone, LARGEST)) return 0;
     for (let page = start; page < start + PAGEBLOCK_NR_PAGES;) {
@@ -131,7 +135,10 @@ export class FreeArea {
     return moved;
   }
 
-  /** Lists untouched sections until one brings a block of the largest order; those at the end of a node may have none. */
+  /**
+   * Initialises deferred sections until a block of the largest order is listed. A section at the end of a node may
+   * have none.
+   */
   private growToLargest(): boolean {
     let grown = false;
     while (this.blocks(MAX_ORDER - 1, MigrateType.Movable) === 0 && this.growZone()) grown = true;
@@ -139,8 +146,8 @@ export class FreeArea {
   }
 
   /**
-   * The order at which one block holds just the pages that smaller requests in turn would be given: that of the smallest
-   * block on the lists, but not above `most`.
+   * The order of one block that has the same pages as consecutive requests of `order` would get: that of the smallest
+   * listed block, but at most `most`.
    */
   orderAtOnce(order: number, most: number, type: MigrateType): number {
     for (let level = order; level < most; level++) if (this.blocks(level, type) > 0) return level;
@@ -155,7 +162,7 @@ export class FreeArea {
       const page = lists.shiftFreeBlock(list);
       if (page === NULL_PAGE) continue;
       this.count(type, -(1 << order));
-      // The upper halves go back until 2^order pages are left. @see expand()
+      // Puts back the upper halves until 2^order pages are left. @see expand()
       for (let half = (level - 1) | 0; half >= order; half--) {
         list = (list - TYPES) as ListId;
         lists.addOnlyFreeBlock(list, (page + (1 << half)) as Page, half, type);
@@ -165,7 +172,11 @@ export class FreeArea {
     return NULL_PAGE as Page;
   }
 
-  /** Makes blocks of another type ours: the largest, as that leaves the fewest types mixed. @see __rmqueue_fallback() */
+  /**
+   * Moves a block of a fallback type to `type`, the largest one: that mixes the fewest pageblocks.
+   *
+   * @see __rmqueue_fallback()
+   */
   private steal(order: number, type: MigrateType): boolean {
     for (let level = LARGEST; level >= order; level--) {
       const block = this.fallbackBlock(level, type);
@@ -186,7 +197,7 @@ export class FreeArea {
     return NULL_PAGE as Page;
   }
 
-  /** Movable pages that lie among others do no lasting harm: they get the smallest block that is large enough. */
+  /** Moves the smallest block that is large enough. Used for movable requests, whose pages can be moved out again. */
   private stealSmallest(order: number, type: MigrateType): void {
     for (let level = order; level <= LARGEST; level++) {
       const block = this.fallbackBlock(level, type);
@@ -194,7 +205,7 @@ export class FreeArea {
     }
   }
 
-  /** Takes all that is free in the pageblock. @see steal_suitable_fallback() */
+  /** Moves all free pages of the pageblock to `type`. @see steal_suitable_fallback() */
   private stealBlock(block: Page, order: number, type: MigrateType): void {
     if (order >= PAGEBLOCK_ORDER) {
       this.relist(block, order, type, false);
@@ -203,12 +214,13 @@ export class FreeArea {
     }
     const from = this.pageblocks.get(block);
     const moved = this.moveFreePages(block, type);
-    // A pageblock that is mostly ours by now changes sides, so that what is freed in it comes to us too.
+    // When at least half of the pageblock suits `type`, the pageblock changes type: pages freed in it later join
+    // these lists.
     if (moved + this.alikePages(block, moved, from, type) >= PAGEBLOCK_NR_PAGES / 2)
       this.pageblocks.set(block, type);
   }
 
-  /** Pages in use that suit the new type. Unmovable and reclaimable ones can't be told apart. */
+  /** Pages in use that suit type `to`. Unmovable and reclaimable pages can't be told apart: 0 between these two. */
   private alikePages(pageblock: Page, free: number, from: MigrateType, to: MigrateType): number {
     if (to !== MigrateType.Movable && from !== MigrateType.Movable) return 0;
     const start = pageblock & ~(PAGEBLOCK_NR_PAGES - 1);
@@ -223,7 +235,7 @@ export class FreeArea {
     this.memmap.lists.addFreeBlock(this.listOf(order, type), block, order, type, toTail);
   }
 
-  /** Takes a block off its list; its pages go on being counted, as pages of the given type. */
+  /** Takes a block off its list. Its pages stay in pagesOfType, counted as of type `as`. */
   private unlist(block: Page, order: number, as: MigrateType): void {
     const type = this.memmap.freeBlockType(block) as MigrateType;
     this.memmap.lists.removeFreeBlock(this.listOf(order, type), block);
@@ -244,7 +256,11 @@ export class FreeArea {
     this.count(to, pages);
   }
 
-  /** Whether the next larger buddy is free: then this block will soon merge, and is better left alone. @see buddy_merge_likely() */
+  /**
+   * Whether the buddy of the next larger order is free: the block is likely to merge soon and goes to the tail.
+   *
+   * @see buddy_merge_likely()
+   */
   private mergeLikely(block: number, order: number): boolean {
     if (order >= LARGEST - 1) return false;
     const parent = block & ~(1 << order);
@@ -256,8 +272,8 @@ export class FreeArea {
   }
 
   /**
-   * Whether two pageblocks may become one block. An isolated one must not merge with one that isn't: the allocator
-   * would hand out its pages. Nor do blocks of two nodes.
+   * Whether two free blocks in different pageblocks may merge. An isolated one must not merge with one that isn't
+   * isolated: the allocator would allocate its pages. Blocks of two nodes don't merge either.
    *
    * @see migratetype_is_mergeable()
    */
@@ -268,7 +284,7 @@ export class FreeArea {
   }
 }
 
-/** Whether a request may empty the pageblock of a block of another type. @see can_steal_fallback() */
+/** Whether a request may take all free pages of a fallback block's pageblock. @see can_steal_fallback() */
 function mayTakePageblock(order: number, type: MigrateType): boolean {
   return order >= PAGEBLOCK_ORDER >> 1 || type !== MigrateType.Movable;
 }

@@ -1,20 +1,20 @@
-// What a caller of the allocator asks for. Kernel counterpart: include/linux/gfp_types.h.
+// The GFP mask of an allocation. Kernel counterpart: include/linux/gfp_types.h.
 import { MigrateType, ZoneType } from "./zone-type.ts";
 
-/** Single bits. The numbers are ours. */
+/** Single bits. Their numbers are the model's, not the kernel's. */
 export const Gfp = {
   DMA: 1 << 0,
   HIGHMEM: 1 << 1,
   DMA32: 1 << 2,
   /** The page can be moved to another frame. */
   MOVABLE: 1 << 3,
-  /** It is freed when memory is short, through a shrinker. */
+  /** A shrinker frees the page under memory pressure. */
   RECLAIMABLE: 1 << 4,
-  /** May dip into the reserves below the watermarks. */
+  /** The request may use half of the reserve below the min watermark. */
   HIGH: 1 << 5,
   IO: 1 << 6,
   FS: 1 << 7,
-  /** The page must read as zeros. */
+  /** The page's contents must be zeros. */
   ZERO: 1 << 8,
   DIRECT_RECLAIM: 1 << 9,
   KSWAPD_RECLAIM: 1 << 10,
@@ -27,9 +27,9 @@ export const Gfp = {
   MEMALLOC: 1 << 16,
   NOMEMALLOC: 1 << 17,
   HARDWALL: 1 << 18,
-  /** This node or none. */
+  /** Only the given node may serve the request. */
   THISNODE: 1 << 19,
-  /** Charged to the caller's cgroup. */
+  /** The page is charged to the caller's memory cgroup. */
   ACCOUNT: 1 << 20,
 } as const;
 
@@ -52,7 +52,7 @@ export function gfpZone(gfp: number): ZoneType {
   return (gfp & movable) === movable ? ZoneType.Movable : ZoneType.Normal;
 }
 
-/** The kind of pageblock that the page should come from. @see gfp_migratetype() */
+/** The migrate type of the pageblock that should serve the request. @see gfp_migratetype() */
 export function gfpMigrateType(gfp: number): MigrateType {
   if ((gfp & Gfp.MOVABLE) !== 0) return MigrateType.Movable;
   return (gfp & Gfp.RECLAIMABLE) !== 0 ? MigrateType.Reclaimable : MigrateType.Unmovable;

@@ -1,6 +1,6 @@
-// The page allocator: walks a zonelist, keeps the watermarks, serves small requests from per-cpu lists and the rest
-// from the buddy. Everything here is atomic; what waits for memory (reclaim, compaction) is built above it. Kernel
-// counterpart: mm/page_alloc.c.
+// The page allocator: walks a zonelist, checks the watermarks, and serves small requests from per-cpu lists and
+// others from the buddy lists. All of it is atomic; reclaim and compaction are built above it. Kernel counterpart:
+// mm/page_alloc.c.
 import {
   type FaultPoint,
   type Kernel,
@@ -16,7 +16,7 @@ import type { MemoryNode } from "./node.ts";
 import { countNuma } from "./numa-stat.ts";
 import { type Pageblocks, placeOfBlock } from "./pageblock.ts";
 import { VM_EVENTS, VmEvent } from "./vmstat.ts";
-import { BAD_AT_FREE, DROPPED_AT_FREE, PAGES_OF_MANY, prepareBlock, stripPages } from "./page-prep.ts";
+import { PAGE_FLAGS_CHECK_AT_PREP, prepareBlock, SLOW_FREE_FLAGS, stripPages } from "./page-prep.ts";
 import { drainPcp, freeToPcp, refillPcp } from "./pcp-bulk.ts";
 import {
   LIST_BOTTOM,
@@ -47,26 +47,26 @@ import {
   type ZoneType,
 } from "./zone-type.ts";
 
-/** A list that serves the fast path, and where its requests are to be counted. */
+/** A per-cpu list that serves the fast path, and the zone in which its requests are counted. */
 interface Served {
   readonly list: number;
   readonly zone: Zone;
 }
 
 const PGALLOC = Int32Array.from(ZONE_NAMES, (name) => VmEvent[`pgalloc_${name.toLowerCase() as "dma"}`]);
-// The counters of the hot paths, looked up once.
+// Counters of the hot paths, as local copies.
 const PGFREE = VmEvent.pgfree;
 const LOW_FOR = ZoneNumber.lowFor;
 
-/** Bits of a request that say which zones and which lists may serve it. */
+/** Bits of a GFP mask that select the zones and the lists of a request: its kind. */
 const GFP_KIND = Gfp.DMA | Gfp.HIGHMEM | Gfp.DMA32 | Gfp.MOVABLE | Gfp.RECLAIMABLE;
 const KINDS_SHIFT = 5;
-/** What is remembered of a kind of request near a node: the list that served it, the zone's number of free pages, what it must exceed, and the zone's list of single pages. */
+/** Words cached for a kind of request: its per-cpu list, the indices of the zone's free pages and mark, a free list. */
 const HOT_SHIFT = 2;
 const HOT_FREE = 1;
 const HOT_LOW = 2;
 const HOT_SINGLE = 3;
-// Constants of other modules that the hot paths use: a binding of another module is read at each use, a local one is not.
+// Local copies of constants for the hot paths: an imported binding is read from its module at each use.
 const BOTTOM = LIST_BOTTOM;
 const LIMIT = LIST_LIMIT;
 const SERVED = LIST_SERVED;
@@ -78,14 +78,13 @@ const PAGES_OF_TYPE: number = ZoneNumber.pagesOfType;
 const HIGH = PCP_HIGH;
 const RECORD_MASK = ~(PCP_RECORD - 1);
 const PCP_TYPES = MIGRATE_PCPTYPES;
-const DROPPED: number = DROPPED_AT_FREE;
-/** What the fast path of a free leaves to the slow one. */
-const NOT_FREED_FAST: number = BAD_AT_FREE | PAGES_OF_MANY | PageFlag.hwpoison;
+const CLEARED_AT_FREE: number = PAGE_FLAGS_CHECK_AT_PREP;
+const FREED_SLOWLY: number = SLOW_FREE_FLAGS;
 
 export class PageAllocator {
   readonly memmap: MemMap;
   readonly pageblocks: Pageblocks;
-  /** By node number; absent where no node is possible. */
+  /** Indexed by node number; undefined where no node is possible. */
   readonly nodes: readonly (MemoryNode | undefined)[];
   private readonly failPageAlloc: FaultPoint;
   private readonly traceAlloc: Tracepoint<MmPageAlloc>;
@@ -93,18 +92,18 @@ export class PageAllocator {
   private readonly eventCounts: Float64Array = new Float64Array(VM_EVENTS.length);
   private currentCpu = 0;
   private nodeOfCpu: NodeId | undefined;
-  /** The numbers of all zones, and the per-cpu lists of all: see Zone.adopt(). */
+  /** The numbers and the per-cpu lists of all zones: see Zone.adopt(). */
   private readonly numbers: Float64Array;
   private readonly stacks: PcpStacks;
   private readonly words: Int32Array;
-  /** By placeOfBlock(): the current cpu's list. 0, which is nobody's, where there is none. */
+  /** The current CPU's list of single pages, indexed by placeOfBlock(); 0, an always empty list, for none. */
   private readonly lists: Int32Array;
   private readonly pageLists: PageLists;
-  /** By node and kind of request, four words each. Zeros where nothing is remembered: list 0 is empty for ever. */
+  /** Indexed by node and kind of request, four words each: see HOT_SHIFT. Zeros (list 0) when nothing is cached. */
   private readonly hot: Int32Array;
-  /** By node, and zone (3 bits). */
+  /** Indexed by node << 3 | zone type. */
   private readonly zones: (Zone | undefined)[];
-  /** The zones that hot is about, by node and kind of request. */
+  /** The zone of each entry of `hot`, indexed by node and kind of request. */
   private readonly hotZones: Zone[] = [];
   private served: Served[] = [];
 
@@ -136,7 +135,7 @@ export class PageAllocator {
     this.findRecords();
   }
 
-  /** The cpu whose per-cpu lists are used. */
+  /** The CPU whose per-cpu lists are used. */
   get cpu(): number {
     return this.currentCpu;
   }
@@ -147,26 +146,27 @@ export class PageAllocator {
     this.findRecords();
   }
 
-  /** Events of the machine, by VmEvent, up to now. Who counts one uses countEvent(). */
+  /** The machine's event counters, indexed by VmEvent and up to date. Use countEvent() to add to one. */
   get events(): Float64Array {
     this.settle();
     return this.eventCounts;
   }
 
-  /** Counts something, by VmEvent. @see count_vm_events() */
+  /** Adds `by` to an event counter. @param event a VmEvent @see count_vm_events() */
   countEvent(event: number, by: number): void {
     this.eventCounts[event] = (this.eventCounts[event] as number) + by;
   }
 
   /**
-   * Allocates 2^order pages with one reference, near a node. They read as zeros, as everything does that was freed.
+   * Allocates 2^order pages with one reference, near a node. Their contents are zeros, as freed pages are zeroed.
    *
-   * @returns NULL_PAGE when no zone can give them without reclaim
-   * @throws KernelBug when the order is larger than the largest block, unless the caller asked for no warnings
+   * @param gfp bits of Gfp
+   * @returns the first page, or NULL_PAGE when no zone can give them without reclaim
+   * @throws KernelBug when the order is MAX_ORDER or above and gfp hasn't NOWARN
    * @see __alloc_pages() in mm/page_alloc.c
    */
   allocPages(gfp: number, order: number, near: NodeId): Page {
-    // Nearly every request: one page, from the cpu's list in the zone that served the last request of this kind.
+    // Fast path of nearly every request: one page, from the CPU's list of the zone that served the last such request.
     const { hot, words, numbers } = this;
     const kind = ((near << KINDS_SHIFT) | (gfp & GFP_KIND)) << HOT_SHIFT;
     const list = hot[kind] as number;
@@ -190,16 +190,16 @@ export class PageAllocator {
   }
 
   /**
-   * Drops the caller's reference to 2^order pages, and frees them when it was the last. Somebody who looked at a page
-   * that isn't compound and still holds the first one keeps that one page; the others go.
+   * Drops the caller's reference to 2^order pages, and frees them when it was the last. When a speculative reference
+   * still holds the first page of a block that isn't compound, only that page stays.
    *
-   * @throws KernelBug when nobody held them, or when they are still in use
+   * @throws KernelBug when the pages have no reference, or flags or mappings of pages in use
    * @see __free_pages() in mm/page_alloc.c
    */
   freePages(page: Page, order: number): void {
     if (order !== 0 || this.traceFree.enabled !== false) return this.freeSlowly(page, order);
     const { memmap, words } = this;
-    const zone = memmap.release(page, NOT_FREED_FAST, DROPPED);
+    const zone = memmap.release(page, FREED_SLOWLY, CLEARED_AT_FREE);
     if (zone < 0) return this.freeSlowly(page, 0);
     (this.eventCounts[PGFREE] as number)++;
     const list = this.lists[this.pageblocks.placeOf(page, zone)] as number;
@@ -214,14 +214,14 @@ export class PageAllocator {
   }
 
   /**
-   * Frees 2^order pages whose references are all gone: what a last putPage() calls.
+   * Frees 2^order pages without references. The last putPage() calls this.
    *
-   * @throws KernelBug when one is still in use, or is a part of something larger
+   * @throws KernelBug when one has flags or mappings of a page in use, or is part of a larger compound page
    * @see free_unref_page() in mm/page_alloc.c
    */
   freeUnrefPages(page: Page, order: number): void {
     if (this.traceFree.enabled) this.traceFree.emit({ page, order });
-    // A broken page goes nowhere, and counts for nothing.
+    // A HWPoison page is neither freed nor counted.
     if ((stripPages(this.memmap, page, order) & PageFlag.hwpoison) !== 0) return;
     this.countEvent(PGFREE, 1 << order);
     this.giveBack(page, order);
@@ -233,17 +233,17 @@ export class PageAllocator {
     return this.zones[(memmap.nodeOf(page) << 3) | memmap.zoneOf(page)] ?? this.noZone(page);
   }
 
-  /** Puts pages straight on the free lists: drained, onlined and un-isolated pages come here. */
+  /** Puts pages on the free lists, past the per-cpu lists, for drained, onlined and un-isolated pages. */
   freeToBuddy(zone: Zone, page: Page, order: number, type: MigrateType, toTail: boolean): void {
     zone.freeBlock(page, order, type, toTail);
   }
 
-  /** Gives every page on a zone's per-cpu lists back to the buddy. @see drain_all_pages() */
+  /** Moves all pages of a zone's per-cpu lists to its free lists. @see drain_all_pages() */
   drainPcp(zone: Zone): void {
     drainPcp(this.stacks, zone, this.pageblocks);
   }
 
-  /** Finds the records of the current cpu, and forgets what was found for another. */
+  /** Sets nodeOfCpu and `lists` for the current CPU. */
   private findRecords(): void {
     this.nodeOfCpu = this.nodes.find((node) => node?.cpus.includes(this.currentCpu))?.id;
     for (const node of this.nodes) {
@@ -263,7 +263,7 @@ export class PageAllocator {
     }
   }
 
-  /** The next request of this kind looks where this one was served. */
+  /** Caches the zone that served a request, for the next request of its kind. */
   private rememberHot(gfp: number, zone: Zone, highest: ZoneType): void {
     const { hot } = this;
     const kind = ((zone.node << KINDS_SHIFT) | (gfp & GFP_KIND)) << HOT_SHIFT;
@@ -284,7 +284,7 @@ export class PageAllocator {
     this.hot.fill(0);
   }
 
-  /** Counts what the fast path has served: a counter a list is all it keeps. @see sum_vm_events() in mm/vmstat.c */
+  /** Adds the fast path's counts, one for each list, to the event counters. @see sum_vm_events() in mm/vmstat.c */
   private settle(): void {
     for (const { list, zone } of this.served) {
       const requests = (this.words[list | SERVED] as number) >>> 0;
@@ -295,7 +295,7 @@ export class PageAllocator {
     }
   }
 
-  /** The cpu has no page. Where its lists are bypassed, the zone may have a single one that nothing need be split for. */
+  /** The CPU's list is empty. While the lists are bypassed, takes a free page of order 0 without splitting a block. */
   private allocWarm(gfp: number, order: number, near: NodeId): Page {
     const { hot, words, numbers } = this;
     const kind = ((near << KINDS_SHIFT) | (gfp & GFP_KIND)) << HOT_SHIFT;
@@ -351,7 +351,7 @@ export class PageAllocator {
       this.freeUnrefPages((page + (1 << level)) as Page, level);
   }
 
-  /** The cpu's list has no room. Where the lists are bypassed, a page whose buddy is in use joins the zone's single ones. */
+  /** The CPU's list is full or bypassed. While bypassed, a page whose buddy is in use goes to the order-0 free list. */
   private giveBackOne(page: Page, list: number): void {
     const { memmap, numbers, words } = this;
     const zone = words[list | ZONE_TYPE] as number;
@@ -366,7 +366,7 @@ export class PageAllocator {
     (numbers[free + PAGES_OF_TYPE + type] as number)++;
   }
 
-  /** Puts stripped pages on a list of the cpu, or back into the buddy. */
+  /** Puts stripped pages on a list of the CPU, or on the free lists. */
   private giveBack(page: Page, order: number): void {
     const zone = this.zoneOf(page);
     const type = this.pageblocks.get(page);
@@ -378,7 +378,7 @@ export class PageAllocator {
     freeToPcp(this.stacks, zone, pcp, page, order, type, this.pageblocks);
   }
 
-  /** Down to the reserves that nobody but the urgent may touch. @see __alloc_pages_slowpath() */
+  /** Tries the min watermark, then for MEMALLOC requests no watermark at all. @see __alloc_pages_slowpath() */
   private allocSlowpath(gfp: number, order: number, near: NodeId): Page {
     const page = this.fromFreelist(gfp, order, near, ALLOC_WMARK_MIN);
     if (page !== NULL_PAGE || (gfp & (Gfp.MEMALLOC | Gfp.NOMEMALLOC)) !== Gfp.MEMALLOC) return page;
@@ -420,7 +420,7 @@ export class PageAllocator {
     return this.stacks.pop(list);
   }
 
-  // What is wrong is said elsewhere than it is found: a hot path stays short enough to be inlined.
+  // Errors are thrown by functions of their own, so that the hot paths stay short enough to be inlined.
 
   private noNode(near: NodeId): never {
     throw new KernelBug(`allocation near node ${near}, which does not exist`);
@@ -435,7 +435,7 @@ export class PageAllocator {
   }
 }
 
-/** Changes a counter of a zone. */
+/** Adds `by` to a counter of a zone. @param item a ZoneStat */
 export function addTo(zone: Zone, item: number, by: number): void {
   zone.stat[item] = (zone.stat[item] as number) + by;
 }

@@ -1,11 +1,11 @@
-// What is done to pages on their way out of the allocator and back: compound pages are put together, and what comes
-// back must have no user, no mark of one, and be whole. Kernel counterparts: prep_new_page(), free_pages_prepare() and
-// bad_page() in mm/page_alloc.c.
+// Prepares allocated pages: sets references and builds compound pages. Checks freed pages: they must have no
+// references, no flags of pages in use, and a compound page must be freed whole. Kernel counterparts:
+// prep_new_page(), free_pages_prepare() and bad_page() in mm/page_alloc.c.
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { describePage, type MemMap, PageFlag } from "@hetmem/page";
 
-/** Set on pages that must not be freed. @see PAGE_FLAGS_CHECK_AT_FREE */
-export const BAD_AT_FREE: number =
+/** Flags that a freed page must not have. @see PAGE_FLAGS_CHECK_AT_FREE in include/linux/page-flags.h */
+const PAGE_FLAGS_CHECK_AT_FREE: number =
   PageFlag.lru |
   PageFlag.locked |
   PageFlag.private |
@@ -17,12 +17,18 @@ export const BAD_AT_FREE: number =
   PageFlag.mlocked |
   PageFlag.buddy |
   PageFlag.isolated;
-/** Dropped when a page is freed. */
-export const DROPPED_AT_FREE: number = 0x07ff_ffff & ~PageFlag.hwpoison;
-/** Pages that are more than themselves: freed with their block or not at all. */
-export const PAGES_OF_MANY: number = PageFlag.head | PageFlag.tail;
+/** Flags cleared when a page is freed: all but HWPoison. @see PAGE_FLAGS_CHECK_AT_PREP in include/linux/page-flags.h */
+export const PAGE_FLAGS_CHECK_AT_PREP: number = 0x07ff_ffff & ~PageFlag.hwpoison;
+/** Flags of the pages of a compound page, which is freed only as a whole. */
+const COMPOUND_FLAGS: number = PageFlag.head | PageFlag.tail;
+/** Flags of pages that only the slow path of a free handles. */
+export const SLOW_FREE_FLAGS: number = PAGE_FLAGS_CHECK_AT_FREE | COMPOUND_FLAGS | PageFlag.hwpoison;
 
-/** Gives a block its reference: a compound page has it in the head, and its tails know the head. @see prep_compound_page() */
+/**
+ * Sets the reference of an allocated block on its first page, and links tails to head when it is compound.
+ *
+ * @see prep_compound_page()
+ */
 export function prepareBlock(memmap: MemMap, head: Page, order: number, compound: boolean): void {
   memmap.setPageRefcounted(head);
   for (let i = 1; i < 1 << order; i++) {
@@ -39,32 +45,32 @@ export function prepareBlock(memmap: MemMap, head: Page, order: number, compound
 }
 
 /**
- * Takes off 2^order pages what their users left there.
+ * Checks 2^order freed pages and clears their flags.
  *
  * @returns the flags that the first page had
- * @throws KernelBug when one of them is still in use, or is a part of something larger
+ * @throws KernelBug when one has flags or mappings of a page in use, or is part of a larger compound page
  */
 export function stripPages(memmap: MemMap, head: Page, order: number): number {
-  if (order === 0) return stripOne(memmap, head, BAD_AT_FREE | PAGES_OF_MANY);
+  if (order === 0) return stripOne(memmap, head, PAGE_FLAGS_CHECK_AT_FREE | COMPOUND_FLAGS);
   const compound = memmap.test(head, PageFlag.head);
   if (compound && memmap.compoundOrder(head) !== order) badPage(memmap, head);
-  const had = stripOne(memmap, head, BAD_AT_FREE | PageFlag.tail);
+  const had = stripOne(memmap, head, PAGE_FLAGS_CHECK_AT_FREE | PageFlag.tail);
   for (let i = 1; i < 1 << order; i++) {
     const page = (head + i) as Page;
     if (memmap.compoundHead(page) !== (compound ? head : page)) badPage(memmap, page);
-    stripOne(memmap, page, BAD_AT_FREE | PageFlag.head);
+    stripOne(memmap, page, PAGE_FLAGS_CHECK_AT_FREE | PageFlag.head);
   }
   return had;
 }
 
 function stripOne(memmap: MemMap, page: Page, bad: number): number {
-  const had = memmap.strip(page, bad, DROPPED_AT_FREE);
+  const had = memmap.strip(page, bad, PAGE_FLAGS_CHECK_AT_PREP);
   if (had === 0) badPage(memmap, page);
   return had;
 }
 
 /** @see bad_page() */
 function badPage(memmap: MemMap, page: Page): never {
-  const part = memmap.test(page, PAGES_OF_MANY) ? "a part of a compound page freed" : "bad page freed";
+  const part = memmap.test(page, COMPOUND_FLAGS) ? "a part of a compound page freed" : "bad page freed";
   throw new KernelBug(`${part}: ${describePage(memmap, page)}`);
 }

@@ -1,5 +1,5 @@
-// What each 2 MiB pageblock is used for: three bits that the section table keeps of it, which are 0 for movable, as memory is to
-// begin with. Kernel counterpart: pageblock_flags in mm/page_alloc.c.
+// The migrate type of each 2 MiB pageblock: three bits in the section table, stored so that 0 is Movable, the initial
+// type. Kernel counterpart: pageblock_flags in mm/page_alloc.c.
 import type { Page } from "@hetmem/kernel";
 import { type MemMap, PAGEBLOCK_BITS, type SectionTable } from "@hetmem/page";
 import { MigrateType } from "./zone-type.ts";
@@ -24,12 +24,12 @@ export class Pageblocks {
     this.setRange(page, 1, type);
   }
 
-  /** Sets every block that [page, page + pages) touches, within one section. */
+  /** Sets the type of every pageblock that overlaps [page, page + pages). The range lies in one section. */
   setRange(page: Page, pages: number, type: MigrateType): void {
     this.sections.setPageblockBits(page, pages, type ^ MOVABLE);
   }
 
-  /** Node, zone and type of a page's pageblock as one number: what placeOfBlock() gives. */
+  /** Node, zone and type of a page's pageblock as one number, encoded as by placeOfBlock(). */
   placeOf(page: Page, zone: number): number {
     return (this.sections.blockOf(page) << 3) | zone;
   }

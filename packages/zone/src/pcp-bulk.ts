@@ -1,5 +1,5 @@
-// Pages move between the per-cpu lists and the buddy in batches, so that most requests see neither the free lists nor
-// the counters of the zone. Kernel counterpart: rmqueue_bulk(), free_pcppages_bulk() and drain_pages_zone() in
+// Moves pages between the per-cpu lists and the free lists in batches, so that most requests touch neither the zone's
+// free lists nor its counters. Kernel counterpart: rmqueue_bulk(), free_pcppages_bulk() and drain_pages_zone() in
 // mm/page_alloc.c.
 import type { Page } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
@@ -9,10 +9,11 @@ import type { Zone } from "./zone.ts";
 import { MIGRATE_PCPTYPES, type MigrateType, PAGEBLOCK_ORDER } from "./zone-type.ts";
 
 /**
- * Moves a batch from the buddy to an empty list. What the buddy gave first is used first. Blocks come as large as they
- * are: a block of 32 pages is the same 32 pages that would be split off it one by one.
+ * Moves a batch from the free lists to an empty per-cpu list. Pages are used in the order in which the free lists
+ * gave them. Larger blocks are taken whole where possible: a block of 32 pages has the same pages as 32 requests of
+ * one page.
  *
- * @returns whether there was anything
+ * @returns whether a block was moved
  */
 export function refillPcp(
   stacks: PcpStacks,
@@ -38,7 +39,7 @@ export function refillPcp(
   return blocks > 0;
 }
 
-/** Puts a block on its list, and gives a batch back when the cpu has too many. @see free_unref_page_commit() */
+/** Puts a block on its list, and drains a batch once the CPU has `high` pages. @see free_unref_page_commit() */
 export function freeToPcp(
   stacks: PcpStacks,
   zone: Zone,
@@ -53,7 +54,7 @@ export function freeToPcp(
   if (pcp.count >= pcp.high) trimPcp(stacks, zone, pcp, order * MIGRATE_PCPTYPES + type, pageblocks);
 }
 
-/** Gives a batch back: the oldest blocks of the list that just grew, then those of the next. */
+/** Drains a batch: the oldest blocks of list `grown`, then those of the next lists. */
 function trimPcp(
   stacks: PcpStacks,
   zone: Zone,
@@ -73,7 +74,7 @@ function trimPcp(
   }
 }
 
-/** Gives every page on a zone's per-cpu lists back. @see drain_all_pages() */
+/** Drains all pages of a zone's per-cpu lists. @see drain_all_pages() */
 export function drainPcp(stacks: PcpStacks, zone: Zone, pageblocks: Pageblocks): void {
   for (const pcp of zone.pcp) {
     for (let i = 0; i < PCP_LISTS; i++) {
@@ -85,12 +86,12 @@ export function drainPcp(stacks: PcpStacks, zone: Zone, pageblocks: Pageblocks):
 }
 
 /**
- * Gives back the oldest block of a list, together with those behind it that follow it in memory too: what was allocated
- * in a row is mostly freed in a row, and two halves are put together faster here than on the free lists. They go to the
- * lists of their pageblock, whichever list of the cpu they lay on.
+ * Drains the oldest block of a list and the next ones that are adjacent to it in memory. Pages allocated in a row are
+ * mostly freed in a row, and merging them here is faster than on the free lists. They go to the free lists of their
+ * pageblock's type, which may differ from the per-cpu list's.
  *
- * @param most pages wanted; at least one block is given
- * @returns how many pages these were
+ * @param most pages to drain at most; at least one block is drained
+ * @returns the number of pages drained
  */
 function drainRun(
   stacks: PcpStacks,
@@ -111,7 +112,7 @@ function drainRun(
   const pages = end - start;
   const type = pageblocks.get(start as Page);
   while (start < end) {
-    // The largest aligned block that fits.
+    // Order of the largest aligned block at `start` that fits.
     const level = Math.min(31 - Math.clz32(start & -start), 31 - Math.clz32(end - start));
     zone.freeBlock(start as Page, level, type, false);
     start += 1 << level;

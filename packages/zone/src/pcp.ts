@@ -1,41 +1,46 @@
-// Per-cpu page lists: single pages and small blocks, kept ready so that most requests never look at the buddy. A list
-// is a stack: requests and frees work at its top, the buddy takes back from its bottom. All lists of a machine lie in
-// two Int32Arrays, because the allocator's fast path is as short as the number of arrays it touches: a stack in an
-// array of its own costs twice as much. Kernel counterpart: struct per_cpu_pages in mm/page_alloc.c.
+// Per-cpu page lists: single pages and small blocks that serve most requests without the zone's free lists. A list is
+// a stack: requests and frees push and pop at its top, drains take from its bottom. All lists of a machine lie in two
+// Int32Arrays: the time of the allocator's fast path grows with the number of arrays it touches, and with an array
+// for each list it would double. Kernel counterpart: struct per_cpu_pages in mm/page_alloc.c.
 import type { Page } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { MIGRATE_PCPTYPES, type MigrateType, PAGE_ALLOC_COSTLY_ORDER } from "./zone-type.ts";
 
-/** Lists a cpu keeps of a zone: one for each order up to PAGE_ALLOC_COSTLY_ORDER and migrate type. */
+/**
+ * Number of lists of one CPU in one zone: one for each order up to PAGE_ALLOC_COSTLY_ORDER and each per-cpu migrate
+ * type.
+ */
 export const PCP_LISTS: number = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1);
 
-/** Words of the record of one cpu in one zone, and where its counters are; its lists follow. */
+/** Words in the record of one CPU in one zone: counters at the offsets PCP_COUNT to PCP_BYPASSED, then the lists. */
 export const PCP_RECORD = 128;
 export const PCP_COUNT = 0;
-/** What a free compares with: the high mark, 0 while the lists are bypassed. */
+/** Offset of the count from which a free drains: `high`, or 0 while the lists are bypassed. */
 export const PCP_HIGH = 1;
 const PCP_BATCH = 2;
 const PCP_HIGH_SET = 3;
-/** 1 while the lists are bypassed. */
+/** Offset of the flag that is 1 while the lists are bypassed. */
 export const PCP_BYPASSED = 4;
 export const PCP_FIRST_LIST = 8;
 
-/** Words of a list (2^3), and what they are: positions in the stacks. Zeros are an empty list without room. */
+/** A list has 2^3 words. LIST_TOP to LIST_START are positions in `stacks`. All zeros is an empty list without room. */
 export const PCP_LIST_SHIFT = 3;
 export const LIST_TOP = 0;
 export const LIST_BOTTOM = 1;
 export const LIST_LIMIT = 2;
 const LIST_START = 3;
-/** Requests that the allocator's fast path served from here and has not counted yet. */
+/** Offset of the number of requests that the fast path served from this list and hasn't counted in vm events yet. */
 export const LIST_SERVED = 4;
-/** Of the lists of single pages, for the allocator: where the zone's numbers begin, its type, and its own list of single free pages. */
+/**
+ * For lists of single pages: offsets of the zone's firstNumber, the zone's type, and the zone's free list of order 0.
+ */
 export const LIST_ZONE = 5;
 export const LIST_ZONE_TYPE = 6;
 export const LIST_SINGLES = 7;
-/** Pages of the first room that a list gets. */
+/** Entries in the first room of a list. */
 const FIRST_ROOM = 64;
 
-/** The lists of some cpus in some zones. A list is known by the position of its words. */
+/** The per-cpu lists of CPUs and zones. A list is identified by the index of its first word. */
 export class PcpStacks {
   readonly words: Int32Array;
   stacks: Int32Array = new Int32Array(0);
@@ -57,27 +62,27 @@ export class PcpStacks {
     words[list + LIST_TOP] = top + 1;
   }
 
-  /** The block used last. Ask for the length first. */
+  /** Takes the block pushed last. The list must not be empty. */
   pop(list: number): Page {
     const top = (this.words[list + LIST_TOP] as number) - 1;
     this.words[list + LIST_TOP] = top;
     return this.stacks[top] as Page;
   }
 
-  /** The block that has lain longest. Ask for the length first. */
+  /** Takes the block pushed first. The list must not be empty. */
   popOldest(list: number): Page {
     const bottom = this.words[list + LIST_BOTTOM] as number;
     this.words[list + LIST_BOTTOM] = bottom + 1;
     return this.stacks[bottom] as Page;
   }
 
-  /** The block that has lain longest, which stays; NULL_PAGE where the list is empty. */
+  /** The block pushed first, left on the list; NULL_PAGE when the list is empty. */
   oldest(list: number): Page {
     const bottom = this.words[list + LIST_BOTTOM] as number;
     return (bottom < (this.words[list + LIST_TOP] as number) ? this.stacks[bottom] : NULL_PAGE) as Page;
   }
 
-  /** Turns a list round, so that what was pushed first is popped first. */
+  /** Reverses a list, so that the block pushed first is popped first. */
   reverse(list: number): void {
     this.stacks.subarray(this.words[list + LIST_BOTTOM], this.words[list + LIST_TOP]).reverse();
   }
@@ -89,7 +94,7 @@ export class PcpStacks {
     ) as Page[];
   }
 
-  /** Moves a full list down over what was taken from its bottom, or to twice the room. */
+  /** Makes room in a full list: moves it down over entries taken from its bottom, or to a room twice as large. */
   private makeRoom(list: number): void {
     const { words } = this;
     const bottom = words[list + LIST_BOTTOM] as number;
@@ -115,10 +120,10 @@ export class PcpStacks {
   }
 }
 
-/** What one cpu keeps of one zone. */
+/** The per-cpu lists of one CPU in one zone. */
 export class PerCpuPages {
   private readonly stacks: PcpStacks;
-  /** Where this cpu's record begins among the words of all. */
+  /** Index of the record in PcpStacks.words. */
   readonly record: number;
 
   constructor(stacks: PcpStacks, index: number) {
@@ -136,7 +141,7 @@ export class PerCpuPages {
     this.stacks.words[this.record + PCP_COUNT] = pages;
   }
 
-  /** From this many pages on a free gives some back. */
+  /** Pages on all lists from which a free drains a batch. */
   get high(): number {
     return this.stacks.words[this.record + PCP_HIGH_SET] as number;
   }
@@ -147,7 +152,7 @@ export class PerCpuPages {
       this.stacks.words[this.record + PCP_BYPASSED] === 1 ? 0 : pages;
   }
 
-  /** Pages moved to or from the buddy at a time. */
+  /** Pages moved to or from the zone's free lists at a time. */
   get batch(): number {
     return this.stacks.words[this.record + PCP_BATCH] as number;
   }
@@ -156,7 +161,7 @@ export class PerCpuPages {
     this.stacks.words[this.record + PCP_BATCH] = pages;
   }
 
-  /** Whether frees go past the lists, as they do while a range is taken offline. */
+  /** Whether frees bypass the lists, as while a range goes offline. @see zone_pcp_disable() */
   set bypassed(bypassed: boolean) {
     this.stacks.words[this.record + PCP_BYPASSED] = bypassed ? 1 : 0;
     this.stacks.words[this.record + PCP_HIGH] = bypassed ? 0 : this.high;
@@ -167,7 +172,7 @@ export class PerCpuPages {
     return this.listAt(order * MIGRATE_PCPTYPES + type);
   }
 
-  /** One of PCP_LISTS lists, smallest orders first: the sequence in which pages are given back. */
+  /** One of the PCP_LISTS lists, smallest orders first, the order in which they are drained. */
   listAt(index: number): number {
     return this.record + PCP_FIRST_LIST + (index << PCP_LIST_SHIFT);
   }

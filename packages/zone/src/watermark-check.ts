@@ -1,11 +1,11 @@
-// Whether a zone may serve a request: its watermarks, its reserves for requests that have no other zone, and whether
-// it has a block that is large enough. Kernel counterpart: zone_watermark_fast(), __zone_watermark_ok() in
-// mm/page_alloc.c.
+// Checks whether a zone may serve a request: its watermark, its lowmem reserve for requests limited to lower zones,
+// and whether it has a free block that is large enough. Kernel counterpart: zone_watermark_fast(),
+// __zone_watermark_ok() in mm/page_alloc.c.
 import { Gfp } from "./gfp.ts";
 import { type Zone, ZoneNumber } from "./zone.ts";
 import { MAX_ORDER, MigrateType } from "./zone-type.ts";
 
-/** How deep an allocation may dig. @see ALLOC_WMARK_LOW in mm/internal.h */
+/** The watermark that an allocation must respect. @see ALLOC_WMARK_LOW in mm/internal.h */
 export const ALLOC_WMARK_LOW = 0;
 export const ALLOC_WMARK_MIN = 1;
 export const ALLOC_NO_WATERMARKS = 2;
@@ -14,7 +14,7 @@ export type AllocMark = typeof ALLOC_WMARK_LOW | typeof ALLOC_WMARK_MIN | typeof
 const { min: MIN, low: LOW, boost: BOOST, lowmemReserve: RESERVE, lowFor: LOW_FOR } = ZoneNumber;
 
 /**
- * Whether a zone can give 2^order pages and keep its reserves.
+ * Whether a zone can give 2^order pages and stay above its watermark and lowmem reserve.
  *
  * @param highest the highest zone that may serve the request
  */
@@ -33,7 +33,7 @@ export function watermarkOk(
     (numbers[first + (mark === ALLOC_WMARK_LOW ? LOW : MIN)] as number) + (numbers[first + BOOST] as number);
   if (mark === ALLOC_WMARK_MIN && (gfp & Gfp.HIGH) !== 0) {
     min -= Math.floor(min / 2);
-    // Who can't wait for reclaim either digs deeper.
+    // An atomic request may use another quarter. @see ALLOC_HARDER
     if ((gfp & (Gfp.DIRECT_RECLAIM | Gfp.NOMEMALLOC)) === 0) min -= Math.floor(min / 4);
   }
   if (free - ((1 << order) - 1) <= min + (numbers[first + RESERVE + highest] as number)) return false;

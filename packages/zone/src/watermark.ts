@@ -1,6 +1,7 @@
-// How low each zone may run: the watermarks at which requests are refused and kswapd wakes and rests, what requests for
-// higher zones must leave in lower ones, and the size of the per-cpu lists that follows from it. All of it is worked
-// out anew whenever a zone's managed pages change. Kernel counterpart: init_per_zone_wmark_min() in mm/page_alloc.c.
+// Computes the limits of each zone: the watermarks at which requests fail and kswapd starts and stops, the lowmem
+// reserve that requests for higher zones must leave in lower ones, and the size of the per-cpu lists. All are
+// computed again whenever a zone's managed pages change. Kernel counterpart: init_per_zone_wmark_min() in
+// mm/page_alloc.c.
 import { MiB, PAGE_SIZE, pagesToKiB } from "@hetmem/kernel";
 import { allZones, type Memory, onlineCpuCount } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
@@ -8,15 +9,24 @@ import type { Zone } from "./zone.ts";
 import { MIGRATE_PCPTYPES, PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
 import { nrFreeZonePages } from "./zonelist.ts";
 
-/** One page in so many of the higher zones is kept free here; 0 for none. By ZoneType. @see sysctl_lowmem_reserve_ratio */
+/**
+ * The lowmem reserve of a zone is the managed pages of the zones above divided by this; 0 means no reserve. Indexed
+ * by ZoneType.
+ *
+ * @see sysctl_lowmem_reserve_ratio
+ */
 const LOWMEM_RESERVE_RATIO = [256, 256, 32, 0, 0] as const;
-/** Of 10,000 pages, how many the watermarks are apart at least. @see watermark_scale_factor */
+/** Least distance between watermarks, in 1/10,000 of the zone's managed pages. @see watermark_scale_factor */
 const WATERMARK_SCALE_FACTOR = 10;
 const MIN_FREE_KBYTES_MIN = 128;
 const MIN_FREE_KBYTES_MAX = 262_144;
-/** Below this much memory huge pages are off, so that khugepaged asks for nothing. @see hugepage_init() in mm/huge_memory.c */
+/**
+ * With fewer managed pages, transparent huge pages are off and khugepaged doesn't run.
+ *
+ * @see hugepage_init() in mm/huge_memory.c
+ */
 const TRANSPARENT_HUGEPAGE_MIN_PAGES = (512 * MiB) / PAGE_SIZE;
-/** Counters of a cpu may be off by this much at the most. */
+/** Highest value of normalThreshold(), in pages. @see calculate_normal_threshold() in mm/vmstat.c */
 const STAT_THRESHOLD_MAX = 125;
 const PAGES_PER_128_MIB = (128 * MiB) / PAGE_SIZE;
 
@@ -32,7 +42,11 @@ export function initPerZoneWmarkMin(memory: Memory): void {
   setRecommendedMinFreeKbytes(memory);
 }
 
-/** Pages that the machine wants to keep free in all. @see calculate_totalreserve_pages() */
+/**
+ * Pages that the machine keeps free in total: each zone's high watermark and largest lowmem reserve.
+ *
+ * @see calculate_totalreserve_pages()
+ */
 export function totalreservePages(memory: Memory): number {
   let sum = 0;
   for (const zone of allZones(memory)) {
@@ -42,7 +56,11 @@ export function totalreservePages(memory: Memory): number {
   return sum;
 }
 
-/** How far a cpu's own count of a zone may run ahead. @see calculate_normal_threshold() in mm/vmstat.c */
+/**
+ * The most that a CPU's per-cpu counter of a zone may differ from the zone's, in pages.
+ *
+ * @see calculate_normal_threshold() in mm/vmstat.c
+ */
 export function normalThreshold(memory: Memory, zone: Zone): number {
   const units = Math.floor(zone.managedPages / PAGES_PER_128_MIB);
   return Math.min(STAT_THRESHOLD_MAX, 2 * fls(onlineCpuCount(memory)) * (1 + fls(units)));
@@ -84,7 +102,11 @@ function setPcpLimits(memory: Memory, node: MemoryNode, zone: Zone): void {
   }
 }
 
-/** About a thousandth of the zone, 1 MiB at the most, as a power of two less one. @see zone_batchsize() */
+/**
+ * Batch in pages: 2^n - 1, near a quarter of 1/1024 of the zone's managed pages, at most of 1 MiB.
+ *
+ * @see zone_batchsize()
+ */
 function zoneBatchsize(zone: Zone): number {
   const quarter = Math.floor(Math.min(zone.managedPages >> 10, MiB / PAGE_SIZE) / 4);
   const batch = Math.max(quarter, 1);
@@ -109,7 +131,8 @@ function setupPerZoneLowmemReserve({ nodes }: Memory): void {
 }
 
 /**
- * khugepaged wants two pageblocks free in each zone, and as many more as keep the three common migrate types apart.
+ * Raises min_free_kbytes for khugepaged: two free pageblocks in each zone, and MIGRATE_PCPTYPES squared more, so that
+ * stealing doesn't mix migrate types. The limit is 5 % of the managed pages above the high watermarks.
  *
  * @see set_recommended_min_free_kbytes() in mm/khugepaged.c
  */
@@ -123,12 +146,12 @@ function setRecommendedMinFreeKbytes(memory: Memory): void {
   setupPerZoneWmarks(memory);
 }
 
-/** Whether a machine of so many managed pages runs khugepaged. @see hugepage_init() in mm/huge_memory.c */
+/** Whether a machine runs khugepaged. @param managedPages of all zones @see hugepage_init() in mm/huge_memory.c */
 export function runsKhugepaged(managedPages: number): boolean {
   return managedPages >= TRANSPARENT_HUGEPAGE_MIN_PAGES;
 }
 
-/** Position of the highest bit that is set, from 1; 0 of 0. @see fls() */
+/** Position of the highest set bit, from 1; 0 for 0. @see fls() */
 function fls(value: number): number {
   return 32 - Math.clz32(value);
 }

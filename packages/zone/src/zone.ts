@@ -1,6 +1,6 @@
-// A zone of a node: the span of frames it covers, how many of them are there and in the allocator's hands, its
-// watermarks, and its free pages. Plain state; the allocator, hotplug and the watermark rules act on it. Kernel
-// counterpart: struct zone in include/linux/mmzone.h.
+// A zone of a node: its span of frames, the numbers of its present and managed pages, its watermarks, and its free
+// pages. It is plain state that the allocator, hotplug and the watermark functions change. Kernel counterpart: struct
+// zone in include/linux/mmzone.h.
 import type { NodeId, Page, Pfn } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE } from "@hetmem/page";
 import { DeferredSections } from "./deferred.ts";
@@ -19,21 +19,21 @@ import {
 
 const ISOLATE = MigrateType.Isolate;
 
-/** Pages below which requests are refused, kswapd wakes, and kswapd rests. */
+/** Watermarks in pages: below min ordinary requests fail, below low kswapd wakes, at high it sleeps. */
 export interface Watermarks {
   min: number;
   low: number;
   high: number;
-  /** Raised for a while after types were mixed in a pageblock. */
+  /** Pages added to the marks after a steal from another migrate type. Always 0 here. */
   boost: number;
 }
 
 /**
- * A zone's numbers, and where each lies. They are one piece of a Float64Array that all zones share, so that the
- * allocator's fast path reads the numbers of any zone from one array.
+ * Offsets of a zone's numbers from Zone.firstNumber. All zones share one Float64Array, so that the allocator's fast
+ * path reads the numbers of any zone from one array.
  */
 export const ZoneNumber = {
-  /** ZoneStat begins here: the first is nr_free_pages. */
+  /** The counters of ZoneStat; the first is nr_free_pages. */
   stat: 0,
   numaStat: 11,
   min: 17,
@@ -41,7 +41,7 @@ export const ZoneNumber = {
   high: 19,
   boost: 20,
   lowmemReserve: 21,
-  /** By the highest zone of a request: the free pages that it leaves here, the low mark and the reserve together. */
+  /** Free pages that a request must leave, by the request's highest zone: low watermark, boost and lowmem reserve. */
   lowFor: 26,
   /** Pages on the free lists, by migrate type: see FreeArea. */
   pagesOfType: 32,
@@ -52,24 +52,24 @@ export class Zone {
   readonly type: ZoneType;
   readonly name: ZoneName;
   readonly node: NodeId;
-  /** First frame of the span; meaningless while the span is empty. */
+  /** First frame of the span; without meaning while the span is empty. */
   startPfn: Pfn = 0 as Pfn;
-  /** Frames from the first to the last, holes among them. */
+  /** Frames from the first to the last, holes included. */
   spannedPages = 0;
-  /** Frames of those that are memory. */
+  /** Frames of the span that are memory. */
   presentPages = 0;
-  /** Present pages that were there at boot. */
+  /** Present pages of boot memory. */
   presentEarlyPages = 0;
-  /** Present pages that the allocator was given. */
+  /** Present pages given to the allocator. */
   managedPages = 0;
-  /** Pageblocks that are isolated now. */
+  /** Number of pageblocks of type Isolate. */
   isolatedPageblocks = 0;
   readonly watermark: Watermarks;
-  /** Pages that requests for a higher zone must leave here, by that zone. */
+  /** Free pages that a request must leave in this zone, by the highest zone that may serve the request. */
   lowmemReserve: Readonly<Float64Array>;
-  /** By ZoneStat. */
+  /** Indexed by ZoneStat. */
   stat: Float64Array;
-  /** Where the numbers lie: `numbers[firstNumber + ZoneNumber.low]`. */
+  /** The array with the zone's numbers: `numbers[firstNumber + ZoneNumber.low]`. */
   numbers: Float64Array = new Float64Array(ZONE_NUMBERS);
   firstNumber = 0;
   readonly deferred: DeferredSections;
@@ -101,7 +101,7 @@ export class Zone {
   /**
    * Moves the numbers and the (empty) per-cpu lists into the arrays of the machine's allocator.
    *
-   * @param settle adds up what the allocator has not counted yet
+   * @param settle adds the counts of the allocator's fast path to the zone's statistics
    */
   adopt(numbers: Float64Array, first: number, stacks: PcpStacks, record: number, settle: () => void): void {
     this.settle = settle;
@@ -120,7 +120,7 @@ export class Zone {
     if (this.pcpDisablers > 0) this.pcpDisabled = this.pcpDisablers;
   }
 
-  /** Takes 2^order pages off the free lists, NULL_PAGE when there are none. */
+  /** Takes 2^order pages off the free lists. @returns the first page, or NULL_PAGE */
   takeBlock(order: number, type: MigrateType): Page {
     const page = this.free.take(order, type);
     if (page !== NULL_PAGE)
@@ -128,26 +128,30 @@ export class Zone {
     return page;
   }
 
-  /** Puts 2^order pages on the free lists. Isolated pages are free, but not to be had: they don't count. */
+  /** Puts 2^order pages on the free lists. Isolated pages can't be allocated, so NR_FREE_PAGES doesn't count them. */
   freeBlock(page: Page, order: number, type: MigrateType, toTail: boolean): void {
     this.free.free(page, order, type, toTail);
     if (type === ISOLATE) return;
     this.numbers[this.firstNumber] = (this.numbers[this.firstNumber] as number) + (1 << order);
   }
 
-  /** By NumaStat. */
+  /** Indexed by NumaStat. */
   get numaStat(): Float64Array {
     this.settle();
     return partOf(this, ZoneNumber.numaStat, NUMA_STATS.length);
   }
 
-  /** Sets the pages that requests which could use a higher zone must leave here. @see setup_per_zone_lowmem_reserve() */
+  /**
+   * Sets the free pages that requests whose highest zone is `highest` must leave.
+   *
+   * @see setup_per_zone_lowmem_reserve()
+   */
   setLowmemReserve(highest: ZoneType, pages: number): void {
     this.numbers[this.firstNumber + ZoneNumber.lowmemReserve + highest] = pages;
     this.addUpMarks();
   }
 
-  /** What the allocator compares with on its fast path, after a mark or a reserve has changed. */
+  /** Recomputes lowFor, which the fast path compares with, after a watermark or reserve has changed. */
   addUpMarks(): void {
     const { numbers, firstNumber: first } = this;
     for (let highest = 0; highest < MAX_NR_ZONES; highest++) {
@@ -156,7 +160,11 @@ export class Zone {
     }
   }
 
-  /** Per-cpu lists are bypassed while this is above zero. @see zone_pcp_disable() */
+  /**
+   * Number of users that have disabled the per-cpu lists, which are bypassed while it is above 0.
+   *
+   * @see zone_pcp_disable()
+   */
   get pcpDisabled(): number {
     return this.pcpDisablers;
   }
@@ -176,7 +184,7 @@ export class Zone {
     return this.spannedPages === 0;
   }
 
-  /** Whether it has memory. @see populated_zone() */
+  /** Whether the zone has present pages. @see populated_zone() */
   get populated(): boolean {
     return this.presentPages > 0;
   }
@@ -186,7 +194,7 @@ export class Zone {
     return !this.empty && start < this.endPfn && start + pages > this.startPfn;
   }
 
-  /** Pages on the free lists and in memory nobody has touched; those on per-cpu lists don't count. */
+  /** Pages on the free lists and in deferred sections. Those on per-cpu lists aren't counted. @see NR_FREE_PAGES */
   get freePages(): number {
     return this.stat[ZoneStat.nr_free_pages] as number;
   }
@@ -200,7 +208,10 @@ function partOf({ numbers, firstNumber }: Zone, from: number, length: number): F
   return numbers.subarray(firstNumber + from, firstNumber + from + length);
 }
 
-/** The watermarks as a record that reads and writes the zone's numbers. Accessors of a class: those of each object would keep its zone alive in V8's tables of shapes. */
+/**
+ * The watermarks as a record over the zone's numbers. It is a class because accessors of an object literal would keep
+ * its zone alive in V8's shape tables.
+ */
 class ZoneWatermarks implements Watermarks {
   readonly #zone: Zone;
 

@@ -1,19 +1,23 @@
-// In which order a request tries the zones of the machine: its own node first, then the others by distance, each from
-// its highest zone down. Built at boot and again whenever a zone gets its first memory or loses its last. Kernel
-// counterpart: build_all_zonelists() in mm/page_alloc.c.
+// Zonelists: the order in which a request tries the zones of the machine. The request's node is first, then the
+// others by distance, each from its highest zone down. They are built at boot, and again when a zone gets its first
+// memory or loses its last. Kernel counterpart: build_all_zonelists() in mm/page_alloc.c.
 import { MAX_NUMNODES, type NodeId } from "@hetmem/kernel";
 import { type Memory, onlineNodes } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import type { Zone } from "./zone.ts";
 import { MIGRATE_TYPES, PAGEBLOCK_NR_PAGES, ZONE_NAMES, ZoneType } from "./zone-type.ts";
 
-/** A node that has cpus is left to them while another is as near. @see PENALTY_FOR_NODE_WITH_CPUS */
+/**
+ * Added to the distance of a node with CPUs, so that a node without CPUs at the same distance comes first.
+ *
+ * @see PENALTY_FOR_NODE_WITH_CPUS
+ */
 const PENALTY_FOR_NODE_WITH_CPUS = 1;
 
 /**
  * Builds the zonelists of every possible node, and logs them.
  *
- * @param joining a node that is about to come online: only its lists are built then
+ * @param joining a node that is about to go online: only its own zonelists are built then
  * @see build_all_zonelists() in mm/page_alloc.c
  */
 export function buildAllZonelists(memory: Memory, joining?: NodeId): void {
@@ -27,12 +31,12 @@ export function buildAllZonelists(memory: Memory, joining?: NodeId): void {
   }
   notePolicyZone(memory);
   logResult(memory);
-  // A node that lost its last memory is still listed by the rebuild that follows, and forgotten by the next.
+  // N_MEMORY is updated after the rebuild: a node that lost its last memory is left out from the next rebuild on.
   for (const node of possibleNodes(memory)) node.hasMemory = node.presentPages > 0;
 }
 
 /**
- * Pages above the high watermarks of the zones up to one type.
+ * Managed pages above the high watermarks, of all zones up to a type.
  *
  * @see nr_free_zone_pages() in mm/page_alloc.c
  */
@@ -56,9 +60,9 @@ function buildZonelists(memory: Memory, node: MemoryNode, load: Map<NodeId, numb
 }
 
 /**
- * The node itself, then the others with memory by distance, the first of each distance a little heavier next time. The
- * kernel looks for the best node that is left again and again; a node's load changes only once it is in the list, so that
- * one sort has the same result.
+ * The order of nodes in a zonelist: the node itself, then the others with memory by distance. The first node of each
+ * distance gets a higher load for later zonelists, so that they begin with another. The kernel searches the remaining
+ * nodes for each place; a node's load changes only after it is placed, so one sort gives the same order.
  *
  * @see find_next_best_node() in mm/page_alloc.c
  */
@@ -78,7 +82,7 @@ function nodeOrder(memory: Memory, node: MemoryNode, load: Map<NodeId, number>):
   return order;
 }
 
-/** Distance first, load second: the least is the best. */
+/** Sort key of a candidate: distance first, then load; the lowest is first. */
 function placeInOrder(
   memory: Memory,
   node: MemoryNode,
@@ -88,11 +92,15 @@ function placeInOrder(
   const behindUs = candidate.id < node.id ? 1 : 0;
   const withCpus = candidate.cpus.length > 0 ? PENALTY_FOR_NODE_WITH_CPUS : 0;
   const cost = memory.distance(node.id, candidate.id) + behindUs + withCpus;
-  // Distance weighs more than load: no node is named as often as there may be nodes.
+  // A load is below MAX_NUMNODES, so any difference in distance outweighs it.
   return cost * MAX_NUMNODES + (load.get(candidate.id) ?? 0);
 }
 
-/** ZONE_DEVICE never is populated, so that it is in no list. @see build_zonerefs_node() */
+/**
+ * A node's populated zones from the highest down. ZONE_DEVICE is never populated, so it is in no zonelist.
+ *
+ * @see build_zonerefs_node()
+ */
 function zonesFromTheTop(node: MemoryNode): Zone[] {
   return node.zones.filter((zone) => zone.populated).toReversed();
 }
