@@ -1,5 +1,6 @@
-// A census of all page table entries, taken from the tables alone, against which counters are checked. Slow and
-// simple on purpose.
+// A census of all page table entries, taken from the tables alone. invariants.ts checks the counters against it:
+// mapcounts, references, rss, swap entries and pages of the hugetlb pool. Slow and simple on purpose. The kernel has
+// no counterpart.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import {
   ENTRIES,
@@ -46,6 +47,7 @@ export interface Census {
   readonly hugetlb: ReadonlyMap<MmStruct, number>;
 }
 
+/** Takes the census of all address spaces of a machine. */
 export function takeCensus(vm: Vm): Census {
   const mappers = new Map<Page, CountedEntry[]>();
   const hugeMappers = new Map<Page, number>();

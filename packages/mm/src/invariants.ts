@@ -1,5 +1,6 @@
 // Invariants of address spaces, which hold between any two steps of any task: mapcounts, references and counters
-// agree with the page tables, and reverse mapping finds every entry. For schedulers, fuzzers and users' own tests.
+// agree with the page tables, and reverse mapping finds every entry. One check takes a census of all page tables and
+// applies each rule to it. For schedulers, fuzzers and users' own tests.
 import type { Invariant, Page, VirtAddr } from "@hetmem/kernel";
 import { describePage, type ListId } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";

@@ -1,5 +1,6 @@
-// An address space: its mappings, its page tables and its counters. Kernel counterpart: struct mm_struct in
-// include/linux/mm_types.h.
+// An address space: its mappings, its page tables and its counters. It belongs to a process, its owner, and lasts as
+// long as it has users. emptyMm() makes one that only names a cgroup to charge. Kernel counterpart: struct mm_struct
+// in include/linux/mm_types.h.
 import {
   KernelBug,
   type NodeId,
@@ -24,6 +25,7 @@ import { VmaList } from "./vma/vma-list.ts";
 /** Indices of the rss counters. @see MM_FILEPAGES in include/linux/mm_types_task.h */
 export const Rss = { file: 0, anon: 1, swapEntries: 2, shmem: 3 } as const;
 
+/** An address space. @see struct mm_struct */
 export class MmStruct implements NotifiedMm {
   /** Number for locks and reports. Never reused. */
   readonly id: number;

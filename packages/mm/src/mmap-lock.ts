@@ -1,5 +1,6 @@
-// Assertions on the mmap lock, made by functions whose callers must hold it. Kernel counterpart:
-// include/linux/mmap_lock.h.
+// Assertions on the mmap lock, made by functions whose callers must hold it. The lock protects the mappings of an
+// address space: readers may look them up and handle faults, a writer may change them. The explorer finds a caller
+// without the lock by these assertions. Kernel counterpart: include/linux/mmap_lock.h.
 import { KernelBug } from "@hetmem/kernel";
 import type { MmStruct } from "./mm-struct.ts";
 

@@ -1,5 +1,6 @@
-// Counters of pages, kept for the page's node and for its memory cgroup on that node. Kernel counterparts:
-// mod_node_page_state() and mod_lruvec_page_state() in include/linux/vmstat.h.
+// Counters of pages, kept for the page's node and for its memory cgroup on that node. Batches and migrations have
+// variants of their own, which count a run of pages at once. Kernel counterparts: mod_node_page_state() and
+// mod_lruvec_page_state() in include/linux/vmstat.h.
 import type { Page } from "@hetmem/kernel";
 import type { Vm } from "./vm.ts";
 

@@ -1,5 +1,6 @@
 // The page lock, a bit in the page flags. Its holder may change the state of the page; other tasks can't migrate it,
-// truncate it from its file or write it back meanwhile. Kernel counterpart: mm/filemap.c (__folio_lock()).
+// truncate it from its file or write it back meanwhile. The bit has no owner. Kernel counterpart: mm/filemap.c
+// (__folio_lock()).
 import { KernelBug, type Page, type Preempt, type Sleeps } from "@hetmem/kernel";
 import { describePage, type MemMap, PageFlag } from "@hetmem/page";
 

@@ -121,6 +121,7 @@ function* walkMappings(mm: MmStruct, start: VirtAddr, end: VirtAddr, ops: Sleepi
   return 0;
 }
 
+/** walkPageVma() with callbacks that may sleep. */
 export function* walkPageVmaSleeping(vma: Vma, ops: SleepingWalkOps): Sleeps<number> {
   const walk: MmWalk = { mm: vma.mm, vma, action: WalkAction.subtree };
   return yield* walkVma(walk, vma, vma.start, vma.end, ops);

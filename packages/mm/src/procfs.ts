@@ -1,5 +1,6 @@
-// Files with settings of address spaces: /proc/sys/vm and /sys/kernel/mm/transparent_hugepage. Kernel counterparts:
-// vm_table in kernel/sysctl.c, hugepage_attr in mm/huge_memory.c.
+// Files with settings of address spaces: /proc/sys/vm and /sys/kernel/mm/transparent_hugepage. Packages above have
+// the files of their own settings. Texts, bounds and errnos are the kernel's. Kernel counterparts: vm_table in
+// kernel/sysctl.c, hugepage_attr in mm/huge_memory.c.
 import { INT_MAX, INT_MIN, KernelError } from "@hetmem/kernel";
 import { PMD_SIZE } from "@hetmem/page-table";
 import { type Attribute, type AttributeTable, intSysctl, sysctlBetween, ulongSysctl } from "@hetmem/vfs";

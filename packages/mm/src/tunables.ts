@@ -1,4 +1,6 @@
-// Settings of an administrator in /proc/sys/vm and /sys/kernel/mm, with the kernel's defaults.
+// Settings of an administrator in /proc/sys/vm, /proc/sys/kernel and /sys/kernel/mm, with the kernel's defaults. One
+// object per machine holds them. The files that show and store them are in procfs.ts and in the packages whose rules
+// they set. Kernel counterparts: vm_table in kernel/sysctl.c, and the variables that it names.
 import { defaultReserve, MAX_ADMIN_RESERVE, MAX_USER_RESERVE } from "./vma/commit-reserves.ts";
 
 export interface Tunables {
@@ -54,7 +56,11 @@ export interface Tunables {
   oomKillAllocatingTask: boolean;
 }
 
-/** @param freeKbytes free memory of the machine at boot, in KiB */
+/**
+ * The kernel's defaults.
+ *
+ * @param freeKbytes free memory of the machine at boot, in KiB
+ */
 export function defaultTunables(freeKbytes: number): Tunables {
   return {
     maxMapCount: 65_530,

@@ -16,6 +16,7 @@ const GFP_TABLE = GFP_KERNEL_ACCOUNT | Gfp.ZERO;
 const SLOW_PUT_FLAGS = PageFlag.lru | PageFlag.head | PageFlag.tail | PageFlag.unevictable | PageFlag.mlocked;
 const RAM_ZONES = [ZoneType.DMA, ZoneType.DMA32, ZoneType.Normal, ZoneType.Movable];
 
+/** Allocator of the pages of processes, files and page tables of a machine. */
 export class UserPages {
   private readonly vm: Vm;
   private readonly memmap: MemMap;

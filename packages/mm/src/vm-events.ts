@@ -1,5 +1,6 @@
-// Events that are counted for the machine and for the memory cgroup concerned. Kernel counterparts: count_vm_events()
-// in include/linux/vmstat.h, count_memcg_events() in include/linux/memcontrol.h.
+// Events that are counted for the machine and for the memory cgroup concerned: the cgroup of an address space, of a
+// page, or of an lruvec. /proc/vmstat shows the former, memory.stat the latter. Kernel counterparts:
+// count_vm_events() in include/linux/vmstat.h, count_memcg_events() in include/linux/memcontrol.h.
 import type { Page } from "@hetmem/kernel";
 import type { MmStruct } from "./mm-struct.ts";
 import type { Lruvec } from "./lru/lruvec.ts";

@@ -1,5 +1,6 @@
 // The root object of the processes' memory on one machine, over a booted Memory. Its fields are the parts, most of
-// which are a folder of this package, and the ports of packages above. There is no global state.
+// which are a folder of this package, and the ports of packages above. A port without an implementation gets the
+// default of its file. There is no global state.
 import { type Kernel, KernelError, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { type NotifierCoverage, Srcu } from "@hetmem/mmu-notifier";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
@@ -53,6 +54,7 @@ export interface VmOptions extends VmParts {
   readonly rlimits?: Partial<Record<RlimitName, number>>;
 }
 
+/** The processes and address spaces of a machine, and the parts that serve them. */
 export class Vm {
   readonly kernel: Kernel;
   readonly memory: Memory;

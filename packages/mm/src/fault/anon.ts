@@ -1,5 +1,6 @@
-// The first access to a page of anonymous memory: a write gets a new page, a read gets the zero page. Atomic. A
-// caller that gets OOM reclaims memory and tries again. Kernel counterpart: do_anonymous_page() in mm/memory.c.
+// The first access to a page of anonymous memory: a write gets a new zeroed page, exclusive to the process; a read
+// gets the zero page, read-only. Atomic. A caller that gets OOM reclaims memory and tries again. Kernel counterpart:
+// do_anonymous_page() in mm/memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Pte, specialFlags, specialValue } from "@hetmem/page-table";

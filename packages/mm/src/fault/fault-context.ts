@@ -1,5 +1,6 @@
-// The state of one fault on its way through the handlers: the address, and the entry as it was at the beginning.
-// Kernel counterpart: struct vm_fault in include/linux/mm.h.
+// The state of one fault on its way through the handlers: the address, the access, and the entry as it was at the
+// beginning. A handler that has slept compares the entry with that state, and gives up if another task has changed
+// it. Kernel counterpart: struct vm_fault in include/linux/mm.h.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import type { FaultContext, Vma } from "../vma/vma.ts";

@@ -1,5 +1,6 @@
-// The dispatch of a fault, with the mmap lock held for reading: the page table entry is found or made, and its
-// contents choose the handler. Kernel counterparts: __handle_mm_fault() and handle_pte_fault() in mm/memory.c.
+// The dispatch of a fault, with the mmap lock held for reading. Mappings of the hugetlb pool go to the pool. Then a
+// huge entry is tried, and then the page table entry is found or made, and its contents choose the handler. Kernel
+// counterparts: __handle_mm_fault() and handle_pte_fault() in mm/memory.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { isNonPresent, NO_ENTRY, Pte, TABLE_TURNS_MAX } from "@hetmem/page-table";

@@ -1,5 +1,6 @@
-// NUMA hinting faults: the scan made the entry inaccessible, and the fault shows which node uses the page. Kernel
-// counterpart: do_numa_page() in mm/memory.c.
+// NUMA hinting faults: the scan made the entry inaccessible, and the fault shows which node uses the page. A page on
+// the wrong node migrates to the accessing node; the entry becomes accessible again in any case. Kernel counterpart:
+// do_numa_page() in mm/memory.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { entryPage, Pte } from "@hetmem/page-table";

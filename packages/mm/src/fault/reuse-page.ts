@@ -1,4 +1,5 @@
-// The end of a write fault that needs no copy: the entry becomes writable. Kernel counterpart: wp_page_reuse() in
+// The end of a write fault that needs no copy: the entry becomes writable and dirty. Shared pages come here after
+// page_mkwrite(), private ones when they are exclusive to the process. Kernel counterpart: wp_page_reuse() in
 // mm/memory.c.
 import { Pte } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";

@@ -1,5 +1,6 @@
-// The first write to a page of a shared mapping: page_mkwrite() of the file system is called before the write. Kernel
-// counterparts: wp_page_shared() and wp_pfn_shared() in mm/memory.c.
+// The first write to a page of a shared mapping, whose entry is read-only so that the write faults: page_mkwrite() of
+// the file system is called before the write, and the page becomes dirty after it. Kernel counterparts:
+// wp_page_shared() and wp_pfn_shared() in mm/memory.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage } from "../page-lock.ts";
 import type { FaultContext } from "../vma/vma.ts";

@@ -1,5 +1,6 @@
 // Faults on swap entries: the page comes from the swap cache if it is still in memory, otherwise from the swap
-// device. Kernel counterpart: do_swap_page() in mm/memory.c.
+// device. A write to a page that is still shared is copied at once by write-protect.ts. Kernel counterpart:
+// do_swap_page() in mm/memory.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Pte, swapDevice, swapEntry } from "@hetmem/page-table";

@@ -1,5 +1,6 @@
-// Faults of processes: the access gets its page, or the process gets a signal. Kernel counterpart:
-// do_user_addr_fault() in arch/x86/mm/fault.c.
+// Faults of processes: the access gets its page, or the process gets SIGSEGV, SIGBUS or, from the OOM killer,
+// SIGKILL. The lockless fast path is tried first; the slow path takes the mmap lock for reading and may grow a stack.
+// Kernel counterpart: do_user_addr_fault() in arch/x86/mm/fault.c.
 import { PAGE_SHIFT, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Process } from "../process/process.ts";
 import type { Signal, SignalCode } from "../process/signal.ts";

@@ -1,5 +1,6 @@
-// The results and flags of faults. Kernel counterparts: enum vm_fault_reason and enum fault_flag in
-// include/linux/mm_types.h.
+// The results and flags of faults. A handler returns VmFault bits: errors become signals, RETRY and FALLBACK choose
+// another path, and 0 lets the access be repeated. The numbers are the kernel's. Kernel counterparts: enum
+// vm_fault_reason and enum fault_flag in include/linux/mm_types.h.
 
 /** Result bits of a fault. 0: the fault was handled. @see enum vm_fault_reason */
 export const VmFault = {

@@ -1,5 +1,6 @@
-// Writes to pages that are mapped read-only: the page is reused when no other process has it, and copied otherwise.
-// Kernel counterparts: do_wp_page(), wp_page_copy() in mm/memory.c.
+// Writes to pages that are mapped read-only: a private page is reused when no other process has it, and copied
+// otherwise; shared mappings go to shared-write.ts. An unshare request makes a page exclusive in the same way,
+// without the write. Kernel counterparts: do_wp_page(), wp_page_copy() in mm/memory.c.
 import { type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,

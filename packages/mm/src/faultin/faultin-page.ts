@@ -1,5 +1,6 @@
-// Faulting in the pages of a range one address at a time, and taking references or pins on them. The mmap lock is
-// held. Kernel counterparts: __get_user_pages(), faultin_page(), check_vma_flags() in mm/gup.c.
+// Faulting in the pages of a range one address at a time, and taking references or pins on them. follow-page.ts
+// answers for each address with a page, or with the reason for a fault, a wait or an error. The mmap lock is held.
+// Kernel counterparts: __get_user_pages(), faultin_page(), check_vma_flags() in mm/gup.c.
 import {
   condResched,
   KernelBug,

@@ -1,5 +1,6 @@
-// Flags of get_user_pages(): an object for callers, and bits for the implementation. Kernel counterpart: FOLL_* in
-// include/linux/mm_types.h (6.1: include/linux/mm.h).
+// Flags of get_user_pages(): an object for callers, and bits for the implementation. The flags say which access is
+// wanted, whether the call may sleep or fault, and whether pages get references or pins. Kernel counterpart: FOLL_*
+// in include/linux/mm_types.h (6.1: include/linux/mm.h).
 
 /** Options of getUserPages() and pinUserPages(). Without any, pages are taken for reading. */
 export interface FollOptions {

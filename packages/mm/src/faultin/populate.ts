@@ -1,5 +1,6 @@
-// Faulting a range in without taking references: MADV_POPULATE, mlock(), MAP_POPULATE. Kernel counterparts:
-// faultin_vma_page_range(), populate_vma_page_range(), __mm_populate() in mm/gup.c.
+// Faulting a range in without taking references, for MADV_POPULATE, mlock() and MAP_POPULATE. The three differ in the
+// access they ask for and in their errors. Kernel counterparts: faultin_vma_page_range(), populate_vma_page_range(),
+// __mm_populate() in mm/gup.c.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Vma } from "../vma/vma.ts";

@@ -80,6 +80,7 @@ export interface MappedFile {
   readonly device: DeviceId;
 }
 
+/** The page cache and the mappings of one file. @see struct address_space */
 export class AddressSpace {
   /** The number that pages of the file carry in `mapping`, shifted left by one. */
   readonly id: number;

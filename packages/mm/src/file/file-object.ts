@@ -1,5 +1,6 @@
 // Port: the file that a mapping maps, an open file with an address space or a device with a driver. Mappings know
-// nothing else about files. Kernel counterparts: struct file and struct file_operations in include/linux/fs.h.
+// nothing else about files: the page cache and drivers implement this interface. Kernel counterparts: struct file and
+// struct file_operations in include/linux/fs.h.
 import type { Sleeps } from "@hetmem/kernel";
 import type { Vma, VmOperations } from "../vma/vma.ts";
 import type { AddressSpace } from "./address-space.ts";

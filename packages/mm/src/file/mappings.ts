@@ -1,9 +1,11 @@
-// All address spaces of files by number. A page carries the number in `mapping`, in place of the kernel's pointer. A
-// number is reused after its file has ended, when no page carries it any more. Kernel counterpart: page->mapping.
+// All address spaces of files by number. A page carries the number in `mapping`, in place of the kernel's pointer;
+// the lowest bit distinguishes it from the number of an anon_vma. A number is reused after its file has ended, when
+// no page carries it any more. Kernel counterpart: page->mapping.
 import type { Page } from "@hetmem/kernel";
 import type { MemMap } from "@hetmem/page";
 import type { AddressSpace } from "./address-space.ts";
 
+/** The address spaces of all files of a machine. */
 export class Mappings {
   private readonly byId: (AddressSpace | undefined)[] = [undefined];
   private readonly spare: number[] = [];

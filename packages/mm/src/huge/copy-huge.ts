@@ -1,5 +1,6 @@
 // Copying a huge entry in fork(): parent and child share the page, read-only. The entry of a pinned page is split,
-// and its small pages are copied. Kernel counterpart: copy_huge_pmd() in mm/huge_memory.c.
+// and its small pages are copied, because the pinned page must stay with the parent. Kernel counterpart:
+// copy_huge_pmd() in mm/huge_memory.c.
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { entryPage, NO_ENTRY, Pte, TABLE_TURNS_MAX } from "@hetmem/page-table";

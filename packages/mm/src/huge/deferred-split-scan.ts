@@ -1,5 +1,6 @@
 // The shrinker of the deferred split queue: queued huge pages are split when memory is short, so that their unmapped
-// parts are freed. Kernel counterpart: deferred_split_scan() in mm/huge_memory.c.
+// parts are freed. Reclaim calls it for each node, with its priority. Kernel counterpart: deferred_split_scan() in
+// mm/huge_memory.c.
 import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import { trylockPage, unlockPage } from "../page-lock.ts";
 import type { Vm } from "../vm.ts";

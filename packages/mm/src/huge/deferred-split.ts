@@ -1,5 +1,6 @@
 // The queue of partially unmapped huge pages. An unmapped part stays allocated until its page is split, which is
-// deferred until memory is short. Kernel counterpart: deferred_split_huge_page() in mm/huge_memory.c.
+// deferred until memory is short: see deferred-split-scan.ts. A page leaves the queue when it is split or freed.
+// Kernel counterpart: deferred_split_huge_page() in mm/huge_memory.c.
 import type { Page } from "@hetmem/kernel";
 import { VmEvent } from "@hetmem/zone";
 import type { Vm } from "../vm.ts";

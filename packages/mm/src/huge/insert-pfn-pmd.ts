@@ -1,5 +1,6 @@
-// Mapping 2 MiB of a device with a huge entry. The pages belong to a pagemap: the mapping isn't counted on them, and
-// is removed with the device. Kernel counterparts: vmf_insert_pfn_pmd() and insert_pfn_pmd() in mm/huge_memory.c.
+// Mapping 2 MiB of a device with a huge entry, for the driver's huge_fault(). The pages belong to a pagemap: the
+// mapping isn't counted on them, and is removed with the device. Kernel counterparts: vmf_insert_pfn_pmd() and
+// insert_pfn_pmd() in mm/huge_memory.c.
 import { bugOn, isAligned, type Pfn } from "@hetmem/kernel";
 import { Pte } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";

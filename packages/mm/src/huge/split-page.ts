@@ -29,7 +29,7 @@ const COPIED_FROM_HEAD =
   young |
   idle |
   isolated;
-/** Page flags that are cleared in each part first. Only hwpoison is a flag of the part itself. */
+/** All 27 bits of page flags but hwpoison, the only one that is kept for a part. The bits above are no flags. */
 const CLEARED_IN_PARTS = 0x07ff_ffff & ~PageFlag.hwpoison;
 
 /**

@@ -1,4 +1,6 @@
-// Unmapping a huge entry, whole or after a split. Kernel counterpart: zap_huge_pmd() in mm/huge_memory.c.
+// Unmapping a huge entry: as a whole if the range covers its 2 MiB, otherwise after a split into small entries, which
+// the caller unmaps. The page table that was deposited for the split is freed with the entry. Kernel counterpart:
+// zap_huge_pmd() in mm/huge_memory.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { entryPage, NO_ENTRY, PMD_SIZE } from "@hetmem/page-table";
 import { Rss } from "../mm-struct.ts";

@@ -39,6 +39,7 @@ const { lru, active, unevictable, swapbacked, head, isolated } = PageFlag;
 /** Page flags that choose the list. */
 const LIST_BITS = unevictable | swapbacked | active;
 
+/** All LRU lists of a machine. */
 export class Lru {
   private readonly memmap: MemMap;
   private readonly allocator: PageAllocator;

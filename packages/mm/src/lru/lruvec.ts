@@ -1,5 +1,6 @@
-// An lruvec: the five LRU lists of a node, or of a cgroup on a node, with the statistics of reclaim about them.
-// Kernel counterpart: struct lruvec in include/linux/mmzone.h.
+// An lruvec: the five LRU lists of a node, or of a cgroup on a node, with the statistics of reclaim about them: the
+// cost of reclaiming anonymous and file pages, and refaults. Kernel counterpart: struct lruvec in
+// include/linux/mmzone.h.
 import type { NodeId } from "@hetmem/kernel";
 
 /** The five lists, in the kernel's order. @see enum lru_list */
@@ -24,6 +25,7 @@ export const EVICTABLE_LISTS: readonly LruList[] = [
 export const ANON = 0;
 export const FILE = 1;
 
+/** The LRU lists of one node, or of one cgroup on a node. @see struct lruvec */
 export class Lruvec {
   /** Number that shadow entries of evicted pages carry. */
   readonly id: number;

@@ -1,4 +1,5 @@
-// Marking a page accessed: the first time sets its referenced flag, the second time activates it. Kernel counterpart:
+// Marking a page accessed, for accesses that leave no accessed bit in a page table, and when entries with that bit
+// go. The first mark sets the referenced flag of a page, the second activates it. Kernel counterpart:
 // folio_mark_accessed() in mm/swap.c.
 import type { Page } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";

@@ -15,6 +15,7 @@ export const MEMTIER_ADISTANCE_SLOW: number = MEMTIER_ADISTANCE_DRAM * 5;
 /** Width of a tier in units of abstract distance. @see MEMTIER_CHUNK_SIZE */
 const MEMTIER_CHUNK_SIZE = 128;
 
+/** The memory tiers of a machine, computed from the abstract distances of its nodes. */
 export class MemoryTiers {
   private readonly memory: Memory;
   private readonly adistances = new Map<NodeId, number>();

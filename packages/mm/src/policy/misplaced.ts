@@ -1,5 +1,7 @@
-// The decision of NUMA balancing about a page that a process has just accessed. Kernel counterparts: mpol_misplaced()
-// in mm/mempolicy.c, should_numa_migrate_memory() in kernel/sched/fair.c.
+// The decision of NUMA balancing about a page that a process has just accessed: whether it should migrate, and to
+// which node. A memory policy that doesn't follow accesses or excludes the node keeps the page in place, and so does
+// an access from another node to a shared page. Kernel counterparts: mpol_misplaced() in mm/mempolicy.c,
+// should_numa_migrate_memory() in kernel/sched/fair.c.
 import type { NodeId, Page } from "@hetmem/kernel";
 import type { Vma } from "../vma/vma.ts";
 import { type MemPolicy, MpolFlag, policyOf } from "./mempolicy.ts";

@@ -4,6 +4,7 @@
 // entry of a mapping that has gone may be taken for its successor's, which costs at most one migration.
 import type { NodeId } from "@hetmem/kernel";
 
+/** The last accessing node of each shared page. */
 export class NumaTouches {
   private readonly byMapping = new Map<number, Map<number, NodeId>>();
 

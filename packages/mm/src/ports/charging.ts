@@ -1,5 +1,6 @@
-// Port: charging of pages to memory cgroups, with the counters, LRU lists and reclaim groups that cgroups bring.
-// `uncharged` is the default. Kernel counterpart: include/linux/memcontrol.h.
+// Port: charging of pages to memory cgroups, with the counters, LRU lists and reclaim groups that cgroups bring. The
+// package memcg implements it. `uncharged` is the default, a machine without memory cgroups. Kernel counterpart:
+// include/linux/memcontrol.h.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";

@@ -1,5 +1,6 @@
-// Port: ZONE_DEVICE pages and their drivers. Without it, `noDevicePages`, no page belongs to a device. Kernel
-// counterparts: get_dev_pagemap() in mm/memremap.c, struct dev_pagemap_ops.
+// Port: ZONE_DEVICE pages and their drivers: the lifetime of pagemaps, the kind of a page, and the way back to RAM.
+// Without it, `noDevicePages`, no page belongs to a device. Kernel counterparts: get_dev_pagemap() in mm/memremap.c,
+// struct dev_pagemap_ops.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import type { FaultContext } from "../vma/vma.ts";
 import type { VmFault } from "../fault/vm-fault.ts";

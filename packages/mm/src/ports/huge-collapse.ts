@@ -1,5 +1,6 @@
-// Port: collapsing small pages to huge ones on request. `Khugepaged` of the package khugepaged implements it. Without
-// it MADV_COLLAPSE fails. Kernel counterpart: madvise_collapse() in mm/khugepaged.c.
+// Port: collapsing small pages to huge ones on request of a process, by madvise(MADV_COLLAPSE). `Khugepaged` of the
+// package khugepaged implements it. Without it MADV_COLLAPSE fails with EINVAL. Kernel counterpart:
+// madvise_collapse() in mm/khugepaged.c.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { describeVma, type Vma } from "../vma/vma.ts";
 

@@ -1,5 +1,6 @@
-// Port: the pool of reserved huge pages, and the mappings of them. `HugetlbPool` of the package hugetlb implements
-// it. Without it MAP_HUGETLB fails. Kernel counterpart: include/linux/hugetlb.h.
+// Port: the pool of reserved huge pages, and the mappings of them, whose faults, copies and unmapping it handles.
+// `HugetlbPool` of the package hugetlb implements it. Without it MAP_HUGETLB fails with ENOSYS. Kernel counterpart:
+// include/linux/hugetlb.h.
 import { KernelBug, KernelError, type Page, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { VmFault } from "../fault/vm-fault.ts";
 import type { FileObject } from "../file/file-object.ts";

@@ -1,5 +1,6 @@
-// Port: migrating a page to the node that uses it. `migrateMisplacedPage` of the package migrate implements it.
-// Without it pages stay. Kernel counterpart: migrate_misplaced_page() in mm/migrate.c.
+// Port: migrating a page to the node that uses it, after a NUMA hinting fault. `migrateMisplacedPage` of the package
+// migrate implements it. Without it pages stay on their node. Kernel counterpart: migrate_misplaced_page() in
+// mm/migrate.c.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import type { Vma } from "../vma/vma.ts";
 

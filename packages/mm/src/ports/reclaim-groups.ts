@@ -1,5 +1,6 @@
-// Port: memory cgroups as reclaim and the OOM killer see them. Without it the machine is a single group. Kernel
-// counterparts: mem_cgroup_iter(), mem_cgroup_calculate_protection(), mem_cgroup_get_oom_group() in mm/memcontrol.c.
+// Port: memory cgroups as reclaim and the OOM killer see them: the hierarchy with its LRU lists, protection, and the
+// victims and counters of an OOM. Without it the machine is a single group. Kernel counterparts: mem_cgroup_iter(),
+// mem_cgroup_calculate_protection(), mem_cgroup_get_oom_group() in mm/memcontrol.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Process } from "../process/process.ts";

@@ -1,5 +1,6 @@
-// Port: shared anonymous memory. `Shmem` of the package page-cache implements it. Without it MAP_SHARED |
-// MAP_ANONYMOUS fails. Kernel counterpart: shmem_zero_setup() in mm/shmem.c.
+// Port: shared anonymous memory, which processes inherit through fork() and the kernel keeps in an unlinked file.
+// `Shmem` of the package page-cache implements it. Without it MAP_SHARED | MAP_ANONYMOUS fails with ENODEV. Kernel
+// counterpart: shmem_zero_setup() in mm/shmem.c.
 import { KernelError } from "@hetmem/kernel";
 import type { Vma } from "../vma/vma.ts";
 

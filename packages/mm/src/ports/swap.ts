@@ -1,5 +1,6 @@
-// Port: swap devices and the swap cache. `SwapSpace` of the package reclaim implements it. Without it anonymous pages
-// stay in memory. Kernel counterparts: include/linux/swap.h, mm/swap_state.c.
+// Port: swap devices and the swap cache, which together hold anonymous pages that were unmapped by reclaim.
+// `SwapSpace` of the package reclaim implements it. Without it anonymous pages stay in memory. Kernel counterparts:
+// include/linux/swap.h, mm/swap_state.c.
 import { KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import type { MmStruct } from "../mm-struct.ts";

@@ -1,5 +1,6 @@
-// The copy of page table entries in fork(): private writable pages become read-only in parent and child. Kernel
-// counterparts: copy_page_range(), copy_pte_range() in mm/memory.c.
+// The copy of page table entries in fork(): private writable pages become read-only in parent and child, so that the
+// first write copies them. Pinned pages are copied at once. Pages of files without private copies aren't copied;
+// faults map them again. Kernel counterparts: copy_page_range(), copy_pte_range() in mm/memory.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,

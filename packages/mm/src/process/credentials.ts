@@ -16,6 +16,7 @@ export type Cap = (typeof Cap)[keyof typeof Cap];
 const LAST_CAP = 40;
 const ALL: bigint = (1n << BigInt(LAST_CAP + 1)) - 1n;
 
+/** User id and capabilities of a process. @see struct cred */
 export class Credentials {
   readonly uid: number;
   /** A bit per capability. @see cap_effective */

@@ -1,5 +1,6 @@
-// The end of processes and of address spaces: notifiers are released first, then entries, page tables and mappings
-// are removed. Kernel counterparts: do_exit() in kernel/exit.c, exit_mmap() in mm/mmap.c.
+// The end of processes and of address spaces. The last user of an address space tears it down: notifiers are released
+// first, then entries, page tables and mappings are removed. The rss counters must be zero at the end. Kernel
+// counterparts: do_exit() in kernel/exit.c, exit_mmap() in mm/mmap.c.
 import { bugOn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { mmuNotifierRelease } from "@hetmem/mmu-notifier";
 import { TASK_SIZE } from "@hetmem/page-table";

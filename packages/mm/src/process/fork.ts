@@ -1,5 +1,6 @@
 // fork(): the child gets a copy of the parent's address space, and shares its pages until one of the two writes.
-// Kernel counterparts: dup_mmap() in kernel/fork.c, copy_page_range() in mm/memory.c.
+// Limits, credentials and the memory policy are inherited; memory locks are not. Kernel counterparts: dup_mmap() in
+// kernel/fork.c, copy_page_range() in mm/memory.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { copyPageRange } from "./copy-page-range.ts";
 import { allocMm, type MmStruct } from "../mm-struct.ts";

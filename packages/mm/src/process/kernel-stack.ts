@@ -1,5 +1,6 @@
-// Kernel stacks of processes: 16 KiB of unmovable pages each, which keep memory blocks from going offline. Kernel
-// counterpart: alloc_thread_stack_node() in kernel/fork.c.
+// Kernel stacks of processes: 16 KiB of unmovable pages each, which keep memory blocks from going offline. They are
+// charged to the process's cgroup and counted as nr_kernel_stack. Kernel counterpart: alloc_thread_stack_node() in
+// kernel/fork.c.
 import { type NodeId, type Page } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, GFP_KERNEL_ACCOUNT, NodeStat } from "@hetmem/zone";
@@ -27,6 +28,7 @@ export function allocKernelStack(vm: Vm, mm: MmStruct | undefined, near: NodeId)
   return pages;
 }
 
+/** Frees the pages of a stack. @see free_thread_stack() */
 export function freeKernelStack(vm: Vm, pages: readonly Page[]): void {
   for (const page of pages) {
     addNodeStat(vm, page, NodeStat.nr_kernel_stack, -KIB_OF_PAGE);

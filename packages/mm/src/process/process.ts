@@ -1,5 +1,6 @@
-// A process with one thread: its ids, address space, limits and signals. Kernel counterpart: struct task_struct in
-// include/linux/sched.h, as far as memory is concerned.
+// A process with one thread: its ids, address space, limits and signals. It handles no signal, so any fatal signal
+// ends it on its way back to user mode. Kernel counterpart: struct task_struct in include/linux/sched.h, as far as
+// memory is concerned.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Credentials } from "./credentials.ts";
@@ -12,6 +13,7 @@ export interface ProcessRights {
   readonly credentials: Credentials;
 }
 
+/** A process. @see struct task_struct */
 export class Process implements ProcessRights {
   readonly pid: number;
   readonly parent: Process | undefined;

@@ -1,4 +1,6 @@
-// The processes of a machine, by pid. Kernel counterpart: kernel/pid.c.
+// The processes of a machine, by pid, in the order of their start. A listener, the cgroup core, is told of each start
+// and exit. Process 1 isn't modelled as a process: its limits and credentials are the initial ones of processes
+// without a parent. Kernel counterpart: kernel/pid.c.
 import { KernelError } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { Process, type ProcessRights } from "./process.ts";
@@ -16,6 +18,7 @@ export interface ProcessListener {
   ended(process: Process): void;
 }
 
+/** All processes of a machine. */
 export class Processes {
   /** Undefined when there is no listener. */
   listener: ProcessListener | undefined = undefined;

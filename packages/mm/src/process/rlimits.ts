@@ -40,6 +40,7 @@ const NR_OPEN = 1024 * 1024;
 /** Bytes of RAM per task in the default limit of tasks. @see set_max_threads() */
 const BYTES_PER_THREAD = 8 * 16_384;
 
+/** The resource limits of a process. @see struct rlimit */
 export class Rlimits {
   private readonly limits: Map<RlimitName, Rlimit>;
 

@@ -1,5 +1,6 @@
-// Signals of memory: an access that isn't allowed, bad memory, and the OOM killer. Kernel counterparts:
-// include/uapi/asm-generic/siginfo.h, force_sig_fault() in kernel/signal.c.
+// Signals of memory: an access that isn't allowed, bad memory, and the OOM killer. Each carries the kernel's code
+// and, for messages, the reason of the signal as a sentence. Kernel counterparts: include/uapi/asm-generic/siginfo.h,
+// force_sig_fault() in kernel/signal.c.
 import type { VirtAddr } from "@hetmem/kernel";
 
 /** A signal as the process receives it. @see siginfo_t */

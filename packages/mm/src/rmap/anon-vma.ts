@@ -15,6 +15,7 @@ export const MAPPING_ANON = 1;
  */
 export const PGOFF_WINDOW: number = 2 ** 32;
 
+/** The set of mappings that may map the same anonymous pages. @see struct anon_vma */
 export class AnonVma {
   readonly id: number;
   /** The anon_vma of the first ancestor. All its descendants use its lock. */

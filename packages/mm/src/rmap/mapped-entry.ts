@@ -1,5 +1,6 @@
-// The page table entry through which a mapping maps a page. A caller that has slept must look again, since the entry
-// may have changed. Kernel counterpart: mm/page_vma_mapped.c.
+// The page table entry through which a mapping maps a page: a small, huge, device or migration entry. Reverse mapping
+// walks look entries up with these functions. A caller that has slept must look again, since the entry may have
+// changed. Kernel counterpart: mm/page_vma_mapped.c.
 import type { Page, VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import {

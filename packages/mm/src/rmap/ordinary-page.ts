@@ -1,4 +1,5 @@
-// Ordinary pages: RAM of processes and files, as opposed to pages of devices and of the kernel. Kernel counterpart:
+// Ordinary pages: RAM of processes and files, as opposed to pages of devices and reserved pages, such as the zero
+// page. Only ordinary pages are candidates for migration, NUMA balancing and memory policies. Kernel counterpart:
 // vm_normal_page() in mm/memory.c.
 import type { Page } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";

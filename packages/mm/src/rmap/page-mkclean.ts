@@ -1,5 +1,6 @@
 // Write-protecting the mappings of a file's page before writeback, so that the next write faults and marks the page
-// dirty again. Kernel counterpart: folio_mkclean() in mm/rmap.c.
+// dirty again. Notifiers are called, since a device's mapping must lose its write access, too. Kernel counterpart:
+// folio_mkclean() in mm/rmap.c.
 import { bugOn, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,

@@ -1,5 +1,6 @@
-// Freeing the page tables of an unmapped range: those that lie wholly between the mappings below and above. Kernel
-// counterpart: free_pgd_range() in mm/memory.c.
+// Freeing the page tables of an unmapped range: those that lie wholly between the mappings below and above. A table
+// that a neighbouring mapping still uses stays, and is freed with that mapping. Kernel counterpart: free_pgd_range()
+// in mm/memory.c.
 import { KernelBug, type VirtAddr } from "@hetmem/kernel";
 import { ENTRIES, ENTRY_SIZE, Level, NO_ENTRY, type PageTable } from "@hetmem/page-table";
 

@@ -1,5 +1,6 @@
-// Unmapping a range: clears its entries and drops the pages, swap slots and device pages that they held. The caller
-// has notified the range. Kernel counterparts: unmap_page_range(), zap_pte_range() in mm/memory.c.
+// Unmapping a range: clears its entries and drops the pages, swap slots and device pages that they held. Dirty and
+// accessed bits are transferred to pages of files first. The caller has notified the range. Kernel counterparts:
+// unmap_page_range(), zap_pte_range() in mm/memory.c.
 import { condResched, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import {

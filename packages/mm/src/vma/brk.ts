@@ -1,5 +1,6 @@
-// The heap: a mapping between mm.startBrk and the break, which the process moves. Kernel counterparts: brk() and
-// do_brk_flags() in mm/mmap.c.
+// The heap: a mapping between mm.startBrk and the break, which the process moves. Growing the heap maps anonymous
+// memory, and shrinking it unmaps its end. A failed brk() leaves the break where it was. Kernel counterparts: brk()
+// and do_brk_flags() in mm/mmap.c.
 import { alignUp, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { adjustVmas, enterVma } from "./adjust.ts";

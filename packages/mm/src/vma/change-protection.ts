@@ -1,5 +1,7 @@
-// Giving the entries of a range the access bits that their mapping now has, for mprotect(). Kernel counterparts:
-// change_protection() and change_pte_range() in mm/mprotect.c. NUMA hinting entries are made by the package migrate.
+// Giving the entries of a range the access bits that their mapping now has, for mprotect(). An entry gets the write
+// bit only if a write fault would do nothing else; otherwise the next write faults. NUMA hinting entries are made by
+// the package migrate. Kernel counterparts: change_protection() and change_pte_range() in mm/mprotect.c. NUMA hinting
+// entries are made by the package migrate.
 import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   invalidateRangeEnd,

@@ -145,7 +145,7 @@ function warnOfData({ owner, vm }: MmStruct, data: number, limit: number): void 
   );
 }
 
-/** @throws KernelError ENOMEM when mayExpandVm() returns false */
+/** Checks RLIMIT_AS and RLIMIT_DATA for further pages. @throws KernelError ENOMEM when mayExpandVm() returns false */
 export function checkExpansion(mm: MmStruct, flags: number, pages: number): void {
   if (mayExpandVm(mm, flags, pages)) return;
   throw new KernelError(
@@ -160,13 +160,18 @@ export function mayLock(mm: MmStruct, flags: number, pages: number): boolean {
   return mm.lockedVm + pages <= Math.floor(mm.rlimit("memlock") / 4096) || mm.capable(Cap.IPC_LOCK);
 }
 
-/** @throws KernelError EPERM when RLIMIT_MEMLOCK is 0 and the process lacks CAP_IPC_LOCK @see can_do_mlock() */
+/**
+ * Checks that a process may lock memory at all.
+ *
+ * @throws KernelError EPERM when RLIMIT_MEMLOCK is 0 and the process lacks CAP_IPC_LOCK
+ * @see can_do_mlock()
+ */
 export function checkMayLock(mm: MmStruct): void {
   if (mm.rlimit("memlock") > 0 || mm.capable(Cap.IPC_LOCK)) return;
   throw new KernelError("EPERM", "RLIMIT_MEMLOCK is 0: the process may not lock memory");
 }
 
-/** @throws KernelError EAGAIN when mayLock() returns false */
+/** Checks RLIMIT_MEMLOCK for further pages. @throws KernelError EAGAIN when mayLock() returns false */
 export function checkLock(mm: MmStruct, flags: number, pages: number): void {
   if (mayLock(mm, flags, pages)) return;
   throw new KernelError(
@@ -175,7 +180,7 @@ export function checkLock(mm: MmStruct, flags: number, pages: number): void {
   );
 }
 
-/** @throws KernelError ENOMEM when the address space has `limit` mappings or more */
+/** Checks the number of mappings. @throws KernelError ENOMEM when the address space has `limit` mappings or more */
 export function checkMapCount(mm: MmStruct, limit: number = mm.vm.tunables.maxMapCount): void {
   if (mm.vmas.count < limit) return;
   throw new KernelError(

@@ -5,7 +5,7 @@ import { vmStatAccount } from "./commit.ts";
 import { VmFlag } from "./vm-flags.ts";
 import type { Vma } from "./vma.ts";
 
-/** @see vma_link() */
+/** Enters a mapping into its address space and the interval tree of its file, and counts its pages. @see vma_link() */
 export function linkVma(vma: Vma): void {
   vma.mm.vmas.insert(vma);
   vma.file?.mapping?.iMmap.insert(vma);

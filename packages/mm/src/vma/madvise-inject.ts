@@ -1,5 +1,6 @@
-// MADV_HWPOISON and MADV_SOFT_OFFLINE: an administrator injects memory failures into pages of a process. Kernel
-// counterpart: madvise_inject_error() in mm/madvise.c.
+// MADV_HWPOISON and MADV_SOFT_OFFLINE: an administrator injects memory failures into pages of a process. Each page of
+// the range is faulted in, and its frame is handed to the handling of bad memory. Kernel counterpart:
+// madvise_inject_error() in mm/madvise.c.
 import { KernelError, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { grabUserPages } from "../faultin/faultin-page.ts";
 import type { MmStruct } from "../mm-struct.ts";

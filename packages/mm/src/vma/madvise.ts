@@ -1,5 +1,6 @@
-// madvise(): advice of a process about its use of memory. One kind of advice changes the flags of mappings, the other
-// acts on pages at once. Kernel counterparts: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
+// madvise(): advice of a process about its use of memory. One kind of advice changes the flags of mappings, under the
+// mmap lock for writing; the other acts on pages at once, under the lock for reading. Holes in the range are reported
+// at the end. Kernel counterparts: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { faultinPageRange } from "../faultin/populate.ts";
 import type { MmStruct } from "../mm-struct.ts";

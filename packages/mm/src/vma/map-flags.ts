@@ -1,5 +1,6 @@
 // Flag bits of mmap(), mremap(), mlock() and mlockall(), and advice of madvise(), with the numbers of the x86-64
-// system call interface. Kernel counterparts: include/uapi/linux/mman.h, include/uapi/asm-generic/mman.h.
+// system call interface. VmFlag has the bits of mappings. Kernel counterparts: include/uapi/linux/mman.h,
+// include/uapi/asm-generic/mman.h.
 
 /** Flags of mmap(). */
 export const MapFlag = {

@@ -1,5 +1,6 @@
 // mincore(): which pages of a range are in memory, either mapped or up to date in the page cache or the swap cache.
-// Kernel counterpart: mm/mincore.c.
+// The range is examined in steps of 4096 pages, between which it may change, so the answer may be outdated. Kernel
+// counterpart: mm/mincore.c.
 import {
   condResched,
   isAligned,

@@ -1,5 +1,6 @@
 // mlock(), munlock(), mlockall() and munlockall(): mappings are split at the ends of the range, present pages go to
-// the unevictable list, and absent ones are faulted in. Kernel counterpart: mm/mlock.c.
+// the unevictable list, and absent ones are faulted in. mlock-page.ts counts the locked mappings of each page. Kernel
+// counterpart: mm/mlock.c.
 import {
   alignDown,
   alignUp,

@@ -1,5 +1,6 @@
-// mmap(): checks of the request, the search for an address, and the mapping of the region. Kernel counterpart:
-// do_mmap() in mm/mmap.c.
+// mmap(): checks of the request, the search for an address in unmapped-area.ts, and the mapping of the region in
+// mmap-region.ts. MAP_POPULATE and locked mappings are faulted in at the end. Kernel counterpart: do_mmap() in
+// mm/mmap.c.
 import {
   alignDown,
   alignUp,

@@ -1,5 +1,6 @@
 // Moving a mapping for mremap(): a copy of the mapping is made at the new address, its entries are moved, and the old
-// range is unmapped. Kernel counterparts: move_vma() in mm/mremap.c, copy_vma() in mm/mmap.c.
+// range is unmapped. If moving the entries fails, they move back and the copy is unmapped. Kernel counterparts:
+// move_vma() in mm/mremap.c, copy_vma() in mm/mmap.c.
 import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { enterVma } from "./adjust.ts";

@@ -1,4 +1,5 @@
-// mprotect(): the mapping is split or merged, then its entries get the new access bits. Kernel counterparts:
+// mprotect(): the mapping is split or merged, then its entries get the new access bits. The bits that mmap() allowed
+// are the limit. Private memory that becomes writable is charged to Committed_AS. Kernel counterparts:
 // do_mprotect_pkey() and mprotect_fixup() in mm/mprotect.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";

@@ -1,4 +1,6 @@
-// mremap(): resizes a mapping in place, or moves it. Kernel counterpart: mremap() in mm/mremap.c.
+// mremap(): resizes a mapping in place, or moves it. A mapping shrinks by unmapping its end, and grows in place if
+// the addresses after it are free. Otherwise, or for MREMAP_FIXED and MREMAP_DONTUNMAP, move-vma.ts moves it. Kernel
+// counterpart: mremap() in mm/mremap.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { PMD_SIZE, TASK_SIZE } from "@hetmem/page-table";
 import type { MmStruct } from "../mm-struct.ts";

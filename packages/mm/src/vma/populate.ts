@@ -1,5 +1,6 @@
-// Populating for system calls that have succeeded already. Errors are dropped: an access to a missing page faults
-// later. Kernel counterpart: mm_populate() in include/linux/mm.h; the work is done by faultin/populate.ts.
+// Populating for system calls that have succeeded already, such as mmap() and brk(). Errors are dropped: an access to
+// a missing page faults later. The work is done by faultin/populate.ts. Kernel counterpart: mm_populate() in
+// include/linux/mm.h.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { populateVmaPageRange } from "../faultin/populate.ts";
 import type { MmStruct } from "../mm-struct.ts";

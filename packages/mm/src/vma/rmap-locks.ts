@@ -23,7 +23,7 @@ export function* takeRmapLocks(vma: Vma, anonVma: AnonVma | undefined = vma.anon
   return locks;
 }
 
-/** @see drop_rmap_locks() */
+/** Releases the locks in reverse order. @see drop_rmap_locks() */
 export function dropRmapLocks(locks: RmapLocks): void {
   for (const lock of locks.toReversed()) lock.upWrite();
 }

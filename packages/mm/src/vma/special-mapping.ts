@@ -1,5 +1,6 @@
-// Mappings that the kernel itself inserts into an address space, such as the vDSO: a few pages, at a fixed size.
-// Kernel counterparts: _install_special_mapping() and special_mapping_vmops in mm/mmap.c.
+// Mappings that the kernel itself inserts into an address space, such as the vDSO: a few pages, at a fixed size. They
+// are neither merged nor split nor locked. Kernel counterparts: _install_special_mapping() and special_mapping_vmops
+// in mm/mmap.c.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { VmFault } from "../fault/vm-fault.ts";
 import type { MmStruct } from "../mm-struct.ts";

@@ -1,5 +1,6 @@
 // Growth of a stack. An access below the start of a stack extends it, within the limits, as long as the guard gap to
-// the mapping below stays free. Kernel counterparts: expand_downwards() and acct_stack_growth() in mm/mmap.c.
+// the mapping below stays free. The mmap lock may be held for reading only. Kernel counterparts: expand_downwards()
+// and acct_stack_growth() in mm/mmap.c.
 import { alignDown, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import { moveBoundaries } from "./adjust.ts";

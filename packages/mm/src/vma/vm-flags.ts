@@ -1,5 +1,6 @@
-// Access and behaviour of a mapping, as bits of Vma.flags. The bit values differ from the kernel's, which go past 32
-// bits. Kernel counterpart: VM_* in include/linux/mm.h.
+// Access and behaviour of a mapping, as bits of Vma.flags, and the bits of the `prot` argument from which the access
+// bits are made. The values of the VmFlag bits differ from the kernel's, which go past 32 bits. Kernel counterparts:
+// VM_* in include/linux/mm.h, PROT_* in include/uapi/asm-generic/mman-common.h.
 
 export const VmFlag = {
   READ: 1 << 0,

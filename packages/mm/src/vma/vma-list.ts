@@ -4,6 +4,7 @@
 import { KernelBug, type VirtAddr } from "@hetmem/kernel";
 import type { Vma } from "./vma.ts";
 
+/** The mappings of one address space, ordered by address. */
 export class VmaList {
   private readonly vmas: Vma[] = [];
   private last: Vma | undefined = undefined;

@@ -32,7 +32,13 @@ export interface VmOperations {
   fault?(fault: FaultContext): Sleeps<VmFault>;
   /** Serves a fault with a mapping of 2 MiB. FALLBACK makes the fault continue with small pages. @see huge_fault() */
   hugeFault?(fault: FaultContext): Sleeps<VmFault>;
-  /** Maps pages around the fault that are in the page cache. Atomic. @see map_pages() */
+  /**
+   * Maps pages around the fault that are in the page cache. Atomic.
+   *
+   * @param first page offset in the file of the first page to map
+   * @param last page offset of the last one
+   * @see map_pages()
+   */
   mapPages?(fault: FaultContext, first: number, last: number): VmFault;
   /**
    * Called before the first write to a read-only page of a shared mapping. Returns with the page locked.
@@ -67,6 +73,7 @@ export interface FaultContext {
   cowPage: Page;
 }
 
+/** A mapping of an address space. @see struct vm_area_struct */
 export class Vma {
   readonly mm: MmStruct;
   start: VirtAddr;
