@@ -1,5 +1,6 @@
 // get_user_pages_fast(): walks the page tables without a lock, and takes the mmap lock and faults only for pages that
-// the walk can't take. Kernel counterpart: internal_get_user_pages_fast() in mm/gup.c.
+// the walk can't take.
+// Kernel counterpart: internal_get_user_pages_fast() in mm/gup.c.
 import { KernelError, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
 import { Foll, follFlags, type FollOptions, putGrabbedPage } from "@hetmem/mm/faultin";
@@ -31,7 +32,7 @@ export function* getUserPagesFast(
   return yield* gupFast(mm, start, count, follFlags(options) | Foll.GET, into);
 }
 
-/** Does the same with pins. unpinUserPages() drops them. @see pin_user_pages_fast() */
+/** Does the same as getUserPagesFast(), with pins. unpinUserPages() drops the pins. @see pin_user_pages_fast() */
 export function* pinUserPagesFast(
   mm: MmStruct,
   start: VirtAddr,
@@ -58,7 +59,7 @@ export function getUserPagesFastOnly(
   return reachable(start, count) ? run(lockless(mm, start, count, follFlags(options) | Foll.GET, into)) : 0;
 }
 
-/** Does the same with pins. @see pin_user_pages_fast_only() */
+/** Does the same as getUserPagesFastOnly(), with pins. @see pin_user_pages_fast_only() */
 export function pinUserPagesFastOnly(
   mm: MmStruct,
   start: VirtAddr,

@@ -1,5 +1,6 @@
 // Requests and results of gup_test as text. The kernel's file takes and returns a struct with an ioctl; ours is written
-// and read. Kernel counterpart: struct gup_test in mm/gup_test.h.
+// and read.
+// Kernel counterpart: struct gup_test in mm/gup_test.h.
 import { KernelError, kstrtoull, type VirtAddr, virtAddr } from "@hetmem/kernel";
 
 /** One operation on a range of a process. @see struct gup_test */

@@ -1,5 +1,6 @@
 // A file in debugfs that gets or pins pages of a process, for people who want to see the effect of a pin without
-// writing a driver. Kernel counterpart: mm/gup_test.c; mm/gup_benchmark.c before 5.11.
+// writing a driver.
+// Kernel counterpart: mm/gup_test.c; mm/gup_benchmark.c before 5.11.
 import { KernelBug, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct, Vm } from "@hetmem/mm";
 import { Foll, isLongtermPinnable, pageMaybeDmaPinned } from "@hetmem/mm/faultin";

@@ -1,5 +1,6 @@
 // get_user_pages(): gets the pages that a range of addresses maps, faults in those that aren't present, and holds a
-// reference or a pin on each. Kernel counterpart: get_user_pages() and its kin in mm/gup.c.
+// reference or a pin on each.
+// Kernel counterpart: get_user_pages() and its kin in mm/gup.c.
 import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { mmapAssertLocked, type MmStruct } from "@hetmem/mm";
 import { Foll, follFlags, type FollOptions, walkUserPages } from "@hetmem/mm/faultin";
@@ -27,7 +28,7 @@ export function* getUserPages(
 }
 
 /**
- * Does the same for an address space of another process, as a debugger or a driver does.
+ * Does the same as getUserPages(), for an address space of another process, as a debugger or a driver does.
  *
  * @see get_user_pages_remote()
  */
@@ -41,7 +42,8 @@ export function* getUserPagesRemote(
 }
 
 /**
- * Does the same with pins, for callers that read or write the contents of the pages. unpinUserPages() drops the pins.
+ * Does the same as getUserPages(), with pins, for callers that read or write the contents of the pages.
+ * unpinUserPages() drops the pins.
  *
  * @throws KernelError as getUserPages(); EOPNOTSUPP for a longterm pin of a file on persistent memory; ENOMEM or
  *   EBUSY if a page can't move to where it may be pinned longterm
@@ -56,7 +58,7 @@ export function* pinUserPages(
   return yield* gup(mm, start, count, follFlags(options) | Foll.PIN);
 }
 
-/** Does the same for an address space of another process. @see pin_user_pages_remote() */
+/** Does the same as pinUserPages(), for an address space of another process. @see pin_user_pages_remote() */
 export function* pinUserPagesRemote(
   mm: MmStruct,
   start: VirtAddr,

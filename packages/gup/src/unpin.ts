@@ -1,4 +1,5 @@
-// Dropping the references of getUserPages() and the pins of pinUserPages(). Kernel counterpart: unpin_user_pages() and
+// Dropping the references of getUserPages() and the pins of pinUserPages(). A caller that has written to the pages
+// marks them dirty, since the CPU's page tables don't know of such writes. Kernel counterpart: unpin_user_pages() and
 // unpin_user_pages_dirty_lock() in mm/gup.c, release_pages() in mm/swap.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage, type Vm } from "@hetmem/mm";
@@ -29,7 +30,8 @@ export function unpinUserPages(vm: Vm, pages: UserPageList, count: number = page
 }
 
 /**
- * Does the same for pages that the caller has written: marks them dirty under their locks first.
+ * Does the same as unpinUserPages(), for pages that the caller has written: marks the pages dirty, under their locks,
+ * first.
  *
  * @see unpin_user_pages_dirty_lock()
  */

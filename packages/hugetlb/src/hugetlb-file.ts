@@ -1,5 +1,6 @@
-// mmap(MAP_HUGETLB): makes a file of huge pages for the mapping, and reserves its pages. Kernel counterpart:
-// hugetlb_file_setup() and hugetlbfs_file_mmap() in fs/hugetlbfs/inode.c, hugetlb_vm_ops in mm/hugetlb.c.
+// mmap(MAP_HUGETLB): makes a file of huge pages for the mapping, and reserves its pages.
+// Kernel counterpart: hugetlb_file_setup() and hugetlbfs_file_mmap() in fs/hugetlbfs/inode.c, hugetlb_vm_ops in
+// mm/hugetlb.c.
 import { alignUp, isAligned, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import {
   describeVma,

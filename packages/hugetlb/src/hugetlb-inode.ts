@@ -10,6 +10,7 @@ import { hugetlbPool } from "./hugetlb-pool.ts";
 /** Device number of the internal mount of hugetlbfs. */
 const DEVICE = { major: 0, minor: 15 };
 
+/** The file of a mapping of huge pages. @see struct hugetlbfs_inode_info */
 export class HugetlbInode extends Inode {
   /** Pages of the file by index, in huge pages. The file holds a reference to each. */
   readonly hugePages: Map<number, Page> = new Map();

@@ -1,5 +1,6 @@
-// The files in /proc/sys/vm and /sys/kernel/mm/hugepages that show the pool and resize it. Kernel counterpart:
-// hugetlb_sysctl_handler_common(), hugetlb_overcommit_handler() and hstate_attrs in mm/hugetlb.c.
+// The files in /proc/sys/vm and /sys/kernel/mm/hugepages that show the pool and resize it. nr_hugepages sets the size,
+// nr_overcommit_hugepages the limit of surplus pages. Kernel counterpart: hugetlb_sysctl_handler_common(),
+// hugetlb_overcommit_handler() and hstate_attrs in mm/hugetlb.c.
 import { kstrtou64, kstrtoull } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { type Attribute, type AttributeTable, parseUnsignedSysctl } from "@hetmem/vfs";

@@ -1,5 +1,6 @@
 // Round robin over nodes, so that the pool has equally many pages on each. A pool has one turn for allocations and one
-// for frees. Kernel counterpart: next_nid_to_alloc and hstate_next_node_to_alloc() in mm/hugetlb.c.
+// for frees.
+// Kernel counterpart: next_nid_to_alloc and hstate_next_node_to_alloc() in mm/hugetlb.c.
 import type { NodeId } from "@hetmem/kernel";
 
 export class NodeTurns {

@@ -1,5 +1,6 @@
-// Clears the entries of a mapping of huge pages. Ranges begin and end at a huge page, so that no entry is split. Kernel
-// counterpart: __unmap_hugepage_range() in mm/hugetlb.c.
+// Unmapping of huge pages of the pool, for munmap(2), exit and truncation. Ranges begin and end at a huge page, so that
+// no entry is split.
+// Kernel counterpart: __unmap_hugepage_range() in mm/hugetlb.c.
 import { condResched, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Vma } from "@hetmem/mm";
 import { hugePmd } from "@hetmem/mm/huge";

@@ -13,6 +13,7 @@ import { madviseCollapse } from "./madvise-collapse.ts";
 /** Nanoseconds of a millisecond, the unit of scan_sleep_millisecs. */
 const NS_PER_MS = 1_000_000;
 
+/** khugepaged of a machine: implements the port HugeCollapse of mm. @see struct khugepaged_scan */
 export class Khugepaged implements HugeCollapse {
   /** Huge pages made. @see khugepaged_pages_collapsed */
   pagesCollapsed = 0;

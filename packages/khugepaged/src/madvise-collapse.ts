@@ -1,5 +1,6 @@
 // madvise(MADV_COLLAPSE): collapses a range at once, without the limits that khugepaged has. Each 2 MiB is tried on its
-// own. Kernel counterpart: madvise_collapse() in mm/khugepaged.c.
+// own.
+// Kernel counterpart: madvise_collapse() in mm/khugepaged.c.
 import { type Errno, KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { describeVma, type Vma } from "@hetmem/mm";
 import { hugepageVmaCheck } from "@hetmem/mm/huge";

@@ -1,4 +1,5 @@
-// The files in /sys/kernel/mm/transparent_hugepage/khugepaged: the limits and the pace of the thread, and its counters.
+// The files in /sys/kernel/mm/transparent_hugepage/khugepaged: limits for empty, swapped and shared entries of a range,
+// the pace of the thread, and its counters.
 // Kernel counterpart: khugepaged_attr in mm/khugepaged.c.
 import { INT_MAX } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";

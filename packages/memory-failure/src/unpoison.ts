@@ -1,5 +1,6 @@
-// Unpoisoning: a page that was poisoned for a test, without a real memory error, becomes usable again. Kernel
-// counterpart: unpoison_memory() in mm/memory-failure.c, and /sys/kernel/debug/hwpoison/unpoison-pfn.
+// Unpoisoning: a page that was poisoned for a test, without a real memory error, becomes usable again. The page must be
+// unused otherwise. Kernel counterpart: unpoison_memory() in mm/memory-failure.c, and
+// /sys/kernel/debug/hwpoison/unpoison-pfn.
 import { KernelError, type Pfn } from "@hetmem/kernel";
 import { describeUsers } from "@hetmem/migrate";
 import type { Vm } from "@hetmem/mm";

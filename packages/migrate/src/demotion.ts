@@ -1,5 +1,6 @@
 // Demotion: reclaim moves cold pages of a fast node to a slower one instead of evicting them. Reclaim calls this with
-// the pages it has isolated and would evict. Kernel counterpart: demote_folio_list() in mm/vmscan.c.
+// the pages it has isolated and would evict.
+// Kernel counterpart: demote_folio_list() in mm/vmscan.c.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";

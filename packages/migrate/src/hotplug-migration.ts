@@ -19,6 +19,7 @@ const LOG_BURST = 10;
 const NOT_MOVABLE =
   PageFlag.reserved | PageFlag.slab | PageFlag.table | PageFlag.offline | PageFlag.vmemmapSelfHosted;
 
+/** Implements the port PageMigration of the zone package for pages of processes. */
 export class ProcessPageMigration implements PageMigration {
   private readonly vm: Vm;
   private logged = 0;

@@ -1,10 +1,11 @@
-// The mode of a migration (what it may wait for), its reason, and its result. Kernel counterparts:
-// include/linux/migrate_mode.h, include/trace/events/migrate.h.
+// The mode of a migration (what it may wait for), its reason, and its result, with an errno and a sentence for each
+// page that stays.
+// Kernel counterparts: include/linux/migrate_mode.h, include/trace/events/migrate.h.
 import type { Errno, Page } from "@hetmem/kernel";
 
-/** What a migration may wait for. @see enum migrate_mode in include/linux/migrate_mode.h */
+/** The waits that a migration may make. @see enum migrate_mode in include/linux/migrate_mode.h */
 export const MigrateMode = {
-  /** Nothing. */
+  /** None. */
   Async: "async",
   /** Page locks, but not writeback. */
   SyncLight: "sync_light",
@@ -36,6 +37,7 @@ export interface MigrateFailure {
   readonly reason: string;
 }
 
+/** Result of migratePages(). */
 export interface MigrateResult {
   /** Pages of 4 KiB that have moved. */
   readonly migrated: number;

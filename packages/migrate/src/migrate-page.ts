@@ -41,7 +41,7 @@ export function migratePage(vm: Vm, from: Page, to: Page, extra: number): boolea
   return true;
 }
 
-/** Does the same without the contents, which a device has copied. @see MIGRATE_SYNC_NO_COPY */
+/** Does the same as migratePage(), without the contents, which a device has copied. @see MIGRATE_SYNC_NO_COPY */
 export function migratePageNoCopy(vm: Vm, from: Page, to: Page, extra: number): boolean {
   const { memmap } = vm;
   const held = 1 + extra + cacheReferences(memmap.flags(from), memmap.mapping(from));
@@ -51,7 +51,7 @@ export function migratePageNoCopy(vm: Vm, from: Page, to: Page, extra: number): 
 }
 
 /**
- * Does the same for the common case: an anonymous page that is in no cache and not mlocked.
+ * Does the same as migratePageNoCopy(), for the common case: an anonymous page that is in no cache and not mlocked.
  *
  * @param references all references that the page must have
  * @returns false if it is another kind of page, or has another number of references; nothing has changed then
@@ -74,7 +74,7 @@ export function cacheReferences(flags: number, mapping: number): number {
 }
 
 /**
- * Does the same as migratePageNoCopy() without a check of references, which the caller has made.
+ * Does the same as migratePageNoCopy(), without a check of references, which the caller has made.
  *
  * @throws KernelBug for a page under writeback or a compound page
  */

@@ -1,5 +1,6 @@
 // Page migration: moves pages in use to other frames, for hotplug, compaction, memory policies, NUMA balancing and
-// longterm pins. Users of a page see a delay and no other change. Kernel counterpart: migrate_pages() in mm/migrate.c.
+// longterm pins. Users of a page see a delay and no other change.
+// Kernel counterpart: migrate_pages() in mm/migrate.c.
 import { condResched, KernelBug, type Page, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { describePage, NULL_PAGE, PageFlag } from "@hetmem/page";

@@ -1,5 +1,6 @@
 // The parts that the migrate package gives to a machine: NUMA balancing, which migrates a page to the node that uses
-// it. Kernel counterpart: migrate_misplaced_page() in mm/migrate.c, as do_numa_page() calls it.
+// it.
+// Kernel counterpart: migrate_misplaced_page() in mm/migrate.c, as do_numa_page() calls it.
 import type { VmParts } from "@hetmem/mm";
 import { migrateMisplacedPage } from "./numa-balancing.ts";
 

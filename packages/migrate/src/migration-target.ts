@@ -1,5 +1,6 @@
-// Allocation of the new pages of a migration. Kernel counterpart: alloc_migration_target() in mm/migrate.c, struct
-// migration_target_control in mm/internal.h.
+// Allocation of the new pages of a migration: on one node, near the old page, or on a set of nodes. The caller of
+// migratePages() chooses. Kernel counterpart: alloc_migration_target() in mm/migrate.c, struct migration_target_control
+// in mm/internal.h.
 import type { NodeId, Page, Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";

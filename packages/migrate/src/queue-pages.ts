@@ -1,5 +1,6 @@
 // The first step of mbind(2) and migrate_pages(2): finds the pages of a range that are on a wrong node, and isolates
-// them. Kernel counterpart: queue_pages_range() in mm/mempolicy.c.
+// them.
+// Kernel counterpart: queue_pages_range() in mm/mempolicy.c.
 import { condResched, KernelError, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { type MmStruct, type Vma, VmFlag } from "@hetmem/mm";
 import { isOrdinaryPage, pageMapcount } from "@hetmem/mm/rmap";

@@ -1,5 +1,6 @@
-// set_mempolicy(2) and get_mempolicy(2): the memory policy of a process, and questions about policies and pages. Kernel
-// counterpart: do_set_mempolicy() and do_get_mempolicy() in mm/mempolicy.c.
+// set_mempolicy(2) and get_mempolicy(2): the memory policy of a process, which applies to mappings without a policy of
+// their own, and questions about policies and pages. Kernel counterpart: do_set_mempolicy() and do_get_mempolicy() in
+// mm/mempolicy.c.
 import { KernelError, type NodeId, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
 import { grabUserPages } from "@hetmem/mm/faultin";

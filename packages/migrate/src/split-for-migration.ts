@@ -1,5 +1,6 @@
-// Splitting of a huge page before its migration: small pages find free memory where a huge one doesn't. Kernel
-// counterpart: try_split_folio() in mm/migrate.c.
+// Splitting of a huge page before its migration: small pages find free memory where a huge one doesn't. Reclaim and
+// memory failure split with it, too.
+// Kernel counterpart: try_split_folio() in mm/migrate.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage, type Vm } from "@hetmem/mm";
 import { splitHugePage } from "@hetmem/mm/huge";

@@ -44,6 +44,7 @@ export interface UncoveredChange {
 /** Findings recorded at most: more of them would tell nothing new. */
 const MAX_FINDINGS = 100;
 
+/** Watches address spaces, and records changes that no invalidation covered. */
 export class NotifierCoverage {
   /** The first MAX_FINDINGS findings, oldest first. */
   readonly findings: UncoveredChange[] = [];
@@ -120,7 +121,7 @@ export function describeFinding({ mm, address, change, task, active }: Uncovered
   return `mm ${mm.id}: ${change} at 0x${address.toString(16)} by ${task}, and nobody was told (being invalidated: ${active})`;
 }
 
-/** What a mirror of the old entry must give up; undefined if the new entry still allows all of it. */
+/** The access that a mirror of the old entry loses; undefined if the new entry still allows all of it. */
 function loss(oldValue: number, oldFlags: number, value: number, flags: number): CoverageChange | undefined {
   if ((oldFlags & Pte.table) !== 0) return undefined;
   if ((oldFlags & Pte.present) !== 0) return lossOfPresent(oldValue, oldFlags, value, flags);

@@ -113,7 +113,7 @@ export function mmuIntervalReadRetry(notifier: MmuIntervalNotifier, sequence: nu
 }
 
 /**
- * Does the same without the driver's lock: true is certain, false may be outdated at once.
+ * Does the same as mmuIntervalReadRetry(), without the driver's lock: true is certain, false may be outdated at once.
  *
  * @see mmu_interval_check_retry()
  */

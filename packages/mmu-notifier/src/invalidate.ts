@@ -29,11 +29,11 @@ export function* invalidateRangeStart(range: MmuNotifierRange): Sleeps<void> {
 }
 
 /**
- * Does the same for a caller that can't sleep.
+ * Does the same as invalidateRangeStart(), for a caller that can't sleep.
  *
  * @returns false if a callback would have to sleep: the caller gives up with EAGAIN, and must not call
  *   invalidateRangeEnd()
- * @throws KernelBug if a callback sleeps all the same
+ * @throws KernelBug if a callback sleeps nevertheless
  * @see mmu_notifier_invalidate_range_start_nonblock()
  */
 export function invalidateRangeStartNonblock(range: MmuNotifierRange): boolean {

@@ -1,5 +1,6 @@
-// Port: an address space, with what notifiers need of it. MmStruct of the mm package implements it. Kernel counterpart:
-// struct mm_struct in include/linux/mm_types.h, as mm/mmu_notifier.c uses it.
+// Port: an address space, with what notifiers need of it: its locks, its page table and its list of notifiers. MmStruct
+// of the mm package implements it. Kernel counterpart: struct mm_struct in include/linux/mm_types.h, as
+// mm/mmu_notifier.c uses it.
 import type { Kernel, RwSemaphore, Sleeps } from "@hetmem/kernel";
 import type { PageTable } from "@hetmem/page-table";
 import type { Srcu } from "./srcu.ts";
@@ -12,6 +13,7 @@ export interface NotifiedMachine {
   readonly notifierSrcu: Srcu;
 }
 
+/** Port: an address space. @see struct mm_struct */
 export interface NotifiedMm {
   /** Number of the address space, for messages. */
   readonly id: number;

@@ -1,5 +1,6 @@
-// A range of addresses that is about to change, and the reason for the change. Each invalidation has one. Kernel
-// counterpart: struct mmu_notifier_range and enum mmu_notifier_event in include/linux/mmu_notifier.h.
+// A range of addresses that is about to change, and the reason for the change. Each invalidation has one; callbacks of
+// notifiers get it, and decide by the reason and the owner. Kernel counterpart: struct mmu_notifier_range and enum
+// mmu_notifier_event in include/linux/mmu_notifier.h.
 import type { VirtAddr } from "@hetmem/kernel";
 import type { NotifiedMm } from "./notified-mm.ts";
 

@@ -23,7 +23,7 @@ export function* mmuNotifierRegister(notifier: MmuNotifier, mm: NotifiedMm): Sle
 }
 
 /**
- * Does the same for a caller that holds the mmap lock for writing.
+ * Does the same as mmuNotifierRegister(), for a caller that holds the mmap lock for writing.
  *
  * @throws KernelBug without the lock, or if the address space has no users
  * @see __mmu_notifier_register()
@@ -90,7 +90,7 @@ export function* mmuNotifierGetLocked<D>(ops: MmuNotifierOps<D>, mm: NotifiedMm)
   return notifier;
 }
 
-/** Does the same, and takes the mmap lock. @see mmu_notifier_get() */
+/** Does the same as mmuNotifierGetLocked(), and takes the mmap lock. @see mmu_notifier_get() */
 export function* mmuNotifierGet<D>(ops: MmuNotifierOps<D>, mm: NotifiedMm): Sleeps<MmuNotifier<D>> {
   yield* mm.mmapLock.downWrite();
   try {

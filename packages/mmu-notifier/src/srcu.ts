@@ -3,6 +3,7 @@
 // Kernel counterpart: kernel/rcu/srcutree.c; one instance for all address spaces, as in mm/mmu_notifier.c.
 import { KernelBug, type Sleeps, WaitQueue } from "@hetmem/kernel";
 
+/** A domain of sleepable RCU. @see struct srcu_struct */
 export class Srcu {
   /** Numbers of the readers that are inside, in the order in which they entered. */
   private readonly readers: Set<number> = new Set();

@@ -33,7 +33,7 @@ export interface MmuNotifierOps<D = unknown> {
    * device's TLB. Atomic.
    */
   clearFlushYoung?(notifier: MmuNotifier<D>, mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean;
-  /** Does the same without the flush. Atomic. */
+  /** Does the same as clearFlushYoung(), without the flush. Atomic. */
   clearYoung?(notifier: MmuNotifier<D>, mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean;
   /** Whether the device has accessed the page since its accessed bit was last cleared. Clears nothing. Atomic. */
   testYoung?(notifier: MmuNotifier<D>, mm: NotifiedMm, address: VirtAddr): boolean;
@@ -99,6 +99,7 @@ interface ActiveRange {
 /** The first sequence number of an address space. It is even, and thus never the number of an interval. */
 const FIRST_SEQUENCE = 2;
 
+/** The notifiers of an address space, and its invalidations under way. @see struct mmu_notifier_subscriptions */
 export class NotifierSubscriptions {
   /** Notifiers, newest first. A change replaces the array, so that a loop over it is not disturbed. */
   list: readonly MmuNotifier[] = [];

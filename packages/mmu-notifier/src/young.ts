@@ -21,7 +21,7 @@ export function mmuNotifierClearFlushYoung(mm: NotifiedMm, start: VirtAddr, end:
   return young;
 }
 
-/** Does the same without the flush of TLBs. @see mmu_notifier_clear_young() */
+/** Does the same as mmuNotifierClearFlushYoung(), without the flush of TLBs. @see mmu_notifier_clear_young() */
 export function mmuNotifierClearYoung(mm: NotifiedMm, start: VirtAddr, end: VirtAddr): boolean {
   const { notifiers } = mm;
   if (notifiers === undefined) return false;

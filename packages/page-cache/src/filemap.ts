@@ -33,7 +33,7 @@ export function addToPageCache(mapping: AddressSpace, page: Page, index: number)
 }
 
 /**
- * Does the same for a page that is on an LRU list already, because it comes from the swap cache.
+ * Does the same as addToPageCache(), for a page from the swap cache, which is on an LRU list already.
  *
  * @see shmem_add_to_page_cache()
  */
@@ -69,7 +69,8 @@ export function deleteFromPageCache(vm: Vm, page: Page, entry = 0): void {
 }
 
 /**
- * Does the same for reclaim, if the page is clean and its only references are those of the cache and of the caller.
+ * Does the same as deleteFromPageCache(), for reclaim: only if the page is clean, and its only references are those of
+ * the cache and of the caller.
  *
  * @param shadow entry to leave at the index, or 0 for none
  * @returns false if the page is dirty, under writeback, or has another reference
@@ -96,7 +97,8 @@ export function findGetPage(mapping: AddressSpace, index: number): Page {
 }
 
 /**
- * Does the same, and locks the page. A page that is returned is in the file until the caller unlocks it.
+ * Does the same as findGetPage(), and locks the page. A page that is returned is in the file until the caller unlocks
+ * it.
  *
  * @see find_lock_page()
  */

@@ -6,6 +6,7 @@ import type { Vm, Vma } from "@hetmem/mm";
 import { AddressSpace, type AddressSpaceOperations, type DeviceId, type MappedFile } from "@hetmem/mm/file";
 import type { BackingStore } from "./backing-store.ts";
 
+/** A file. Subclasses add what its kind needs. @see struct inode */
 export class Inode implements MappedFile {
   readonly number: number;
   readonly device: DeviceId;

@@ -14,6 +14,7 @@ export interface OpenFileOptions {
   readonly vmOps: VmOperations;
 }
 
+/** An open file. @see struct file */
 export class OpenFile implements FileObject {
   readonly path: string;
   readonly writable: boolean;

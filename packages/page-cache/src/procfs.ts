@@ -1,5 +1,6 @@
 // /proc/sys/vm/drop_caches: evicts clean pages of files from the page cache when an administrator writes to it. The
-// file shows nothing; each write is logged. Kernel counterpart: fs/drop_caches.c.
+// file shows nothing; each write is logged.
+// Kernel counterpart: fs/drop_caches.c.
 import type { Process, Vm } from "@hetmem/mm";
 import { type Attribute, type AttributeTable, sysctlBetween } from "@hetmem/vfs";
 import { VmEvent } from "@hetmem/zone";

@@ -29,6 +29,7 @@ export class ShmemMount {
   }
 }
 
+/** A file of shmem. @see struct shmem_inode_info */
 export class ShmemInode extends Inode {
   readonly mount: ShmemMount;
   /** Seal bits. Seal.SEAL forbids further seals: only a memfd made with MFD_ALLOW_SEALING lacks it. */

@@ -64,7 +64,7 @@ export function* shmemLookup(mapping: AddressSpace, index: number, source: PageS
 }
 
 /**
- * Does the same, and adds a new page of zeros in a hole.
+ * Does the same as shmemLookup(), and adds a new page of zeros in a hole.
  *
  * @throws KernelError ENOSPC if the tmpfs is full; ENOMEM; EIO if the page can't be read from swap
  * @see shmem_get_folio_gfp() with SGP_WRITE

@@ -1,5 +1,6 @@
-// Operations on shmem files: faults, MAP_SHARED | MAP_ANONYMOUS mappings, fallocate(). Kernel counterpart: mm/shmem.c.
-// Not modelled: huge pages in files, memory policies of files (mbind() of a shared mapping sets the mapping's policy).
+// Operations on shmem files: faults, MAP_SHARED | MAP_ANONYMOUS mappings, fallocate().
+// Kernel counterpart: mm/shmem.c. Not modelled: huge pages in files, memory policies of files (mbind() of a shared
+// mapping sets the mapping's policy).
 import { KernelBug, KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { entryValue, isValue } from "@hetmem/kernel/lib";
 import {

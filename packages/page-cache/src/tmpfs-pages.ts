@@ -1,5 +1,6 @@
 // Pages for the files in the shell's /tmp. The vfs has the names; the bytes are in pages of a tmpfs. A large file there
-// shows in /proc/meminfo, goes to swap when memory is short, and gets ENOSPC. Kernel counterpart: mm/shmem.c.
+// shows in /proc/meminfo, goes to swap when memory is short, and gets ENOSPC.
+// Kernel counterpart: mm/shmem.c.
 import { run, type Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Vm } from "@hetmem/mm";
 import type { MappedFile } from "@hetmem/mm/file";

@@ -8,9 +8,13 @@ import { NULL_PAGE } from "@hetmem/page";
 import { Pte } from "./pte.ts";
 import type { TableArenas } from "./table-arenas.ts";
 
+/** Entries of a table. @see PTRS_PER_PTE */
 export const ENTRIES = 512;
+/** Bytes that an entry of a page middle directory covers: 2 MiB. */
 export const PMD_SIZE: number = 2 ** 21;
+/** Bytes that an entry of a page upper directory covers: 1 GiB. */
 export const PUD_SIZE: number = 2 ** 30;
+/** Bytes that an entry of the topmost table covers: 512 GiB. */
 export const PGDIR_SIZE: number = 2 ** 39;
 /** First address, in bytes, behind those a process may map. @see TASK_SIZE_MAX */
 export const TASK_SIZE: number = 2 ** 47 - 4096;
@@ -65,6 +69,7 @@ const FIRST_TABLES = 4;
 /** Flags of a directory entry; its value word is the number of the table below it. */
 const TABLE_FLAGS = Pte.present | Pte.table;
 
+/** The page tables of one address space. @see struct mm_struct, pgd */
 export class PageTable {
   /**
    * Entry e is words[2 e], its value, and words[2 e + 1], its flags. The array is replaced when it grows: a loop must

@@ -54,6 +54,7 @@ export const EntryKind = {
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
+/** Bits of the flags word that hold an EntryKind. */
 export const KIND_MASK: number = 15 << 12;
 const SWAP_TYPE_SHIFT = 17;
 const SWAP_TYPE_MASK: number = 31 << SWAP_TYPE_SHIFT;

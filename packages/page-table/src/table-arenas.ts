@@ -6,6 +6,7 @@ import { hostArray } from "@hetmem/page";
 /** Arrays in the cache at most. The garbage collector gets the rest. */
 const KEPT_MAX = 4;
 
+/** A cache of arrays for page tables, shared by the address spaces of a machine. */
 export class TableArenas {
   private readonly kept: Int32Array[] = [];
 

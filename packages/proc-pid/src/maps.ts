@@ -1,5 +1,6 @@
-// /proc/PID/maps: one line for each mapping of a process. smaps begins each of its blocks with the same line. Kernel
-// counterpart: show_map_vma() in fs/proc/task_mmu.c.
+// /proc/PID/maps: one line for each mapping of a process, with its range, permissions, file and name. smaps begins each
+// of its blocks with the same line.
+// Kernel counterpart: show_map_vma() in fs/proc/task_mmu.c.
 import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import { type MmStruct, type Vma, VmFlag } from "@hetmem/mm";
 import type { FileObject } from "@hetmem/mm/file";

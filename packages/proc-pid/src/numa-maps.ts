@@ -1,5 +1,6 @@
-// /proc/PID/numa_maps: the memory policy of each mapping of a process, and the nodes of its pages. Kernel counterpart:
-// show_numa_map() in fs/proc/task_mmu.c.
+// /proc/PID/numa_maps: the memory policy of each mapping of a process, the nodes of its pages, and counters of the
+// pages by state.
+// Kernel counterpart: show_numa_map() in fs/proc/task_mmu.c.
 import { condResched, KiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { isVmHugetlbPage, type MmStruct, type Vm, type Vma, walkPageVmaSleeping } from "@hetmem/mm";
 import { mpolToString, policyOf } from "@hetmem/mm/policy";

@@ -1,5 +1,6 @@
 // /proc/PID/oom_score: the badness of a process for the OOM killer. /proc/PID/oom_score_adj: its adjustment by an
-// administrator. Kernel counterpart: proc_oom_score() and oom_score_adj_write() in fs/proc/base.c.
+// administrator.
+// Kernel counterpart: proc_oom_score() and oom_score_adj_write() in fs/proc/base.c.
 import { KernelError, kstrtoint } from "@hetmem/kernel";
 import type { Process, Vm } from "@hetmem/mm";
 import { OOM_SCORE_ADJ_MIN, oomBadness, totalPages } from "@hetmem/reclaim";

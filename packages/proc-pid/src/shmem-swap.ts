@@ -1,4 +1,5 @@
-// The pages of a shmem mapping that are in swap. Page tables have no entries for them: value entries in the file do.
+// The pages of a shmem mapping that are in swap, for smaps. Page tables have no entries for them: value entries in the
+// file do.
 // Kernel counterpart: shmem_swap_usage() and shmem_partial_swap_usage() in mm/shmem.c.
 import { isValue, NO_INDEX } from "@hetmem/kernel/lib";
 import type { Vma } from "@hetmem/mm";

@@ -1,4 +1,5 @@
-// /proc/PID/smaps: a block of counters for each mapping of a process. /proc/PID/smaps_rollup: one block with the sums.
+// /proc/PID/smaps: a block of counters for each mapping of a process, in KiB. /proc/PID/smaps_rollup: one block with
+// the sums.
 // Kernel counterpart: show_smap() and show_smaps_rollup() in fs/proc/task_mmu.c.
 import { KiB, type Sleeps, virtAddr } from "@hetmem/kernel";
 import { type MmStruct, type Vma, VmFlag } from "@hetmem/mm";

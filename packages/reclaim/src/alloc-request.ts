@@ -1,5 +1,6 @@
 // A request for pages that the allocator has refused, with the zones that may serve it. The slow path of the allocator
-// works on it. Kernel counterpart: struct alloc_context in mm/internal.h, gfp_to_alloc_flags() in mm/page_alloc.c.
+// works on it.
+// Kernel counterpart: struct alloc_context in mm/internal.h, gfp_to_alloc_flags() in mm/page_alloc.c.
 import type { NodeId, Page } from "@hetmem/kernel";
 import type { MmStruct, Process, Vm } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";

@@ -1,5 +1,6 @@
-// The slow path of the allocator: wakes kswapd, reclaims directly, and at last lets the OOM killer kill a process.
-// Kernel counterpart: __alloc_pages_slowpath() in mm/page_alloc.c. Not modelled: compaction.
+// The slow path of the allocator: wakes kswapd, reclaims directly, and at last lets the OOM killer kill a process. The
+// Gfp bits of a request limit how far it goes. Kernel counterpart: __alloc_pages_slowpath() in mm/page_alloc.c. Not
+// modelled: compaction.
 import { condResched, type Page, type Preempt, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NULL_PAGE } from "@hetmem/page";

@@ -1,5 +1,6 @@
-// Direct reclaim: a task that needs memory, or whose cgroup is over its limit, reclaims it itself. Kernel counterpart:
-// try_to_free_pages() and try_to_free_mem_cgroup_pages() in mm/vmscan.c.
+// Direct reclaim: a task that needs memory, or whose cgroup is over its limit, reclaims it itself, and waits until a
+// batch of pages is free.
+// Kernel counterpart: try_to_free_pages() and try_to_free_mem_cgroup_pages() in mm/vmscan.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { snapshotRefaults } from "@hetmem/mm/lru";

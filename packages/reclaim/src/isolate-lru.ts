@@ -1,5 +1,6 @@
-// Isolation of a batch of pages from the tail of an LRU list, for reclaim to work on. Kernel counterpart:
-// isolate_lru_folios() in mm/vmscan.c.
+// Isolation of a batch of pages from the tail of an LRU list. An isolated page is on no list, and has a reference of
+// reclaim.
+// Kernel counterpart: isolate_lru_folios() in mm/vmscan.c.
 import type { Page } from "@hetmem/kernel";
 import type { LruList, Lruvec } from "@hetmem/mm/lru";
 import { type ListId, NULL_PAGE } from "@hetmem/page";

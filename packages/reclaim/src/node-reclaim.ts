@@ -1,5 +1,6 @@
-// The state of reclaim on one node: the request that kswapd was woken for, and the success of its rounds. Kernel
-// counterpart: the kswapd_ fields of struct pglist_data in include/linux/mmzone.h.
+// The state of reclaim on one node: the request that kswapd was woken for, and the number of its rounds that failed.
+// Allocations set the request, kswapd clears it. Kernel counterpart: the kswapd_ fields of struct pglist_data in
+// include/linux/mmzone.h.
 import type { NodeId } from "@hetmem/kernel";
 
 /** Rounds without a freed page after which kswapd leaves a node to direct reclaim. @see MAX_RECLAIM_RETRIES */

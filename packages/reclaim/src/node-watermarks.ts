@@ -1,5 +1,6 @@
-// Checks of a node, or of a zone for a request, against watermarks. Kernel counterparts: __zone_watermark_ok() and
-// zone_reclaimable_pages(), in mm/page_alloc.c and mm/vmscan.c; pgdat_balanced() in mm/vmscan.c.
+// Checks of a node, or of a zone for a request, against watermarks.
+// Kernel counterparts: __zone_watermark_ok() and zone_reclaimable_pages(), in mm/page_alloc.c and mm/vmscan.c;
+// pgdat_balanced() in mm/vmscan.c.
 import {
   MAX_ORDER,
   type MemoryNode,

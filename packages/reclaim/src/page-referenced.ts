@@ -1,5 +1,6 @@
 // Accessed bits: whether processes and devices have accessed a page since the last check, on which reclaim decides. The
-// check clears the bits. Kernel counterpart: folio_referenced() in mm/rmap.c.
+// check clears the bits.
+// Kernel counterpart: folio_referenced() in mm/rmap.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { trylockPage, unlockPage, type Vm, type Vma, VmFlag } from "@hetmem/mm";
 import {

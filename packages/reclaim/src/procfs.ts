@@ -1,5 +1,6 @@
-// /proc/swaps, and the tunables of reclaim and the OOM killer in /proc/sys/vm. Kernel counterparts: vm_table in
-// kernel/sysctl.c, swaps_proc_ops in mm/swapfile.c.
+// /proc/swaps, and the tunables of reclaim and the OOM killer in /proc/sys/vm:
+// swappiness and oom_kill_allocating_task.
+// Kernel counterparts: vm_table in kernel/sysctl.c, swaps_proc_ops in mm/swapfile.c.
 import { INT_MAX, INT_MIN } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { type AttributeTable, intSysctl, switchSysctl } from "@hetmem/vfs";

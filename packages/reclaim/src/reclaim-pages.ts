@@ -1,5 +1,6 @@
-// Reclaim of given pages, for madvise(MADV_PAGEOUT): the caller chooses the pages, and no list is scanned. Kernel
-// counterpart: reclaim_pages() in mm/vmscan.c.
+// Reclaim of given pages, for madvise(MADV_PAGEOUT). The caller chooses and isolates the pages; no list is scanned, and
+// no page is demoted.
+// Kernel counterpart: reclaim_pages() in mm/vmscan.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";

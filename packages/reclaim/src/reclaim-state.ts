@@ -1,9 +1,11 @@
-// The state of reclaim on one machine: its nodes, and the tasks that are reclaiming. Kernel counterparts: pg_data_t,
-// PF_MEMALLOC.
+// The state of reclaim on one machine: its nodes, and the tasks that are reclaiming. Files of this package find it
+// with reclaimState(), since the port on Vm does not expose it.
+// Kernel counterparts: pg_data_t, PF_MEMALLOC.
 import { KernelBug, type LockHolder, Mutex, type NodeId, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NodeReclaim } from "./node-reclaim.ts";
 
+/** The state of reclaim on one machine. Reclaim extends it with the entry points. */
 export class ReclaimState {
   /** Serialises OOM kills. @see oom_lock */
   readonly oomLock: Mutex;

@@ -1,5 +1,6 @@
-// Reclaim of one machine: the implementation of the port PageReclaim of mm. Kernel counterparts: mm/vmscan.c,
-// __alloc_pages_slowpath() in mm/page_alloc.c, pagefault_out_of_memory() in mm/oom_kill.c.
+// Reclaim of one machine: the implementation of the port PageReclaim of mm.
+// Kernel counterparts: mm/vmscan.c, __alloc_pages_slowpath() in mm/page_alloc.c, pagefault_out_of_memory() in
+// mm/oom_kill.c.
 import { KernelBug, type NodeId, type Page, type Sleeps, virtAddr } from "@hetmem/kernel";
 import type { MmStruct, Process, Vm, VmParts } from "@hetmem/mm";
 import type { PageReclaim } from "@hetmem/mm/ports";

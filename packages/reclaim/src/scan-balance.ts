@@ -62,7 +62,7 @@ export function inactiveIsLow({ vm: { lru } }: ScanControl, lruvec: Lruvec, inac
   return isLow(idle, lru.size(lruvec, (inactive + 1) as LruList, ZoneType.Movable));
 }
 
-/** Does the same for all lists on a node that are reclaimed. */
+/** Does the same as inactiveIsLow(), for all lists on a node that are reclaimed. */
 export function targetInactiveIsLow(scan: ScanControl, node: NodeId, inactive: LruList): boolean {
   const idle = targetSize(scan, node, inactive);
   return isLow(idle, targetSize(scan, node, (inactive + 1) as LruList));

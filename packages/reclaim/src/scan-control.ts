@@ -1,5 +1,6 @@
-// One run of reclaim: its target, its permissions and its result. Kernel counterpart: struct scan_control and struct
-// reclaim_stat in mm/vmscan.c.
+// One run of reclaim: its target, its permissions and its result. Every function of reclaim below the entry points gets
+// it as its first argument.
+// Kernel counterpart: struct scan_control and struct reclaim_stat in mm/vmscan.c.
 import type { NodeId } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import type { Lruvec } from "@hetmem/mm/lru";

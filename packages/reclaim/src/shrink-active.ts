@@ -1,5 +1,6 @@
 // Deactivation: moves pages from an active list to the inactive one, where another access activates them again. Only
-// pages of code that was run recently stay active. Kernel counterpart: shrink_active_list() in mm/vmscan.c.
+// pages of code that was run recently stay active.
+// Kernel counterpart: shrink_active_list() in mm/vmscan.c.
 import { condResched, type Page, type Sleeps } from "@hetmem/kernel";
 import { countLruvecEvent, VmFlag } from "@hetmem/mm";
 import { isFileList, type LruList, type Lruvec } from "@hetmem/mm/lru";

@@ -1,5 +1,6 @@
-// Reclaim from the tail of an inactive list: isolates a batch, frees what can be freed, and counts the cost. Kernel
-// counterpart: shrink_inactive_list() in mm/vmscan.c.
+// Reclaim from the tail of an inactive list: isolates a batch, frees what can be freed, and records the cost, by which
+// later scans are balanced.
+// Kernel counterpart: shrink_inactive_list() in mm/vmscan.c.
 import { condResched, type Sleeps } from "@hetmem/kernel";
 import { ANON, FILE, isFileList, type LruList, type Lruvec, noteCost } from "@hetmem/mm/lru";
 import { syncAll } from "@hetmem/page-cache";

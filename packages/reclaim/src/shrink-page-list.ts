@@ -1,5 +1,6 @@
 // Reclaim of a batch of isolated pages: frees what can be freed, and puts the rest back. On a node with a slower one
-// below it, cold pages are demoted first. Kernel counterpart: shrink_folio_list(), move_folios_to_lru() in mm/vmscan.c.
+// below it, cold pages are demoted first.
+// Kernel counterpart: shrink_folio_list(), move_folios_to_lru() in mm/vmscan.c.
 import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import { canDemote, demotePages, splitForMigration } from "@hetmem/migrate";
 import { trylockPage, unlockPage } from "@hetmem/mm";

@@ -1,5 +1,6 @@
 // Badness of a process: the memory that killing it would free, by which the OOM killer chooses and which
-// /proc/PID/oom_score shows. Kernel counterpart: oom_badness() in mm/oom_kill.c.
+// /proc/PID/oom_score shows.
+// Kernel counterpart: oom_badness() in mm/oom_kill.c.
 import { type Process, Rss } from "@hetmem/mm";
 
 /** Adjustment of a process that is never killed. @see OOM_SCORE_ADJ_MIN in include/uapi/linux/oom.h */

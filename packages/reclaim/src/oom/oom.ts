@@ -1,5 +1,6 @@
 // The OOM killer: after reclaim has failed, kills the process whose exit frees the most memory, and reaps its memory at
-// once. Kernel counterpart: out_of_memory() in mm/oom_kill.c. Not modelled: panic_on_oom, cpusets.
+// once.
+// Kernel counterpart: out_of_memory() in mm/oom_kill.c. Not modelled: panic_on_oom, cpusets.
 import { type NodeId, type Sleeps, virtAddr } from "@hetmem/kernel";
 import type { Process, Vm } from "@hetmem/mm";
 import type { OomControl } from "@hetmem/mm/ports";

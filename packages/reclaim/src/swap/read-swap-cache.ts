@@ -1,5 +1,6 @@
-// Swap-in: reads a slot into a page of the swap cache, so that all users of the slot get the same page. Kernel
-// counterpart: read_swap_cache_async() in mm/swap_state.c. Not modelled: swap read-ahead.
+// Swap-in: reads a slot into a page of the swap cache. Processes that share a slot
+// after a fork get the same page.
+// Kernel counterpart: read_swap_cache_async() in mm/swap_state.c. Not modelled: swap read-ahead.
 import { bugOn, type Page, type Sleeps } from "@hetmem/kernel";
 import { trylockPage } from "@hetmem/mm";
 import { workingsetRefault } from "@hetmem/mm/lru";

@@ -1,5 +1,6 @@
 // A swap device or file: for each slot, the number of entries that name it, its page in the swap cache, and its
-// contents. Kernel counterpart: struct swap_info_struct in include/linux/swap.h, mm/swapfile.c.
+// contents.
+// Kernel counterpart: struct swap_info_struct in include/linux/swap.h, mm/swapfile.c.
 import { KernelBug, type Page } from "@hetmem/kernel";
 import { hostArray, NULL_PAGE, PageContents } from "@hetmem/page";
 
@@ -14,6 +15,7 @@ const COUNT_MASK = 0x3f;
 const CLUSTER_SHIFT = 8;
 const CLUSTER_SLOTS: number = 1 << CLUSTER_SHIFT;
 
+/** A swap device or file. @see struct swap_info_struct */
 export class SwapDevice {
   /** Number of the device in swap entries. */
   readonly type: number;

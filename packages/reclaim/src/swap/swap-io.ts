@@ -1,5 +1,6 @@
 // I/O between pages and swap devices. A page is unlocked while it is written, and marked as under writeback; it stays
-// locked while it is read. Kernel counterpart: mm/page_io.c.
+// locked while it is read.
+// Kernel counterpart: mm/page_io.c.
 import { condResched, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { unlockPage, type Vm } from "@hetmem/mm";
 import { endWriteback, startWriteback } from "@hetmem/mm/file";

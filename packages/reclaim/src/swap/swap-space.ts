@@ -36,6 +36,7 @@ const MAX_PRIORITY = 32_767;
 /** Pages of a swap area at least, as mkswap(8) requires. */
 const MIN_SLOTS = 10;
 
+/** The swap of a machine: implements the port Swap of mm. @see swap_info in mm/swapfile.c */
 export class SwapSpace implements Swap {
   readonly cache: SwapCache;
   readonly vm: Vm;
@@ -243,7 +244,7 @@ export class SwapSpace implements Swap {
   }
 
   /**
-   * Does the same for an unmapped page whose lock is free. The caller need not hold a reference.
+   * Does the same as freeSwap(), for an unmapped page whose lock is free. The caller need not hold a reference.
    *
    * @see free_swap_cache()
    */

@@ -1,5 +1,6 @@
-// swapoff(2): removes a swap device, after everything on it was read back into memory. Kernel counterpart:
-// try_to_unuse() and swapoff in mm/swapfile.c.
+// swapoff(2): removes a swap device, after everything on it was read back into memory, from files of shmem first and
+// then from each address space.
+// Kernel counterpart: try_to_unuse() and swapoff in mm/swapfile.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { lockPage, mmput, type MmStruct, Rss, unlockPage, type Vm, type Vma } from "@hetmem/mm";
 import { mapFromSwap } from "@hetmem/mm/fault";

@@ -1,5 +1,6 @@
-// /proc/swaps: one line for each swap device, with its size and its use. Kernel counterpart: swap_show() in
-// mm/swapfile.c.
+// /proc/swaps: one line for each swap device, with its kind, size, use and priority. The columns are those of the
+// kernel, tabs included.
+// Kernel counterpart: swap_show() in mm/swapfile.c.
 import { pagesToKiB } from "@hetmem/kernel";
 import type { SwapSpace } from "./swap-space.ts";
 
