@@ -2,7 +2,7 @@
 import { MiB, physAddr, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { type Namespace, runNfitWork, scrubText, startScrub } from "@hetmem/nvdimm";
-import { START } from "../../nvdimm/test/nvdimm-machine.ts";
+import { START } from "@hetmem/test-machines/nvdimm-machine";
 import { errnoOf } from "./expect-errno.ts";
 import { machine, type NdctlMachine } from "./ndctl-machine.ts";
 

@@ -11,7 +11,7 @@ import {
   storeUuid,
   unbindClaim,
 } from "@hetmem/nvdimm";
-import { START } from "../../nvdimm/test/nvdimm-machine.ts";
+import { START } from "@hetmem/test-machines/nvdimm-machine";
 import type { CreateNamespaceOptions } from "../src/index.ts";
 import { errnoOf } from "./expect-errno.ts";
 import { labelled, machine, NdctlMachine } from "./ndctl-machine.ts";

@@ -2,7 +2,7 @@
 import { run, type Sleeps } from "@hetmem/kernel";
 import { type Namespace, NvdimmDeviceNodes, type Nvdimm, nvdimmTables, type Region } from "@hetmem/nvdimm";
 import { type AttributeTable, Vfs } from "@hetmem/vfs";
-import { type MachineOptions, NvdimmMachine, PARENT, START } from "../../nvdimm/test/nvdimm-machine.ts";
+import { type MachineOptions, NvdimmMachine, PARENT, START } from "@hetmem/test-machines/nvdimm-machine";
 import {
   busesIn,
   clearErrors,

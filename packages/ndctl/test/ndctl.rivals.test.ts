@@ -5,7 +5,7 @@ import { assertInvariants, condResched, KernelBug, MiB, Random, run, type Sleeps
 import { freshMachines, type MakeScenario, rivalsPlan, runRivals } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { disableDimm, enableDimm, nvdimmInvariants, runNfitWork } from "@hetmem/nvdimm";
-import type { MachineOptions } from "../../nvdimm/test/nvdimm-machine.ts";
+import type { MachineOptions } from "@hetmem/test-machines/nvdimm-machine";
 import { createNamespace, destroyNamespace, type NamespaceMode } from "../src/index.ts";
 import { machine, type NdctlMachine } from "./ndctl-machine.ts";
 

@@ -2,7 +2,7 @@
 import { GiB, MiB, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { type NamespaceRecord, restoreNamespace } from "@hetmem/nvdimm";
-import { START } from "../../nvdimm/test/nvdimm-machine.ts";
+import { START } from "@hetmem/test-machines/nvdimm-machine";
 import type { CreateNamespaceOptions } from "../src/index.ts";
 import { errnoOf } from "./expect-errno.ts";
 import { machine, type NdctlMachine } from "./ndctl-machine.ts";

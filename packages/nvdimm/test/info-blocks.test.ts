@@ -10,7 +10,7 @@ import {
   unbindNamespace,
 } from "../src/index.ts";
 import { errnoOf } from "./expect-errno.ts";
-import { machine } from "./nvdimm-machine.ts";
+import { machine } from "@hetmem/test-machines/nvdimm-machine";
 
 const INFO_BLOCK_AT = 4096;
 const ZERO = "00000000-0000-0000-0000-000000000000";

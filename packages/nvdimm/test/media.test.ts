@@ -11,7 +11,12 @@ import {
   writebackCache,
 } from "../src/index.ts";
 import { claimNamespace } from "./claim-namespace.ts";
-import { machine, type MachineOptions, type NvdimmMachine, START } from "./nvdimm-machine.ts";
+import {
+  machine,
+  type MachineOptions,
+  type NvdimmMachine,
+  START,
+} from "@hetmem/test-machines/nvdimm-machine";
 
 const RUNS = Number(process.env["HETMEM_RUNS"] ?? 200);
 const DATA = START + 512 * MiB;

@@ -4,7 +4,12 @@ import { expect, test } from "vitest";
 import { sectionLayout } from "../src/index.ts";
 import { claimNamespace } from "./claim-namespace.ts";
 import { errnoOf } from "./expect-errno.ts";
-import { machine, type MachineOptions, type NvdimmMachine, START } from "./nvdimm-machine.ts";
+import {
+  machine,
+  type MachineOptions,
+  type NvdimmMachine,
+  START,
+} from "@hetmem/test-machines/nvdimm-machine";
 
 const SECTION = 128 * MiB;
 const HALF = SECTION / 2;

@@ -4,7 +4,7 @@ import { KernelError, run } from "@hetmem/kernel";
 import { Vfs } from "@hetmem/vfs";
 import { expect, test } from "vitest";
 import { nvdimmTables } from "../src/index.ts";
-import { machine, PARENT } from "./nvdimm-machine.ts";
+import { machine, PARENT } from "@hetmem/test-machines/nvdimm-machine";
 
 interface Tree {
   readonly directories: readonly string[];

@@ -1,5 +1,15 @@
 // A machine with persistent memory for tests: modules that outlive it, ports that map nothing and count what is mapped.
-import { createKernel, GiB, type Kernel, KernelError, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
+import {
+  condResched,
+  createKernel,
+  GiB,
+  type Kernel,
+  KernelError,
+  MiB,
+  Random,
+  run,
+  type Sleeps,
+} from "@hetmem/kernel";
 import {
   createIomem,
   formatIomem,
@@ -23,8 +33,7 @@ import {
   type RegionMedia,
   registerNvdimmBus,
   unregisterNvdimmBus,
-} from "../src/index.ts";
-import { condResched } from "@hetmem/kernel";
+} from "@hetmem/nvdimm";
 
 export const START = 4 * GiB;
 export const PARENT = "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00";
@@ -55,11 +64,11 @@ export class NvdimmMachine {
   readonly random: Random;
   kernel: Kernel = createKernel();
   iomem: ResourceTree = createIomem(46);
-  /** What is mapped now, by what it is. */
+  /** Mappings that exist now, each by a word for its kind. */
   mapped: string[] = [];
   daxRegions: DaxRegionRequest[] = [];
   pagemaps: PagemapRequest[] = [];
-  /** What answers at the addresses of each region. */
+  /** Memory behind the addresses of each region. */
   memory: RegionMedia[] = [];
   /** Bad memory of dax regions that their users are to be told of. */
   failures: { readonly start: number; readonly end: number }[] = [];
