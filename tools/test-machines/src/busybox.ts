@@ -16,7 +16,7 @@ export function captured(name: CapturedFile): string {
   return readFileSync(new URL(`../fixtures/busybox/${name}.txt`, import.meta.url), "utf8");
 }
 
-const LETTERS: Readonly<Record<string, number>> = {
+const VM_FLAG_LETTERS: Readonly<Record<string, number>> = {
   rd: VmFlag.READ,
   wr: VmFlag.WRITE,
   ex: VmFlag.EXEC,
@@ -117,7 +117,7 @@ function* parseSmaps(text: string): Generator<CapturedMapping> {
       flags: letters
         .trim()
         .split(" ")
-        .reduce((bits, word) => bits | (LETTERS[word] ?? 0), 0),
+        .reduce((bits, word) => bits | (VM_FLAG_LETTERS[word] ?? 0), 0),
       size: (label) => Number(new RegExp(`^${label}: +(\\d+) kB$`, "m").exec(part)?.[1] ?? 0) / 4,
     };
   }

@@ -14,7 +14,7 @@ import {
   ZoneStat,
 } from "@hetmem/zone";
 
-const OF_THE_ALLOCATOR = /^nr_free_pages$|^pgalloc_|^pgfree$|^numa_(hit|miss|foreign|local|other)$/;
+const ALLOCATOR_COUNTERS = /^nr_free_pages$|^pgalloc_|^pgfree$|^numa_(hit|miss|foreign|local|other)$/;
 
 /** Runs something and returns the change of each counter; unchanged counters are left out. */
 export function changedCounters(vm: Vm, body: () => unknown): Readonly<Record<string, number>> {
@@ -23,7 +23,7 @@ export function changedCounters(vm: Vm, body: () => unknown): Readonly<Record<st
   const changed: Record<string, number> = {};
   for (const [name, value] of counters(vm)) {
     const difference = value - (before.get(name) ?? 0);
-    if (difference !== 0 && !OF_THE_ALLOCATOR.test(name)) changed[name] = difference;
+    if (difference !== 0 && !ALLOCATOR_COUNTERS.test(name)) changed[name] = difference;
   }
   return changed;
 }

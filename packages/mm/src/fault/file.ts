@@ -21,7 +21,7 @@ import { FaultFlag, VM_FAULT_ERROR, VmFault } from "./vm-fault.ts";
  * @see fault_around_bytes
  */
 const FAULT_AROUND_PAGES = 16;
-const NOT_A_PAGE: number = VM_FAULT_ERROR | VmFault.NOPAGE | VmFault.RETRY;
+const NO_PAGE_RESULT: number = VM_FAULT_ERROR | VmFault.NOPAGE | VmFault.RETRY;
 
 /**
  * Handles a fault on an empty entry of a mapping with operations. The mmap lock is held for reading.
@@ -91,10 +91,10 @@ function* doReadFault(fault: FaultContext): Sleeps<VmFault> {
     if (around !== 0) return around;
   }
   const found = yield* callFault(fault);
-  if ((found & NOT_A_PAGE) !== 0) return found;
+  if ((found & NO_PAGE_RESULT) !== 0) return found;
   const result = found | finishFault(fault);
   unlockPage(vm.memmap, fault.page);
-  if ((result & NOT_A_PAGE) !== 0) vm.memmap.putPage(fault.page);
+  if ((result & NO_PAGE_RESULT) !== 0) vm.memmap.putPage(fault.page);
   return result;
 }
 
@@ -106,7 +106,7 @@ function* doCowFault(fault: FaultContext): Sleeps<VmFault> {
   if (copy === NULL_PAGE) return VmFault.OOM;
   fault.cowPage = copy;
   const found = yield* callFault(fault);
-  if ((found & (NOT_A_PAGE | VmFault.DONE_COW)) !== 0) {
+  if ((found & (NO_PAGE_RESULT | VmFault.DONE_COW)) !== 0) {
     memmap.putPage(copy);
     return found;
   }
@@ -114,7 +114,7 @@ function* doCowFault(fault: FaultContext): Sleeps<VmFault> {
   const result = found | finishFault(fault);
   unlockPage(memmap, fault.page);
   memmap.putPage(fault.page);
-  if ((result & NOT_A_PAGE) !== 0) memmap.putPage(copy);
+  if ((result & NO_PAGE_RESULT) !== 0) memmap.putPage(copy);
   return result;
 }
 
@@ -123,7 +123,7 @@ function* doSharedFault(fault: FaultContext): Sleeps<VmFault> {
   const { vma } = fault;
   const { memmap } = vma.mm.vm;
   const found = yield* callFault(fault);
-  if ((found & NOT_A_PAGE) !== 0) return found;
+  if ((found & NO_PAGE_RESULT) !== 0) return found;
   if (vma.ops?.pageMkwrite) {
     unlockPage(memmap, fault.page);
     const asked = yield* doPageMkwrite(fault);
@@ -133,7 +133,7 @@ function* doSharedFault(fault: FaultContext): Sleeps<VmFault> {
     }
   }
   const result = found | finishFault(fault);
-  if ((result & NOT_A_PAGE) !== 0) {
+  if ((result & NO_PAGE_RESULT) !== 0) {
     unlockPage(memmap, fault.page);
     memmap.putPage(fault.page);
     return result;
@@ -151,7 +151,7 @@ function* doSharedFault(fault: FaultContext): Sleeps<VmFault> {
 function* callFault(fault: FaultContext): Sleeps<VmFault> {
   const { memmap } = fault.vma.mm.vm;
   const result = yield* fault.vma.ops?.fault?.(fault) ?? absentOperation();
-  if ((result & (NOT_A_PAGE | VmFault.DONE_COW)) !== 0) return result;
+  if ((result & (NO_PAGE_RESULT | VmFault.DONE_COW)) !== 0) return result;
   if ((result & VmFault.LOCKED) === 0) yield* lockPage(memmap, fault.page);
   if (!memmap.test(fault.page, PageFlag.hwpoison)) return result | VmFault.LOCKED;
   unlockPage(memmap, fault.page);

@@ -29,7 +29,7 @@ export function* handleNonPresent(fault: FaultContext): Sleeps<VmFault> {
     yield* migrationEntryWait(fault.vma.mm, fault.address);
     return 0;
   }
-  if (isDevicePrivate(origFlags)) return yield* migrateBack(fault);
+  if (isDevicePrivate(origFlags)) return yield* handleDevicePrivate(fault);
   if (isDeviceExclusive(origFlags)) return yield* removeDeviceExclusiveEntry(fault);
   switch (entryKind(origFlags)) {
     case EntryKind.swap:
@@ -66,7 +66,7 @@ export function* migrationEntryWait({ pageTable }: MmStruct, address: VirtAddr):
  * device the fault ends in SIGBUS: a driver that can't bring a page back must return SIGBUS, otherwise the access
  * would repeat forever.
  */
-function* migrateBack(fault: FaultContext): Sleeps<VmFault> {
+function* handleDevicePrivate(fault: FaultContext): Sleeps<VmFault> {
   const page = entryPage(fault.origValue);
   fault.page = page;
   // The task that held the page may have released it already, which looks like a refusal of the driver. Hence several
@@ -77,13 +77,13 @@ function* migrateBack(fault: FaultContext): Sleeps<VmFault> {
       yield pageReleased(fault, page);
     }
     if (!entrySame(fault)) return 0;
-    const result = yield* askDriver(fault, page);
+    const result = yield* callMigrateToRam(fault, page);
     if (result !== 0) return result;
   }
   return entrySame(fault) ? VmFault.SIGBUS : 0;
 }
 
-function* askDriver(fault: FaultContext, page: Page): Sleeps<VmFault> {
+function* callMigrateToRam(fault: FaultContext, page: Page): Sleeps<VmFault> {
   const { memmap, devices } = fault.vma.mm.vm;
   memmap.getPage(page);
   try {

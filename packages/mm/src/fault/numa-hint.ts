@@ -23,7 +23,7 @@ export function* doNumaPage(fault: FaultContext): Sleeps<VmFault> {
       if (yield* vma.mm.vm.migrateMisplacedPage(vma, page, node)) return 0;
     }
   }
-  if (entrySame(fault)) makeAccessible(fault);
+  if (entrySame(fault)) clearProtnone(fault);
   return 0;
 }
 
@@ -41,6 +41,6 @@ function countHintFault({ vma: { mm } }: FaultContext, page: Page): void {
 }
 
 /** Gives the entry back the access that it had before the scan. */
-function makeAccessible({ vma, entry, origFlags }: FaultContext): void {
+function clearProtnone({ vma, entry, origFlags }: FaultContext): void {
   vma.mm.pageTable.setFlags(entry, (origFlags & ~Pte.protnone) | Pte.accessed);
 }

@@ -89,7 +89,7 @@ function* wpPageCopy(fault: FaultContext, old: Page): Sleeps<VmFault> {
     }
     mapNewAnonymous(vm, vma, address, entry, fresh);
     // Unsharing only: the entry stays read-only and clean, and the first write faults for dirty tracking.
-    if ((fault.flags & FaultFlag.UNSHARE) !== 0) mm.pageTable.setFlags(entry, unshared(fault));
+    if ((fault.flags & FaultFlag.UNSHARE) !== 0) mm.pageTable.setFlags(entry, unsharedEntryFlags(fault));
     if (old !== NULL_PAGE) {
       pageRemoveRmap(vm, old);
       munlockVmaPage(old, vma);
@@ -103,7 +103,7 @@ function* wpPageCopy(fault: FaultContext, old: Page): Sleeps<VmFault> {
   return 0;
 }
 
-function unshared({ origFlags }: FaultContext): number {
+function unsharedEntryFlags({ origFlags }: FaultContext): number {
   return Pte.present | Pte.accessed | (origFlags & Pte.softDirty);
 }
 

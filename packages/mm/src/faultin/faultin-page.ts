@@ -77,7 +77,7 @@ export function* walkUserPages(
         throw new KernelBug(
           `${MAX_FAULTS} faults don't bring a page: ${describeVma(vma)} at 0x${address.toString(16)}`,
         );
-      } else if (!(yield* bringPage(vma, address, found, foll))) {
+      } else if (!(yield* handleFollowResult(vma, address, found, foll))) {
         return done;
       }
     } catch (error) {
@@ -119,7 +119,7 @@ export function refusalOf({ flags, anonymous }: Vma, foll: number): string | und
 }
 
 /** Acts on an answer of followPage(). @returns false when that means sleeping, and NOWAIT is set */
-function* bringPage(vma: Vma, address: VirtAddr, found: number, foll: number): Sleeps<boolean> {
+function* handleFollowResult(vma: Vma, address: VirtAddr, found: number, foll: number): Sleeps<boolean> {
   switch (found) {
     case Follow.fault:
       return yield* faultinPage(vma, address, foll, 0);
@@ -129,7 +129,7 @@ function* bringPage(vma: Vma, address: VirtAddr, found: number, foll: number): S
       yield* splitForUser(vma, address);
       return true;
     case Follow.dying:
-      yield teardown(vma, address);
+      yield pagemapTeardown(vma, address);
       return true;
     case Follow.dead:
       throw fault(address, "the memory of the device that is mapped there is being taken away");
@@ -199,7 +199,7 @@ function wouldWait({ pageTable }: MmStruct, address: VirtAddr): boolean {
 }
 
 /** Waits for the end of a pagemap's teardown, which removes the entry. Until then a fault can't make progress. */
-function teardown({ mm }: Vma, address: VirtAddr): Preempt {
+function pagemapTeardown({ mm }: Vma, address: VirtAddr): Preempt {
   const { pageTable, vm } = mm;
   const entry = pageTable.find(address);
   const [value, flags] = entry === NO_ENTRY ? [0, 0] : [pageTable.value(entry), pageTable.flags(entry)];

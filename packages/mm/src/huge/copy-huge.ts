@@ -31,7 +31,7 @@ export function* copyHugePmd(to: Vma, from: Vma, address: VirtAddr): Sleeps<void
     yield* splitHugePmd(from, address);
     return;
   }
-  share(child, target, parent, source);
+  dupHugeEntry(child, target, parent, source);
 }
 
 /** Makes the tables down to the huge entry of an address, and deposits one for its split. @returns the entry */
@@ -53,7 +53,7 @@ function isPinned({ vm, hasPinned }: MmStruct, head: Page): boolean {
   return vm.memmap.test(head, PageFlag.anonExclusive) && hasPinned && pageMaybeDmaPinned(vm, head);
 }
 
-function share(child: MmStruct, target: number, parent: MmStruct, source: number): void {
+function dupHugeEntry(child: MmStruct, target: number, parent: MmStruct, source: number): void {
   const { pageTable, vm } = parent;
   const { memmap } = vm;
   const head = entryPage(pageTable.value(source));

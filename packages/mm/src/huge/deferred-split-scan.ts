@@ -16,7 +16,7 @@ const SHRINK_BATCH = 128;
  * @see do_shrink_slab()
  */
 export function* shrinkDeferredSplits(vm: Vm, node: NodeId, priority: number): Sleeps<void> {
-  const waiting = waitingOn(vm, node).length;
+  const waiting = queuedOn(vm, node).length;
   const share = (waiting >> priority) * 2;
   if (waiting > 0 && (share >= waiting || share >= SHRINK_BATCH)) yield* deferredSplitScan(vm, node, share);
 }
@@ -31,7 +31,7 @@ export function* shrinkDeferredSplits(vm: Vm, node: NodeId, priority: number): S
 export function* deferredSplitScan(vm: Vm, node: NodeId, most: number): Sleeps<number> {
   const { memmap } = vm;
   let split = 0;
-  for (const head of waitingOn(vm, node).slice(0, most)) {
+  for (const head of queuedOn(vm, node).slice(0, most)) {
     yield condResched;
     // The page may have been freed meanwhile, and allocated again as a small page.
     if (!vm.deferredSplits.has(head) || !memmap.getPageUnlessZero(head)) continue;
@@ -44,6 +44,6 @@ export function* deferredSplitScan(vm: Vm, node: NodeId, most: number): Sleeps<n
   return split;
 }
 
-function waitingOn({ deferredSplits, memmap }: Vm, node: NodeId): Page[] {
+function queuedOn({ deferredSplits, memmap }: Vm, node: NodeId): Page[] {
   return [...deferredSplits].filter((head) => memmap.nodeOf(head) === node);
 }

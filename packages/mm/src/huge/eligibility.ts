@@ -10,15 +10,15 @@ import { hugeAddress } from "./split-pmd.ts";
 /** The caller of hugepageVmaCheck(): a fault, smaps, khugepaged, or madvise(MADV_COLLAPSE). */
 export type HugeAsker = "fault" | "smaps" | "khugepaged" | "madvise";
 
-const INELIGIBLE: number = VmFlag.NOHUGEPAGE | VmFlag.HUGETLB | VmFlag.SHARED | VM_SPECIAL;
+const INELIGIBLE_VM_FLAGS: number = VmFlag.NOHUGEPAGE | VmFlag.HUGETLB | VmFlag.SHARED | VM_SPECIAL;
 
 /** Whether a mapping may have huge pages. @see hugepage_vma_check() */
 export function hugepageVmaCheck(vma: Vma, asker: HugeAsker): boolean {
-  if (!vma.anonymous || (vma.flags & INELIGIBLE) !== 0) return false;
+  if (!vma.anonymous || (vma.flags & INELIGIBLE_VM_FLAGS) !== 0) return false;
   // A fault checks its own 2 MiB.
   if (asker !== "fault" && !transhugeVmaSuitable(vma, (vma.end - PMD_SIZE) as VirtAddr)) return false;
   // MADV_COLLAPSE is an explicit request, to which transparent_hugepage/enabled doesn't apply.
-  if (asker !== "madvise" && !isWanted(vma)) return false;
+  if (asker !== "madvise" && !isEnabled(vma)) return false;
   return vma.anonVma !== undefined || asker === "fault" || asker === "smaps";
 }
 
@@ -29,7 +29,7 @@ export function transhugeVmaSuitable({ start, end }: Vma, address: VirtAddr): bo
 }
 
 /** Whether /sys/kernel/mm/transparent_hugepage/enabled allows huge pages in the mapping. */
-function isWanted({ flags, mm }: Vma): boolean {
+function isEnabled({ flags, mm }: Vma): boolean {
   switch (mm.vm.tunables.transparentHugepage) {
     case "always":
       return true;

@@ -39,7 +39,7 @@ export function* hugeFault(vma: Vma, address: VirtAddr, flags: number): Sleeps<V
 
 /** @see create_huge_pmd() */
 function* createHugePmd(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFault> {
-  if (vma.ops?.hugeFault) return yield* faultOfDriver(vma, address, flags);
+  if (vma.ops?.hugeFault) return yield* driverHugeFault(vma, address, flags);
   return hugepageVmaCheck(vma, "fault")
     ? yield* doHugePmdAnonymousPage(vma, address, flags)
     : VmFault.FALLBACK;
@@ -49,7 +49,7 @@ function* createHugePmd(vma: Vma, address: VirtAddr, flags: number): Sleeps<VmFa
 function* wpHugePmd(vma: Vma, address: VirtAddr, pmd: number, flags: number): Sleeps<VmFault> {
   if (vma.anonymous) return yield* doHugePmdWpPage(vma, address, pmd, flags);
   if ((vma.flags & (VmFlag.SHARED | VmFlag.MAYSHARE)) !== 0) {
-    const result = yield* faultOfDriver(vma, address, flags);
+    const result = yield* driverHugeFault(vma, address, flags);
     if ((result & VmFault.FALLBACK) === 0) return result;
   }
   yield* splitHugePmd(vma, address);
@@ -57,7 +57,7 @@ function* wpHugePmd(vma: Vma, address: VirtAddr, pmd: number, flags: number): Sl
 }
 
 /** Calls the driver's huge_fault(). The fault's entry is the PMD entry. */
-function* faultOfDriver(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<VmFault> {
+function* driverHugeFault(vma: Vma, realAddress: VirtAddr, flags: number): Sleeps<VmFault> {
   const { pageTable } = vma.mm;
   const entry = pageTable.ensurePmd(realAddress);
   if (entry === NO_ENTRY || !vma.ops?.hugeFault) return VmFault.FALLBACK;

@@ -20,17 +20,17 @@ export function* splitAdvised(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<
   const table = pmd === NO_ENTRY ? NO_ENTRY : pageTable.tableUnder(pmd);
   if (table === NO_ENTRY) {
     if (pmd !== NO_ENTRY && end - start !== PMD_SIZE)
-      yield* splitBehind(vm, pageTable.value(pmd), pageTable.flags(pmd));
+      yield* splitHugePageOf(vm, pageTable.value(pmd), pageTable.flags(pmd));
     return;
   }
   const first = table + (start % PMD_SIZE) / 4096;
   const last = first + (end - start) / 4096;
   for (let entry = first; entry < last; entry++)
-    yield* splitBehind(vm, pageTable.value(entry), pageTable.flags(entry));
+    yield* splitHugePageOf(vm, pageTable.value(entry), pageTable.flags(entry));
 }
 
 /** Splits the huge page of an entry. @param value the entry's page, possibly a part of a huge page */
-function* splitBehind(vm: Vm, value: number, flags: number): Sleeps<void> {
+function* splitHugePageOf(vm: Vm, value: number, flags: number): Sleeps<void> {
   const { memmap } = vm;
   if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) return;
   const page = entryPage(value);

@@ -61,7 +61,7 @@ function* splitMapped(vm: Vm, head: Page): Sleeps<boolean> {
   const split = yield* splitUnderLock(vm, head);
   anonVma.rwsem.upWrite();
   vm.anonVmas.put(anonVma);
-  if (split) dropParts(vm, head);
+  if (split) putTails(vm, head);
   return split;
 }
 
@@ -71,7 +71,7 @@ function* splitUnderLock(vm: Vm, head: Page): Sleeps<boolean> {
   if (memmap.refcount(head) !== totalMapcount(memmap, head) + 1) return false;
   yield* tryToMigrate(vm, head);
   const unmapped = memmap.refcount(head) === 1;
-  if (unmapped) divide(vm, head);
+  if (unmapped) splitUnmappedPage(vm, head);
   for (let i = 0; i < (unmapped ? HPAGE_PMD_NR : 1); i++) {
     const page = (head + i) as Page;
     yield* removeMigrationPtes(vm, page, page);
@@ -80,13 +80,13 @@ function* splitUnderLock(vm: Vm, head: Page): Sleeps<boolean> {
 }
 
 /** Makes small pages of a page that is unmapped and referenced by the caller only. @see __split_huge_page() */
-function divide(vm: Vm, head: Page): void {
+function splitUnmappedPage(vm: Vm, head: Page): void {
   const { memmap } = vm;
   const listed = memmap.test(head, lru);
   vm.deferredSplits.forget(head);
   vm.charging.split(head, HPAGE_PMD_NR);
   if (listed) vm.lru.remove(head);
-  for (let i = 1; i < HPAGE_PMD_NR; i++) makeSmall(memmap, head, i);
+  for (let i = 1; i < HPAGE_PMD_NR; i++) splitHugePageTail(memmap, head, i);
   memmap.clear(head, PageFlag.head);
   memmap.setPrivate(head, 0);
   // The parts go to the front of the LRU list. In the kernel they keep the place of the huge page.
@@ -94,18 +94,18 @@ function divide(vm: Vm, head: Page): void {
 }
 
 /** Initialises the struct page of one part. @see __split_huge_page_tail() */
-function makeSmall(memmap: MemMap, head: Page, behind: number): void {
-  const part = (head + behind) as Page;
+function splitHugePageTail(memmap: MemMap, head: Page, index: number): void {
+  const part = (head + index) as Page;
   memmap.clear(part, CLEARED_IN_PARTS);
   memmap.set(part, memmap.flags(head) & COPIED_FROM_HEAD);
   memmap.setMapping(part, memmap.mapping(head));
-  memmap.setIndex(part, (memmap.index(head) + behind) | 0);
+  memmap.setIndex(part, (memmap.index(head) + index) | 0);
   memmap.setPrivate(part, 0);
   memmap.setRefcount(part, 1);
 }
 
 /** Unlocks the parts after the head. Drops their references, unless they are isolated. */
-function dropParts(vm: Vm, head: Page): void {
+function putTails(vm: Vm, head: Page): void {
   const { memmap } = vm;
   for (let i = 1; i < HPAGE_PMD_NR; i++) {
     const part = (head + i) as Page;

@@ -49,11 +49,11 @@ export function splitHugePmdCovered(vma: Vma, pmd: number): void {
   const { pageTable, vm } = vma.mm;
   vm.memory.allocator.countEvent(VmEvent.thp_split_pmd, 1);
   // A fault maps pages of files and devices again.
-  if (vma.anonymous) divide(vma, pmd);
+  if (vma.anonymous) populateSmallEntries(vma, pmd);
   else pageTable.clear(pmd);
 }
 
-function divide(vma: Vma, pmd: number): void {
+function populateSmallEntries(vma: Vma, pmd: number): void {
   const { pageTable, vm } = vma.mm;
   const { memmap } = vm;
   const head = entryPage(pageTable.value(pmd));
@@ -66,13 +66,13 @@ function divide(vma: Vma, pmd: number): void {
   hugeMapcountToParts(vm, head);
   munlockVmaHuge(head, vma);
   pageTable.populateDeposited(pmd);
-  const flags = flagsOfParts(vma, had);
+  const flags = smallEntryFlags(vma, had);
   const first = pageTable.tableUnder(pmd);
   for (let i = 0; i < HPAGE_PMD_NR; i++) pageTable.set(first + i, head + i, flags);
 }
 
 /** Flags of the small entries. The dirty bit was transferred to the page, and a NUMA hint is dropped. */
-function flagsOfParts({ flags: vmFlags }: Vma, had: number): number {
+function smallEntryFlags({ flags: vmFlags }: Vma, had: number): number {
   const reach = isAccessible(vmFlags) ? Pte.present : Pte.present | Pte.protnone;
   const kept = had & (Pte.accessed | Pte.softDirty);
   return reach | kept | ((vmFlags & VmFlag.WRITE) !== 0 ? had & Pte.write : 0);

@@ -92,10 +92,10 @@ function* copyTable(to: Vma, from: Vma, start: VirtAddr, end: VirtAddr, cow: boo
     throw new KernelError("ENOMEM", "no memory for the child's page tables: the process can't fork");
   const count = (end - start) / 4096;
   for (let i = 0; i < count; i++) {
-    i += shareRun(to.mm, from.mm, source + i, target + i, count - i, cow);
+    i += copyAnonRun(to.mm, from.mm, source + i, target + i, count - i, cow);
     if (i === count) break;
     if (copyEntry(to, from, source + i, target + i, cow)) continue;
-    yield* copyPinned(to, from, (start + i * 4096) as VirtAddr, source + i, target + i);
+    yield* copyPinnedPage(to, from, (start + i * 4096) as VirtAddr, source + i, target + i);
   }
 }
 
@@ -104,7 +104,7 @@ function* copyTable(to: Vma, from: Vma, start: VirtAddr, end: VirtAddr, cow: boo
  *
  * @returns number of entries copied before the first of another kind
  */
-function shareRun(
+function copyAnonRun(
   to: MmStruct,
   from: MmStruct,
   source: number,
@@ -138,7 +138,7 @@ function copyEntry(to: Vma, from: Vma, source: number, target: number, cow: bool
   let flags = pageTable.flags(source);
   if (flags === 0) return true;
   if (isDeviceExclusive(flags)) {
-    if (!tryRestoreExclusivePte(from, source)) throw deviceHolds();
+    if (!tryRestoreExclusivePte(from, source)) throw deviceHoldsPage();
     flags = pageTable.flags(source);
   }
   const value = pageTable.value(source);
@@ -201,7 +201,13 @@ function copyNonPresent(to: MmStruct, from: MmStruct, source: number, target: nu
  *
  * @see copy_present_page()
  */
-function* copyPinned(to: Vma, from: Vma, address: VirtAddr, source: number, target: number): Sleeps<void> {
+function* copyPinnedPage(
+  to: Vma,
+  from: Vma,
+  address: VirtAddr,
+  source: number,
+  target: number,
+): Sleeps<void> {
   const { vm, pageTable } = from.mm;
   const page = yield* allocAnonymous(to, address);
   if (page === NULL_PAGE)
@@ -221,6 +227,6 @@ function countRss(mm: MmStruct, kind: number): void {
   mm.rss[kind] = (mm.rss[kind] as number) + 1;
 }
 
-function deviceHolds(): KernelError {
+function deviceHoldsPage(): KernelError {
   return new KernelError("EBUSY", "a device is just taking a page for itself: try the fork again");
 }

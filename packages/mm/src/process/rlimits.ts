@@ -56,21 +56,21 @@ export class Rlimits {
    * @see INIT_RLIMITS, fork_init()
    */
   static ofInit(ramBytes: number, soft: Partial<Record<RlimitName, number>> = {}): Rlimits {
-    const tasks = both(Math.floor(Math.floor(ramBytes / BYTES_PER_THREAD) / 2));
+    const tasks = softAndHard(Math.floor(Math.floor(ramBytes / BYTES_PER_THREAD) / 2));
     const finite: Partial<Record<RlimitName, Rlimit>> = {
       stack: { soft: 8 * MiB, hard: Number.POSITIVE_INFINITY },
       core: { soft: 0, hard: Number.POSITIVE_INFINITY },
       nproc: tasks,
       nofile: { soft: 1024, hard: 4096 },
-      memlock: both(8 * MiB),
+      memlock: softAndHard(8 * MiB),
       sigpending: tasks,
-      msgqueue: both(819_200),
-      nice: both(0),
-      rtprio: both(0),
+      msgqueue: softAndHard(819_200),
+      nice: softAndHard(0),
+      rtprio: softAndHard(0),
     };
     return new Rlimits(
       rlimitNames().map((name) => {
-        const { soft: usual, hard } = finite[name] ?? both(Number.POSITIVE_INFINITY);
+        const { soft: usual, hard } = finite[name] ?? softAndHard(Number.POSITIVE_INFINITY);
         const chosen = soft[name] ?? usual;
         return [name, { soft: chosen, hard: Math.max(chosen, hard) }];
       }),
@@ -83,7 +83,7 @@ export class Rlimits {
   }
 
   get(name: RlimitName): Rlimit {
-    return this.limits.get(name) ?? both(Number.POSITIVE_INFINITY);
+    return this.limits.get(name) ?? softAndHard(Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -123,7 +123,7 @@ export function rlimitNames(): RlimitName[] {
   return Object.keys(RLIMITS) as RlimitName[];
 }
 
-function both(value: number): Rlimit {
+function softAndHard(value: number): Rlimit {
   return { soft: value, hard: value };
 }
 

@@ -79,7 +79,7 @@ export function pageDupRmap(vm: Vm, page: Page): void {
 export function pageRemoveRmap(vm: Vm, page: Page): void {
   const { memmap } = vm;
   const left = memmap.unmap(page);
-  if (left < 0) notMapped(vm, page);
+  if (left < 0) mapcountUnderflow(vm, page);
   if (left > 0) return;
   const anon = (memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) !== 0;
   if (anon && memmap.test(page, PARTS)) partUnmapped(vm, page);
@@ -100,7 +100,7 @@ export function pageAnon(vm: Vm, page: Page): boolean {
   return (memmap.mapping(memmap.compoundHead(page)) & MAPPING_ANON) !== 0;
 }
 
-function notMapped({ memmap }: Vm, page: Page): never {
+function mapcountUnderflow({ memmap }: Vm, page: Page): never {
   throw new KernelBug(`an entry ends to map what none mapped: ${describePage(memmap, page)}`);
 }
 

@@ -31,7 +31,7 @@ import { isVmHugetlbPage, type Vma } from "../vma/vma.ts";
  *
  * @see struct mmu_gather
  */
-const GATHERED = new Int32Array(ENTRIES);
+const GATHERED_PAGES = new Int32Array(ENTRIES);
 
 /** Whether to unmap a page. Without it every entry is cleared. @see struct zap_details */
 export type ShouldZap = (page: Page) => boolean;
@@ -85,9 +85,9 @@ export function zapEntries(vma: Vma, first: number, last: number, shouldZap: Sho
     else zapFilePage(vma, head, flags);
     pageRemoveRmap(vm, page);
     if (locked) munlockVmaPage(head, vma);
-    GATHERED[gathered++] = head;
+    GATHERED_PAGES[gathered++] = head;
   }
-  vm.pages.putBatch(GATHERED, gathered);
+  vm.pages.putBatch(GATHERED_PAGES, gathered);
 }
 
 /** Transfers dirty and accessed bits of an entry to its page, which is one of a file or a device. */

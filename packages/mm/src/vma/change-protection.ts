@@ -83,7 +83,7 @@ function changeEntry(vma: Vma, entry: number, change: Change): boolean {
   if (flags === 0) return false;
   const value = pageTable.value(entry);
   if ((flags & Pte.present) === 0) {
-    const readable = withoutWrite(flags, () => pageAnon(vm, entryPage(value)));
+    const readable = readOnlyNonPresent(flags, () => pageAnon(vm, entryPage(value)));
     if (readable === flags) return false;
     pageTable.setFlags(entry, readable);
     return true;
@@ -105,7 +105,7 @@ function canChangeWritable({ flags: vmFlags, mm: { vm } }: Vma, value: number, f
 }
 
 /** The flags of an entry that isn't present, changed so that its page comes back read-only. */
-function withoutWrite(flags: number, anonymous: () => boolean): number {
+function readOnlyNonPresent(flags: number, anonymous: () => boolean): number {
   const rest = flags & ~KIND_MASK;
   switch (entryKind(flags)) {
     case EntryKind.migrationWrite:

@@ -69,11 +69,11 @@ export class Commit {
   private refusal(mm: MmStruct | undefined, pages: number): string | undefined {
     switch (this.vm.tunables.overcommitMemory) {
       case 0:
-        return this.guess(pages);
+        return this.refuseHeuristic(pages);
       case 1:
         return undefined;
       case 2:
-        return this.beyondLimit(mm, pages);
+        return this.refuseNever(mm, pages);
     }
   }
 
@@ -88,14 +88,14 @@ export class Commit {
   }
 
   /** Mode 0 refuses only requests larger than all memory and swap together. */
-  private guess(pages: number): string | undefined {
+  private refuseHeuristic(pages: number): string | undefined {
     const total = totalRamPages(this.vm) + this.vm.swap.totalPages;
     if (pages <= total) return undefined;
     return `${pages} pages are more than the ${total} of memory and swap together: map less, use MAP_NORESERVE, or set vm.overcommit_memory to 1`;
   }
 
   /** Mode 2 counts promises, and keeps the reserves of commit-reserves.ts free. */
-  private beyondLimit(mm: MmStruct | undefined, pages: number): string | undefined {
+  private refuseNever(mm: MmStruct | undefined, pages: number): string | undefined {
     const { adminReserveKbytes, userReserveKbytes } = this.vm.tunables;
     const privileged = mm === undefined || mm.capable(Cap.SYS_ADMIN);
     const forAdmin = privileged ? 0 : Number(adminReserveKbytes >> 2n);

@@ -12,7 +12,7 @@ import { vmaPageProt } from "./page-prot.ts";
 import { isCowMapping, VmFlag } from "./vm-flags.ts";
 import { describeVma, type Vma } from "./vma.ts";
 
-const NOT_FOR_USERS = PageFlag.slab | PageFlag.table | PageFlag.buddy | PageFlag.offline;
+const KERNEL_PAGE_FLAGS = PageFlag.slab | PageFlag.table | PageFlag.buddy | PageFlag.offline;
 
 /**
  * Maps consecutive frames without counting struct pages, as for the registers of a device. Called in a driver's
@@ -56,7 +56,7 @@ export function vmInsertPage(vma: Vma, address: VirtAddr, page: Page): void {
   const { memmap } = mm.vm;
   if (address < vma.start || address >= vma.end)
     throw new KernelError("EFAULT", `0x${address.toString(16)} is outside of ${describeVma(vma)}`);
-  if (memmap.refcount(page) === 0 || memmap.test(page, NOT_FOR_USERS) || pageAnon(mm.vm, page))
+  if (memmap.refcount(page) === 0 || memmap.test(page, KERNEL_PAGE_FLAGS) || pageAnon(mm.vm, page))
     throw new KernelError("EINVAL", `${describePage(memmap, page)} is no page that a driver may map`);
   if ((vma.flags & VmFlag.MIXEDMAP) === 0) {
     bugOn((vma.flags & VmFlag.PFNMAP) !== 0, `a page among frames that nobody counts: ${describeVma(vma)}`);

@@ -21,7 +21,7 @@ export function* madviseCold(vma: Vma, start: VirtAddr, end: VirtAddr): Sleeps<v
   const { vm } = vma.mm;
   for (const region of regions(vma, start, end)) {
     yield* splitAdvised(vma, region, regionEnd(region, end));
-    for (const page of coolDown(vma, region, end)) vm.lru.deactivate(page);
+    for (const page of clearAccessed(vma, region, end)) vm.lru.deactivate(page);
     yield condResched;
   }
 }
@@ -36,7 +36,7 @@ export function* madvisePageout(vma: Vma, start: VirtAddr, end: VirtAddr): Sleep
   const { vm } = vma.mm;
   for (const region of regions(vma, start, end)) {
     yield* splitAdvised(vma, region, regionEnd(region, end));
-    const pages = coolDown(vma, region, end).filter((page) => isolate(vm, page));
+    const pages = clearAccessed(vma, region, end).filter((page) => isolate(vm, page));
     if (pages.length > 0) yield* vm.reclaim.reclaimPages(pages);
     yield condResched;
   }
@@ -54,7 +54,7 @@ function* regions(vma: Vma, start: VirtAddr, end: VirtAddr): Generator<VirtAddr,
 }
 
 /** Clears the accessed bits of one 2 MiB. @returns the pages that no other mapping maps */
-function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
+function clearAccessed(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
   const { pageTable, vm } = vma.mm;
   const end = regionEnd(start, limit);
   const pmd = pageTable.findPmd(start);
@@ -69,7 +69,7 @@ function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
     const flags = pageTable.flags(entry);
     if ((flags & (Pte.present | Pte.special | Pte.devmap)) !== Pte.present) continue;
     const page = entryPage(pageTable.value(entry));
-    if (!isAlone(vm, page)) continue;
+    if (!isMappedOnce(vm, page)) continue;
     if (!huge && vm.memmap.compoundOrder(page) !== 0) continue;
     if ((flags & Pte.accessed) !== 0) pageTable.setFlags(entry, flags & ~Pte.accessed);
     vm.memmap.clear(page, PageFlag.referenced | PageFlag.young);
@@ -79,7 +79,7 @@ function coolDown(vma: Vma, start: VirtAddr, limit: VirtAddr): Page[] {
 }
 
 /** Whether the page is on an LRU list and this is its only mapping. */
-function isAlone({ memmap }: Vm, page: Page): boolean {
+function isMappedOnce({ memmap }: Vm, page: Page): boolean {
   if (memmap.zoneOf(page) === ZoneType.Device || !memmap.test(page, PageFlag.lru)) return false;
   return pageMapcount(memmap, page) === 1;
 }

@@ -50,7 +50,7 @@ export function* mincore(mm: MmStruct, start: VirtAddr, length: number): Sleeps<
       const vma = mm.vmas.at(address);
       if (!vma) throw new KernelError("ENOMEM", `nothing is mapped at 0x${address.toString(16)}`);
       const pages = Math.min((vma.end - address) / PAGE_SIZE, resident.length - done, CHUNK_PAGES);
-      look(vma, address, resident.subarray(done, done + pages));
+      fillResident(vma, address, resident.subarray(done, done + pages));
       done += pages;
     } finally {
       mm.mmapLock.upRead();
@@ -60,7 +60,7 @@ export function* mincore(mm: MmStruct, start: VirtAddr, length: number): Sleeps<
   return resident;
 }
 
-function look(vma: Vma, start: VirtAddr, into: Uint8Array): void {
+function fillResident(vma: Vma, start: VirtAddr, into: Uint8Array): void {
   for (let i = 0; i < into.length; i++)
     into[i] = isResident(vma, (start + i * PAGE_SIZE) as VirtAddr) ? 1 : 0;
 }

@@ -64,9 +64,9 @@ export function munlockPage(vm: Vm, page: Page): void {
   const { memmap, lru } = vm;
   const head = memmap.compoundHead(page);
   const listed = memmap.test(head, PageFlag.lru);
-  if (listed && stillLocked(vm, head)) return;
+  if (listed && decrementMlockCount(vm, head)) return;
   if (memmap.test(head, PageFlag.mlocked)) {
-    forgetMlock(vm, head);
+    clearMlocked(vm, head);
     const stranded = !listed && memmap.test(head, PageFlag.unevictable);
     count(vm, head, stranded ? VmEvent.unevictable_pgs_stranded : VmEvent.unevictable_pgs_munlocked);
   }
@@ -80,7 +80,7 @@ export function munlockPage(vm: Vm, page: Page): void {
 /** Clears the mlocked state of a page that is being freed. @see __page_cache_release() */
 export function clearPageMlocked(vm: Vm, head: Page): void {
   if (!vm.memmap.test(head, PageFlag.mlocked)) return;
-  forgetMlock(vm, head);
+  clearMlocked(vm, head);
   count(vm, head, VmEvent.unevictable_pgs_cleared);
 }
 
@@ -89,7 +89,7 @@ function isLocked({ flags }: Vma): boolean {
   return (flags & (VmFlag.LOCKED | VM_SPECIAL)) === VmFlag.LOCKED;
 }
 
-function stillLocked({ mlockCounts }: Vm, head: Page): boolean {
+function decrementMlockCount({ mlockCounts }: Vm, head: Page): boolean {
   const further = mlockCounts.get(head);
   if (further === undefined) return false;
   if (further === 1) mlockCounts.delete(head);
@@ -97,7 +97,7 @@ function stillLocked({ mlockCounts }: Vm, head: Page): boolean {
   return true;
 }
 
-function forgetMlock(vm: Vm, head: Page): void {
+function clearMlocked(vm: Vm, head: Page): void {
   vm.memmap.clear(head, PageFlag.mlocked);
   vm.mlockCounts.delete(head);
   countMlocked(vm, head, -1);

@@ -35,7 +35,7 @@ export interface VmaMove {
 export function* moveVma(move: VmaMove): Sleeps<VirtAddr> {
   const { start, length, target, newLength, keepSource } = move;
   const { mm, flags } = move.vma;
-  yield* prepare(move);
+  yield* checkMove(move);
   const extra = (keepSource ? newLength : newLength - length) / PAGE_SIZE;
   const accounted = (flags & VmFlag.ACCOUNT) !== 0;
   if (accounted) mm.vm.commit.charge(mm, extra);
@@ -51,7 +51,7 @@ export function* moveVma(move: VmaMove): Sleeps<VirtAddr> {
     throw failure;
   }
   if (keepSource) {
-    yield* emptySource(source, start, length);
+    yield* resetSource(source, start, length);
     return target;
   }
   yield* unmapSource(mm, start, length);
@@ -60,7 +60,7 @@ export function* moveVma(move: VmaMove): Sleeps<VirtAddr> {
 }
 
 /** Makes the checks that can fail, before anything has changed. */
-function* prepare({ vma, start, length, keepSource }: VmaMove): Sleeps<void> {
+function* checkMove({ vma, start, length, keepSource }: VmaMove): Sleeps<void> {
   const { mm } = vma;
   const end = (start + length) as VirtAddr;
   // Unmapping the middle of the old mapping leaves up to three mappings.
@@ -129,7 +129,7 @@ function refusalOf(copy: Vma): KernelError | undefined {
 /**
  * MREMAP_DONTUNMAP: the old mapping becomes one that was never touched, without lock, anon_vma and old page offsets.
  */
-function* emptySource(vma: Vma, start: VirtAddr, length: number): Sleeps<void> {
+function* resetSource(vma: Vma, start: VirtAddr, length: number): Sleeps<void> {
   if ((vma.flags & VmFlag.LOCKED) !== 0) vma.mm.lockedVm -= length / PAGE_SIZE;
   vma.flags &= ~VM_LOCKED_MASK;
   if (vma.start !== start || vma.end !== start + length) return;

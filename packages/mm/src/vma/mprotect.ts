@@ -74,7 +74,7 @@ function* mprotectFixup(vma: Vma, start: VirtAddr, end: VirtAddr, wanted: number
   const { mm, flags: old } = vma;
   if (wanted === old) return;
   const pages = (end - start) / PAGE_SIZE;
-  const promised = promise(vma, wanted, pages);
+  const promised = chargeWritable(vma, wanted, pages);
   const flags = promised ? wanted | VmFlag.ACCOUNT : wanted;
   let changed: Vma;
   try {
@@ -100,7 +100,7 @@ function* mprotectFixup(vma: Vma, start: VirtAddr, end: VirtAddr, wanted: number
  *
  * @returns whether they were charged
  */
-function promise({ mm, flags: old }: Vma, flags: number, pages: number): boolean {
+function chargeWritable({ mm, flags: old }: Vma, flags: number, pages: number): boolean {
   if ((flags & VmFlag.WRITE) === 0) return false;
   if (mayExpandVm(mm, old, pages)) checkExpansion(mm, flags, pages);
   const counted = VmFlag.ACCOUNT | VmFlag.WRITE | VmFlag.HUGETLB | VmFlag.SHARED | VmFlag.NORESERVE;

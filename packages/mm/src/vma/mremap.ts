@@ -47,7 +47,7 @@ export function* mremap(mm: MmStruct, request: MremapRequest): Sleeps<VirtAddr> 
   let where: VirtAddr;
   let locked: boolean;
   try {
-    const sized = sizedFor(lookUp(mm, address), { ...request, oldLength, newLength });
+    const sized = hugetlbAligned(lookUp(mm, address), { ...request, oldLength, newLength });
     const elsewhere = (flags & (MremapFlag.FIXED | MremapFlag.DONTUNMAP)) !== 0;
     where = elsewhere ? yield* mremapTo(mm, sized) : yield* resize(mm, sized);
     locked = ((mm.vmas.at(where)?.flags ?? 0) & VmFlag.LOCKED) !== 0;
@@ -73,7 +73,7 @@ function checkRequest({ address, flags, oldLength, newLength }: MremapRequest): 
 }
 
 /** Rounds the lengths of a hugetlb mapping to 2 MiB. It can only shrink: further pages are not reserved. */
-function sizedFor(vma: Vma, request: MremapRequest): MremapRequest {
+function hugetlbAligned(vma: Vma, request: MremapRequest): MremapRequest {
   if (!isVmHugetlbPage(vma)) return request;
   const oldLength = alignUp(request.oldLength, PMD_SIZE);
   const newLength = alignUp(request.newLength, PMD_SIZE);
@@ -149,10 +149,10 @@ function checkTarget({ address, oldLength, newLength }: MremapRequest, target: n
 /** The mapping at the address, checked for the new length. @see vma_to_resize() */
 function vmaToResize(mm: MmStruct, { address, oldLength, newLength, flags }: MremapRequest): Vma {
   const vma = lookUp(mm, address);
-  const stiff = (vma.flags & (VmFlag.DONTEXPAND | VmFlag.PFNMAP)) !== 0;
+  const unexpandable = (vma.flags & (VmFlag.DONTEXPAND | VmFlag.PFNMAP)) !== 0;
   if (oldLength === 0 && (vma.flags & (VmFlag.SHARED | VmFlag.MAYSHARE)) === 0)
     throw new KernelError("EINVAL", `${describeVma(vma)} is private and can't be there twice`);
-  if ((flags & MremapFlag.DONTUNMAP) !== 0 && stiff)
+  if ((flags & MremapFlag.DONTUNMAP) !== 0 && unexpandable)
     throw new KernelError("EINVAL", `${describeVma(vma)} is a device's: it can't be left without pages`);
   if (oldLength > vma.end - address)
     throw new KernelError(
@@ -160,7 +160,8 @@ function vmaToResize(mm: MmStruct, { address, oldLength, newLength, flags }: Mre
       `${describeVma(vma)} ends before 0x${(address + oldLength).toString(16)}`,
     );
   if (newLength === oldLength) return vma;
-  if (stiff) throw new KernelError("EFAULT", `${describeVma(vma)} is a device's, whose size is what it is`);
+  if (unexpandable)
+    throw new KernelError("EFAULT", `${describeVma(vma)} is a device's, whose size is what it is`);
   const pages = (newLength - oldLength) / PAGE_SIZE;
   checkLock(mm, vma.flags, pages);
   checkExpansion(mm, vma.flags, pages);

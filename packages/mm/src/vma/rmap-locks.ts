@@ -31,16 +31,16 @@ export function dropRmapLocks(locks: RmapLocks): void {
 /** Takes the locks of all files and anon_vmas that an address space maps. @see mm_take_all_locks() */
 export function* mmTakeAllLocks({ vmas }: MmStruct): Sleeps<RwSemaphore[]> {
   const files = new Set<AddressSpace>();
-  const families = new Set<AnonVma>();
+  const roots = new Set<AnonVma>();
   for (const vma of vmas) {
     const mapping = vma.file?.mapping;
     if (mapping) files.add(mapping);
-    for (const { root } of vma.anonVmaChain) families.add(root);
+    for (const { root } of vma.anonVmaChain) roots.add(root);
   }
   // Sorted by id: two callers that took the same locks in different orders could deadlock.
   const locks = [
     ...[...files].sort((a, b) => a.id - b.id).map((mapping) => mapping.iMmapRwsem),
-    ...[...families].sort((a, b) => a.id - b.id).map((root) => root.rwsem),
+    ...[...roots].sort((a, b) => a.id - b.id).map((root) => root.rwsem),
   ];
   for (const lock of locks) yield* lock.downWrite();
   return locks;

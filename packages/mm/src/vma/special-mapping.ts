@@ -62,13 +62,13 @@ function operationsOf(mapping: SpecialMapping): VmOperations {
       throw new KernelError("EINVAL", `${mapping.name} can't be divided: ${describeVma(vma)}`);
     },
     mremap: (vma) => mapping.mremap?.(vma),
-    fault: (fault) => mapping.fault?.(fault) ?? givePage(mapping, fault),
+    fault: (fault) => mapping.fault?.(fault) ?? specialMappingFault(mapping, fault),
     name: () => mapping.name,
   };
 }
 
 /** @see special_mapping_fault() */
-function* givePage({ pages }: SpecialMapping, fault: FaultContext): Sleeps<VmFault> {
+function* specialMappingFault({ pages }: SpecialMapping, fault: FaultContext): Sleeps<VmFault> {
   const { memmap } = fault.vma.mm.vm;
   const page = pages[fault.pgoff];
   if (page === undefined) return VmFault.SIGBUS;

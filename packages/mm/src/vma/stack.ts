@@ -41,7 +41,7 @@ function expandDownwards(vma: Vma, touched: VirtAddr): boolean {
   const address = alignDown(touched, PAGE_SIZE) as VirtAddr;
   if (address >= vma.start) return true;
   if ((vma.flags & VmFlag.GROWSDOWN) === 0 || address < mm.vm.tunables.mmapMinAddr) return false;
-  if (tooClose(mm.vmas.before(vma), address)) return false;
+  if (breaksGuardGap(mm.vmas.before(vma), address)) return false;
   const grow = (vma.start - address) / PAGE_SIZE;
   if (grow > vma.pgoff || !mayGrow(vma, vma.end - address, grow)) return false;
   if ((vma.flags & VmFlag.LOCKED) !== 0) mm.lockedVm += grow;
@@ -51,7 +51,7 @@ function expandDownwards(vma: Vma, touched: VirtAddr): boolean {
 }
 
 /** Whether the guard gap between a stack and the mapping below would be broken. @see stack_guard_gap */
-function tooClose(below: Vma | undefined, address: VirtAddr): boolean {
+function breaksGuardGap(below: Vma | undefined, address: VirtAddr): boolean {
   if (!below || (below.flags & VmFlag.GROWSDOWN) !== 0) return false;
   return isAccessible(below.flags) && address - below.end < STACK_GUARD_GAP;
 }
