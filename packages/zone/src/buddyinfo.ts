@@ -1,5 +1,5 @@
-// /proc/buddyinfo and /proc/pagetypeinfo: how many free blocks of each order there are, and what the pageblocks are used
-// for. Memory that nobody has touched counts as the blocks that it will be. Kernel counterpart: mm/vmstat.c.
+// /proc/buddyinfo and /proc/pagetypeinfo: the number of free blocks of each order, and of pageblocks of each migrate
+// type. Deferred memory counts as the blocks that its initialisation will list. Kernel counterpart: mm/vmstat.c.
 import type { Pfn } from "@hetmem/kernel";
 import { sectionOfPfn } from "@hetmem/page";
 import { type Memory, onlineNodes } from "./memory.ts";
@@ -17,7 +17,7 @@ import type { Zone } from "./zone.ts";
 
 const ORDERS: readonly number[] = Array.from({ length: MAX_ORDER }, (_, order) => order);
 const TYPES: readonly MigrateType[] = Array.from({ length: MIGRATE_TYPES }, (_, type) => type as MigrateType);
-/** pagetypeinfo stops counting there, so that it doesn't hold the zone's lock for long. */
+/** The kernel stops counting a list's blocks here, so that it doesn't hold the zone's lock for long. */
 const BLOCKS_COUNTED_MAX = 100_000;
 
 /** @see frag_show_print() */

@@ -1,4 +1,4 @@
-// /sys/bus/memory and /sys/bus/node: the buses that blocks and nodes are devices of. No driver ever binds to these.
+// /sys/bus/memory and /sys/bus/node: the buses of the memory block and node devices. These buses have no drivers.
 // Kernel counterpart: subsys_system_register() in drivers/base/bus.c.
 import type { AttributeTable } from "@hetmem/vfs";
 import type { MemoryHotplug } from "./memory-hotplug.ts";
@@ -11,7 +11,7 @@ export function busTables(hotplug: MemoryHotplug): AttributeTable[] {
   ];
 }
 
-/** @param name of the bus, and of its devices, which are numbered */
+/** @param name name of the bus; its devices are the name with a number behind it */
 function bus(name: string, devices: () => number[]): AttributeTable {
   return {
     root: `/sys/bus/${name}`,

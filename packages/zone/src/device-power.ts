@@ -1,9 +1,11 @@
-// The `power` directory that every device has, of devices that know no power management. Kernel counterpart:
-// drivers/base/power/sysfs.c.
+// The `power` directory of a device without power management. Kernel counterpart: drivers/base/power/sysfs.c.
 import { KernelError } from "@hetmem/kernel";
 import type { Attribute } from "@hetmem/vfs";
 
-/** @param directory the pattern of the device's directory below the table's root, with a slash behind it, or "" */
+/**
+ * @param directory pattern of the device's directory below the table's root, with a slash at the end, or "" for the
+ * root
+ */
 export function devicePowerFiles(directory: string): Record<string, Attribute> {
   const files: Record<string, Attribute> = {
     autosuspend_delay_ms: { mode: 0o644, show: neverSuspends, store: neverSuspends },

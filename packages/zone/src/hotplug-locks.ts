@@ -1,6 +1,7 @@
-// The locks of memory hotplug, outermost first: device_hotplug_lock serialises what administrators and drivers start,
-// mem_hotplug_lock keeps readers of the online state off, and memory_add_remove_lock guards the section table under
-// both. Kernel counterparts: drivers/base/core.c (lock_device_hotplug), mm/memory_hotplug.c (mem_hotplug_begin).
+// The locks of memory hotplug, outermost first: device_hotplug_lock serialises the operations that sysfs writes and
+// drivers start, mem_hotplug_lock excludes readers of the online state, and memory_add_remove_lock protects the
+// section table. Kernel counterparts: drivers/base/core.c (lock_device_hotplug), mm/memory_hotplug.c
+// (mem_hotplug_begin).
 import { type Kernel, KernelBug, Mutex, RwSemaphore, type Sleeps } from "@hetmem/kernel";
 
 export class HotplugLocks {
@@ -22,13 +23,13 @@ export class HotplugLocks {
     this.#device.unlock();
   }
 
-  /** @throws KernelBug for a caller that came without device_hotplug_lock @see assert_held_device_hotplug() */
+  /** @throws KernelBug when the running task doesn't hold device_hotplug_lock @see assert_held_device_hotplug() */
   assertDeviceHotplug(by: string): void {
     if (!this.#device.heldByCurrent)
       throw new KernelBug(`${by} needs device_hotplug_lock: call lockDeviceHotplug() first`);
   }
 
-  /** Keeps every reader and every other change of memory off. @throws KernelBug without device_hotplug_lock */
+  /** Takes mem_hotplug_lock for writing and memory_add_remove_lock. @throws KernelBug without device_hotplug_lock */
   *memHotplugBegin(): Sleeps<void> {
     this.assertDeviceHotplug("mem_hotplug_begin");
     yield* this.#mem.downWrite();
@@ -40,12 +41,12 @@ export class HotplugLocks {
     this.#mem.upWrite();
   }
 
-  /** Whether the running task is between begin and done. */
+  /** Whether the running task is between memHotplugBegin() and memHotplugDone(). */
   get changing(): boolean {
     return this.#mem.writtenByCurrent && this.#addRemove.heldByCurrent;
   }
 
-  /** Holds writers off: what is online stays online until putOnlineMems(). */
+  /** Takes mem_hotplug_lock for reading: online memory stays online until putOnlineMems(). */
   *getOnlineMems(): Sleeps<void> {
     yield* this.#mem.downRead();
   }

@@ -1,5 +1,6 @@
-// Ranges of addresses that memory can be added at: whole memory blocks, as far up as the kernel can map. Refusals are logged
-// where the kernel logs them. Kernel counterparts: check_hotplug_memory_range(), mhp_range_allowed() in mm/memory_hotplug.c.
+// Checks address ranges for hotplugged memory: whole memory blocks, below the highest address that the kernel can
+// map. Refusals are logged where the kernel logs them. Kernel counterparts: check_hotplug_memory_range(),
+// mhp_range_allowed() in mm/memory_hotplug.c.
 import { isAligned, KernelError, type KernelLog, type PhysAddr } from "@hetmem/kernel";
 
 export class HotplugRange {
@@ -9,7 +10,7 @@ export class HotplugRange {
 
   /**
    * @param blockSize bytes of a memory block
-   * @param addressableEnd the first address that the kernel can't map
+   * @param addressableEnd first address that the kernel can't map, in bytes
    */
   constructor(log: KernelLog, blockSize: number, addressableEnd: number) {
     this.#log = log;
@@ -26,7 +27,7 @@ export class HotplugRange {
     );
   }
 
-  /** The same, logged: memory was to be added there. @throws KernelError EINVAL @see check_hotplug_memory_range() */
+  /** checkBlocks() that also logs a refusal. @throws KernelError EINVAL @see check_hotplug_memory_range() */
   checkHotplug(start: PhysAddr, size: number): void {
     if (!this.#isWholeBlocks(start, size)) {
       const range = `start ${hex(start)}, size ${hex(size)}`;
@@ -35,7 +36,7 @@ export class HotplugRange {
     this.checkBlocks(start, size);
   }
 
-  /** Whether the kernel can map a range: one that it can't is logged. @see mhp_range_allowed() */
+  /** Whether the kernel can map a range. Logs a range that it can't map. @see mhp_range_allowed() */
   isAllowed(start: PhysAddr, size: number): boolean {
     if (start + size <= this.#addressableEnd) return true;
     const range = `[${hex(start)}-${hex(start + size)}]`;
@@ -46,7 +47,7 @@ export class HotplugRange {
     return false;
   }
 
-  /** @throws KernelError E2BIG for a range that the kernel can't map, which is logged */
+  /** isAllowed() that throws. @throws KernelError E2BIG for a range that the kernel can't map */
   checkAddressable(start: PhysAddr, size: number): void {
     if (this.isAllowed(start, size)) return;
     throw new KernelError(
@@ -60,7 +61,7 @@ export class HotplugRange {
   }
 }
 
-/** As `%#llx` prints a number above 0. */
+/** Formats a number as `%#llx` does one above 0. */
 function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }

@@ -1,28 +1,35 @@
-// Port: the pool of huge pages that an administrator sets aside, which the process side keeps. /proc/meminfo and the files
-// of nodes show it; a machine without processes has none. Kernel counterpart: hugetlb_report_meminfo() in mm/hugetlb.c.
+// Port: the hugetlb pool, which the package of the process side implements. /proc/meminfo and the node files show its
+// counts; on a machine without processes the pool is empty. Kernel counterpart: hugetlb_report_meminfo() in
+// mm/hugetlb.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
 
-/** Pages of 2 MiB. @see struct hstate */
+/** Counts of huge pages of 2 MiB. @see struct hstate in include/linux/hugetlb.h */
 export interface HugePageCounts {
-  /** Free or in use, surplus ones among them. */
+  /** Free and in use, surplus pages included. */
   readonly total: number;
   readonly free: number;
-  /** Free ones that mappings were promised. */
+  /** Free pages reserved for mappings. */
   readonly reserved: number;
-  /** Beyond what the administrator wants: they go when they are free. */
+  /** Pages beyond nr_hugepages: each is freed to the buddy allocator once it is unused. */
   readonly surplus: number;
 }
 
 export interface HugePages {
   readonly counts: HugePageCounts;
   nodeCounts(node: NodeId): Omit<HugePageCounts, "reserved">;
-  /** Makes the pool larger or smaller, as far as that goes. @param node the only one to change, where count is its own @see set_max_huge_pages() */
+  /**
+   * Grows or shrinks the pool as far as possible.
+   *
+   * @param count wanted huge pages: of the whole pool, or of `node` when given
+   * @param node the only node to change
+   * @see set_max_huge_pages()
+   */
   resize(count: number, node?: NodeId): Sleeps<void>;
 }
 
 const NOTHING = { total: 0, free: 0, surplus: 0 };
 
-/** The pool of a machine without processes stays empty. */
+/** The empty pool of a machine without processes. */
 export const noHugePages: HugePages = {
   counts: { ...NOTHING, reserved: 0 },
   nodeCounts: () => NOTHING,

@@ -1,5 +1,5 @@
-// What always holds of zones and their free pages. The quick rules look at counters and lists, and hold between any two
-// steps of a task; the others walk every struct page that is initialised, and hold when no hotplug is under way.
+// Invariants of zones and their free pages. The quick ones check counters and lists and hold between any two steps of
+// a task. The others walk every initialised struct page and hold while no hotplug operation is running.
 import type { Invariant, Page, Pfn } from "@hetmem/kernel";
 import {
   describePage,
@@ -179,7 +179,8 @@ export const memoryInvariants: readonly Invariant<Memory>[] = [
         ) {
           yield `${nameOf(zone)} spans ${zone.spannedPages} frames, and none is present`;
         }
-        // At boot a zone of the firmware's memory spans the holes at its ends; only what is plugged in is cut to fit.
+        // A zone with boot memory may span holes at its ends; the span of a zone with only hotplugged memory fits
+        // exactly.
         if (!zone.populated || zone.presentEarlyPages > 0) continue;
         for (const frame of [zone.startPfn, (zone.endPfn - 1) as Pfn]) {
           if (!isOnlineIn(memory, zone, frame))
@@ -208,7 +209,7 @@ export const memoryInvariants: readonly Invariant<Memory>[] = [
   },
 ];
 
-/** What is wrong with the blocks of one list. */
+/** The inconsistencies of the blocks on one list. */
 function* brokenBlocks(
   memory: Memory,
   zone: Zone,
@@ -252,7 +253,7 @@ function* brokenCachedPages({ memmap }: Memory, zone: Zone): Generator<string, v
   }
 }
 
-/** What lies on a cpu's lists, by order. */
+/** The blocks on a CPU's lists, with their order. */
 function cachedBlocks(pcp: PerCpuPages): [order: number, blocks: readonly Page[]][] {
   const lists: [number, readonly Page[]][] = [];
   for (let order = 0; order <= PAGE_ALLOC_COSTLY_ORDER; order++) {
@@ -262,7 +263,7 @@ function cachedBlocks(pcp: PerCpuPages): [order: number, blocks: readonly Page[]
   return lists;
 }
 
-/** Pages that are marked as the first of a free block, and are more or fewer than are listed. */
+/** Compares the number of pages with the buddy flag to the number of listed blocks. */
 function* blocksOnNoList(memory: Memory): Generator<string, void, void> {
   const { memmap } = memory;
   let marked = 0;
@@ -287,7 +288,7 @@ interface Plugged {
   outside: Pfn | undefined;
 }
 
-/** What is online of the memory that wasn't there at boot, by zone. */
+/** Online memory that isn't boot memory, by zone. */
 function pluggedPages(memory: Memory): Map<Zone, Plugged> {
   const { memmap, nodes } = memory;
   const plugged = new Map<Zone, Plugged>();
@@ -310,7 +311,10 @@ function pluggedPages(memory: Memory): Map<Zone, Plugged> {
   return plugged;
 }
 
-/** The first frame of each subsection whose struct pages are initialised. Subsections are initialised whole, and belong to one zone. */
+/**
+ * The first frame of each subsection with initialised struct pages. A subsection is initialised as a whole and lies
+ * in one zone.
+ */
 function* initialisedSubsections({ memmap }: Memory): Generator<Pfn, void, void> {
   for (const section of memmap.sections.present()) {
     if (!memmap.sections.has(section, SectionFlag.initialised)) continue;
@@ -330,7 +334,10 @@ function isOnlineIn({ memmap }: Memory, zone: Zone, frame: Pfn): boolean {
   return memmap.nodeOf(page) === zone.node && memmap.zoneOf(page) === zone.type;
 }
 
-/** Zones are laid over a node's frames from its first to its last: one of them may have nothing but the hole between. */
+/**
+ * Whether the zone lies within a hole of its node's boot memory. Boot zones are spanned from the node's first frame
+ * to its last.
+ */
 function spansFirmwareHole({ memblock }: Memory, zone: Zone): boolean {
   const frames = memblock.pfnRanges(zone.node);
   return (frames[0]?.start ?? Infinity) < zone.startPfn && (frames.at(-1)?.end ?? 0) > zone.endPfn;

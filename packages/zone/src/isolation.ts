@@ -1,5 +1,5 @@
-// Taking a range of pageblocks out of the allocator's reach, so that its pages can be freed or moved and stay free.
-// Either the whole range is isolated or none of it. Kernel counterpart: mm/page_isolation.c.
+// Isolates a range of pageblocks: the allocator no longer allocates from it, so that its pages can be freed or moved
+// and stay free. Either the whole range is isolated or none of it. Kernel counterpart: mm/page_isolation.c.
 import { KernelError, type Page, type Pfn } from "@hetmem/kernel";
 import { describePage, dumpPage, NULL_PAGE, PageFlag, PAGES_PER_SECTION } from "@hetmem/page";
 import type { Memory } from "./memory.ts";
@@ -8,13 +8,14 @@ import { ZoneStat } from "./vmstat.ts";
 import type { Zone } from "./zone.ts";
 import { MAX_ORDER, MigrateType, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, ZoneType } from "./zone-type.ts";
 
-/** Port: says of a page in use whether its owner could move it. */
+/** Port: whether a page in use can be migrated. */
 export type IsMovable = (page: Page) => boolean;
 
 /**
- * Isolates [start, end), both on pageblocks and in one zone.
+ * Isolates frames [start, end). Both are aligned to pageblocks, and the range lies in one zone.
  *
- * @throws KernelError EBUSY that names the page which can't be moved; nothing stays isolated then
+ * @throws KernelError EBUSY, with nothing isolated, for a page that can't be moved or a pageblock that is isolated
+ * already. The message names it.
  * @see start_isolate_page_range()
  */
 export function startIsolatePageRange(
@@ -36,7 +37,11 @@ export function startIsolatePageRange(
   }
 }
 
-/** Gives isolated pageblocks back, their free pages to the tail of the lists. @see undo_isolate_page_range() */
+/**
+ * Sets isolated pageblocks to a migrate type and moves their free pages to the tail of its lists.
+ *
+ * @see undo_isolate_page_range()
+ */
 export function undoIsolatePageRange(
   memory: Memory,
   zone: Zone,
@@ -52,7 +57,7 @@ export function undoIsolatePageRange(
     zone.isolatedPageblocks--;
     const order = memmap.freeBlockOrder(page, zone.type);
     if (order >= PAGEBLOCK_ORDER && order < MAX_ORDER - 1) {
-      // It could not merge with its buddy while only one of them was isolated: freeing it anew lets it.
+      // The block couldn't merge with its buddy while only one of the two was isolated: freeing it again merges them.
       zone.free.takeBlock(page, order);
       allocator.freeToBuddy(zone, page, order, type, true);
     } else {
@@ -62,9 +67,10 @@ export function undoIsolatePageRange(
 }
 
 /**
- * The first page of an isolated range that is not free, or NULL_PAGE. Poisoned pages count as gone.
+ * The first page of an isolated range that isn't free, or NULL_PAGE. HWPoison and PageOffline pages without users are
+ * passed over.
  *
- * @param counts which of those pages are meant
+ * @param counts the pages to look for; others are passed over
  * @see test_pages_isolated()
  */
 export function firstBusyPage(
@@ -126,7 +132,7 @@ function firstUnmovablePage(memory: Memory, zone: Zone, pageblock: Page, isMovab
   return NULL_PAGE as Page;
 }
 
-/** Nobody holds it, and it isn't a huge page that waits in a pool. */
+/** Whether a page has no references and isn't a free huge page of the hugetlb pool. */
 export function isUnused({ memmap }: Memory, page: Page): boolean {
   return memmap.refcount(page) === 0 && !memmap.test(page, PageFlag.head);
 }
@@ -141,7 +147,7 @@ function whyUnmovable({ memmap }: Memory, page: Page): string {
   return "the kernel uses it, and nobody can tell all its users";
 }
 
-/** While its users are being cut off, a bad page still waits on an LRU list. */
+/** Whether memory failure is done with a HWPoison page: until it has unmapped the page, the page is on an LRU list. */
 function isPoisonedAndCutOff({ memmap }: Memory, page: Page): boolean {
   return memmap.test(page, PageFlag.hwpoison) && !memmap.test(page, PageFlag.lru);
 }

@@ -1,5 +1,5 @@
-// /proc/meminfo and the meminfo file of a node: the memory of the machine in kilobytes, as programs read it. What other
-// parts of the kernel hold comes in through a port. Kernel counterparts: fs/proc/meminfo.c, node_read_meminfo() in
+// /proc/meminfo and the meminfo file of a node: memory counters in kilobytes, as programs read them. Counters of
+// other packages come through a port. Kernel counterparts: fs/proc/meminfo.c, node_read_meminfo() in
 // drivers/base/node.c.
 import { MiB, pagesToKiB } from "@hetmem/kernel";
 import { PAGES_PER_SECTION, PAGES_PER_SUBSECTION, SectionFlag } from "@hetmem/page";
@@ -9,23 +9,23 @@ import type { MemoryNode } from "./node.ts";
 import { NodeStat, type NodeStatName, ZoneStat, type ZoneStatName } from "./vmstat.ts";
 import { totalreservePages } from "./watermark.ts";
 
-/** What /proc/meminfo says of parts of the kernel that aren't here, in pages. What is absent reads as 0. */
+/** Port: values of /proc/meminfo that other packages keep, in pages. An absent one is shown as 0. */
 export interface MeminfoPort {
   readonly swapTotal?: () => number;
   readonly swapFree?: () => number;
-  /** Promised to programs that may write to them. @see vm_memory_committed() */
+  /** Pages committed to address spaces: Committed_AS. @see vm_memory_committed() */
   readonly committed?: () => number;
-  /** What may be promised where overcommit is off. @see vm_commit_limit() */
+  /** Pages that may be committed with overcommit off: CommitLimit. @see vm_commit_limit() */
   readonly commitLimit?: () => number;
   readonly hugePages?: HugePages;
   readonly vmallocUsed?: () => number;
   readonly percpu?: () => number;
-  /** Kilobytes of the kernel's vmalloc area; 32 TiB with four levels of page tables. */
+  /** Size of the vmalloc area in KiB; the default is the 32 TiB of four-level page tables. */
   readonly vmallocTotalKiB?: number;
 }
 
 const VMALLOC_TOTAL_KIB = 34_359_738_367;
-/** What a pool of huge pages has, by label. */
+/** The counts of the hugetlb pool by their label. */
 const HUGE_PAGE_COUNTS = {
   HugePages_Total: "total",
   HugePages_Free: "free",
@@ -131,7 +131,7 @@ export function nodeMeminfoText(node: MemoryNode, hugePages: HugePages = noHugeP
   return text + poolLines(hugePages.nodeCounts(node.id), 17, prefix);
 }
 
-/** What the counts say, numbers without a unit. @param width of the labels */
+/** Lines of the hugetlb counts, numbers without a unit. @param width columns of a label */
 function poolLines(counts: Partial<HugePageCounts>, width: number, prefix = ""): string {
   return Object.entries(HUGE_PAGE_COUNTS)
     .filter(([, name]) => counts[name] !== undefined)
@@ -179,7 +179,12 @@ function hugePageLines(stat: Stat): PageLine[] {
   ];
 }
 
-/** What programs can have without swapping: what is free, and half of what could be. @see si_mem_available() in mm/page_alloc.c */
+/**
+ * Pages available without swapping: free pages above the reserves, and at least half of page cache and reclaimable
+ * slab.
+ *
+ * @see si_mem_available() in mm/page_alloc.c
+ */
 function available(memory: Memory, stat: Stat): number {
   let free = 0;
   let low = 0;
@@ -193,7 +198,10 @@ function available(memory: Memory, stat: Stat): number {
   return Math.max(0, free - totalreservePages(memory) + halfOf(pagecache) + halfOf(reclaimable));
 }
 
-/** Kilobytes of the direct map, by the size of its pages: 2 MiB wherever that much is memory, 4 KiB at the ends. */
+/**
+ * Size of the direct map in KiB, by page size: 2 MiB pages where all of one is memory, 4 KiB pages at the ends of
+ * ranges.
+ */
 function directMapOf({ memblock, memmap }: Memory): { small: number; large: number } {
   let small = 0;
   let large = 0;
@@ -209,13 +217,13 @@ function directMapOf({ memblock, memmap }: Memory): { small: number; large: numb
   return { small: pagesToKiB(small), large: pagesToKiB(large) };
 }
 
-/** Labels are padded to 16 columns, but for one that is longer. */
+/** A line of /proc/meminfo. Labels are padded to 16 columns; HardwareCorrupted is longer. */
 function line(label: string, kilobytes: number): string {
   if (label === "HardwareCorrupted") return `${label}: ${`${kilobytes}`.padStart(5)} kB\n`;
   return `${`${label}:`.padEnd(16)}${`${kilobytes}`.padStart(8)} kB\n`;
 }
 
-/** Two of a node's labels are one column short: the kernel's format strings are. */
+/** A line of a node's meminfo. Two labels have one column less, as in the kernel's format strings. */
 function nodeLine(label: string, kilobytes: number): string {
   const width = label === "FileHugePages" || label === "FilePmdMapped" ? 15 : 16;
   return `${`${label}:`.padEnd(width)}${`${kilobytes}`.padStart(8)} kB\n`;

@@ -1,5 +1,5 @@
-// A memory block: what an administrator adds, onlines, offlines and removes, and what /sys/devices/system/memory lists.
-// Kernel counterpart: struct memory_block in drivers/base/memory.c.
+// A memory block: the unit of memory that is added, onlined, offlined and removed, and that
+// /sys/devices/system/memory lists. Kernel counterpart: struct memory_block in drivers/base/memory.c.
 import { KernelError, type NodeId, PAGE_SIZE, type Pfn, type Sleeps } from "@hetmem/kernel";
 import { PAGES_PER_SECTION, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import type { MemoryGroup } from "./memory-group.ts";
@@ -17,23 +17,27 @@ export interface MemoryBlock {
   readonly id: number;
   readonly start: Pfn;
   readonly pages: number;
-  /** The node it is under; the last one for a block that boot memory of two nodes shares. */
+  /** The block's node; the last one when a block has boot memory of several nodes. */
   readonly node: NodeId;
-  /** Every node that has memory in it. */
+  /** Every node with memory in the block. */
   readonly nodes: readonly NodeId[];
   readonly group: MemoryGroup | undefined;
-  /** Frames at its start that hold its own struct pages. */
+  /** Frames at the block's start that hold its own struct pages; 0 without memmap_on_memory. */
   readonly vmemmapPages: number;
   state: BlockState;
-  /** The one zone that an online block is in; undefined when it spans several, and then it stays online. */
+  /**
+   * The zone of an online block. Undefined while offline, and when the block spans several zones: such a block can't
+   * go offline.
+   */
   zone: Zone | undefined;
 }
 
 /**
- * Onlines a block into the zone that the placement policy chooses. An online block is left as it is.
+ * Onlines a block into the zone that the placement policy chooses. The caller holds device_hotplug_lock. An online
+ * block isn't changed.
  *
  * @returns whether the block changed its state
- * @throws KernelError EINVAL when the policy forbids the request, or what a notifier that refuses gives
+ * @throws KernelError EINVAL when the policy forbids the request, or the error of a notifier that refuses
  * @see memory_block_online()
  */
 export function* onlineBlock(hotplug: MemoryHotplug, block: MemoryBlock, type: OnlineType): Sleeps<boolean> {
@@ -59,10 +63,11 @@ export function* onlineBlock(hotplug: MemoryHotplug, block: MemoryBlock, type: O
 }
 
 /**
- * Takes a block offline. An offline block is left as it is.
+ * Takes a block offline. The caller holds device_hotplug_lock. An offline block isn't changed.
  *
  * @returns whether the block changed its state
- * @throws KernelError EINVAL for a block with holes or of several zones, EBUSY that names the page which can't go
+ * @throws KernelError EINVAL for a block with holes or of several zones, EBUSY for a page that can't be moved, which
+ * the message names
  * @see memory_block_offline()
  */
 export function* offlineBlock(hotplug: MemoryHotplug, block: MemoryBlock): Sleeps<boolean> {
@@ -89,7 +94,12 @@ export function* offlineBlock(hotplug: MemoryHotplug, block: MemoryBlock): Sleep
   return true;
 }
 
-/** @throws KernelError EBUSY for a block that can't be removed, which is logged @see check_memblock_offlined_cb() */
+/**
+ * Checks that a block is offline.
+ *
+ * @throws KernelError EBUSY when it isn't, which is logged
+ * @see check_memblock_offlined_cb()
+ */
 export function checkOffline({ memory }: MemoryHotplug, { id, start, pages, state }: MemoryBlock): void {
   if (state === "offline") return;
   const first = start * PAGE_SIZE;
@@ -98,13 +108,17 @@ export function checkOffline({ memory }: MemoryHotplug, { id, start, pages, stat
   throw new KernelError("EBUSY", `memory${id} is ${state}: write offline to its state first`);
 }
 
-/** What valid_zones lists: the zone of an online block, else those it may go to. @see valid_zones_show() */
+/**
+ * The zones in the block's valid_zones file: the zone of an online block, else those that it may go to.
+ *
+ * @see valid_zones_show()
+ */
 export function validZones(hotplug: MemoryHotplug, block: MemoryBlock): readonly Zone[] {
   if (block.state === "online") return block.zone ? [block.zone] : [];
   return hotplug.placement.validZones(hotplug.memory, placementRequest(block));
 }
 
-/** Struct pages at the block's start go with it, into the same zone. */
+/** Onlines the block's pages. Frames that hold its own struct pages join the same zone. @see memory_block_online() */
 function* onlineInZone(hotplug: MemoryHotplug, block: MemoryBlock, zone: Zone): Sleeps<void> {
   const { start, pages, group, vmemmapPages } = block;
   const { memory } = hotplug;
@@ -143,7 +157,7 @@ function placementRequest({ node, start, pages, group }: MemoryBlock): Placement
   return { node, start, pages, group };
 }
 
-/** As `%pa` prints a physical address. */
+/** Formats a physical address as `%pa` does. */
 function phys(address: number): string {
   return `0x${address.toString(16).padStart(16, "0")}`;
 }

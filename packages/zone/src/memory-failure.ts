@@ -1,5 +1,6 @@
-// Memory that the hardware says is bad. A free page is taken from the allocator for good; a page in use goes to
-// whoever maps it, through a port that the process side plugs in. Kernel counterpart: mm/memory-failure.c.
+// Memory failure: the hardware reports an uncorrected error in a page. A free page is taken off the free lists for
+// good; a page in use is handled through a port that the package of the process side implements. Kernel counterpart:
+// mm/memory-failure.c.
 import { KernelError, type LogLevel, Mutex, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
 import { describePage, NULL_PAGE, PageFlag, SectionFlag, sectionOfPfn } from "@hetmem/page";
 import type { HotplugLocks } from "./hotplug-locks.ts";
@@ -8,16 +9,21 @@ import { addTo } from "./page-alloc.ts";
 import { ZoneStat } from "./vmstat.ts";
 import { MAX_ORDER, MigrateType } from "./zone-type.ts";
 
-/** Port: what becomes of a bad page that somebody uses. */
+/** Port: handles a failed page in use. */
 export interface PoisonedPageOwner {
   /**
-   * Kills or tells those who map it, and logs what it did or could not do.
+   * Unmaps the page, signals or kills the processes that map it, and logs the outcome.
    *
-   * @throws KernelError EIO for a page that nobody knows the users of, and then it has logged nothing; EBUSY for one that
-   *   could not be taken from its users
+   * @throws KernelError EIO, with nothing logged, for a page of unknown type; EBUSY for a page that couldn't be
+   * isolated or unmapped
    */
   hardOffline(page: Page): Sleeps<void>;
-  /** Moves the contents elsewhere; the page is free afterwards. @throws KernelError EIO for pages that nobody can move, unlogged; EBUSY for one that stays, logged */
+  /**
+   * Migrates the contents to another page and frees the page.
+   *
+   * @throws KernelError EIO, with nothing logged, for a page that isn't movable; EBUSY, logged, when the migration
+   * fails
+   */
   softOffline(page: Page): Sleeps<void>;
 }
 
@@ -30,14 +36,14 @@ export const nobodyUsesPages: PoisonedPageOwner = {
   },
 };
 
-/** Port: bad memory that is no RAM, and has struct pages because a driver asked for them. */
+/** Port: handles failed device memory that has struct pages (ZONE_DEVICE). */
 export interface PoisonedDeviceMemory {
   /**
-   * Tells who uses the frame, and logs how that went.
+   * Signals the processes that map the frame, and logs the outcome.
    *
-   * @param current who runs when the error shows up
-   * @returns false for a frame that is no device's
-   * @throws KernelError ENXIO for one that can't be recovered, EBUSY when nobody can be told
+   * @param current the process that was running when the error was reported
+   * @returns false for a frame that isn't ZONE_DEVICE memory
+   * @throws KernelError ENXIO for a frame that can't be recovered, EBUSY when no process could be signalled
    * @see memory_failure_dev_pagemap()
    */
   memoryFailure(frame: Pfn, current: object | undefined): Sleeps<boolean>;
@@ -50,13 +56,13 @@ export const noDeviceMemory: PoisonedDeviceMemory = {
 };
 
 export class MemoryFailure {
-  /** Who deals with pages in use. Plugged in by the machine. */
+  /** Handles pages in use. Set by the machine. */
   owner: PoisonedPageOwner = nobodyUsesPages;
-  /** Who deals with pages of devices. Plugged in by the machine. */
+  /** Handles pages of devices. Set by the machine. */
   devices: PoisonedDeviceMemory = noDeviceMemory;
   readonly #memory: Memory;
   readonly #locks: HotplugLocks;
-  /** One failure at a time. @see mf_mutex */
+  /** Serialises the handling of failures. @see mf_mutex */
   readonly #mutex: Mutex;
 
   constructor(memory: Memory, locks: HotplugLocks) {
@@ -68,9 +74,9 @@ export class MemoryFailure {
   /**
    * Handles an uncorrected error in a frame.
    *
-   * @param current the process that runs when it shows up, where it has to do with it
-   * @throws KernelError ENXIO for a frame that is neither online nor a device's, EHWPOISON for one that is known to be bad, EBUSY
-   *   when it can't be recovered
+   * @param current the process whose access reported the error, if any
+   * @throws KernelError ENXIO for a frame that is neither online nor ZONE_DEVICE memory, EHWPOISON for one that is
+   * HWPoison already, EBUSY when it can't be recovered
    * @see memory_failure()
    */
   *hardOffline(frame: Pfn, current?: object): Sleeps<void> {
@@ -83,10 +89,10 @@ export class MemoryFailure {
   }
 
   /**
-   * Takes a frame out of use before it fails: its contents move, nobody is killed.
+   * Takes a frame out of use before it fails: the contents are migrated and no process is killed.
    *
-   * @throws KernelError ENXIO for a frame without a struct page, EIO for one that isn't online or is the kernel's, EBUSY
-   *   when it can't move now
+   * @throws KernelError ENXIO for a frame without a struct page, EIO for one that isn't online or whose page isn't
+   * movable, EBUSY when the migration fails
    * @see soft_offline_page()
    */
   *softOffline(frame: Pfn): Sleeps<void> {
@@ -162,7 +168,11 @@ export class MemoryFailure {
     }
   }
 
-  /** The struct page of a frame, initialised; undefined where none is online. @see pfn_to_online_page() */
+  /**
+   * The struct page of a frame, initialised if it was deferred; undefined when the frame isn't online.
+   *
+   * @see pfn_to_online_page()
+   */
   #onlinePage(frame: Pfn): Page | undefined {
     const { memmap } = this.#memory;
     if (!memmap.pfnValid(frame) || !memmap.sections.has(sectionOfPfn(frame), SectionFlag.online))
@@ -184,7 +194,12 @@ export class MemoryFailure {
     this.#memory.counters.poisonedPages++;
   }
 
-  /** Takes a free page off the lists and gives the rest of its block back. @returns whether it was free @see take_page_off_buddy() */
+  /**
+   * Takes a free page off the free lists and puts the rest of its block back.
+   *
+   * @returns whether the page was free
+   * @see take_page_off_buddy()
+   */
   #takeFree(page: Page): boolean {
     const { memmap, allocator } = this.#memory;
     const zone = allocator.zoneOf(page);
@@ -208,7 +223,7 @@ export class MemoryFailure {
   }
 }
 
-/** A frame as `%#lx` prints it: zero has no prefix. */
+/** Formats a frame number as `%#lx` does: 0 has no prefix. */
 function hex(frame: Pfn): string {
   return frame === 0 ? "0" : `0x${frame.toString(16)}`;
 }

@@ -1,15 +1,16 @@
-// Memory that one device brings, so that onlining treats its blocks together: a DIMM that comes and goes as a whole, or a
-// device that plugs memory in units. Kernel counterpart: struct memory_group in include/linux/memory.h.
+// Memory groups: the memory blocks of one device, which the auto-movable online policy treats together. The device is
+// a DIMM, added as a whole, or one that plugs memory in units, as virtio-mem does. Kernel counterpart: struct
+// memory_group in include/linux/memory.h.
 import { KernelError, type NodeId } from "@hetmem/kernel";
 
 export interface MemoryGroup {
   readonly id: number;
   readonly node: NodeId;
-  /** A static group is added in one go; a dynamic one grows and shrinks in units. */
+  /** A static group has all its memory added at once; a dynamic one grows and shrinks in units. Sizes are in pages. */
   readonly kind:
     | { readonly type: "static"; readonly maxPages: number }
     | { readonly type: "dynamic"; readonly unitPages: number };
-  /** Pages of it that are online in a kernel zone, and in ZONE_MOVABLE. */
+  /** Pages of the group that are online in kernel zones, and in ZONE_MOVABLE. */
   presentKernelPages: number;
   presentMovablePages: number;
 }
@@ -18,7 +19,12 @@ export class MemoryGroups {
   readonly #groups = new Map<number, MemoryGroup>();
   #nextId = 0;
 
-  /** @throws KernelError EINVAL when the size is none @see memory_group_register_static() in drivers/base/memory.c */
+  /**
+   * Registers a group.
+   *
+   * @throws KernelError EINVAL for a size of 0 pages
+   * @see memory_group_register_static() in drivers/base/memory.c
+   */
   register(node: NodeId, kind: MemoryGroup["kind"]): MemoryGroup {
     const pages = kind.type === "static" ? kind.maxPages : kind.unitPages;
     if (pages <= 0)
@@ -37,7 +43,13 @@ export class MemoryGroups {
     return group;
   }
 
-  /** @throws KernelError EBUSY while blocks of it exist @see memory_group_unregister() */
+  /**
+   * Unregisters a group.
+   *
+   * @param blocks its memory blocks now
+   * @throws KernelError EBUSY while it has any
+   * @see memory_group_unregister()
+   */
   unregister(group: MemoryGroup, blocks: number): void {
     if (blocks > 0)
       throw new KernelError(
@@ -47,7 +59,7 @@ export class MemoryGroups {
     this.#groups.delete(group.id);
   }
 
-  /** Groups that are registered. */
+  /** Number of registered groups. */
   get count(): number {
     return this.#groups.size;
   }

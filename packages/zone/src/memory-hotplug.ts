@@ -1,5 +1,6 @@
-// Adding and removing memory: the resource, the sections and their struct pages, the block devices and the node, in
-// this order, and undone in reverse when one of them fails. Kernel counterpart: mm/memory_hotplug.c.
+// Adds and removes memory: the iomem resource, the sections and their struct pages, the memory blocks and the node,
+// in this order. When one step fails, the earlier ones are undone in reverse. Kernel counterpart:
+// mm/memory_hotplug.c.
 import {
   condResched,
   errnoNumber,
@@ -46,25 +47,25 @@ export interface MemoryHotplugOptions {
   readonly memory: Memory;
   readonly iomem: ResourceTree;
   readonly placement: (groups: MemoryGroups) => Placement;
-  /** Bytes of a block, a power of two of at least 128 MiB. */
+  /** Size of a memory block in bytes, a power of two of at least 128 MiB. */
   readonly blockSize: number;
-  /** First address that the kernel's direct map can't reach. */
+  /** First physical address that the kernel's direct map can't map. */
   readonly addressableEnd: number;
-  /** Whether the struct pages of added blocks live in the blocks themselves. */
+  /** Whether added blocks hold their own struct pages. @see memmap_on_memory in mm/memory_hotplug.c */
   readonly memmapOnMemory: boolean;
   readonly autoOnline: OnlineType | "offline";
 }
 
-/** How memory is added. */
+/** Options of addMemory(). */
 export interface AddMemoryOptions {
-  /** "System RAM", or "System RAM (kmem)" for memory that a driver brings. */
+  /** Name of the iomem resource: "System RAM", or "System RAM (kmem)" for memory that a driver adds. */
   readonly name?: string;
   readonly group?: MemoryGroup;
 }
 
 /** @see struct mhp_params in include/linux/memory_hotplug.h */
 export interface ArchAddMemoryParams extends VmemmapParams {
-  /** Whether memory blocks are made for it: yes for RAM, no for ZONE_DEVICE. */
+  /** Whether memory blocks are created: true for RAM, false for ZONE_DEVICE. */
   readonly memoryBlocks: boolean;
   readonly group?: MemoryGroup;
 }
@@ -77,15 +78,15 @@ export class MemoryHotplug {
   readonly groups: MemoryGroups = new MemoryGroups();
   readonly placement: Placement;
   readonly vmemmap: Vmemmap;
-  /** By block number. */
+  /** Indexed by block number. */
   readonly blocks: Map<number, MemoryBlock> = new Map();
   readonly blockSize: number;
-  /** What happens to blocks as they are added. */
+  /** The state that blocks get when they are added. @see mhp_default_online_type */
   autoOnline: OnlineType | "offline";
-  /** Who moves pages in use. Plugged in by the machine. */
+  /** Migrates pages in use. Set by the machine. */
   migration: PageMigration = nothingMoves;
   readonly memmapOnMemory: boolean;
-  /** Where memory can be added. */
+  /** Checks of the ranges at which memory can be added. */
   readonly range: HotplugRange;
   readonly #failRegister: FaultPoint;
 
@@ -102,19 +103,19 @@ export class MemoryHotplug {
     this.#failRegister = options.memory.kernel.faults.point("memory_block_register");
   }
 
-  /** Frames of a block. */
+  /** Frames in a memory block. */
   get pagesPerBlock(): number {
     return this.blockSize / PAGE_SIZE;
   }
 
-  /** @throws KernelError ENODEV when there is no such block */
+  /** The block of a number. @throws KernelError ENODEV when there is none */
   block(id: number): MemoryBlock {
     const block = this.blocks.get(id);
     if (!block) throw new KernelError("ENODEV", `memory${id} does not exist: add its memory first`);
     return block;
   }
 
-  /** Blocks that a range covers, in part or whole, ascending. @see walk_memory_blocks() */
+  /** Blocks that overlap a range, ascending. @param size bytes @see walk_memory_blocks() */
   blocksIn(start: PhysAddr, size: number): MemoryBlock[] {
     const first = Math.floor(start / this.blockSize);
     const last = Math.floor((start + size - 1) / this.blockSize);
@@ -127,11 +128,12 @@ export class MemoryHotplug {
   }
 
   /**
-   * Adds a range of memory to a node, in blocks that are offline unless `autoOnline` says otherwise.
+   * Adds a range of memory to a node and onlines its blocks as `autoOnline` says. The caller holds
+   * device_hotplug_lock.
    *
    * @param size bytes, a multiple of the block size
-   * @throws KernelError E2BIG past the addressable end, EEXIST where something is already, EINVAL off block
-   *   boundaries or for a node that isn't possible, ENOMEM without room for struct pages
+   * @throws KernelError E2BIG for a range above addressableEnd, EEXIST where the range is occupied, EINVAL for a
+   * range that isn't whole blocks or a node that isn't possible, ENOMEM without room for struct pages
    * @see __add_memory()
    */
   *addMemory(node: NodeId, start: PhysAddr, size: number, options: AddMemoryOptions = {}): Sleeps<void> {
@@ -148,15 +150,17 @@ export class MemoryHotplug {
     try {
       for (const block of this.blocksIn(start, size)) yield* onlineBlock(this, block, this.#autoOnlineType());
     } catch (error) {
-      // The memory is there all the same: the first block that stays offline ends it, as it does in walk_memory_blocks().
+      // The memory stays added. As in walk_memory_blocks(), the first block that can't go online ends the loop.
       if (!(error instanceof KernelError)) throw error;
     }
   }
 
   /**
-   * Removes memory whose blocks are all offline. The node goes with its last block when it has no cpus.
+   * Removes memory whose blocks are all offline. A node without CPUs goes offline with its last block. The caller
+   * holds device_hotplug_lock.
    *
-   * @throws KernelError EBUSY while a block is online, EINVAL off block boundaries
+   * @throws KernelError EBUSY while a block is online, EINVAL for a range that isn't whole blocks or has no memory in
+   * parts
    * @see try_remove_memory()
    */
   *removeMemory(start: PhysAddr, size: number): Sleeps<void> {
@@ -182,7 +186,8 @@ export class MemoryHotplug {
   }
 
   /**
-   * Takes every block of a range offline and removes it; blocks that did go offline go back online when one can't.
+   * Takes every block of a range offline and removes the range. When one block can't go offline, those that did go
+   * back online.
    *
    * @see offline_and_remove_memory()
    */
@@ -205,9 +210,9 @@ export class MemoryHotplug {
   }
 
   /**
-   * Adds a range that the kernel maps: struct pages as addPages() makes them, and memory blocks for RAM alone.
+   * Adds a range that the kernel maps: addPages() with a check against addressableEnd.
    *
-   * @throws KernelError E2BIG past the addressable end, and what addPages() throws; nothing is left behind
+   * @throws KernelError E2BIG for a range above addressableEnd, or an error of addPages(); nothing stays added then
    * @see arch_add_memory()
    */
   *archAddMemory(node: NodeId, start: PhysAddr, size: number, params: ArchAddMemoryParams): Sleeps<void> {
@@ -216,10 +221,12 @@ export class MemoryHotplug {
   }
 
   /**
-   * Makes struct pages for a range that the cpu may be unable to reach. Those of RAM are reserved and of no zone; those of
-   * ZONE_DEVICE aren't initialised, which is its pagemap's business.
+   * Adds struct pages for a range, which the kernel need not be able to map. Those of RAM are reserved and in no
+   * zone; those of ZONE_DEVICE stay uninitialised until memremap_pages() initialises them. The caller is between
+   * memHotplugBegin() and memHotplugDone().
    *
-   * @throws KernelError EINVAL off subsections, EEXIST, ENOMEM; nothing is left behind
+   * @throws KernelError EINVAL for a range that isn't whole subsections, EEXIST where it has struct pages or blocks,
+   * ENOMEM without room for struct pages; nothing stays added then
    * @see __add_pages()
    */
   *addPages(node: NodeId, start: PhysAddr, size: number, params: ArchAddMemoryParams): Sleeps<void> {
@@ -255,7 +262,7 @@ export class MemoryHotplug {
     }
   }
 
-  /** Takes the struct pages of a range away. @see arch_remove_memory() and __remove_pages() */
+  /** Removes the struct pages of a range. @see arch_remove_memory() and __remove_pages() */
   *archRemoveMemory(start: PhysAddr, size: number): Sleeps<void> {
     if (!this.locks.changing) throw new KernelBug("arch_remove_memory without mem_hotplug_begin()");
     for (const [frame, pages] of sectionRanges(start, size)) {
@@ -264,7 +271,7 @@ export class MemoryHotplug {
     }
   }
 
-  /** Takes a node out of /sys that has neither memory nor cpus left. @see try_offline_node() */
+  /** Takes a node offline that has neither memory nor CPUs. @see try_offline_node() */
   tryOfflineNode(node: NodeId): void {
     const candidate = this.memory.nodes[node];
     if (!candidate || !candidate.online || candidate.spannedPages > 0 || candidate.cpus.length > 0) return;
@@ -273,17 +280,17 @@ export class MemoryHotplug {
     this.memory.kernel.uevents.send("remove", `/devices/system/node/node${node}`, "node");
   }
 
-  /** Puts the block device of boot memory into /sys. */
+  /** Registers a memory block of boot memory. */
   registerBootBlock(block: MemoryBlock): void {
     this.blocks.set(block.id, block);
   }
 
-  /** Tells user space that a block changed. */
+  /** Sends the uevent of a block's change. */
   uevent(action: "add" | "remove" | "online" | "offline", block: MemoryBlock): void {
     this.memory.kernel.uevents.send(action, `/devices/system/memory/memory${block.id}`, "memory");
   }
 
-  /** Frames of a range that the resource tree calls System RAM. */
+  /** Number of frames of a range that are System RAM in the resource tree. */
   systemRamPages(start: Pfn, pages: number): number {
     let found = 0;
     const end = (start + pages) * PAGE_SIZE - 1;
@@ -298,12 +305,21 @@ export class MemoryHotplug {
     return found;
   }
 
-  /** Somebody may turn it off while blocks go online one after the other: the rest goes online all the same. @see memory_subsys_online() */
+  /**
+   * The online type of added blocks. When auto_online_blocks is set to offline while the blocks go online one by one,
+   * the rest go online with the default type.
+   *
+   * @see memory_subsys_online()
+   */
   #autoOnlineType(): OnlineType {
     return this.autoOnline === "offline" ? "online" : this.autoOnline;
   }
 
-  /** Best effort, as the kernel's: what first went wrong is what the caller hears of. @see try_reonline_memory_block() */
+  /**
+   * Onlines a block again. An error is only logged: the caller gets the error that made this necessary.
+   *
+   * @see try_reonline_memory_block()
+   */
   *#reonline(block: MemoryBlock, type: OnlineType): Sleeps<void> {
     try {
       yield* onlineBlock(this, block, type);
@@ -326,7 +342,7 @@ export class MemoryHotplug {
     yield* this.locks.memHotplugBegin();
     try {
       const newNode = this.#prepareNode(node);
-      const altmap = this.#selfHosted(size)
+      const altmap = this.#supportsMemmapOnMemory(size)
         ? new Altmap(physToPfn(start), 0, vmemmapPages(size / PAGE_SIZE))
         : undefined;
       yield* this.archAddMemory(node, start, size, { altmap, memoryBlocks: true, ...(group && { group }) });
@@ -336,7 +352,11 @@ export class MemoryHotplug {
     }
   }
 
-  /** The node, when it is to appear with this memory: it knows by then whom to ask for help. @see __try_online_node() */
+  /**
+   * The node when it is offline and goes online with this memory, its zonelists built; else undefined.
+   *
+   * @see __try_online_node()
+   */
   #prepareNode(node: NodeId): MemoryNode | undefined {
     const candidate = this.memory.nodes[node];
     if (!candidate) {
@@ -350,14 +370,14 @@ export class MemoryHotplug {
     return candidate;
   }
 
-  /** Brings a node into /sys, behind the blocks that it got. @see __register_one_node() */
+  /** Sets a node online and sends its uevent, after the uevents of its blocks. @see __register_one_node() */
   #registerNode(node: MemoryNode): void {
     node.online = true;
     this.memory.kernel.uevents.send("add", `/devices/system/node/node${node.id}`, "node");
   }
 
   /** @see mhp_supports_memmap_on_memory() */
-  #selfHosted(size: number): boolean {
+  #supportsMemmapOnMemory(size: number): boolean {
     const frames = vmemmapPages(size / PAGE_SIZE);
     return this.memmapOnMemory && size === this.blockSize && isAligned(frames, PAGEBLOCK_NR_PAGES);
   }

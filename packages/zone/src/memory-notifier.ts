@@ -1,5 +1,5 @@
-// Who is told before and after memory goes online or offline. A listener may refuse a change that is about to happen.
-// Kernel counterpart: register_memory_notifier() in drivers/base/memory.c.
+// Notifiers that are called before and after memory goes online or offline. A listener can refuse the change before
+// it happens. Kernel counterpart: register_memory_notifier() in drivers/base/memory.c.
 import type { NodeId, Pfn, Sleeps } from "@hetmem/kernel";
 
 export type MemoryAction =
@@ -14,13 +14,13 @@ export type MemoryAction =
 export interface MemoryNotify {
   readonly start: Pfn;
   readonly pages: number;
-  /** The node that gets its first or loses its last memory by this. */
+  /** The node that gets its first memory or loses its last; undefined when none does. */
   readonly statusChangeNode: NodeId | undefined;
-  /** The same for memory below ZONE_MOVABLE. */
+  /** The node that gets its first memory below ZONE_MOVABLE or loses its last; undefined when none does. */
   readonly statusChangeNodeNormal: NodeId | undefined;
 }
 
-/** Throws KernelError in a GOING action to refuse it. */
+/** To refuse a change, a listener throws a KernelError at the GOING action. */
 export type MemoryListener = (action: MemoryAction, notify: MemoryNotify) => Sleeps<void>;
 
 export class MemoryNotifiers {

@@ -1,5 +1,5 @@
-// /sys/devices/system/memory: the files through which an administrator adds, onlines, offlines and poisons memory.
-// Kernel counterpart: the device attributes of drivers/base/memory.c.
+// /sys/devices/system/memory: the files that add, online and offline memory blocks and inject memory failures. Kernel
+// counterpart: the device attributes of drivers/base/memory.c.
 import {
   KernelError,
   kstrtobool,
@@ -22,16 +22,16 @@ import type { OnlineType } from "./placement.ts";
 export interface MemorySysfsOptions {
   readonly hotplug: MemoryHotplug;
   readonly failure: MemoryFailure;
-  /** Which node the firmware says an address belongs to. @see memory_add_physaddr_to_nid() */
+  /** The node of a physical address according to the firmware. @see memory_add_physaddr_to_nid() */
   readonly nodeOfAddress: (address: number) => NodeId;
   readonly removable: RemovablePolicy;
-  /** What auto_online_blocks takes. */
+  /** The values that auto_online_blocks accepts. */
   readonly autoOnlineTypes: readonly (OnlineType | "offline")[];
 }
 
-/** Before 5.7, added blocks went online by default or they didn't; which zone was not to be said. */
+/** Values before Linux 5.7, which had no default zone for added blocks. */
 export const autoOnlineOrNot: MemorySysfsOptions["autoOnlineTypes"] = ["offline", "online"];
-/** Since 5.7. @see mhp_default_online_type in mm/memory_hotplug.c */
+/** Values since Linux 5.7. @see mhp_default_online_type in mm/memory_hotplug.c */
 export const autoOnlineAnyType: MemorySysfsOptions["autoOnlineTypes"] = [
   "offline",
   "online",
@@ -39,14 +39,18 @@ export const autoOnlineAnyType: MemorySysfsOptions["autoOnlineTypes"] = [
   "online_movable",
 ];
 
-/** What a block's `removable` file says. */
+/** The value of a block's `removable` file. */
 export type RemovablePolicy = (hotplug: MemoryHotplug, block: MemoryBlock) => boolean;
 
-/** Every block says yes: the file is kept for old programs. @see 53cdc1cb29e8 ("drivers/base/memory.c: indicate all memory blocks as removable") */
+/**
+ * All blocks are removable: the file is kept for old programs.
+ *
+ * @see 53cdc1cb29e8 ("drivers/base/memory.c: indicate all memory blocks as removable")
+ */
 export const alwaysRemovable: RemovablePolicy = () => true;
 
 /**
- * An online block says yes when all it holds is free or can be moved. An offline one always does.
+ * An online block is removable when all its pages are free or movable, an offline one always.
  *
  * @see is_mem_section_removable() before 53cdc1cb29e8
  */
@@ -140,7 +144,11 @@ export function memorySysfs(options: MemorySysfsOptions): AttributeTable {
   };
 }
 
-/** Asking for the state that a block is in is an error here, where `online` takes it. @see state_store() */
+/**
+ * Writes to `state`. A block that has the state already is EINVAL here, and no error for `online`.
+ *
+ * @see state_store()
+ */
 function* storeState(hotplug: MemoryHotplug, id: number, type: OnlineType | "offline"): Sleeps<void> {
   const changed = yield* underDeviceHotplug(hotplug, () => changeState(hotplug, id, type));
   if (!changed)
@@ -175,7 +183,11 @@ function parseOnlineType(text: string, types: MemorySysfsOptions["autoOnlineType
   return type;
 }
 
-/** @throws KernelError EINVAL for what is not a number, as these files answer even where it is too large */
+/**
+ * The frame of a written address in bytes.
+ *
+ * @throws KernelError EINVAL for a text that isn't a number or is too large
+ */
 function frameOf(text: string): Pfn {
   try {
     return Math.floor(kstrtoull(text) / PAGE_SIZE) as Pfn;

@@ -1,5 +1,5 @@
-// The memory of one machine as the allocator and hotplug see it: nodes and their zones over one memmap. A record of
-// parts, each of which is a file of this package; bootMemory() makes one.
+// The memory of one machine: the record of its nodes and zones, memmap, allocator and memblock. bootMemory() makes
+// one.
 import type { Kernel, NodeId } from "@hetmem/kernel";
 import type { MemMap } from "@hetmem/page";
 import type { Memblock } from "./memblock.ts";
@@ -8,15 +8,19 @@ import type { PageAllocator } from "./page-alloc.ts";
 import type { Zone } from "./zone.ts";
 import type { ZoneType } from "./zone-type.ts";
 
-/** What the machine keeps one of. */
+/** Global counters and state of the machine. */
 export interface MemoryCounters {
-  /** Pages that were taken out of use because their memory fails: HardwareCorrupted. @see num_poisoned_pages */
+  /** HWPoison pages: HardwareCorrupted in /proc/meminfo. @see num_poisoned_pages */
   poisonedPages: number;
-  /** Kilobytes that the zones keep free together. @see min_free_kbytes */
+  /** Sum of the zones' min watermarks in KiB. @see min_free_kbytes */
   minFreeKbytes: number;
-  /** Whether khugepaged runs, which wants more to be kept free. */
+  /** Whether khugepaged runs, which raises minFreeKbytes. */
   khugepaged: boolean;
-  /** The highest zone that ever held kernel memory: NUMA policies leave those below it alone. @see policy_zone */
+  /**
+   * The highest populated zone below ZONE_MOVABLE so far: NUMA policies don't apply to zones below it.
+   *
+   * @see policy_zone
+   */
   policyZone: ZoneType;
 }
 
@@ -24,33 +28,33 @@ export interface Memory {
   readonly kernel: Kernel;
   readonly memmap: MemMap;
   readonly allocator: PageAllocator;
-  /** What the firmware gave, and what was reserved of it before there was an allocator. */
+  /** Boot memory, and the ranges reserved at boot. */
   readonly memblock: Memblock;
-  /** By node number; absent where no node is possible. */
+  /** Indexed by node number; undefined where no node is possible. */
   readonly nodes: readonly (MemoryNode | undefined)[];
-  /** What the firmware says of the way between two nodes: 10 is local. @see node_distance() */
+  /** The firmware's distance between two nodes: 10 is local. @see node_distance() */
   distance(from: NodeId, to: NodeId): number;
-  /** Whether memory that may go away again defaults to ZONE_MOVABLE. */
+  /** Whether the option movable_node is set: onlined memory defaults to ZONE_MOVABLE. */
   readonly movableNode: boolean;
   readonly counters: MemoryCounters;
 }
 
-/** Every zone of every possible node, empty ones too. */
+/** Every zone of every possible node, empty zones included. */
 export function* allZones(memory: Memory): Generator<Zone, void, void> {
   for (const node of memory.nodes) if (node) yield* node.zones;
 }
 
-/** The nodes that are online. */
+/** The online nodes, ascending. */
 export function onlineNodes(memory: Memory): MemoryNode[] {
   return memory.nodes.filter((node): node is MemoryNode => node?.online === true);
 }
 
-/** How many cpus are online. @see num_online_cpus() */
+/** Number of online CPUs. @see num_online_cpus() */
 export function onlineCpuCount(memory: Memory): number {
   return memory.nodes.reduce((count, node) => count + (node?.cpus.length ?? 0), 0);
 }
 
-/** Numbers of the cpus that are online, ascending. */
+/** Numbers of the online CPUs, ascending. */
 export function onlineCpus(memory: Memory): number[] {
   return memory.nodes.flatMap((node) => [...(node?.cpus ?? [])]).sort((a, b) => a - b);
 }

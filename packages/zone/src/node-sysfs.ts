@@ -1,5 +1,4 @@
-// /sys/devices/system/node: which nodes there are and what each has of memory and cpus. Kernel counterpart:
-// drivers/base/node.c.
+// /sys/devices/system/node: the nodes, and the memory and CPUs of each. Kernel counterpart: drivers/base/node.c.
 import { formatIdList, KernelError, kstrtoull, type NodeId } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
 import { devicePowerFiles } from "./device-power.ts";
@@ -11,19 +10,19 @@ import { NUMA_STATS, type NumaStatName } from "./vmstat.ts";
 import { nodeVmstatText } from "./vmstat-text.ts";
 import { ZoneType } from "./zone-type.ts";
 
-/** Port: which memory block devices a node has. */
+/** Port: the memory blocks of each node. */
 export interface BlockLinks {
   blocksOfNode(node: NodeId): Iterable<number>;
   isBlockOfNode(block: number, node: NodeId): boolean;
 }
 
-/** The numastat file has names of its own for three of the counters. */
+/** Names in the numastat file of the counters that have other names in /proc/vmstat. */
 const NUMASTAT_NAMES: Readonly<Partial<Record<NumaStatName, string>>> = {
   numa_interleave: "interleave_hit",
   numa_local: "local_node",
   numa_other: "other_node",
 };
-/** Kilobytes of the huge pages that x86-64 has; the larger can be broken up into the smaller. */
+/** Huge page sizes of x86-64 in KiB. The larger can be demoted to the smaller. */
 const HUGE_PAGE_SIZES = ["2048", "1048576"] as const;
 
 export function nodeSysfs(
@@ -75,7 +74,11 @@ export function nodeSysfs(
   ];
 }
 
-/** The lists of nodes beside the node directories. @see node_state_attr in drivers/base/node.c */
+/**
+ * The files with lists of nodes: online, possible, has_memory and others.
+ *
+ * @see node_state_attr in drivers/base/node.c
+ */
 function nodeStateFiles(memory: Memory): Record<string, Attribute> {
   const possible = (): MemoryNode[] => memory.nodes.filter((node) => node !== undefined);
   return {
@@ -93,7 +96,7 @@ function nodeList(nodes: readonly MemoryNode[]): string {
   return `${formatIdList(nodes.map(({ id }) => id))}\n`;
 }
 
-/** Whether the kernel can use some of its memory for itself. @see N_NORMAL_MEMORY */
+/** Whether the node has memory in ZONE_NORMAL or below. @see N_NORMAL_MEMORY */
 function hasNormalMemory({ zones }: MemoryNode): boolean {
   return zones.some((zone) => zone.type <= ZoneType.Normal && zone.populated);
 }
@@ -106,7 +109,7 @@ function numastatText({ zones }: MemoryNode): string {
   }).join("");
 }
 
-/** A bit a cpu, in hexadecimal groups of 32, the highest first. @see bitmap_print_to_pagebuf() */
+/** The CPUs as a bit mask, in hexadecimal groups of 32 bits, the highest first. @see bitmap_print_to_pagebuf() */
 function cpuMask(memory: Memory, cpus: readonly number[]): string {
   const possible = Math.max(0, ...onlineCpus(memory)) + 1;
   const groups: string[] = [];
@@ -119,7 +122,11 @@ function cpuMask(memory: Memory, cpus: readonly number[]): string {
   return groups.join(",");
 }
 
-/** A node's part of the pools. That of 1 GiB stays empty: nobody keeps one. @see hugetlb_register_node() in mm/hugetlb.c */
+/**
+ * The files of a node's hugetlb pools. The pool of 1 GiB pages is not modelled and stays empty.
+ *
+ * @see hugetlb_register_node() in mm/hugetlb.c
+ */
 function hugePageFiles(
   hugePages: HugePages,
   nodeOf: (params: Params) => MemoryNode,

@@ -1,18 +1,18 @@
-// A NUMA node: its zones, the order in which others help it out, and what is counted for it. Kernel counterpart:
-// struct pglist_data in include/linux/mmzone.h.
+// A NUMA node: its zones, its zonelists and its counters. Kernel counterpart: struct pglist_data in
+// include/linux/mmzone.h.
 import type { NodeId, Pfn } from "@hetmem/kernel";
 import { NODE_STATS } from "./vmstat.ts";
 import type { Zone } from "./zone.ts";
 
 /** Zones in the order in which a request tries them. @see struct zonelist */
 export class Zonelists {
-  /** This node alone: __GFP_THISNODE. */
+  /** The zones of this node only, for __GFP_THISNODE. */
   thisNode: readonly Zone[] = [];
-  /** Called when the lists change: the allocator remembers where it found pages. */
+  /** Called when the fallback list changes: the allocator then drops the zones it has cached. */
   onChange: () => void = () => {};
   #fallback: readonly Zone[] = [];
 
-  /** Every node, the nearest first, each from its highest zone down. */
+  /** The zones of all nodes, the nearest node first, each from its highest zone down. */
   get fallback(): readonly Zone[] {
     return this.#fallback;
   }
@@ -26,16 +26,16 @@ export class Zonelists {
 export class MemoryNode {
   readonly id: NodeId;
   readonly cpus: readonly number[];
-  /** By ZoneType. */
+  /** Indexed by ZoneType. */
   readonly zones: readonly Zone[];
   readonly zonelists: Zonelists = new Zonelists();
-  /** Whether it is in /sys. A node goes offline with its last block. */
+  /** Whether the node is in /sys. A node without CPUs goes offline with its last memory block. */
   online = false;
-  /** Whether it counted as a node with memory when the zonelists were last built. @see N_MEMORY in include/linux/nodemask.h */
+  /** Whether the node had memory when the zonelists were last built. @see N_MEMORY in include/linux/nodemask.h */
   hasMemory = false;
   startPfn: Pfn = 0 as Pfn;
   spannedPages = 0;
-  /** By NodeStat. */
+  /** Indexed by NodeStat. */
   readonly stat: Float64Array = new Float64Array(NODE_STATS.length);
 
   constructor(id: NodeId, cpus: readonly number[], zones: readonly Zone[]) {
@@ -56,7 +56,7 @@ export class MemoryNode {
     return this.zones.reduce((sum, zone) => sum + zone.managedPages, 0);
   }
 
-  /** A counter of the node's zones, added up. */
+  /** The sum of a counter over the node's zones. @param item a ZoneStat */
   sumZoneStat(item: number): number {
     return this.zones.reduce((sum, zone) => sum + (zone.stat[item] ?? 0), 0);
   }

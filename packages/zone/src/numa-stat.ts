@@ -1,14 +1,15 @@
-// Where pages came from, and whether that is where they were wanted. Kernel counterpart: zone_statistics() in
-// mm/page_alloc.c.
+// NUMA statistics of allocations: hits and misses of the preferred node, local and remote requests. Kernel
+// counterpart: zone_statistics() in mm/page_alloc.c.
 import type { NodeId } from "@hetmem/kernel";
 import { NumaStat } from "./vmstat.ts";
 import { type Zone, ZoneNumber } from "./zone.ts";
 
 /**
- * Counts requests that a zone served.
+ * Counts requests.
  *
- * @param preferred the zone that came first for them
- * @param cpuNode the node of the cpu that asked
+ * @param zone the zone that served the requests
+ * @param preferred the first zone of their zonelist that they could use
+ * @param cpuNode the node of the CPU that made them
  */
 export function countNuma(zone: Zone, preferred: Zone, cpuNode: NodeId | undefined, requests: number): void {
   add(zone, zone.node === cpuNode ? NumaStat.numa_local : NumaStat.numa_other, requests);

@@ -1,6 +1,6 @@
-// Giving the pages of a range to the allocator, and taking them away again. Both are called with mem_hotplug_lock
-// written, and both either happen or leave everything as it was. Kernel counterpart: online_pages() and
-// offline_pages() in mm/memory_hotplug.c.
+// Gives the pages of a range to the allocator, and takes them back. The caller holds mem_hotplug_lock for writing. An
+// operation that fails leaves the range as it was. Kernel counterpart: online_pages() and offline_pages() in
+// mm/memory_hotplug.c.
 import {
   condResched,
   isAligned,
@@ -25,15 +25,16 @@ import { movePfnRangeToZone, removePfnRangeFromZone, sectionFrames, sectionPiece
 import { buildAllZonelists } from "./zonelist.ts";
 
 /**
- * How often offlining tries to move what is in use before it gives up. The kernel tries until a signal stops it; here
- * nobody sends one.
+ * Attempts to migrate pages in use before offlining fails. The kernel retries until a signal is pending; signals are
+ * not modelled here.
  */
 const MIGRATION_ATTEMPTS_MAX = 5;
 
 /**
- * Ties a range to a zone and frees its pages to the allocator.
+ * Adds a range to a zone and frees its pages to the allocator.
  *
- * @throws KernelError what a notifier that refuses gives; the range is tied to no zone then
+ * @param pages number of frames
+ * @throws KernelError the error of a notifier that refuses; the range is in no zone then
  */
 export function* onlinePages(
   hotplug: MemoryHotplug,
@@ -67,9 +68,11 @@ export function* onlinePages(
 }
 
 /**
- * Frees or moves every page of a range, takes them from the allocator and unties them from their zone.
+ * Frees or migrates every page of a range, takes the pages off the free lists and removes the range from its zone.
  *
- * @throws KernelError EINVAL for a range with holes, EBUSY that names the page which can't go; the range stays online
+ * @param pages number of frames
+ * @throws KernelError EINVAL for a range with holes, EBUSY for a page that can't be migrated, which the message
+ * names; the range stays online then
  */
 export function* offlinePages(
   hotplug: MemoryHotplug,
@@ -115,7 +118,7 @@ export function* offlinePages(
   removePfnRangeFromZone(memory, zone, start, pages);
 }
 
-/** Changes how many pages of a range count as present. @see adjust_present_page_count() */
+/** Adds `pages`, which may be negative, to the present pages of zone and group. @see adjust_present_page_count() */
 export function adjustPresentPageCount(
   { memmap }: Memory,
   zone: Zone,
@@ -129,7 +132,12 @@ export function adjustPresentPageCount(
   else if (group) group.presentKernelPages += pages;
 }
 
-/** Blocks as large as the start allows, into isolated pageblocks: nobody can have them yet. @see online_pages_range() */
+/**
+ * Frees the pages in blocks as large as their alignment allows. Their pageblocks are isolated, so they can't be
+ * allocated yet.
+ *
+ * @see online_pages_range()
+ */
 function onlinePagesRange(memory: Memory, zone: Zone, start: Pfn, pages: number): void {
   const { memmap, allocator } = memory;
   for (const [frame, count] of sectionFrames(start, pages)) {
@@ -150,7 +158,7 @@ function onlinePagesRange(memory: Memory, zone: Zone, start: Pfn, pages: number)
   zone.managedPages += pages;
 }
 
-/** A section that nobody has looked at since it was added is free and isn't listed, as boot memory. */
+/** Onlines a whole section whose struct pages are deferred: it stays deferred, as free memory of the zone. */
 function onlineUntouched({ memmap, allocator }: Memory, zone: Zone, section: number): void {
   allocator.pageblocks.setRange(memmap.undefer(section), PAGES_PER_SECTION, MigrateType.Movable);
   zone.isolatedPageblocks -= PAGES_PER_SECTION / PAGEBLOCK_NR_PAGES;
@@ -159,9 +167,9 @@ function onlineUntouched({ memmap, allocator }: Memory, zone: Zone, section: num
 }
 
 /**
- * Moves what is in use, then dissolves huge pages that wait in a pool, until every page is free.
+ * Migrates pages in use, then dissolves free huge pages of the hugetlb pool, until every page is free.
  *
- * @throws KernelError EBUSY
+ * @throws KernelError EBUSY for a page that isn't movable or is still in use after the last attempt
  */
 function* emptyRange(hotplug: MemoryHotplug, zone: Zone, start: Pfn, end: Pfn): Sleeps<void> {
   const { memory, migration } = hotplug;
@@ -180,7 +188,10 @@ function* emptyRange(hotplug: MemoryHotplug, zone: Zone, start: Pfn, end: Pfn): 
   }
 }
 
-/** A page that somebody holds, or else one that isn't free once the pools have given theirs up. */
+/**
+ * The first page with references. If there is none, dissolves free huge pages and returns the first page that isn't
+ * free, or NULL_PAGE.
+ */
 function firstPageLeft({ memory, migration }: MemoryHotplug, zone: Zone, start: Pfn, end: Pfn): Page {
   const { memmap } = memory;
   const isHeld = (page: Page): boolean => memmap.refcount(memmap.compoundHead(page)) > 0;
@@ -204,7 +215,7 @@ function offlineIsolatedPages(memory: Memory, zone: Zone, start: Pfn, end: Pfn):
   }
 }
 
-/** A range is a whole number of sections, but for struct pages kept at its beginning. */
+/** Checks that a range is whole sections, except that struct pages may come before its start. */
 function checkRange(hotplug: MemoryHotplug, by: string, start: Pfn, pages: number): void {
   if (!hotplug.locks.changing) throw new KernelBug(`${by} without mem_hotplug_begin()`);
   if (pages <= 0 || !isAligned(start, PAGEBLOCK_NR_PAGES) || !isAligned(start + pages, PAGES_PER_SECTION)) {
@@ -214,7 +225,11 @@ function checkRange(hotplug: MemoryHotplug, by: string, start: Pfn, pages: numbe
   }
 }
 
-/** The node whose state changes because it gets its first memory. @see node_states_check_changes_online() */
+/**
+ * The node, if this is its first memory, in all zones and below ZONE_MOVABLE.
+ *
+ * @see node_states_check_changes_online()
+ */
 function nodeStatesOnline(
   memory: Memory,
   zone: Zone,
@@ -227,7 +242,11 @@ function nodeStatesOnline(
   };
 }
 
-/** The node whose state changes because it loses its last memory. @see node_states_check_changes_offline() */
+/**
+ * The node, if this is its last memory, in all zones and below ZONE_MOVABLE.
+ *
+ * @see node_states_check_changes_offline()
+ */
 function nodeStatesOffline(
   memory: Memory,
   zone: Zone,

@@ -1,20 +1,28 @@
-// Port: who moves pages that are in use when their memory is to go offline. The process side of the machine plugs in
-// here; a machine without processes has nobody who could.
+// Port: migrates pages in use when their memory goes offline. The package of the process side implements it; on a
+// machine without processes no page is movable.
 import type { Page, Pfn, Sleeps } from "@hetmem/kernel";
 
 export interface PageMigration {
-  /** Whether the page's owner can be made to use another one: it is on an LRU, or has an owner with movable operations. */
+  /** Whether the page can be migrated: it is on an LRU list, or its owner has movable operations. */
   isMovable(page: Page): boolean;
-  /** Moves what is in use in [start, end) elsewhere, as far as that works now. @see do_migrate_range() in mm/memory_hotplug.c */
+  /**
+   * Migrates pages in use in frames [start, end). Pages that can't be migrated now stay.
+   *
+   * @see do_migrate_range() in mm/memory_hotplug.c
+   */
   migrateRange(start: Pfn, end: Pfn): Sleeps<void>;
   /**
-   * Gives huge pages of [start, end) that wait in a pool back to the allocator, once nothing else is left in the range.
+   * Frees the unused huge pages of the hugetlb pool in frames [start, end) to the allocator. Called when no other
+   * page of the range is in use.
    *
-   * @throws KernelError EBUSY when those that are free are promised; pages below it have gone
+   * @throws KernelError EBUSY when a mapping has reserved one; pages before it are freed
    * @see dissolve_free_huge_pages() in mm/hugetlb.c
    */
   dissolveFreeHugePages(start: Pfn, end: Pfn): void;
-  /** Who holds a page that stays, as the rest of a sentence: `, pinned by process 12`. Empty when unknown. */
+  /**
+   * The holder of a page that can't be migrated, for the end of a message: `, pinned by process 12`. Empty when
+   * unknown.
+   */
   reason(page: Page): string;
 }
 

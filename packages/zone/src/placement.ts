@@ -1,15 +1,15 @@
-// Which zone a block goes to when it is onlined. The rule has changed twice, so it is a policy that a profile chooses:
-// strict order, any order, or a ratio. Kernel counterpart: zone_for_pfn_range() in mm/memory_hotplug.c.
+// Placement policies: the zone of a block that goes online. The kernel's rule changed twice, so a profile chooses one
+// of three: strict order, any order, or a ratio. Kernel counterpart: zone_for_pfn_range() in mm/memory_hotplug.c.
 import { KernelBug, type NodeId, type Pfn } from "@hetmem/kernel";
 import type { MemoryGroup, MemoryGroups } from "./memory-group.ts";
 import { allZones, type Memory } from "./memory.ts";
 import type { Zone } from "./zone.ts";
 import { ZoneType } from "./zone-type.ts";
 
-/** What was written to a block's `state`. @see MMOP_ONLINE in include/linux/memory_hotplug.h */
+/** The ways to online a block, as written to its `state` file. @see MMOP_ONLINE in include/linux/memory_hotplug.h */
 export type OnlineType = "online" | "online_kernel" | "online_movable";
 
-/** The range that is to be placed. */
+/** The range of a block that goes online. */
 export interface PlacementRequest {
   readonly node: NodeId;
   readonly start: Pfn;
@@ -19,15 +19,15 @@ export interface PlacementRequest {
 
 export interface Placement {
   readonly name: string;
-  /** The zone that the range would go to, undefined where the rule forbids it. */
+  /** The zone of the range; undefined when the policy forbids the request. */
   zoneFor(memory: Memory, type: OnlineType, request: PlacementRequest): Zone | undefined;
-  /** What valid_zones lists for an offline block: the default first. */
+  /** The zones in the valid_zones file of an offline block, the default first. */
   validZones(memory: Memory, request: PlacementRequest): readonly Zone[];
 }
 
 /**
- * ZONE_NORMAL and ZONE_MOVABLE of a node don't overlap, and Normal comes first in physical addresses. Plain `online`
- * means Normal where that is allowed.
+ * ZONE_NORMAL and ZONE_MOVABLE of a node don't overlap, and Normal has the lower addresses. Plain `online` means a
+ * kernel zone where that is allowed, else Movable.
  *
  * @see f1dd2cd13c4b ("mm, memory_hotplug: do not associate hotadded memory to zones until online")
  */
@@ -50,8 +50,8 @@ export const strictPlacement: Placement = {
 };
 
 /**
- * Any block may go to either zone. Plain `online` stays in the one zone that already spans the range, else it means a
- * kernel zone, or Movable with `movable_node`.
+ * Any block may go to either zone. Plain `online` means the zone whose span overlaps the range. When both spans or
+ * neither overlap it, plain `online` means a kernel zone, or Movable with `movable_node`.
  *
  * @see c6f03e2903c9 ("mm, memory_hotplug: remove zone restrictions")
  */
@@ -70,19 +70,19 @@ export const anyOrderPlacement: Placement = {
   validZones: defaultFirst,
 };
 
-/** Parameters of the module memory_hotplug, which an administrator may change at any time. */
+/** Parameters of the module memory_hotplug, writable at any time. */
 export interface OnlinePolicyParameters {
   /** `contig-zones` is any-order placement. */
   online_policy: "contig-zones" | "auto-movable";
-  /** Movable memory allowed for 100 of boot-time kernel memory. */
+  /** Most movable memory, in percent of boot-time kernel memory. */
   auto_movable_ratio: number;
-  /** Whether the ratio must hold on each node, too. */
+  /** Whether the ratio must also hold on the block's node. */
   auto_movable_numa_aware: boolean;
 }
 
 /**
- * Any-order placement, until the parameters ask for auto-movable: then plain `online` means Movable as long as the machine
- * keeps its ratio of movable to boot-time kernel memory.
+ * Any-order placement, unless online_policy is auto-movable. Then plain `online` means Movable as long as the ratio
+ * of movable to boot-time kernel memory holds, and a kernel zone otherwise.
  *
  * @see e83a437faa62 ("mm/memory_hotplug: introduce "auto-movable" online policy")
  */
@@ -108,7 +108,7 @@ function defaultFirst(this: Placement, memory: Memory, request: PlacementRequest
   return [...new Set(zones)];
 }
 
-/** A zone below Normal that spans the range already, else Normal. @see default_kernel_zone_for_pfn() */
+/** DMA or DMA32 when its span overlaps the range, else Normal. @see default_kernel_zone_for_pfn() */
 function kernelZoneFor(memory: Memory, { node, start, pages }: PlacementRequest): Zone {
   for (const type of [ZoneType.DMA, ZoneType.DMA32]) {
     const zone = zoneOf(memory, node, type);
@@ -127,7 +127,7 @@ function autoMovableAllows(
   if (ratio === 0) return false;
   let needed = pages;
   if (group?.kind.type === "static") {
-    // A DIMM whose beginning went to a kernel zone stays there whole.
+    // Once a part of a DIMM is in a kernel zone, the rest goes there too.
     if (group.presentKernelPages > 0) return false;
     needed = group.kind.maxPages - group.presentMovablePages;
   } else if (group) {

@@ -1,5 +1,5 @@
-// The files of /proc that say how the memory is doing. Each is shown in one go, so that what it says was true at one
-// moment. Kernel counterparts: mm/vmstat.c, fs/proc/meminfo.c.
+// The files of /proc about memory. Each is rendered without sleeping, so that its numbers are of one moment. Kernel
+// counterparts: mm/vmstat.c, fs/proc/meminfo.c.
 import type { AttributeTable } from "@hetmem/vfs";
 import { buddyinfoText, pagetypeinfoText } from "./buddyinfo.ts";
 import { type MeminfoPort, meminfoText } from "./meminfo.ts";
@@ -7,7 +7,7 @@ import type { Memory } from "./memory.ts";
 import { vmstatText } from "./vmstat-text.ts";
 import { zoneinfoText } from "./zoneinfo.ts";
 
-/** @param meminfo what /proc/meminfo says of parts of the kernel that aren't here */
+/** @param meminfo values of /proc/meminfo that other packages keep */
 export function procTables(memory: Memory, meminfo: MeminfoPort = {}): AttributeTable[] {
   return [
     {

@@ -1,5 +1,5 @@
-// Where the struct pages of added memory are kept: 64 bytes a page as on the real machine, in huge pages of the node,
-// or in an altmap. This is the price of memory that somebody adds. Kernel counterpart: mm/sparse-vmemmap.c.
+// The memory of struct pages of hotplugged memory: 64 bytes for each page, as in the kernel, allocated as huge pages
+// on the node, or from an altmap. Kernel counterpart: mm/sparse-vmemmap.c.
 import { KernelError, type NodeId, type Page, PAGE_SIZE, type Pfn } from "@hetmem/kernel";
 import { NULL_PAGE, PAGES_PER_SUBSECTION, STRUCT_PAGE_BYTES } from "@hetmem/page";
 import type { Altmap } from "./altmap.ts";
@@ -7,26 +7,27 @@ import { Gfp, GFP_KERNEL } from "./gfp.ts";
 import type { PageAllocator } from "./page-alloc.ts";
 import { PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER } from "./zone-type.ts";
 
-/** Frames that the struct pages of so many pages fill. */
+/** Frames that the struct pages of a number of pages fill. */
 export function vmemmapPages(pages: number): number {
   return Math.ceil((pages * STRUCT_PAGE_BYTES) / PAGE_SIZE);
 }
 
 /**
- * Compound pages of a device whose struct pages share those of their tails.
+ * Compound pages of a device whose tail pages share struct pages.
  *
  * @see pgmap_vmemmap_nr() in include/linux/memremap.h
  */
 export interface SharedTails {
-  /** The first frame of the mapping: compound pages are counted from here. */
+  /** First frame of the mapping; compound pages are aligned relative to this frame. */
   readonly first: Pfn;
-  /** Frames of a compound page. */
+  /** Frames in a compound page. */
   readonly pages: number;
 }
 
 /**
- * Frames that the struct pages of a part of a section fill when compound pages share those of their tails: one for the
- * head, and one that stands for all others. A compound page that is larger than a section takes them in its first.
+ * Frames that the struct pages of a part of a section fill when tail pages share struct pages: at most two for each
+ * compound page, the first for the head and the second mapped for all others. A compound page that is larger than a
+ * section has them in its first section.
  *
  * @see vmemmap_populate_compound_pages() in mm/sparse-vmemmap.c
  */
@@ -42,7 +43,7 @@ interface Backing {
   readonly blocks: Blocks;
 }
 
-/** Blocks of the allocator. A device of a terabyte has a million of them. */
+/** Allocated blocks that hold struct pages, by size. */
 interface Blocks {
   readonly huge: readonly Page[];
   readonly single: readonly Page[];
@@ -50,16 +51,16 @@ interface Blocks {
 
 const NO_BLOCKS: Blocks = { huge: [], single: [] };
 
-/** Where the struct pages of a range go. */
+/** The memory in which struct pages of a range are allocated. */
 export interface VmemmapParams {
-  /** The device or the block itself, for its own struct pages; undefined: ordinary memory near the node. */
+  /** Allocator within the range itself, for its own struct pages; undefined for ordinary memory near the node. */
   readonly altmap: Altmap | undefined;
   readonly tails?: SharedTails | undefined;
 }
 
 export class Vmemmap {
   readonly #allocator: PageAllocator;
-  /** By the first frame that the struct pages describe. */
+  /** The key is the first frame that the struct pages describe. */
   readonly #backing = new Map<Pfn, Backing>();
 
   constructor(allocator: PageAllocator) {
@@ -67,10 +68,10 @@ export class Vmemmap {
   }
 
   /**
-   * Finds room for the struct pages of a range, at most a section.
+   * Allocates memory for the struct pages of a range within one section.
    *
-   * @param tails undefined where every page has a struct page of its own; an altmap has room for them all
-   * @throws KernelError ENOMEM when neither the altmap nor the node has it
+   * @param tails undefined when every page has a struct page of its own; ignored with an altmap
+   * @throws KernelError ENOMEM when the altmap, or without one every zone, has too little free memory
    * @see vmemmap_populate()
    */
   populate(start: Pfn, pages: number, node: NodeId, { altmap, tails }: VmemmapParams): void {
@@ -100,9 +101,9 @@ export class Vmemmap {
   }
 
   /**
-   * Where the struct pages of added memory are kept, in frames by node; those in the memory itself don't count.
+   * Frames that hold struct pages of hotplugged memory, by node. Those in an altmap aren't counted.
    *
-   * @param start first frame that they describe, `end` the first behind
+   * @param start first frame of the memory that the struct pages describe; `end` is the first behind it
    */
   framesByNode(start: Pfn, end: Pfn): Map<NodeId, number> {
     const frames = new Map<NodeId, number>();
@@ -116,7 +117,7 @@ export class Vmemmap {
     return frames;
   }
 
-  /** Huge pages as long as there are any, then single ones. */
+  /** Allocates huge pages while there are any, then single pages. */
   #allocBlocks(frames: number, node: NodeId): Blocks {
     const blocks = { huge: [] as Page[], single: [] as Page[] };
     for (let left = frames; left > 0;) {

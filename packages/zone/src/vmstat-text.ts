@@ -1,5 +1,5 @@
-// /proc/vmstat and the vmstat file of a node: every counter by name, one a line. Kernel counterpart: mm/vmstat.c,
-// node_read_vmstat() in drivers/base/node.c.
+// /proc/vmstat and the vmstat file of a node: one line for each counter, with its name. Kernel counterpart:
+// mm/vmstat.c, node_read_vmstat() in drivers/base/node.c.
 import { allZones, type Memory } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import {
@@ -15,11 +15,11 @@ import { totalreservePages } from "./watermark.ts";
 import { PAGEBLOCK_NR_PAGES } from "./zone-type.ts";
 import type { Zone } from "./zone.ts";
 
-/** Percent of the free memory and the page cache that may be dirty. @see vm_dirty_ratio in mm/page-writeback.c */
+/** Most dirty memory, in percent of free memory and page cache. @see vm_dirty_ratio in mm/page-writeback.c */
 const DIRTY_RATIO = 20;
-/** Percent at which writing back begins. */
+/** Dirty memory at which background writeback starts, in percent of the same. @see dirty_background_ratio */
 const DIRTY_BACKGROUND_RATIO = 10;
-/** Counted in pages, printed in huge pages. @see vmstat_item_print_in_thp() */
+/** Counters that are kept in pages and printed in huge pages. @see vmstat_item_print_in_thp() */
 const PRINTED_IN_HUGE_PAGES: ReadonlySet<NodeStatName> = new Set([
   "nr_anon_transparent_hugepages",
   "nr_file_hugepages",
@@ -45,7 +45,7 @@ export function nodeVmstatText(node: MemoryNode): string {
   return countersOf(node.zones, [node]);
 }
 
-/** The counters of a node as they are printed, by name, in the kernel's order. @see node_page_state_pages() */
+/** The sums of the nodes' counters as they are printed, in the kernel's order. @see node_page_state_pages() */
 export function nodeCounters(nodes: readonly MemoryNode[]): [name: NodeStatName, value: number][] {
   return NODE_STATS.map((name, item) => {
     const value = nodes.reduce((total, { stat }) => total + (stat[item] ?? 0), 0);
@@ -67,13 +67,13 @@ function dirtyLimits(memory: Memory): string {
     return total + (node?.stat[NodeStat.nr_inactive_file] ?? 0) + (node?.stat[NodeStat.nr_active_file] ?? 0);
   }, 0);
   const dirtyable = Math.max(0, free - totalreservePages(memory)) + files + 1;
-  // The kernel counts the ratio in 4096ths, and loses what doesn't fit.
+  // The kernel computes the ratio in 1/4096 and rounds down.
   const threshold = Math.floor((Math.floor((DIRTY_RATIO * 4096) / 100) * dirtyable) / 4096);
   const background = Math.floor((Math.floor((DIRTY_BACKGROUND_RATIO * 4096) / 100) * dirtyable) / 4096);
   return `nr_dirty_threshold ${threshold}\nnr_dirty_background_threshold ${background}\n`;
 }
 
-/** Block devices count in sectors of 512 bytes; the file shows kilobytes. */
+/** pgpgin and pgpgout are counted in sectors of 512 bytes and shown in kilobytes. */
 function eventCount({ allocator }: Memory, item: number): number {
   const count = allocator.events[item] ?? 0;
   return item === VmEvent.pgpgin || item === VmEvent.pgpgout ? Math.floor(count / 2) : count;

@@ -1,8 +1,8 @@
-// The counters behind /proc/vmstat, /proc/zoneinfo and the meminfo files: their names, and where each is kept. A
-// counter is an index into the Float64Array of its zone, its node or the machine. Kernel counterparts:
-// include/linux/mmzone.h (zone_stat_item, node_stat_item), include/linux/vm_event_item.h, mm/vmstat.c.
+// The counters of /proc/vmstat, /proc/zoneinfo and the meminfo files: their names and indices. A counter is an index
+// into the Float64Array of its zone, its node or the machine. Kernel counterparts: include/linux/mmzone.h
+// (zone_stat_item, node_stat_item), include/linux/vm_event_item.h, mm/vmstat.c.
 
-/** Kept a zone, in the order in which /proc prints them. */
+/** One counter per zone, in the order in which /proc prints them. */
 export const ZONE_STATS = [
   "nr_free_pages",
   "nr_zone_inactive_anon",
@@ -17,7 +17,7 @@ export const ZONE_STATS = [
   "nr_free_cma",
 ] as const;
 
-/** NUMA events, kept a zone. */
+/** NUMA events, one counter per zone. */
 export const NUMA_STATS = [
   "numa_hit",
   "numa_miss",
@@ -27,7 +27,7 @@ export const NUMA_STATS = [
   "numa_other",
 ] as const;
 
-/** Kept a node. */
+/** One counter per node. */
 export const NODE_STATS = [
   "nr_inactive_anon",
   "nr_active_anon",

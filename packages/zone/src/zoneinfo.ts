@@ -17,7 +17,7 @@ export function zoneinfoText(memory: Memory): string {
 function zoneText(memory: Memory, node: MemoryNode, zone: Zone, cpus: readonly number[]): string {
   const header = `Node ${node.id}, zone ${zone.name.padStart(8)}\n`;
   const shared = zone === node.zones.find((candidate) => candidate.populated) ? nodeText(node) : "";
-  // Of a zone that has no memory, nothing more is said.
+  // A zone without memory has no counters and no pagesets in the file.
   const rest = zone.populated ? countersText(zone) + pagesetsText(memory, zone, cpus) : "";
   return header + shared + sizesText(zone) + rest;
 }
