@@ -22,7 +22,7 @@ export function daxDeviceTables(bus: DaxBus): AttributeTable[] {
   return Array.from({ length: DEPTH_MAX }, (_, i) => new DeviceTable(new ProviderPaths(bus, i + 1)));
 }
 
-/** The table of one depth. Few machines have providers at more than two, so that its parts are made when they are asked for. */
+/** The table of one path depth. Its parts are made at the first use: most machines have providers at one or two depths. */
 class DeviceTable implements AttributeTable {
   readonly root = "/sys/devices";
   readonly #paths: ProviderPaths;

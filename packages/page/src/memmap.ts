@@ -436,10 +436,11 @@ export class MemMap {
     if (pages * PAGE_WORDS <= this.words.length) return;
     const room = roomFor(pages, this.sections.slots * PAGES_PER_SECTION);
     const words = resized(this.words, room * PAGE_WORDS, `struct pages of ${hostSize(room * PAGE_SIZE)}`);
+    this.contents.fit(room);
+    for (const fit of this.tables) fit(room);
+    // Last: as long as the words are too few, a call after one that threw makes room for everything.
     this.words = words;
     this.lists.words = words;
     this.moves.words = words;
-    this.contents.fit(room);
-    for (const fit of this.tables) fit(room);
   }
 }

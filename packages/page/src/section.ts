@@ -55,7 +55,7 @@ export class SectionTable {
   /**
    * @param maxPages maximum number of pages
    * @param physicalBits bits of a physical address, which bound the section numbers
-   * @param fitPages called before new page numbers are used
+   * @param fitPages called before new page numbers are used; nothing has changed when it throws
    */
   constructor(maxPages: number, physicalBits: number, fitPages: FitPages = () => {}) {
     this.slots = Math.ceil(maxPages / PAGES_PER_SECTION) + 1;
@@ -139,10 +139,12 @@ export class SectionTable {
       );
     }
     if (known === NO_RECORD) this.#expectRoom(section, section + 1);
+    const slot = known === NO_RECORD ? this.#slotFor(section) : (this.records.slots[known] as number);
+    this.fitPages(slot * PAGES_PER_SECTION + (start % PAGES_PER_SECTION) + pages);
     const record = known === NO_RECORD ? this.#newRecord(section, node) : known;
     this.records.setSubsections(record, lowBefore | low, highBefore | high);
     this.records.setFlags(record, this.records.flagsOf(record) | SectionFlag.present | flags);
-    this.fitPages(this.setNode(start, pages, node) + pages);
+    this.setNode(start, pages, node);
   }
 
   /**
@@ -225,18 +227,17 @@ export class SectionTable {
     const record = this.#expectRecord(section);
     let slot = this.records.slots[record] as number;
     if (slot === NO_SLOT) {
+      this.fitPages((this.#slotFor(section) + 1) * PAGES_PER_SECTION);
       slot = this.#takeSlot(section, record);
-      this.fitPages((slot + 1) * PAGES_PER_SECTION);
     }
     return (slot * PAGES_PER_SECTION + (frame % PAGES_PER_SECTION)) as Page;
   }
 
-  /** Sets the node of a range of one section, and clears its pageblock bits. @returns the first page */
-  setNode(start: Pfn, pages: number, node: NodeId): Page {
+  /** Sets the node of a range of one section, and clears its pageblock bits. */
+  setNode(start: Pfn, pages: number, node: NodeId): void {
     const page = this.pageAt(start);
     const last = page + pages - 1;
     this.blocks.fill(node << PAGEBLOCK_BITS, page >> SUBSECTION_SHIFT, (last >> SUBSECTION_SHIFT) + 1);
-    return page;
   }
 
   has(section: number, flag: number): boolean {
@@ -303,6 +304,11 @@ export class SectionTable {
     this.slotOf[section] = slot + 1;
     this.#presentCount++;
     return record;
+  }
+
+  /** The slot that #takeSlot() takes for a section. */
+  #slotFor(section: number): number {
+    return section === 0 ? SECTION_0_SLOT : (this.#freeSlots.at(-1) ?? this.#nextSlot);
   }
 
   #takeSlot(section: number, record: number): number {

@@ -1,7 +1,15 @@
 // The memmap grows with what is touched, and what grows beside it hears of that.
 import type { Page, Pfn } from "@hetmem/kernel";
 import { expect, test } from "vitest";
-import { grown, MemMap, PAGES_PER_SECTION, PAGES_PER_SUBSECTION, sectionToPfn } from "../src/index.ts";
+import {
+  grown,
+  HostMemoryError,
+  MemMap,
+  PAGES_PER_SECTION,
+  PAGES_PER_SUBSECTION,
+  SectionTable,
+  sectionToPfn,
+} from "../src/index.ts";
 import { roomFor } from "../src/growth.ts";
 import { NODE_0, NODE_1, NORMAL } from "./small-memmap.ts";
 
@@ -60,4 +68,24 @@ test("a table beside the struct pages is told at once, and before a page with a 
   const last = memmap.pfnToPage(sectionToPfn(4)) + PAGES_PER_SECTION - 1;
   expect(told).toEqual([1024, 2 * PAGES_PER_SECTION, 16 * PAGES_PER_SECTION]);
   expect(memmap.initialised(last as Page)).toBe(false);
+});
+
+test("a section that the host has no room for stays as it was, and can be had later", () => {
+  let room = 2 * PAGES_PER_SECTION;
+  const sections = new SectionTable(8 * PAGES_PER_SECTION, 46, (pages) => {
+    if (pages > room) throw new HostMemoryError(pages, "struct pages");
+  });
+  sections.addUntouched(1, 4, NODE_0, 0);
+  sections.takeBack(3);
+  const before = sections.pfnToPage(sectionToPfn(3));
+  expect(() => sections.takeBack(2)).toThrow(HostMemoryError);
+  expect(() => sections.add(sectionToPfn(9), PAGES_PER_SECTION, NODE_1, 0)).toThrow(HostMemoryError);
+  expect([sections.present(), sections.isUntouched(2), sections.pfnToPage(sectionToPfn(3))]).toEqual([
+    [1, 2, 3],
+    true,
+    before,
+  ]);
+  room = 4 * PAGES_PER_SECTION;
+  sections.add(sectionToPfn(9), PAGES_PER_SECTION, NODE_1, 0);
+  expect(new Set([before, sections.takeBack(2), sections.pfnToPage(sectionToPfn(9))]).size).toBe(3);
 });

@@ -35,7 +35,7 @@ export class Pageblocks {
   }
 }
 
-/** @see Pageblocks.placeOf() */
+/** Node, zone and migrate type as one number. */
 export function placeOfBlock(node: number, zone: number, type: MigrateType): number {
   return (((node << PAGEBLOCK_BITS) | (type ^ MOVABLE)) << 3) | zone;
 }

@@ -74,7 +74,7 @@ export class Zone {
   firstNumber = 0;
   readonly deferred: DeferredSections;
   readonly free: FreeArea;
-  /** Cpus that per-cpu lists are kept for. */
+  /** Number of cpus with per-cpu lists. */
   readonly cpus: number;
   private perCpu: readonly PerCpuPages[] | undefined = undefined;
   private pcpDisablers = 0;
@@ -93,7 +93,7 @@ export class Zone {
     this.cpus = cpus;
   }
 
-  /** The lists of each cpu. A zone that no allocator has adopted has some of its own when somebody asks for them. */
+  /** Per-cpu lists, by cpu. Before adopt() they are the zone's own, made at the first use. */
   get pcp(): readonly PerCpuPages[] {
     return (this.perCpu ??= perCpuPages(new PcpStacks(this.cpus), 0, this.cpus));
   }

@@ -1,5 +1,5 @@
-// What a machine takes of the host's memory. Its memmap is sized once for all the memory that it may ever have; the host
-// commits what is touched, but a limit on the address space (ulimit -v) counts all of it.
+// What a machine takes of the host's memory. Its memmap grows with the memory that is touched, up to the size for all memory
+// that the machine may ever have. The host commits what is touched; a limit on the address space (ulimit -v) counts all of it.
 import { alignUp, GiB, KernelError, KiB, PAGE_SIZE } from "@hetmem/kernel";
 import { HostMemoryError, hostSize, MAX_PAGES, MEMMAP_PAGE_BYTES, SECTION_SIZE } from "@hetmem/page";
 import type { MachineSpec } from "@hetmem/machine-spec";
