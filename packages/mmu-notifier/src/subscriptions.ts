@@ -142,8 +142,7 @@ export class NotifierSubscriptions {
 
   /** Makes a change that needs no invalidation, since there are no notifiers. @throws KernelBug if there are */
   unheard(change: () => void): void {
-    if (this.heard)
-      throw new KernelBug("an entry changes without an invalidation, and the address space has notifiers");
+    if (this.heard) throw new KernelBug("an entry changes without an invalidation, and somebody listens");
     this.changesUnheard = true;
     change();
     this.changesUnheard = false;
