@@ -1,6 +1,6 @@
-// An address space: its mappings, its page tables and its counters. It belongs to a process, its owner, and lasts as
-// long as it has users. emptyMm() makes one that only names a cgroup to charge. Kernel counterpart: struct mm_struct
-// in include/linux/mm_types.h.
+// An address space: its mappings, its page tables and its counters. An address space belongs to a process, the owner,
+// and lasts until the last user is gone. emptyMm() makes one that only names a cgroup to charge. Kernel counterpart:
+// struct mm_struct in include/linux/mm_types.h.
 import {
   KernelBug,
   type NodeId,
@@ -48,7 +48,7 @@ export class MmStruct implements NotifiedMm {
   execVm = 0;
   stackVm = 0;
   pinnedVm = 0;
-  /** Pages of the hugetlb pool that it maps, in small pages. They don't count as resident. @see hugetlb_usage */
+  /** Mapped pages of the hugetlb pool, in small pages. Such pages don't count as resident. @see hugetlb_usage */
   hugetlbPages = 0;
   /** Peaks of resident and of mapped pages. @see update_hiwater_rss() */
   hiwaterRss = 0;
@@ -84,7 +84,7 @@ export class MmStruct implements NotifiedMm {
   /** Whether the OOM reaper has discarded pages: contents may be lost, and faults get SIGBUS. @see MMF_UNSTABLE */
   unstable = false;
   /**
-   * Whether the OOM killer has chosen a process of it, and whether the reaper has finished.
+   * Whether the OOM killer has chosen the owner, and whether the OOM reaper has finished.
    *
    * @see TIF_MEMDIE, MMF_OOM_SKIP
    */
@@ -175,6 +175,8 @@ export function allocMm(vm: Vm, node: NodeId, expectedTables = 0, payer = 0): Mm
  * An address space without memory, for charging a cgroup without a process: the user of a file works in the cgroup's
  * name.
  *
+ * @param node node at which allocations start
+ * @param payer id of the memory cgroup
  * @see set_active_memcg() in include/linux/sched/mm.h
  */
 export function emptyMm(vm: Vm, node: NodeId, payer: number): MmStruct {

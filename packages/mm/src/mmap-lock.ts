@@ -19,6 +19,7 @@ export function mmapAssertLocked({ id, mmapLock }: MmStruct, what: string): void
 /**
  * Asserts that the mmap lock is held for writing.
  *
+ * @param what the operation, for the message: "is mirrored"
  * @throws KernelBug otherwise
  * @see mmap_assert_write_locked()
  */

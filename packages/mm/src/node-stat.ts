@@ -4,7 +4,13 @@
 import type { Page } from "@hetmem/kernel";
 import type { Vm } from "./vm.ts";
 
-/** Adds to a counter of a page's node that has no counterpart in cgroups. @see mod_node_page_state() */
+/**
+ * Adds to a counter of a page's node that has no counterpart in cgroups.
+ *
+ * @param item by NodeStat
+ * @param by in the unit of the counter
+ * @see mod_node_page_state()
+ */
 export function addNodeOnlyStat({ memmap, nodeStats }: Vm, page: Page, item: number, by: number): void {
   const stat = nodeStats[memmap.nodeOf(page)] as Float64Array;
   stat[item] = (stat[item] as number) + by;
@@ -23,7 +29,12 @@ export function addNodeStat({ memmap, nodeStats, charging }: Vm, page: Page, ite
   if (charging.counts !== undefined) charging.counts.page(page, node, item, by);
 }
 
-/** Adds to the counters of the first `count` pages of an array. */
+/**
+ * Adds to the counters of the first `count` pages of an array.
+ *
+ * @param item by NodeStat
+ * @param by for each page, in the unit of the counter
+ */
 export function addNodeStats(vm: Vm, pages: Int32Array, count: number, item: number, by: number): void {
   const { memmap, charging } = vm;
   for (let i = 0; i < count;) {
@@ -37,7 +48,11 @@ export function addNodeStats(vm: Vm, pages: Int32Array, count: number, item: num
   }
 }
 
-/** Moves a count of one page to the page that replaces it and has taken over its charge. */
+/**
+ * Moves a count of one page to the page that replaces it and has taken over its charge.
+ *
+ * @param item by NodeStat
+ */
 export function moveNodeStat(vm: Vm, from: Page, to: Page, item: number): void {
   const { memmap, nodeStats, charging } = vm;
   const node = memmap.nodeOf(from);

@@ -7,7 +7,7 @@ import { describePage, type MemMap, PageFlag } from "@hetmem/page";
 /**
  * Locks a page if it is unlocked.
  *
- * @returns whether it was
+ * @returns whether the page was unlocked
  * @see trylock_page()
  */
 export function trylockPage(memmap: MemMap, page: Page): boolean {

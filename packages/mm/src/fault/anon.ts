@@ -16,7 +16,12 @@ import { FaultFlag, VmFault } from "./vm-fault.ts";
 
 export const GFP_USER_PAGE: number = GFP_HIGHUSER_MOVABLE | Gfp.ZERO;
 
-/** Fills an empty entry of an anonymous mapping. @returns 0, or OOM when no page is free now */
+/**
+ * Fills an empty entry of an anonymous mapping.
+ *
+ * @param flags FaultFlag bits
+ * @returns 0, or OOM when no page is free now
+ */
 export function fillAnonymous(vm: Vm, vma: Vma, address: VirtAddr, entry: number, flags: number): VmFault {
   const { mm } = vma;
   if ((flags & FaultFlag.WRITE) === 0) {

@@ -72,7 +72,13 @@ export function* faultDirtySharedPage({ vma, page }: FaultContext): Sleeps<void>
     yield* mapping.ops.balanceDirtyPages(mapping);
 }
 
-/** Maps a page of a file with an empty entry. The caller's reference becomes the entry's. @see do_set_pte() */
+/**
+ * Maps a page of a file with an empty entry. The caller's reference becomes the entry's.
+ *
+ * @param entry number of the page table entry
+ * @param flags FaultFlag bits; a write makes the entry dirty and writable
+ * @see do_set_pte()
+ */
 export function setFilePte(vma: Vma, entry: number, page: Page, flags: number): void {
   const { mm } = vma;
   const { vm } = mm;

@@ -65,6 +65,7 @@ function isSplittable(vma: Vma, pmd: number): boolean {
  * Whether a page must become exclusive before a read-only pin. Otherwise a later write would copy the page, and the
  * pin would keep the old one.
  *
+ * @param foll Foll bits
  * @see gup_must_unshare()
  */
 export function mustUnshare({ memmap }: Vm, page: Page, foll: number): boolean {

@@ -48,7 +48,13 @@ export function tryGrabPage(vm: Vm, page: Page, refs: number, foll: number): boo
   return true;
 }
 
-/** tryGrabPage() without the count in nr_foll_pin_acquired. The caller counts many pins at once with countPins(). */
+/**
+ * tryGrabPage() without the count in nr_foll_pin_acquired. The caller counts many pins at once with countPins().
+ *
+ * @param refs number of references or pins
+ * @param foll Foll bits
+ * @returns false in the same cases as tryGrabPage()
+ */
 export function tryGrabUncounted(vm: Vm, page: Page, refs: number, foll: number): boolean {
   if ((foll & Foll.PIN) !== 0) return tryPin(vm, page, refs, foll);
   const { memmap } = vm;
@@ -86,7 +92,14 @@ function tryPin(vm: Vm, page: Page, refs: number, foll: number): boolean {
   return true;
 }
 
-/** Drops what tryGrabPage() took. @see gup_put_folio() */
+/**
+ * Drops what tryGrabPage() took.
+ *
+ * @param refs number of references or pins
+ * @param foll the Foll bits that tryGrabPage() was called with
+ * @throws KernelBug when the page has fewer references or pins
+ * @see gup_put_folio()
+ */
 export function putGrabbedPage(vm: Vm, page: Page, refs: number, foll: number): void {
   const { memmap } = vm;
   if ((foll & Foll.PIN) === 0) {

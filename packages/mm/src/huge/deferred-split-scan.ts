@@ -13,6 +13,7 @@ const SHRINK_BATCH = 128;
  * The share of a reclaim round on a node: grows with the urgency, and is skipped as long as it is less than
  * SHRINK_BATCH and less than all.
  *
+ * @param priority scan priority of the round, from 12 (least urgent) to 0
  * @see do_shrink_slab()
  */
 export function* shrinkDeferredSplits(vm: Vm, node: NodeId, priority: number): Sleeps<void> {

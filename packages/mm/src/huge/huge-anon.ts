@@ -57,6 +57,9 @@ export function* doHugePmdAnonymousPage(vma: Vma, address: VirtAddr, flags: numb
 /**
  * Maps a new, written huge page with an empty PMD entry, exclusively to this mapping. A page table is deposited
  * already. The caller's reference becomes the entry's, and the caller counts the resident pages.
+ *
+ * @param address first address of the 2 MiB
+ * @param pmd number of the PMD entry
  */
 export function mapNewHuge(vma: Vma, address: VirtAddr, pmd: number, page: Page): void {
   const { pageTable, vm } = vma.mm;

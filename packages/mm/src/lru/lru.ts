@@ -139,7 +139,7 @@ export class Lru {
     return this.nodes[node]?.stat[list] ?? 0;
   }
 
-  /** A node's own lruvec. With cgroups it is that of the root cgroup. */
+  /** A node's own lruvec. With cgroups, the lruvec of the root cgroup. */
   lruvecOfNode(node: NodeId): Lruvec {
     return this.lruvecById(this.ofNode[node] as number);
   }

@@ -72,7 +72,13 @@ export function workingsetActivation({ lru, memmap }: Vm, page: Page): void {
   ageNonresident(lru.lruvecOf(page), 1 << memmap.compoundOrder(page));
 }
 
-/** Records the cost of reclaiming one kind of page. Old costs decay. @see lru_note_cost() in mm/swap.c */
+/**
+ * Records the cost of reclaiming one kind of page. Old costs decay.
+ *
+ * @param kind ANON or FILE
+ * @param pages cost in pages
+ * @see lru_note_cost() in mm/swap.c
+ */
 export function noteCost(vm: Vm, lruvec: Lruvec, kind: number, pages: number): void {
   for (const at of lruvecAndAncestors(lruvec)) {
     const { cost } = at;

@@ -19,7 +19,7 @@ const MEMTIER_CHUNK_SIZE = 128;
 export class MemoryTiers {
   private readonly memory: Memory;
   private readonly adistances = new Map<NodeId, number>();
-  /** Number of demotions. Equally near targets take turns by it; the kernel chooses at random. */
+  /** Number of demotions, by which equally near targets take turns. The kernel chooses a target at random. */
   private turns = 0;
 
   constructor(memory: Memory) {

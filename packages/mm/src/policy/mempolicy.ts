@@ -149,7 +149,12 @@ export function interleaveNext(mm: MmStruct, policy: MemPolicy): NodeId {
   return next;
 }
 
-/** The node of a policy that follows another in cyclic order. @see next_node_in() */
+/**
+ * The node of a policy that follows another in cyclic order.
+ *
+ * @param previous node id; -1 for the first node of the policy
+ * @see next_node_in()
+ */
 export function nodeAfter({ nodes }: MemPolicy, previous: number): NodeId {
   return nodes.find((node) => node > previous) ?? (nodes[0] as NodeId);
 }

@@ -42,6 +42,9 @@ export function tryAllocWithPolicy(
 /**
  * tryAllocWithPolicy() with reclaim and the OOM killer. Yields first, as any allocation that may sleep.
  *
+ * @param vma undefined for a page without a mapping
+ * @param gfp Gfp bits
+ * @param order the allocation has 2^order pages
  * @returns NULL_PAGE when reclaim and the OOM killer didn't help
  * @see might_alloc() in include/linux/sched/mm.h
  */
@@ -63,6 +66,9 @@ export function* allocWithPolicy(
 /**
  * tryAllocWithPolicy() without the charge, for a page that takes over another's charge or is charged later.
  *
+ * @param gfp Gfp bits
+ * @param order the allocation has 2^order pages
+ * @returns NULL_PAGE when memory needs reclaim: see allocUncharged()
  * @see new_page()
  */
 export function tryAllocUncharged(
@@ -75,7 +81,13 @@ export function tryAllocUncharged(
   return tryAllocAt(mm.vm, undefined, targetOf(mm.vm, vma, mm, address, gfp, order), gfp, order);
 }
 
-/** tryAllocUncharged() with reclaim and the OOM killer. Yields first. */
+/**
+ * tryAllocUncharged() with reclaim and the OOM killer. Yields first.
+ *
+ * @param gfp Gfp bits
+ * @param order the allocation has 2^order pages
+ * @returns NULL_PAGE when reclaim and the OOM killer didn't help
+ */
 export function* allocUncharged(
   vma: Vma | undefined,
   mm: MmStruct,

@@ -73,6 +73,7 @@ export function* execProgram(
  * Replaces the program of a process. The process gets a new address space, and the old one is torn down with its
  * notifiers. Memory locks and mlockall() end; the memory policy and oom_score_adj stay.
  *
+ * @param comm name of the program, cut to 15 characters
  * @throws KernelError ESRCH when the process has exited; EINTR when it was killed; ENOMEM when there is no memory for
  *   the program. The old program goes on after an error, unless its address space was torn down already, and then the
  *   process exits

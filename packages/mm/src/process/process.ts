@@ -1,13 +1,13 @@
-// A process with one thread: its ids, address space, limits and signals. It handles no signal, so any fatal signal
-// ends it on its way back to user mode. Kernel counterpart: struct task_struct in include/linux/sched.h, as far as
-// memory is concerned.
+// A process with one thread: its ids, address space, limits and signals. Processes of the model handle no signal, so
+// any fatal signal ends the process on the return to user mode. Kernel counterpart: struct task_struct in
+// include/linux/sched.h, as far as memory is concerned.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Rlimits } from "./rlimits.ts";
 import { type Signal, SIGNAL_NUMBERS } from "./signal.ts";
 
-/** Limits and credentials of a process. A child inherits them. */
+/** Limits and credentials of a process. A child inherits both. */
 export interface ProcessRights {
   readonly rlimits: Rlimits;
   readonly credentials: Credentials;

@@ -65,7 +65,9 @@ function flagsOnArrival(vm: Vm, vma: Vma, flags: number, page: Page, head: Page)
 /**
  * Flags of an entry that maps a page again.
  *
+ * @param writable whether the entry may be written
  * @param noted flags of the replaced entry: accessed, dirty and soft-dirty are kept
+ * @returns Pte bits
  */
 export function presentAfterMigration(vma: Vma, writable: boolean, noted: number): number {
   const reach = isAccessible(vma.flags) ? Pte.present : Pte.present | Pte.protnone;

@@ -48,7 +48,13 @@ export function* mlock(mm: MmStruct, start: VirtAddr, length: number, flags = 0)
   yield* populateOrFail(mm, first, end - first);
 }
 
-/** Unlocks a range. @throws KernelError ENOMEM for a hole, when the mappings before it are unlocked @see munlock(2) */
+/**
+ * Unlocks a range.
+ *
+ * @param length bytes; every page that the range touches is unlocked
+ * @throws KernelError ENOMEM for a hole, when the mappings before it are unlocked
+ * @see munlock(2)
+ */
 export function* munlock(mm: MmStruct, start: VirtAddr, length: number): Sleeps<void> {
   const [first, end] = wholePages(start, length);
   yield* mm.mmapLock.downWrite();

@@ -58,12 +58,22 @@ export const Prot = {
   GROWSUP: 0x200_0000,
 } as const;
 
-/** Whether the pages are private and a write makes a copy. @see is_cow_mapping() */
+/**
+ * Whether the pages are private and a write makes a copy.
+ *
+ * @param flags VmFlag bits
+ * @see is_cow_mapping()
+ */
 export function isCowMapping(flags: number): boolean {
   return (flags & (VmFlag.SHARED | VmFlag.MAYWRITE)) === VmFlag.MAYWRITE;
 }
 
-/** Whether the process may reach the pages at all. @see vma_is_accessible() */
+/**
+ * Whether the process may access the pages at all.
+ *
+ * @param flags VmFlag bits
+ * @see vma_is_accessible()
+ */
 export function isAccessible(flags: number): boolean {
   return (flags & VM_ACCESS_FLAGS) !== 0;
 }
