@@ -1,6 +1,13 @@
 export { NvdimmBus } from "./devices/bus.ts";
 export { allocatedSize, availableSize, maxAvailableExtent } from "./devices/capacity.ts";
-export { Claim, type ClaimKind, type DaxAttachment, type PfnMode } from "./devices/claim.ts";
+export {
+  BTT_SECTOR_SIZES,
+  Claim,
+  type ClaimKind,
+  type DaxAttachment,
+  PFN_ALIGNMENTS,
+  type PfnMode,
+} from "./devices/claim.ts";
 export { NdDevice, type NdDriverName } from "./devices/device.ts";
 export { type DimmData, Nvdimm } from "./devices/dimm.ts";
 export { Namespace, type NamespaceKind } from "./devices/namespace.ts";

@@ -9,9 +9,9 @@ import { packageOf, packages, readText } from "./workspace.ts";
 /** Names that are exported no more, with what takes their place. */
 export const REPLACED: Readonly<Record<string, string>> = {
   DaxPoison: "`MediaPoison` of `@hetmem/kernel`",
-  disableRegionByName: "`ndctl disable-region` of `@hetmem/ndctl`, which writes the driver's `unbind`",
-  enableRegionByName: "`ndctl enable-region` of `@hetmem/ndctl`, which writes the driver's `bind`",
-  formatNdctlJson: "`@hetmem/ndctl` prints what ndctl and daxctl say",
+  disableRegionByName: "`disableRegion` of `@hetmem/ndctl`, which writes the driver's `unbind`",
+  enableRegionByName: "`enableRegion` of `@hetmem/ndctl`, which writes the driver's `bind`",
+  formatNdctlJson: "`formatJson` of `@hetmem/shell/tool`",
   sysctlTables:
     "`vmTables` of `@hetmem/mm`, and the tables of page-cache, reclaim, hugetlb, khugepaged and migrate",
 };
