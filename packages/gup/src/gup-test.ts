@@ -62,12 +62,12 @@ const DUMP_PAGES_USE_PIN = 1;
  *
  * PIN_FAST_BENCHMARK pid=2 addr=0x7f0000000000 size=0x100000 nr_pages_per_call=512 gup_flags=0x1
  *
- * runs an operation on the address space of a process. It gets the pages of [addr, addr + size) in calls of
- * nr_pages_per_call pages (default 1), with gup_flags (default 0; FOLL_WRITE is 1). It checks that pins are counted as
- * pins, and drops all pages at the end. DUMP_USER_PAGES_TEST also prints the pages of `which_pages=1,19` (8 at most,
- * counted from 1) to the kernel log, and pins them if test_flags=1. A read shows the result of the last operation, one
- * field of the ioctl's struct a line; `size` is the number of bytes that were got. Times are simulated, and count waits
- * alone.
+ * runs an operation on the address space of a process. The operation gets the pages of [addr, addr + size) in calls of
+ * nr_pages_per_call pages (default 1), with gup_flags (default 0; FOLL_WRITE is 1). At the end, pins are checked to be
+ * counted as pins, and all pages are dropped. DUMP_USER_PAGES_TEST also prints the pages of `which_pages=1,19` (8 at
+ * most, counted from 1) to the kernel log, and pins them if test_flags=1. A read shows the result of the last
+ * operation, one field of the ioctl's struct a line; `size` is the number of bytes that were got. Times are simulated,
+ * and count waits alone.
  *
  * @throws KernelError EINVAL for a write of another form, ESRCH if there is no such process
  */

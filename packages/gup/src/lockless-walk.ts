@@ -1,8 +1,8 @@
-// The lockless walk of get_user_pages_fast(). It reads entries, takes references on their pages, and reads the entries
-// again: a page may have been freed and given to another process before the reference was taken. Other tasks may run
-// between these steps, as other CPUs do in the kernel. The first batch is one entry, and each batch is twice as long as
-// the one before, so that a page of a long range costs little more than in a plain loop. The walk stops at the first
-// entry that needs a lock. Kernel counterpart: gup_pgd_range(), gup_pte_range(), gup_huge_pmd() in mm/gup.c.
+// The lockless walk of get_user_pages_fast(). The walk reads entries, takes references on their pages, and reads the
+// entries again: a page may have been freed and given to another process before the reference was taken. Other tasks
+// may run between these steps, as other CPUs do in the kernel. The first batch is one entry, and each batch is twice as
+// long as the one before, so that a page of a long range costs little more than in a plain loop. The walk stops at the
+// first entry that needs a lock. Kernel counterpart: gup_pgd_range(), gup_pte_range(), gup_huge_pmd() in mm/gup.c.
 import type { Page, Preempt, Sleeps, VirtAddr } from "@hetmem/kernel";
 import type { MmStruct, Vm } from "@hetmem/mm";
 import {

@@ -27,7 +27,7 @@ export function* copyHugetlbRange(to: Vma, from: Vma): Sleeps<void> {
     const target = yield* ensureHugetlbPmd(to.mm, at);
     if (target === NO_ENTRY)
       throw new KernelError("ENOMEM", "no memory for the child's page tables: the process can't fork");
-    // The parent of this process may have taken the page back while ensureHugetlbPmd() slept.
+    // The owner of the reservation may have taken the page from this process while ensureHugetlbPmd() slept.
     const source = hugePmd(pageTable, at);
     if (source !== NO_ENTRY && isPinned(from, source)) yield* copyPinned(to, from, at, target);
     else if (source !== NO_ENTRY) share(to, from, source, target);

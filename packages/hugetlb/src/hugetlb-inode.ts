@@ -1,4 +1,4 @@
-// The unnamed file of a mapping of huge pages, which goes with its last mapping. It holds the pages that shared
+// The unnamed file of a mapping of huge pages, which goes with its last mapping. The file holds the pages that shared
 // mappings have touched; a private mapping's pages are its own. Kernel counterpart: fs/hugetlbfs/inode.c with its
 // internal mount.
 import { KernelBug, KernelError, Mutex, type Page } from "@hetmem/kernel";

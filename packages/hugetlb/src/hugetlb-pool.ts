@@ -1,7 +1,7 @@
-// The pool of huge pages (2 MiB) that an administrator sets aside. They are out of the reach of the page allocator, on
-// no LRU list, and never split. Some of the free ones are reserved for mappings, so that a fault there can't fail.
-// Surplus pages are allocated when the pool is too small, and freed as soon as they are unused. The pages come from
-// zones for the kernel, as on machines that can't migrate huge pages. Kernel counterpart: struct hstate in
+// The pool of huge pages (2 MiB) that an administrator sets aside. The pages are out of the reach of the page
+// allocator, on no LRU list, and never split. Some of the free ones are reserved for mappings, so that a fault there
+// can't fail. Surplus pages are allocated when the pool is too small, and freed as soon as they are unused. The pages
+// come from zones for the kernel, as on machines that can't migrate huge pages. Kernel counterpart: struct hstate in
 // include/linux/hugetlb.h, mm/hugetlb.c.
 import { KernelBug, KernelError, Mutex, type NodeId, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
@@ -130,7 +130,7 @@ export class HugetlbPool implements HugePages {
   }
 
   /**
-   * Drops reservations, and frees as many surplus pages.
+   * Drops reservations, and frees up to as many surplus pages.
    *
    * @param count pages
    * @see return_unused_surplus_pages()

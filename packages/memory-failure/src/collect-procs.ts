@@ -1,6 +1,6 @@
-// The processes that map a page with a memory error, and the signals they get. They are collected before the page is
-// unmapped. A process with early kill, and the process whose access failed, get SIGBUS at once; any other gets it at
-// its next access. Kernel counterpart: collect_procs() and kill_procs() in mm/memory-failure.c.
+// The processes that map a page with a memory error, and the signals they get. The processes are collected before the
+// page is unmapped. A process with early kill, and the process whose access failed, get SIGBUS at once; any other gets
+// it at its next access. Kernel counterpart: collect_procs() and kill_procs() in mm/memory-failure.c.
 import { type Page, PAGE_SHIFT, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import type { Process, Vm, Vma } from "@hetmem/mm";
 import { pageAnon, presentEntry, rmapWalk } from "@hetmem/mm/rmap";

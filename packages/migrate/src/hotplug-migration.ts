@@ -1,5 +1,5 @@
-// Port implementation: what offlining of a memory block needs of pages in use. It asks whether a page is movable,
-// migrates a range, and describes the users of a page that stays. Kernel counterpart: do_migrate_range() and
+// Port implementation: what offlining of a memory block needs of pages in use. Offlining asks whether a page is
+// movable, migrates a range, and reports the users of a page that stays. Kernel counterpart: do_migrate_range() and
 // scan_movable_pages() in mm/memory_hotplug.c.
 import { condResched, errnoNumber, type NodeId, type Page, type Pfn, type Sleeps } from "@hetmem/kernel";
 import { lockPage, unlockPage, type Vm } from "@hetmem/mm";

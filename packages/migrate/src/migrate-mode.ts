@@ -29,7 +29,7 @@ export const MigrateReason = {
 } as const;
 export type MigrateReason = (typeof MigrateReason)[keyof typeof MigrateReason];
 
-/** A page that stayed. It is still isolated: putbackMovablePages() puts it back on its list. */
+/** A page that stayed, and is still isolated: putbackMovablePages() puts the page back on its list. */
 export interface MigrateFailure {
   readonly page: Page;
   readonly errno: Errno;

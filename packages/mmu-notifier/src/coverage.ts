@@ -1,9 +1,9 @@
-// A check that notifiers hear of every change that matters to them. It watches each entry of an address space. A change
-// that takes something from a mirror (its page, write access, a dirty bit) is a finding unless the task that makes it
-// has begun an invalidation of the address. A missing notification is the classic bug of this field: the device goes on
-// using a page that has been freed and allocated to another owner. The check sees the setters of the page table, which
-// all paths use, and no path depends on it. The kernel has no such check; it has the rules, in the comments of
-// mm/mmu_notifier.c and in Documentation/mm/mmu_notifier.rst.
+// A check that notifiers hear of every change that matters to them. The check watches each entry of an address space. A
+// change that takes something from a mirror (its page, write access, a dirty bit) is a finding unless the task that
+// makes it has begun an invalidation of the address. A missing notification is the classic bug of this field: the
+// device goes on using a page that has been freed and allocated to another owner. The check sees the setters of the
+// page table, which all paths use, and no path depends on it. The kernel has no such check; it has the rules, in the
+// comments of mm/mmu_notifier.c and in Documentation/mm/mmu_notifier.rst.
 import type { Invariant, VirtAddr } from "@hetmem/kernel";
 import {
   ENTRY_SIZE,

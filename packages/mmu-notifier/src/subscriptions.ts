@@ -96,7 +96,7 @@ interface ActiveRange {
   readonly by: LockHolder;
 }
 
-/** The first sequence number of an address space. It is even, and thus never the number of an interval. */
+/** First sequence number of an address space: even, and thus never the number of an interval. */
 const FIRST_SEQUENCE = 2;
 
 /** The notifiers of an address space, and its invalidations under way. @see struct mmu_notifier_subscriptions */

@@ -1,5 +1,5 @@
 // An inode of shmem, whose pages are in memory or in swap and on no disk: a file of a tmpfs, a memfd, or memory that
-// processes share without a file. It counts its pages in its mount and in Committed_AS, and has seals. Kernel
+// processes share without a file. The inode counts its pages in its mount and in Committed_AS, and has seals. Kernel
 // counterpart: struct shmem_inode_info and struct shmem_sb_info in include/linux/shmem_fs.h.
 import { KernelBug, KernelError } from "@hetmem/kernel";
 import { type Vm, type Vma, VmFlag } from "@hetmem/mm";

@@ -1,7 +1,7 @@
 // The page tables of one address space: four levels of 512 entries, as on x86-64, in one Int32Array that grows. A table
 // has a number; an entry has the number table * 512 + slot. Both numbers stay valid when the array is replaced by a
-// larger one. Each table is charged a page of the zone allocator, as in a real kernel, and keeps the address at which
-// its range begins, so that a watcher gets the address of each change. Kernel counterparts: include/linux/pgtable.h,
+// larger one. Each table takes a page of the zone allocator, as in a real kernel, and has the address at which its
+// range begins, so that a watcher gets the address of each change. Kernel counterparts: include/linux/pgtable.h,
 // mm/memory.c (__pte_alloc() and its kin).
 import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";

@@ -17,7 +17,7 @@ export class TableArenas {
     return this.kept.splice(fits, 1)[0] as Int32Array;
   }
 
-  /** Puts an array into the cache. It must hold zeros: freeing a table clears its words. */
+  /** Puts an array of zeros into the cache. Freeing a table clears its words. */
   give(arena: Int32Array): void {
     this.kept.push(arena);
     this.kept.sort((a, b) => a.length - b.length);

@@ -1,6 +1,6 @@
-// kswapd, the kernel thread of each node that reclaims in the background. It is woken when the zones of a request are
-// below their low watermarks, and works until one of them is above its high watermark. Kernel counterpart: kswapd() and
-// balance_pgdat() in mm/vmscan.c. Not modelled: boosted watermarks, kcompactd.
+// kswapd, the kernel thread of each node that reclaims in the background. kswapd is woken when the zones of a request
+// are below their low watermarks, and works until one of them is above its high watermark. Kernel counterpart: kswapd()
+// and balance_pgdat() in mm/vmscan.c. Not modelled: boosted watermarks, kcompactd.
 import { condResched, type NodeId, type Preempt, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { LruList, type Lruvec, snapshotRefaults } from "@hetmem/mm/lru";

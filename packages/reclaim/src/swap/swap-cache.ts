@@ -33,8 +33,8 @@ export class SwapCache implements SwappedPages {
   }
 
   /**
-   * Allocates a slot for a locked page, and adds the page to the cache. It is dirty: it must be written before it is
-   * freed.
+   * Allocates a slot for a locked page, and adds the page to the cache. The page becomes dirty, so that it is written
+   * before it is freed.
    *
    * @returns false if no slot is free
    * @see add_to_swap()
