@@ -11,7 +11,7 @@ const NONE = -1;
 
 export class CgroupLruvecs {
   private readonly ids: CgroupIds;
-  /** Those of MemoryCgroups, which gives others when they have grown. */
+  /** The owner of each page: the array of MemoryCgroups, which replaces it when the array grows. */
   pageOwners: Uint16Array;
   private readonly nodes: number;
   private lru: Lru | undefined = undefined;

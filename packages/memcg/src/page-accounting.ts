@@ -25,7 +25,7 @@ export class PageAccounting implements PageCharging {
   handleOverHigh: ((process: Process) => Sleeps<void> | undefined) | undefined = undefined;
   private readonly cgroups: MemoryCgroups;
   private readonly ids: CgroupIds;
-  /** Those of MemoryCgroups, which gives others when they have grown. */
+  /** The owner of each page: the array of MemoryCgroups, which replaces it when the array grows. */
   owners: Uint16Array;
   private readonly stocks: Stocks;
   /** The stock of the cpu that charged last. */

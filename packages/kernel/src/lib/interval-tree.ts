@@ -1,19 +1,19 @@
-// Intervals of numbers, found by what they overlap. A search tree by first number, in which each node also knows the
-// highest number of everything below it: a walk skips what ends too early. It is kept balanced as a treap, by
-// priorities that a fixed generator draws, so that it is the same tree in each run. Nodes are objects: most trees hold
-// one or two intervals, and typed arrays would cost more to make than to search. Kernel counterparts:
-// lib/interval_tree.c, include/linux/interval_tree_generic.h.
+// Intervals of numbers, found by overlap. A search tree ordered by first number, in which each node also has the
+// highest last number of its subtree: a walk skips subtrees that end before the range. The tree is balanced as a
+// treap. A fixed generator draws the priorities, so that each run builds the same tree. Nodes are objects: most trees
+// have one or two intervals, for which typed arrays would cost more to allocate than they save in searches. Kernel
+// counterparts: lib/interval_tree.c, include/linux/interval_tree_generic.h.
 import { KernelBug } from "../error.ts";
 
 interface Node<T> {
   readonly item: T;
   readonly first: number;
   readonly last: number;
-  /** Of those with the same first number, who came earlier comes earlier. */
+  /** Number of the insertion. Intervals with the same first number are ordered by it. */
   readonly order: number;
-  /** Never lower than those of the nodes below. */
+  /** Priority in the treap: never lower than a child's. */
   readonly priority: number;
-  /** Highest number of its interval and of all below. @see __subtree_last */
+  /** Highest last number of the node's interval and of all in its subtree. @see __subtree_last */
   subtreeLast: number;
   parent: Node<T> | undefined;
   left: Node<T> | undefined;
@@ -28,7 +28,10 @@ export class IntervalTree<T> {
   private inserted = 0;
   private random = 0x9e37_79b9;
 
-  /** @param first lowest number of an item's interval; @param last highest number in it. Neither may change while the item is in. */
+  /**
+   * @param first lowest number of an item's interval;
+   * @param last highest number in it. Neither may change while the item is in the tree.
+   */
   constructor(first: (item: T) => number, last: (item: T) => number) {
     this.first = first;
     this.last = last;
@@ -42,7 +45,7 @@ export class IntervalTree<T> {
     return this.nodes.has(item);
   }
 
-  /** @throws KernelBug when it is in already, or ends before it begins */
+  /** Inserts an item. @throws KernelBug when the item is in the tree already, or its last number is below its first */
   insert(item: T): void {
     const [first, last] = [this.first(item), this.last(item)];
     if (last < first) throw new KernelBug(`an interval from ${first} to ${last}`);
@@ -64,12 +67,12 @@ export class IntervalTree<T> {
     while (node.parent !== undefined && node.parent.priority < node.priority) this.rotateUp(node);
   }
 
-  /** @throws KernelBug when it isn't in */
+  /** Removes an item. @throws KernelBug when the item isn't in the tree */
   remove(item: T): void {
     const node = this.nodes.get(item);
     if (node === undefined) throw new KernelBug("an interval is removed from a tree that it isn't in");
     this.nodes.delete(item);
-    // It sinks until nothing is below it, and its place above goes to the better one each time.
+    // Rotates the node down until it is a leaf. The child with the higher priority moves up each time.
     // Ends: each turn sinks the node by a level.
     for (;;) {
       const { left, right } = node;
@@ -83,14 +86,14 @@ export class IntervalTree<T> {
     for (let above = parent; above !== undefined; above = above.parent) refresh(above);
   }
 
-  /** Whether any overlaps [first, last]. */
+  /** Whether any interval overlaps [first, last]. */
   overlaps(first: number, last: number): boolean {
     return firstBelow(this.root, first, last) !== undefined;
   }
 
   /**
-   * Those that overlap [first, last], by their first number. The tree may change meanwhile: what is removed before its
-   * turn isn't given, and what is inserted is if its turn is yet to come.
+   * The items whose intervals overlap [first, last], ordered by first number. The tree may change between the steps:
+   * an item removed before its turn isn't visited, and one inserted behind the current item is.
    */
   *overlapping(first: number, last: number): Generator<T, void, void> {
     let node = firstBelow(this.root, first, last);
@@ -101,7 +104,7 @@ export class IntervalTree<T> {
     }
   }
 
-  /** The same at one go and without allocating: the tree must stay as it is. */
+  /** Calls `visit` for the items that overlapping() gives, without an allocation. `visit` must not change the tree. */
   visitOverlapping(first: number, last: number, visit: (item: T) => void): void {
     visitBelow(this.root, first, last, visit);
   }
@@ -125,7 +128,7 @@ export class IntervalTree<T> {
     else parent.right = node;
   }
 
-  /** Lets a node and its parent change places, with everything in order. */
+  /** Rotates a node above its parent, and keeps the order and subtreeLast. */
   private rotateUp(node: Node<T>): void {
     const parent = node.parent as Node<T>;
     const above = parent.parent;
@@ -151,7 +154,7 @@ export class IntervalTree<T> {
     else parent.right = to;
   }
 
-  /** The first overlapping one behind the place that a removed node had. */
+  /** The first overlapping node in the order behind a removed node. */
   private firstBehind(gone: Node<T>, first: number, last: number): Node<T> | undefined {
     let behind: Node<T> | undefined;
     for (let node = this.root; node !== undefined;) {
@@ -182,13 +185,13 @@ function refresh<T>(node: Node<T>): void {
   node.subtreeLast = last;
 }
 
-/** The leftmost below that overlaps. @see interval_tree_subtree_search() */
+/** The leftmost overlapping node of a subtree. @see interval_tree_subtree_search() */
 function firstBelow<T>(root: Node<T> | undefined, first: number, last: number): Node<T> | undefined {
   let node = root;
   if (node === undefined || node.subtreeLast < first) return undefined;
   // Ends: each turn is a level further down.
   for (;;) {
-    // If something on the left ends late enough, then the leftmost overlap is there, or there is none at all.
+    // When an interval on the left ends at or behind `first`, the leftmost overlap is on the left, or there is none.
     if (node.left !== undefined && node.left.subtreeLast >= first) {
       node = node.left;
       continue;
@@ -200,14 +203,14 @@ function firstBelow<T>(root: Node<T> | undefined, first: number, last: number): 
   }
 }
 
-/** The next in order that overlaps. @see interval_tree_iter_next() */
+/** The next overlapping node in the order. @see interval_tree_iter_next() */
 function next<T>(from: Node<T>, first: number, last: number): Node<T> | undefined {
   let node = from;
   // Ends: each turn is further on in the order of the tree.
   for (;;) {
     const found = firstBelow(node.right, first, last);
     if (found !== undefined) return found;
-    // Up, to the first ancestor that this one is on the left of.
+    // Goes up to the first ancestor with this node in its left subtree.
     let { parent } = node;
     while (parent !== undefined && parent.right === node) {
       node = parent;

@@ -1,28 +1,28 @@
-// What a file has in memory, by page of the file: a page, a value that stands for one that has gone (a shadow, a swap
-// slot), or nothing. A tree of nodes of 64 slots in one Int32Array that grows; it is as high as its largest index asks
-// for, and a node that holds nothing more is used again. Marks say of a whole node whether any slot under it has them, so
-// that the few dirty pages of a large file are found at once. Kernel counterpart: lib/xarray.c.
+// The XArray of a file's page cache: maps the index of a page in the file to a page, or to a value (a shadow entry, a
+// swap entry). It is a tree of nodes with 64 slots each, in one Int32Array that grows. The tree is as high as its
+// largest index needs, and empty nodes are reused. A node has a mark when any slot below it has, so that the few
+// dirty pages of a large file are found without a full walk. Kernel counterpart: lib/xarray.c.
 import { KernelBug } from "../error.ts";
 
-/** Marks that an entry may have. @see PAGECACHE_TAG_DIRTY */
+/** Marks of an entry. @see PAGECACHE_TAG_DIRTY in include/linux/fs.h */
 export const XaMark = { dirty: 0, writeback: 1 } as const;
 export type XaMark = (typeof XaMark)[keyof typeof XaMark];
 
-/** Nothing is there. */
+/** Returned by find() and findMarked() when there is no entry. */
 export const NO_INDEX = -1;
-/** The highest page that a file may have: 8 TiB. */
+/** The highest index of a page in a file: files have at most 8 TiB. */
 export const MAX_INDEX: number = 2 ** 31 - 1;
 
 const SLOT_BITS = 6;
 const SLOTS = 1 << SLOT_BITS;
 const SLOT_MASK = SLOTS - 1;
 const MARKS = 2;
-/** Of a node's words: its slots, how many are taken, and two words of bits for each mark. */
+/** The words of a node: 64 slots, the number of slots in use, and two words of bits for each mark. */
 const COUNT = SLOTS;
 const FIRST_MARK = SLOTS + 1;
 const NODE_WORDS = SLOTS + 8;
 const FIRST_NODES = 2;
-/** Levels that MAX_INDEX needs. */
+/** Levels of a tree that reaches MAX_INDEX. */
 const MAX_LEVELS = 6;
 
 /** Whether an entry is a value rather than a page. @see xa_is_value() */
@@ -30,7 +30,7 @@ export function isValue(entry: number): boolean {
   return entry < 0;
 }
 
-/** The entry that stands for a number of 31 bits. @see xa_mk_value() */
+/** The entry of a value. @param value 31 bits @see xa_mk_value() */
 export function valueEntry(value: number): number {
   return ~value;
 }
@@ -41,7 +41,10 @@ export function entryValue(entry: number): number {
 }
 
 export class XArray {
-  /** A node's slots hold the numbers of nodes, but on the lowest level entries. 0 is nothing, and so no node has that number. */
+  /**
+   * The words of all nodes. Slots hold node numbers, on the lowest level entries. 0 is an empty slot, so node numbers
+   * start at 1.
+   */
   private words: Int32Array = new Int32Array(FIRST_NODES * NODE_WORDS);
   private used = 2;
   private readonly spare: number[] = [];
@@ -49,25 +52,25 @@ export class XArray {
   private root = 1;
   private pageCount = 0;
   private valueCount = 0;
-  /** The node of each level on the way that was gone last. */
+  /** The node of each level on the path of the last descend(). */
   private readonly path: Int32Array = new Int32Array(MAX_LEVELS);
 
-  /** Pages in it. @see mapping->nrpages */
+  /** Number of entries that are pages. @see mapping->nrpages */
   get pages(): number {
     return this.pageCount;
   }
 
-  /** Values in it. */
+  /** Number of entries that are values. */
   get values(): number {
     return this.valueCount;
   }
 
-  /** Nodes in use: what the tree costs. */
+  /** Number of nodes in use. */
   get nodes(): number {
     return this.used - 1 - this.spare.length;
   }
 
-  /** The entry at an index, 0 where there is none. @see xa_load() */
+  /** The entry at an index, or 0. @see xa_load() */
   load(index: number): number {
     if (index > this.maxIndex) return 0;
     const { words } = this;
@@ -80,10 +83,10 @@ export class XArray {
   }
 
   /**
-   * Puts an entry at an index; 0 takes away what is there, with its marks, which another entry inherits.
+   * Stores an entry at an index. The new entry inherits the marks of the old one. 0 erases the entry and its marks.
    *
-   * @returns what was there
-   * @throws KernelBug for an index that no file has
+   * @returns the old entry, or 0
+   * @throws KernelBug for an index below 0 or above MAX_INDEX
    * @see xa_store()
    */
   store(index: number, entry: number): number {
@@ -100,7 +103,7 @@ export class XArray {
     return old;
   }
 
-  /** @throws KernelBug where there is no entry @see xa_set_mark() */
+  /** Sets a mark of an entry. @throws KernelBug when there is no entry @see xa_set_mark() */
   setMark(index: number, mark: XaMark): void {
     if (this.load(index) === 0) throw new KernelBug(`page ${index} is not there to be marked`);
     this.descend(index);
@@ -129,17 +132,17 @@ export class XArray {
     return this.search(first, Math.min(last, this.maxIndex), undefined);
   }
 
-  /** The same for an entry that has a mark. @see xa_for_each_marked() */
+  /** The first index from `first` to `last` with an entry that has a mark, or NO_INDEX. @see xa_for_each_marked() */
   findMarked(first: number, last: number, mark: XaMark): number {
     return this.search(first, Math.min(last, this.maxIndex), mark);
   }
 
-  /** The highest index that the tree reaches as it is. */
+  /** The highest index that the tree reaches at its present height. */
   private get maxIndex(): number {
     return this.levels === MAX_LEVELS ? MAX_INDEX : 2 ** (this.levels * SLOT_BITS) - 1;
   }
 
-  /** Goes down again from the top whenever a branch turns out to hold nothing further. */
+  /** Descends from the root again whenever a branch has no further entry. */
   private search(first: number, last: number, mark: XaMark | undefined): number {
     let index = first;
     while (index <= last) {
@@ -163,7 +166,7 @@ export class XArray {
     return NO_INDEX;
   }
 
-  /** The first slot from `slot` that is taken, and marked if that is asked; SLOTS when none is. */
+  /** The first used slot from `slot` on, with the mark if one is given; SLOTS when there is none. */
   private nextSlot(node: number, slot: number, mark: XaMark | undefined): number {
     const { words } = this;
     const at = node * NODE_WORDS;
@@ -188,7 +191,7 @@ export class XArray {
     return old;
   }
 
-  /** Goes down to the lowest node for an index, making those on the way. @returns it; `path` has the way */
+  /** Descends to the lowest node of an index, allocates missing nodes, and sets `path`. @returns the lowest node */
   private descend(index: number): number {
     let node = this.root;
     this.path[this.levels - 1] = node;
@@ -206,7 +209,7 @@ export class XArray {
     return node;
   }
 
-  /** Frees the nodes of the way just gone that hold nothing more. */
+  /** Frees the empty nodes of `path`. */
   private prune(index: number): void {
     for (let level = 0; level < this.levels - 1; level++) {
       const node = this.path[level] as number;
@@ -218,7 +221,7 @@ export class XArray {
     }
   }
 
-  /** One level more: what was the root becomes the first slot of a new one. */
+  /** Adds a level: the old root becomes the first slot of a new root. */
   private rise(): void {
     const old = this.root;
     const fresh = this.take();
@@ -235,7 +238,7 @@ export class XArray {
     this.levels++;
   }
 
-  /** Clears a mark along the way just gone, upwards for as long as no other slot has it. */
+  /** Clears a mark along `path`, upwards until a node has another slot with the mark. */
   private forgetMark(index: number, mark: XaMark): void {
     for (let level = 0; level < this.levels; level++) {
       const at = this.markAt(level, index, mark);
@@ -249,7 +252,7 @@ export class XArray {
     return ((this.words[at] as number) | (this.words[at + 1] as number)) !== 0;
   }
 
-  /** The word with the mark bit of an index, in the node of a level of the way just gone. */
+  /** Index of the word with an index's mark bit, in the node of a level of `path`. */
   private markAt(level: number, index: number, mark: XaMark): number {
     const slot = (index >>> (level * SLOT_BITS)) & SLOT_MASK;
     return (this.path[level] as number) * NODE_WORDS + FIRST_MARK + mark * 2 + (slot >> 5);
@@ -265,7 +268,7 @@ export class XArray {
     else if (entry < 0) this.valueCount += by;
   }
 
-  /** An empty node. */
+  /** Allocates an empty node. */
   private take(): number {
     const node = this.spare.pop() ?? this.used++;
     if ((node + 1) * NODE_WORDS > this.words.length) {

@@ -28,9 +28,17 @@ export interface LimitStep {
 }
 
 export interface ShortageListener {
-  /** An attempt to make room is over. @param over the cgroup whose limit it was; the root when the machine was short */
+  /**
+   * Called after an attempt to make room.
+   *
+   * @param over the cgroup over its limit; the root when the machine had no free pages
+   */
   attempted(over: MemoryCgroup, step: LimitStep): void;
-  /** The OOM killer is about to choose a victim. @param over the cgroup that is short; the root when the machine is */
+  /**
+   * Called before the OOM killer chooses a victim.
+   *
+   * @param over the cgroup over its limit; the root when the machine had no free pages
+   */
   outOfMemory(control: OomControl, over: MemoryCgroup): void;
   /** The OOM killer has killed a process. @param cgroup the cgroup of the process */
   killed(control: OomControl, victim: Process, cgroup: MemoryCgroup): void;

@@ -20,7 +20,7 @@ const EVENT_PLACES = EVENT_ITEM_OF;
 export class CgroupStats implements CgroupCounts {
   private readonly rows: StatRows = new StatRows();
   private readonly ids: CgroupIds;
-  /** Those of MemoryCgroups, which gives others when they have grown. */
+  /** The owner of each page: the array of MemoryCgroups, which replaces it when the array grows. */
   owners: Uint16Array;
   private readonly lruvecs: CgroupLruvecs;
   private readonly nodes: number;
