@@ -146,7 +146,7 @@ export class DeviceMemory {
   }
 
   /**
-   * Allocates a page, locked and with one reference. It reads as zeros.
+   * Allocates a page, locked and with one reference. The contents are zeros.
    *
    * @returns NULL_PAGE when the memory is full
    * @see dmirror_devmem_alloc_page()

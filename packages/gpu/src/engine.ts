@@ -1,6 +1,6 @@
-// The engine: the compute unit of the device. It uses virtual addresses of the process, and accesses memory only
-// through the device's page table. A missing entry is a device fault, which the driver handles before the access is
-// retried. Lookup and access are atomic, as with a TLB that is flushed by invalidations. Kernel counterpart:
+// The engine: the compute unit of the device. The engine uses virtual addresses of the process, and accesses memory
+// only through the device's page table. A missing entry is a device fault, which the driver handles before the access
+// is retried. Lookup and access are atomic, as with a TLB that is flushed by invalidations. Kernel counterpart:
 // dmirror_do_read(), dmirror_do_write() and their loops in lib/test_hmm.c.
 import { alignDown, alignUp, KernelError, KiB, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { expectInUse } from "./dma.ts";

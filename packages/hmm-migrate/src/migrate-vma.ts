@@ -71,8 +71,8 @@ export function createMigrateVma({
  * is held, at least for reading, from before this call until after migrateVmaFinalize().
  *
  * Then the driver allocates a page for each entry of `src` with MigratePfn.migrate, locks it, copies the old page to
- * it or zeroes it for a hole, and calls setMigrateDst(). It may skip entries. In a cpu fault a driver that can't
- * migrate the faulting page to RAM returns VmFault.SIGBUS.
+ * it or zeroes it for a hole, and calls setMigrateDst(). The driver may skip entries. In a cpu fault a driver that
+ * can't migrate the faulting page to RAM returns VmFault.SIGBUS.
  *
  * @throws KernelError EINVAL for a range that isn't inside the mapping, for special and hugetlb mappings, and for a
  * faultPage that isn't a device private page; nothing has changed then

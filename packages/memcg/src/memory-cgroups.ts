@@ -84,8 +84,8 @@ export class MemoryCgroups {
   }
 
   /**
-   * Takes a removed cgroup offline. It has no processes and no online descendants. Charges for kernel memory and
-   * device pages are reparented; other charges stay.
+   * Takes a removed cgroup offline. The cgroup has no processes and no online descendants. Charges for kernel memory
+   * and device pages are reparented; other charges stay.
    *
    * @see mem_cgroup_css_offline()
    */

@@ -193,8 +193,8 @@ export class PageAccounting implements PageCharging {
   }
 
   /**
-   * Adds references to a cgroup. They don't prevent removal; dropping the last one frees a removed cgroup without
-   * charges.
+   * Adds references to a cgroup. References don't prevent removal; dropping the last one frees a removed cgroup
+   * without charges.
    *
    * @see css_get(), css_put()
    */

@@ -15,8 +15,8 @@ import type { MemoryType } from "./memory-type.ts";
 import type { ByteRange } from "./policies.ts";
 
 /**
- * Port: a driver's callbacks for its pages. They are declared as methods, so that a driver may narrow `fault` to mm's
- * fault type, which this package can't name.
+ * Port: a driver's callbacks for its pages. The callbacks are declared as methods, so that a driver may narrow
+ * `fault` to mm's fault type, which this package can't name.
  *
  * @see struct dev_pagemap_ops
  */

@@ -13,7 +13,7 @@ export function describePage(memmap: MemMap, page: Page): string {
 }
 
 /**
- * Flags that the kernel prints by name, in its order. It stores the others elsewhere in struct page.
+ * Flags that the kernel prints by name, in its order. The kernel stores the other flags elsewhere in struct page.
  *
  * @see __def_pageflag_names in include/trace/events/mmflags.h
  */

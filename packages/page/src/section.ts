@@ -1,6 +1,6 @@
 // The section table: the 128 MiB sections of the physical space with struct pages, and the slot of the memmap of
-// each. This is SPARSEMEM_VMEMMAP: the struct pages of a section are consecutive. A section gets a slot when it is
-// added or first touched, and frees it when it is removed. Kernel counterpart: mm/sparse.c.
+// each. The model is SPARSEMEM_VMEMMAP: the struct pages of a section are consecutive. A section gets a slot when it
+// is added or first touched, and frees it when it is removed. Kernel counterpart: mm/sparse.c.
 import { bugOn, KernelBug, KernelError, type NodeId, type Page, PAGE_SHIFT, type Pfn } from "@hetmem/kernel";
 import { grown } from "./growth.ts";
 import {

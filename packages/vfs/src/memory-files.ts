@@ -1,4 +1,4 @@
-// Plain files in memory, as in / and /tmp. They are the root of a Vfs; tables are mounted over them. The port
+// Plain files in memory, as in / and /tmp. MemoryFiles is the root of a Vfs; tables are mounted over them. The port
 // FilePages stores the bytes of the files. Kernel counterpart: mm/shmem.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { KeptBytes } from "./kept-bytes.ts";

@@ -1,5 +1,5 @@
-// /sys/bus/memory and /sys/bus/node: the buses of the memory block and node devices. These buses have no drivers.
-// Kernel counterpart: subsys_system_register() in drivers/base/bus.c.
+// /sys/bus/memory and /sys/bus/node: the buses of the memory block and node devices. Neither bus has drivers. Kernel
+// counterpart: subsys_system_register() in drivers/base/bus.c.
 import type { AttributeTable } from "@hetmem/vfs";
 import type { MemoryHotplug } from "./memory-hotplug.ts";
 import { onlineNodes } from "./memory.ts";

@@ -61,7 +61,7 @@ export class DeferredSections {
     this.#pages += (end - first) * PAGES_PER_SECTION;
   }
 
-  /** Adds a section that has gone online. It must be wholly free and in one zone. Its memory is used last. */
+  /** Adds a section that has gone online, to be used last. The section must be wholly free and in one zone. */
   deferOnlined(section: number): void {
     const last = this.#onlined.at(-1);
     if (last?.end === section)

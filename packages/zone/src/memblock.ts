@@ -45,7 +45,7 @@ export class Memblock {
     return this.#memory;
   }
 
-  /** Reserved ranges, ascending. They may lie outside of memory. */
+  /** Reserved ranges, ascending, which may lie outside of memory. */
   get reserved(): readonly MemblockRegion[] {
     return this.#reserved;
   }

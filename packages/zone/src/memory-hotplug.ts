@@ -221,8 +221,8 @@ export class MemoryHotplug {
   }
 
   /**
-   * Adds struct pages for a range, which the kernel need not be able to map. Those of RAM are reserved and in no
-   * zone; those of ZONE_DEVICE stay uninitialised until memremap_pages() initialises them. The caller is between
+   * Adds struct pages for a range, which the kernel need not be able to map. Struct pages of RAM are reserved and in
+   * no zone; those of ZONE_DEVICE stay uninitialised until memremap_pages() initialises them. The caller is between
    * memHotplugBegin() and memHotplugDone().
    *
    * @throws KernelError EINVAL for a range that isn't whole subsections, EEXIST where it has struct pages or blocks,

@@ -87,8 +87,8 @@ export function drainPcp(stacks: PcpStacks, zone: Zone, pageblocks: Pageblocks):
 
 /**
  * Drains the oldest block of a list and the next ones that are adjacent to it in memory. Pages allocated in a row are
- * mostly freed in a row, and merging them here is faster than on the free lists. They go to the free lists of their
- * pageblock's type, which may differ from the per-cpu list's.
+ * mostly freed in a row, and merging them here is faster than on the free lists. The pages go to the free lists of
+ * their pageblock's type, which may differ from the per-cpu list's.
  *
  * @param most pages to drain at most; at least one block is drained
  * @returns the number of pages drained

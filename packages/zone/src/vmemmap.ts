@@ -101,7 +101,7 @@ export class Vmemmap {
   }
 
   /**
-   * Frames that hold struct pages of hotplugged memory, by node. Those in an altmap aren't counted.
+   * Frames that hold struct pages of hotplugged memory, by node. Frames of an altmap aren't counted.
    *
    * @param start first frame of the memory that the struct pages describe; `end` is the first behind it
    */

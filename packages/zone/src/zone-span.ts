@@ -82,8 +82,8 @@ export function initAdded(memory: Memory, start: Pfn, pages: number): void {
 }
 
 /**
- * Writes struct pages within one section. Those of a whole section that is deferred stay deferred, with the new
- * contents.
+ * Writes struct pages within one section. The struct pages of a whole section that is deferred stay deferred, with
+ * the new contents.
  */
 function writePages({ memmap }: Memory, start: Pfn, pages: number, fresh: RamPages): void {
   const section = sectionOfPfn(start);

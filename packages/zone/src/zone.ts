@@ -1,6 +1,6 @@
 // A zone of a node: its span of frames, the numbers of its present and managed pages, its watermarks, and its free
-// pages. It is plain state that the allocator, hotplug and the watermark functions change. Kernel counterpart: struct
-// zone in include/linux/mmzone.h.
+// pages. A Zone is plain state that the allocator, hotplug and the watermark functions change. Kernel counterpart:
+// struct zone in include/linux/mmzone.h.
 import type { NodeId, Page, Pfn } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE } from "@hetmem/page";
 import { DeferredSections } from "./deferred.ts";
@@ -194,7 +194,7 @@ export class Zone {
     return !this.empty && start < this.endPfn && start + pages > this.startPfn;
   }
 
-  /** Pages on the free lists and in deferred sections. Those on per-cpu lists aren't counted. @see NR_FREE_PAGES */
+  /** Pages on the free lists and in deferred sections. Pages on per-cpu lists aren't counted. @see NR_FREE_PAGES */
   get freePages(): number {
     return this.stat[ZoneStat.nr_free_pages] as number;
   }
@@ -209,8 +209,8 @@ function partOf({ numbers, firstNumber }: Zone, from: number, length: number): F
 }
 
 /**
- * The watermarks as a record over the zone's numbers. It is a class because accessors of an object literal would keep
- * its zone alive in V8's shape tables.
+ * The watermarks as a record over the zone's numbers. ZoneWatermarks is a class because accessors of an object
+ * literal would keep its zone alive in V8's shape tables.
  */
 class ZoneWatermarks implements Watermarks {
   readonly #zone: Zone;

@@ -1,6 +1,6 @@
 // Zonelists: the order in which a request tries the zones of the machine. The request's node is first, then the
-// others by distance, each from its highest zone down. They are built at boot, and again when a zone gets its first
-// memory or loses its last. Kernel counterpart: build_all_zonelists() in mm/page_alloc.c.
+// others by distance, each from its highest zone down. Zonelists are built at boot, and again when a zone gets its
+// first memory or loses its last. Kernel counterpart: build_all_zonelists() in mm/page_alloc.c.
 import { MAX_NUMNODES, type NodeId } from "@hetmem/kernel";
 import { type Memory, onlineNodes } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";

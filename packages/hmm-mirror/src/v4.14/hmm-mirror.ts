@@ -23,7 +23,7 @@ export interface HmmMirrorOps<D = unknown> {
   ): Sleeps<void>;
   /**
    * The address space exits: the device must stop using it, and its accesses fail from now on. The mirror is already
-   * off the list. It may be unregistered here, and must be unregistered eventually.
+   * off the list. The mirror may be unregistered here, and must be unregistered eventually.
    */
   release?(mirror: HmmMirror<D>): Sleeps<void>;
 }

@@ -1,6 +1,6 @@
 // The XArray of a file's page cache: maps the index of a page in the file to a page, or to a value (a shadow entry, a
-// swap entry). It is a tree of nodes with 64 slots each, in one Int32Array that grows. The tree is as high as its
-// largest index needs, and empty nodes are reused. A node has a mark when any slot below it has, so that the few
+// swap entry). The XArray is a tree of nodes with 64 slots each, in one Int32Array that grows. The tree is as high as
+// its largest index needs, and empty nodes are reused. A node has a mark when any slot below it has, so that the few
 // dirty pages of a large file are found without a full walk. Kernel counterpart: lib/xarray.c.
 import { KernelBug } from "../error.ts";
 

@@ -1,5 +1,5 @@
 // memory.high: charges above it succeed, but the charging process reclaims before it continues, and sleeps if that
-// isn't enough. This happens on the return to user mode, or at once after charging more than a batch. Kernel
+// isn't enough. The reclaim runs on the return to user mode, or at once after charging more than a batch. Kernel
 // counterparts: reclaim_high() and mem_cgroup_handle_over_high() in mm/memcontrol.c.
 import type { Preempt, Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Process } from "@hetmem/mm";

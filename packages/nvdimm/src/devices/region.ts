@@ -1,5 +1,5 @@
-// A region: a physical range of persistent memory, interleaved over modules. It contains namespaces, and the claims
-// (btt, pfn, dax) that give them a personality. Kernel counterpart: struct nd_region in drivers/nvdimm/nd.h,
+// A region: a physical range of persistent memory, interleaved over modules. A region contains namespaces, and the
+// claims (btt, pfn, dax) that give them a personality. Kernel counterpart: struct nd_region in drivers/nvdimm/nd.h,
 // drivers/nvdimm/region_devs.c.
 import { type Kernel, KiB, MiB, PAGE_SIZE } from "@hetmem/kernel";
 import { Badblocks } from "../errors/badblocks.ts";

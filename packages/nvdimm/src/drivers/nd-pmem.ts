@@ -1,6 +1,7 @@
-// The driver of namespaces, btt and pfn claims. It looks for info blocks of each kind. When it finds one, it creates
-// a claim for the namespace; otherwise the namespace becomes a raw disk. Kernel counterpart: nd_pmem_probe() and
-// pmem_attach_disk() in drivers/nvdimm/pmem.c, and the probes of btt_devs.c, pfn_devs.c and dax_devs.c.
+// The driver of namespaces, btt and pfn claims. The driver looks for info blocks of each kind. When the driver finds
+// one, it creates a claim for the namespace; otherwise the namespace becomes a raw disk. Kernel counterpart:
+// nd_pmem_probe() and pmem_attach_disk() in drivers/nvdimm/pmem.c, and the probes of btt_devs.c, pfn_devs.c and
+// dax_devs.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { releaseRegion, requestRegion } from "@hetmem/resource";
 import {
