@@ -5,6 +5,8 @@ import { Vfs } from "@hetmem/vfs";
 import { expect, test } from "vitest";
 import { nvdimmTables } from "../src/index.ts";
 import { machine, PARENT } from "@hetmem/test-machines/nvdimm-machine";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { claimNamespace } from "./claim-namespace.ts";
 
 interface Tree {
   readonly directories: readonly string[];
@@ -67,4 +69,14 @@ test("a bus of one module without labels has the files and texts of the captured
     Object.fromEntries(Object.entries(CAPTURED.links).filter(([path]) => isModelled(path))),
   );
   expect(ours.directories).toEqual(CAPTURED.directories.filter(isModelled));
+});
+
+test("files of choices answer EBUSY while the device is in use, and EINVAL otherwise, for text that is no number", () => {
+  const made = machine();
+  const vfs = new Vfs();
+  for (const table of nvdimmTables(made.bus)) vfs.mount(table);
+  const write = (file: string) => outcome(() => run(vfs.write(`/sys/bus/nd/devices/${file}`, "foo\n")));
+  expect(["dax0.0/align", "btt0.0/sector_size"].map(write)).toEqual(["EINVAL", "EINVAL"]);
+  claimNamespace(made.namespace("namespace0.0"), "dax");
+  expect(write("dax0.0/align")).toBe("EBUSY");
 });

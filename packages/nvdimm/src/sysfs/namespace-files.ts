@@ -110,7 +110,7 @@ function labelFiles(of: Of<Namespace>, at: string): Files {
     },
     [`${at}sector_size`]: {
       show: (params) => choiceText(PMEM_SECTOR_SIZES, of(params).lbaSize),
-      store: (params, text) => storeSectorSize(of(params), kstrtoull(text)),
+      store: (params, text) => storeSectorSize(of(params), numberIn(text)),
     },
     [`${at}dpa_extents`]: line((params) => {
       const { region, uuid } = of(params);
@@ -161,7 +161,7 @@ function bttFiles(of: Of<Claim>, at: string): Files {
     [`${at}log_zero_flags`]: line(() => "Y"),
     [`${at}sector_size`]: {
       show: (params) => choiceText(BTT_SECTOR_SIZES, of(params).sectorSize),
-      store: (params, text) => storeClaimSectorSize(of(params), kstrtoull(text)),
+      store: (params, text) => storeClaimSectorSize(of(params), numberIn(text)),
     },
     [`${at}size`]: line((params) => {
       const { disk, name } = of(params);
@@ -179,7 +179,7 @@ function pfnFiles(of: Of<Claim>, at: string): Files {
     },
     [`${at}align`]: {
       show: (params) => `${of(params).align}\n`,
-      store: (params, text) => storeClaimAlign(of(params), kstrtoull(text)),
+      store: (params, text) => storeClaimAlign(of(params), numberIn(text)),
     },
     [`${at}supported_alignments`]: { show: () => choiceText(PFN_ALIGNMENTS, 0) },
     [`${at}resource`]: adminLine((params) => `0x${dataOf(of(params)).start.toString(16)}`),
@@ -206,4 +206,19 @@ function holderClass({ claimClass }: Namespace): string {
 /** All choices on one line, the current one in brackets. @see nd_size_select_show() */
 function choiceText(choices: readonly number[], choice: number): string {
   return `${choices.map((one) => (one === choice ? `[${one}] ` : `${one} `)).join("")}\n`;
+}
+
+/**
+ * The number that is written to a file of choices. Text that is no number gives NaN, which is no choice: the file is refused to a device in
+ * use before its text is looked at.
+ *
+ * @see nd_size_select_store()
+ */
+function numberIn(text: string): number {
+  try {
+    return kstrtoull(text);
+  } catch (error) {
+    if (error instanceof KernelError) return Number.NaN;
+    throw error;
+  }
 }
