@@ -159,6 +159,26 @@ test("the pages of a chunk are the same, few or many, whatever was there before"
   );
 });
 
+test("a chunk that goes over to the room of another has nothing of what was in it", () => {
+  const contents = new PageContents(PAGES);
+  // Chunk 0 has many pages and gives its room back; chunk 1 has few, and takes that room with one page more.
+  for (let i = 0; i < 40; i++) contents.write(page(i), 0, filled(7));
+  for (let i = 0; i < 16; i++) contents.write(page(PAGES_PER_SUBSECTION + i), 0, Uint8Array.of(1));
+  for (let i = 0; i < 40; i++) contents.clear(page(i));
+  contents.write(page(PAGES_PER_SUBSECTION + 20), 0, Uint8Array.of(2));
+  // Cleared and written again: what a page held in between must not come back.
+  for (const i of [3, 20]) {
+    const own = page(PAGES_PER_SUBSECTION + i);
+    contents.write(own, 0, filled(9));
+    contents.clear(own);
+    contents.write(own, 1, Uint8Array.of(3));
+    expect([...readAll(contents, own).subarray(0, 3)]).toEqual([0, 3, 0]);
+  }
+  expect(readAll(contents, page(PAGES_PER_SUBSECTION + 4))).toEqual(
+    Uint8Array.from(zeros, (_, at) => (at === 0 ? 1 : 0)),
+  );
+});
+
 test("many pages copied at once arrive as they would one by one, in whatever order they lie", () => {
   const order = fc.constantFrom("up" as const, "down" as const, "mixed" as const);
   fc.assert(
