@@ -33,7 +33,6 @@ import { spawn } from "./device-users.ts";
 /** Each path has as many in the tests of its package; here the five cases share them. */
 const PLAN = rivalsPlan(process.env, 5);
 /** Rounds that a machine serves: to boot one takes as long as many schedules. */
-const ROUNDS = 100;
 const SET_ASIDE = "name: Soft Reserved, start: 4G, node: 1";
 
 /** A device changes its size while no driver has it. */
@@ -126,36 +125,34 @@ test.each(Object.entries(cases))(
   { timeout: 3_600_000 },
   (_name, { spec, prepare = [], settle, tasks, met }) => {
     const outcomes = new Set<string>();
-    const boot = (): MakeScenario => {
+    const make: MakeScenario = (seed) => {
       const machine = createMachine(spec);
       type(machine, ...prepare);
       settle(machine);
       // What is loaded at first use stays.
       run(exitProcess(run(spawn(machine, "first"))));
       const before = countersOf(machine);
-      return (seed) => {
-        const random = new Random(seed);
-        const world: World = {
-          machine,
-          random,
-          note: (what) => void outcomes.add(what),
-        };
-        return {
-          kernel: machine.kernel,
-          tasks: tasks(world),
-          afterStep() {
-            assertInvariants(machine.devices.dax.bus, daxInvariants);
-            assertInvariants(machine.devices.pagemaps, quickPagemapInvariants);
-          },
-          afterwards() {
-            assertInvariants(machine.memory, quickInvariants);
-            settle(machine);
-            expect(countersOf(machine)).toEqual(before);
-          },
-        };
+      const random = new Random(seed);
+      const world: World = {
+        machine,
+        random,
+        note: (what) => void outcomes.add(what),
+      };
+      return {
+        kernel: machine.kernel,
+        tasks: tasks(world),
+        afterStep() {
+          assertInvariants(machine.devices.dax.bus, daxInvariants);
+          assertInvariants(machine.devices.pagemaps, quickPagemapInvariants);
+        },
+        afterwards() {
+          assertInvariants(machine.memory, quickInvariants);
+          settle(machine);
+          expect(countersOf(machine)).toEqual(before);
+        },
       };
     };
-    runRivals({ machine: boot, rounds: ROUNDS, endings: [] }, PLAN);
+    runRivals(make, PLAN);
     if (PLAN.complete) expect([...outcomes]).toEqual(expect.arrayContaining([...met]));
   },
 );

@@ -1,7 +1,7 @@
 // Two people type `gpu` for one process, and a third ends it, or lets the device fall off the bus, in every order that the
 // seeds give: what the machine keeps between their requests, who has the device open, must follow.
 import { assertInvariants, run, type Sleeps } from "@hetmem/kernel";
-import { freshMachines, rivalsPlan, runRivals } from "@hetmem/explore";
+import { rivalsPlan, runRivals } from "@hetmem/explore";
 import { type Gpu, gpuInvariants } from "@hetmem/gpu";
 import { vmInvariants } from "@hetmem/mm";
 import { expect, test } from "vitest";
@@ -40,27 +40,24 @@ test.each(["proc exit PID", "gpu kill", "gpu reset"])(
   "requests to a gpu by two people, and `%s` by a third, leave nobody's pages and no open device",
   { timeout: 3_600_000 },
   (third) => {
-    const report = runRivals(
-      freshMachines(() => {
-        const { machine, gpu, pid } = boot();
-        return {
-          kernel: machine.kernel,
-          tasks: {
-            computing: () =>
-              typing(machine, [`gpu run gpu0 ${pid} write ${BASE} 12K abc; gpu evict --pages 1`]),
-            moving: () => typing(machine, [`gpu migrate ${pid} ${BASE} 8K; proc read ${pid} ${BASE} 1`]),
-            third: () => typing(machine, [third.replace("PID", pid)]),
-          },
-          afterStep: () => assertInvariants(gpu, gpuInvariants),
-          afterwards: () => {
-            run(typing(machine, [`kill ${pid}; pidof a`]));
-            expect([gpu.memory.usedPages, gpu.contexts.size]).toEqual([0, 0]);
-            assertInvariants(machine.vm, vmInvariants);
-          },
-        };
-      }),
-      PLAN,
-    );
+    const report = runRivals(() => {
+      const { machine, gpu, pid } = boot();
+      return {
+        kernel: machine.kernel,
+        tasks: {
+          computing: () =>
+            typing(machine, [`gpu run gpu0 ${pid} write ${BASE} 12K abc; gpu evict --pages 1`]),
+          moving: () => typing(machine, [`gpu migrate ${pid} ${BASE} 8K; proc read ${pid} ${BASE} 1`]),
+          third: () => typing(machine, [third.replace("PID", pid)]),
+        },
+        afterStep: () => assertInvariants(gpu, gpuInvariants),
+        afterwards: () => {
+          run(typing(machine, [`kill ${pid}; pidof a`]));
+          expect([gpu.memory.usedPages, gpu.contexts.size]).toEqual([0, 0]);
+          assertInvariants(machine.vm, vmInvariants);
+        },
+      };
+    }, PLAN);
     expect([...report.endings.keys()].sort()).toEqual(["computing: done", "moving: done", "third: done"]);
   },
 );

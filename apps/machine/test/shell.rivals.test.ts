@@ -5,7 +5,7 @@
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { assertInvariants, KernelBug, MiB, physAddr, run, type Sleeps } from "@hetmem/kernel";
 import { memoryInvariants, quickInvariants } from "@hetmem/zone";
-import { type MakeScenario, rivalsPlan, runRivals } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
 import { machineOfYaml } from "@hetmem/machine-spec";
@@ -15,7 +15,6 @@ import { countersOf } from "./device-machine.ts";
 
 const PLAN = rivalsPlan(process.env);
 /** Rounds that a machine serves. */
-const ROUNDS = 100;
 const MEMORY = "/sys/devices/system/memory";
 const ADDED = physAddr(0x1_0000_0000);
 const SPEC = machineOfYaml(
@@ -47,7 +46,7 @@ function* monitoring(machine: Machine): Sleeps<void> {
 }
 
 /** A machine on which everybody types at once, and which is as it was when they have ended. */
-function boot(): MakeScenario {
+function scenario(): Scenario {
   const machine = createMachine(SPEC);
   const settle = (): void => run(machine.hotplug.offlineAndRemoveMemory(ADDED, 128 * MiB));
   const lines = (state: string): string[] => [
@@ -61,7 +60,7 @@ function boot(): MakeScenario {
   run(monitoring(machine));
   settle();
   const before = countersOf(machine);
-  return () => ({
+  return {
     kernel: machine.kernel,
     tasks: {
       first: () => typing(machine, lines("online_movable")),
@@ -74,14 +73,14 @@ function boot(): MakeScenario {
       settle();
       expect(countersOf(machine)).toEqual(before);
     },
-  });
+  };
 }
 
 test(
   "writes to the files of memory, typed by two people, leave the machine whole",
   { timeout: 3_600_000 },
   () => {
-    const report = runRivals({ machine: boot, rounds: ROUNDS, endings: [] }, PLAN);
+    const report = runRivals(scenario, PLAN);
     expect([...report.endings.keys()].sort()).toEqual(["first: done", "monitor: done", "second: done"]);
   },
 );

@@ -1,7 +1,7 @@
 // Tries a driver against each obligation, and reports by name which of them hold. An obligation is tried under a number of
 // seeds; the report has the first seed that breaks it, and that seed alone replays the failure. The kernel has no such kit:
 // tools/testing/selftests/vm/hmm-tests.c tests the one driver lib/test_hmm.c.
-import { freshMachines, type MakeScenario, runRivals } from "@hetmem/explore";
+import { type MakeScenario, runRivals } from "@hetmem/explore";
 import type { DriverUnderTest } from "./driver.ts";
 import { survivesCompany } from "./obligations/company.ts";
 import { letsGoOfAProcess, letsGoOfItself } from "./obligations/lifetime.ts";
@@ -92,7 +92,7 @@ function tryObligation(
     return { kernel: trial.machine.kernel, ...scenario(trial) };
   };
   try {
-    runRivals(freshMachines(make), { first: firstSeed, schedules });
+    runRivals(make, { first: firstSeed, schedules });
     return { name, sentence };
   } catch (error) {
     return { name, sentence, failure: { reason: reasonOf(error), seed } };

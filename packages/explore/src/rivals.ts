@@ -1,7 +1,6 @@
-// Rivals: tasks that conflict on a machine. A machine serves several scenarios in turn, since making one mostly takes
-// longer than a schedule; each scenario is a round of the machine. Each seed gives one order of the tasks' steps, and
-// the scenario checks its machine after each step. A failure names the machine's seed and the round, which together
-// replay it. A suite fails when an ending that it names never occurs, and when its rounds don't replay.
+// Rivals: tasks that conflict on a machine. Each schedule has a machine of its own, made for its seed, and the seed gives one
+// order of the tasks' steps; the scenario checks its machine after each step. A failure names the seed, from which it is
+// replayed. A suite fails when an ending that it names never occurs, and when its last schedule doesn't replay.
 import {
   type Choice,
   type Kernel,
@@ -26,21 +25,8 @@ export interface Scenario {
   afterwards(): void;
 }
 
-/** Builds the scenario of a seed. Equal seeds give equal scenarios on machines that have served the same rounds. */
+/** Boots a machine and builds the scenario of a seed on it. Equal seeds give equal scenarios. */
 export type MakeScenario = (seed: number) => Scenario;
-
-/** Scenarios, and the machines that serve them. */
-export interface Rivals {
-  /**
-   * Boots a machine for a seed. The returned function is called once per round, with that seed and the following
-   * ones.
-   */
-  readonly machine: (seed: number) => MakeScenario;
-  /** Rounds per machine; 1 for a fresh machine per scenario. */
-  readonly rounds: number;
-  /** Endings that must occur besides the success of each task, as "admin: EBUSY". */
-  readonly endings: readonly string[];
-}
 
 export interface RivalsReport {
   readonly schedules: number;
@@ -49,83 +35,65 @@ export interface RivalsReport {
   readonly endings: ReadonlyMap<string, number>;
 }
 
-/** Identifies a schedule: the machine's seed and the round, from 0 on. The seed of the schedule is their sum. */
-export interface Round {
-  readonly seed: number;
-  readonly round: number;
-}
-
 /** A schedule that failed: an invariant was broken, or a task threw something other than a KernelError. */
 export class ScheduleFailure extends Error {
   override readonly name = "ScheduleFailure";
-  readonly at: Round;
-  /** The choices of the failing round, as replaySchedule() takes them. */
+  readonly seed: number;
+  /** The choices made, as replaySchedule() takes them. */
   readonly schedule: readonly number[];
 
-  constructor(at: Round, schedule: readonly number[], cause: unknown) {
+  constructor(seed: number, schedule: readonly number[], cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     super(
-      `seed ${at.seed}, round ${at.round} fails after ${schedule.length} choices: ${reason}\n` +
-        `replay with HETMEM_SEED=${at.seed} HETMEM_ROUND=${at.round}, whose last choices are [${schedule.join(",")}]`,
+      `seed ${seed} fails after ${schedule.length} choices: ${reason}\n` +
+        `replay with HETMEM_SEED=${seed} HETMEM_SCHEDULES=1, whose choices are [${schedule.join(",")}]`,
       { cause },
     );
-    this.at = at;
+    this.seed = seed;
     this.schedule = schedule;
   }
 }
 
-/** Rivals with one machine per scenario. */
-export function freshMachines(make: MakeScenario, endings: readonly string[] = []): Rivals {
-  return { machine: () => make, rounds: 1, endings };
-}
-
 /**
- * Runs the schedules of a plan, or replays one machine up to a round.
+ * Runs the schedules of a plan.
  *
- * @param rivals rivals, or a function that builds each scenario on a machine of its own as for freshMachines()
  * @param plan a plan, or a number of schedules from seed 0 on
+ * @param endings endings that must occur besides the success of each task, as "admin: EBUSY", where the plan is complete
  * @returns the schedules and steps run, and the occurrences of each ending
  * @throws ScheduleFailure at the first schedule that fails
- * @throws KernelBug after all schedules, when a required ending never occurred or the last machine's rounds don't
- * replay
+ * @throws KernelBug after all schedules, when a required ending never occurred or the last schedule doesn't replay
  */
-export function runRivals(rivals: Rivals | MakeScenario, plan: RivalsPlan | number): RivalsReport {
-  return runPlan(
-    typeof rivals === "function" ? freshMachines(rivals) : rivals,
-    typeof plan === "number" ? { schedules: plan } : plan,
-  );
-}
-
-function runPlan(rivals: Rivals, plan: RivalsPlan): RivalsReport {
-  const { schedules, first = 0, round: only } = plan;
-  if (only !== undefined && only >= rivals.rounds)
-    throw new KernelBug(
-      `a machine serves ${rivals.rounds} rounds here, from 0 on: there is no round ${only}`,
-    );
-  const count = only === undefined ? schedules : only + 1;
-  const endings = new Map<string, number>();
+export function runRivals(
+  make: MakeScenario,
+  plan: RivalsPlan | number,
+  endings: readonly string[] = [],
+): RivalsReport {
+  const {
+    schedules,
+    first = 0,
+    complete = false,
+  }: RivalsPlan = typeof plan === "number" ? { schedules: plan } : plan;
+  const met = new Map<string, number>();
   let steps = 0;
   let last: Execution | undefined;
-  for (let seed = first; seed < first + count; seed += rivals.rounds) {
-    last = runMachine(rivals, seed, Math.min(rivals.rounds, first + count - seed), (execution) => {
-      steps += execution.steps;
-      for (const ending of execution.endings) endings.set(ending, (endings.get(ending) ?? 0) + 1);
-    });
+  for (let seed = first; seed < first + schedules; seed++) {
+    last = execute(make, seed);
+    steps += last.steps;
+    for (const ending of last.endings) met.set(ending, (met.get(ending) ?? 0) + 1);
   }
-  if (plan.complete) demandEndings(endings, rivals.endings);
-  if (only === undefined && last) demandReplay(rivals, last);
-  return { schedules: count, steps, endings };
+  if (complete) demandEndings(met, endings);
+  if (last) demandReplay(make, last);
+  return { schedules, steps, endings: met };
 }
 
 /**
- * Replays a round in a recorded order, after the rounds that its machine served before.
+ * Replays a recorded order of steps.
  *
- * @throws ScheduleFailure when the round fails
+ * @param seed seed of the scenario, from which its machine is made
+ * @throws ScheduleFailure when the schedule fails
  */
-export function replaySchedule(rivals: Rivals, { seed, round }: Round, schedule: readonly number[]): void {
-  const make = rivals.machine(seed);
-  for (let before = 0; before < round; before++) runRound(make, { seed, round: before });
-  runRound(make, { seed, round }, replayChoice(schedule));
+export function replaySchedule(make: MakeScenario, seed: number, schedule: readonly number[]): void {
+  execute(make, seed, replayChoice(schedule));
 }
 
 /**
@@ -159,36 +127,16 @@ export function onlyNamed<T>(
   );
 }
 
-/** The outcome of one round. */
+/** The outcome of one schedule. */
 interface Execution {
-  readonly at: Round;
+  readonly seed: number;
   readonly steps: number;
   readonly schedule: readonly number[];
   readonly endings: readonly string[];
 }
 
-/** @returns the outcome of the last round */
-function runMachine(
-  rivals: Rivals,
-  seed: number,
-  rounds: number,
-  note: (execution: Execution) => void,
-): Execution | undefined {
-  const make = rivals.machine(seed);
-  let last: Execution | undefined;
-  for (let round = 0; round < rounds; round++) {
-    last = runRound(make, { seed, round });
-    note(last);
-  }
-  return last;
-}
-
-function runRound(
-  make: MakeScenario,
-  at: Round,
-  choice: Choice = seededChoice(at.seed + at.round),
-): Execution {
-  const scenario = make(at.seed + at.round);
+function execute(make: MakeScenario, seed: number, choice: Choice = seededChoice(seed)): Execution {
+  const scenario = make(seed);
   const scheduler = new Scheduler(scenario.kernel, choice);
   const tasks = Object.entries(scenario.tasks).map(([name, body]) => scheduler.spawn(name, body()));
   let steps = 0;
@@ -201,25 +149,21 @@ function runRound(
     });
     scenario.afterwards();
   } catch (error) {
-    throw new ScheduleFailure(at, scheduler.schedule, error);
+    throw new ScheduleFailure(seed, scheduler.schedule, error);
   }
   const endings = tasks.map(({ name, state }) => {
     if (state.kind === "running") throw new KernelBug(`task ${name} never ended`);
     return `${name}: ${state.kind === "done" ? "done" : (state.error as KernelError).errno}`;
   });
-  return { at, steps, schedule: scheduler.schedule, endings };
+  return { seed, steps, schedule: scheduler.schedule, endings };
 }
 
-/**
- * Runs the rounds of the last machine again and compares: a failure can be replayed only if a machine's rounds are
- * deterministic.
- */
-function demandReplay(rivals: Rivals, expected: Execution): void {
-  const { seed, round } = expected.at;
-  const found = runMachine(rivals, seed, round + 1, () => {});
+/** Runs the last schedule again and compares: a failure can be replayed only if nothing is kept from machine to machine. */
+function demandReplay(make: MakeScenario, expected: Execution): void {
+  const found = execute(make, expected.seed);
   if (JSON.stringify(found) !== JSON.stringify(expected))
     throw new KernelBug(
-      `seed ${seed}, round ${round} doesn't replay: something is kept that its machine wasn't made with ` +
-        `(${expected.steps} steps before, ${found?.steps} now)`,
+      `seed ${expected.seed} doesn't replay: something is kept that its machine wasn't made with ` +
+        `(${expected.steps} steps before, ${found.steps} now)`,
     );
 }

@@ -2,11 +2,9 @@ import { condResched, createKernel, KernelBug, KernelError, Mutex, type Sleeps }
 import { expect, test } from "vitest";
 import {
   byTurns,
-  freshMachines,
   type MakeScenario,
   onlyNamed,
   replaySchedule,
-  type Rivals,
   type RivalsPlan,
   rivalsPlan,
   runRivals,
@@ -43,36 +41,6 @@ function counters(locked: boolean): MakeScenario {
   };
 }
 
-/** A machine that is worn out by its rounds: at some depth of rounds, and in some orders only, it breaks. */
-function wornOut(rounds: number): Rivals {
-  return {
-    rounds,
-    endings: [],
-    machine: (made) => {
-      const kernel = createKernel();
-      let wear = made % 7;
-      return (seed) => {
-        const order: string[] = [];
-        function* task(name: string): Sleeps<void> {
-          for (let i = 0; i < 3; i++) {
-            order.push(name);
-            wear += order.filter((one) => one === "a").length;
-            yield condResched;
-          }
-        }
-        return {
-          kernel,
-          tasks: { a: () => task("a"), b: () => task("b") },
-          afterStep: () => {
-            if (wear > 45 && order.at(-1) === "b") throw new KernelBug(`worn out at seed ${seed}: ${wear}`);
-          },
-          afterwards: () => {},
-        };
-      };
-    },
-  };
-}
-
 function failureOf(what: () => unknown): ScheduleFailure {
   try {
     what();
@@ -90,11 +58,11 @@ function environmentOf(message: string): Record<string, string> {
 }
 
 test("a lost update is found", () => {
-  expect(() => runRivals(freshMachines(counters(false)), plan(50))).toThrow(ScheduleFailure);
+  expect(() => runRivals(counters(false), plan(50))).toThrow(ScheduleFailure);
 });
 
 test("a lock that prevents the lost update holds under every schedule tried", () => {
-  expect(runRivals(freshMachines(counters(true)), plan(200)).endings).toEqual(
+  expect(runRivals(counters(true), plan(200)).endings).toEqual(
     new Map([
       ["left: done", 200],
       ["right: done", 200],
@@ -102,31 +70,24 @@ test("a lock that prevents the lost update holds under every schedule tried", ()
   );
 });
 
-test.each([1, 5, 50])(
-  "a failure replays from what its message says, where a machine serves %i rounds",
-  (rounds) => {
-    for (const first of [0, 3, 50]) {
-      const rivals = rounds === 1 ? freshMachines(counters(false)) : wornOut(rounds);
-      const failure = failureOf(() => runRivals(rivals, plan(200, { first })));
-      const environment = environmentOf(failure.message);
-      expect(Object.keys(environment)).toEqual(["HETMEM_SEED", "HETMEM_ROUND"]);
-      if (rounds > 1) expect(failure.at.round).toBeGreaterThan(0);
-      const replayed = failureOf(() => runRivals(rivals, rivalsPlan(environment)));
-      expect(replayed.message).toBe(failure.message);
-      expect(replayed.schedule).toEqual(failure.schedule);
-    }
-  },
-);
+test.each([0, 3, 50])("a failure replays from what its message says, from seed %i on", (first) => {
+  const failure = failureOf(() => runRivals(counters(false), plan(200, { first })));
+  const environment = environmentOf(failure.message);
+  expect(environment).toEqual({ HETMEM_SEED: `${failure.seed}`, HETMEM_SCHEDULES: "1" });
+  const replayed = failureOf(() => runRivals(counters(false), rivalsPlan(environment)));
+  expect(replayed.message).toBe(failure.message);
+  expect(replayed.schedule).toEqual(failure.schedule);
+});
 
-test("a recorded order of a round runs behind the rounds before it, and ends as it did", () => {
-  const failure = failureOf(() => runRivals(wornOut(50), plan(200)));
-  const replayed = failureOf(() => replaySchedule(wornOut(50), failure.at, failure.schedule));
+test("a recorded order ends as it did", () => {
+  const failure = failureOf(() => runRivals(counters(false), plan(200)));
+  const replayed = failureOf(() => replaySchedule(counters(false), failure.seed, failure.schedule));
   expect(replayed.message).toBe(failure.message);
 });
 
 test("rivals that keep something from machine to machine are found: their failures would not replay", () => {
   let kept = 0;
-  const rivals = freshMachines(() => ({
+  const rivals = () => ({
     kernel: createKernel(),
     tasks: {
       *grows(): Sleeps<void> {
@@ -134,15 +95,11 @@ test("rivals that keep something from machine to machine are found: their failur
       },
     },
     ...NOTHING,
-  }));
-  expect(() => runRivals(rivals, plan(3))).toThrow(/round 0 doesn't replay.*3 steps before, 4 now/);
+  });
+  expect(() => runRivals(rivals, plan(3))).toThrow(/seed 2 doesn't replay.*3 steps before, 4 now/);
 });
 
-test("a round that no machine serves is refused", () => {
-  expect(() => runRivals(wornOut(5), plan(1, { round: 5 }))).toThrow(/serves 5 rounds .* no round 5/);
-});
-
-test("a function and a number are so many scenarios, each on a machine of its own", () => {
+test("a number is so many schedules from seed 0 on", () => {
   expect(runRivals(counters(true), 20)).toMatchObject({
     schedules: 20,
     endings: new Map([
@@ -153,32 +110,19 @@ test("a function and a number are so many scenarios, each on a machine of its ow
   expect(() => runRivals(counters(false), 200)).toThrow(ScheduleFailure);
 });
 
-test("a machine is made anew after its rounds, and hears the seeds from its own on", () => {
-  const made: [number, number[]][] = [];
-  const rivals: Rivals = {
-    rounds: 3,
-    endings: [],
-    machine: (seed) => {
-      const seeds: number[] = [];
-      made.push([seed, seeds]);
-      return (own) => {
-        seeds.push(own);
-        return { kernel: createKernel(), tasks: {}, ...NOTHING };
-      };
-    },
+test("each schedule has a machine of its own, and the last one two: it must replay", () => {
+  const made: number[] = [];
+  const make: MakeScenario = (seed) => {
+    made.push(seed);
+    return { kernel: createKernel(), tasks: {}, ...NOTHING };
   };
-  runRivals(rivals, plan(4, { first: 10 }));
-  expect(made).toEqual([
-    [10, [10, 11, 12]],
-    [13, [13]],
-    // The last one once more: its rounds must replay.
-    [13, [13]],
-  ]);
+  runRivals(make, plan(4, { first: 10 }));
+  expect(made).toEqual([10, 11, 12, 13, 13]);
 });
 
 test("an errno ends its task and no other, and is counted", () => {
   const report = runRivals(
-    freshMachines(() => ({
+    () => ({
       kernel: createKernel(),
       tasks: {
         *refused() {
@@ -190,7 +134,7 @@ test("an errno ends its task and no other, and is counted", () => {
         },
       },
       ...NOTHING,
-    })),
+    }),
     plan(10),
   );
   expect(report.endings).toEqual(
@@ -202,15 +146,16 @@ test("an errno ends its task and no other, and is counted", () => {
 });
 
 test("an ending that is never met fails, named, where the plan is complete", () => {
-  const calm = freshMachines(counters(true), ["left: EBUSY", "right: done"]);
-  expect(runRivals(calm, plan(20)).schedules).toBe(20);
-  expect(() => runRivals(calm, plan(20, { complete: true }))).toThrow(
+  const calm = counters(true);
+  const endings = ["left: EBUSY", "right: done"];
+  expect(runRivals(calm, plan(20), endings).schedules).toBe(20);
+  expect(() => runRivals(calm, plan(20, { complete: true }), endings)).toThrow(
     /ended in "left: EBUSY":.*left: done \(20\)/,
   );
 });
 
 test("a task that never succeeds fails without being named", () => {
-  const hopeless = freshMachines(() => ({
+  const hopeless = () => ({
     kernel: createKernel(),
     // eslint-disable-next-line require-yield
     tasks: {
@@ -220,7 +165,7 @@ test("a task that never succeeds fails without being named", () => {
       },
     },
     ...NOTHING,
-  }));
+  });
   expect(() => runRivals(hopeless, plan(5, { complete: true }))).toThrow(/ended in "task: done"/);
 });
 
@@ -242,22 +187,15 @@ test("an invariant that breaks between two steps is reported with the schedule t
       afterwards: () => {},
     };
   };
-  expect(() => runRivals(freshMachines(scenario), plan(50))).toThrow(
-    /two tasks are inside[\s\S]*replay with HETMEM_SEED/,
-  );
+  expect(() => runRivals(scenario, plan(50))).toThrow(/two tasks are inside[\s\S]*replay with HETMEM_SEED/);
 });
 
-test("a plan comes from the environment: 2,000 schedules, which cases share, or one replay", () => {
-  expect(rivalsPlan({})).toEqual({ first: 0, schedules: 2000, round: undefined, complete: true });
+test("a plan comes from the environment: 2,000 schedules, which cases share, from a seed on", () => {
+  expect(rivalsPlan({})).toEqual({ first: 0, schedules: 2000, complete: true });
   expect(rivalsPlan({}, 3)).toMatchObject({ schedules: 667, complete: true });
   expect(rivalsPlan({ HETMEM_SCHEDULES: "100", HETMEM_SEED: "7" })).toMatchObject({
     first: 7,
     schedules: 100,
-    complete: false,
-  });
-  expect(rivalsPlan({ HETMEM_SEED: "50", HETMEM_ROUND: "3" })).toMatchObject({
-    first: 50,
-    round: 3,
     complete: false,
   });
   expect(() => rivalsPlan({ HETMEM_SCHEDULES: "many" })).toThrow(/HETMEM_SCHEDULES is "many"/);

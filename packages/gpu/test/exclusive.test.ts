@@ -1,5 +1,5 @@
 // Atomic operations of the device, and pages that are its alone meanwhile.
-import { freshMachines, rivalsPlan, runRivals } from "@hetmem/explore";
+import { rivalsPlan, runRivals } from "@hetmem/explore";
 import { run, type Sleeps } from "@hetmem/kernel";
 import { forkProcess, mprotect, Prot } from "@hetmem/mm";
 import { expect, test } from "vitest";
@@ -119,28 +119,23 @@ test("two devices that want the same page take it from each other", () => {
 
 for (const gpus of [1, 2]) {
   test(`two users of ${gpus === 1 ? "a device" : "two devices"} that want the same word wait for each other, and none is refused`, () => {
-    runRivals(
-      freshMachines(() => {
-        const machine = gpuMachine({ gpus, small: true });
-        const process = machine.spawn();
-        mapAnon(process, 1);
-        cpuWrite(process, at(0), 0);
-        const contexts = [machine.gpu, machine.gpus[gpus - 1] as Gpu].map((gpu) =>
-          machine.open(process, gpu),
-        );
-        const addThrice = (context: GpuContext) =>
-          function* (): Sleeps<void> {
-            for (let i = 0; i < 3; i++) yield* context.atomicAdd(at(0), 1);
-          };
-        const [first, second] = contexts.map(addThrice);
-        return {
-          kernel: machine.kernel,
-          tasks: { first: first as () => Sleeps<void>, second: second as () => Sleeps<void> },
-          afterStep() {},
-          afterwards: () => expect(cpuRead(process, at(0))).toBe(6),
+    runRivals(() => {
+      const machine = gpuMachine({ gpus, small: true });
+      const process = machine.spawn();
+      mapAnon(process, 1);
+      cpuWrite(process, at(0), 0);
+      const contexts = [machine.gpu, machine.gpus[gpus - 1] as Gpu].map((gpu) => machine.open(process, gpu));
+      const addThrice = (context: GpuContext) =>
+        function* (): Sleeps<void> {
+          for (let i = 0; i < 3; i++) yield* context.atomicAdd(at(0), 1);
         };
-      }),
-      PLAN,
-    );
+      const [first, second] = contexts.map(addThrice);
+      return {
+        kernel: machine.kernel,
+        tasks: { first: first as () => Sleeps<void>, second: second as () => Sleeps<void> },
+        afterStep() {},
+        afterwards: () => expect(cpuRead(process, at(0))).toBe(6),
+      };
+    }, PLAN);
   });
 }

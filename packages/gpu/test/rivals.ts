@@ -3,7 +3,7 @@
 // tables agree with the cpu's, and every count with every table; in the end nothing is left.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { byTurns, onlyNamed, type Rivals, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { byTurns, onlyNamed, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, Random, run, type Sleeps } from "@hetmem/kernel";
 import {
   exitProcess,
@@ -55,19 +55,6 @@ const MOST_DELAY = 24;
 /** What byte 0 of a page holds. */
 export function firstByte(page: number): number {
   return page + 1;
-}
-
-/** Makes machines for a round of rivals, and a world for each seed, when the one before has ended. */
-function gpuWorlds(options: GpuMachineOptions): (seed: number, rival: string) => GpuWorld {
-  let machine: GpuMachine | undefined;
-  let last = "";
-  return (seed, rival) => {
-    // A machine serves a round of rivals, for it takes longer to make than a schedule does, but no other device, and no dead one.
-    const unfit = last === DEATH || last === SECOND_DEVICE || rival === SECOND_DEVICE;
-    if (!machine || unfit) machine = newMachine({ gpus: rival === SECOND_DEVICE ? 2 : 1, ...options });
-    last = rival;
-    return gpuWorld(machine, seed);
-  };
 }
 
 function newMachine(options: GpuMachineOptions): GpuMachine {
@@ -175,8 +162,7 @@ export function testPaths(
   onlyNamed(paths, Object.keys(endings));
   for (const [name, body] of Object.entries(paths)) {
     test(`${name} survives whoever takes its pages away`, { timeout: 36_000_000 }, () => {
-      const rivals = { ...rivalsOf(body, RIVALS, options), endings: endings[name] ?? [] };
-      expect(runRivals(rivals, PLAN).steps).toBeGreaterThan(0);
+      expect(runRivals(scenario(body, RIVALS, options), PLAN, endings[name]).steps).toBeGreaterThan(0);
     });
   }
 }
@@ -185,14 +171,8 @@ export function testPaths(
 export function testRace(name: string, body: Body, against: string): void {
   test(`${name} survives ${against}`, { timeout: 36_000_000 }, () => {
     const rivals = onlyNamed(RIVALS, [against]);
-    expect(runRivals(rivalsOf(body, rivals, {}), PLAN).steps).toBeGreaterThan(0);
+    expect(runRivals(scenario(body, rivals, {}), PLAN).steps).toBeGreaterThan(0);
   });
-}
-
-/** A machine serves all of its rivals once, and where there is one, as many rounds of it. */
-function rivalsOf(body: Body, rivals: Readonly<Record<string, Body>>, options: GpuMachineOptions): Rivals {
-  const rounds = Object.keys(RIVALS).length;
-  return { machine: () => scenario(body, rivals, options), rounds, endings: [] };
 }
 
 function scenario(
@@ -200,10 +180,9 @@ function scenario(
   rivals: Readonly<Record<string, Body>>,
   options: GpuMachineOptions,
 ): (seed: number) => Scenario {
-  const worldOf = gpuWorlds(options);
   return (seed) => {
     const [name, rival] = byTurns(rivals, seed);
-    const world = worldOf(seed, name);
+    const world = gpuWorld(newMachine({ gpus: name === SECOND_DEVICE ? 2 : 1, ...options }), seed);
     const { vm, kernel } = world.machine;
     let steps = 0;
     return {

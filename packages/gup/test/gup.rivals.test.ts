@@ -3,7 +3,7 @@
 // process doesn't unmap it: what a device writes into it, the process reads.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { condResched, KernelBug, type Page, Random, run, type Sleeps, virtAddr } from "@hetmem/kernel";
 import {
   exitProcess,
@@ -209,7 +209,7 @@ const cases: Readonly<Record<string, (seed: number) => Scenario>> = {
 
 for (const [name, make] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    const report = runRivals(freshMachines(make), PLAN);
+    const report = runRivals(make, PLAN);
     expect([...report.endings.keys()].filter((ending) => !ending.endsWith(": done"))).toEqual([]);
   });
 }

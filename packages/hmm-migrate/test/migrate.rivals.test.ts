@@ -4,7 +4,7 @@
 // everybody has what he wrote, every page of the device came back once, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, KernelBug, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
 import {
   exitProcess,
@@ -115,10 +115,7 @@ const SLEEPY = {
 };
 
 function rivals(make: (world: World) => Scenario): ReadonlyMap<string, number> {
-  const { endings } = runRivals(
-    freshMachines((seed) => make(new World(seed))),
-    PLAN,
-  );
+  const { endings } = runRivals((seed) => make(new World(seed)), PLAN);
   for (const [ending, times] of endings) expect([ending, times]).not.toContain("failed");
   return endings;
 }

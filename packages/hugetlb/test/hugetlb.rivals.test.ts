@@ -2,7 +2,7 @@
 // promised a page is told that there is none, nobody reads what another wrote privately, and in the end the pool is whole.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { pinUserPagesFast, unpinUserPages } from "@hetmem/gup";
 import {
   assertInvariants,
@@ -152,10 +152,7 @@ const PLAN = rivalsPlan(process.env, CASES.length);
 
 for (const names of CASES) {
   test(`a pool with nothing to spare keeps its promises to ${names.join(", ")}`, () => {
-    const { endings } = runRivals(
-      freshMachines(() => new World().scenario(...names)),
-      PLAN,
-    );
+    const { endings } = runRivals(() => new World().scenario(...names), PLAN);
     for (const name of names) expect([...endings.keys()]).toContain(`${name}: done`);
   }, 3_600_000);
 }

@@ -1,4 +1,4 @@
-import { freshMachines, runRivals } from "@hetmem/explore";
+import { runRivals } from "@hetmem/explore";
 import { condResched, MiB } from "@hetmem/kernel";
 import { exitProcess, Rss } from "@hetmem/mm";
 import { oomBadness } from "@hetmem/reclaim";
@@ -226,7 +226,7 @@ test("what is refused for swap is counted: max where a limit says no, fail in an
 
 test("whoever writes a limit keeps the cgroup until he is done, wherever he is when it is removed", () => {
   runRivals(
-    freshMachines(() => {
+    () => {
       const machine = limitsMachine({ nodes: [4 * MiB] });
       const { memcgs, limits, vm } = machine;
       const web = cgroupOf(machine, "web");
@@ -254,7 +254,7 @@ test("whoever writes a limit keeps the cgroup until he is done, wherever he is w
         },
         afterwards: () => expect([...memcgs.root.children()]).toEqual([]),
       };
-    }),
+    },
     { schedules: 100 },
   );
 });

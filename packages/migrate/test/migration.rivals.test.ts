@@ -3,7 +3,7 @@
 // is found from its entries and back; in the end everybody has what he wrote, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, type RivalsReport, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, type RivalsReport, runRivals, type Scenario } from "@hetmem/explore";
 import { getUserPages, pinUserPages, putUserPages, unpinUserPages } from "@hetmem/gup";
 import {
   assertInvariants,
@@ -134,10 +134,7 @@ function addressOf(index: number): ReturnType<typeof virtAddr> {
 }
 
 function rivals(make: (world: World) => Scenario): RivalsReport {
-  return runRivals(
-    freshMachines((seed) => make(new World(seed))),
-    PLAN,
-  );
+  return runRivals((seed) => make(new World(seed)), PLAN);
 }
 
 test("a migration meets munmap: what is left is whole, and what is gone is gone", () => {

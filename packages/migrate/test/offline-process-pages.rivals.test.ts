@@ -2,7 +2,7 @@
 // order, nobody reads anything but what was written, and nothing is lost or gained.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { pinUserPages, unpinUserPages } from "@hetmem/gup";
 import { assertInvariants, condResched, MiB, nodeId, Random, run, type Sleeps } from "@hetmem/kernel";
 import { exitProcess, forkProcess, type Process, readUser, vmInvariants } from "@hetmem/mm";
@@ -183,6 +183,6 @@ const cases: Readonly<
 
 for (const [name, [bodies, endings]] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    expect(runRivals(freshMachines(scenario(bodies), endings), PLAN).steps).toBeGreaterThan(0);
+    expect(runRivals(scenario(bodies), PLAN, endings).steps).toBeGreaterThan(0);
   });
 }

@@ -1,7 +1,7 @@
 // Stacks grow while pages of them move: whoever looks for all mappings of a page finds those that change their place.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, KernelBug, MiB, nodeId, run, type Sleeps } from "@hetmem/kernel";
 import { MbindFlag, movePages } from "@hetmem/migrate";
 import { MmuNotifier, mmuNotifierRegister } from "@hetmem/mmu-notifier";
@@ -54,7 +54,7 @@ function scenario(): Scenario {
 }
 
 test("a stack that grows while a page of it moves gets the page where it is then", () => {
-  const { endings, schedules } = runRivals(freshMachines(scenario), PLAN);
+  const { endings, schedules } = runRivals(scenario, PLAN);
   expect(endings.get("move: done")).toBe(schedules);
   expect(endings.get("first: done")).toBe(schedules);
 });

@@ -2,7 +2,7 @@
 // parts of it and has them pinned. In the end each page holds what was written last, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { pinUserPagesFast, unpinUserPages } from "@hetmem/gup";
 import {
   assertInvariants,
@@ -189,10 +189,7 @@ const PLAN = rivalsPlan(process.env, CASES.length);
 
 for (const names of CASES) {
   test(`a huge page in the hands of ${names.join(", ")} holds what was written last`, () => {
-    const { endings, schedules } = runRivals(
-      freshMachines((seed) => new World(seed).scenario(...names)),
-      PLAN,
-    );
+    const { endings, schedules } = runRivals((seed) => new World(seed).scenario(...names), PLAN);
     for (const name of names) expect(endings.get(`${name}: done`)).toBe(schedules);
   }, 3_600_000);
 }

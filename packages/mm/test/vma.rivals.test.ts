@@ -3,7 +3,7 @@
 // what was written last, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, type RivalsReport, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, type RivalsReport, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
   condResched,
@@ -154,10 +154,7 @@ const SLEEPY = {
 };
 
 function rivals(make: (world: World) => Scenario): RivalsReport {
-  return runRivals(
-    freshMachines((seed) => make(new World(seed))),
-    PLAN,
-  );
+  return runRivals((seed) => make(new World(seed)), PLAN);
 }
 
 test("memory that is changed while its process writes to it holds what was written last", () => {

@@ -3,7 +3,7 @@
 // space, come and go as listeners, and end it. After every step the device may only have what the cpu's tables have.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { condResched, KernelBug, Mutex, Random, run, type Sleeps, virtAddr } from "@hetmem/kernel";
 import type { MmStruct } from "@hetmem/mm";
 import { Pte } from "@hetmem/page-table";
@@ -275,7 +275,7 @@ const cases: Readonly<Record<string, (seed: number) => Scenario>> = {
 
 for (const [name, make] of Object.entries(cases)) {
   test(name, { timeout: 3_600_000 }, () => {
-    const report = runRivals(freshMachines(make), PLAN);
+    const report = runRivals(make, PLAN);
     // Nobody fails: who is in the way of another waits, or begins again.
     expect([...report.endings.keys()].filter((ending) => !ending.endsWith(": done"))).toEqual([]);
   });
@@ -297,7 +297,7 @@ test("the rivals find a device that doesn't ask whether it has to begin again", 
       changer: () => changer(world, 4),
     };
   });
-  expect(() => runRivals(freshMachines(careless), { schedules: 300 })).toThrow(/device has page/);
+  expect(() => runRivals(careless, { schedules: 300 })).toThrow(/device has page/);
 });
 
 test("the rivals find an invalidation that nobody was told of", () => {
@@ -308,5 +308,5 @@ test("the rivals find an invalidation that nobody was told of", () => {
     },
     driver: () => driver(world, "driver", 1),
   }));
-  expect(() => runRivals(freshMachines(silent), { schedules: 10 })).toThrow(/nobody was told/);
+  expect(() => runRivals(silent, { schedules: 10 })).toThrow(/nobody was told/);
 });

@@ -2,7 +2,7 @@
 // loses a byte, and when all have ended everything is free again.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, MiB, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { exitProcess, type Process, vmInvariants, writeUser } from "@hetmem/mm";
 import { type ShortMachine, shortMachine } from "@hetmem/test-machines/short-machine";
@@ -55,28 +55,22 @@ function* writeAll({ event }: ShortMachine, owner: Process, start: VirtAddr): Sl
 
 test("without swap somebody is killed, and the others end with what they wrote", () => {
   let kills = 0;
-  const { schedules } = runRivals(
-    freshMachines(() => {
-      const { scenario, machine } = greedy(undefined);
-      return {
-        ...scenario,
-        afterwards() {
-          kills += machine.event("oom_kill");
-          scenario.afterwards();
-        },
-      };
-    }),
-    PLAN,
-  );
+  const { schedules } = runRivals(() => {
+    const { scenario, machine } = greedy(undefined);
+    return {
+      ...scenario,
+      afterwards() {
+        kills += machine.event("oom_kill");
+        scenario.afterwards();
+      },
+    };
+  }, PLAN);
   expect(kills).toBeGreaterThanOrEqual(schedules);
 });
 
 test("with swap nobody is killed", () => {
-  runRivals(
-    freshMachines(() => {
-      const { scenario, machine } = greedy(16 * MiB);
-      return { ...scenario, afterStep: () => expect(machine.event("oom_kill")).toBe(0) };
-    }),
-    PLAN,
-  );
+  runRivals(() => {
+    const { scenario, machine } = greedy(16 * MiB);
+    return { ...scenario, afterStep: () => expect(machine.event("oom_kill")).toBe(0) };
+  }, PLAN);
 });

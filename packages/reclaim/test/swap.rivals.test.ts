@@ -2,7 +2,7 @@
 // unmapped. After every step those of swap hold, after every fourth all of them; every read gives what was written last; nothing is lost in the end.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
-import { freshMachines, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
+import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
   condResched,
@@ -164,63 +164,51 @@ function oldPages({ process, start }: Writer): Page[] {
 }
 
 test("two processes that share swapped pages write and read beside reclaim", () => {
-  runRivals(
-    freshMachines((seed) => {
-      const world = new World(seed);
-      return world.scenario({
-        parent: () => world.parent.work(new Random(seed + 1), 4),
-        child: () => world.child.work(new Random(seed + 2), 4),
-        reclaim: () => world.reclaim(3),
-      });
-    }),
-    PLAN,
-  );
+  runRivals((seed) => {
+    const world = new World(seed);
+    return world.scenario({
+      parent: () => world.parent.work(new Random(seed + 1), 4),
+      child: () => world.child.work(new Random(seed + 2), 4),
+      reclaim: () => world.reclaim(3),
+    });
+  }, PLAN);
 });
 
 test("a fork meets reclaim and the writes of the parent's child", () => {
-  runRivals(
-    freshMachines((seed) => {
-      const world = new World(seed);
-      return world.scenario({
-        fork: () => world.makeChild(),
-        child: () => world.child.work(new Random(seed + 2), 4),
-        reclaim: () => world.reclaim(3),
-      });
-    }),
-    PLAN,
-  );
+  runRivals((seed) => {
+    const world = new World(seed);
+    return world.scenario({
+      fork: () => world.makeChild(),
+      child: () => world.child.work(new Random(seed + 2), 4),
+      reclaim: () => world.reclaim(3),
+    });
+  }, PLAN);
 });
 
 test("swapoff brings pages back while others are written out, and swap comes again", () => {
-  const { endings, schedules } = runRivals(
-    freshMachines((seed) => {
-      const world = new World(seed);
-      return world.scenario({
-        parent: () => world.parent.work(new Random(seed + 1), 4),
-        reclaim: () => world.reclaim(3),
-        swapoff: () => world.swapOffAndOn(),
-      });
-    }),
-    PLAN,
-  );
+  const { endings, schedules } = runRivals((seed) => {
+    const world = new World(seed);
+    return world.scenario({
+      parent: () => world.parent.work(new Random(seed + 1), 4),
+      reclaim: () => world.reclaim(3),
+      swapoff: () => world.swapOffAndOn(),
+    });
+  }, PLAN);
   expect(endings.get("swapoff: done")).toBe(schedules);
 });
 
 test("a process ends, and another unmaps, while their pages are written out", () => {
-  runRivals(
-    freshMachines((seed) => {
-      const world = new World(seed);
-      const { parent, child } = world;
-      return world.scenario({
-        exit: () => exitProcess(child.process),
-        *unmap() {
-          yield* munmap(mmOf(parent.process), parent.start, 2 * PAGE);
-          yield* parent.read(3);
-          yield* exitProcess(parent.process);
-        },
-        reclaim: () => world.reclaim(2),
-      });
-    }),
-    PLAN,
-  );
+  runRivals((seed) => {
+    const world = new World(seed);
+    const { parent, child } = world;
+    return world.scenario({
+      exit: () => exitProcess(child.process),
+      *unmap() {
+        yield* munmap(mmOf(parent.process), parent.start, 2 * PAGE);
+        yield* parent.read(3);
+        yield* exitProcess(parent.process);
+      },
+      reclaim: () => world.reclaim(2),
+    });
+  }, PLAN);
 });

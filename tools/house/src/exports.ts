@@ -8,6 +8,9 @@ import { packageOf, packages, readText } from "./workspace.ts";
 
 /** Names that are exported no more, with what takes their place. */
 export const REPLACED: Readonly<Record<string, string>> = {
+  Rivals: "the function that `runRivals` takes",
+  Round: "the seed alone",
+  freshMachines: "the function itself: `runRivals(make, plan, endings)`",
   DaxPoison: "`MediaPoison` of `@hetmem/kernel`",
   disableRegionByName: "`disableRegion` of `@hetmem/ndctl`, which writes the driver's `unbind`",
   enableRegionByName: "`enableRegion` of `@hetmem/ndctl`, which writes the driver's `bind`",

@@ -1,6 +1,16 @@
 // A small machine with memory hotplug under running processes: nodes as a case needs them, blocks that can be added,
 // page migration for offlining, and the handling of bad memory. Its operations take the hotplug locks.
-import { GiB, KernelError, MiB, nodeId, type Page, physAddr, run, type Sleeps } from "@hetmem/kernel";
+import {
+  alignUp,
+  GiB,
+  KernelError,
+  MiB,
+  nodeId,
+  type Page,
+  physAddr,
+  run,
+  type Sleeps,
+} from "@hetmem/kernel";
 import { ProcessPoisonedPages } from "@hetmem/memory-failure";
 import { ProcessPageMigration } from "@hetmem/migrate";
 import type { VmOptions } from "@hetmem/mm";
@@ -11,7 +21,9 @@ import { wholeVm } from "./whole-vm.ts";
 
 const PHYSICAL_BITS = 36;
 /** Number of the first block that can be added. */
-const FIRST_BLOCK = (4 * GiB) / SECTION;
+export const FIRST_BLOCK: number = (4 * GiB) / SECTION;
+/** Bytes of the largest block of the buddy allocator. No block spans two nodes. */
+const LARGEST_BLOCK: number = 4 * MiB;
 
 export interface HotplugVmMachineOptions extends VmOptions {
   /** Bytes and CPUs of each node. Absent: a node with 64 MiB and a CPU, and a node without memory or CPUs. */
@@ -42,10 +54,7 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
     room = 2,
     ...vmOptions
   } = options;
-  const ram = nodes.map(({ size, cpus }, id): RamNode => ({
-    memory: size > 0 ? [[id * SECTION, id * SECTION + size]] : [],
-    cpus,
-  }));
+  const ram = packedNodes(nodes);
   // A node without memory has a section of room, too.
   const empty = nodes.filter(({ size }) => size === 0).length;
   const { kernel, memory } = bootRam(ram, {
@@ -86,6 +95,16 @@ export function hotplugVmMachine(options: HotplugVmMachineOptions = {}): Hotplug
     spawn: (comm, node) => spawnOn(vm, comm, node),
     freePages: () => freePagesOf(memory),
   };
+}
+
+/** Nodes one behind the other: those that fit share a section, and so its slot of the memmap. */
+function packedNodes(nodes: HotplugVmMachineOptions["nodes"] = []): RamNode[] {
+  let end = 0;
+  return nodes.map(({ size, cpus }) => {
+    const start = end;
+    end += alignUp(size, LARGEST_BLOCK);
+    return { memory: size > 0 ? [[start, start + size]] : [], cpus };
+  });
 }
 
 /** The message of a failed offlining. @throws when the block goes offline */

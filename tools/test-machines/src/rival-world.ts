@@ -37,17 +37,11 @@ export interface RivalWorld {
   readonly child: Process;
   readonly memfd: OpenFile;
   readonly file: OpenFile;
-  /** The block that may go offline. */
-  readonly block: number;
   /** Free pages before the tasks ran. */
   readonly freeAtStart: number;
 }
 
-/** Worlds that one machine serves. Making a machine takes longer than a schedule. */
-export const ROUNDS = 50;
-
-/** Makes a machine, and a world on it for each seed, after the world before has ended. */
-export function rivalWorlds(): (seed: number) => RivalWorld {
+export function rivalMachine(): HotplugVmMachine {
   const machine = hotplugVmMachine({
     nodes: [
       { size: 16 * MiB, cpus: [0] },
@@ -55,12 +49,11 @@ export function rivalWorlds(): (seed: number) => RivalWorld {
     ],
     room: 1,
   });
-  const block = machine.plug(0);
   swapSpace(machine.vm).swapon({ path: "/dev/swap", size: 4 * MiB });
-  return (seed) => rivalWorld(machine, block, seed);
+  return machine;
 }
 
-function rivalWorld(machine: HotplugVmMachine, block: number, seed: number): RivalWorld {
+export function rivalWorld(machine: HotplugVmMachine, seed: number): RivalWorld {
   const { vm } = machine;
   const random = new Random(seed);
   const freeAtStart = machine.freePages();
@@ -86,7 +79,7 @@ function rivalWorld(machine: HotplugVmMachine, block: number, seed: number): Riv
         mmOf(process),
       ),
     );
-  return { machine, random, parent, child, memfd, file, block, freeAtStart };
+  return { machine, random, parent, child, memfd, file, freeAtStart };
 }
 
 function* slow(): Sleeps<void> {

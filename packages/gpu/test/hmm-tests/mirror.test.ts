@@ -1,5 +1,5 @@
 // The kernel's HMM suite, by name: a device that reads and writes a process's memory where it is.
-import { freshMachines, runRivals } from "@hetmem/explore";
+import { runRivals } from "@hetmem/explore";
 import { hugetlbPool } from "@hetmem/hugetlb";
 import { MiB, run, virtAddr } from "@hetmem/kernel";
 import { forkProcess, Madv, madvise, MapFlag, mprotect, munmap, Prot } from "@hetmem/mm";
@@ -155,7 +155,7 @@ hmm("anon_read_multiple", ({ process, fd }) => {
 hmm("anon_teardown", ({ coherent }) => {
   const pages = 64;
   const { endings } = runRivals(
-    freshMachines((seed) => {
+    (seed) => {
       const machine: GpuMachine = gpuMachine({ memoryType: coherent ? "coherent" : "private" });
       const process = machine.spawn();
       mapAnon(process, pages);
@@ -175,7 +175,7 @@ hmm("anon_teardown", ({ coherent }) => {
         afterStep: () => {},
         afterwards: () => machine.check(),
       };
-    }),
+    },
     { schedules: 20 * NTIMES },
   );
   expect([...endings.keys()].sort()).toEqual(["read: EFAULT", "read: done", "unmap: done"]);
