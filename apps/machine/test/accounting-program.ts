@@ -6,9 +6,7 @@ import {
   exitProcess,
   forkProcess,
   Madv,
-  madvise,
   MapFlag,
-  mincore,
   mmap,
   type MmStruct,
   mprotect,
@@ -18,6 +16,7 @@ import {
   readUser,
   writeUser,
 } from "@hetmem/mm";
+import { madvise, mincore } from "@hetmem/madvise";
 import type { Machine } from "../src/machine.ts";
 
 const LENGTH = 4 * MiB;

@@ -4,7 +4,8 @@
 // sequence check the former lacks.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { lockPage, unlockPage, type Vm } from "@hetmem/mm";
-import { makeDeviceExclusiveRange, MAPPING_ANON } from "@hetmem/mm/rmap";
+import { makeDeviceExclusiveRange } from "@hetmem/hmm-mirror";
+import { MAPPING_ANON } from "@hetmem/mm/rmap";
 import { mmuIntervalReadBegin, mmuIntervalReadRetry } from "@hetmem/mmu-notifier";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { DevicePte } from "./device-page-table.ts";

@@ -5,7 +5,6 @@ import {
   exitProcess,
   forkProcess,
   Madv,
-  madvise,
   MapFlag,
   mmap,
   mprotect,
@@ -15,6 +14,7 @@ import {
   readUser,
   writeUser,
 } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { NULL_PAGE } from "@hetmem/page";
 import { memfdCreate, type OpenFile, truncate } from "@hetmem/page-cache";
 import { EntryKind, entryKind } from "@hetmem/page-table";

@@ -1,6 +1,7 @@
 // MADV_COLLAPSE over small pages of which a device has one.
 import { KernelError, run, type VirtAddr, virtAddr } from "@hetmem/kernel";
-import { Madv, madvise, MapFlag, mmap, type Process, Prot } from "@hetmem/mm";
+import { Madv, MapFlag, mmap, type Process, Prot } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { Pte } from "@hetmem/page-table";
 import { expect, test } from "vitest";
 import { cpuRead, cpuWrite, gpuMachine } from "@hetmem/test-machines/gpu-machine";

@@ -1,6 +1,7 @@
 // What a device has written is marked dirty, wherever the page is: else reclaim drops it, with all counts in order.
 import { run } from "@hetmem/kernel";
-import { exitProcess, forkProcess, Madv, madvise, mprotect, munmap, type Process, Prot } from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, mprotect, munmap, type Process, Prot } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { PageFlag } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";

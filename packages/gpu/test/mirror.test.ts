@@ -1,6 +1,7 @@
 // What a device that reaches a process through its own page table sees, and when it has to let go.
 import { KernelBug, run } from "@hetmem/kernel";
-import { exitProcess, forkProcess, Madv, madvise, mprotect, munmap, Prot } from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, mprotect, munmap, Prot } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { expect, test } from "vitest";
 import { DevicePte } from "../src/index.ts";
 import {

@@ -9,13 +9,13 @@ import {
   exitProcess,
   forkProcess,
   Madv,
-  madvise,
   munmap,
   type Process,
   readUser,
   vmInvariants,
   writeUser,
 } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { coverageInvariants } from "@hetmem/mmu-notifier";
 import { swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";

@@ -2,7 +2,7 @@
 import { nodeId, type Page, run, virtAddr } from "@hetmem/kernel";
 import { VmFault, VmFlag, type VmOperations } from "@hetmem/mm";
 import { vmfInsertPfnPmd } from "@hetmem/mm/huge";
-import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
+import { makeDeviceExclusiveRange } from "@hetmem/hmm-mirror";
 import { NULL_PAGE } from "@hetmem/page";
 import { PMD_SIZE, Pte } from "@hetmem/page-table";
 import { deviceMachine } from "@hetmem/test-machines/device-machine";

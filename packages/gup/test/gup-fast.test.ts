@@ -1,6 +1,7 @@
 // get_user_pages_fast(): what the lockless walk gives, where it stops, and what the slow path adds.
 import { type Page, type Preempt, run, virtAddr } from "@hetmem/kernel";
-import { forkProcess, Madv, madvise, type MmStruct, type Process, type Vm, type Vma } from "@hetmem/mm";
+import { forkProcess, Madv, type MmStruct, type Process, type Vm, type Vma } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { compoundPincount, GUP_PIN_COUNTING_BIAS, pageMaybeDmaPinned } from "@hetmem/mm/faultin";
 import { MAPPING_ANON } from "@hetmem/mm/rmap";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";

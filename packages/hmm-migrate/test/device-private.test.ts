@@ -4,7 +4,6 @@ import { memoryFailureDevPagemap } from "@hetmem/memremap";
 import {
   exitProcess,
   forkProcess,
-  mincore,
   mprotect,
   munmap,
   type PageCharging,
@@ -16,7 +15,8 @@ import {
   unlockPage,
   VmFault,
 } from "@hetmem/mm";
-import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
+import { mincore } from "@hetmem/madvise";
+import { makeDeviceExclusiveRange } from "@hetmem/hmm-mirror";
 import { EntryKind, entryKind, isDevicePrivate, Pte } from "@hetmem/page-table";
 import { pagemap, PageMapBit } from "@hetmem/proc-pid";
 import { expect, test } from "vitest";

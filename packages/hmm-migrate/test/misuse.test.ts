@@ -1,6 +1,6 @@
 // What a driver must not do with a migration: the kernel asserts it, or hangs for it later.
 import { KernelBug, run } from "@hetmem/kernel";
-import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
+import { makeDeviceExclusiveRange } from "@hetmem/hmm-mirror";
 import {
   MmuIntervalNotifier,
   mmuIntervalNotifierInsert,

@@ -18,3 +18,4 @@ export {
 } from "./v4.14/hmm-mirror.ts";
 export { HmmVmaPfn } from "./v4.14/hmm-vma-pfn.ts";
 export { hmmVmaFault, hmmVmaGetPfns, HmmVmaRange, hmmVmaRangeDone } from "./v4.14/hmm-vma-range.ts";
+export { makeDeviceExclusiveRange } from "./make-device-exclusive.ts";

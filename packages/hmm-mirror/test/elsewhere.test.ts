@@ -2,7 +2,7 @@
 // that map 2 MiB at once.
 import { type Page, run } from "@hetmem/kernel";
 import { mprotect, type Process, Prot, unlockPage } from "@hetmem/mm";
-import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
+import { makeDeviceExclusiveRange } from "../src/make-device-exclusive.ts";
 import { EntryKind, entryKind, isDevicePrivate, Pte } from "@hetmem/page-table";
 import { describe, expect, test } from "vitest";
 import { HmmPfn, hmmRangeFault } from "../src/index.ts";

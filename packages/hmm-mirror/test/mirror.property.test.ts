@@ -1,16 +1,7 @@
 // Random programs of a process, and what a device sees of it afterwards. HETMEM_RUNS says how many (100 where it is absent).
 import { MiB, run } from "@hetmem/kernel";
-import {
-  exitProcess,
-  forkProcess,
-  Madv,
-  madvise,
-  mprotect,
-  munmap,
-  type Process,
-  Prot,
-  VmFlag,
-} from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, mprotect, munmap, type Process, Prot, VmFlag } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { Pte } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";
 import * as fc from "fast-check";

@@ -18,7 +18,6 @@ import {
   exitProcess,
   forkProcess,
   Madv,
-  madvise,
   mprotect,
   munmap,
   type Process,
@@ -28,7 +27,8 @@ import {
   vmInvariants,
   writeUser,
 } from "@hetmem/mm";
-import { makeDeviceExclusiveRange } from "@hetmem/mm/rmap";
+import { madvise } from "@hetmem/madvise";
+import { makeDeviceExclusiveRange } from "../src/make-device-exclusive.ts";
 import { coverageInvariants, MmuNotifier, mmuNotifierRegister, watchCoverage } from "@hetmem/mmu-notifier";
 import { Pte } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";

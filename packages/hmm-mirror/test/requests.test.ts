@@ -1,6 +1,7 @@
 // What can be asked for, for all pages of a range and for single ones, and how it fails.
 import { run } from "@hetmem/kernel";
-import { forkProcess, Madv, madvise, mprotect, munmap, Prot, type Vma, VmFlag } from "@hetmem/mm";
+import { forkProcess, Madv, mprotect, munmap, Prot, type Vma, VmFlag } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { remapPfnRange, vmfInsertMixed } from "@hetmem/mm/vma";
 import { Pte } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";

@@ -4,7 +4,6 @@ import {
   exitProcess,
   forkProcess,
   Madv,
-  madvise,
   type MmStruct,
   mprotect,
   munmap,
@@ -12,6 +11,7 @@ import {
   Prot,
   type Vma,
 } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { remapPfnRange } from "@hetmem/mm/vma";
 import {
   invalidateRangeEnd,

@@ -14,16 +14,8 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
-import {
-  exitProcess,
-  forkProcess,
-  Madv,
-  madvise,
-  type Process,
-  readUser,
-  vmInvariants,
-  writeUser,
-} from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, type Process, readUser, vmInvariants, writeUser } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { coverageInvariants } from "@hetmem/mmu-notifier";
 import {
   HUGE,

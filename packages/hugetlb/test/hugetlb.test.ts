@@ -5,9 +5,7 @@ import {
   exitProcess,
   forkProcess,
   Madv,
-  madvise,
   MapFlag,
-  mincore,
   mlock,
   mprotect,
   mremap,
@@ -15,6 +13,7 @@ import {
   type Process,
   Prot,
 } from "@hetmem/mm";
+import { madvise, mincore } from "@hetmem/madvise";
 import { PageFlag } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";
 import { clearRefs, ClearRefs, pagemap, PageMapBit } from "@hetmem/proc-pid";

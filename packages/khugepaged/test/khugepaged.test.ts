@@ -1,6 +1,7 @@
 import { unpinUserPages } from "@hetmem/gup";
 import { MiB, nodeId, type Page, run, Scheduler, seededChoice } from "@hetmem/kernel";
-import { exitProcess, forkProcess, Madv, madvise, mlock, mprotect, type Process, Prot } from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, mlock, mprotect, type Process, Prot } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { PageFlag } from "@hetmem/page";
 import { swapSpace } from "@hetmem/reclaim";
 import { event, nodeStat } from "@hetmem/test-machines/counters";

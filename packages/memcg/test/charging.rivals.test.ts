@@ -14,7 +14,8 @@ import {
   type Sleeps,
   type VirtAddr,
 } from "@hetmem/kernel";
-import { exitProcess, forkProcess, Madv, madvise, type Process, type Vm } from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, type Process, type Vm } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { fileRead, fileWrite, memfdCreate, type OpenFile, truncate } from "@hetmem/page-cache";
 import { swapoff, swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";

@@ -5,7 +5,6 @@ import {
   exitProcess,
   forkProcess,
   Madv,
-  madvise,
   MapFlag,
   mmap,
   mmput,
@@ -13,6 +12,7 @@ import {
   Prot,
   readUser,
 } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import {
   createShmemInode,
   fileRead,

@@ -1,7 +1,8 @@
 // A machine with memory cgroups, swap and a device, and what random programs do to it: processes come, go and move, use
 // memory, lend it to the device, write it to swap; cgroups are made, limited and removed.
 import { assertInvariants, KernelError, MiB, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { exitProcess, forkProcess, Madv, madvise, type Process, touchUser, vmInvariants } from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, type Process, touchUser, vmInvariants } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { createDiskFile, fileVmOps, fileWrite, memfdCreate, OpenFile, truncate } from "@hetmem/page-cache";
 import { swapInvariants, swapoff, swapSpace } from "@hetmem/reclaim";
 import {

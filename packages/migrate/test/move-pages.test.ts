@@ -1,6 +1,7 @@
 // move_pages(2) and migrate_pages(2): single pages to given nodes, and whole processes from nodes to nodes.
 import { errnoNumber, MiB, nodeId, run, virtAddr } from "@hetmem/kernel";
-import { exitProcess, forkProcess, Madv, madvise, MapFlag, readUser } from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, MapFlag, readUser } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { NULL_PAGE } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";

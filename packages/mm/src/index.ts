@@ -43,7 +43,6 @@ export { zapPageRange } from "./unmap/zap.ts";
 export { countLruvecEvent, countMmEvent, countPageEvent } from "./vm-events.ts";
 export { Vm, type VmOptions, type VmParts } from "./vm.ts";
 export { brk } from "./vma/brk.ts";
-export { madvise } from "./vma/madvise.ts";
 export {
   Madv,
   MAP_HUGE_MASK,
@@ -53,7 +52,6 @@ export {
   MLOCK_ONFAULT,
   MremapFlag,
 } from "./vma/map-flags.ts";
-export { mincore } from "./vma/mincore.ts";
 export { mlock, mlockall, munlock, munlockall } from "./vma/mlock.ts";
 export { mmap, type MmapRequest } from "./vma/mmap.ts";
 export { mprotect } from "./vma/mprotect.ts";

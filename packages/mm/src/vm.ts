@@ -28,7 +28,7 @@ import { defaultTunables, type Tunables } from "./tunables.ts";
 import { UserPages } from "./user-pages.ts";
 import { freeKbytes } from "./vma/commit-reserves.ts";
 import { Commit, totalRamPages } from "./vma/commit.ts";
-import type { MemoryErrors } from "./vma/madvise-inject.ts";
+import type { MemoryErrors } from "./ports/memory-errors.ts";
 import type { MlockCounts } from "./vma/mlock-page.ts";
 
 /**

@@ -14,7 +14,7 @@ import { testPaths } from "@hetmem/test-machines/rivals-of-paths";
 import { mmOf, PAGE, pageAt } from "@hetmem/test-machines/vm-machine";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { madvise } from "@hetmem/madvise";
 import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
 import { mlock, munlock } from "../src/vma/mlock.ts";
 import { mprotect } from "../src/vma/mprotect.ts";

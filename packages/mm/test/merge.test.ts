@@ -5,7 +5,7 @@ import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { madvise } from "@hetmem/madvise";
 import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { mmap } from "../src/vma/mmap.ts";
 import { mprotect } from "../src/vma/mprotect.ts";

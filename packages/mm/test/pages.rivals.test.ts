@@ -7,8 +7,8 @@ import { ClearRefs, clearRefs, smapsText } from "@hetmem/proc-pid";
 import { ANON, anyArea, FILE, PAGES, readAll, SHMEM, writeAndCheck } from "@hetmem/test-machines/rival-world";
 import { testPaths } from "@hetmem/test-machines/rivals-of-paths";
 import { mmOf, PAGE, pageAt } from "@hetmem/test-machines/vm-machine";
-import { makeDeviceExclusiveRange } from "../src/rmap/make-device-exclusive.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { makeDeviceExclusiveRange } from "@hetmem/hmm-mirror";
+import { madvise } from "@hetmem/madvise";
 import { Madv } from "../src/vma/map-flags.ts";
 
 testPaths({

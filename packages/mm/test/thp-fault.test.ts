@@ -22,7 +22,7 @@ import { handleMmFault } from "../src/fault/handle-mm-fault.ts";
 import { FaultFlag, VmFault } from "../src/fault/vm-fault.ts";
 import { type PageCharging, uncharged } from "../src/ports/charging.ts";
 import { exitProcess } from "../src/process/exit.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { madvise } from "@hetmem/madvise";
 import { Madv } from "../src/vma/map-flags.ts";
 import { munmap } from "../src/vma/munmap.ts";
 

@@ -30,7 +30,7 @@ import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import { pageMapcount } from "../src/rmap/page-mapcount.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { madvise } from "@hetmem/madvise";
 import { Madv } from "../src/vma/map-flags.ts";
 
 const HUGE = PARTS * PAGE;

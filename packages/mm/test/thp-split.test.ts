@@ -26,7 +26,7 @@ import { splitHugePmd } from "../src/huge/split-pmd.ts";
 import { trylockPage, unlockPage } from "../src/page-lock.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { madvise } from "@hetmem/madvise";
 import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
 import { mlock, munlock } from "../src/vma/mlock.ts";
 import { mremap } from "../src/vma/mremap.ts";

@@ -28,7 +28,7 @@ import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
 import { pageAnon } from "../src/rmap/map-counts.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { madvise } from "@hetmem/madvise";
 import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
 import { mlock, munlock } from "../src/vma/mlock.ts";
 import { mprotect } from "../src/vma/mprotect.ts";

@@ -38,7 +38,7 @@ import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { madvise } from "@hetmem/madvise";
 import { Madv } from "../src/vma/map-flags.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { Prot } from "../src/vma/vm-flags.ts";

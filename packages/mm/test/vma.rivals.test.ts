@@ -16,6 +16,7 @@ import {
   type VirtAddr,
   virtAddr,
 } from "@hetmem/kernel";
+import { madvise, mincore } from "@hetmem/madvise";
 import { MmuNotifier, mmuNotifierRegister } from "@hetmem/mmu-notifier";
 import { swapSpace } from "@hetmem/reclaim";
 import { nodeStat } from "@hetmem/test-machines/counters";
@@ -28,9 +29,7 @@ import { readUser, writeUser } from "../src/process/access.ts";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
 import type { Process } from "../src/process/process.ts";
-import { madvise } from "../src/vma/madvise.ts";
 import { Madv, MremapFlag } from "../src/vma/map-flags.ts";
-import { mincore } from "../src/vma/mincore.ts";
 import { mlock, munlock } from "../src/vma/mlock.ts";
 import { mprotect } from "../src/vma/mprotect.ts";
 import { mremap } from "../src/vma/mremap.ts";

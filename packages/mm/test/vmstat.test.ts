@@ -10,7 +10,7 @@ import { NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { exitProcess } from "../src/process/exit.ts";
 import { forkProcess } from "../src/process/fork.ts";
-import { madvise } from "../src/vma/madvise.ts";
+import { madvise } from "@hetmem/madvise";
 import { Madv, MapFlag } from "../src/vma/map-flags.ts";
 import { mlock, munlock } from "../src/vma/mlock.ts";
 

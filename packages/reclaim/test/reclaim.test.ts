@@ -1,5 +1,6 @@
 import { assertInvariants, MiB, nodeId, type Page, type VirtAddr } from "@hetmem/kernel";
-import { Madv, madvise, mlock, type Process, Rss, vmInvariants } from "@hetmem/mm";
+import { Madv, mlock, type Process, Rss, vmInvariants } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { LruList } from "@hetmem/mm/lru";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { fileRead, fileWrite } from "@hetmem/page-cache";

@@ -18,6 +18,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "@hetmem/gup": 5,
   "@hetmem/hugetlb": 5,
   "@hetmem/khugepaged": 5,
+  "@hetmem/madvise": 5,
   "@hetmem/memory-failure": 5,
   "@hetmem/migrate": 5,
   "@hetmem/proc-pid": 5,

@@ -6,7 +6,6 @@ import {
   exitProcess,
   forkProcess,
   Madv,
-  madvise,
   MapFlag,
   mmap,
   type MmStruct,
@@ -20,6 +19,7 @@ import {
   type Signal,
   writeUser,
 } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { createDiskFile, fileVmOps, fsyncRange, memfdCreate, OpenFile, truncate } from "@hetmem/page-cache";
 import { swapSpace } from "@hetmem/reclaim";
 import { type ModelFile, ModelProcess, PAGE, truncateModel } from "./contents-model.ts";

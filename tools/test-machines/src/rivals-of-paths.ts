@@ -5,7 +5,8 @@
 import { byTurns, onlyNamed, rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, nodeId, type Sleeps } from "@hetmem/kernel";
 import { MbindFlag, movePages } from "@hetmem/migrate";
-import { exitProcess, forkProcess, Madv, madvise, mprotect, munmap, Prot, vmInvariants } from "@hetmem/mm";
+import { exitProcess, forkProcess, Madv, mprotect, munmap, Prot, vmInvariants } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { coverageInvariants, watchCoverage } from "@hetmem/mmu-notifier";
 import { expect, test } from "vitest";
 import {

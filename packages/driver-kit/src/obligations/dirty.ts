@@ -1,7 +1,8 @@
 // The obligation to mark pages that the device writes: the cpu's entries don't record those writes, and reclaim drops a page
 // that looks clean. Kernel counterpart: set_page_dirty() in ib_umem_odp_unmap_dma_pages(), drivers/infiniband/core/umem_odp.c.
 import { MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
-import { Madv, madvise, MapFlag, mmap, Prot } from "@hetmem/mm";
+import { Madv, MapFlag, mmap, Prot } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { swapSpace } from "@hetmem/reclaim";
 import { at } from "../machine.ts";
 import { cpuRead, demand, deviceWrite, migrateBack, migrateTo, must, PAGES, type Trial } from "../trial.ts";

@@ -2,7 +2,8 @@
 // contents, whatever fails in between. Kernel counterpart: Documentation/mm/hmm.rst, "Migration to and from device memory".
 import { pinUserPagesRemote, unpinUserPages } from "@hetmem/gup";
 import { type Page, PAGE_SIZE, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { exitProcess, Madv, madvise, type MmStruct, readUser, writeUser } from "@hetmem/mm";
+import { exitProcess, Madv, type MmStruct, readUser, writeUser } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { at, freePages } from "../machine.ts";
 import {
   cpuRead,

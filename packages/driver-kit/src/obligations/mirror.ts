@@ -9,7 +9,8 @@ import {
   type Sleeps,
   WaitQueue,
 } from "@hetmem/kernel";
-import { forkProcess, Madv, madvise, mprotect, munmap, Prot, writeUser } from "@hetmem/mm";
+import { forkProcess, Madv, mprotect, munmap, Prot, writeUser } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import {
   coverageInvariants,
   invalidateRangeEnd,

@@ -2,7 +2,8 @@
 import { runRivals } from "@hetmem/explore";
 import { hugetlbPool } from "@hetmem/hugetlb";
 import { MiB, run, virtAddr } from "@hetmem/kernel";
-import { forkProcess, Madv, madvise, MapFlag, mprotect, munmap, Prot } from "@hetmem/mm";
+import { forkProcess, Madv, MapFlag, mprotect, munmap, Prot } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { createDiskFile, fileRead, fileVmOps, OpenFile } from "@hetmem/page-cache";
 import { VmEvent } from "@hetmem/zone";
 import { expect } from "vitest";

@@ -11,3 +11,4 @@ export {
   tryGrabPage,
   tryGrabUncounted,
 } from "./pin-count.ts";
+export { faultinPageRange } from "./populate.ts";

@@ -1,5 +1,6 @@
 export { type HugeCollapse } from "./huge-collapse.ts";
 export { type Hugetlb } from "./hugetlb.ts";
+export { type MemoryErrors } from "./memory-errors.ts";
 export { type PageReclaim } from "./page-reclaim.ts";
 export {
   type MemoryRequest,

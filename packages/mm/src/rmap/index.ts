@@ -1,6 +1,6 @@
 export { pageTryShareAnonRmap } from "./anon-exclusive.ts";
 export { AnonVma, MAPPING_ANON, PGOFF_WINDOW } from "./anon-vma.ts";
-export { makeDeviceExclusiveRange } from "./make-device-exclusive.ts";
+export { tryRestoreExclusivePte } from "./device-exclusive.ts";
 export {
   pageAddFileRmap,
   pageAddNewAnonRmap,
@@ -9,7 +9,7 @@ export {
   pageMoveAnonRmap,
   pageRemoveRmap,
 } from "./map-counts.ts";
-export { hugeEntry, inMapping, pageMapped, presentEntry } from "./mapped-entry.ts";
+export { hugeEntry, inMapping, mappedEntry, pageMapped, presentEntry } from "./mapped-entry.ts";
 export { isOrdinaryPage } from "./ordinary-page.ts";
 export { pageMapcount } from "./page-mapcount.ts";
 export { pageMkclean } from "./page-mkclean.ts";

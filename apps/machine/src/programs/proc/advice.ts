@@ -1,6 +1,7 @@
 // proc madvise, mlock, munlock, mbind and set_mempolicy: advice and policies of a process for its memory.
 import { KernelError } from "@hetmem/kernel";
-import { Madv, madvise, mlock, munlock } from "@hetmem/mm";
+import { Madv, mlock, munlock } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { mbind, MbindFlag, setMempolicy } from "@hetmem/migrate";
 import { type MempolicyRequest, type MpolMode } from "@hetmem/mm/policy";
 import { sizeOf, UsageProblem } from "@hetmem/shell";

@@ -3,7 +3,6 @@ import type { Sleeps, VirtAddr } from "@hetmem/kernel";
 import {
   brk,
   Madv,
-  madvise,
   MapFlag,
   type MmapRequest,
   mmap,
@@ -14,6 +13,7 @@ import {
   munmap,
   Prot,
 } from "@hetmem/mm";
+import { madvise } from "@hetmem/madvise";
 import { sizeOf } from "@hetmem/shell";
 import { addressOf, type Call, hex, mmOf, protOf, systemCall, type Verbs } from "../verbs.ts";
 

@@ -2,10 +2,8 @@
 // Kernel counterparts: madvise_vma_behavior() and madvise_update_vma() in mm/madvise.c, hugepage_madvise() in
 // mm/khugepaged.c.
 import { KernelError, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { Madv } from "./map-flags.ts";
-import { vmaModify } from "./split.ts";
-import { describeVma, type Vma } from "./vma.ts";
-import { VM_SPECIAL, VmFlag } from "./vm-flags.ts";
+import { describeVma, Madv, VM_SPECIAL, type Vma, VmFlag } from "@hetmem/mm";
+import { vmaModify } from "@hetmem/mm/vma";
 
 /** VmFlag bits that an advice sets and clears. */
 interface FlagAdvice {

@@ -1,4 +1,6 @@
 import { MiB, type Pfn, run, virtAddr } from "@hetmem/kernel";
+import { forkProcess, Madv, MapFlag, mlock, munmap, type Process, Prot, Rss, VmFlag } from "@hetmem/mm";
+import { LruList } from "@hetmem/mm/lru";
 import { PageFlag } from "@hetmem/page";
 import { memfdCreate, truncate } from "@hetmem/page-cache";
 import { Pte } from "@hetmem/page-table";
@@ -19,15 +21,7 @@ import {
 import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { LruList } from "../src/lru/lru.ts";
-import { Rss } from "../src/mm-struct.ts";
-import { forkProcess } from "../src/process/fork.ts";
-import type { Process } from "../src/process/process.ts";
-import { madvise } from "../src/vma/madvise.ts";
-import { Madv, MapFlag } from "../src/vma/map-flags.ts";
-import { mlock } from "../src/vma/mlock.ts";
-import { munmap } from "../src/vma/munmap.ts";
-import { Prot, VmFlag } from "../src/vma/vm-flags.ts";
+import { madvise } from "../src/madvise.ts";
 
 function advise(process: Process, first: number, pages: number, advice: number): string | undefined {
   return errnoOf(madvise(mmOf(process), at(first), pages * PAGE, advice));

@@ -2,13 +2,11 @@
 // be split, the advice is ignored. Kernel counterparts: madvise_free_huge_pmd() in mm/huge_memory.c,
 // madvise_cold_or_pageout_pte_range() and madvise_free_pte_range() in mm/madvise.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { trylockPage, unlockPage, type Vm, type Vma } from "@hetmem/mm";
+import { splitHugePage } from "@hetmem/mm/huge";
+import { pageMapcount } from "@hetmem/mm/rmap";
 import { PageFlag } from "@hetmem/page";
 import { entryPage, NO_ENTRY, PMD_SIZE, Pte } from "@hetmem/page-table";
-import { trylockPage, unlockPage } from "../page-lock.ts";
-import { pageMapcount } from "../rmap/page-mapcount.ts";
-import type { Vm } from "../vm.ts";
-import type { Vma } from "../vma/vma.ts";
-import { splitHugePage } from "./split-page.ts";
 
 /**
  * Splits the huge pages in [start, end), a range in one 2 MiB, that only this mapping maps and that the range doesn't

@@ -2,11 +2,10 @@
 // reads ahead from the file or from swap. Kernel counterparts: madvise_remove() and madvise_willneed() in
 // mm/madvise.c.
 import { KernelError, type Page, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { describeVma, type Vma, VmFlag } from "@hetmem/mm";
+import { pageSourceAt } from "@hetmem/mm/policy";
 import { NULL_PAGE } from "@hetmem/page";
 import { EntryKind, entryKind, NO_ENTRY, swapDevice } from "@hetmem/page-table";
-import { pageSourceAt } from "../policy/policy-alloc.ts";
-import { VmFlag } from "./vm-flags.ts";
-import { describeVma, type Vma } from "./vma.ts";
 
 /**
  * Punches a hole into the file under a shared mapping; every other mapping of the file loses the pages, too. The mmap

@@ -2,17 +2,8 @@
 // the range is faulted in, and its frame is handed to the handling of bad memory. Kernel counterpart:
 // madvise_inject_error() in mm/madvise.c.
 import { KernelError, type Pfn, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { grabUserPages } from "../faultin/faultin-page.ts";
-import type { MmStruct } from "../mm-struct.ts";
-import { Cap } from "../process/credentials.ts";
-
-/** Port: the handling of bad memory. MemoryFailure of the package zone implements it. */
-export interface MemoryErrors {
-  /** Takes a bad frame out of use. @param current the process that consumed the bad memory @see memory_failure() */
-  hardOffline(frame: Pfn, current?: object): Sleeps<void>;
-  /** Moves the contents of a frame that is about to fail, and takes the frame out of use. @see soft_offline_page() */
-  softOffline(frame: Pfn): Sleeps<void>;
-}
+import { Cap, type MmStruct } from "@hetmem/mm";
+import { grabUserPages } from "@hetmem/mm/faultin";
 
 /**
  * Injects a failure into each page of a range. Absent pages are faulted in first.

@@ -2,15 +2,13 @@
 // mmap lock for writing; the other acts on pages at once, under the lock for reading. Holes in the range are reported
 // at the end. Kernel counterparts: do_madvise() and madvise_walk_vmas() in mm/madvise.c.
 import { alignUp, isAligned, KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
-import { faultinPageRange } from "../faultin/populate.ts";
-import type { MmStruct } from "../mm-struct.ts";
-import { madviseCold, madvisePageout } from "./madvise-cold.ts";
-import { madviseFlags } from "./madvise-flags.ts";
-import { madviseDontneed, madviseFree } from "./madvise-free.ts";
-import { madviseInjectError } from "./madvise-inject.ts";
-import { madviseRemove, madviseWillneed } from "./madvise-file.ts";
-import { Madv } from "./map-flags.ts";
-import type { Vma } from "./vma.ts";
+import { Madv, type MmStruct, type Vma } from "@hetmem/mm";
+import { faultinPageRange } from "@hetmem/mm/faultin";
+import { madviseCold, madvisePageout } from "./cold.ts";
+import { madviseRemove, madviseWillneed } from "./file.ts";
+import { madviseFlags } from "./flags.ts";
+import { madviseDontneed, madviseFree } from "./free.ts";
+import { madviseInjectError } from "./inject-error.ts";
 
 /** Applies advice to a part of one mapping. */
 type Visit = (vma: Vma, start: VirtAddr, end: VirtAddr) => Sleeps<void>;

@@ -2,6 +2,11 @@
 // entries of a page. A device-exclusive entry keeps its reference on the page, but not its mapcount. Kernel
 // counterpart: make_device_exclusive_range() in mm/rmap.c.
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
+import { mmapAssertLocked, type MmStruct, trylockPage, unlockPage, type Vma } from "@hetmem/mm";
+import { Foll, grabUserPages } from "@hetmem/mm/faultin";
+import { setPageDirty } from "@hetmem/mm/file";
+import { mappedEntry, MAPPING_ANON, pageRemoveRmap, rmapWalk } from "@hetmem/mm/rmap";
+import { munlockVmaPage } from "@hetmem/mm/vma";
 import {
   invalidateRangeEnd,
   invalidateRangeStart,
@@ -10,18 +15,6 @@ import {
 } from "@hetmem/mmu-notifier";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { EntryKind, NO_ENTRY, Pte } from "@hetmem/page-table";
-import { grabUserPages } from "../faultin/faultin-page.ts";
-import { Foll } from "../faultin/foll.ts";
-import { setPageDirty } from "../file/dirty.ts";
-import type { MmStruct } from "../mm-struct.ts";
-import { mmapAssertLocked } from "../mmap-lock.ts";
-import { trylockPage, unlockPage } from "../page-lock.ts";
-import { munlockVmaPage } from "../vma/mlock-page.ts";
-import type { Vma } from "../vma/vma.ts";
-import { MAPPING_ANON } from "./anon-vma.ts";
-import { pageRemoveRmap } from "./map-counts.ts";
-import { mappedEntry } from "./mapped-entry.ts";
-import { rmapWalk } from "./rmap-walk.ts";
 
 /** The address that must become exclusive, and whether it has. @see struct make_exclusive_args */
 interface Wanted {

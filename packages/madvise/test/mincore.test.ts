@@ -3,9 +3,9 @@ import { diskFile, map, read, write } from "@hetmem/test-machines/files";
 import { at, BASE, errnoOf, mapPages } from "@hetmem/test-machines/mappings";
 import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { madvise } from "../src/vma/madvise.ts";
-import { Madv, MapFlag } from "../src/vma/map-flags.ts";
-import { mincore } from "../src/vma/mincore.ts";
+import { madvise } from "../src/madvise.ts";
+import { Madv, MapFlag } from "@hetmem/mm";
+import { mincore } from "../src/mincore.ts";
 
 test("anonymous memory is there once it was touched, if only for reading", () => {
   const process = vmMachine().spawn();

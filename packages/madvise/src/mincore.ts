@@ -11,6 +11,7 @@ import {
   type VirtAddr,
 } from "@hetmem/kernel";
 import { entryValue, isValue } from "@hetmem/kernel/lib";
+import type { MmStruct, Vm, Vma } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
 import {
   deviceOfEntry,
@@ -23,9 +24,6 @@ import {
   swapDevice,
   TASK_SIZE,
 } from "@hetmem/page-table";
-import type { MmStruct } from "../mm-struct.ts";
-import type { Vm } from "../vm.ts";
-import type { Vma } from "./vma.ts";
 
 const CHUNK_PAGES = 4096;
 

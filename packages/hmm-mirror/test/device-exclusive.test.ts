@@ -1,4 +1,6 @@
 import { condResched, KernelError, type Page, run, Scheduler, seededChoice, virtAddr } from "@hetmem/kernel";
+import { exitProcess, forkProcess, type Process, readUser, unlockPage, type Vm, VmFlag } from "@hetmem/mm";
+import { tryRestoreExclusivePte } from "@hetmem/mm/rmap";
 import {
   MmuNotifier,
   type MmuNotifierOps,
@@ -11,15 +13,7 @@ import { fileAt, mapAt, RW, touchFile } from "@hetmem/test-machines/hand-mapped"
 import { BASE, entryOf, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
 import { mmOf, vmMachine, withMmapLock } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { unlockPage } from "../src/page-lock.ts";
-import { readUser } from "../src/process/access.ts";
-import { exitProcess } from "../src/process/exit.ts";
-import { forkProcess } from "../src/process/fork.ts";
-import type { Process } from "../src/process/process.ts";
-import { tryRestoreExclusivePte } from "../src/rmap/device-exclusive.ts";
-import { makeDeviceExclusiveRange } from "../src/rmap/make-device-exclusive.ts";
-import type { Vm } from "../src/vm.ts";
-import { VmFlag } from "../src/vma/vm-flags.ts";
+import { makeDeviceExclusiveRange } from "../src/make-device-exclusive.ts";
 
 const GPU = "the gpu";
 

@@ -11,6 +11,20 @@ import {
   type VirtAddr,
 } from "@hetmem/kernel";
 import {
+  countPageEvent,
+  describeVma,
+  isVmHugetlbPage,
+  Rss,
+  trylockPage,
+  unlockPage,
+  type Vm,
+  type Vma,
+  VmFlag,
+  zapPageRange,
+} from "@hetmem/mm";
+import { totalMapcount } from "@hetmem/mm/huge";
+import { pageAnon } from "@hetmem/mm/rmap";
+import {
   invalidateRangeEnd,
   invalidateRangeStart,
   type MmuNotifierRange,
@@ -19,16 +33,7 @@ import {
 import { PageFlag } from "@hetmem/page";
 import { EntryKind, entryKind, entryPage, NO_ENTRY, PMD_SIZE, Pte, swapDevice } from "@hetmem/page-table";
 import { VmEvent, ZoneType } from "@hetmem/zone";
-import { totalMapcount } from "../huge/huge-counts.ts";
-import { splitAdvised } from "../huge/split-advised.ts";
-import { Rss } from "../mm-struct.ts";
-import { trylockPage, unlockPage } from "../page-lock.ts";
-import { pageAnon } from "../rmap/map-counts.ts";
-import { zapPageRange } from "../unmap/zap.ts";
-import { countPageEvent } from "../vm-events.ts";
-import type { Vm } from "../vm.ts";
-import { VmFlag } from "./vm-flags.ts";
-import { describeVma, isVmHugetlbPage, type Vma } from "./vma.ts";
+import { splitAdvised } from "./split-advised.ts";
 
 /**
  * Drops the pages of a part of a mapping. Private anonymous memory reads as zeros afterwards. The mmap lock is held

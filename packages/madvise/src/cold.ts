@@ -2,14 +2,12 @@
 // MADV_PAGEOUT reclaims them at once. Pages with other mappings are left alone. Kernel counterpart:
 // madvise_cold_or_pageout_pte_range() in mm/madvise.c.
 import { condResched, KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { describeVma, type Vm, type Vma, VmFlag } from "@hetmem/mm";
+import { pageMapcount } from "@hetmem/mm/rmap";
 import { PageFlag } from "@hetmem/page";
 import { entryPage, NO_ENTRY, PMD_SIZE, Pte } from "@hetmem/page-table";
 import { ZoneType } from "@hetmem/zone";
-import { splitAdvised } from "../huge/split-advised.ts";
-import { pageMapcount } from "../rmap/page-mapcount.ts";
-import type { Vm } from "../vm.ts";
-import { VmFlag } from "./vm-flags.ts";
-import { describeVma, type Vma } from "./vma.ts";
+import { splitAdvised } from "./split-advised.ts";
 
 /**
  * Deactivates the pages of a part of a mapping. The mmap lock is held for reading.

@@ -1,0 +1,2 @@
+export { madvise } from "./madvise.ts";
+export { mincore } from "./mincore.ts";
