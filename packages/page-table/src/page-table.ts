@@ -313,23 +313,33 @@ export class PageTable {
    * @returns `address` itself, or the start of a 2 MiB region after it, or `end` if all entries between are empty
    */
   nextPopulated(address: VirtAddr, end: VirtAddr): VirtAddr {
-    for (let at = address; at < end;) {
-      const gigabyte = (at * GIGABYTES_PER_BYTE) | 0;
+    const { words } = this;
+    // Integers only: gigabytes, and 2 MiB within one. An address divides and multiplies slowly.
+    let gigabyte = (address * GIGABYTES_PER_BYTE) | 0;
+    let slot = ((address - gigabyte * PUD_SIZE) | 0) >>> 21;
+    const last = Math.ceil(end * GIGABYTES_PER_BYTE) | 0;
+    while (gigabyte < last) {
       const pgd = gigabyte >>> TABLE_SHIFT;
       if (this.flags(pgd) === 0) {
-        at = ((pgd + 1) * PGDIR_SIZE) as VirtAddr;
-        continue;
+        gigabyte = (pgd + 1) << TABLE_SHIFT;
+      } else {
+        const pud = (this.value(pgd) << TABLE_SHIFT) | (gigabyte & SLOT_MASK);
+        if (this.flags(pud) !== 0) {
+          const table = this.value(pud) << TABLE_SHIFT;
+          while (slot < ENTRIES && words[((table | slot) << 1) | 1] === 0) slot++;
+          if (slot < ENTRIES) return this.within(gigabyte, slot, address, end);
+        }
+        gigabyte++;
       }
-      const pud = (this.value(pgd) << TABLE_SHIFT) | (gigabyte & SLOT_MASK);
-      if (this.flags(pud) === 0) {
-        at = ((gigabyte + 1) * PUD_SIZE) as VirtAddr;
-        continue;
-      }
-      const slot = ((at - gigabyte * PUD_SIZE) | 0) >>> 21;
-      if (this.flags((this.value(pud) << TABLE_SHIFT) | slot) !== 0) return at;
-      at = (gigabyte * PUD_SIZE + (slot + 1) * PMD_SIZE) as VirtAddr;
+      slot = 0;
     }
     return end;
+  }
+
+  /** The start of 2 MiB of a gigabyte, but no less than `address` and no more than `end`. */
+  private within(gigabyte: number, slot: number, address: VirtAddr, end: VirtAddr): VirtAddr {
+    const start = gigabyte * PUD_SIZE + slot * PMD_SIZE;
+    return Math.min(Math.max(start, address), end) as VirtAddr;
   }
 
   /** The number of the first entry of the table below a directory entry, or NO_ENTRY if there is no table. */

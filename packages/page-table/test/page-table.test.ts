@@ -87,3 +87,17 @@ test("entries keep their numbers while the array of tables grows", () => {
   for (let i = 0; i < 100; i++) table.ensure((i * PMD_SIZE) as VirtAddr);
   expect([table.find(AT), table.value(entry)]).toEqual([entry, 42]);
 });
+
+test("the next populated 2 MiB is found wherever the search begins and ends", () => {
+  const { table } = tableOf(200);
+  const regions = [0, 3, 511, 512, 513, 1024 * 512, 300 * 262_144].map((region) => region * PMD_SIZE);
+  for (const start of regions) table.ensure(start as VirtAddr);
+  const probes = regions.flatMap((start) => [start - PMD_SIZE, start, start + 4096, start + PMD_SIZE]);
+  const places = [...probes.filter((at) => at >= 0), TASK_SIZE];
+  for (const address of places)
+    for (const end of places.filter((place) => place >= address)) {
+      const region = regions.find((start) => start + PMD_SIZE > address);
+      const expected = region === undefined ? end : Math.min(Math.max(region, address), end);
+      expect(table.nextPopulated(address as VirtAddr, end as VirtAddr), `${address}-${end}`).toBe(expected);
+    }
+});
