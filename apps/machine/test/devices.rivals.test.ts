@@ -1,7 +1,6 @@
 // Whole machines whose device memory changes what it is while others use it, under seeded random schedules: what packages/memremap,
 // dax, dax-kmem and nvdimm try alone, here through all floors, from files of /sys and programs down to struct pages.
-// A machine takes longer to boot than a schedule to run, so that one machine serves a hundred: after each it is brought back to
-// where it was, and nothing may be left.
+// In the end the machine is brought back to where it was, and nothing may be left.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
 import { daxInvariants } from "@hetmem/dax";
@@ -32,7 +31,6 @@ import { spawn } from "./device-users.ts";
 
 /** Each path has as many in the tests of its package; here the five cases share them. */
 const PLAN = rivalsPlan(process.env, 5);
-/** Rounds that a machine serves: to boot one takes as long as many schedules. */
 const SET_ASIDE = "name: Soft Reserved, start: 4G, node: 1";
 
 /** A device changes its size while no driver has it. */

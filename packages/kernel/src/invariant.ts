@@ -10,8 +10,8 @@ export interface Invariant<S> {
 
 /** Checks all rules. @throws KernelBug that lists the first ten violations, each with the name of its rule */
 export function assertInvariants<S>(state: S, invariants: readonly Invariant<S>[]): void {
-  const broken = invariants.flatMap((rule) =>
-    Array.from(rule.check(state), (finding) => `${rule.name}: ${finding}`),
-  );
+  const broken: string[] = [];
+  for (const rule of invariants)
+    for (const finding of rule.check(state)) broken.push(`${rule.name}: ${finding}`);
   if (broken.length > 0) throw new KernelBug(broken.slice(0, 10).join("\n"));
 }

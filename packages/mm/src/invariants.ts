@@ -170,16 +170,16 @@ function* unreachable(
   if (mm.mmapLock.writeLocked) return;
   const head = memmap.compoundHead(page);
   const at = ((flags & Pte.huge) !== 0 ? address + (page - head) * 4096 : address) as VirtAddr;
-  const where = `0x${at.toString(16)} of mm ${mm.id}`;
+  const where = (): string => `0x${at.toString(16)} of mm ${mm.id}`;
   const vma = mm.vmas.at(at);
   if (!vma) {
-    yield `${where} holds a page and no mapping is there`;
+    yield `${where()} holds a page and no mapping is there`;
     return;
   }
   if (memmap.mapping(head) === 0) return;
   const index = ((memmap.index(head) | 0) + (page - head)) | 0;
   if ((vma.pgoffOf(at) | 0) !== index) {
-    yield `${where} is page ${vma.pgoffOf(at)} of its mapping and holds ${describePage(memmap, page)}`;
+    yield `${where()} is page ${vma.pgoffOf(at)} of its mapping and holds ${describePage(memmap, page)}`;
     return;
   }
   const mappings = pageAnon(vm, page)
@@ -187,5 +187,5 @@ function* unreachable(
     : vm.mappings.of(memmap, head)?.iMmap;
   const pgoff = vma.pgoffOf(at);
   for (const candidate of mappings?.overlapping(pgoff, pgoff) ?? []) if (candidate === vma) return;
-  yield `${where} can't be found from ${describePage(memmap, page)}`;
+  yield `${where()} can't be found from ${describePage(memmap, page)}`;
 }

@@ -60,7 +60,7 @@ export class NdctlMachine extends NvdimmMachine {
   get vfs(): Vfs {
     if (this.#vfs) return this.#vfs;
     this.#vfs = new Vfs();
-    for (const table of [...nvdimmTables(this.bus), ...this.#ramTables()]) this.#vfs.mount(table);
+    for (const table of [...nvdimmTables(this.bus), ...this.#ramTables()]) this.#vfs.mountLazily(table);
     return this.#vfs;
   }
 
