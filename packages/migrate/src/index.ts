@@ -3,13 +3,7 @@ export { ProcessPageMigration } from "./hotplug-migration.ts";
 export { mbind } from "./mbind.ts";
 export { NOT_AT_ONCE } from "./migrate-at-once.ts";
 export { MigrateMode, MigrateReason, type MigrateResult } from "./migrate-mode.ts";
-export {
-  cacheReferences,
-  COPIED,
-  migrateAnonymousNoCopy,
-  migratePage,
-  migratePageNoCopy,
-} from "./migrate-page.ts";
+export { cacheReferences, migrateAnonymousNoCopy, migratePage, migratePageNoCopy } from "./migrate-page.ts";
 export { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 export { migrateParts } from "./migrate-parts.ts";
 export { migrationTarget, type MigrationTarget } from "./migration-target.ts";

@@ -11,6 +11,7 @@ export const REPLACED: Readonly<Record<string, string>> = {
   Rivals: "the function that `runRivals` takes",
   Round: "the seed alone",
   freshMachines: "the function itself: `runRivals(make, plan, endings)`",
+  COPIED: "nothing: `migratePage` of `@hetmem/migrate` copies the flags",
   DaxPoison: "`MediaPoison` of `@hetmem/kernel`",
   disableRegionByName: "`disableRegion` of `@hetmem/ndctl`, which writes the driver's `unbind`",
   enableRegionByName: "`enableRegion` of `@hetmem/ndctl`, which writes the driver's `bind`",

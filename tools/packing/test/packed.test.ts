@@ -1,0 +1,129 @@
+// Packages as npm publishes them: packed, installed into an empty project, and used there as their READMEs say. Nothing of this
+// repository but the tarballs is in reach. `npm run test:packages` at the root builds before.
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { transformWithOxc } from "vite";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const PROJECT = mkdtempSync(join(tmpdir(), "hetmem-packed-"));
+const PACKED = join(PROJECT, "packed");
+
+interface Manifest {
+  readonly name: string;
+  readonly exports: Readonly<Record<string, unknown>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+}
+
+const MANIFESTS = ["packages", "apps"].flatMap((group) =>
+  readdirSync(join(ROOT, group)).map(
+    (folder) => JSON.parse(readFileSync(join(ROOT, group, folder, "package.json"), "utf8")) as Manifest,
+  ),
+);
+const NAMES = MANIFESTS.map(({ name }) => name);
+
+/** What a user writes to import each entry of a package. */
+const SPECIFIERS = MANIFESTS.flatMap(({ name, exports }) =>
+  Object.keys(exports)
+    .filter((subpath) => subpath !== "./package.json")
+    .map((subpath) => `${name}${subpath.slice(1)}`),
+);
+
+function pnpm(cwd: string, ...args: readonly string[]): string {
+  const { packageManager } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    packageManager: string;
+  };
+  return execFileSync("npx", ["-y", packageManager, ...args], { cwd, encoding: "utf8", stdio: "pipe" });
+}
+
+function node(file: string): string {
+  return execFileSync(process.execPath, [file], { cwd: PROJECT, encoding: "utf8", stdio: "pipe" });
+}
+
+function tarballOf(name: string): string {
+  return `file:${join(PACKED, `${name.replace("@", "").replace("/", "-")}-0.0.0.tgz`)}`;
+}
+
+beforeAll(() => {
+  mkdirSync(PACKED);
+  pnpm(ROOT, "--filter", "./packages/*", "--filter", "./apps/*", "pack", "--pack-destination", PACKED);
+  const tarballs = Object.fromEntries(NAMES.map((name) => [name, tarballOf(name)]));
+  const manifest = {
+    name: "stranger",
+    type: "module",
+    dependencies: tarballs,
+    pnpm: { overrides: tarballs },
+  };
+  writeFileSync(join(PROJECT, "package.json"), JSON.stringify(manifest));
+  pnpm(PROJECT, "install", "--prefer-offline", "--ignore-workspace", "--silent");
+});
+
+afterAll(() => rmSync(PROJECT, { recursive: true }));
+
+test.each(MANIFESTS)(
+  "the tarball of $name has its code, types, README and licence, and no tests",
+  ({ name }) => {
+    const folder = join(PROJECT, "node_modules", name);
+    const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    for (const needed of ["README.md", "LICENSE", "dist/index.js", "dist/index.d.ts", "src/index.ts"])
+      expect(files).toContain(needed);
+    expect(files.filter((file) => /(^|\/)(test|bench)\//.test(file))).toEqual([]);
+  },
+);
+
+test.each(MANIFESTS)("the tarball of $name names released versions of what it stands on", ({ name }) => {
+  const manifest = JSON.parse(
+    readFileSync(join(PROJECT, "node_modules", name, "package.json"), "utf8"),
+  ) as Manifest;
+  for (const version of Object.values(manifest.dependencies ?? {}))
+    expect(version).toMatch(/^\^?\d+\.\d+\.\d+/);
+});
+
+test.each(SPECIFIERS)("import %s", (specifier) => {
+  const file = join(PROJECT, "import.mjs");
+  writeFileSync(file, `import * as all from "${specifier}";\nconsole.log(Object.keys(all).length);\n`);
+  expect(Number(node(file))).toBeGreaterThan(specifier === "@hetmem/mm/ports" ? -1 : 0);
+});
+
+/** Entries that touch a host: whoever imports them has the types of Node. */
+const ON_NODE = SPECIFIERS.filter((specifier) => specifier === "hetmem" || specifier.endsWith("/node"));
+
+test.each([
+  ["entries that run anywhere", SPECIFIERS.filter((specifier) => !ON_NODE.includes(specifier)), []],
+  ["entries for Node", ON_NODE, ["node"]],
+])("the types of %s are whole", (_which, specifiers, types) => {
+  const imports = specifiers.map((specifier, i) => `import type * as entry${i} from "${specifier}";`);
+  const uses = specifiers.map((_, i) => `export type Use${i} = typeof entry${i};`);
+  writeFileSync(join(PROJECT, "types.ts"), [...imports, ...uses].join("\n"));
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    module: "nodenext",
+    target: "es2023",
+    lib: ["es2023"],
+    types,
+    typeRoots: [join(ROOT, "node_modules/@types")],
+  };
+  writeFileSync(join(PROJECT, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["types.ts"] }));
+  const tsc = join(ROOT, "node_modules/.bin/tsc");
+  const checked = spawnSync(tsc, ["-p", "."], { cwd: PROJECT, encoding: "utf8" });
+  expect(checked.stdout).toBe("");
+  expect(checked.status).toBe(0);
+});
+
+const EXAMPLES = ["packages", "apps"].flatMap((group) =>
+  readdirSync(join(ROOT, group)).map((folder) => {
+    const readme = readFileSync(join(ROOT, group, folder, "README.md"), "utf8");
+    return [`${group}/${folder}`, /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ""] as const;
+  }),
+);
+
+test.each(EXAMPLES)("the example of %s runs where only packages are installed", async (_folder, example) => {
+  const { code } = await transformWithOxc(example, "example.ts");
+  const file = join(PROJECT, "example.mjs");
+  writeFileSync(file, code);
+  expect(node(file)).not.toBe("");
+});
