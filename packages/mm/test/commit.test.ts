@@ -59,16 +59,21 @@ test("mode 1 promises anything", () => {
   expect(errnoOf(mmap(mmOf(process), { length: 2 ** 40, prot: RW, flags: ANON }))).toBe(undefined);
 });
 
+test("the limit in kilobytes is exact up to the last of 64 bits", () => {
+  const { vm } = vmMachine({ tunables: { overcommitKbytes: 2n ** 64n - 1n } });
+  expect(vm.commit.limit).toBe(2n ** 62n - 1n);
+});
+
 test("mode 2 promises no more than there is, keeps a reserve, and ignores MAP_NORESERVE", () => {
   const { vm, spawn } = vmMachine({ tunables: { overcommitMemory: 2, overcommitRatio: 50 } });
   const process = spawn();
-  expect(vm.commit.limit).toBe(Math.floor(totalRamPages(vm) / 2));
+  expect(vm.commit.limit).toBe(BigInt(Math.floor(totalRamPages(vm) / 2)));
   const length = 8 * MiB;
   const flags = ANON | MapFlag.NORESERVE;
   let promised = 0;
   while (errnoOf(mmap(mmOf(process), { length, prot: RW, flags })) === undefined) promised += length / PAGE;
   expect(vm.commit.pages).toBe(promised);
-  expect(promised).toBeGreaterThan(vm.commit.limit * 0.7);
+  expect(promised).toBeGreaterThan(Number(vm.commit.limit) * 0.7);
   expect(promised).toBeLessThan(vm.commit.limit);
   expect(mmOf(process).totalVm).toBe(promised);
 });

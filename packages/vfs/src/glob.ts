@@ -1,6 +1,7 @@
 // File name patterns as a POSIX shell has them: `*`, `?`, `[2-9]`, `[!x]`, `[[:digit:]]`, and a backslash that takes
 // the meaning from the next character. The matcher keeps the set of pattern places that the text read so far can have
-// reached, so that a match costs the text's length times the pattern's, however many stars there are. User space
+// reached, so that a match costs at most the text's length times the pattern's, however many stars there are, and the text's
+// length for a pattern without any. User space
 // counterparts: fnmatch(3), glob(3).
 
 const CLASSES: Readonly<Record<string, string>> = {
@@ -52,15 +53,13 @@ export class GlobPattern {
   /** The lengths of the prefixes of a text that the pattern matches, in characters, the shortest first. */
   *prefixes(text: string): Generator<number, void, void> {
     const tokens = this.#tokens;
-    let reached = new Uint8Array(tokens.length + 1);
-    reached[0] = 1;
+    let reached = passStars(tokens, [0]);
     // Ends: with the text.
     for (let length = 0; ; length++) {
-      passStars(tokens, reached);
-      if (reached[tokens.length] === 1) yield length;
+      if (reached.at(-1) === tokens.length) yield length;
       if (length === text.length) return;
-      reached = step(tokens, reached, text.charAt(length));
-      if (!reached.includes(1)) return;
+      reached = passStars(tokens, step(tokens, reached, text.charAt(length)));
+      if (reached.length === 0) return;
     }
   }
 }
@@ -75,18 +74,25 @@ export function unescapeGlob(pattern: string): string {
   return pattern.replaceAll(/\\(.)/gs, "$1");
 }
 
-/** A star may match no character: when the star is reached, the place behind it is reached too. */
-function passStars(tokens: readonly Token[], reached: Uint8Array): void {
-  for (const [place, { kind }] of tokens.entries())
-    if (kind === "star" && reached[place] === 1) reached[place + 1] = 1;
+/** A star may match no character: when the star is reached, the place behind it is reached too. @param reached ascending */
+function passStars(tokens: readonly Token[], reached: readonly number[]): number[] {
+  const passed: number[] = [];
+  for (const place of reached) {
+    if (place <= (passed.at(-1) ?? -1)) continue;
+    passed.push(place);
+    for (let star = place; tokens[star]?.kind === "star"; star++) passed.push(star + 1);
+  }
+  return passed;
 }
 
-/** The places reached after one more character of the text. */
-function step(tokens: readonly Token[], reached: Uint8Array, character: string): Uint8Array<ArrayBuffer> {
-  const next = new Uint8Array(reached.length);
-  for (const [place, token] of tokens.entries()) {
-    if (reached[place] === 0 || !takes(token, character)) continue;
-    next[token.kind === "star" ? place : place + 1] = 1;
+/** The places reached after one more character of the text, ascending. @param reached ascending */
+function step(tokens: readonly Token[], reached: readonly number[], character: string): number[] {
+  const next: number[] = [];
+  for (const place of reached) {
+    const token = tokens[place];
+    if (token === undefined || !takes(token, character)) continue;
+    const then = token.kind === "star" ? place : place + 1;
+    if (then !== next.at(-1)) next.push(then);
   }
   return next;
 }

@@ -119,3 +119,22 @@ describe("any set of blocks", () => {
     );
   });
 });
+
+test("a pattern of a hundred thousand plain characters is matched as fast as it is read", () => {
+  const text = "x".repeat(100_000);
+  const pattern = GlobPattern.parse(text);
+  expect(pattern.matches(text)).toBe(true);
+  expect([...pattern.reversed().prefixes(`${text}x`)]).toEqual([100_000]);
+});
+
+test("patterns match as regular expressions of the same meaning do", () => {
+  const piece = fc.constantFrom("a", "b", "*", "?");
+  const word = fc.array(fc.constantFrom("a", "b"), { maxLength: 8 }).map((letters) => letters.join(""));
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 8 }), word, (pieces, text) => {
+      const pattern = pieces.join("");
+      const same = new RegExp(`^${pattern.replaceAll("*", ".*").replaceAll("?", ".")}$`, "s");
+      expect(GlobPattern.parse(pattern).matches(text)).toBe(same.test(text));
+    }),
+  );
+});

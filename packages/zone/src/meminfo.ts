@@ -16,7 +16,7 @@ export interface MeminfoPort {
   /** Pages committed to address spaces: Committed_AS. @see vm_memory_committed() */
   readonly committed?: () => number;
   /** Pages that may be committed with overcommit off: CommitLimit. @see vm_commit_limit() */
-  readonly commitLimit?: () => number;
+  readonly commitLimit?: () => bigint;
   readonly hugePages?: HugePages;
   readonly vmallocUsed?: () => number;
   readonly percpu?: () => number;
@@ -45,7 +45,7 @@ export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
   const managed = zones.reduce((sum, zone) => sum + zone.managedPages, 0);
   const swapTotal = port.swapTotal?.() ?? 0;
   const directMap = directMapOf(memory);
-  const lines: readonly (readonly [label: string, kilobytes: number])[] = [
+  const lines: readonly (readonly [label: string, kilobytes: number | bigint])[] = [
     ...pages([
       ["MemTotal", managed],
       ["MemFree", zoneStat("nr_free_pages")],
@@ -71,9 +71,9 @@ export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
       ["NFS_Unstable", 0],
       ["Bounce", zoneStat("nr_bounce")],
       ["WritebackTmp", stat("nr_writeback_temp")],
-      ["CommitLimit", port.commitLimit?.() ?? 0],
-      ["Committed_AS", port.committed?.() ?? 0],
     ]),
+    ["CommitLimit", kibOfPages(port.commitLimit?.() ?? 0n)],
+    ...pages([["Committed_AS", port.committed?.() ?? 0]]),
     ["VmallocTotal", port.vmallocTotalKiB ?? VMALLOC_TOTAL_KIB],
     ...pages([
       ["VmallocUsed", port.vmallocUsed?.() ?? 0],
@@ -217,8 +217,13 @@ function directMapOf({ memblock, memmap }: Memory): { small: number; large: numb
   return { small: pagesToKiB(small), large: pagesToKiB(large) };
 }
 
+/** Kilobytes of pages as the kernel's unsigned long has them: the highest two bits are shifted out. */
+function kibOfPages(count: bigint): bigint {
+  return BigInt.asUintN(64, count << 2n);
+}
+
 /** A line of /proc/meminfo. Labels are padded to 16 columns; HardwareCorrupted is longer. */
-function line(label: string, kilobytes: number): string {
+function line(label: string, kilobytes: number | bigint): string {
   if (label === "HardwareCorrupted") return `${label}: ${`${kilobytes}`.padStart(5)} kB\n`;
   return `${`${label}:`.padEnd(16)}${`${kilobytes}`.padStart(8)} kB\n`;
 }

@@ -14,7 +14,7 @@ beforeEach(() => {
   vfs = new Vfs();
   const port = {
     committed: () => 18_352 / 4,
-    commitLimit: () => 988_848 / 4,
+    commitLimit: () => 988_848n / 4n,
     vmallocUsed: () => 9440 / 4,
     percpu: () => 432 / 4,
     vmallocTotalKiB: 13_743_895_347_199,
@@ -223,4 +223,10 @@ describe("a node's files", () => {
     expect(read(`${NODE}/node2/cpulist`)).toBe("\n");
     expect(vfs.list(`${NODE}/node2`).map(({ name }) => name)).not.toContain("hugepages");
   });
+});
+
+test("a CommitLimit past 2^53 kilobytes is printed to its last digit", () => {
+  const limits = new Vfs();
+  for (const table of procTables(memory, { commitLimit: () => 2n ** 62n - 1n })) limits.mount(table);
+  expect(run(limits.read("/proc/meminfo"))).toContain("CommitLimit:    18446744073709551612 kB\n");
 });

@@ -25,19 +25,20 @@ export class Commit {
   }
 
   /**
-   * CommitLimit, in pages: the most that mode 2 promises. Pages of the hugetlb pool are not part of it, since they
+   * CommitLimit, in pages, which go past 2^53: the most that mode 2 promises. Pages of the hugetlb pool are not part of it, since they
    * can't be used otherwise.
    *
    * @see vm_commit_limit()
    */
-  get limit(): number {
+  get limit(): bigint {
     const { hugetlb, swap, tunables } = this.vm;
     const { overcommitKbytes, overcommitRatio } = tunables;
-    if (overcommitKbytes > 0n) return Number(overcommitKbytes >> 2n) + swap.totalPages;
+    const swapPages = BigInt(swap.totalPages);
+    if (overcommitKbytes > 0n) return (overcommitKbytes >> 2n) + swapPages;
     const pages = totalRamPages(this.vm) - hugetlb.totalPages;
     // The kernel multiplies without a sign, so a negative ratio gives a huge limit.
     const percents = BigInt.asUintN(64, BigInt(pages) * BigInt(overcommitRatio));
-    return Number(percents / 100n) + swap.totalPages;
+    return percents / 100n + swapPages;
   }
 
   /**
@@ -101,7 +102,7 @@ export class Commit {
     const forAdmin = privileged ? 0 : Number(adminReserveKbytes >> 2n);
     const forUser =
       mm === undefined ? 0 : Math.min(Math.floor(mm.totalVm / 32), Number(userReserveKbytes >> 2n));
-    const allowed = this.limit - forAdmin - forUser;
+    const allowed = Number(this.limit) - forAdmin - forUser;
     if (this.pages + pages < allowed) return undefined;
     return `${this.pages} of ${allowed} pages are promised, ${pages} more are too many: raise vm.overcommit_ratio or add swap`;
   }
