@@ -39,14 +39,14 @@ export interface Machine {
   readonly vm: Vm;
   /** Device memory: pagemaps, the dax bus, persistent memory. */
   readonly devices: Devices;
-  /** What a reboot leaves: createMachine() takes it again. */
+  /** The hardware, which outlives a reboot: createMachine() takes it again. */
   readonly hardware: Hardware;
   readonly vfs: Vfs;
-  /** Who is in which cgroup. */
+  /** The cgroups and their processes. */
   readonly cgroups: Cgroups;
   /** Programs as processes. */
   readonly processes: MachineProcesses;
-  /** What is to be done with devices that came. */
+  /** The rules for devices that appear. */
   readonly udev: Udev;
 }
 

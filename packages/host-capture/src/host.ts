@@ -1,4 +1,4 @@
-// What a running kernel shows of its memory, read once and not interpreted. A live host, a capture and a machine that hetmem booted
+// The files in which a running kernel shows its memory, read once and not interpreted. A live host, a capture and a machine that hetmem booted
 // are read by the same code, so that they can be compared.
 import { physAddr } from "@hetmem/kernel";
 import type { IomemEntry, MemoryRange } from "@hetmem/machine-spec";

@@ -39,7 +39,7 @@ export interface Plan {
   readonly node: number;
   /** Whether the node had no memory and no cpus before. */
   readonly nodeIsNew: boolean;
-  /** What an administrator types. */
+  /** The commands to type. */
   readonly commands: readonly string[];
   /** Bytes of the device, of it that become RAM, that don't fill a memory block, and that have bad memory in their block. */
   readonly size: number;
@@ -49,7 +49,7 @@ export interface Plan {
   /** Zones of which something changes. */
   readonly zones: readonly PlannedZone[];
   readonly structPages: StructPages;
-  /** What the device's struct pages took before, and give back. */
+  /** Bytes that the device's struct pages took before, and give back. */
   readonly structPagesBefore: StructPages;
   readonly ratio: { readonly kernel: number; readonly movable: number; readonly advice: string };
   readonly blocks: readonly PlannedBlock[];

@@ -26,7 +26,7 @@ export interface MachineOptions {
 
 export interface ChosenMachine {
   readonly spec: MachineSpec;
-  /** What it was made from, for a sentence: "a model of this host". */
+  /** The source of the machine, for a sentence: "a model of this host". */
   readonly source: string;
   /** The options that choose it again, with a space before them. */
   readonly sameMachine: string;

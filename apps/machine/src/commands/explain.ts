@@ -16,7 +16,7 @@ export interface ExplainOptions extends MachineOptions {
   readonly json?: boolean;
 }
 
-/** What the script prints goes to the standard error, so that the explanation is alone on the output. */
+/** The output of the script goes to the standard error, so that the explanation is alone on the standard output. */
 export async function explain(
   cgroup: string,
   [script, ...args]: readonly string[],

@@ -8,14 +8,14 @@ const FAILED = 1;
 /** @see EX_SOFTWARE in sysexits.h */
 const OWN_FAULT = 70;
 
-/** Says what an error means for whoever called hetmem. @returns the exit status */
+/** Prints an error for the user of hetmem. @returns the exit status */
 export function failWith(error: unknown, terminal: Pick<Terminal, "writeError">): number {
   const reason = error instanceof KernelError ? error.reason : (fileErrorOf(error) ?? memoryErrorOf(error));
   complain(terminal, reason ?? faultOf(error));
   return reason === undefined ? OWN_FAULT : FAILED;
 }
 
-/** What the host's own file system answered: it names the path. */
+/** The answer of the host's own file system, with the path. */
 function fileErrorOf(error: unknown): string | undefined {
   return error instanceof Error && "syscall" in error && "path" in error
     ? `the host answers ${error.message}`
@@ -30,7 +30,7 @@ function memoryErrorOf(error: unknown): string | undefined {
   return reason && `${reason}: raise the limit (ulimit -v) or use a smaller machine`;
 }
 
-/** Where it broke is all that whoever mends it needs to be told. */
+/** A fault of hetmem itself: the place where it broke is enough to mend it. */
 function faultOf(error: unknown): string {
   if (!(error instanceof Error))
     return `this is a fault of hetmem: please report "${String(error)}" and the command`;

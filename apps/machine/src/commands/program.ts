@@ -21,7 +21,7 @@ const MISUSED = 2;
 /** Boots a machine. */
 export type CreateMachine = (spec: MachineSpec) => Machine;
 
-/** What the commands need of the world. */
+/** The surroundings that the commands need. */
 export interface Commands {
   readonly createMachine: CreateMachine;
   readonly terminal: Terminal;

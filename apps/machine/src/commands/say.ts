@@ -1,4 +1,4 @@
-// What hetmem itself says on a terminal. What programs of the machine print goes there as it is; all else may quote text
+// Texts of hetmem itself on a terminal. The output of programs of the machine goes there as it is; all else may quote text
 // from outside, and is made plain here.
 import { plainJson, plainText } from "@hetmem/kernel";
 import type { Terminal } from "./terminal.ts";

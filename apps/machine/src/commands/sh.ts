@@ -1,5 +1,5 @@
 // `hetmem sh`: a shell on the machine. It runs a script, what is piped into it, or a capture's commands; without any of
-// these, and with somebody at the keyboard, it is interactive.
+// these, on a terminal, it is interactive.
 import { basename } from "node:path";
 import { INPUT_BYTES_MAX, readOutsideText } from "@hetmem/host-capture/node";
 import { plainText } from "@hetmem/kernel";
@@ -20,7 +20,7 @@ export interface ShOptions extends MachineOptions {
   readonly command?: string;
   /** A capture to replay. */
   readonly replay?: string;
-  /** Whether refusals are explained where nobody sits at a terminal, too. */
+  /** Whether refusals are explained also without a terminal. */
   readonly explain?: boolean;
 }
 
@@ -49,7 +49,7 @@ export async function sh(
   };
   if (options.explain || (transcript === undefined && isInteractive(options, text, terminal))) {
     const paint = createPaint(terminal.colours);
-    // Whoever types gets the sentence too that the kernel keeps to itself.
+    // A user at a terminal gets the reason, too, which a kernel doesn't give.
     shell.explainWith((error) => `    ${paint.dim(error.reason)}\n`);
   }
   if (transcript !== undefined) return replay(shell, basename(options.replay ?? ""), transcript, terminal);

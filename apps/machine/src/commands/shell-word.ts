@@ -1,4 +1,4 @@
-// Words of the commands that hetmem suggests: whoever pastes one into a shell gets the same word.
+// Words of the commands that hetmem suggests, quoted so that a shell reads them as they are.
 
 /** The word as a POSIX shell reads it: quoted where it needs to be. */
 export function shellWord(word: string): string {

@@ -1,4 +1,4 @@
-// Whoever runs a command: where its text goes, how wide it is, and whether it shows colours. Commands know nothing of the
+// The terminal of a command: where its text goes, how wide it is, and whether it shows colours. Commands know nothing of the
 // process, so that a test runs them as a user does.
 import { readPipedText } from "@hetmem/host-capture/node";
 import type { InteractiveStreams } from "@hetmem/shell/node";
@@ -14,7 +14,7 @@ export interface Terminal {
   readonly colours: boolean;
   /** How the user called hetmem, for the commands that we suggest. */
   readonly self: string;
-  /** What a shell talks to. */
+  /** The streams of a shell. */
   readonly streams: InteractiveStreams;
   /** All that was piped into the command. */
   readInput(): string;
@@ -26,13 +26,13 @@ const COLUMNS_MIN = 60;
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   const { stdin, stdout, stderr, env } = process;
-  // A reader that has seen enough (`| head`) is no error, and nobody is left to go on for; a full disk is one.
+  // A reader that has seen enough (`| head`) is no error, and ends the command; a full disk is an error.
   stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit();
     stderr.write(`hetmem: the output can't be written (${error.code}): give it another place\n`);
     process.exitCode = 1;
   });
-  // Nobody is left to be told that the messages can't be written.
+  // There is no place left to report that messages can't be written.
   stderr.on("error", () => {});
   return {
     write: (text) => void stdout.write(text),

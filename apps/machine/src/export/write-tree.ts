@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { KernelError, run } from "@hetmem/kernel";
 import type { Vfs } from "@hetmem/vfs";
 
-/** What a tree is made of: the machine's /dev and plain files stay where they are. */
+/** The folders that are exported: the machine's /dev and plain files are not. */
 const ROOTS = ["/proc", "/sys"];
 
 export interface WrittenTree {

@@ -1,6 +1,6 @@
-// What is in memory once the machine is up: the kernel's slabs and stacks, which nothing can move, and the pages of the
-// first processes and of the page cache, which can. It is what a captured host had in use, so that blocks which could
-// not go offline there can't here, and those that could, can.
+// Memory in use once the machine is up: the kernel's slabs and stacks, which nothing can move, and the pages of the first
+// processes and of the page cache, which can move. The amounts are those of a captured host, so that the same blocks can go
+// offline as there.
 import { type Kernel, type Page, type Pfn, type Sleeps, condResched } from "@hetmem/kernel";
 import { type MemMap, NULL_PAGE, PageFlag } from "@hetmem/page";
 import {
@@ -54,7 +54,7 @@ export class BootFootprint implements PageMigration {
     const movable = this.#take(gfp | Gfp.MOVABLE | Gfp.COMP, node, movablePages, HUGE_ORDER, (page) =>
       this.#memmap.setMapping(page, MAPPING),
     );
-    // They are on no LRU list, for nobody can swap them.
+    // They are on no LRU list: they can't be swapped.
     stat[NodeStat.nr_anon_pages] = (stat[NodeStat.nr_anon_pages] ?? 0) + movable;
   }
 

@@ -40,11 +40,11 @@ import type { AttributeTable } from "@hetmem/vfs";
 import type { Memory } from "@hetmem/zone";
 import type { CgroupFeature, KernelOptions, MachineSpec } from "@hetmem/machine-spec";
 
-/** Who is charged for memory. */
+/** Charging of memory to cgroups. */
 export interface MemoryCharging {
-  /** What a Vm is made with. */
+  /** The port that a Vm is made with. */
   readonly charging: PageCharging;
-  /** Undefined where nobody is. */
+  /** Undefined where memory is charged to no cgroup. */
   readonly memory?: {
     readonly memcgs: MemoryCgroups;
     readonly limits: Limits;
@@ -52,7 +52,7 @@ export interface MemoryCharging {
   };
 }
 
-/** Nobody with cgroup_disable=memory. */
+/** Absent with cgroup_disable=memory. */
 export function memoryCharging(memory: Memory, { cgroup_disable = [] }: KernelOptions): MemoryCharging {
   for (const name of cgroup_disable) {
     const what = name === "memory" ? "subsystem" : "feature";
@@ -68,7 +68,7 @@ export function memoryCharging(memory: Memory, { cgroup_disable = [] }: KernelOp
 export interface CgroupPrograms {
   /** The one that asks; undefined where it is the shell itself. */
   readonly current: Process | undefined;
-  /** Who was killed dies. */
+  /** Ends processes that were killed. */
   reap(): Sleeps<void>;
 }
 
@@ -77,17 +77,17 @@ export interface CgroupsOptions {
   readonly vm: Vm;
   readonly memory: MemoryCharging["memory"];
   readonly programs: CgroupPrograms;
-  /** What devices and files are called. */
+  /** Names of devices and files. */
   readonly names: AttributionNames;
 }
 
-/** What a cgroup pays for, and why processes of it were killed. */
+/** The memory that a cgroup pays for, and the reasons for which processes of it were killed. */
 export interface CgroupExplanation {
   readonly attribution: Attribution;
   readonly ooms: readonly OomReport[];
 }
 
-/** `$$`. Its memory is charged to nobody, for it has none here. */
+/** `$$`. It has no memory here that could be charged. */
 const SHELL: MemoryTask = { pid: 1, mm: undefined };
 
 const DISABLING: Readonly<Record<CgroupFeature, string>> = {
@@ -159,7 +159,7 @@ export class Cgroups implements ProcessListener {
     this.hierarchy.exit(process);
   }
 
-  /** Whom a child of a process is charged to, as an address space has it; of the shell where nobody is given. */
+  /** The payer of a child of a process, as an address space has it; of a child of the shell where no process is given. */
   payer(parent: Process | undefined): number {
     if (this.hierarchy.subsystems.length === 0) return 0;
     const css = this.hierarchy.effectiveCss(this.hierarchy.cgroupOf(parent ?? SHELL), 0);
@@ -179,7 +179,7 @@ export class Cgroups implements ProcessListener {
    * Finds out what a cgroup pays for.
    *
    * @param path from the root of the hierarchy: "/web"
-   * @throws KernelError ENOENT when there is no such cgroup, EOPNOTSUPP where nobody is charged for memory
+   * @throws KernelError ENOENT when there is no such cgroup, EOPNOTSUPP where memory is charged to no cgroup
    */
   explain(path: string): CgroupExplanation {
     const cgroup = this.hierarchy.find(path);
@@ -207,7 +207,7 @@ export class Cgroups implements ProcessListener {
       get current() {
         return programs.current ?? SHELL;
       },
-      // Nobody kills the first process.
+      // The first process can't be killed.
       *kill(tasks) {
         const reason = "somebody wrote to cgroup.kill";
         for (const { pid } of tasks)

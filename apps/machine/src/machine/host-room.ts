@@ -1,4 +1,4 @@
-// What a machine takes of the host's memory. Its memmap grows with the memory that is touched, up to the size for all memory
+// The host's memory that a machine takes. Its memmap grows with the memory that is touched, up to the size for all memory
 // that the machine may ever have. The host commits what is touched; a limit on the address space (ulimit -v) counts all of it.
 import { alignUp, GiB, KernelError, KiB, PAGE_SIZE } from "@hetmem/kernel";
 import { HostMemoryError, hostSize, MAX_PAGES, MEMMAP_PAGE_BYTES, SECTION_SIZE } from "@hetmem/page";
@@ -13,7 +13,7 @@ const GPU_PAGE_BYTES = Uint8Array.BYTES_PER_ELEMENT + Int32Array.BYTES_PER_ELEME
 /** Bytes of each slot of swap: its count, its page and its cgroup. */
 const SWAP_SLOT_BYTES =
   Uint8Array.BYTES_PER_ELEMENT + Int32Array.BYTES_PER_ELEMENT + Uint16Array.BYTES_PER_ELEMENT;
-/** What Node reserves for itself before there is a machine, measured with version 20. */
+/** Bytes that Node reserves for itself before there is a machine, measured with version 20. */
 const NODE_BYTES = 1.25 * GiB;
 
 /** Pages that a machine can ever have at once. */

@@ -1,6 +1,5 @@
-// Who moves and who loses the pages in use: processes have theirs, and what a captured host had in use is the
-// footprint's, which nobody but the footprint can move. The two ports of the zone package, each answered by whoever it is
-// about.
+// Owners of pages in use: processes, and the footprint, which stands for the memory that a captured host had in use and moves
+// its own pages. Each of the two ports of the zone package asks the owner of the page.
 import type { Page, Pfn, Sleeps } from "@hetmem/kernel";
 import type { ProcessPoisonedPages } from "@hetmem/memory-failure";
 import type { ProcessPageMigration } from "@hetmem/migrate";
@@ -9,7 +8,7 @@ import { PageFlag } from "@hetmem/page";
 import { nobodyUsesPages, type PageMigration, type PoisonedPageOwner } from "@hetmem/zone";
 import type { BootFootprint } from "./boot-footprint.ts";
 
-/** Moves the footprint's pages first, for they stand in nobody's page table, and then those of processes and files. */
+/** Moves the footprint's pages first, which no page table maps, and then those of processes and files. */
 export class PageMigrations implements PageMigration {
   readonly #footprint: BootFootprint;
   readonly #processes: ProcessPageMigration;
@@ -38,7 +37,7 @@ export class PageMigrations implements PageMigration {
   }
 }
 
-/** Bad memory of a process or a file is theirs to deal with; of the rest, nobody can be told. */
+/** Bad memory of a process or a file is handled by mm. Other bad memory has no process that could be told. */
 export function poisonedPageOwner(vm: Vm, processes: ProcessPoisonedPages): PoisonedPageOwner {
   const ownerOf = (page: Page): PoisonedPageOwner => {
     const { memmap } = vm;

@@ -1,6 +1,6 @@
 // The processes of a machine. A program that runs is one, whatever it does: page tables and a kernel stack, which nothing
-// can move, and pages of its text, data, heap and stack, which can. It is why a block that was just onlined as kernel
-// memory can't go offline again while somebody types the command. Kernel counterparts: kernel/fork.c, kernel/exit.c.
+// can move, and pages of its text, data, heap and stack, which can. Therefore a block that was just onlined as kernel memory
+// can't go offline again while the command that asks for it runs. Kernel counterparts: kernel/fork.c, kernel/exit.c.
 import { KernelError, type LockHolder, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
 import { setMempolicy } from "@hetmem/migrate";
 import {
@@ -37,9 +37,9 @@ export interface ProcessesOptions {
   readonly programNode: NodeId;
   readonly files: MappedFiles;
   readonly swapAreas: readonly SwaponRequest[];
-  /** What devices have still to do when a program has ended. */
+  /** Runs the work that devices have left when a program has ended. */
   readonly settle: () => Sleeps<void>;
-  /** Whom a program is charged to before it has begun: as who starts it, or as the shell where nobody does. */
+  /** The payer of a program before it has begun: that of its parent, or of the shell where it has no parent. */
   readonly payer: (parent: Process | undefined) => number;
 }
 
@@ -83,7 +83,7 @@ export class Processes implements ProcessPort, UserSpace {
       this.rights,
     );
     const { current } = this.vm.kernel.lockdep;
-    // What it is loaded to is taken before; a policy is inherited by what a program takes afterwards.
+    // The pages that a program is loaded into are allocated before: a policy holds for its later allocations.
     if (process.mm) process.mm.policy = this.current?.mm?.policy;
     this.#running.set(current, [...(this.#running.get(current) ?? []), process]);
     return {
@@ -111,7 +111,7 @@ export class Processes implements ProcessPort, UserSpace {
     return file.mapping?.host === inode ? file.path : this.#files.pathOf(inode);
   }
 
-  /** /proc/self: the program that reads it. Nobody reads where none runs. */
+  /** /proc/self: the program that reads it. Without a running program there is no reader. */
   selfTable(): AttributeTable {
     return {
       root: "/proc",
@@ -174,14 +174,14 @@ export class Processes implements ProcessPort, UserSpace {
     yield* this.#betweenPrograms();
   }
 
-  /** What happens while nobody types: kswapd has its turn, who was sent a deadly signal dies of it, and drivers let go of what the dead had. */
+  /** Runs between two commands: kswapd has its turn, processes with a deadly signal die, and drivers release what dead processes held. */
   *#betweenPrograms(): Sleeps<void> {
     yield* reclaimOf(this.vm).runKswapd();
     yield* this.#settle();
     yield* this.reap();
   }
 
-  /** Who was sent a deadly signal dies of it, unless it is a program that runs: that sees it on its way back to user mode. */
+  /** Ends processes with a deadly signal. A running program ends by itself, on its way back to user mode. */
   *reap(): Sleeps<void> {
     const { processes } = this.vm;
     const running = new Set([...this.#running.values()].flat());

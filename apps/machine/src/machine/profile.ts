@@ -93,7 +93,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
   },
 };
 
-/** What the module memory_hotplug has as parameters: the kernel's defaults, unless the options say otherwise. */
+/** Parameters of the module memory_hotplug: the kernel's defaults, unless the options say otherwise. */
 export function onlinePolicyParameters(options: KernelOptions): OnlinePolicyParameters {
   return {
     online_policy: options.placement === "auto-movable" ? "auto-movable" : "contig-zones",

@@ -1,4 +1,4 @@
-// A machine that can be booted again, as whoever sits at it sees it: after a reboot everything is new but what lies on its
+// A machine that can be booted again, as its user sees it: after a reboot everything is new but the contents of its
 // persistent memory.
 import { powerFailure } from "@hetmem/nvdimm";
 import { createMachine, type Machine } from "../machine.ts";
@@ -25,7 +25,7 @@ export function createRebootable(spec: MachineSpec): RebootableMachine {
       running = createMachine(spec, running.hardware);
     },
   };
-  // Whoever holds the view sees the machine that runs now.
+  // The holder of the view sees the machine that runs now.
   for (const part of Object.keys(running) as (keyof Machine)[])
     Object.defineProperty(view, part, { enumerable: true, get: () => running[part] });
   return view as RebootableMachine;

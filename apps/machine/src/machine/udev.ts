@@ -1,5 +1,4 @@
-// What user space does with dax devices as they come: the rules of the machine file, each a command. They wait until somebody
-// can run a command, which is the shell. User space counterpart: systemd-udevd(8), 90-daxctl-device.rules of ndctl.
+// Rules of the machine file for dax devices as they appear: each is a command. Commands wait until a shell can run them. User space counterpart: systemd-udevd(8), 90-daxctl-device.rules of ndctl.
 import type { Kernel } from "@hetmem/kernel";
 import { GlobPattern } from "@hetmem/vfs";
 import type { DeviceRule } from "@hetmem/machine-spec";

@@ -1,4 +1,4 @@
-// What address spaces of a machine are made with: the page cache, reclaim and swap, pools of huge pages, khugepaged and NUMA
+// The parts of a machine's address spaces: the page cache, reclaim and swap, pools of huge pages, khugepaged and NUMA
 // balancing. A machine without one of them spreads the others.
 import { hugetlbParts } from "@hetmem/hugetlb";
 import { khugepagedParts } from "@hetmem/khugepaged";

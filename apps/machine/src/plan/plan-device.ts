@@ -20,7 +20,7 @@ export interface PlannedDevice {
   readonly device: DevDax;
   /** The namespace that it is, and its bytes: metadata and struct pages of the device are among them. */
   readonly namespace: { readonly name: string; readonly size: number } | undefined;
-  /** What an administrator types to have it; none when it is there. */
+  /** The commands that make it; none when it is there. */
   readonly commands: readonly string[];
 }
 
@@ -115,7 +115,7 @@ function freeRegions({ nvdimm }: Machine["devices"]): readonly Region[] {
   return (nvdimm?.regions ?? []).filter((region) => region.isLabelled && maxAvailableExtent(region) > 0);
 }
 
-/** What could have been named. */
+/** The devices that can be named. */
 function choices({ devices }: Machine): string {
   const { dax, nvdimm } = devices;
   const regions = freeRegions(devices);

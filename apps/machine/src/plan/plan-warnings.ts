@@ -1,4 +1,4 @@
-// What an administrator should hear before a device becomes RAM: sentences, none where there is nothing to say.
+// Warnings for an administrator before a device becomes RAM, a sentence each.
 import type { Machine } from "../machine.ts";
 import { PROFILES } from "../machine/profile.ts";
 import { formatBytes } from "@hetmem/kernel";

@@ -1,5 +1,5 @@
-// What becomes of a machine when a dax device becomes RAM: the change is made on a model of it, and what differs is the
-// plan. Kernel counterparts: drivers/dax/kmem.c, mm/memory_hotplug.c, Documentation/admin-guide/mm/memory-hotplug.rst.
+// A plan: the change of a machine whose dax device becomes RAM. The change is made on a model of the machine, and the
+// differences are the plan. Kernel counterparts: drivers/dax/kmem.c, mm/memory_hotplug.c, Documentation/admin-guide/mm/memory-hotplug.rst.
 import { kmemCaveats, kmemRanges } from "@hetmem/dax-kmem";
 import type { DevDax } from "@hetmem/dax";
 import { formatBytes, KernelError, PAGE_SIZE, physAddr, physToPfn, run } from "@hetmem/kernel";
@@ -48,7 +48,7 @@ export function planSystemRam(machine: Machine, { device: name, zone }: PlanRequ
   orShortOfMemory(machine, device, () => bindToKmem(machine, device));
   const structPages = landing(machine, device);
   const ids = [...hotplug.blocks.keys()].filter((id) => !blocksBefore.has(id)).sort((a, b) => a - b);
-  // What the kernel took online by itself stays where it put it.
+  // Blocks that the kernel onlined by itself stay in their zone.
   for (const id of ids)
     if (hotplug.block(id).state === "offline")
       write(machine, `/sys/devices/system/memory/memory${id}/state`, `online_${zone}`);

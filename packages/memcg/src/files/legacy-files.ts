@@ -24,7 +24,7 @@ export function legacyMemoryFiles(by: LegacyWriter): Readonly<Record<string, Mem
     "kmem.failcnt": failcntFile(({ kmem }) => kmem),
     "kmem.limit_in_bytes": {
       show: ({ kmem }) => byteLine(kmem.max),
-      // It has had no effect since 58056f77502f.
+      // The file has had no effect since 58056f77502f.
       store(cgroup, text) {
         limitIn(cgroup, text);
         warnOfKmemLimit();

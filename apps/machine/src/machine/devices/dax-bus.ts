@@ -21,7 +21,7 @@ export interface DaxPolicy {
   readonly subsystem: "bus" | "class";
   /** undefined: memory of a device can't become RAM. */
   readonly kmem: KmemPolicy | undefined;
-  /** What writes to a driver's `bind` answer. */
+  /** Errnos of writes to a driver's `bind`. */
   readonly bind: BindPolicy;
 }
 

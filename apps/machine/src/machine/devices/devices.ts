@@ -33,7 +33,7 @@ export interface Devices {
    * @throws KernelError ENXIO when device_dax doesn't run it
    */
   open(path: string): FileObject | undefined;
-  /** What workqueues of devices do once nobody has the processor. */
+  /** Runs the workqueues of devices, once no task has the processor. */
   settle(): Sleeps<void>;
   readonly tables: readonly AttributeTable[];
 }

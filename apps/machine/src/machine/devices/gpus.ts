@@ -21,12 +21,12 @@ export class Gpus {
     this.all = all;
   }
 
-  /** What a device knows of a process's memory; it mirrors it from now on, until the process ends. @throws KernelError ESRCH, and what Gpu.open() throws */
+  /** Opens a device for a process, whose memory the device mirrors from then on until the process ends. @throws KernelError ESRCH, and the errors of Gpu.open() */
   *contextOf(gpu: Gpu, process: Process): Sleeps<GpuContext> {
     const { mm, pid } = process;
     if (!mm) throw new KernelError("ESRCH", `process ${pid} has exited`);
     for (const context of gpu.contexts) if (context.mm === mm) return context;
-    // A process opens a device for itself, and can't end meanwhile. Here somebody else does it for him.
+    // A process that opens a device itself can't end meanwhile. Here the shell opens it in its place.
     if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
     try {
       const context = yield* gpu.open(mm);

@@ -1,4 +1,4 @@
-// What of a machine outlives a reboot: its modules of persistent memory, with contents, labels and bad cells, and the seed
+// Parts of a machine that outlive a reboot: its modules of persistent memory, with contents, labels and bad cells, and the seed
 // of the names that are given to namespaces. Kernel counterpart: none, this is on the mainboard.
 import { run } from "@hetmem/kernel";
 import { DimmMedia, LabelArea, type NewUuid } from "@hetmem/nvdimm";
@@ -8,13 +8,13 @@ import { writeNamespaces } from "./nvdimm.ts";
 export interface Hardware {
   /** By number of the module. */
   readonly modules: readonly DimmMedia[];
-  /** What ranges without modules are made of, by number of the range. */
+  /** Media of ranges without modules, by number of the range. */
   readonly ranges: readonly (DimmMedia | undefined)[];
   /** A name that nothing on this machine has. */
   readonly newUuid: NewUuid;
 }
 
-/** The label area of modules that nobody has written a label to. */
+/** The label area of modules without labels. */
 const LABEL_AREA = 128 * 1024;
 
 export function createHardware({ nvdimm }: MachineSpec): Hardware {

@@ -6,15 +6,15 @@ import { DeviceRam, type FrameStores } from "@hetmem/page";
 import { insertResource, IORES_DESC_SOFT_RESERVED, IORESOURCE_MEM, Resource } from "@hetmem/resource";
 import type { IomemEntry, MemoryRange } from "@hetmem/machine-spec";
 
-/** What a range must be aligned to; no device is made of any other. @see PMD_SIZE in dax_hmem_probe() */
+/** Alignment of a range in bytes; no device is made of other ranges. @see PMD_SIZE in dax_hmem_probe() */
 const ALIGN = 2 * MiB;
 
-/** What the firmware's tables say of a range. */
+/** A range of the firmware's tables. */
 export type NodeOfRange = (range: MemoryRange) => { readonly numaNode: number; readonly targetNode: number };
 
 /**
- * Gives every soft-reserved range of the map to the dax bus; the numbers of regions go on from `firstId`. What such memory
- * holds it holds until the power goes, whoever drives it.
+ * Gives every soft-reserved range of the map to the dax bus; the numbers of regions go on from `firstId`. The contents of
+ * such memory stay until the power goes, whichever driver is bound.
  */
 export function createHmemRegions(
   bus: DaxBus,

@@ -1,4 +1,4 @@
-// Bad memory that nobody was reading when it showed up: who found it holds locks, so it is dealt with when nobody has the
+// Bad memory that no task was reading when it showed up. Its finder holds locks, so that it is handled once no task has the
 // processor. Kernel counterpart: memory_failure_queue() and memory_failure_work_func() in mm/memory-failure.c.
 import { KernelError, PAGE_SIZE, type Pfn, type Sleeps } from "@hetmem/kernel";
 import type { MemoryFailure } from "@hetmem/zone";
@@ -18,7 +18,7 @@ export class MemoryFailureQueue {
       this.#frames.add(frame as Pfn);
   }
 
-  /** Takes all of it out of use. What can't be is in the log, and nobody waits for an answer. */
+  /** Takes all of it out of use. Refusals are logged: no caller waits for an answer. */
   *work(): Sleeps<void> {
     for (const frame of this.#frames) {
       this.#frames.delete(frame);

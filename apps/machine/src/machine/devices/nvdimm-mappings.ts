@@ -1,4 +1,4 @@
-// What persistent memory asks of the rest of the machine: mappings, and a dax region for a namespace in devdax mode. Kernel
+// Requests of persistent memory to the rest of the machine: mappings, and a dax region for a namespace in devdax mode. Kernel
 // counterparts: pmem_attach_disk() in drivers/nvdimm/pmem.c, __dax_pmem_probe() in drivers/dax/pmem.c.
 import { daxPmemCompatProbe, daxPmemProbe } from "@hetmem/dax";
 import {
@@ -27,7 +27,7 @@ export interface MachineMappingsOptions {
   readonly pagemaps: Pagemaps;
   readonly dax: MachineDax;
   readonly ranges: readonly NvdimmRange[];
-  /** Told of bad memory that nobody was reading. */
+  /** Is told of bad memory that no task was reading. */
   readonly failures: MemoryFailureQueue;
 }
 
@@ -46,7 +46,7 @@ export class MachineMappings implements NvdimmMappings {
     this.#mappings = new IoMappings(pagemaps.hotplug, pagemaps.memtypes);
   }
 
-  /** What processes store through a mapping, and what RAM holds that was made of it, is on the modules. */
+  /** Stores of processes through a mapping reach the modules, as do the contents of RAM that was made of them. */
   attach({ start, end }: { start: number; end: number }, media: RegionMedia): void {
     this.#pagemaps.memmap.stores.add(physToPfn(physAddr(start)), physToPfn(physAddr(end)), {
       has: (frame) => media.has(frame * PAGE_SIZE),

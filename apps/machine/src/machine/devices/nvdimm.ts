@@ -47,7 +47,7 @@ export function createNvdimm({ spec, hardware, ...options }: NvdimmOptions): Nvd
 /** Writes the namespaces of a captured host to modules that are new: a machine that boots with them has the same. */
 export function writeNamespaces(spec: NvdimmSpec, hardware: Hardware): void {
   if (spec.ranges.every(({ namespaces = [] }) => namespaces.length === 0)) return;
-  // What stands on the media is written through a bus that nobody sees, and that maps nothing.
+  // The media are written through a bus of their own, which has no files and maps nothing.
   const bus = run(
     registerNvdimmBus({
       ...firmwareTables(spec, hardware),
