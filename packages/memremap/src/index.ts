@@ -1,68 +1,24 @@
 export { type ArchMemremap, encryptedMemory, Memremap, plainMemory } from "./arch-memremap.ts";
 export { DevPagemap, type DevPagemapInit, type DevPagemapOps, type FrameSpan } from "./dev-pagemap.ts";
-export {
-  type Device,
-  devmMemremap,
-  devmMemremapPages,
-  devmMemunmap,
-  devmMemunmapPages,
-  Devres,
-} from "./devres.ts";
+export type { Device } from "./devres.ts";
+export { devmMemremap, devmMemremapPages, devmMemunmap, devmMemunmapPages, Devres } from "./devres.ts";
 export { MEMREMAP_FAULT_POINTS } from "./fault-points.ts";
 export { pagemapInvariants, quickPagemapInvariants } from "./invariants.ts";
 export { type IoMapping, IoMappings } from "./io-mappings.ts";
-export {
-  type CacheMode,
-  coherentDeviceMemory,
-  MEMORY_TYPES,
-  MemoryType,
-  type MemoryTypePolicy,
-  type MemoryTypeRules,
-  privateDeviceMemory,
-  publicDeviceMemory,
-} from "./memory-type.ts";
+export type { CacheMode, MemoryTypePolicy, MemoryTypeRules } from "./memory-type.ts";
+export { coherentDeviceMemory, MEMORY_TYPES, MemoryType, privateDeviceMemory } from "./memory-type.ts";
+export { publicDeviceMemory } from "./memory-type.ts";
 export { isNewMemtypeAllowed, Memtypes } from "./memtype.ts";
 export { PagemapTree } from "./pagemap-tree.ts";
 export { Pagemaps, type PagemapsOptions } from "./pagemaps.ts";
-export {
-  type DmaView,
-  dmaToPhys,
-  pageToPfnT,
-  PfnFlag,
-  type PfnT,
-  pfnTDevmap,
-  pfnTFlags,
-  pfnTHasPage,
-  pfnToPfnT,
-  pfnTToPage,
-  pfnTToPfn,
-  pfnTToPhys,
-  physToDma,
-  physToPfnT,
-} from "./pfn-t.ts";
-export {
-  type ByteRange,
-  type CollisionPolicy,
-  defaultPagemapPolicies,
-  idleAtOne,
-  idleAtZero,
-  type IdlePolicy,
-  type PagemapPolicies,
-  sectionCollision,
-  sharedTailStructPages,
-  type StructPagePolicy,
-  subsectionCollision,
-  unsharedStructPages,
-} from "./policies.ts";
-export {
-  isDeviceCoherentPage,
-  isDevicePrivatePage,
-  isDevicePublicPage,
-  isFsdaxPage,
-  isPciP2pdmaPage,
-  isZoneDevicePage,
-  type MemmapInitZoneDevice,
-  memoryFailureDevPagemap,
-  migrateToRam,
-  zoneDevicePageInit,
-} from "./zone-device-page.ts";
+export type { DmaView, PfnT } from "./pfn-t.ts";
+export { dmaToPhys, pageToPfnT, PfnFlag, pfnTDevmap, pfnTFlags, pfnTHasPage, pfnToPfnT } from "./pfn-t.ts";
+export { pfnTToPage, pfnTToPfn, pfnTToPhys, physToDma, physToPfnT } from "./pfn-t.ts";
+export type { ByteRange, CollisionPolicy, IdlePolicy, PagemapPolicies } from "./policies.ts";
+export type { StructPagePolicy } from "./policies.ts";
+export { defaultPagemapPolicies, idleAtOne, idleAtZero, sectionCollision } from "./policies.ts";
+export { sharedTailStructPages, subsectionCollision, unsharedStructPages } from "./policies.ts";
+export type { MemmapInitZoneDevice } from "./zone-device-page.ts";
+export { isDeviceCoherentPage, isDevicePrivatePage, isDevicePublicPage } from "./zone-device-page.ts";
+export { isFsdaxPage, isPciP2pdmaPage, isZoneDevicePage } from "./zone-device-page.ts";
+export { memoryFailureDevPagemap, migrateToRam, zoneDevicePageInit } from "./zone-device-page.ts";

@@ -4,67 +4,21 @@ export { clearErrors } from "./libndctl/clear-errors.ts";
 export type { NdctlContext } from "./libndctl/context.ts";
 export { createInRegion, createNamespace, reconfigureNamespace } from "./libndctl/create-namespace.ts";
 export { destroyNamespace, type ReconfigOptions } from "./libndctl/destroy-namespace.ts";
-export {
-  type AddressRange,
-  type BlockDevice,
-  type DeviceNodes,
-  NO_DEVICE_NODES,
-} from "./libndctl/device-nodes.ts";
-export {
-  busesIn,
-  type ClaimKind,
-  dimmsIn,
-  isActive,
-  isEnabled,
-  type NdBus,
-  type NdClaim,
-  type NdDimm,
-  namespacesIn,
-  type NdNamespace,
-  type NdRegion,
-  regionsIn,
-} from "./libndctl/devices.ts";
-export {
-  disableDimm,
-  disableNamespace,
-  disableRegion,
-  enableDimm,
-  enableNamespace,
-  enableRegion,
-} from "./libndctl/enable.ts";
-export {
-  type ClaimFacts,
-  type NamespaceFacts,
-  namespaceFacts,
-  type RegionFacts,
-  regionFacts,
-} from "./libndctl/facts.ts";
-export {
-  hasErrorInjection,
-  injectedErrors,
-  injectError,
-  type InjectErrorOptions,
-  uninjectError,
-} from "./libndctl/inject-error.ts";
-export {
-  hasLabelIndex,
-  initLabels,
-  type LabelListing,
-  type LabelSpan,
-  listLabels,
-  readLabels,
-  writeLabels,
-  zeroLabels,
-} from "./libndctl/labels.ts";
-export {
-  listBus,
-  listDimm,
-  listedNamespaces,
-  type Listing,
-  listNamespace,
-  type ListOptions,
-  listRegion,
-} from "./libndctl/listing.ts";
+export type { AddressRange, BlockDevice, DeviceNodes } from "./libndctl/device-nodes.ts";
+export { NO_DEVICE_NODES } from "./libndctl/device-nodes.ts";
+export type { ClaimKind, NdBus, NdClaim, NdDimm, NdNamespace, NdRegion } from "./libndctl/devices.ts";
+export { busesIn, dimmsIn, isActive, isEnabled, namespacesIn, regionsIn } from "./libndctl/devices.ts";
+export { disableDimm, disableNamespace, disableRegion, enableDimm } from "./libndctl/enable.ts";
+export { enableNamespace, enableRegion } from "./libndctl/enable.ts";
+export type { ClaimFacts, NamespaceFacts, RegionFacts } from "./libndctl/facts.ts";
+export { namespaceFacts, regionFacts } from "./libndctl/facts.ts";
+export type { InjectErrorOptions } from "./libndctl/inject-error.ts";
+export { hasErrorInjection, injectedErrors, injectError, uninjectError } from "./libndctl/inject-error.ts";
+export type { LabelListing, LabelSpan } from "./libndctl/labels.ts";
+export { hasLabelIndex, initLabels, listLabels, readLabels, writeLabels } from "./libndctl/labels.ts";
+export { zeroLabels } from "./libndctl/labels.ts";
+export type { Listing, ListOptions } from "./libndctl/listing.ts";
+export { listBus, listDimm, listedNamespaces, listNamespace, listRegion } from "./libndctl/listing.ts";
 export type { CreateNamespaceOptions, MapLocation, NamespaceMode } from "./libndctl/namespace-options.ts";
 export { type NdctlReport, SILENT } from "./libndctl/report.ts";
 export { startScrub, waitScrub } from "./libndctl/scrub.ts";

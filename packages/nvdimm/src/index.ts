@@ -1,55 +1,24 @@
 export { NvdimmBus } from "./devices/bus.ts";
 export { allocatedSize, availableSize, maxAvailableExtent } from "./devices/capacity.ts";
-export {
-  BTT_SECTOR_SIZES,
-  Claim,
-  type ClaimKind,
-  type DaxAttachment,
-  PFN_ALIGNMENTS,
-  type PfnMode,
-} from "./devices/claim.ts";
+export type { ClaimKind, DaxAttachment, PfnMode } from "./devices/claim.ts";
+export { BTT_SECTOR_SIZES, Claim, PFN_ALIGNMENTS } from "./devices/claim.ts";
 export { NdDevice, type NdDriverName } from "./devices/device.ts";
 export { type DimmData, Nvdimm } from "./devices/dimm.ts";
 export { Namespace, type NamespaceKind } from "./devices/namespace.ts";
-export type {
-  DaxRegionMapping,
-  DaxRegionRequest,
-  NewUuid,
-  NvdimmMapping,
-  NvdimmMappings,
-  PagemapAltmap,
-  PagemapRequest,
-  RegionMedia,
-  SecurityKeys,
-} from "./devices/ports.ts";
+export type { DaxRegionMapping, DaxRegionRequest, NewUuid, NvdimmMapping } from "./devices/ports.ts";
+export type { NvdimmMappings, PagemapAltmap, PagemapRequest, RegionMedia } from "./devices/ports.ts";
+export type { SecurityKeys } from "./devices/ports.ts";
 export { type Mapping, type MediaExtent, Region } from "./devices/region.ts";
 export type { DimmSpec, Firmware, NvdimmBusSpec, RegionSpec } from "./devices/spec.ts";
 export { bindClaim, bindNamespace, unbindClaim, unbindNamespace } from "./drivers/bind.ts";
 export { bttSize } from "./drivers/btt.ts";
-export {
-  storeAltName,
-  storeHolderClass,
-  storeSectorSize,
-  storeSize,
-  storeUuid,
-} from "./drivers/configure.ts";
-export {
-  storeClaimAlign,
-  storeClaimMode,
-  storeClaimNamespace,
-  storeClaimSectorSize,
-  storeClaimUuid,
-} from "./drivers/configure-claim.ts";
+export { storeAltName, storeHolderClass, storeSectorSize, storeSize } from "./drivers/configure.ts";
+export { storeUuid } from "./drivers/configure.ts";
+export { storeClaimAlign, storeClaimMode, storeClaimNamespace } from "./drivers/configure-claim.ts";
+export { storeClaimSectorSize, storeClaimUuid } from "./drivers/configure-claim.ts";
 export { decodePfnBlock, encodePfnBlock, type PfnInfoBlock } from "./drivers/info-block.ts";
-export {
-  clearPoison,
-  loadBytes,
-  nvdimmFlush,
-  poisonOf,
-  storeBytes,
-  storeCached,
-  writebackCache,
-} from "./drivers/media-io.ts";
+export { clearPoison, loadBytes, nvdimmFlush, poisonOf, storeBytes } from "./drivers/media-io.ts";
+export { storeCached, writebackCache } from "./drivers/media-io.ts";
 export { disableDimm, disableRegion, enableDimm, enableRegion } from "./drivers/nd-region.ts";
 export { alignedLayout, type PfnLayout, type PfnLayoutPolicy, sectionLayout } from "./drivers/pfn-layout.ts";
 export { PmemDisk } from "./drivers/pmem-disk.ts";
@@ -61,21 +30,11 @@ export { notifyPoison, runNfitWork, scrubText, startScrub } from "./errors/scrub
 export { nvdimmInvariants } from "./invariants.ts";
 export { NvdimmDeviceNodes, type OpenDisk } from "./ioctl/device-nodes.ts";
 export { LabelArea } from "./labels/label-area.ts";
-export {
-  type ClaimClass,
-  claimGuid,
-  type IndexBlock,
-  type Label,
-  type LabelSize,
-  PMEM_TYPE_GUID,
-} from "./labels/label-format.ts";
+export type { ClaimClass, IndexBlock, Label, LabelSize } from "./labels/label-format.ts";
+export { claimGuid, PMEM_TYPE_GUID } from "./labels/label-format.ts";
 export { parseUuid, type Uuid } from "./labels/uuid.ts";
-export {
-  CLEAR_ERROR_UNIT,
-  DimmMedia,
-  type DimmMediaOptions,
-  type SecurityState,
-} from "./media/dimm-media.ts";
+export type { DimmMediaOptions, SecurityState } from "./media/dimm-media.ts";
+export { CLEAR_ERROR_UNIT, DimmMedia } from "./media/dimm-media.ts";
 export { CACHE_LINE, MediaPages, type PersistenceDomain } from "./media/media-pages.ts";
 export { type ClaimRecord, type NamespaceRecord, restoreNamespace } from "./labels/restore-namespace.ts";
 export { storeSecurity } from "./security/dimm-security.ts";

@@ -6,19 +6,8 @@ export { type BootStructPages, bootStructPages } from "./boot-struct-pages.ts";
 export { type DeferredPart, DeferredSections, type FrameRange } from "./deferred.ts";
 export { devicePowerFiles } from "./device-power.ts";
 export { FreeArea } from "./free-area.ts";
-export {
-  Gfp,
-  GFP_ATOMIC,
-  GFP_HIGHUSER,
-  GFP_HIGHUSER_MOVABLE,
-  GFP_KERNEL,
-  GFP_KERNEL_ACCOUNT,
-  GFP_NOWAIT,
-  GFP_TRANSHUGE,
-  GFP_USER,
-  gfpMigrateType,
-  gfpZone,
-} from "./gfp.ts";
+export { Gfp, GFP_ATOMIC, GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from "./gfp.ts";
+export { GFP_KERNEL_ACCOUNT, GFP_NOWAIT, GFP_TRANSHUGE, GFP_USER, gfpMigrateType, gfpZone } from "./gfp.ts";
 export { Memblock, type MemblockLimits, type MemblockRegion, type PfnRange } from "./memblock.ts";
 export { memoryInvariants, quickInvariants } from "./invariants.ts";
 export { type HugePageCounts, type HugePages } from "./huge-pages.ts";
@@ -30,93 +19,35 @@ export { addTo, PageAllocator } from "./page-alloc.ts";
 export { Pageblocks } from "./pageblock.ts";
 export { PerCpuPages } from "./pcp.ts";
 export { procTables } from "./procfs.ts";
-export {
-  NODE_STATS,
-  NodeStat,
-  type NodeStatName,
-  NUMA_STATS,
-  NumaStat,
-  type NumaStatName,
-  VM_EVENTS,
-  VmEvent,
-  type VmEventName,
-  ZONE_STATS,
-  ZoneStat,
-  type ZoneStatName,
-} from "./vmstat.ts";
+export type { NodeStatName, NumaStatName, VmEventName, ZoneStatName } from "./vmstat.ts";
+export { NODE_STATS, NodeStat, NUMA_STATS, NumaStat, VM_EVENTS, VmEvent, ZONE_STATS } from "./vmstat.ts";
+export { ZoneStat } from "./vmstat.ts";
 export { initPerZoneWmarkMin, normalThreshold, totalreservePages } from "./watermark.ts";
 export { type MovableOptions } from "./zone-sizes.ts";
-export {
-  MAX_NR_ZONES,
-  MAX_ORDER,
-  MAX_ORDER_NR_PAGES,
-  MIGRATE_PCPTYPES,
-  MIGRATE_TYPE_NAMES,
-  MIGRATE_TYPES,
-  MigrateType,
-  PAGE_ALLOC_COSTLY_ORDER,
-  PAGEBLOCK_NR_PAGES,
-  PAGEBLOCK_ORDER,
-  ZONE_NAMES,
-  type ZoneName,
-  ZoneType,
-} from "./zone-type.ts";
+export type { ZoneName } from "./zone-type.ts";
+export { MAX_NR_ZONES, MAX_ORDER, MAX_ORDER_NR_PAGES, MIGRATE_PCPTYPES } from "./zone-type.ts";
+export { MIGRATE_TYPE_NAMES, MIGRATE_TYPES, MigrateType, PAGE_ALLOC_COSTLY_ORDER } from "./zone-type.ts";
+export { PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, ZONE_NAMES, ZoneType } from "./zone-type.ts";
 export { type Watermarks, Zone } from "./zone.ts";
 export { buildAllZonelists, nrFreeZonePages } from "./zonelist.ts";
 export { Altmap } from "./altmap.ts";
 export { HotplugLocks } from "./hotplug-locks.ts";
 export { type IsMovable } from "./isolation.ts";
 export { type BlockState, type MemoryBlock, offlineBlock, onlineBlock, validZones } from "./memory-block.ts";
-export {
-  MemoryFailure,
-  nobodyUsesPages,
-  type PoisonedDeviceMemory,
-  type PoisonedPageOwner,
-} from "./memory-failure.ts";
+export type { PoisonedDeviceMemory, PoisonedPageOwner } from "./memory-failure.ts";
+export { MemoryFailure, nobodyUsesPages } from "./memory-failure.ts";
 export { type MemoryGroup, MemoryGroups } from "./memory-group.ts";
-export {
-  type AddMemoryOptions,
-  type ArchAddMemoryParams,
-  MemoryHotplug,
-  type MemoryHotplugOptions,
-} from "./memory-hotplug.ts";
-export {
-  type MemoryAction,
-  type MemoryListener,
-  MemoryNotifiers,
-  type MemoryNotify,
-} from "./memory-notifier.ts";
-export {
-  alwaysRemovable,
-  autoOnlineAnyType,
-  autoOnlineOrNot,
-  memorySysfs,
-  type MemorySysfsOptions,
-  removableByContents,
-  type RemovablePolicy,
-} from "./memory-sysfs.ts";
+export type { AddMemoryOptions, ArchAddMemoryParams, MemoryHotplugOptions } from "./memory-hotplug.ts";
+export { MemoryHotplug } from "./memory-hotplug.ts";
+export type { MemoryAction, MemoryListener, MemoryNotify } from "./memory-notifier.ts";
+export { MemoryNotifiers } from "./memory-notifier.ts";
+export type { MemorySysfsOptions, RemovablePolicy } from "./memory-sysfs.ts";
+export { alwaysRemovable, autoOnlineAnyType, autoOnlineOrNot, memorySysfs } from "./memory-sysfs.ts";
+export { removableByContents } from "./memory-sysfs.ts";
 export { nothingMoves, type PageMigration } from "./page-migration.ts";
-export {
-  anyOrderPlacement,
-  type OnlinePolicyParameters,
-  onlinePolicyPlacement,
-  type OnlineType,
-  type Placement,
-  type PlacementRequest,
-  strictPlacement,
-} from "./placement.ts";
-export {
-  type SharedTails,
-  sharedVmemmapPages,
-  Vmemmap,
-  type VmemmapParams,
-  vmemmapPages,
-} from "./vmemmap.ts";
-export {
-  movePfnRangeToZone,
-  removePfnRangeFromZone,
-  resizeZoneRange,
-  sectionFrames,
-  sectionPieces,
-  touchedPieces,
-} from "./zone-span.ts";
+export type { OnlinePolicyParameters, OnlineType, Placement, PlacementRequest } from "./placement.ts";
+export { anyOrderPlacement, onlinePolicyPlacement, strictPlacement } from "./placement.ts";
+export type { SharedTails, VmemmapParams } from "./vmemmap.ts";
+export { sharedVmemmapPages, Vmemmap, vmemmapPages } from "./vmemmap.ts";
+export { movePfnRangeToZone, removePfnRangeFromZone, resizeZoneRange, sectionFrames } from "./zone-span.ts";
+export { sectionPieces, touchedPieces } from "./zone-span.ts";

@@ -7,6 +7,8 @@ import { expect, test } from "vitest";
 import { exists, packages, readText, ROOT, shapeOf, sources } from "../src/workspace.ts";
 
 const LINES_MAX = 450;
+/** Lines of a screen. */
+const INDEX_LINES_MAX = 64;
 const ALL = packages();
 const BELOW_APPS = ALL.filter(({ folder }) => folder.startsWith("packages"));
 const TOOLS = ["house/src", "house/test", "test-machines/src"].flatMap((folder) =>
@@ -58,6 +60,11 @@ test("nothing is exported by default, and nothing re-exports all of another file
       return reExportsAll ? "re-exports everything" : undefined;
     }),
   ).toEqual([]);
+});
+
+test("an index fits a screen: a larger one is cut into subpaths", () => {
+  const indexes = filesOf("src").filter((path) => path.endsWith("/index.ts"));
+  expect(indexes.filter((path) => readText(path).split("\n").length > INDEX_LINES_MAX)).toEqual([]);
 });
 
 test("an index lists exports and does nothing else", () => {
