@@ -18,6 +18,7 @@ export interface Manifest {
   readonly private?: boolean;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
+  readonly scripts?: Readonly<Record<string, string>>;
   /** By subpath: "." and "./rmap"; a string for a file that isn't code. */
   readonly exports?: Readonly<Record<string, string | { readonly "@hetmem/source": string }>>;
 }

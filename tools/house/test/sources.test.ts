@@ -101,6 +101,26 @@ test("rivals run as rivalsPlan() says, so that what a failure prints replays it"
   ).toEqual([]);
 });
 
+test("every suite that takes its length from the environment is part of npm run test:slow", () => {
+  const missed = ALL.flatMap(({ folder, manifest }) => {
+    const [asked = "", names = ""] = (manifest.scripts?.["test:slow"] ?? "").split("vitest.built.ts");
+    const filters = names.split(" ").filter((name) => name !== "");
+    return offences(
+      sources(join(folder, "test")).filter((path) => path.endsWith(".test.ts")),
+      (text, path) => {
+        const rivals = text.includes("rivalsPlan(process.env") && "HETMEM_SCHEDULES=";
+        const property = text.includes('process.env["HETMEM_RUNS"]') && "HETMEM_RUNS=";
+        const variables = [rivals, property].filter((variable) => variable !== false);
+        if (variables.length === 0) return undefined;
+        if (!filters.some((name) => path.includes(name))) return "is run by no script test:slow";
+        const unset = variables.find((variable) => !asked.includes(variable));
+        return unset && `reads ${unset.slice(0, -1)}, which test:slow doesn't set`;
+      },
+    );
+  });
+  expect(missed).toEqual([]);
+});
+
 test("every source file begins by saying what it is for", () => {
   const paths = filesOf("src").filter((path) => !path.endsWith("index.ts"));
   expect(
