@@ -1,7 +1,5 @@
 export { captureHost, type Capture, type HostTree } from "@hetmem/host-capture";
-export { liveHost, openTree } from "@hetmem/host-capture/node";
 export { type ProcessPort, Shell, type ShellResult } from "@hetmem/shell";
-export { interact, type InteractiveStreams, runScript } from "@hetmem/shell/node";
 export { type Mask, MASKS, replayTranscript } from "@hetmem/transcript";
 export { createMachine, type Machine } from "./machine.ts";
 export { PROFILES, type Profile } from "./machine/profile.ts";

@@ -79,6 +79,20 @@ test("a shell comes with a file tree, and answers where there is nothing of Node
   );
 });
 
+test("a machine boots, and its shell answers, where there is nothing of Node", async () => {
+  const use = `
+    import { run } from "@hetmem/kernel";
+    const spec = all.machineOfYaml("nodes: [{ memory: 1G, cpus: 0-1 }]", "page.yaml");
+    const shell = new all.Shell(all.createMachine(spec), all.PROGRAMS);
+    print(run(shell.execute("grep MemTotal /proc/meminfo; cat /sys/devices/system/memory/memory0/state")).output);
+  `;
+  const { code, modulesOfNode } = await bundleOf("hetmem", use);
+  expect(modulesOfNode).toEqual([]);
+  let printed = "";
+  runInNewContext(code, { TextDecoder, TextEncoder, print: (text: string) => void (printed += text) });
+  expect(printed).toMatch(/^MemTotal: +\d+ kB\nonline\n$/);
+});
+
 test.each(["machine-spec", "host-capture", "report"])(
   "the main entry of %s loads no module of Node: a browser can run it",
   async (name) => {
