@@ -20,7 +20,11 @@ export function* madviseInjectError(
 ): Sleeps<void> {
   const { kernel, memmap, memoryErrors } = mm.vm;
   if (!mm.capable(Cap.SYS_ADMIN)) throw new KernelError("EPERM", "only CAP_SYS_ADMIN has memory fail");
-  if (!memoryErrors) throw new KernelError("EINVAL", "the machine is made without memory failure handling");
+  if (!memoryErrors)
+    throw new KernelError(
+      "EINVAL",
+      "the machine was made without handling of bad memory: set vm.memoryErrors to a MemoryFailure of @hetmem/zone",
+    );
   const current = [...mm.vm.processes].find((process) => process.mm === mm);
   for (let at: number = start; at < end;) {
     yield* mm.mmapLock.downRead();

@@ -16,7 +16,7 @@ export interface HugeCollapse {
 
 export const noHugeCollapse: HugeCollapse = {
   madviseCollapse(vma) {
-    const why = "the machine was made without khugepaged";
+    const why = "the machine was made without khugepaged: give Vm khugepagedParts of @hetmem/khugepaged";
     throw new KernelError("EINVAL", `${describeVma(vma)} can't get huge pages: ${why}`);
   },
 };

@@ -52,7 +52,10 @@ export const noHugetlb: Hugetlb = {
   free: unreachable,
   dissolveFree: () => {},
   fileSetup() {
-    throw new KernelError("ENOSYS", "the machine was made without a pool of huge pages: give Vm one");
+    throw new KernelError(
+      "ENOSYS",
+      "the machine was made without a pool of huge pages: give Vm hugetlbParts of @hetmem/hugetlb",
+    );
   },
   findings: () => [],
   fault: unreachable,

@@ -43,7 +43,8 @@ export function noReclaim(vm: Vm): PageReclaim {
       return NULL_PAGE as Page;
     },
     *pagefaultOutOfMemory(process) {
-      const reason = "there is no memory for it, and the machine was made without reclaim";
+      const without = "the machine was made without reclaim: give Vm reclaimParts of @hetmem/reclaim";
+      const reason = `no page is free for its fault, and ${without}`;
       process.deliver({ signo: "SIGKILL", code: "SI_KERNEL", address: virtAddr(0), reason });
     },
     *reclaimPages(pages) {

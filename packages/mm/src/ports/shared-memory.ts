@@ -16,6 +16,9 @@ export interface SharedMemory {
 
 export const noSharedMemory: SharedMemory = {
   zeroSetup() {
-    throw new KernelError("ENODEV", "the machine was made without shared memory: give Vm the page cache's");
+    throw new KernelError(
+      "ENODEV",
+      "the machine was made without shared memory: give Vm pageCacheParts of @hetmem/page-cache",
+    );
   },
 };
