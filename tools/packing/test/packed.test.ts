@@ -89,7 +89,7 @@ test.each(SPECIFIERS)("import %s", (specifier) => {
 });
 
 /** Entries that touch a host: whoever imports them has the types of Node. */
-const ON_NODE = SPECIFIERS.filter((specifier) => specifier === "hetmem" || specifier.endsWith("/node"));
+const ON_NODE = SPECIFIERS.filter((specifier) => specifier.endsWith("/node"));
 
 test.each([
   ["entries that run anywhere", SPECIFIERS.filter((specifier) => !ON_NODE.includes(specifier)), []],
