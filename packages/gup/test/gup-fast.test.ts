@@ -2,7 +2,7 @@
 import { type Page, type Preempt, run, virtAddr } from "@hetmem/kernel";
 import { forkProcess, Madv, type MmStruct, type Process, type Vm, type Vma } from "@hetmem/mm";
 import { madvise } from "@hetmem/madvise";
-import { compoundPincount, GUP_PIN_COUNTING_BIAS, pageMaybeDmaPinned } from "@hetmem/mm/faultin";
+import { compoundPincount, Foll, GUP_PIN_COUNTING_BIAS, pageMaybeDmaPinned } from "@hetmem/mm/faultin";
 import { MAPPING_ANON } from "@hetmem/mm/rmap";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { PMD_SIZE, Pte, TASK_SIZE } from "@hetmem/page-table";
@@ -18,6 +18,7 @@ import {
   pinUserPagesFast,
   pinUserPagesFastOnly,
 } from "../src/fast.ts";
+import { walkLockless } from "../src/lockless-walk.ts";
 import { putUserPages, unpinUserPages } from "../src/unpin.ts";
 import { outcome } from "@hetmem/test-machines/outcome";
 
@@ -103,6 +104,43 @@ describe("the lockless walk", () => {
     expect(vm.memmap.refcount(pageOf(process, 0))).toBe(1 + GUP_PIN_COUNTING_BIAS);
     const node = vm.memory.nodes[vm.memmap.nodeOf(pageOf(process, 0))];
     expect(node?.stat[NodeStat.nr_foll_pin_acquired]).toBe(3);
+  });
+
+  test("gives the last page that a process can have", () => {
+    const last = TASK_SIZE - 4096;
+    touch(mapAt(mm, last, TASK_SIZE), last);
+    expect(getUserPagesFastOnly(mm, virtAddr(last), 1, {}, into)).toBe(1);
+  });
+
+  test.each<[string, (entry: number) => void]>([
+    ["is write-protected", (entry) => mm.pageTable.setFlags(entry, mm.pageTable.flags(entry) & ~Pte.write)],
+    ["maps another page", (entry) => mm.pageTable.set(entry, pageOf(process, 1), mm.pageTable.flags(entry))],
+  ])("drops a page whose entry %s before the second look", (_change, change) => {
+    fill(0, 2);
+    const page = pageOf(process, 0);
+    const walk = walkLockless(mm, at(0), 1, Foll.GET | Foll.WRITE, into);
+    walk.next();
+    walk.next();
+    change(entryAt(mm, at(0)));
+    expect(run(walk)).toBe(0);
+    expect(vm.memmap.refcount(page)).toBe(1);
+  });
+
+  test("drops a page whose table maps it at another address by the second look", () => {
+    fill(0, 1);
+    const { pageTable } = mm;
+    const entry = entryAt(mm, at(0));
+    const [page, flags] = [pageOf(process, 0), pageTable.flags(entry)];
+    const walk = walkLockless(mm, at(0), 1, Foll.GET | Foll.WRITE, into);
+    walk.next();
+    walk.next();
+    pageTable.clear(entry);
+    pageTable.depopulate(pageTable.findPmd(at(0)));
+    const elsewhere = entryAt(mm, BASE + 8 * PMD_SIZE);
+    expect(elsewhere).toBe(entry);
+    pageTable.set(elsewhere, page, flags);
+    expect(run(walk)).toBe(0);
+    expect(vm.memmap.refcount(page)).toBe(1);
   });
 
   test("gives nothing of addresses that no process has", () => {
@@ -225,5 +263,19 @@ describe("a huge page", () => {
     touch(mm.vmas.at(virtAddr(HUGE)) as Vma, HUGE + PMD_SIZE);
     expect(getUserPagesFastOnly(mm, address(500), 100, { write: true }, into)).toBe(13);
     expect(into[12]).toBe(mm.pageTable.value(entryAt(mm, HUGE + PMD_SIZE)));
+  });
+
+  test.each<[string, (pmd: number) => void]>([
+    ["is removed", (pmd) => mm.pageTable.clear(pmd)],
+    ["is write-protected", (pmd) => mm.pageTable.setFlags(pmd, mm.pageTable.flags(pmd) & ~Pte.write)],
+    ["maps another page", (pmd) => mm.pageTable.set(pmd, head + 512, mm.pageTable.flags(pmd))],
+  ])("is dropped if its entry %s before the second look", (_change, change) => {
+    const walk = walkLockless(mm, address(3), 4, Foll.GET | Foll.WRITE, into);
+    walk.next();
+    walk.next();
+    expect(vm.memmap.refcount(head)).toBe(5);
+    change(mm.pageTable.findPmd(virtAddr(HUGE)));
+    expect(run(walk)).toBe(0);
+    expect(vm.memmap.refcount(head)).toBe(1);
   });
 });

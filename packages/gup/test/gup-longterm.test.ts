@@ -1,5 +1,5 @@
 // Pins that last: pages move to where they may stay first, or are refused.
-import { type Page, run, virtAddr } from "@hetmem/kernel";
+import { type Page, type Preempt, run, virtAddr } from "@hetmem/kernel";
 import { Foll, putGrabbedPage } from "@hetmem/mm/faultin";
 import { PageFlag } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";
@@ -66,6 +66,22 @@ describe("a long pin", () => {
     unpinUserPages(vm, held);
     for (let i = 0; i < 8; i++) expect(vm.memmap.refcount(pageOf(process, i))).toBe(1);
     expect(vm.memmap.test(pageOf(process, 3), PageFlag.lru)).toBe(true);
+  });
+
+  test("waits for a page that another task has isolated, until it is back on its list", () => {
+    const { mm, vm, process } = withMovable();
+    const page = pageOf(process, 0);
+    expect(vm.lru.isolate(page)).toBe(true);
+    const task = pinUserPages(mm, at(0), 1, { write: true, longterm: true });
+    let step = task.next();
+    while (step.done !== true && step.value.why !== "pages that another task isolated") step = task.next();
+    const wait = step.value as Preempt;
+    expect(wait.ready()).toBe(false);
+    vm.lru.putback(page);
+    expect(wait.ready()).toBe(true);
+    const [pinned] = run(task);
+    expect(pinned).toBe(pageOf(process, 0));
+    expect(pinned).not.toBe(page);
   });
 
   test("without locks finds nothing in ZONE_MOVABLE, and moves pages with them", () => {
@@ -137,6 +153,26 @@ describe("a device's page", () => {
       return false;
     };
     expect(outcome(() => run(pinUserPages(mm, at(0), 4, { write: true, longterm: true })))).toBe("EBUSY");
+  });
+
+  test("that can't move leaves no reference on the pages behind it, and pages of RAM on their lists", () => {
+    const { machine, mm, process, vm, device } = withDevice();
+    const block = machine.plug(0);
+    mapAt(mm, BASE + 8 * 4096, BASE + 9 * 4096);
+    write(process, 8, "movable");
+    const [page] = run(pinUserPages(mm, at(8), 1, { write: true }));
+    unpinUserPages(vm, [page as Page]);
+    expect(machine.inBlock(block, page as Page)).toBe(true);
+    for (let i = 4; i < 8; i++) mm.pageTable.set(entryAt(mm, at(i)), machine.devicePage(i), DEVICE);
+    device.coherent = true;
+    device.migrateCoherent = function* (_vm, failing) {
+      putGrabbedPage(vm, failing, 1, Foll.GET);
+      return false;
+    };
+    expect(outcome(() => run(pinUserPages(mm, at(0), 9, { write: true, longterm: true })))).toBe("EBUSY");
+    for (let i = 0; i < 8; i++) expect(vm.memmap.refcount(machine.devicePage(i))).toBe(1);
+    expect(vm.memmap.test(page as Page, PageFlag.lru)).toBe(true);
+    expect(vm.memmap.refcount(page as Page)).toBe(1);
   });
 
   test("of a pagemap that is being torn down can't be had: whoever waits is found if nobody removes it", () => {
