@@ -2,6 +2,7 @@
 import { MiB, nodeId, run, virtAddr } from "@hetmem/kernel";
 import { forkProcess, type Process } from "@hetmem/mm";
 import { mpolToString } from "@hetmem/mm/policy";
+import { PageFlag } from "@hetmem/page";
 import { check, fill, map, nodesOf, outcome, pageBehind } from "@hetmem/test-machines/placed-memory";
 import { mmOf, pageAt, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
@@ -126,6 +127,18 @@ test("a hole in the range is EFAULT, at its start, in it, and behind it, and not
   expect(outcome(() => mbind(mm, start, 5 * PAGE, bindTo(1), MOVE))).toBe("EFAULT");
   expect(outcome(() => mbind(mm, virtAddr(0x1000), PAGE, bindTo(1), 0))).toBe("EFAULT");
   expect(vm.lru.isolate(pageBehind(process, start))).toBe(true);
+});
+
+test("pages are back on their lists when there may be no more mappings, and no policy is set", () => {
+  const { vm, spawn } = vmMachine({ tunables: { maxMapCount: 1 } });
+  const process = spawn();
+  const start = map(process, 4);
+  fill(process, start, 4);
+  const wanted = [pageAt(start, 1), PAGE, bindTo(1), MOVE] as const;
+  expect(outcome(() => mbind(mmOf(process), ...wanted))).toBe("ENOMEM");
+  expect(policies(process, start)).toEqual(["0-4 default"]);
+  expect(vm.memmap.test(pageBehind(process, pageAt(start, 1)), PageFlag.lru)).toBe(true);
+  check(process, start, 4);
 });
 
 test("the default policy may be set across holes", () => {

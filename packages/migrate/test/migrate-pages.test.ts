@@ -13,10 +13,12 @@ import {
 import {
   exitProcess,
   forkProcess,
+  MapFlag,
   mlock,
   trylockPage,
   uncharged,
   unlockPage,
+  type Vm,
   VmFlag,
   vmInvariants,
 } from "@hetmem/mm";
@@ -25,16 +27,34 @@ import { fileWrite } from "@hetmem/page-cache";
 import { deviceOfEntry, slotOfEntry } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";
 import { nodeStat } from "@hetmem/test-machines/counters";
-import { diskFile } from "@hetmem/test-machines/files";
+import { diskFile, map, write as writeAt } from "@hetmem/test-machines/files";
 import { fileAt, mapAt, RW, touchFile } from "@hetmem/test-machines/hand-mapped";
 import { BASE, moveToNode1, ON_NODE_1, pageOf, read, withMemory, write } from "@hetmem/test-machines/moving";
 import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
-import { GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
+import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat, VmEvent, ZoneStat } from "@hetmem/zone";
 import { describe, expect, test } from "vitest";
-import { MigrateMode, MigrateReason } from "../src/migrate-mode.ts";
-import { migratePage } from "../src/migrate-page.ts";
+import { MigrateMode, MigrateReason, type MigrateResult } from "../src/migrate-mode.ts";
+import { cacheReferences, migratePage } from "../src/migrate-page.ts";
 import { migratePages, putbackMovablePages } from "../src/migrate-pages.ts";
-import { migrationTarget } from "../src/migration-target.ts";
+import { type MigrationTarget, migrationTarget } from "../src/migration-target.ts";
+
+/** Isolates a page, and migrates it to a node. */
+function migrateTo(vm: Vm, page: Page, node: number): MigrateResult {
+  expect(vm.lru.isolate(page)).toBe(true);
+  const target = migrationTarget(vm, { node: nodeId(node), gfp: GFP_HIGHUSER_MOVABLE | Gfp.THISNODE });
+  return run(migratePages(vm, [page], target, MigrateMode.Sync, MigrateReason.Syscall));
+}
+
+/** A target on node 1, and the pages for which it was asked for a place. */
+function countingTarget(vm: Vm): { readonly target: MigrationTarget; readonly asked: Page[] } {
+  const asked: Page[] = [];
+  const target = migrationTarget(vm, ON_NODE_1);
+  const tryAlloc = (page: Page): Page => {
+    asked.push(page);
+    return target.tryAlloc(page);
+  };
+  return { asked, target: { ...target, tryAlloc } };
+}
 
 describe("a page that nobody holds", () => {
   test("moves to the node that was asked for, with what is written in it", () => {
@@ -120,6 +140,48 @@ describe("a page that nobody holds", () => {
     expect(nodeStat(vm, "nr_dirty")).toBe(1);
   });
 
+  test("of a file that no process maps is held by its file alone where it is now, and counts there", () => {
+    const { vm } = vmMachine();
+    const { file } = diskFile(vm, 1);
+    run(fileWrite(file, 0, Uint8Array.of(9)));
+    const old = file.mapping.pages.load(0) as Page;
+    const [from, to] = [vm.memmap.nodeOf(old), 1 - vm.memmap.nodeOf(old)];
+    expect(migrateTo(vm, old, to).failed).toEqual([]);
+    const fresh = file.mapping.pages.load(0) as Page;
+    expect([vm.memmap.nodeOf(fresh), vm.memmap.refcount(fresh), vm.memmap.refcount(old)]).toEqual([to, 1, 0]);
+    const pages = (node: number, name: "nr_file_pages" | "nr_dirty"): number | undefined =>
+      vm.memory.nodes[node]?.stat[NodeStat[name]];
+    const pending = (node: number): number =>
+      (vm.memory.nodes[node]?.zones ?? []).reduce(
+        (sum, { stat }) => sum + (stat[ZoneStat.nr_zone_write_pending] ?? 0),
+        0,
+      );
+    expect([from, to].map((node) => pages(node, "nr_file_pages"))).toEqual([0, 1]);
+    expect([from, to].map((node) => pages(node, "nr_dirty"))).toEqual([0, 1]);
+    expect([from, to].map(pending)).toEqual([0, 1]);
+    assertInvariants(vm, vmInvariants);
+  });
+
+  test("of shared memory counts on its new node", () => {
+    const { vm, spawn } = vmMachine();
+    const process = spawn();
+    const start = map(process, undefined, 1, MapFlag.SHARED);
+    writeAt(process, start, "shared");
+    const { pageTable } = mmOf(process);
+    const old = pageTable.value(pageTable.find(start)) as Page;
+    const [from, to] = [vm.memmap.nodeOf(old), 1 - vm.memmap.nodeOf(old)];
+    expect(migrateTo(vm, old, to).failed).toEqual([]);
+    expect([from, to].map((node) => vm.memory.nodes[node]?.stat[NodeStat.nr_shmem])).toEqual([0, 1]);
+    assertInvariants(vm, vmInvariants);
+  });
+
+  test("of a file whose file system has data of its own on the page moves with that reference", () => {
+    expect(cacheReferences(PageFlag.uptodate, 2)).toBe(1);
+    expect(cacheReferences(PageFlag.private, 2)).toBe(2);
+    expect(cacheReferences(PageFlag.private, 0)).toBe(0);
+    expect(cacheReferences(PageFlag.swapcache, 3)).toBe(1);
+  });
+
   test("in the swap cache takes its slot along", () => {
     const { vm, spawn } = vmMachine();
     swapSpace(vm).swapon({ path: "/dev/swap", size: MiB });
@@ -189,10 +251,11 @@ describe("a page that nobody holds", () => {
     const page = pageOf(process, 0);
     vm.lru.isolate(page);
     run(exitProcess(process));
-    const target = migrationTarget(vm, ON_NODE_1);
+    const { target, asked } = countingTarget(vm);
     const result = run(migratePages(vm, [page], target, MigrateMode.Sync, MigrateReason.Syscall));
     expect(result).toEqual({ migrated: 1, failed: [] });
     expect(vm.memmap.refcount(page)).toBe(0);
+    expect(asked).toEqual([]);
   });
 });
 
@@ -218,6 +281,19 @@ describe("a page that can't move", () => {
     assertInvariants(vm, vmInvariants);
   });
 
+  test("is tried ten times, each time with a new page", () => {
+    const { vm, spawn } = vmMachine();
+    const process = spawn();
+    withMemory(process, 1);
+    write(process, 0, "pinned");
+    const page = pageOf(process, 0);
+    vm.memmap.getPage(page);
+    vm.lru.isolate(page);
+    const { target, asked } = countingTarget(vm);
+    run(migratePages(vm, [page], target, MigrateMode.Sync, MigrateReason.Syscall));
+    expect(asked).toEqual(Array.from({ length: 10 }, () => page));
+  });
+
   test("keeps the pages behind it from moving only when there is no more room", () => {
     const { vm, spawn } = vmMachine();
     const process = spawn();
@@ -239,6 +315,8 @@ describe("a page that can't move", () => {
       [pages[1], "ENOMEM"],
       [pages[2], "ENOMEM"],
     ]);
+    // The page for which there was no room has failed; those behind it were not tried.
+    expect(vm.memory.allocator.events[VmEvent.pgmigrate_fail]).toBe(1);
     putbackMovablePages(vm, pages.slice(1));
     assertInvariants(vm, vmInvariants);
   });

@@ -1,7 +1,8 @@
 import { assertInvariants, KernelError, run, virtAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { EntryKind, Pte } from "@hetmem/page-table";
-import { vmMachine } from "@hetmem/test-machines/vm-machine";
+import { fileAt, mapAt, touchFile } from "@hetmem/test-machines/hand-mapped";
+import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { vmInvariants } from "../src/invariants.ts";
 import { Rss } from "../src/mm-struct.ts";
@@ -167,6 +168,17 @@ test.each([
     // A page that is copied on write is as dirty as it was; only what is shared begins clean.
     expect(entryOf(child, page) & used).toBe(Pte.dirty);
   }
+});
+
+test("a child's entries of a shared mapping begin clean: the parent's own say what was written", () => {
+  const { vm, spawn } = vmMachine();
+  const parent = spawn();
+  const flags = RW | VmFlag.SHARED | VmFlag.MAYSHARE | VmFlag.MIXEDMAP;
+  const vma = mapAt(mmOf(parent), BASE, BASE + 4096, { flags, file: fileAt(vm, "/data", 7) });
+  touchFile(vma, BASE, { entry: Pte.accessed | Pte.dirty | Pte.write });
+  const child = run(forkProcess(parent));
+  const looked = Pte.accessed | Pte.dirty | Pte.write;
+  expect([entryOf(parent, 0) & looked, entryOf(child, 0) & looked]).toEqual([looked, Pte.write]);
 });
 
 function entryOf({ mm }: Process, page: number): number {

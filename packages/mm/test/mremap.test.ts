@@ -10,6 +10,7 @@ import {
   mapPages,
   vmaAt,
 } from "@hetmem/test-machines/mappings";
+import { hugeAt, hugeMachine, PARTS, withHuge } from "@hetmem/test-machines/thp";
 import { mmOf, ORDINARY, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { forkProcess } from "../src/process/fork.ts";
@@ -280,3 +281,21 @@ test.each(["anonymous memory", "a file"])(
     expect([entryFlags(process, at(0)), read(process, at(1024), 1)]).toEqual([0, "x"]);
   },
 );
+
+test("the entry of a huge page stays where it is while a walk of the reverse mapping is under way", () => {
+  const process = hugeMachine().spawn();
+  const mm = mmOf(process);
+  withHuge(process);
+  const head = hugeAt(process, at(0));
+  const lock = vmaAt(process, 0).anonVma?.rwsem;
+  const move = mremap(mm, { ...request(0, PARTS, PARTS, MAYMOVE | FIXED), newAddress: at(2 * PARTS) });
+  let step = move.next();
+  while (mm.vmas.at(at(2 * PARTS)) === undefined && !step.done) step = move.next();
+  if (!lock) throw new Error("nothing to walk by");
+  run(lock.downRead());
+  while (!step.done && step.value.ready()) step = move.next();
+  expect([step.done, hugeAt(process, at(0))]).toEqual([false, head]);
+  lock.upRead();
+  run(move);
+  expect([hugeAt(process, at(0)), hugeAt(process, at(2 * PARTS))]).toEqual([undefined, head]);
+});
