@@ -14,5 +14,5 @@ test("on a built tree the output is the program's alone", () => {
 });
 
 test("the status of the program is that of npm start", () => {
-  expect(start("no-such-command")).toMatchObject({ stdout: "", status: 1 });
+  expect(start("no-such-command")).toMatchObject({ stdout: "", status: 2 });
 });
