@@ -1,6 +1,7 @@
-import { MiB, type Pfn, run, virtAddr } from "@hetmem/kernel";
+import { MiB, type Page, type Pfn, run, virtAddr } from "@hetmem/kernel";
 import { forkProcess, Madv, MapFlag, mlock, munmap, type Process, Prot, Rss, VmFlag } from "@hetmem/mm";
 import { LruList } from "@hetmem/mm/lru";
+import { watchCoverage } from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
 import { memfdCreate, truncate } from "@hetmem/page-cache";
 import { Pte } from "@hetmem/page-table";
@@ -21,6 +22,7 @@ import {
 import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
+import { markPageLazyfree } from "../src/free.ts";
 import { madvise } from "../src/madvise.ts";
 
 function advise(process: Process, first: number, pages: number, advice: number): string | undefined {
@@ -80,6 +82,46 @@ test("MADV_FREE leaves pages to reclaim, clean and among those of files, and a w
   write(process, at(0), "c");
   expect(entryFlags(process, at(0)) & Pte.dirty).toBe(Pte.dirty);
   expectSound(vm);
+});
+
+test.each([
+  ["MADV_DONTNEED", Madv.DONTNEED],
+  ["MADV_FREE", Madv.FREE],
+])("%s tells mirrors before it changes entries, and keeps the peak of the resident set", (_name, advice) => {
+  const { vm, spawn } = vmMachine();
+  const process = spawn();
+  mapPages(process, 0, 4);
+  for (let i = 0; i < 4; i++) write(process, at(i), "x");
+  const coverage = watchCoverage(vm);
+  const mm = mmOf(process);
+  expect(advise(process, 0, 4, advice)).toBe(undefined);
+  expect(coverage.findings).toEqual([]);
+  expect(mm.notifiers?.describeActive()).toBe("none");
+  expect(mm.hiwaterRss).toBe(4);
+});
+
+test("MADV_FREE leaves a dirty page to the other processes that map it", () => {
+  const { vm, spawn } = vmMachine();
+  const parent = spawn();
+  mapPages(parent, 0, 1);
+  write(parent, at(0), "x");
+  run(forkProcess(parent));
+  const page = pageAt(parent, 0) as Page;
+  vm.memmap.set(page, PageFlag.dirty);
+  expect(advise(parent, 0, 1, Madv.FREE)).toBe(undefined);
+  const kept = PageFlag.dirty | PageFlag.swapbacked;
+  expect(vm.memmap.flags(page) & kept).toBe(kept);
+});
+
+test("an unevictable page is not made one that reclaim may drop", () => {
+  const { vm, spawn } = vmMachine();
+  const process = spawn();
+  mapPages(process, 0, 1);
+  write(process, at(0), "x");
+  const page = pageAt(process, 0) as Page;
+  vm.memmap.set(page, PageFlag.unevictable);
+  markPageLazyfree(vm, page);
+  expect(vm.memmap.test(page, PageFlag.swapbacked)).toBe(true);
 });
 
 test("MADV_FREE is for anonymous memory", () => {

@@ -1,5 +1,7 @@
 import { run, virtAddr } from "@hetmem/kernel";
+import { TASK_SIZE } from "@hetmem/page-table";
 import { diskFile, map, read, write } from "@hetmem/test-machines/files";
+import { mapAt, touch } from "@hetmem/test-machines/hand-mapped";
 import { at, BASE, errnoOf, mapPages } from "@hetmem/test-machines/mappings";
 import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
@@ -25,6 +27,15 @@ test("a page of a file is there although this process doesn't map it", () => {
   const two = map(process, file, 100, MapFlag.SHARED);
   const there = run(mincore(mmOf(process), virtAddr(two + 59 * PAGE), 3 * PAGE));
   expect([...there]).toEqual([0, 1, 0]);
+});
+
+test("the last page that a process can have may be asked for, and one behind it not", () => {
+  const process = vmMachine().spawn();
+  const mm = mmOf(process);
+  const last = TASK_SIZE - PAGE;
+  touch(mapAt(mm, last, TASK_SIZE), last);
+  expect([...run(mincore(mm, virtAddr(last), PAGE))]).toEqual([1]);
+  expect(errnoOf(mincore(mm, virtAddr(last), 2 * PAGE))).toBe("ENOMEM");
 });
 
 test("requests that make no sense are refused with the kernel's errnos", () => {

@@ -3,7 +3,9 @@ import { MiB, nodeId, run } from "@hetmem/kernel";
 import { forkProcess, MapFlag, type Process, readUser } from "@hetmem/mm";
 import { MpolFlag } from "@hetmem/mm/policy";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
+import { fsyncRange } from "@hetmem/page-cache";
 import { Pte } from "@hetmem/page-table";
+import { diskFile, map as mapFile } from "@hetmem/test-machines/files";
 import { hotplugVmMachine } from "@hetmem/test-machines/hotplug-vm-machine";
 import { check, fill, map, nodesOf, pageBehind } from "@hetmem/test-machines/placed-memory";
 import { mmOf, pageAt, vmMachine, type VmMachine } from "@hetmem/test-machines/vm-machine";
@@ -98,6 +100,18 @@ test("pages that children share are not hinted at while a write would copy them"
   const child = run(forkProcess(process));
   expect(run(scanForHints(mmOf(process), 1024))).toBe(0);
   check(child, start, PAGES, process);
+});
+
+test("a dirty page of a file is hinted at only when it has been written to its disk", () => {
+  const { vm, spawn } = vmMachine();
+  const process = spawn("mapper", 0);
+  const { file, inode } = diskFile(vm, 1);
+  const start = mapFile(process, file, 1, MapFlag.SHARED);
+  fill(process, start, 1);
+  mmOf(process).node = nodeId(1);
+  expect(run(scanForHints(mmOf(process), 1024))).toBe(0);
+  run(fsyncRange(inode.mapping));
+  expect(run(scanForHints(mmOf(process), 1024))).toBe(1);
 });
 
 test("a policy that places pages is stronger than who uses them", () => {

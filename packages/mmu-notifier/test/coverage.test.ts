@@ -83,6 +83,18 @@ const losses: readonly (readonly [string, Entry, Entry, string])[] = [
   ["a device's page is write-protected", PRIVATE_WRITE, PRIVATE_READ, "device page write access removed"],
   ["the cpu takes back what a device had alone", EXCLUSIVE, [PAGE, RW], "exclusive access ended"],
   ["a page is unmapped that a device had alone", EXCLUSIVE, EMPTY, "exclusive access ended"],
+  [
+    "a page that a device had alone makes room for another",
+    EXCLUSIVE,
+    [OTHER, EntryKind.deviceExclusiveWrite],
+    "exclusive access ended",
+  ],
+  [
+    "a device's page makes room for another",
+    PRIVATE_READ,
+    [OTHER, EntryKind.devicePrivateRead],
+    "device page removed",
+  ],
 ];
 
 const harmless: readonly (readonly [string, Entry, Entry])[] = [

@@ -10,11 +10,11 @@ import { errnoOf } from "@hetmem/test-machines/mappings";
 import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { fileRead, fileWrite } from "../src/file-io.ts";
-import { findLockPage, unlockAndPut } from "../src/filemap.ts";
+import { cachePageSource, findLockPage, unlockAndPut } from "../src/filemap.ts";
 import { memfdCreate } from "../src/memfd.ts";
 import { OpenFile } from "../src/open-file.ts";
 import { type ShmemInode, ShmemMount } from "../src/shmem-inode.ts";
-import { shmemUnuse } from "../src/shmem-pages.ts";
+import { shmemGetPage, shmemUnuse } from "../src/shmem-pages.ts";
 import { createShmemInode, shmemFallocate, shmemVmOps } from "../src/shmem.ts";
 import { TmpfsPages } from "../src/tmpfs-pages.ts";
 import { punchHole, truncate } from "../src/truncate.ts";
@@ -122,6 +122,25 @@ test("a tmpfs that is full refuses a write with ENOSPC and a fault with SIGBUS, 
   run(punchHole(inode, 0, PAGE));
   expect(read(process, at + 5 * PAGE, 1)).toBe("\0");
   expect(inode.mount.usedPages).toBe(4);
+});
+
+test("a page that another task has added meanwhile is taken, and counts once against the tmpfs", () => {
+  const { vm } = vmMachine();
+  const { inode } = tmpfsFile(vm, 4);
+  const { mapping } = inode;
+  const source = cachePageSource(vm, undefined);
+  const late = {
+    ...source,
+    *alloc() {
+      const rival: Page = yield* shmemGetPage(mapping, 0, source);
+      unlockAndPut(vm, rival);
+      return yield* source.alloc();
+    },
+  };
+  const page = run(shmemGetPage(mapping, 0, late));
+  expect(mapping.pages.load(0)).toBe(page);
+  unlockAndPut(vm, page);
+  expect([mapping.pages.pages, inode.mount.usedPages, vm.memmap.refcount(page)]).toEqual([1, 1, 1]);
 });
 
 test("fallocate gives a file pages, all or none", () => {

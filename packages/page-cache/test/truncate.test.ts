@@ -1,5 +1,6 @@
-import { assertInvariants, run, Scheduler, seededChoice, type VirtAddr } from "@hetmem/kernel";
+import { assertInvariants, type Page, run, Scheduler, seededChoice, type VirtAddr } from "@hetmem/kernel";
 import { MapFlag, munmap, readUser, Rss, vmInvariants, writeUser } from "@hetmem/mm";
+import { endWriteback, startWriteback } from "@hetmem/mm/file";
 import { nodeStat } from "@hetmem/test-machines/counters";
 import { bytes, diskFile, map, read, readSignal, text, write } from "@hetmem/test-machines/files";
 import { mmOf, PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
@@ -60,6 +61,40 @@ test("a hole within one page zeroes those bytes alone", () => {
   run(fileRead(file, 0, 1));
   run(punchHole(inode, 1, 3));
   expect(text(run(fileRead(file, 0, 6)))).toBe("p\0\0e 0");
+});
+
+test("a hole across the border of two pages zeroes bytes in both, and both pages stay", () => {
+  const { vm } = vmMachine();
+  const { file, inode } = diskFile(vm, 2);
+  run(fileRead(file, 0, 2 * PAGE));
+  run(fileWrite(file, PAGE - 4, bytes("beforeafter")));
+  run(punchHole(inode, PAGE - 2, PAGE + 2));
+  expect(text(run(fileRead(file, PAGE - 4, 11)))).toBe("be\0\0\0\0after");
+  expect(inode.mapping.pages.pages).toBe(2);
+});
+
+test("blocks behind the end that were never read are zeros when the file grows again", () => {
+  const { vm } = vmMachine();
+  const { file, inode } = diskFile(vm, 4);
+  run(truncate(inode, PAGE));
+  run(truncate(inode, 4 * PAGE));
+  for (const page of [1, 2, 3]) expect(text(run(fileRead(file, page * PAGE, 4)))).toBe("\0\0\0\0");
+});
+
+test("truncate leaves a page to the disk that is writing it, until it has", () => {
+  const { vm } = vmMachine();
+  const { file, inode } = diskFile(vm, 2);
+  run(fileRead(file, PAGE, 1));
+  const page = inode.mapping.pages.load(1) as Page;
+  startWriteback(vm, page);
+  const task = truncate(inode, PAGE);
+  let step = task.next();
+  while (!step.done && step.value.ready()) step = task.next();
+  expect(step.value?.why).toBe("page writeback");
+  expect(inode.mapping.pages.load(1)).toBe(page);
+  endWriteback(vm, page);
+  run(task);
+  expect(inode.mapping.pages.pages).toBe(0);
 });
 
 test("a file without a name ends with its last user, and its memory is free again", () => {

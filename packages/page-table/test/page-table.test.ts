@@ -1,9 +1,10 @@
 // Tables come with the entries that need them, and go when they are empty.
-import { type Page, type VirtAddr, virtAddr } from "@hetmem/kernel";
+import { type Page, type Pfn, type VirtAddr, virtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { expect, test } from "vitest";
 import { type Level, NO_ENTRY, PageTable, PMD_SIZE, TASK_SIZE } from "../src/page-table.ts";
 import { Pte } from "../src/pte.ts";
+import { isSwapinError, MAX_SLOTS, slotOfEntry, swapEntry, swapinErrorEntry } from "../src/swap-entry.ts";
 import { TableArenas } from "../src/table-arenas.ts";
 
 /** Tables over pages that are numbers only, of which there are so many. */
@@ -86,6 +87,34 @@ test("entries keep their numbers while the array of tables grows", () => {
   table.set(entry, 42, Pte.present);
   for (let i = 0; i < 100; i++) table.ensure((i * PMD_SIZE) as VirtAddr);
   expect([table.find(AT), table.value(entry)]).toEqual([entry, 42]);
+});
+
+test("an address space that takes the array of one that grew out of it finds it empty", () => {
+  const arenas = new TableArenas();
+  const { table } = tableOf(200, arenas);
+  table.set(table.ensure(AT), 42, Pte.present);
+  for (let i = 0; i < 100; i++) table.ensure((i * PMD_SIZE) as VirtAddr);
+  const next = tableOf(3, arenas).table;
+  expect([next.find(AT), next.nextPopulated(virtAddr(0), TASK_SIZE as VirtAddr)]).toEqual([
+    NO_ENTRY,
+    TASK_SIZE,
+  ]);
+  expect(next.flags(next.ensure(AT))).toBe(0);
+});
+
+test("the largest arrays are kept for later address spaces, and no more than four", () => {
+  const arenas = new TableArenas();
+  for (const words of [600, 100, 500, 300, 200, 400]) arenas.give(new Int32Array(words));
+  expect([1, 1, 1, 1].map((words) => arenas.take(words).length)).toEqual([300, 400, 500, 600]);
+  expect(arenas.take(7)).toHaveLength(7);
+});
+
+test("an entry of a page that swap-in lost says so for every frame", () => {
+  for (const frame of [0, 5, 2 ** 26 - 1, 2 ** 31 + 5, 2 ** 33]) {
+    const entry = swapinErrorEntry(frame as Pfn);
+    expect([isSwapinError(entry), slotOfEntry(entry)]).toEqual([true, frame % 2 ** 26]);
+  }
+  expect(isSwapinError(swapEntry(30, MAX_SLOTS - 1))).toBe(false);
 });
 
 test("the next populated 2 MiB is found wherever the search begins and ends", () => {

@@ -10,8 +10,9 @@ import {
   SectionTable,
   sectionToPfn,
 } from "../src/index.ts";
-import { roomFor } from "../src/growth.ts";
-import { NODE_0, NODE_1, NORMAL } from "./small-memmap.ts";
+import { expectFits, roomFor } from "../src/growth.ts";
+import { MAX_PAGES } from "../src/layout.ts";
+import { errno, NODE_0, NODE_1, NORMAL } from "./small-memmap.ts";
 
 const MOST = 100 * PAGES_PER_SECTION;
 
@@ -20,6 +21,7 @@ test.each([
   [1025, 2048],
   [PAGES_PER_SECTION + 1, 2 * PAGES_PER_SECTION],
   [2 * PAGES_PER_SECTION + 1, 16 * PAGES_PER_SECTION],
+  [16 * PAGES_PER_SECTION, 16 * PAGES_PER_SECTION],
   [16 * PAGES_PER_SECTION + 1, MOST],
 ])("who needs %i pages gets room for %i", (needed, room) => {
   expect(roomFor(needed, MOST)).toBe(room);
@@ -27,6 +29,12 @@ test.each([
 
 test("room is never for more than there can be", () => {
   expect(roomFor(3 * PAGES_PER_SECTION, 4 * PAGES_PER_SECTION)).toBe(4 * PAGES_PER_SECTION);
+  expect(roomFor(2049, 3072)).toBe(3072);
+});
+
+test("a memmap holds MAX_PAGES pages, and one more is ENOMEM", () => {
+  expect(() => expectFits(MAX_PAGES)).not.toThrow();
+  expect(() => expectFits(MAX_PAGES + 1)).toThrow(errno("ENOMEM"));
 });
 
 test("an array that is long enough stays the same; a longer one has what was in it", () => {

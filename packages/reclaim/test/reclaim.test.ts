@@ -1,11 +1,12 @@
 import { assertInvariants, MiB, nodeId, type Page, type VirtAddr } from "@hetmem/kernel";
-import { Madv, mlock, type Process, Rss, vmInvariants } from "@hetmem/mm";
+import { Madv, MapFlag, mlock, type Process, Prot, Rss, vmInvariants } from "@hetmem/mm";
+import { endWriteback, startWriteback } from "@hetmem/mm/file";
 import { madvise } from "@hetmem/madvise";
 import { LruList } from "@hetmem/mm/lru";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { fileRead, fileWrite } from "@hetmem/page-cache";
 import { EntryKind, entryKind, Pte } from "@hetmem/page-table";
-import { diskFile } from "@hetmem/test-machines/files";
+import { diskFile, map as mapFile, read as readFile, write as writeFile } from "@hetmem/test-machines/files";
 import { hotplugVmMachine } from "@hetmem/test-machines/hotplug-vm-machine";
 import { check, fill, map, nodesOf } from "@hetmem/test-machines/placed-memory";
 import { type ShortMachine, shortMachine } from "@hetmem/test-machines/short-machine";
@@ -53,6 +54,37 @@ test("more memory than there is can be written when there is swap, and all of it
   assertInvariants(machine.vm, vmInvariants);
   expect(machine.damaged(process, start, 6000)).toEqual([]);
   assertInvariants(machine.vm, vmInvariants);
+});
+
+test("a page under writeback is activated, and marked to be reclaimed when its writeback ends", () => {
+  const machine = shortMachine();
+  const { vm } = machine;
+  const { file, inode } = diskFile(vm, 1);
+  machine.run(fileRead(file, 0, 1));
+  const page = inode.mapping.pages.load(0) as Page;
+  startWriteback(vm, page);
+  expect(machine.run(reclaimPages(vm, isolated(machine, page)))).toBe(0);
+  const marks = PageFlag.active | PageFlag.reclaim;
+  expect(vm.memmap.flags(page) & marks).toBe(marks);
+  endWriteback(vm, page);
+});
+
+test.each([
+  ["of a program's file is activated", true, PageFlag.active],
+  ["of anonymous memory stays inactive", false, 0],
+])("an executable page %s by its first access", (_what, ofFile, active) => {
+  const machine = shortMachine({ swap: 16 * MiB });
+  const { vm } = machine;
+  const process = machine.spawn();
+  const prot = Prot.READ | Prot.EXEC;
+  const file = ofFile ? diskFile(vm, 1).file : undefined;
+  const start = mapFile(process, file, 1, MapFlag.PRIVATE, ofFile ? prot : prot | Prot.WRITE);
+  if (ofFile) readFile(process, start, 1);
+  else writeFile(process, start, "code");
+  const page = pageOf(process, start);
+  vm.memmap.clear(page, PageFlag.referenced | PageFlag.active);
+  machine.run(reclaimPages(vm, isolated(machine, page)));
+  expect(vm.memmap.flags(page) & (PageFlag.lru | PageFlag.active)).toBe(PageFlag.lru | active);
 });
 
 test("clean pages of files go before anything is swapped", () => {
