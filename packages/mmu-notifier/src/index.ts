@@ -4,6 +4,7 @@ export {
   describeFinding,
   NotifierCoverage,
   watchCoverage,
+  type WatchedMachine,
 } from "./coverage.ts";
 export {
   mmuIntervalCheckRetry,
@@ -23,7 +24,7 @@ export {
   notifyChangePte,
   setUnheard,
 } from "./invalidate.ts";
-export { type NotifiedMm } from "./notified-mm.ts";
+export { type NotifiedMachine, type NotifiedMm } from "./notified-mm.ts";
 export { isOwnDoing, type MmuNotifierRange, mmuNotifierRangeBlockable, MmuNotifyEvent } from "./range.ts";
 export {
   mmuNotifierGet,

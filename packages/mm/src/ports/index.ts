@@ -1,6 +1,7 @@
 export { type HugeCollapse } from "./huge-collapse.ts";
 export { type Hugetlb } from "./hugetlb.ts";
 export { type MemoryErrors } from "./memory-errors.ts";
+export { type MigrateMisplacedPage } from "./numa-balancing.ts";
 export { type PageReclaim } from "./page-reclaim.ts";
 export {
   type MemoryRequest,
