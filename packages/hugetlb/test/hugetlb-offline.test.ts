@@ -71,3 +71,16 @@ test("the memory of dissolved huge pages comes back with the block", () => {
   run(machine.onlineTask(block));
   expect(machine.freePages()).toBe(before);
 });
+
+test("a huge page that begins where the range ends stays in the pool", () => {
+  const { machine } = machineWithPool(3);
+  const { memmap } = machine.memory;
+  const frames = hugetlbPool(machine.vm)
+    .freePages()
+    .map((page) => memmap.pageToPfn(page))
+    .toSorted((a, b) => a - b);
+  const [first, second] = frames;
+  if (first === undefined || second === undefined) throw new Error("the pool is smaller than it should be");
+  hugetlbPool(machine.vm).dissolveFree(first, second);
+  expect(pool(machine)).toEqual([2, 2, 0, 2]);
+});
