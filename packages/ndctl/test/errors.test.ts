@@ -3,8 +3,9 @@ import { MiB, physAddr, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { type Namespace, runNfitWork, scrubText, startScrub } from "@hetmem/nvdimm";
 import { START } from "@hetmem/test-machines/nvdimm-machine";
+import { badRangesOf } from "../src/libndctl/badblocks.ts";
 import { errnoOf } from "./expect-errno.ts";
-import { machine, type NdctlMachine } from "./ndctl-machine.ts";
+import { labelled, machine, type NdctlMachine } from "./ndctl-machine.ts";
 
 function quiet(options: Parameters<typeof machine>[0] = {}): NdctlMachine {
   const made = machine(options);
@@ -233,3 +234,30 @@ function raise(message: string): never {
 }
 
 function* nothing(): Generator<never, void, void> {}
+
+test("errors are injected up to a namespace's last sector, and none behind it", () => {
+  const made = quiet();
+  const namespace = made.namespace("namespace0.0");
+  const sectors = namespace.size / 512;
+  expect(errnoOf(() => run(made.inject(namespace, { block: sectors - 1, count: 2 })))).toBe("EINVAL");
+  run(made.inject(namespace, { block: sectors - 1 }));
+  expect(made.injected(namespace)).toEqual([{ block: sectors - 1, count: 1 }]);
+});
+
+test("of a run of bad sectors a range has those that lie in it", () => {
+  const made = quiet();
+  run(made.inject(made.namespace("namespace0.0"), { block: 12, count: 4 }));
+  run(runNfitWork(made.bus));
+  const { start } = made.region;
+  const within = { start: start + 13 * 512, end: start + 15 * 512 };
+  const region = made.ndRegion(made.region);
+  expect(run(badRangesOf(made.context, region, within))).toEqual([within]);
+  expect(run(badRangesOf(made.context, region, { start, end: start + 12 * 512 }))).toEqual([]);
+});
+
+test("errors of a namespace in sector mode are left to its driver", () => {
+  const made = labelled();
+  run(made.waitScrub());
+  const namespace = run(made.create({ mode: "sector" }));
+  expect(run(made.clearErrors(namespace))).toBe(undefined);
+});

@@ -117,6 +117,16 @@ test("an active namespace is destroyed with force only, and a mounted one not at
   expect(made.region.namespaces.get(0)?.size).toBe(0);
 });
 
+test("a region that is read-only has no namespace made or destroyed", () => {
+  const made = labelled();
+  const namespace = create(made, { mode: "fsdax", size: 64 * MiB });
+  run(made.vfs.write(`${made.ndRegion(made.region).path}/read_only`, "1\n"));
+  const before = stateOf(made);
+  expect(errnoOf(() => run(made.destroy(namespace, { force: true })))).toBe("ENXIO");
+  expect(errnoOf(() => create(made, { mode: "fsdax", size: 64 * MiB }))).toBe("ENOSPC");
+  expect(stateOf(made)).toEqual(before);
+});
+
 test("a btt that couldn't be enabled keeps its namespace, and the namespace its size", () => {
   const made = labelled();
   made.kernel.faults.point("memremap").arm({ probability: 100 });

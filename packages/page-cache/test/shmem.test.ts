@@ -172,6 +172,20 @@ test("a page of shmem goes to swap and comes back with what was written", () => 
   assertInvariants(vm, vmInvariants);
 });
 
+test("a page of shmem that a process maps doesn't go to swap: it stays, dirty", () => {
+  const { vm, spawn } = vmMachine();
+  swapSpace(vm).swapon({ path: "/dev/vda", size: MiB });
+  const process = spawn();
+  const { file, inode } = tmpfsFile(vm);
+  run(fileWrite(file, 0, bytes("kept")));
+  const at = map(process, file, 1, MapFlag.SHARED);
+  expect(read(process, at, 4)).toBe("kept");
+  const page = run(findLockPage(inode.mapping, 0));
+  expect(run(writepage(vm, page))).toBe(false);
+  expect([inode.mapping.pages.load(0), vm.memmap.test(page, PageFlag.dirty)]).toEqual([page, true]);
+  unlockAndPut(vm, page);
+});
+
 test("without swap a page of shmem stays, dirty", () => {
   const { vm } = vmMachine();
   const { file, inode } = tmpfsFile(vm);
