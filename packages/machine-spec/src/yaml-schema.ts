@@ -216,7 +216,8 @@ function quote(input: unknown): string {
   const isText = typeof input === "string";
   // A text is quoted on one line, as JSON writes it; of a long one the end is missing, and is not escaped in half.
   const shown = isText && input.length > QUOTED_MAX ? input.slice(0, QUOTED_MAX) : input;
-  const whole = JSON.stringify(shown) ?? "nothing";
+  // JSON has no word for .inf and .nan of YAML.
+  const whole = typeof shown === "number" ? String(shown) : (JSON.stringify(shown) ?? "nothing");
   if (isText) return shown === input ? whole : `${whole.slice(0, -1)}…"`;
   return whole.length > QUOTED_MAX ? `${whole.slice(0, QUOTED_MAX)}…` : whole;
 }

@@ -42,6 +42,7 @@ describe("a text that is too much, or says nothing that a machine has", () => {
       /is not a text of one line/,
     ],
     ["a size past 2^53", "nodes: [{ memory: 9007199254740993, cpus: 0 }]\n", /is not a size/],
+    ["a size without end", "nodes: [{ memory: .inf, cpus: 0 }]\n", /Infinity is not a size/],
     ["a CPU past what x86 has", "nodes: [{ memory: 1G, cpus: 8192 }]\n", /there can be no CPU 8192/],
     [
       "thousands of devices",
