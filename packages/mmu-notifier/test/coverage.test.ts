@@ -169,7 +169,8 @@ describe("an invalidation does not cover", () => {
   test("what another task does meanwhile", () => {
     const { machine, mm, coverage, entry } = watched();
     mm.pageTable.set(entry, PAGE, RW);
-    const scheduler = new Scheduler(machine.kernel, () => 0);
+    // The task that came last runs first.
+    const scheduler = new Scheduler(machine.kernel, (ready) => ready - 1);
     scheduler.spawn("careful", careful());
     function* careful(): Sleeps<void> {
       const range = rangeOf(mm, ADDRESS, ADDRESS + 4096);

@@ -52,6 +52,28 @@ test("a notifier that is unregistered while another's callback sleeps hears neit
   expect(heard).toEqual([]);
 });
 
+test("a notifier that is unregistered while another's end callback sleeps doesn't hear the end", () => {
+  const heard: string[] = [];
+  const leaving = register({
+    *invalidateRangeEnd() {
+      heard.push("end");
+    },
+  });
+  register({
+    *invalidateRangeEnd() {
+      yield condResched;
+    },
+  });
+  run(invalidateRangeStart(range));
+  const end = invalidateRangeEnd(range);
+  end.next();
+  const leave = mmuNotifierUnregister(leaving, mm);
+  leave.next();
+  run(end);
+  run(leave);
+  expect(heard).toEqual([]);
+});
+
 test("an invalidation that a notifier refused covers no change", () => {
   register({
     *invalidateRangeStart() {

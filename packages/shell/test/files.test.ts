@@ -1,7 +1,7 @@
 // The shell on /sys: stores, what fails and how it is said, and the processes that a machine hears of.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
-import type { RunningProcess } from "../src/index.ts";
+import type { ProgramContext, RunningProcess } from "../src/index.ts";
 import { testShell } from "./test-shell.ts";
 
 const MEMORY = "/sys/devices/system/memory";
@@ -135,7 +135,8 @@ test("a program that a package adds runs like any other", () => {
   expect(sh("help").output).toMatch(/^hello +greets$/m);
 });
 
-test("who got a deadly signal prints nothing more, and its shell says how it ended", () => {
+/** A shell with a program that is sent SIGTERM when it calls `sent`. */
+function shellWithVictim(body: (io: ProgramContext, sent: () => void) => Sleeps<number>) {
   let signal: number | undefined;
   const processes = {
     *fork(name: string): Sleeps<RunningProcess> {
@@ -148,18 +149,56 @@ test("who got a deadly signal prints nothing more, and its shell says how it end
       };
     },
   };
-  const die = {
-    summary: "prints, is sent SIGTERM, and prints",
-    *run(io: { out(text: string): void; err(text: string): void }) {
-      io.out("before\n");
-      signal = 15;
-      io.out("after\n");
-      io.err("after\n");
+  const run = (io: ProgramContext): Sleeps<number> => body(io, () => (signal = 15));
+  return testShell({ processes, programs: { die: { summary: "is sent SIGTERM", run } } });
+}
+
+test("who got a deadly signal prints nothing more, and its shell says how it ended", () => {
+  const { sh } = shellWithVictim(function* (io, sent) {
+    io.out("before\n");
+    sent();
+    io.out("after\n");
+    io.err("after\n");
+    return 0;
+  });
+  expect(sh("die; echo $?")).toMatchObject({ stdout: "before\n143\n", stderr: "Terminated\n" });
+});
+
+test("the error of a program that got a deadly signal is not printed", () => {
+  const { sh } = shellWithVictim(function* (_io, sent) {
+    sent();
+    throw new KernelError("EIO", "the disk is gone");
+  });
+  expect(sh("die; echo $?")).toMatchObject({ stdout: "143\n", stderr: "Terminated\n" });
+});
+
+test("a program that got a deadly signal ends at its next turn", () => {
+  let turns = 0;
+  const { sh } = shellWithVictim(function* (io, sent) {
+    sent();
+    for (; turns < 3; turns++) yield* io.turn();
+    return 0;
+  });
+  expect(sh("die; echo $?").stdout).toBe("143\n");
+  expect(turns).toBe(0);
+});
+
+test("an argument of 128 KiB, or 2 MiB of arguments, is E2BIG, and less is not", () => {
+  const count = {
+    summary: "counts its arguments",
+    *run(io: { out(text: string): void }, args: readonly string[]) {
+      io.out(`${args.length}\n`);
       return 0;
     },
   };
-  const { sh } = testShell({ processes, programs: { die } });
-  expect(sh("die; echo $?")).toMatchObject({ stdout: "before\n143\n", stderr: "Terminated\n" });
+  const { sh } = testShell({ programs: { count } });
+  const [longest, tooLong] = ["a".repeat(131_071), "a".repeat(131_072)];
+  expect(sh(`count ${longest}`).output).toBe("1\n");
+  expect(sh(`count ${tooLong}; echo $?`).output).toBe("sh: count: Argument list too long\n126\n");
+  expect(sh(`a=${longest}; count ${"$a ".repeat(15)}`).output).toBe("15\n");
+  expect(sh(`a=${longest}; count ${"$a ".repeat(16)}; echo $?`).output).toBe(
+    "sh: count: Argument list too long\n126\n",
+  );
 });
 
 function watched(): { events: string[]; sh: ReturnType<typeof testShell> } {
