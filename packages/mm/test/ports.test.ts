@@ -56,7 +56,7 @@ test("a collapse to huge pages is EINVAL without khugepaged, and says why", () =
   const { vm, process } = bareMachine();
   mapPages(process, 0, 512);
   expect(() => vm.khugepaged.madviseCollapse(vmaAt(process, 0), at(0), at(512))).toThrow(
-    /^EINVAL: .* can't get huge pages: the machine was made without khugepaged$/,
+    /^EINVAL: .* can't get huge pages: the machine was made without khugepaged: give Vm khugepagedParts of @hetmem\/khugepaged$/,
   );
 });
 
