@@ -102,6 +102,28 @@ test("an address space that takes the array of one that grew out of it finds it 
   expect(next.flags(next.ensure(AT))).toBe(0);
 });
 
+test("a deposited table counts among those of the address space until it is freed", () => {
+  const { table } = tableOf();
+  expect([table.deposit(), table.tables]).toEqual([true, 2]);
+  table.freeDeposited();
+  expect(table.tables).toBe(1);
+});
+
+test("a table whose last entry alone is used isn't empty", () => {
+  const { table } = tableOf();
+  const last = table.ensure((511 * 4096) as VirtAddr);
+  const first = table.ensure(virtAddr(0));
+  expect(table.isEmpty(first)).toBe(true);
+  table.set(last, 7, Pte.present);
+  expect(table.isEmpty(first)).toBe(false);
+});
+
+test("an array that is too short is left for another address space", () => {
+  const arenas = new TableArenas();
+  arenas.give(new Int32Array(60));
+  expect([arenas.take(61).length, arenas.take(60).length]).toEqual([61, 60]);
+});
+
 test("the largest arrays are kept for later address spaces, and no more than four", () => {
   const arenas = new TableArenas();
   for (const words of [600, 100, 500, 300, 200, 400]) arenas.give(new Int32Array(words));
