@@ -193,8 +193,8 @@ function isDirtyFilePage({ memmap }: Vm, page: Page): boolean {
  * @see migrate_balanced_pgdat()
  */
 function hasRoom({ memory }: Vm, node: NodeId): boolean {
-  const above = (zone: Zone): boolean =>
-    zone.managedPages > 0 &&
-    zone.freePages - 1 > zone.watermark.high + 1 + (zone.lowmemReserve[ZoneType.Movable] ?? 0);
+  const above = ({ managedPages, freePages, watermark, lowmemReserve }: Zone): boolean =>
+    managedPages > 0 &&
+    freePages > watermark.high + watermark.boost + 1 + (lowmemReserve[ZoneType.Movable] ?? 0);
   return memory.nodes[node]?.zones.some(above) ?? false;
 }

@@ -9,7 +9,7 @@ import { diskFile, map as mapFile } from "@hetmem/test-machines/files";
 import { hotplugVmMachine } from "@hetmem/test-machines/hotplug-vm-machine";
 import { check, fill, map, nodesOf, pageBehind } from "@hetmem/test-machines/placed-memory";
 import { mmOf, pageAt, vmMachine, type VmMachine } from "@hetmem/test-machines/vm-machine";
-import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat, VmEvent, type VmEventName } from "@hetmem/zone";
+import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat, VmEvent, type VmEventName, ZoneType } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { scanForHints } from "../src/numa-balancing.ts";
 import { setMempolicy } from "../src/set-mempolicy.ts";
@@ -155,6 +155,22 @@ test("a node that is nearly full takes no pages, so that nobody is pushed out", 
   run(scanForHints(mmOf(process), 1024));
   check(process, start, PAGES);
   expect(nodesOf(process, start, PAGES)).toEqual([0, 0, 0, 0]);
+});
+
+test.each([
+  { above: 2, boost: 0, node: 1 },
+  { above: 1, boost: 0, node: 0 },
+  { above: 2, boost: 1, node: 0 },
+])("$above free pages above the high watermark, boosted by $boost, leave the page on node $node", (row) => {
+  const machine = vmMachine();
+  const { process, start } = moved(machine);
+  for (const { freePages, lowmemReserve, watermark } of machine.memory.nodes[1]?.zones ?? []) {
+    const reserve = lowmemReserve[ZoneType.Movable] ?? 0;
+    Object.assign(watermark, { high: freePages - reserve - row.above, boost: row.boost });
+  }
+  run(scanForHints(mmOf(process), 1024));
+  touch(process, start);
+  expect(nodesOf(process, start, 1)).toEqual([row.node]);
 });
 
 test("a page that two processes share moves for the second touch in a row of one node", () => {

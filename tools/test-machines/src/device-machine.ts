@@ -37,7 +37,8 @@ export function deviceMachine(): DeviceMachine {
     freed: [],
     migrateCoherent: noDevicePages.migrateCoherent,
   };
-  const machine = hotplugVmMachine({
+  const ofDevice = (page: Page): boolean => machine.memory.memmap.zoneOf(page) === ZoneType.Device;
+  const machine: HotplugVmMachine = hotplugVmMachine({
     devices: {
       ...noDevicePages,
       tryGetPagemap() {
@@ -49,9 +50,9 @@ export function deviceMachine(): DeviceMachine {
       putPagemap: () => {
         device.held--;
       },
-      isFsdax: () => device.fsdax,
-      isPrivate: () => !device.coherent && !device.fsdax,
-      isCoherent: () => device.coherent,
+      isFsdax: (page) => device.fsdax && ofDevice(page),
+      isPrivate: (page) => !device.coherent && !device.fsdax && ofDevice(page),
+      isCoherent: (page) => device.coherent && ofDevice(page),
       migrateCoherent: (vm, page) => device.migrateCoherent(vm, page),
     },
   });
