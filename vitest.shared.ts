@@ -1,4 +1,4 @@
-// What every package's tests share: packages are resolved to their sources, so no build is needed first.
+// Options of every package's tests: packages are resolved to their sources, so no build is needed first.
 import { defaultServerConditions } from "vite";
 import { defineConfig, type TestUserConfig } from "vitest/config";
 

@@ -22,7 +22,7 @@ gpus:
   - { name: hmm_dmirror0, size: 256M }
 `;
 
-/** What can't be equal in a line, and why; the rest of it is. */
+/** The fields that differ from the capture, each with the reason. */
 const MASKS: readonly (readonly [reason: string, pattern: RegExp, replacement: string])[] = [
   [
     "how much of its file a program has in memory depends on the program; VmRSS counts it, too",

@@ -1,4 +1,4 @@
-// What the boot keeps of memory, and that /proc/meminfo tells of nothing else.
+// Memory that the boot reserves, which /proc/meminfo leaves out.
 import { GiB } from "@hetmem/kernel";
 import { allZones } from "@hetmem/zone";
 import { expect, test } from "vitest";

@@ -16,7 +16,7 @@ export class DaxSeat {
     this.#shell = new Shell(this.machine, PROGRAMS);
   }
 
-  /** What a command prints. */
+  /** The output of a command. */
   sh(line: string): string {
     return run(this.#shell.execute(line)).output;
   }

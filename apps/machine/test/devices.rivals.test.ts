@@ -42,7 +42,7 @@ const resized = (size: string): readonly string[] => [
 
 interface Case {
   readonly spec: MachineSpec;
-  /** What is typed before the first of them. */
+  /** Commands typed before the rivals start. */
   readonly prepare?: readonly string[];
   /** Brings the machine to where the rivals begin, from wherever they left it. */
   settle(machine: Machine): void;

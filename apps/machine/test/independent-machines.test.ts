@@ -1,5 +1,5 @@
 // Machines have nothing in common: made one behind the other, or worked on in turns, each says what it would say alone.
-// What a machine does is a function of its specification and of what is typed, so that a seed or a schedule replays.
+// A machine's behaviour depends on its specification and the typed commands only, so that a seed or a schedule replays.
 import { run } from "@hetmem/kernel";
 import { machineOfYaml } from "@hetmem/machine-spec";
 import { Shell } from "@hetmem/shell";
@@ -46,7 +46,7 @@ function boot(): Typed {
   return { sh: (line) => run(shell.execute(line)).output };
 }
 
-/** What a machine of its own says. */
+/** The output of the commands on a fresh machine. */
 function session(): string[] {
   const { sh } = boot();
   return SCRIPT.map((line) => sh(line));

@@ -1,4 +1,4 @@
-// What is true of a machine the moment it is up.
+// The state of a machine right after boot.
 import { assertInvariants, GiB, nodeId, PAGE_SIZE, type Pfn, physAddr } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { allZones, memoryInvariants, ZoneType } from "@hetmem/zone";

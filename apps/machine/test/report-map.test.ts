@@ -9,7 +9,7 @@ import { createMachine } from "../src/machine.ts";
 
 const plain = createPaint(false);
 
-/** What a lane shows right of its label. */
+/** The text of a lane, without its label. */
 function lane(view: MachineView, name: string): string {
   const line = physicalMapLines(view, 100, plain).find((text) => text.startsWith(name.padEnd(10)));
   return line?.slice(10) ?? "";

@@ -1,4 +1,4 @@
-// What ndctl and daxctl answer before they look at any device: help, version, lists for shells. The
+// Answers of ndctl and daxctl that need no device: help, version, lists for shells. The
 // words are those that version 76.1 printed when it was asked.
 import { expect, test } from "vitest";
 import { testShell } from "./shell-machine.ts";

@@ -1,4 +1,4 @@
-// What a real 6.1 kernel answered, replayed here: every command of every capture, compared as text.
+// Replays of a real 6.1 kernel's captures: the output of every command, compared as text.
 import { Shell } from "@hetmem/shell";
 import { replayTranscript } from "@hetmem/transcript";
 import { readdirSync, readFileSync } from "node:fs";

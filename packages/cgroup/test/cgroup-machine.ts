@@ -15,7 +15,7 @@ import {
   unifiedFiles,
 } from "../src/index.ts";
 
-/** What a controller keeps for a cgroup. */
+/** A controller's state of one cgroup. */
 export interface Account {
   readonly name: string;
   limit: string;
@@ -25,13 +25,13 @@ export interface Account {
 export class Accounts implements CgroupSubsys<CgroupTask, Account> {
   readonly name: string;
   readonly rootCss: Account = { name: "", limit: "max", state: "online" };
-  /** What was charged to whom last. */
+  /** The last charge, and its cgroup. */
   readonly payers: Map<CgroupTask, Account> = new Map();
   /** Accounts that were closed and that something is still charged to: how to settle them. */
   readonly owing: Map<Account, () => void> = new Map();
   /** What is charged keeps an account when its cgroup goes. */
   keeps = false;
-  /** Who works with an account now. */
+  /** The tasks that use an account now. */
   readonly users: Map<Account, number> = new Map();
   /** Accounts that can still be made. */
   room: number = Number.POSITIVE_INFINITY;
@@ -148,15 +148,4 @@ export function cgroupMachine(rules: HierarchyRules = unified): CgroupMachine {
     read: (path) => run(vfs.read(`/sys/fs/cgroup${path}`)),
     write: (path, text) => run(vfs.write(`/sys/fs/cgroup${path}`, `${text}\n`)),
   };
-}
-
-/** The errno that an action fails with; undefined when it doesn't. */
-export function errnoOf(action: () => unknown): string | undefined {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return undefined;
 }

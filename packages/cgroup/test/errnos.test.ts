@@ -1,8 +1,9 @@
-// What each wrong thing to do with a cgroup answers, and that nothing has changed then.
+// The errno of each misuse of a cgroup, which changes nothing.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { assertInvariants, run } from "@hetmem/kernel";
 import { beforeEach, expect, test } from "vitest";
 import { cgroupInvariants, unified } from "../src/index.ts";
-import { type CgroupMachine, cgroupMachine, errnoOf } from "./cgroup-machine.ts";
+import { type CgroupMachine, cgroupMachine } from "./cgroup-machine.ts";
 
 const TOP = "/sys/fs/cgroup";
 let machine: CgroupMachine;
@@ -41,7 +42,7 @@ test.each([
   ["cgroup.max.descendants", "/a", "4294967296", "ERANGE", "a number of cgroups that is too large"],
 ])("%s of %s refuses %j with %s: %s", (file, path, text, errno) => {
   const before = textOfAll();
-  expect(errnoOf(() => machine.write(`${path === "/" ? "" : path}/${file}`, text))).toBe(errno);
+  expect(outcome(() => machine.write(`${path === "/" ? "" : path}/${file}`, text))).toBe(errno);
   expect(textOfAll()).toBe(before);
   expect(machine.killed).toEqual([]);
 });
@@ -65,7 +66,7 @@ test.each([
   ["that is the root", "", "EBUSY"],
   ["that there isn't", "/b", "ENOENT"],
 ])("removing a cgroup %s is refused", (_what, path, errno) => {
-  expect(errnoOf(() => machine.vfs.rmdir(`${TOP}${path}`))).toBe(errno);
+  expect(outcome(() => machine.vfs.rmdir(`${TOP}${path}`))).toBe(errno);
 });
 
 test.each([
@@ -74,21 +75,21 @@ test.each([
   ["with a newline in its name", "/x\ny", "EINVAL"],
   ["in one that there isn't", "/x/y", "ENOENT"],
 ])("making a cgroup %s is refused", (_what, path, errno) => {
-  expect(errnoOf(() => machine.vfs.mkdir(`${TOP}${path}`))).toBe(errno);
+  expect(outcome(() => machine.vfs.mkdir(`${TOP}${path}`))).toBe(errno);
 });
 
 test("a limit of depth or of descendants holds for all that is below", () => {
   const { read, vfs, write } = machine;
   write("/a/cgroup.max.descendants", "1");
-  expect(errnoOf(() => vfs.mkdir(`${TOP}/a/b/c`))).toBe("EAGAIN");
+  expect(outcome(() => vfs.mkdir(`${TOP}/a/b/c`))).toBe("EAGAIN");
   write("/a/cgroup.max.descendants", "2");
   vfs.mkdir(`${TOP}/a/b/c`);
   write("/cgroup.max.depth", "3");
   expect(read("/cgroup.max.depth")).toBe("3\n");
-  expect(errnoOf(() => vfs.mkdir(`${TOP}/a/b/c/d`))).toBe("EAGAIN");
+  expect(outcome(() => vfs.mkdir(`${TOP}/a/b/c/d`))).toBe("EAGAIN");
   write("/cgroup.max.depth", "2");
   vfs.mkdir(`${TOP}/empty/deep`);
-  expect(errnoOf(() => vfs.mkdir(`${TOP}/empty/deep/deeper`))).toBe("EAGAIN");
+  expect(outcome(() => vfs.mkdir(`${TOP}/empty/deep/deeper`))).toBe("EAGAIN");
 });
 
 test("files that were open when their cgroup or controller went answer ENODEV", () => {
@@ -98,9 +99,9 @@ test("files that were open when their cgroup or controller went answer ENODEV", 
   const usage = vfs.open(`${TOP}/a/b/memory.usage`, "read");
   vfs.rmdir(`${TOP}/empty`);
   write("/a/cgroup.subtree_control", "-memory");
-  expect(errnoOf(() => run(procs.write("3")))).toBe("ENODEV");
-  expect(errnoOf(() => run(limit.write("3")))).toBe("ENODEV");
-  expect(errnoOf(() => run(usage.read()))).toBe("ENODEV");
+  expect(outcome(() => run(procs.write("3")))).toBe("ENODEV");
+  expect(outcome(() => run(limit.write("3")))).toBe("ENODEV");
+  expect(outcome(() => run(usage.read()))).toBe("ENODEV");
 });
 
 test("whoever is in the middle of a write keeps what he writes to from being released", () => {

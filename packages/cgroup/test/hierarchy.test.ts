@@ -1,7 +1,8 @@
+import { outcome } from "@hetmem/test-machines/outcome";
 import { assertInvariants } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { cgroupInvariants } from "../src/index.ts";
-import { type CgroupMachine, cgroupMachine, errnoOf } from "./cgroup-machine.ts";
+import { type CgroupMachine, cgroupMachine } from "./cgroup-machine.ts";
 
 const TOP = "/sys/fs/cgroup";
 
@@ -89,7 +90,7 @@ test("when one controller can't be enabled none of those asked for is", () => {
   const { io, memory, read, vfs, write } = cgroupMachine();
   for (const name of ["a", "b", "c"]) vfs.mkdir(`${TOP}/${name}`);
   io.room = 2;
-  expect(errnoOf(() => write("/cgroup.subtree_control", "+memory +io"))).toBe("ENOMEM");
+  expect(outcome(() => write("/cgroup.subtree_control", "+memory +io"))).toBe("ENOMEM");
   expect(read("/cgroup.subtree_control")).toBe("");
   expect(vfs.exists(`${TOP}/a/memory.usage`)).toBe(false);
   expect(memory.room).toBe(Number.POSITIVE_INFINITY);
@@ -102,7 +103,7 @@ test("a cgroup for which a controller has no memory isn't made", () => {
   const { at, io, vfs, write } = cgroupMachine();
   write("/cgroup.subtree_control", "+memory +io");
   io.room = 0;
-  expect(errnoOf(() => vfs.mkdir(`${TOP}/a`))).toBe("ENOMEM");
+  expect(outcome(() => vfs.mkdir(`${TOP}/a`))).toBe("ENOMEM");
   expect(vfs.exists(`${TOP}/a`)).toBe(false);
   expect(at("/").nrDescendants).toBe(0);
   expect(at("/").nrDyingDescendants).toBe(0);

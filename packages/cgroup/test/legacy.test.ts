@@ -1,8 +1,9 @@
 // The older hierarchy: one controller, in every cgroup, and processes wherever one likes.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { legacy } from "../src/index.ts";
-import { type CgroupMachine, cgroupMachine, errnoOf } from "./cgroup-machine.ts";
+import { type CgroupMachine, cgroupMachine } from "./cgroup-machine.ts";
 
 const TOP = "/sys/fs/cgroup";
 
@@ -37,9 +38,9 @@ test("a cgroup with processes or cgroups in it can't be removed here either", ()
   const { start, vfs, write } = legacyMachine();
   start(5);
   write("/a/b/tasks", "5");
-  expect(errnoOf(() => vfs.rmdir(`${TOP}/a/b`))).toBe("EBUSY");
+  expect(outcome(() => vfs.rmdir(`${TOP}/a/b`))).toBe("EBUSY");
   write("/tasks", "5");
-  expect(errnoOf(() => vfs.rmdir(`${TOP}/a`))).toBe("EBUSY");
+  expect(outcome(() => vfs.rmdir(`${TOP}/a`))).toBe("EBUSY");
   vfs.rmdir(`${TOP}/a/b`);
   vfs.rmdir(`${TOP}/a`);
 });

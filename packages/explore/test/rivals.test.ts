@@ -51,7 +51,7 @@ function failureOf(what: () => unknown): ScheduleFailure {
   throw new Error("no schedule failed");
 }
 
-/** What somebody sets who copies the message's line. */
+/** The environment that the line of the message sets. */
 function environmentOf(message: string): Record<string, string> {
   const pairs = [...message.matchAll(/(HETMEM_[A-Z]+)=(\d+)/g)];
   return Object.fromEntries(pairs.map(([, name = "", value = ""]) => [name, value]));

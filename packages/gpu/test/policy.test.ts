@@ -1,4 +1,4 @@
-// What moves without being asked, what it costs, and what debugfs says of it.
+// Pages that the policy moves by itself, their cost, and the counters in debugfs.
 import { run } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
 import { Vfs } from "@hetmem/vfs";

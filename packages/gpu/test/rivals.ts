@@ -52,7 +52,7 @@ export type Body = (world: GpuWorld) => Sleeps<unknown>;
 
 const MOST_DELAY = 24;
 
-/** What byte 0 of a page holds. */
+/** Byte 0 of a page. */
 export function firstByte(page: number): number {
   return page + 1;
 }

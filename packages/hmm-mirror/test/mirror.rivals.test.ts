@@ -90,7 +90,7 @@ class World {
     return device;
   }
 
-  /** What the process has at a page. */
+  /** The entry of the process's page table for a page. */
   mapped(page: number): DeviceEntry | undefined {
     const { pageTable, vm } = this.mm;
     if (!vm.addressSpaces.has(this.mm)) return undefined;

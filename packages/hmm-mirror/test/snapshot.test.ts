@@ -1,4 +1,4 @@
-// What a snapshot says: it asks for nothing, so it changes nothing.
+// A snapshot faults nothing in, so it changes nothing.
 import { KernelBug, type Page, run, type VirtAddr } from "@hetmem/kernel";
 import { forkProcess, mprotect, munmap, Prot, VmFlag } from "@hetmem/mm";
 import { remapPfnRange, vmfInsertMixed } from "@hetmem/mm/vma";

@@ -7,7 +7,7 @@ import { captureWith, treeOf, zoneText } from "@hetmem/test-machines/tree-with";
 
 const hiddenRam = captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), "v6.1");
 
-/** What a capture with these changes is refused with. */
+/** The error of a capture with these changes. */
 function refusal(changes: Record<string, string | undefined>): string {
   try {
     captureHost(captureWith(changes), "v5.1");

@@ -170,7 +170,7 @@ export interface MachineSpec {
   readonly bootUsage: readonly BootUsage[];
   /** Device memory that drivers of a captured host had mapped, in ZONE_DEVICE from boot on. */
   readonly deviceSpans?: readonly DeviceSpan[];
-  /** Memory that is missing in the firmware map and may be probed. Empty: any range above the boot memory may be probed. */
+  /** Memory that is missing in the firmware map and may be probed. When empty, every range above the boot memory may be. */
   readonly hidden: readonly HiddenMemory[];
   /** Memory of a captured host that was offline. It is added after boot, stays offline, and is not in `nodes`. */
   readonly offline?: readonly HiddenMemory[];

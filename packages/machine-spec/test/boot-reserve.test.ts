@@ -1,4 +1,4 @@
-// What the boot keeps of memory for itself.
+// Memory that the boot reserves.
 import { GiB, MiB, nodeId, physAddr } from "@hetmem/kernel";
 import { bootStructPages } from "@hetmem/zone";
 import { array, assert, boolean, constant, integer, oneof, property, tuple } from "fast-check";

@@ -91,7 +91,7 @@ function deviceWorld(): Omit<World, "random" | "cgroup" | "above" | "memfd"> {
 
 type Body = (world: World) => Sleeps<unknown>;
 
-/** What charges, uncharges, or moves a charge. */
+/** Tasks that charge, uncharge, or move a charge. */
 const PATHS: Readonly<Record<string, Body>> = {
   *"a fault"({ task, start }) {
     yield* touchPages(task, pageAt(start, PAGES), 2);

@@ -1,4 +1,4 @@
-// Who pays for a page from its first use to its last, whatever becomes of it in between.
+// The cgroup that is charged for a page, from its first use to its last.
 import { assertInvariants, MiB, nodeId, run, type VirtAddr } from "@hetmem/kernel";
 import { MbindFlag, movePages } from "@hetmem/migrate";
 import {

@@ -9,7 +9,7 @@ interface Sibling {
   readonly setting: number;
 }
 
-/** What each of some siblings is granted of what their parent has. */
+/** The protection that each sibling gets of its parent's. */
 function granted(
   siblings: readonly Sibling[],
   parentEffective: number,

@@ -1,5 +1,6 @@
 // Bad memory that processes use: who is told, what is lost, and what only moves.
-import { type Errno, KernelError, type Page, type Pfn, run, virtAddr } from "@hetmem/kernel";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { type Page, type Pfn, run, virtAddr } from "@hetmem/kernel";
 import {
   exitProcess,
   forkProcess,
@@ -19,7 +20,7 @@ import {
   type HotplugVmMachineOptions,
 } from "@hetmem/test-machines/hotplug-vm-machine";
 import { pinUserPages } from "@hetmem/test-machines/locked-calls";
-import { check, fill, map, outcome, pageBehind } from "@hetmem/test-machines/placed-memory";
+import { check, fill, map, outcomeOf, pageBehind } from "@hetmem/test-machines/placed-memory";
 import { mmOf, pageAt } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { unpoisonMemory } from "../src/unpoison.ts";
@@ -54,16 +55,6 @@ function mappedFile(prot: number = Prot.READ, flags: number = MapFlag.SHARED) {
 function read(process: Process, address: Parameters<typeof readUser>[1]): Signal | number | undefined {
   const into = new Uint8Array(1);
   return run(readUser(process, address, into)) ?? into[0];
-}
-
-function errnoOf(body: () => unknown): Errno | "done" {
-  try {
-    body();
-    return "done";
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
 }
 
 test("who touches bad memory later gets SIGBUS with BUS_MCEERR_AR and its address; the rest stays readable", () => {
@@ -119,7 +110,7 @@ test("a second reader of a page that is known to be bad is told, too, and the fa
   const { machine, process, bad, frame } = filled();
   run(machine.failure.hardOffline(frame));
   const task = () => machine.poisoned.machineCheck(machine.failure, process, bad, frame);
-  expect(outcome(task)).toBe("EHWPOISON");
+  expect(outcomeOf(task)).toBe("EHWPOISON");
   expect(process.signals).toMatchObject([{ code: "BUS_MCEERR_AR", address: bad }]);
 });
 
@@ -161,8 +152,8 @@ test("a page of a file that was written through a mapping is lost: its writer is
   run(writeUser(process, pageAt(start, 1), Uint8Array.of(99)));
   run(machine.failure.hardOffline(frame));
   expect(process.signals).toMatchObject([{ code: "BUS_MCEERR_AO", address: pageAt(start, 1) }]);
-  expect(outcome(() => fsyncRange(inode.mapping))).toBe("EIO");
-  expect(outcome(() => fsyncRange(inode.mapping))).toBe("done");
+  expect(outcomeOf(() => fsyncRange(inode.mapping))).toBe("EIO");
+  expect(outcomeOf(() => fsyncRange(inode.mapping))).toBe("done");
   expect(run(fileRead(file, 4096, 1))[0]).toBe(2);
 });
 
@@ -173,13 +164,13 @@ test("a dirty page of a file that nobody maps is lost, too", () => {
   run(fileWrite(file, 0, Uint8Array.of(9)));
   run(machine.failure.hardOffline(machine.memory.memmap.pageToPfn(inode.mapping.pages.load(0) as Page)));
   expect(machine.kernel.log.format()).toContain("recovery action for dirty LRU page: Recovered");
-  expect(outcome(() => fsyncRange(inode.mapping))).toBe("EIO");
+  expect(outcomeOf(() => fsyncRange(inode.mapping))).toBe("EIO");
 });
 
 test("a page that somebody still holds when everybody is unmapped is a failure: EBUSY with its counts", () => {
   const { machine, process, file, start, frame } = mappedFile();
   run(pinUserPages(mmOf(process), pageAt(start, 1), 1, {}));
-  expect(outcome(() => machine.failure.hardOffline(frame))).toBe("EBUSY");
+  expect(outcomeOf(() => machine.failure.hardOffline(frame))).toBe("EBUSY");
   expect(machine.kernel.log.format()).toContain("clean LRU page still referenced by 1024 users");
   expect(run(fileRead(file, 4096, 1))[0]).toBe(2);
 });
@@ -187,7 +178,7 @@ test("a page that somebody still holds when everybody is unmapped is a failure: 
 test("a page that is off its list and stays so can't be dealt with: EBUSY", () => {
   const { machine, page, frame } = filled();
   machine.vm.lru.isolate(page);
-  expect(outcome(() => machine.failure.hardOffline(frame))).toBe("EBUSY");
+  expect(outcomeOf(() => machine.failure.hardOffline(frame))).toBe("EBUSY");
   expect(machine.kernel.log.format()).toContain("recovery action for unknown page: Ignored");
 });
 
@@ -228,7 +219,7 @@ test("a clean page of a file that nobody maps is dropped rather than moved", () 
 test("a pinned page can't move: EBUSY, it isn't poisoned, and everybody goes on with it", () => {
   const { machine, process, start, page, frame } = filled();
   run(pinUserPages(mmOf(process), pageAt(start, 1), 1, { write: true }));
-  expect(outcome(() => machine.failure.softOffline(frame))).toBe("EBUSY");
+  expect(outcomeOf(() => machine.failure.softOffline(frame))).toBe("EBUSY");
   expect(machine.memory.memmap.test(page, PageFlag.hwpoison | PageFlag.isolated)).toBe(false);
   expect(machine.kernel.log.format()).toContain("page migration failed 1");
   check(process, start, 4);
@@ -237,15 +228,15 @@ test("a pinned page can't move: EBUSY, it isn't poisoned, and everybody goes on 
 test("a page table can't be given up: EIO", () => {
   const { machine, process } = filled();
   const table = mmOf(process).pageTable.pageOfTable(0);
-  expect(outcome(() => machine.failure.softOffline(machine.memory.memmap.pageToPfn(table)))).toBe("EIO");
+  expect(outcomeOf(() => machine.failure.softOffline(machine.memory.memmap.pageToPfn(table)))).toBe("EIO");
 });
 
 test("a page that was called bad for a test is the allocator's again", () => {
   const { machine, process, page, frame } = filled();
   run(machine.failure.hardOffline(frame));
-  expect(errnoOf(() => unpoisonMemory(machine.vm, frame))).toBe("done");
+  expect(outcome(() => unpoisonMemory(machine.vm, frame))).toBe("done");
   expect(machine.memory.counters.poisonedPages).toBe(0);
   expect(machine.memory.memmap.refcount(page)).toBe(0);
-  expect(errnoOf(() => unpoisonMemory(machine.vm, frame))).toBe("EBUSY");
+  expect(outcome(() => unpoisonMemory(machine.vm, frame))).toBe("EBUSY");
   run(exitProcess(process));
 });

@@ -1,4 +1,4 @@
-// What the struct pages of compound device pages cost.
+// The memory that struct pages of compound device pages take.
 import { GiB, MiB, pfn } from "@hetmem/kernel";
 import { sharedVmemmapPages } from "@hetmem/zone";
 import { expect, test } from "vitest";

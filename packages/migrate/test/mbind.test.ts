@@ -3,7 +3,7 @@ import { MiB, nodeId, run, virtAddr } from "@hetmem/kernel";
 import { forkProcess, type Process } from "@hetmem/mm";
 import { mpolToString } from "@hetmem/mm/policy";
 import { PageFlag } from "@hetmem/page";
-import { check, fill, map, nodesOf, outcome, pageBehind } from "@hetmem/test-machines/placed-memory";
+import { check, fill, map, nodesOf, outcomeOf, pageBehind } from "@hetmem/test-machines/placed-memory";
 import { mmOf, pageAt, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 import { mbind, setMempolicyHomeNode } from "../src/mbind.ts";
@@ -71,7 +71,7 @@ test("STRICT alone refuses a range with a page elsewhere: EIO, and no policy is 
   const process = vmMachine().spawn();
   const start = map(process, 4);
   fill(process, pageAt(start, 3), 1);
-  expect(outcome(() => mbind(mmOf(process), start, 4 * PAGE, bindTo(1), STRICT))).toBe("EIO");
+  expect(outcomeOf(() => mbind(mmOf(process), start, 4 * PAGE, bindTo(1), STRICT))).toBe("EIO");
   expect(policies(process, start)).toEqual(["0-4 default"]);
 });
 
@@ -79,7 +79,7 @@ test("the default policy has no wrong place for a page: STRICT says nothing then
   const process = vmMachine().spawn();
   const start = map(process, 4);
   fill(process, start, 4);
-  expect(outcome(() => mbind(mmOf(process), start, 4 * PAGE, { mode: "default" }, STRICT))).toBe("done");
+  expect(outcomeOf(() => mbind(mmOf(process), start, 4 * PAGE, { mode: "default" }, STRICT))).toBe("done");
 });
 
 test("MOVE leaves pages that others map, MOVE_ALL takes them along", () => {
@@ -101,7 +101,7 @@ test("a pinned page doesn't move: EIO with STRICT, though the policy is set and 
   const start = map(process, 3);
   fill(process, start, 3);
   vm.memmap.getPage(pageBehind(process, pageAt(start, 1)));
-  expect(outcome(() => mbind(mmOf(process), start, 3 * PAGE, bindTo(1), MOVE | STRICT))).toBe("EIO");
+  expect(outcomeOf(() => mbind(mmOf(process), start, 3 * PAGE, bindTo(1), MOVE | STRICT))).toBe("EIO");
   expect(nodesOf(process, start, 3)).toEqual([1, 0, 1]);
   expect(policies(process, start)).toEqual(["0-3 bind:1"]);
   check(process, start, 3);
@@ -113,7 +113,7 @@ test("a page that is off its LRU list can't be taken: EIO with MOVE and STRICT",
   const start = map(process, 2);
   fill(process, start, 2);
   vm.lru.isolate(pageBehind(process, start));
-  expect(outcome(() => mbind(mmOf(process), start, 2 * PAGE, bindTo(1), MOVE | STRICT))).toBe("EIO");
+  expect(outcomeOf(() => mbind(mmOf(process), start, 2 * PAGE, bindTo(1), MOVE | STRICT))).toBe("EIO");
   expect(nodesOf(process, start, 2)).toEqual([0, 1]);
 });
 
@@ -123,9 +123,9 @@ test("a hole in the range is EFAULT, at its start, in it, and behind it, and not
   const mm = mmOf(process);
   const start = map(process, 4);
   fill(process, start, 4);
-  expect(outcome(() => mbind(mm, pageAt(start, -1), 2 * PAGE, bindTo(1), 0))).toBe("EFAULT");
-  expect(outcome(() => mbind(mm, start, 5 * PAGE, bindTo(1), MOVE))).toBe("EFAULT");
-  expect(outcome(() => mbind(mm, virtAddr(0x1000), PAGE, bindTo(1), 0))).toBe("EFAULT");
+  expect(outcomeOf(() => mbind(mm, pageAt(start, -1), 2 * PAGE, bindTo(1), 0))).toBe("EFAULT");
+  expect(outcomeOf(() => mbind(mm, start, 5 * PAGE, bindTo(1), MOVE))).toBe("EFAULT");
+  expect(outcomeOf(() => mbind(mm, virtAddr(0x1000), PAGE, bindTo(1), 0))).toBe("EFAULT");
   expect(vm.lru.isolate(pageBehind(process, start))).toBe(true);
 });
 
@@ -135,7 +135,7 @@ test("pages are back on their lists when there may be no more mappings, and no p
   const start = map(process, 4);
   fill(process, start, 4);
   const wanted = [pageAt(start, 1), PAGE, bindTo(1), MOVE] as const;
-  expect(outcome(() => mbind(mmOf(process), ...wanted))).toBe("ENOMEM");
+  expect(outcomeOf(() => mbind(mmOf(process), ...wanted))).toBe("ENOMEM");
   expect(policies(process, start)).toEqual(["0-4 default"]);
   expect(vm.memmap.test(pageBehind(process, pageAt(start, 1)), PageFlag.lru)).toBe(true);
   check(process, start, 4);
@@ -145,7 +145,7 @@ test("the default policy may be set across holes", () => {
   const process = vmMachine().spawn();
   const start = map(process, 4);
   run(mbind(mmOf(process), start, 4 * PAGE, bindTo(1), 0));
-  expect(outcome(() => mbind(mmOf(process), pageAt(start, -1), 6 * PAGE, { mode: "default" }, 0))).toBe(
+  expect(outcomeOf(() => mbind(mmOf(process), pageAt(start, -1), 6 * PAGE, { mode: "default" }, 0))).toBe(
     "done",
   );
   expect(policies(process, start)).toEqual(["0-4 default"]);
@@ -155,22 +155,22 @@ test("arguments that are no range or no flags are EINVAL, and an empty range is 
   const process = vmMachine().spawn();
   const mm = mmOf(process);
   const start = map(process, 1);
-  expect(outcome(() => mbind(mm, virtAddr(start + 1), PAGE, bindTo(1), 0))).toBe("EINVAL");
-  expect(outcome(() => mbind(mm, start, PAGE, bindTo(1), 1 << 7))).toBe("EINVAL");
-  expect(outcome(() => mbind(mm, start, PAGE, { mode: "bind" }, 0))).toBe("EINVAL");
-  expect(outcome(() => mbind(mm, start, 0, bindTo(1), 0))).toBe("done");
+  expect(outcomeOf(() => mbind(mm, virtAddr(start + 1), PAGE, bindTo(1), 0))).toBe("EINVAL");
+  expect(outcomeOf(() => mbind(mm, start, PAGE, bindTo(1), 1 << 7))).toBe("EINVAL");
+  expect(outcomeOf(() => mbind(mm, start, PAGE, { mode: "bind" }, 0))).toBe("EINVAL");
+  expect(outcomeOf(() => mbind(mm, start, 0, bindTo(1), 0))).toBe("done");
 });
 
 test("the home node is where allocations of a bound mapping begin", () => {
   const process = vmMachine({ nodes: [32 * MiB, 32 * MiB, 32 * MiB] }).spawn("home", 0);
   const mm = mmOf(process);
   const start = map(process, 2);
-  expect(outcome(() => setMempolicyHomeNode(mm, start, PAGE, nodeId(2)))).toBe("ENOENT");
+  expect(outcomeOf(() => setMempolicyHomeNode(mm, start, PAGE, nodeId(2)))).toBe("ENOENT");
   run(mbind(mm, start, PAGE, bindTo(1, 2), 0));
   run(setMempolicyHomeNode(mm, start, 2 * PAGE, nodeId(2)));
   fill(process, start, 1);
   expect(nodesOf(process, start, 1)).toEqual([2]);
   run(mbind(mm, pageAt(start, 1), PAGE, { mode: "local" }, 0));
-  expect(outcome(() => setMempolicyHomeNode(mm, pageAt(start, 1), PAGE, nodeId(2)))).toBe("EOPNOTSUPP");
-  expect(outcome(() => setMempolicyHomeNode(mm, start, PAGE, nodeId(7)))).toBe("EINVAL");
+  expect(outcomeOf(() => setMempolicyHomeNode(mm, pageAt(start, 1), PAGE, nodeId(2)))).toBe("EOPNOTSUPP");
+  expect(outcomeOf(() => setMempolicyHomeNode(mm, start, PAGE, nodeId(7)))).toBe("EINVAL");
 });

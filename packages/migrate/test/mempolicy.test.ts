@@ -1,4 +1,5 @@
 // Policies as values, where a process's own takes its pages from, and what the system calls answer.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { KernelError, MiB, nodeId, run, virtAddr } from "@hetmem/kernel";
 import {
   allocWithPolicy,
@@ -11,7 +12,7 @@ import {
   tryAllocWithPolicy,
 } from "@hetmem/mm/policy";
 import { NULL_PAGE } from "@hetmem/page";
-import { fill, map, nodesOf, outcome } from "@hetmem/test-machines/placed-memory";
+import { fill, map, nodesOf, outcomeOf } from "@hetmem/test-machines/placed-memory";
 import { mmOf, pageAt, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { Gfp, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, NumaStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
@@ -27,15 +28,9 @@ import {
 const nodes = (...ids: number[]) => ids.map(nodeId);
 const THREE = { nodes: [32 * MiB, 32 * MiB, 32 * MiB] };
 
-function errnoOf(request: MempolicyRequest): string {
+function outcomeOfRequest(request: MempolicyRequest): string {
   const { memory } = vmMachine();
-  try {
-    mpolNew(memory, request);
-    return "done";
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
+  return outcome(() => mpolNew(memory, request));
 }
 
 test("a process without a policy takes its pages from the node that it runs on", () => {
@@ -151,15 +146,17 @@ test("relative nodes are counted among those with memory", () => {
 
 test("what doesn't fit together is EINVAL", () => {
   const both = MpolFlag.STATIC_NODES | MpolFlag.RELATIVE_NODES;
-  expect(errnoOf({ mode: "default", nodes: nodes(0) })).toBe("EINVAL");
-  expect(errnoOf({ mode: "local", nodes: nodes(0) })).toBe("EINVAL");
-  expect(errnoOf({ mode: "local", flags: MpolFlag.STATIC_NODES })).toBe("EINVAL");
-  expect(errnoOf({ mode: "bind", nodes: [] })).toBe("EINVAL");
-  expect(errnoOf({ mode: "bind", flags: both, nodes: nodes(0) })).toBe("EINVAL");
-  expect(errnoOf({ mode: "interleave", flags: MpolFlag.NUMA_BALANCING, nodes: nodes(0) })).toBe("EINVAL");
-  expect(errnoOf({ mode: "preferred", flags: MpolFlag.STATIC_NODES })).toBe("EINVAL");
-  expect(errnoOf({ mode: "bind", nodes: nodes(2000) })).toBe("EINVAL");
-  expect(errnoOf({ mode: "bind", flags: 1, nodes: nodes(0) })).toBe("EINVAL");
+  expect(outcomeOfRequest({ mode: "default", nodes: nodes(0) })).toBe("EINVAL");
+  expect(outcomeOfRequest({ mode: "local", nodes: nodes(0) })).toBe("EINVAL");
+  expect(outcomeOfRequest({ mode: "local", flags: MpolFlag.STATIC_NODES })).toBe("EINVAL");
+  expect(outcomeOfRequest({ mode: "bind", nodes: [] })).toBe("EINVAL");
+  expect(outcomeOfRequest({ mode: "bind", flags: both, nodes: nodes(0) })).toBe("EINVAL");
+  expect(outcomeOfRequest({ mode: "interleave", flags: MpolFlag.NUMA_BALANCING, nodes: nodes(0) })).toBe(
+    "EINVAL",
+  );
+  expect(outcomeOfRequest({ mode: "preferred", flags: MpolFlag.STATIC_NODES })).toBe("EINVAL");
+  expect(outcomeOfRequest({ mode: "bind", nodes: nodes(2000) })).toBe("EINVAL");
+  expect(outcomeOfRequest({ mode: "bind", flags: 1, nodes: nodes(0) })).toBe("EINVAL");
 });
 
 test("a policy that was refused leaves the old one in force", () => {
@@ -204,7 +201,7 @@ test("get_mempolicy tells the process's policy, the mapping's, and nodes as they
   setMempolicy(mm, { mode: "bind", flags: MpolFlag.STATIC_NODES, nodes: nodes(1, 5) });
   expect(getMempolicy(mm)).toEqual({ mode: "bind", flags: MpolFlag.STATIC_NODES, nodes: nodes(1, 5) });
   expect(run(getMempolicyAt(mm, start))).toEqual({ mode: "default", flags: 0, nodes: [] });
-  expect(outcome(() => getMempolicyAt(mm, virtAddr(0x1000)))).toBe("EFAULT");
+  expect(outcomeOf(() => getMempolicyAt(mm, virtAddr(0x1000)))).toBe("EFAULT");
 });
 
 test("get_mempolicy with an address brings the page in and tells its node", () => {
@@ -214,7 +211,7 @@ test("get_mempolicy with an address brings the page in and tells its node", () =
   const start = map(process, 2);
   fill(process, start, 1);
   expect(run(getMempolicyNodeAt(mm, start))).toBe(1);
-  expect(outcome(() => getMempolicyNodeAt(mm, virtAddr(0x1000)))).toBe("EFAULT");
+  expect(outcomeOf(() => getMempolicyNodeAt(mm, virtAddr(0x1000)))).toBe("EFAULT");
 });
 
 test("only a process that interleaves has a next node: EINVAL otherwise", () => {

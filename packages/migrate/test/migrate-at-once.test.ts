@@ -26,7 +26,7 @@ import {
 import { mmOf, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
 
-/** What an entry may have noted or allow when its page moves, and what the page may be. */
+/** Bits of an entry, and flags of its page, that a migration must keep. */
 const ENTRIES: readonly number[] = [
   Pte.present | Pte.write | Pte.dirty | Pte.accessed | Pte.softDirty,
   Pte.present | Pte.write | Pte.accessed,

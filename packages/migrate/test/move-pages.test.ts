@@ -6,7 +6,7 @@ import { NULL_PAGE } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";
 import { diskFile, map as mapFile } from "@hetmem/test-machines/files";
-import { check, fill, map, nodesOf, outcome, pageBehind } from "@hetmem/test-machines/placed-memory";
+import { check, fill, map, nodesOf, outcomeOf, pageBehind } from "@hetmem/test-machines/placed-memory";
 import { mmOf, ORDINARY, PAGE, pageAt, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { Gfp, GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
 import { expect, test } from "vitest";
@@ -66,7 +66,7 @@ test("MOVE_ALL is for CAP_SYS_NICE: EPERM; migrate_pages leaves what others map 
   run(forkProcess(process));
   fill(process, pageAt(start, 1), 1);
   process.credentials = ORDINARY;
-  expect(outcome(() => movePages(process, [start], nodes(1), blank(1), MOVE_ALL))).toBe("EPERM");
+  expect(outcomeOf(() => movePages(process, [start], nodes(1), blank(1), MOVE_ALL))).toBe("EPERM");
   run(migrateProcessPages(machine.vm, process, nodes(0), nodes(1)));
   expect(nodesOf(process, start, 2)).toEqual([0, 1]);
 });
@@ -130,7 +130,7 @@ test("a node without memory is ENODEV; pages before it have moved", () => {
   fill(process, start, 2);
   const status = blank(2);
   const task = () => movePages(process, [start, pageAt(start, 1)], nodes(1, 2), status, MOVE);
-  expect(outcome(task)).toBe("ENODEV");
+  expect(outcomeOf(task)).toBe("ENODEV");
   expect(status).toEqual([1, UNTOUCHED]);
   expect(nodesOf(process, start, 2)).toEqual([1, 0]);
 });
@@ -141,15 +141,15 @@ test("a node that is full is ENOMEM, and pages stay on their lists", () => {
   const start = map(process, 1);
   fill(process, start, 1);
   while (memory.allocator.allocPages(GFP_HIGHUSER_MOVABLE | Gfp.THISNODE, 0, nodeId(1)) !== NULL_PAGE);
-  expect(outcome(() => movePages(process, [start], nodes(1), blank(1), MOVE))).toBe("ENOMEM");
+  expect(outcomeOf(() => movePages(process, [start], nodes(1), blank(1), MOVE))).toBe("ENOMEM");
   expect(vm.lru.isolate(pageBehind(process, start))).toBe(true);
 });
 
 test("flags other than MOVE and MOVE_ALL are EINVAL, and so is a process that has exited", () => {
   const process = vmMachine().spawn();
-  expect(outcome(() => movePages(process, [], [], [], MbindFlag.STRICT))).toBe("EINVAL");
+  expect(outcomeOf(() => movePages(process, [], [], [], MbindFlag.STRICT))).toBe("EINVAL");
   run(exitProcess(process));
-  expect(outcome(() => queryPages(process, []))).toBe("EINVAL");
+  expect(outcomeOf(() => queryPages(process, []))).toBe("EINVAL");
 });
 
 test("an address space lives until its pages are looked at, though its process exits meanwhile", () => {
@@ -193,5 +193,5 @@ test("where fewer nodes are left than before, what is on one of them already sta
 test("nodes without memory can't be moved to: EINVAL", () => {
   const machine = vmMachine({ nodes: [32 * MiB, 0] });
   const process = machine.spawn();
-  expect(outcome(() => migrateProcessPages(machine.vm, process, nodes(0), nodes(1)))).toBe("EINVAL");
+  expect(outcomeOf(() => migrateProcessPages(machine.vm, process, nodes(0), nodes(1)))).toBe("EINVAL");
 });

@@ -23,7 +23,7 @@ function mapHuge(mm: MmStruct, address: number): number {
 
 const hex = (address: number): string => (address - START).toString(16);
 
-/** What a walk met, in words: `hole 0-1000`. */
+/** The calls of a walk, as words: `hole 0-1000`. */
 function recorder(): { ops: MmWalkOps; met: string[] } {
   const met: string[] = [];
   const note = (what: string, from: number, to: number): number => {

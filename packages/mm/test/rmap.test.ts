@@ -14,7 +14,7 @@ import { linkVma } from "../src/vma/link.ts";
 import { VmFlag } from "../src/vma/vm-flags.ts";
 import { Vma } from "../src/vma/vma.ts";
 
-/** Where a walk looks for a page, as `mm:address`. */
+/** The places that a walk visits, as `mm:address`. */
 function places(vm: Vm, page: Page): string[] {
   const found: string[] = [];
   run(

@@ -1,10 +1,10 @@
 // Bad memory: where it is met, how it becomes known, what a scrub finds, and how it is made good.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { MiB, physAddr, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { type Namespace, runNfitWork, scrubText, startScrub } from "@hetmem/nvdimm";
 import { START } from "@hetmem/test-machines/nvdimm-machine";
 import { badRangesOf } from "../src/libndctl/badblocks.ts";
-import { errnoOf } from "./expect-errno.ts";
 import { labelled, machine, type NdctlMachine } from "./ndctl-machine.ts";
 
 function quiet(options: Parameters<typeof machine>[0] = {}): NdctlMachine {
@@ -13,10 +13,10 @@ function quiet(options: Parameters<typeof machine>[0] = {}): NdctlMachine {
   return made;
 }
 
-const read = (namespace: Namespace, sector: number): string | undefined =>
-  errnoOf(() => run(namespace.disk?.read(sector, new Uint8Array(512)) ?? nothing()));
-const write = (namespace: Namespace, sector: number): string | undefined =>
-  errnoOf(() => run(namespace.disk?.write(sector, new Uint8Array(512).fill(1)) ?? nothing()));
+const read = (namespace: Namespace, sector: number): string =>
+  outcome(() => run(namespace.disk?.read(sector, new Uint8Array(512)) ?? nothing()));
+const write = (namespace: Namespace, sector: number): string =>
+  outcome(() => run(namespace.disk?.write(sector, new Uint8Array(512).fill(1)) ?? nothing()));
 
 test("an injected error is known at once: it is in the bad blocks, and reading fails", () => {
   const made = quiet();
@@ -25,12 +25,7 @@ test("an injected error is known at once: it is in the bad blocks, and reading f
   run(runNfitWork(made.bus));
   expect(namespace.disk?.badblocks.show()).toBe("12 2\n");
   expect(made.region.badblocks.show()).toBe("12 2\n");
-  expect([11, 12, 13, 14].map((sector) => read(namespace, sector))).toEqual([
-    undefined,
-    "EIO",
-    "EIO",
-    undefined,
-  ]);
+  expect([11, 12, 13, 14].map((sector) => read(namespace, sector))).toEqual(["done", "EIO", "EIO", "done"]);
   expect(made.injected(namespace)).toEqual([{ block: 12, count: 2 }]);
   expect(made.listNamespace(namespace, { mediaErrors: true })).toMatchObject({
     badblock_count: 2,
@@ -53,8 +48,8 @@ test("writing to a bad sector clears it, for the namespace, the region and the m
   const namespace = made.namespace("namespace0.0");
   run(made.inject(namespace, { block: 12 }));
   run(runNfitWork(made.bus));
-  expect(write(namespace, 12)).toBeUndefined();
-  expect(read(namespace, 12)).toBeUndefined();
+  expect(write(namespace, 12)).toBe("done");
+  expect(read(namespace, 12)).toBe("done");
   expect(made.region.badblocks.show() + (namespace.disk?.badblocks.show() ?? "")).toBe("");
   expect(made.injected(namespace)).toEqual([]);
   expect(made.media[0]?.poison.isEmpty).toBe(true);
@@ -91,7 +86,7 @@ test("a scrub on demand finds latent errors, and says so while it runs", () => {
   expect(scrubText(made.bus)).toBe("1");
   run(made.startScrub());
   expect(scrubText(made.bus)).toBe("1+");
-  expect(errnoOf(() => run(made.startScrub()))).toBe("EBUSY");
+  expect(outcome(() => run(made.startScrub()))).toBe("EBUSY");
   run(made.waitScrub());
   expect(scrubText(made.bus)).toBe("2");
   expect(made.region.badblocks.show()).toBe("77 1\n");
@@ -124,8 +119,8 @@ test("uninjecting makes the memory good, and the kernel goes on to think that it
   run(made.uninject(namespace, { block: 12 }));
   expect(made.injected(namespace)).toEqual([]);
   expect(read(namespace, 12)).toBe("EIO");
-  expect(write(namespace, 12)).toBeUndefined();
-  expect(read(namespace, 12)).toBeUndefined();
+  expect(write(namespace, 12)).toBe("done");
+  expect(read(namespace, 12)).toBe("done");
 });
 
 test("sectors are counted from where data begins, and clear-errors leaves metadata alone", () => {
@@ -187,13 +182,13 @@ test("a cache line that a cpu met is cleared with its sector, from all lists", (
 test("firmware that can't scrub or clear says so, and writing to a bad sector fails", () => {
   const made = quiet({ firmware: "labels" });
   const namespace = made.namespace("namespace0.0");
-  expect(errnoOf(() => run(made.startScrub()))).toBe("EOPNOTSUPP");
-  expect(errnoOf(() => run(made.inject(namespace, { block: 1 })))).toBe("EOPNOTSUPP");
+  expect(outcome(() => run(made.startScrub()))).toBe("EOPNOTSUPP");
+  expect(outcome(() => run(made.inject(namespace, { block: 1 })))).toBe("EOPNOTSUPP");
   made.media[0]?.damage(512, 256);
   expect(read(namespace, 1)).toBe("EIO");
   run(runNfitWork(made.bus));
   expect(write(namespace, 1)).toBe("EIO");
-  expect(errnoOf(() => run(made.clearErrors(namespace)))).toBe("ENOTTY");
+  expect(outcome(() => run(made.clearErrors(namespace)))).toBe("ENOTTY");
 });
 
 test("a namespace whose first bytes can't be wiped is left disabled", () => {
@@ -202,7 +197,7 @@ test("a namespace whose first bytes can't be wiped is left disabled", () => {
   made.media[0]?.damage(512, 256);
   expect(read(namespace, 1)).toBe("EIO");
   run(runNfitWork(made.bus));
-  expect(errnoOf(() => run(made.destroy(namespace, { force: true })))).toBe("ENXIO");
+  expect(outcome(() => run(made.destroy(namespace, { force: true })))).toBe("ENXIO");
   expect([namespace.driver, namespace.disk, namespace.forceRaw, made.mapped]).toEqual([
     undefined,
     undefined,
@@ -239,7 +234,7 @@ test("errors are injected up to a namespace's last sector, and none behind it", 
   const made = quiet();
   const namespace = made.namespace("namespace0.0");
   const sectors = namespace.size / 512;
-  expect(errnoOf(() => run(made.inject(namespace, { block: sectors - 1, count: 2 })))).toBe("EINVAL");
+  expect(outcome(() => run(made.inject(namespace, { block: sectors - 1, count: 2 })))).toBe("EINVAL");
   run(made.inject(namespace, { block: sectors - 1 }));
   expect(made.injected(namespace)).toEqual([{ block: sectors - 1, count: 1 }]);
 });

@@ -1,9 +1,9 @@
 // Labels: what namespaces are known by after a reboot, and after power that failed while they were written.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { GiB, KernelError, MiB, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { LabelArea } from "@hetmem/nvdimm";
 import { hasLabelIndex } from "../src/index.ts";
-import { errnoOf } from "./expect-errno.ts";
 import { labelled, machine, NdctlMachine } from "./ndctl-machine.ts";
 
 const sizes = ({ bus }: NdctlMachine): string[] =>
@@ -57,7 +57,7 @@ test("a destroyed namespace does not come back, and its capacity is free", () =>
 test("zeroed labels leave one namespace of the whole region after the region is enabled again", () => {
   const made = labelled();
   run(made.create({ mode: "raw", size: 256 * MiB }));
-  expect(errnoOf(() => run(made.zeroLabels(made.bus.dimm(0))))).toBe("EBUSY");
+  expect(outcome(() => run(made.zeroLabels(made.bus.dimm(0))))).toBe("EBUSY");
   run(made.disableRegion(made.region));
   run(made.zeroLabels(made.bus.dimm(0)));
   run(made.enableRegion(made.region));

@@ -1,4 +1,5 @@
-// What an administrator does with namespaces, and what is refused.
+// Commands on namespaces, and their refusals.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { alignUp, GiB, KiB, MiB, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import {
@@ -13,7 +14,6 @@ import {
 } from "@hetmem/nvdimm";
 import { START } from "@hetmem/test-machines/nvdimm-machine";
 import type { CreateNamespaceOptions } from "../src/index.ts";
-import { errnoOf } from "./expect-errno.ts";
 import { labelled, machine, NdctlMachine } from "./ndctl-machine.ts";
 
 const create = (made: NdctlMachine, options: CreateNamespaceOptions): Namespace => run(made.create(options));
@@ -65,7 +65,7 @@ test("struct pages that lie in the namespace fit in what is set aside for them",
 test("an alignment of 1 GiB is refused where nothing would be left, and leaves no trace", () => {
   const made = labelled();
   const before = stateOf(made);
-  expect(errnoOf(() => create(made, { mode: "devdax", align: GiB }))).toBe("ENXIO");
+  expect(outcome(() => create(made, { mode: "devdax", align: GiB }))).toBe("ENXIO");
   const { labels: _labels, ...after } = stateOf(made) as Record<string, unknown>;
   expect(after).toEqual((({ labels: _none, ...rest }) => rest)(before as Record<string, unknown>));
   expect(maxAvailableExtent(made.region)).toBe(GiB);
@@ -88,7 +88,7 @@ test.each([
   ["more than there is", { mode: "raw", size: 2 * GiB }, "ENOSPC"],
 ] as const)("%s is refused, and nothing of the namespace is left", (_what, options, errno) => {
   const made = labelled();
-  expect(errnoOf(() => create(made, options))).toBe(errno);
+  expect(outcome(() => create(made, options))).toBe(errno);
   expect(made.bus.namespaces().map(({ size, uuid }) => [size, uuid])).toEqual([[0, undefined]]);
   expect(made.mapped).toEqual([]);
 });
@@ -97,7 +97,7 @@ test("a namespace whose struct pages find no memory is not there, and can be mad
   const made = labelled();
   made.kernel.faults.point("memremap").arm({ probability: 100 });
   for (const mode of ["devdax", "fsdax", "raw"] as const) {
-    expect(errnoOf(() => create(made, { mode }))).toBe("ENXIO");
+    expect(outcome(() => create(made, { mode }))).toBe("ENXIO");
     expect(maxAvailableExtent(made.region)).toBe(GiB);
     expect(made.iomemText).not.toContain("namespace");
   }
@@ -108,10 +108,10 @@ test("a namespace whose struct pages find no memory is not there, and can be mad
 test("an active namespace is destroyed with force only, and a mounted one not at all", () => {
   const made = labelled();
   const namespace = create(made, { mode: "fsdax" });
-  expect(errnoOf(() => run(made.destroy(namespace)))).toBe("EBUSY");
+  expect(outcome(() => run(made.destroy(namespace)))).toBe("EBUSY");
   const disk = namespace.claim?.disk ?? expect.fail();
   disk.holder = "ext4 on /mnt";
-  expect(errnoOf(() => run(made.destroy(namespace, { force: true })))).toBe("EBUSY");
+  expect(outcome(() => run(made.destroy(namespace, { force: true })))).toBe("EBUSY");
   disk.holder = undefined;
   run(made.destroy(namespace, { force: true }));
   expect(made.region.namespaces.get(0)?.size).toBe(0);
@@ -122,15 +122,15 @@ test("a region that is read-only has no namespace made or destroyed", () => {
   const namespace = create(made, { mode: "fsdax", size: 64 * MiB });
   run(made.vfs.write(`${made.ndRegion(made.region).path}/read_only`, "1\n"));
   const before = stateOf(made);
-  expect(errnoOf(() => run(made.destroy(namespace, { force: true })))).toBe("ENXIO");
-  expect(errnoOf(() => create(made, { mode: "fsdax", size: 64 * MiB }))).toBe("ENOSPC");
+  expect(outcome(() => run(made.destroy(namespace, { force: true })))).toBe("ENXIO");
+  expect(outcome(() => create(made, { mode: "fsdax", size: 64 * MiB }))).toBe("ENOSPC");
   expect(stateOf(made)).toEqual(before);
 });
 
 test("a btt that couldn't be enabled keeps its namespace, and the namespace its size", () => {
   const made = labelled();
   made.kernel.faults.point("memremap").arm({ probability: 100 });
-  expect(errnoOf(() => create(made, { mode: "sector" }))).toBe("ENXIO");
+  expect(outcome(() => create(made, { mode: "sector" }))).toBe("ENXIO");
   expect([maxAvailableExtent(made.region), made.namespace("namespace0.0").mode]).toEqual([0, "safe"]);
 });
 
@@ -161,7 +161,7 @@ test("memory that is online as RAM is not taken away by anything that ndctl does
     made.destroy(namespace, { force: true }),
     made.reconfigure(namespace, { mode: "raw", force: true }),
     made.clearErrors(namespace),
-  ].map((task) => errnoOf(() => run<unknown>(task)));
+  ].map((task) => outcome(() => run<unknown>(task)));
   expect(refused).toEqual(Array.from({ length: 5 }, () => "EBUSY"));
   expect(made.isActive(namespace)).toBe(true);
   made.onlineAsRam = false;
@@ -191,7 +191,7 @@ test("namespaces fill the lowest gap, and grow only into the space beside them",
   run(made.disable(again));
   run(storeSize(again, 256 * MiB));
   expect(again.size).toBe(256 * MiB);
-  expect(errnoOf(() => run(storeSize(again, 512 * MiB)))).toBe("ENXIO");
+  expect(outcome(() => run(storeSize(again, 512 * MiB)))).toBe("ENXIO");
   expect(again.size).toBe(256 * MiB);
 });
 
@@ -199,14 +199,14 @@ test("two namespaces can't have one uuid, and a claim can't take what is meant f
   const made = labelled();
   const first = create(made, { mode: "raw", size: 256 * MiB });
   const seed = made.region.namespaceSeed ?? expect.fail();
-  expect(errnoOf(() => run(storeUuid(seed, first.uuid ?? "")))).toBe("EINVAL");
+  expect(outcome(() => run(storeUuid(seed, first.uuid ?? "")))).toBe("EINVAL");
   const second = create(made, { mode: "fsdax", size: 256 * MiB });
   const pfn = second.claim ?? expect.fail();
   run(unbindClaim(pfn));
   run(storeClaimNamespace(pfn, ""));
   const dax = made.region.claimSeeds.dax ?? expect.fail();
-  expect(errnoOf(() => run(storeClaimNamespace(dax, second.name)))).toBe("EBUSY");
-  expect(errnoOf(() => run(bindClaim(dax)))).toBe("ENODEV");
+  expect(outcome(() => run(storeClaimNamespace(dax, second.name)))).toBe("EBUSY");
+  expect(outcome(() => run(bindClaim(dax)))).toBe("ENODEV");
 });
 
 test("a region without labels gets some when its namespace is reconfigured, unless that was refused", () => {
@@ -222,7 +222,7 @@ test("a module that another region uses is not given labels behind its back", ()
   const made = machine({ regions: 2 });
   const reconfigure = (autolabel: boolean): Namespace =>
     run(made.reconfigure(made.namespace("namespace0.0"), { mode: "devdax", force: true, autolabel }));
-  expect(errnoOf(() => reconfigure(true))).toBe("ENODEV");
+  expect(outcome(() => reconfigure(true))).toBe("ENODEV");
   expect(made.bus.regions.map(({ isLabelled }) => isLabelled)).toEqual([false, false]);
   expect(reconfigure(false).mode).toBe("dax");
   expect(made.namespace("namespace1.0").mode).toBe("raw");

@@ -1,4 +1,4 @@
-// What ndctl printed on a 6.1 kernel, beside what is printed here.
+// The output of ndctl on a 6.1 kernel, compared with this one's.
 import { readFileSync } from "node:fs";
 import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";

@@ -1,4 +1,5 @@
 // A module with a passphrase: what is locked can't be used, and what is frozen can't be changed.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { KernelError, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import {
@@ -9,7 +10,6 @@ import {
   runNfitWork,
   type SecurityKeys,
 } from "@hetmem/nvdimm";
-import { errnoOf } from "./expect-errno.ts";
 import { machine, type NdctlMachine } from "./ndctl-machine.ts";
 
 class Keyring implements SecurityKeys {
@@ -28,19 +28,19 @@ class Keyring implements SecurityKeys {
   }
 }
 
-function secured(): { made: NdctlMachine; keys: Keyring; store: (text: string) => string | undefined } {
+function secured(): { made: NdctlMachine; keys: Keyring; store: (text: string) => string } {
   const keys = new Keyring();
   const made = machine({ security: true, keys });
   run(made.reconfigure(made.namespace("namespace0.0"), { mode: "devdax", force: true }));
-  const store = (text: string): string | undefined =>
-    errnoOf(() => run(made.vfs.write("/sys/bus/nd/devices/nmem0/security", text)));
+  const store = (text: string): string =>
+    outcome(() => run(made.vfs.write("/sys/bus/nd/devices/nmem0/security", text)));
   return { made, keys, store };
 }
 
 test("a module without a passphrase is disabled; with one it is locked after a reboot", () => {
   const { made, store } = secured();
   expect(made.listDimm(made.bus.dimm(0))).toMatchObject({ security: "disabled" });
-  expect(store("update 0 1\n")).toBeUndefined();
+  expect(store("update 0 1\n")).toBe("done");
   expect(made.listDimm(made.bus.dimm(0))).toMatchObject({ security: "unlocked" });
   made.reboot();
   expect(made.listDimm(made.bus.dimm(0))).toMatchObject({ security: "locked" });
@@ -53,8 +53,8 @@ test("namespaces of a locked module are known, and can be neither used nor chang
   const namespace = made.namespace("namespace0.0");
   expect(namespace.size).toBeGreaterThan(0);
   expect(made.isActive(namespace)).toBe(false);
-  expect(errnoOf(() => run(bindNamespace(namespace)))).toBe("EACCES");
-  expect(errnoOf(() => run(made.enable(namespace)))).toBe("ENXIO");
+  expect(outcome(() => run(bindNamespace(namespace)))).toBe("EACCES");
+  expect(outcome(() => run(made.enable(namespace)))).toBe("ENXIO");
   expect(made.mapped).toEqual([]);
   expect(() => run(made.create({ mode: "raw" }))).toThrow(KernelError);
 });
@@ -99,7 +99,7 @@ test("erasing takes the contents and the passphrase, and leaves the labels", () 
   const { made, store } = secured();
   store("update 0 1");
   run(made.disableRegion(made.region));
-  expect(store("erase 1")).toBeUndefined();
+  expect(store("erase 1")).toBe("done");
   run(made.enableRegion(made.region));
   const namespace = made.namespace("namespace0.0");
   expect([namespace.size, namespace.mode]).toEqual([made.region.size, "raw"]);
@@ -109,10 +109,10 @@ test("erasing takes the contents and the passphrase, and leaves the labels", () 
 test("a module that is being overwritten keeps its region from being enabled", () => {
   const { made, store } = secured();
   run(made.disableRegion(made.region));
-  expect(store("overwrite 0")).toBeUndefined();
+  expect(store("overwrite 0")).toBe("done");
   expect(made.listDimm(made.bus.dimm(0))).toMatchObject({ security: "overwrite" });
-  expect(errnoOf(() => run(enableRegion(made.region)))).toBe("EBUSY");
-  expect(errnoOf(() => run(made.enableRegion(made.region)))).toBe("ENXIO");
+  expect(outcome(() => run(enableRegion(made.region)))).toBe("EBUSY");
+  expect(outcome(() => run(made.enableRegion(made.region)))).toBe("ENXIO");
   run(runNfitWork(made.bus));
   run(made.enableRegion(made.region));
 });

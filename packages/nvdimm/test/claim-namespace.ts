@@ -1,4 +1,4 @@
-// What an administrator writes to the files of a namespace without labels, so that it becomes a pfn or dax device.
+// The sysfs writes that turn a namespace without labels into a pfn or dax device.
 import { run } from "@hetmem/kernel";
 import {
   bindClaim,

@@ -1,4 +1,5 @@
 // What stands at the start of a namespace, and when it is believed: the info blocks of pfn and dax devices.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { GiB, MiB, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import {
@@ -9,7 +10,6 @@ import {
   storeBytes,
   unbindNamespace,
 } from "../src/index.ts";
-import { errnoOf } from "./expect-errno.ts";
 import { machine } from "@hetmem/test-machines/nvdimm-machine";
 
 const INFO_BLOCK_AT = 4096;
@@ -35,7 +35,8 @@ function becomes(bytes: Uint8Array): string {
   const namespace = made.namespace("namespace0.0");
   run(unbindNamespace(namespace));
   storeBytes(made.region, namespace.range.start + INFO_BLOCK_AT, bytes);
-  return errnoOf(() => run(bindNamespace(namespace))) ?? namespace.mode;
+  const bound = outcome(() => run(bindNamespace(namespace)));
+  return bound === "done" ? namespace.mode : bound;
 }
 
 test.each<[string, Partial<PfnInfoBlock>, string]>([

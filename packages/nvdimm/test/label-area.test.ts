@@ -1,8 +1,8 @@
 // A label area by itself: two index blocks that take turns, and labels that are never changed in place.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { KernelError, run, type Sleeps } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { type Label, LabelArea } from "../src/index.ts";
-import { errnoOf } from "./expect-errno.ts";
 
 const SLOTS_AT = 512;
 
@@ -74,7 +74,7 @@ test.each([
     run(area.replace(label("old"), () => true));
     const free = area.freeSlots;
     media.writesLeft = done;
-    expect(errnoOf(() => run(area.replace(label("new"), () => true)))).toBe("EIO");
+    expect(outcome(() => run(area.replace(label("new"), () => true)))).toBe("EIO");
     expect([names(area), area.freeSlots, names(media.area())]).toEqual([["old"], free, ["old"]]);
     media.writesLeft = Infinity;
     run(area.replace(label("newer"), () => true));
@@ -87,7 +87,7 @@ test("labels whose removal fails are there still", () => {
   run(area.replace(label("old"), () => false));
   media.writesLeft = 0;
   const free = area.freeSlots;
-  expect(errnoOf(() => run(area.remove(() => true)))).toBe("EIO");
+  expect(outcome(() => run(area.remove(() => true)))).toBe("EIO");
   expect([names(area), area.freeSlots]).toEqual([["old"], free]);
 });
 
@@ -120,5 +120,5 @@ test("the last free slot is kept for the next update", () => {
   const { area } = initialised();
   for (const name of ["a", "b", "c", "d"]) run(area.replace(label(name), () => false));
   expect(area.freeSlots).toBe(0);
-  expect(errnoOf(() => run(area.replace(label("e"), () => true)))).toBe("ENXIO");
+  expect(outcome(() => run(area.replace(label("e"), () => true)))).toBe("ENXIO");
 });

@@ -1,4 +1,4 @@
-// What a power failure leaves: everything that was flushed far enough, and nothing that wasn't.
+// After a power failure the media hold all that was flushed far enough, and nothing else.
 import { MiB, run } from "@hetmem/kernel";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";

@@ -1,9 +1,9 @@
 // Where struct pages and data come to lie in a namespace, by release: whole sections up to 5.2, what is there since 5.3.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { GiB, KiB, MiB, PAGE_SIZE } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { sectionLayout } from "../src/index.ts";
 import { claimNamespace } from "./claim-namespace.ts";
-import { errnoOf } from "./expect-errno.ts";
 import {
   machine,
   type MachineOptions,
@@ -99,7 +99,7 @@ test("a namespace of which the padding leaves nothing is ENXIO, and says so", ()
   const create = (): void => {
     claimNamespace(made.namespace("namespace0.0"), "dax");
   };
-  expect(errnoOf(create)).toBe("ENXIO");
+  expect(outcome(create)).toBe("ENXIO");
   expect(
     made.kernel.log.records.some(({ text }) => text.includes("unable to satisfy requested alignment")),
   ).toBe(true);

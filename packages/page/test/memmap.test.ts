@@ -34,7 +34,7 @@ function used(): [MemMap, Page] {
   return [memmap, page];
 }
 
-/** What the last user of such a page has left of that. */
+/** The fields that the last user of such a page leaves set. */
 function traces(memmap: MemMap, page: Page): unknown {
   return [
     memmap.test(page, DROPPED),

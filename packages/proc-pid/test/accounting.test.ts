@@ -25,7 +25,7 @@ interface State {
   readonly pagemap: string;
 }
 
-/** What the capture has under a heading. */
+/** The text under a heading of the capture. */
 function capturedState(heading: string): State {
   const text = readFileSync(new URL("../fixtures/accounting.txt", import.meta.url), "utf8");
   const [, section = ""] = text.split(`== ${heading}\n`);

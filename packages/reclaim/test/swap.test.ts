@@ -1,4 +1,5 @@
-import { assertInvariants, KernelError, KiB, MiB } from "@hetmem/kernel";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { assertInvariants, KiB, MiB } from "@hetmem/kernel";
 import { exitProcess, MapFlag, Rss, trylockPage, uncharged, unlockPage, vmInvariants } from "@hetmem/mm";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { type ShortMachine, shortMachine } from "@hetmem/test-machines/short-machine";
@@ -9,16 +10,6 @@ import { swapInvariants } from "../src/swap/invariants.ts";
 import { swapSpace } from "../src/swap/swap-space.ts";
 import { swapoff } from "../src/swap/swapoff.ts";
 import { swapsText } from "../src/swap/swaps-text.ts";
-
-function errnoOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return "0";
-}
 
 /** A process that has written to more pages than memory has, the rest of which are in swap. */
 function swappedProcess(machine: ShortMachine, pages = 5000) {
@@ -42,16 +33,16 @@ test("/proc/swaps lists each device with its size less the header, in kilobytes"
 
 test("swapon refuses what is too small, what is swap already, and a priority that is none", () => {
   const { vm } = shortMachine();
-  expect(errnoOf(() => swapSpace(vm).swapon({ path: "/dev/a", size: 9 * PAGE }))).toBe("EINVAL");
-  expect(errnoOf(() => swapSpace(vm).swapon({ path: "/dev/a", size: MiB, priority: -1 }))).toBe("EINVAL");
+  expect(outcome(() => swapSpace(vm).swapon({ path: "/dev/a", size: 9 * PAGE }))).toBe("EINVAL");
+  expect(outcome(() => swapSpace(vm).swapon({ path: "/dev/a", size: MiB, priority: -1 }))).toBe("EINVAL");
   swapSpace(vm).swapon({ path: "/dev/a", size: MiB });
-  expect(errnoOf(() => swapSpace(vm).swapon({ path: "/dev/a", size: MiB }))).toBe("EBUSY");
+  expect(outcome(() => swapSpace(vm).swapon({ path: "/dev/a", size: MiB }))).toBe("EBUSY");
 });
 
 test("there are 22 swap areas at the most", () => {
   const { vm } = shortMachine();
   for (let i = 0; i < 22; i++) swapSpace(vm).swapon({ path: `/dev/a${i}`, size: 64 * KiB });
-  expect(errnoOf(() => swapSpace(vm).swapon({ path: "/dev/b", size: MiB }))).toBe("EPERM");
+  expect(outcome(() => swapSpace(vm).swapon({ path: "/dev/b", size: MiB }))).toBe("EPERM");
 });
 
 test("the device with the highest priority is filled first, and devices of equal priority in turn", () => {
@@ -167,7 +158,7 @@ test("swapoff brings everything back", () => {
   expect([...mmOf(keeper).rss]).toEqual([0, 1000, 0, 0]);
   assertInvariants(machine.vm, [...vmInvariants, ...swapInvariants]);
   expect(machine.damaged(keeper, kept, 1000, 3)).toEqual([]);
-  expect(errnoOf(() => machine.run(swapoff(machine.vm, "/dev/sdb1")))).toBe("EINVAL");
+  expect(outcome(() => machine.run(swapoff(machine.vm, "/dev/sdb1")))).toBe("EINVAL");
 });
 
 test("shared memory goes to swap, comes back, and is brought back by swapoff", () => {
@@ -187,7 +178,7 @@ test("shared memory goes to swap, comes back, and is brought back by swapoff", (
 test("swapoff without room fails with ENOMEM, and swap stays in use", () => {
   const machine = shortMachine({ swap: 16 * MiB });
   const { process, start, pages } = swappedProcess(machine);
-  expect(errnoOf(() => machine.run(swapoff(machine.vm, "/dev/sdb1")))).toBe("ENOMEM");
+  expect(outcome(() => machine.run(swapoff(machine.vm, "/dev/sdb1")))).toBe("ENOMEM");
   expect(swapSpace(machine.vm).devices).toHaveLength(1);
   expect(process.killed).toBe(false);
   expect(machine.damaged(process, start, pages)).toEqual([]);

@@ -5,7 +5,7 @@ import { formatAddress, formatShare } from "./size.ts";
 import { tableLines } from "./table.ts";
 import { wrap } from "./wrap.ts";
 
-/** Where the values behind labels begin. */
+/** The column of the values, in characters. */
 const LABEL_END = 14;
 
 /** @param columns of the terminal */

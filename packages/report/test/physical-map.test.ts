@@ -13,7 +13,7 @@ const plain = createPaint(false);
 const captured = captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), "v6.1");
 const hiddenRam = viewOf(captured.spec, captured.host);
 
-/** What a lane shows right of its label. */
+/** The text of a lane, without its label. */
 function lane(view: MachineView, name: string, width = 100): string {
   const line = physicalMapLines(view, width, plain).find((text) => text.startsWith(name.padEnd(10)));
   return line?.slice(10) ?? "";

@@ -28,7 +28,7 @@ export const IORESOURCE_UNSET = 0x2000_0000;
 export const IORESOURCE_BUSY = 0x8000_0000 | 0;
 export const IORESOURCE_SYSTEM_RAM = IORESOURCE_MEM | IORESOURCE_SYSRAM;
 
-/** No descriptor. As a search key: any descriptor. */
+/** The resource has no descriptor. A search with it matches every descriptor. */
 export const IORES_DESC_NONE = 0;
 export const IORES_DESC_CRASH_KERNEL = 1;
 export const IORES_DESC_ACPI_TABLES = 2;

@@ -96,7 +96,7 @@ describe("region_intersects", () => {
   });
 });
 
-/** What one address is: RAM where any resource over it is. */
+/** The kind of one address: RAM if one resource over it is RAM. */
 function kindOfByte(above: Resource, address: number): "ram" | "other" | "hole" {
   const child = above.children.find((below) => below.contains(address, address));
   if (!child) return "hole";

@@ -192,7 +192,7 @@ function quote(value: string): string {
   return `'${value.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Where the first of some characters stands; -1 where none does. */
+/** Index of the first of some characters; -1 without one. */
 function firstOf(text: string, characters: string): number {
   for (let at = 0; at < text.length; at++) if (characters.includes(text.charAt(at))) return at;
   return -1;

@@ -34,7 +34,7 @@ const SHOWN: Readonly<Record<string, Shown>> = {
 /** The limit of `ulimit` without a letter. */
 const USUAL = "f";
 
-/** Which of the two limits an option chooses. */
+/** The limits that an option selects: soft, hard or both. */
 interface Sides {
   readonly soft: boolean;
   readonly hard: boolean;

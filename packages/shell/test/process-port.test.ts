@@ -1,4 +1,4 @@
-// What the programs of the shell ask of processes: kill, ulimit and numactl on a port that only writes down its calls, and
+// The shell's programs that use the process port: kill, ulimit and numactl on a port that records its calls, and
 // without one.
 import { KernelError } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";

@@ -22,7 +22,7 @@ export interface Mask {
   apply(lines: Compared, deviceZones: readonly PfnSpan[]): Compared;
 }
 
-/** Where a zone lies, in pages. */
+/** The range of a zone, in pages. */
 export interface PfnSpan {
   readonly startPfn: number;
   readonly endPfn: number;

@@ -1,4 +1,5 @@
-import { condResched, type Errno, KernelError, run } from "@hetmem/kernel";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { condResched, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { Vfs } from "../src/index.ts";
 
@@ -24,16 +25,6 @@ function vfsWithBytes(): Vfs {
   return vfs;
 }
 
-function errnoOf(action: () => unknown): Errno | undefined {
-  try {
-    action();
-    return undefined;
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-}
-
 test("a file of bytes is read at an offset, up to its end", () => {
   const file = vfsWithBytes().open(FIRMWARE, "read");
   expect([...run(file.readAt(3, 4))]).toEqual([3, 4, 5, 6]);
@@ -42,13 +33,13 @@ test("a file of bytes is read at an offset, up to its end", () => {
 });
 
 test("a file of bytes can't be read as one text: EINVAL", () => {
-  expect(errnoOf(() => run(vfsWithBytes().read(FIRMWARE)))).toBe("EINVAL");
+  expect(outcome(() => run(vfsWithBytes().read(FIRMWARE)))).toBe("EINVAL");
 });
 
 test("a file of bytes is readable by everybody unless it says otherwise, and never writable without a store", () => {
   const vfs = vfsWithBytes();
   expect(vfs.stat(FIRMWARE).mode).toBe(0o444);
-  expect(errnoOf(() => vfs.open(FIRMWARE, "write"))).toBe("EACCES");
+  expect(outcome(() => vfs.open(FIRMWARE, "write"))).toBe("EACCES");
 });
 
 test("a text and a plain file have bytes at an offset too", () => {
@@ -60,5 +51,5 @@ test("a text and a plain file have bytes at an offset too", () => {
 });
 
 test("a file that can only be written has no bytes to give: EACCES", () => {
-  expect(errnoOf(() => vfsWithBytes().open("/sys/firmware/trigger", "read"))).toBe("EACCES");
+  expect(outcome(() => vfsWithBytes().open("/sys/firmware/trigger", "read"))).toBe("EACCES");
 });

@@ -1,19 +1,10 @@
-import { type Errno, KernelBug, KernelError, run } from "@hetmem/kernel";
+import { outcome } from "@hetmem/test-machines/outcome";
+import { type Errno, KernelBug, run } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
 import { type AttributeTable, Vfs } from "../src/index.ts";
 import { smallMachine } from "./machine-tables.ts";
 
 const MEMORY = "/sys/devices/system/memory";
-
-function errnoOf(action: () => unknown): Errno | undefined {
-  try {
-    action();
-    return undefined;
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-}
 
 const show = (): string => "";
 
@@ -38,7 +29,7 @@ describe("what tables say is what the tree holds", () => {
     blocks.states.set("33", "offline");
     blocks.states.delete("0");
     expect(names(vfs, MEMORY)).toEqual(["block_size_bytes", "memory33", "power", "probe"]);
-    expect(errnoOf(() => vfs.stat(`${MEMORY}/memory0`))).toBe("ENOENT");
+    expect(outcome(() => vfs.stat(`${MEMORY}/memory0`))).toBe("ENOENT");
   });
 
   test("names are sorted bytewise, so memory10 comes before memory8", () => {
@@ -93,7 +84,7 @@ describe("what tables say is what the tree holds", () => {
       files: { "dax{region}.{id}/size": { show: ({ region, id }) => `${region},${id}` } },
     });
     expect(run(vfs.read("/sys/bus/dax/devices/dax11.1/size"))).toBe("11,1");
-    expect(errnoOf(() => vfs.stat("/sys/bus/dax/devices/dax1.1"))).toBe("ENOENT");
+    expect(outcome(() => vfs.stat("/sys/bus/dax/devices/dax1.1"))).toBe("ENOENT");
     expect(names(vfs, "/sys/bus/dax/devices")).toEqual(["dax1.0", "dax11.0", "dax11.1"]);
   });
 
@@ -107,7 +98,7 @@ describe("what tables say is what the tree holds", () => {
       files: { "m{n}": { show: ({ n = "" }) => n } },
     });
     expect(run(vfs.read("/sys/b/m2"))).toBe("2");
-    expect(errnoOf(() => vfs.stat("/sys/b/m3"))).toBe("ENOENT");
+    expect(outcome(() => vfs.stat("/sys/b/m3"))).toBe("ENOENT");
     expect(listed).toBe(0);
   });
 });
@@ -119,14 +110,14 @@ describe("mounting", () => {
       root: MEMORY,
       files: { fresh: { show: () => "" }, probe: { store: () => {} } },
     };
-    expect(errnoOf(() => vfs.mount(table))).toBe("EEXIST");
+    expect(outcome(() => vfs.mount(table))).toBe("EEXIST");
     expect(names(vfs, MEMORY)).not.toContain("fresh");
   });
 
   test("a file can't be where a directory is, nor a directory below a file", () => {
     const { vfs } = smallMachine();
-    expect(errnoOf(() => vfs.mount({ root: MEMORY, files: { power: { show: () => "" } } }))).toBe("EEXIST");
-    expect(errnoOf(() => vfs.mount({ root: `${MEMORY}/probe`, files: { x: { show: () => "" } } }))).toBe(
+    expect(outcome(() => vfs.mount({ root: MEMORY, files: { power: { show: () => "" } } }))).toBe("EEXIST");
+    expect(outcome(() => vfs.mount({ root: `${MEMORY}/probe`, files: { x: { show: () => "" } } }))).toBe(
       "EEXIST",
     );
   });
@@ -159,15 +150,15 @@ describe("what the calls answer", () => {
     ["removing a rendered file", () => vfs.unlink(`${MEMORY}/probe`), "EPERM"],
   ];
   test.each(cases)("%s", (_, action, errno) => {
-    expect(errnoOf(action)).toBe(errno);
+    expect(outcome(action)).toBe(errno);
   });
 
   test("a read-only file of proc opens for root and refuses the write with EIO", () => {
     const proc = new Vfs();
     proc.mount({ root: "/proc", files: { zoneinfo: { show: () => "Node 0\n" } } });
     const file = proc.open("/proc/zoneinfo", "write");
-    expect(errnoOf(() => run(file.write("x")))).toBe("EIO");
-    expect(errnoOf(() => proc.open("/proc/nosuch", "write"))).toBe("ENOENT");
+    expect(outcome(() => run(file.write("x")))).toBe("EIO");
+    expect(outcome(() => proc.open("/proc/nosuch", "write"))).toBe("ENOENT");
   });
 
   test("the sentence of an error names the path", () => {
@@ -202,7 +193,7 @@ describe("links", () => {
   test("links that lead to each other end in ELOOP", () => {
     const vfs = new Vfs();
     vfs.mount({ root: "/sys", links: { a: () => "b", b: () => "a" } });
-    expect(errnoOf(() => vfs.stat("/sys/a"))).toBe("ELOOP");
+    expect(outcome(() => vfs.stat("/sys/a"))).toBe("ELOOP");
     expect(vfs.lstat("/sys/a").kind).toBe("link");
   });
 });

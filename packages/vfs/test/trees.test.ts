@@ -1,4 +1,5 @@
 // Directories that user space makes and removes in a file system that is rendered.
+import { outcome } from "@hetmem/test-machines/outcome";
 import { assertInvariants, KernelError, run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { type Attribute, type TreeDirectory, Vfs, vfsInvariants } from "../src/index.ts";
@@ -50,16 +51,6 @@ function withTree(): Vfs {
   return vfs;
 }
 
-function errnoOf(action: () => unknown): string | undefined {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
-  return undefined;
-}
-
 test("a directory that is made in a tree has its files at once, at any depth", () => {
   const vfs = withTree();
   vfs.mkdir("/sys/fs/cgroup/a");
@@ -94,7 +85,7 @@ test.each([
 ])("making %s is refused", (_what, make, errno) => {
   const vfs = withTree();
   vfs.mkdir("/sys/fs/cgroup/full");
-  expect(errnoOf(() => make(vfs))).toBe(errno);
+  expect(outcome(() => make(vfs))).toBe(errno);
 });
 
 test.each([
@@ -107,21 +98,21 @@ test.each([
   const vfs = withTree();
   vfs.mkdir("/sys/fs/cgroup/full");
   vfs.mkdir("/sys/fs/cgroup/full/inner");
-  expect(errnoOf(() => remove(vfs))).toBe(errno);
+  expect(outcome(() => remove(vfs))).toBe(errno);
 });
 
 test("a file of cgroups is opened whatever it can do, and then says EINVAL", () => {
   const vfs = withTree();
-  expect(errnoOf(() => run(vfs.read("/sys/fs/cgroup/reset")))).toBe("EINVAL");
-  expect(errnoOf(() => run(vfs.write("/sys/fs/cgroup/name", "x")))).toBe("EINVAL");
+  expect(outcome(() => run(vfs.read("/sys/fs/cgroup/reset")))).toBe("EINVAL");
+  expect(outcome(() => run(vfs.write("/sys/fs/cgroup/name", "x")))).toBe("EINVAL");
   run(vfs.write("/sys/fs/cgroup/reset", "1"));
 });
 
 test("nothing else can be mounted where a tree is, nor below it", () => {
   const vfs = withTree();
   const file: Attribute = { show: () => "" };
-  expect(errnoOf(() => vfs.mount({ root: "/sys/fs", files: { cgroup: file } }))).toBe("EEXIST");
-  expect(errnoOf(() => vfs.mount({ root: "/sys/fs/cgroup", files: { file } }))).toBe("EEXIST");
+  expect(outcome(() => vfs.mount({ root: "/sys/fs", files: { cgroup: file } }))).toBe("EEXIST");
+  expect(outcome(() => vfs.mount({ root: "/sys/fs/cgroup", files: { file } }))).toBe("EEXIST");
 });
 
 test("what is asked of one name doesn't list the directory that it is in, or that it is", () => {

@@ -1,4 +1,4 @@
-// Who pays for the struct pages of boot memory.
+// The memory that the struct pages of boot memory take.
 import { GiB, MiB, nodeId, physAddr } from "@hetmem/kernel";
 import {
   type Arbitrary,

@@ -23,7 +23,7 @@ import {
 
 export type HostName = "hidden-ram" | "baseline";
 
-/** What dmesg says was freed after the watermarks were set, in pages, by node. */
+/** Pages that were freed after the watermarks were set, by node, from dmesg. */
 const FREED_LATE: Readonly<Record<HostName, readonly [node0: number, node1: number]>> = {
   // initmem 1144K, two gaps of the kernel image 2040K and 1696K, SMP alternatives 28K; the initrd, 7828K, lies in node 1.
   "hidden-ram": [(1144 + 2040 + 1696 + 28) / 4, 7828 / 4],

@@ -1,4 +1,4 @@
-// Which zones and which pageblocks a request may be served from.
+// The zones and pageblocks that may serve a request.
 import { expect, test } from "vitest";
 import {
   Gfp,

@@ -15,7 +15,7 @@ function machineWithMovableBlock(): HotplugMachine {
   return machine;
 }
 
-/** What the log says of pages that fail, without its times. */
+/** The log lines of failing pages, without times. */
 function failureLog({ kernel }: HotplugMachine): string[] {
   return kernel.log
     .format()

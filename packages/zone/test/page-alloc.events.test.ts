@@ -1,4 +1,4 @@
-// What the allocator lets others see and do: injected failures, tracepoints, counters.
+// The allocator's injected failures, tracepoints and counters.
 import { nodeId } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { describe, expect, test, vi } from "vitest";
@@ -13,7 +13,7 @@ const LARGEST = MAX_ORDER - 1;
 const ONE_BLOCK = { pages: MAX_ORDER_NR_PAGES };
 const PCP = { high: 32, batch: 8 };
 
-/** What the kmem tracepoints say from now on, by name. */
+/** The events of the kmem tracepoints from now on, by name. */
 function listen({ kernel }: SmallMachine): {
   readonly heard: [name: string, event: object][];
   end(): void;

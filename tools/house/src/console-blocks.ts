@@ -71,7 +71,7 @@ function shellOn(file: string): Shell {
   return shell;
 }
 
-/** What the program prints that was built. */
+/** The output of the built program. */
 function hetmem(args: readonly string[]): string {
   const program = join(ROOT, "apps/machine/dist/cli.js");
   return execFileSync(process.execPath, [program, ...args], { cwd: ROOT, encoding: "utf8", stdio: "pipe" });

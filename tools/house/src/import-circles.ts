@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import type { SourceFile, SyntaxNode } from "./syntax.ts";
 
-/** What a node of a graph points to. */
+/** The nodes that a node points to. */
 export type Graph = ReadonlyMap<string, readonly string[]>;
 
 /** Paths of the files whose values a file imports or re-exports, by the paths of the importing files. */

@@ -1,4 +1,4 @@
-// What stands in the repository: its packages, their files, and what these import.
+// The repository's packages, their files, and the imports of these.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,7 +52,7 @@ export function exists(path: string): boolean {
 }
 
 export interface FileShape {
-  /** What it imports or re-exports from, as written. */
+  /** Specifiers of its imports and re-exports, as written. */
   readonly imports: readonly string[];
   readonly hasDefaultExport: boolean;
   /** `export * from …` */

@@ -1,4 +1,4 @@
-// What READMEs show of a terminal is what the program prints.
+// Terminal sessions in READMEs are equal to the program's output.
 import { describe, expect, test } from "vitest";
 import { type ConsoleBlock, consoleBlocks, isShown, runBlock } from "../src/console-blocks.ts";
 import { exists, packages, readText } from "../src/workspace.ts";

@@ -1,4 +1,4 @@
-// What every source file keeps to, whoever wrote it.
+// Rules that hold for every source file.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -25,7 +25,7 @@ const MANIFESTS = ["packages", "apps"].flatMap((group) =>
 );
 const NAMES = MANIFESTS.map(({ name }) => name);
 
-/** What a user writes to import each entry of a package. */
+/** The import statements of each entry of a package. */
 const SPECIFIERS = MANIFESTS.flatMap(({ name, exports }) =>
   Object.keys(exports)
     .filter((subpath) => subpath !== "./package.json")

@@ -1,5 +1,6 @@
 // Process memory in tests about placement: mapped, filled with bytes that identify the page, and located by node.
-import { KernelError, type NodeId, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
+import { outcome } from "./outcome.ts";
+import { type NodeId, type Page, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { MapFlag, mmap, type Process, Prot, readUser, writeUser } from "@hetmem/mm";
 import { Foll, followPage } from "@hetmem/mm/faultin";
 import { mmOf, pageAt } from "./vm-machine.ts";
@@ -57,15 +58,9 @@ export function nodesOf(process: Process, start: VirtAddr, pages: number): (Node
   });
 }
 
-/** "done", or the errno of a task that failed as the kernel lets it. */
-export function outcome(task: () => Sleeps<unknown>): string {
-  try {
-    run(task());
-    return "done";
-  } catch (error) {
-    if (error instanceof KernelError) return error.errno;
-    throw error;
-  }
+/** "done", or the errno of a task that failed with a KernelError. */
+export function outcomeOf(task: () => Sleeps<unknown>): string {
+  return outcome(() => run(task()));
 }
 
 function nameOf(process: Process, page: number): Uint8Array {

@@ -49,7 +49,7 @@ export function cpuTables(spec: MachineSpec): AttributeTable[] {
   ];
 }
 
-/** Where a CPU sits. */
+/** A CPU's place in the topology. */
 interface CpuPlace {
   readonly cpu: number;
   readonly node: number;

@@ -31,7 +31,7 @@ export interface Fixture {
   readonly fd: GpuContext;
 }
 
-/** What a command answers. @see struct hmm_dmirror_cmd */
+/** The results of a command. @see struct hmm_dmirror_cmd */
 export interface Answer {
   /** "done", or the errno. */
   readonly ret: string;

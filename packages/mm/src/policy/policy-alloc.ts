@@ -40,7 +40,7 @@ export function tryAllocWithPolicy(
 }
 
 /**
- * tryAllocWithPolicy() with reclaim and the OOM killer. Yields first, as any allocation that may sleep.
+ * tryAllocWithPolicy() with reclaim and the OOM killer. Every call is a preemption point, even if a page is free.
  *
  * @param vma undefined for a page without a mapping
  * @param gfp Gfp bits

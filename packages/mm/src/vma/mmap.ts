@@ -21,7 +21,7 @@ import { Prot, VmFlag } from "./vm-flags.ts";
 
 /** Arguments of mmap(). */
 export interface MmapRequest {
-  /** The preferred address, or with MAP_FIXED the exact one. Absent: any address. */
+  /** The preferred address, or with MAP_FIXED the exact one. Without it the kernel chooses. */
   readonly address?: number;
   /** Bytes; the last page counts whole. */
   readonly length: number;

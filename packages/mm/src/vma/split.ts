@@ -8,7 +8,7 @@ import { checkMapCount } from "./commit.ts";
 import { vmaMerge } from "./merge.ts";
 import { Vma } from "./vma.ts";
 
-/** Which part becomes the new mapping. The existing object keeps the other part. */
+/** The part that becomes the new mapping. The existing object keeps the other part. */
 export type FreshPart = "below" | "above";
 
 /**

@@ -28,7 +28,7 @@ export interface NvdimmOptions {
   readonly onWork: () => void;
 }
 
-/** Where the bus stands in the tree of devices. */
+/** The bus's path in the tree of devices. */
 const PARENTS = {
   "ACPI.NFIT": "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00",
   e820: "/devices/platform/e820_pmem",
