@@ -1,9 +1,9 @@
 // Memory of a host, in the machine that is made of it.
 import { existsSync, readFileSync } from "node:fs";
 import { captureHost, readHost, vfsTree } from "@hetmem/host-capture";
-import { BUNDLED_CAPTURES, liveHost, openTree } from "@hetmem/host-capture/node";
+import { liveHost } from "@hetmem/host-capture/node";
 import { expect, test } from "vitest";
-import { captureWith } from "@hetmem/test-machines/tree-with";
+import { captureWith, captureWithOfflineKmem } from "@hetmem/test-machines/tree-with";
 import { createMachine } from "../src/machine.ts";
 
 const iomem = existsSync("/proc/iomem") ? readFileSync("/proc/iomem", "utf8") : "";
@@ -18,22 +18,7 @@ test("a block that was offline on the host is offline", () => {
 });
 
 test("offline memory that a driver of the host had added isn't there", () => {
-  const device =
-    "100000000-107ffffff : Soft Reserved\n  100000000-107ffffff : dax0.0\n    100000000-107ffffff : System RAM (kmem)\n";
-  const base = openTree(BUNDLED_CAPTURES["hidden-ram"]);
-  const tree = captureWith(
-    {
-      "/proc/iomem": (base.read("/proc/iomem") ?? "").replace("1280000000-", `${device}1280000000-`),
-      "/sys/devices/system/memory/memory32/state": "offline\n",
-    },
-    {
-      ...base,
-      list: (path: string) => [
-        ...base.list(path),
-        ...(path === "/sys/devices/system/memory" ? ["memory32"] : []),
-      ],
-    },
-  );
+  const tree = captureWithOfflineKmem();
   expect(createMachine(captureHost(tree, "v6.1").spec).hotplug.blocks.has(32)).toBe(false);
 });
 

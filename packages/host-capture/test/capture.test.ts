@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { BUNDLED_CAPTURES } from "../src/node/bundled.ts";
 import { captureHost } from "../src/capture.ts";
 import { openTree } from "../src/node/open-tree.ts";
-import { captureWith, treeOf, zoneText } from "@hetmem/test-machines/tree-with";
+import { captureWith, captureWithOfflineKmem, treeOf, zoneText } from "@hetmem/test-machines/tree-with";
 
 const hiddenRam = captureHost(openTree(BUNDLED_CAPTURES["hidden-ram"]), "v6.1");
 
@@ -130,22 +130,7 @@ describe("a machine made of a captured host", () => {
   });
 
   test("offline memory that a driver had added is left out, and that is said", () => {
-    const device =
-      "100000000-107ffffff : Soft Reserved\n  100000000-107ffffff : dax0.0\n    100000000-107ffffff : System RAM (kmem)\n";
-    const base = openTree(BUNDLED_CAPTURES["hidden-ram"]);
-    const tree = captureWith(
-      {
-        "/proc/iomem": (base.read("/proc/iomem") ?? "").replace("1280000000-", `${device}1280000000-`),
-        "/sys/devices/system/memory/memory32/state": "offline\n",
-      },
-      {
-        ...base,
-        list: (path: string) => [
-          ...base.list(path),
-          ...(path === "/sys/devices/system/memory" ? ["memory32"] : []),
-        ],
-      },
-    );
+    const tree = captureWithOfflineKmem();
     const { spec, notices } = captureHost(tree, "v6.1");
     expect(spec.offline).toEqual([]);
     expect(notices.join()).toMatch(/offline memory belongs to a driver/);

@@ -19,6 +19,26 @@ export function captureWith(
   };
 }
 
+/** The bundled capture with a block of 128 MiB at 4 GiB that the kmem driver had added, and that is offline. */
+export function captureWithOfflineKmem(): HostTree {
+  const device =
+    "100000000-107ffffff : Soft Reserved\n  100000000-107ffffff : dax0.0\n    100000000-107ffffff : System RAM (kmem)\n";
+  const base = openTree(BUNDLED_CAPTURES["hidden-ram"]);
+  return captureWith(
+    {
+      "/proc/iomem": (base.read("/proc/iomem") ?? "").replace("1280000000-", `${device}1280000000-`),
+      "/sys/devices/system/memory/memory32/state": "offline\n",
+    },
+    {
+      ...base,
+      list: (path: string) => [
+        ...base.list(path),
+        ...(path === "/sys/devices/system/memory" ? ["memory32"] : []),
+      ],
+    },
+  );
+}
+
 /** A tree of these files alone. */
 export function treeOf(files: Readonly<Record<string, string>>): HostTree {
   const paths = Object.keys(files);
