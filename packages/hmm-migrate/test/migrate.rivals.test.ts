@@ -4,6 +4,7 @@
 // everybody has what he wrote, every page of the device came back once, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { exitAll } from "@hetmem/test-machines/exit-all";
 import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { assertInvariants, condResched, KernelBug, MiB, Random, run, type Sleeps } from "@hetmem/kernel";
 import {
@@ -91,11 +92,7 @@ class World {
       afterStep: () => assertInvariants(machine.vm, vmInvariants),
       afterwards: () => {
         run(check());
-        for (const process of machine.vm.processes) run(exitProcess(process));
-        if (machine.freePages() !== this.free)
-          throw new KernelBug(`${this.free - machine.freePages()} pages are lost`);
-        if (machine.vm.anonVmas.count !== 0)
-          throw new KernelBug(`${machine.vm.anonVmas.count} anon_vmas are lost`);
+        exitAll(machine, this.free);
         if (new Set(device.idle).size !== 8 || device.idle.length !== 8)
           throw new KernelBug(`the device has ${device.idle.length} of its 8 pages, or one twice`);
         machine.check();

@@ -3,6 +3,7 @@
 // is found from its entries and back; in the end everybody has what he wrote, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { exitAll } from "@hetmem/test-machines/exit-all";
 import { rivalsPlan, type RivalsReport, runRivals, type Scenario } from "@hetmem/explore";
 import { getUserPages, pinUserPages, putUserPages, unpinUserPages } from "@hetmem/gup";
 import {
@@ -119,11 +120,7 @@ class World {
       afterStep: () => assertInvariants(machine.vm, vmInvariants),
       afterwards: () => {
         run(check());
-        for (const process of machine.vm.processes) run(exitProcess(process));
-        if (machine.freePages() !== this.free)
-          throw new KernelBug(`${this.free - machine.freePages()} pages are lost`);
-        if (machine.vm.anonVmas.count !== 0)
-          throw new KernelBug(`${machine.vm.anonVmas.count} anon_vmas are lost`);
+        exitAll(machine, this.free);
       },
     };
   }

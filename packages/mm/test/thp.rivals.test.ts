@@ -2,6 +2,7 @@
 // parts of it and has them pinned. In the end each page holds what was written last, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { exitAll } from "@hetmem/test-machines/exit-all";
 import { rivalsPlan, runRivals, type Scenario } from "@hetmem/explore";
 import { pinUserPagesFast, unpinUserPages } from "@hetmem/gup";
 import {
@@ -157,7 +158,7 @@ class World {
   }
 
   private finish(): void {
-    const { vm, freePages } = this.machine;
+    const { vm } = this.machine;
     this.look();
     for (const [page, letter] of this.written) {
       const into = new Uint8Array(1);
@@ -166,9 +167,7 @@ class World {
       if (signal || found !== letter)
         throw new KernelBug(`page ${page} holds ${signal?.reason ?? found}, not ${letter}`);
     }
-    for (const process of vm.processes) run(exitProcess(process));
-    if (freePages() !== this.free) throw new KernelBug(`${this.free - freePages()} pages are lost`);
-    if (vm.anonVmas.count !== 0) throw new KernelBug(`${vm.anonVmas.count} anon_vmas are lost`);
+    exitAll(this.machine, this.free);
     if ([...vm.deferredSplits].length > 0) throw new KernelBug("a page that is free waits to be divided");
     for (const name of ["nr_anon_pages", "nr_anon_transparent_hugepages", "nr_isolated_anon"] as const)
       if (nodeStat(vm, name) !== 0) throw new KernelBug(`${name} is ${nodeStat(vm, name)} in the end`);

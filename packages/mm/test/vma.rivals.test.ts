@@ -3,6 +3,7 @@
 // what was written last, and nothing is lost.
 //
 // How often they run, and how a failure replays: rivalsPlan() in @hetmem/explore.
+import { exitAll } from "@hetmem/test-machines/exit-all";
 import { rivalsPlan, type RivalsReport, runRivals, type Scenario } from "@hetmem/explore";
 import {
   assertInvariants,
@@ -124,7 +125,7 @@ class World {
   }
 
   private finish(): void {
-    const { vm, freePages } = this.machine;
+    const { vm } = this.machine;
     for (let page = 0; page < PAGES; page++) {
       const into = new Uint8Array(1);
       const signal = run(readUser(this.process, virtAddr(this.addressOf(page)), into));
@@ -132,11 +133,8 @@ class World {
       if (signal || found !== this.written[page])
         throw new KernelBug(`page ${page} holds ${signal?.reason ?? found}, not ${this.written[page]}`);
     }
-    for (const process of vm.processes) run(exitProcess(process));
     // A page that was being written out when its last user went stays in the swap cache, for reclaim to find.
-    const lost = this.free - freePages() - nodeStat(vm, "nr_swapcached");
-    if (lost !== 0) throw new KernelBug(`${lost} pages are lost`);
-    if (vm.anonVmas.count !== 0) throw new KernelBug(`${vm.anonVmas.count} anon_vmas are lost`);
+    exitAll(this.machine, this.free, () => nodeStat(vm, "nr_swapcached"));
     if (vm.commit.pages !== 0) throw new KernelBug(`${vm.commit.pages} pages stay promised`);
     if (vm.mlockCounts.size !== 0) throw new KernelBug("pages that nobody has are locked more than once");
   }
