@@ -24,7 +24,6 @@ export const NOT_AT_ONCE: number =
   PageFlag.tail |
   PageFlag.swapcache |
   PageFlag.hwpoison |
-  PageFlag.private |
   PageFlag.unevictable |
   PageFlag.mlocked;
 

@@ -20,12 +20,12 @@ export const COPIED: number =
   PageFlag.idle |
   PageFlag.swapbacked;
 const UNMOVABLE = PageFlag.writeback | PageFlag.head | PageFlag.tail;
-const NOT_SIMPLE = UNMOVABLE | PageFlag.swapcache | PageFlag.unevictable | PageFlag.private;
+const NOT_SIMPLE = UNMOVABLE | PageFlag.swapcache | PageFlag.unevictable;
 /**
  * Flags cleared on the old page before it is freed. An anonymous page stays dirty: freeing ignores the flag, and smaps
  * shows it for device memory.
  */
-const CLEARED_ON_MIGRATE = PageFlag.active | PageFlag.unevictable | PageFlag.private;
+const CLEARED_ON_MIGRATE = PageFlag.active | PageFlag.unevictable;
 
 /**
  * Replaces a small page by another, with its contents. Both are locked; the old one is unmapped and not under
@@ -63,14 +63,13 @@ export function migrateAnonymousNoCopy(vm: Vm, from: Page, to: Page, references:
 }
 
 /**
- * References that the page cache or the swap cache holds on a page, and a file system for its private data.
+ * Number of references that the page cache or the swap cache holds on a page.
  *
  * @see folio_expected_refs()
  */
 export function cacheReferences(flags: number, mapping: number): number {
-  const cached = (flags & PageFlag.swapcache) !== 0 || (mapping !== 0 && (mapping & MAPPING_ANON) === 0);
-  if (!cached) return 0;
-  return (flags & PageFlag.private) === 0 ? 1 : 2;
+  const ofFile = mapping !== 0 && (mapping & MAPPING_ANON) === 0;
+  return ofFile || (flags & PageFlag.swapcache) !== 0 ? 1 : 0;
 }
 
 /**

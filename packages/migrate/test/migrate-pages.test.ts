@@ -175,11 +175,23 @@ describe("a page that nobody holds", () => {
     assertInvariants(vm, vmInvariants);
   });
 
-  test("of a file whose file system has data of its own on the page moves with that reference", () => {
+  test("has a reference of its file, or of the swap cache, besides those of its users", () => {
     expect(cacheReferences(PageFlag.uptodate, 2)).toBe(1);
-    expect(cacheReferences(PageFlag.private, 2)).toBe(2);
-    expect(cacheReferences(PageFlag.private, 0)).toBe(0);
+    expect(cacheReferences(PageFlag.uptodate, 0)).toBe(0);
+    expect(cacheReferences(PageFlag.uptodate, 3)).toBe(0);
     expect(cacheReferences(PageFlag.swapcache, 3)).toBe(1);
+  });
+
+  test("of a file is replaced there by a page with a reference of the file, besides the caller's", () => {
+    const { vm } = vmMachine();
+    const { file } = diskFile(vm, 1);
+    run(fileWrite(file, 0, Uint8Array.of(9)));
+    const old = file.mapping.pages.load(0) as Page;
+    const fresh = vm.pages.tryAlloc(0, 0, nodeId(1), undefined);
+    vm.lru.isolate(old);
+    expect(migratePage(vm, old, fresh, 0)).toBe(true);
+    expect(file.mapping.pages.load(0)).toBe(fresh);
+    expect([vm.memmap.refcount(old), vm.memmap.refcount(fresh)]).toEqual([1, 2]);
   });
 
   test("in the swap cache takes its slot along", () => {
