@@ -161,14 +161,17 @@ test("a device that is RAM goes back to devdax when its blocks are offline, or w
   );
 });
 
-test("memory that the kernel takes online by itself is not reconfigured unless with -f", () => {
-  sh("echo online > /sys/devices/system/memory/auto_online_blocks");
-  expect(sh("daxctl reconfigure-device -m system-ram dax1.0")).toMatchObject({
-    output:
-      "dax1.0: error: kernel policy will auto-online memory, aborting\nerror reconfiguring devices: Device or resource busy\nreconfigured 0 devices\n",
-    status: 240,
-  });
-});
+test.each(["online", "online_kernel", "online_movable"])(
+  "memory that the kernel takes %s by itself is not reconfigured unless with -f",
+  (policy) => {
+    sh(`echo ${policy} > /sys/devices/system/memory/auto_online_blocks`);
+    expect(sh("daxctl reconfigure-device -m system-ram dax1.0")).toMatchObject({
+      output:
+        "dax1.0: error: kernel policy will auto-online memory, aborting\nerror reconfiguring devices: Device or resource busy\nreconfigured 0 devices\n",
+      status: 240,
+    });
+  },
+);
 
 test("with -f, memory that came online by itself is as it was wanted: the device is shown, and counted", () => {
   sh("echo online_movable > /sys/devices/system/memory/auto_online_blocks");
@@ -255,4 +258,21 @@ test("sizes of a namespace that is made are for people on a terminal, and for pr
   seen = "";
   run(shell.execute("ndctl create-namespace -r region0 -m devdax -s 1G | cat", { terminal }));
   expect(seen).toMatch(/"size":10\d{8},/);
+});
+
+test("a device stays RAM as long as one of its blocks is online", () => {
+  sh("daxctl reconfigure-device -N -m system-ram dax1.0");
+  sh("echo online > /sys/devices/system/memory/memory128/state");
+  expect(sh("daxctl reconfigure-device -v -m devdax dax1.0").output).toBe(
+    "dax1.0: found 1 memory sections online\ndax1.0: refusing to change modes\nerror reconfiguring devices: Device or resource busy\nreconfigured 0 devices\n",
+  );
+});
+
+test("the first device of a region gives its memory back, and stays: destroying it is EBUSY", () => {
+  expect(sh("daxctl destroy-device -f dax1.0")).toMatchObject({
+    output: "error destroying devices: Device or resource busy\ndestroyed 0 devices\n",
+    status: 240,
+  });
+  expect(sh("daxctl list -r 1").output).toContain('"available_size":2147483648');
+  expect(sh("cat /sys/bus/dax/devices/dax1.0/size").output).toBe("0\n");
 });

@@ -212,3 +212,35 @@ test("bodies take turns by their seed, and a name that nobody has is refused", (
   expect(onlyNamed(bodies, ["b"])).toEqual({ b: 2 });
   expect(() => onlyNamed(bodies, ["c"])).toThrow(/"c": there are a, b/);
 });
+
+test("an error of a task that is no KernelError fails its schedule at once, whatever the other tasks would do", () => {
+  let stepsAfter = 0;
+  const rivals: MakeScenario = () => ({
+    ...NOTHING,
+    kernel: createKernel(),
+    tasks: {
+      *broken(): Sleeps<void> {
+        yield condResched;
+        throw new KernelBug("a page is put once too often");
+      },
+    },
+    afterStep: () => {
+      stepsAfter++;
+    },
+  });
+  expect(failureOf(() => runRivals(rivals, 1)).message).toMatch(/^seed 0 fails .* put once too often\n/);
+  expect(stepsAfter).toBe(1);
+});
+
+test("the steps of all schedules are counted together", () => {
+  const rivals: MakeScenario = () => ({
+    ...NOTHING,
+    kernel: createKernel(),
+    tasks: {
+      *only(): Sleeps<void> {
+        yield condResched;
+      },
+    },
+  });
+  expect(runRivals(rivals, 3).steps).toBe(3 * runRivals(rivals, 1).steps);
+});
