@@ -4,14 +4,9 @@ export {
   type ConformanceReport,
   conforms,
   formatConformance,
-  OBLIGATIONS,
+  type Kit,
+  type Named,
+  type Obligation,
   type ObligationReport,
-} from "./check.ts";
-export {
-  type BoundDriver,
-  type DeviceView,
-  type DriverHost,
-  type DriverMirror,
-  type DriverUnderTest,
-} from "./driver.ts";
-export { type Obligation } from "./obligations/obligation.ts";
+} from "./conformance.ts";
+export { demand, Violation } from "./violation.ts";

@@ -2,7 +2,8 @@
 import { rivalsPlan } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { TinyGpu } from "../examples/tiny-gpu.ts";
-import { checkConformance, conforms, formatConformance, OBLIGATIONS } from "../src/index.ts";
+import { hmmDriverKit } from "../src/hmm-driver/index.ts";
+import { checkConformance, conforms, formatConformance } from "../src/index.ts";
 import { BROKEN } from "./broken-drivers.ts";
 import { tinyDriver } from "./tiny-driver.ts";
 
@@ -10,7 +11,7 @@ import { tinyDriver } from "./tiny-driver.ts";
 const { schedules, first = 0 } = rivalsPlan(process.env, 40);
 
 test("the driver of the README meets every obligation", { timeout: 36_000_000 }, () => {
-  const report = checkConformance(tinyDriver(), { schedules, firstSeed: first });
+  const report = checkConformance(hmmDriverKit, tinyDriver(), { seeds: schedules, firstSeed: first });
   expect(conforms(report), formatConformance(report)).toBe(true);
 });
 
@@ -18,7 +19,7 @@ test("the driver of the README meets every obligation", { timeout: 36_000_000 },
 const BROKEN_SCHEDULES = 30;
 
 test.each(BROKEN)("a driver that breaks '%s' is found out, and of nothing else: %o", (name, Driver) => {
-  const report = checkConformance(tinyDriver(Driver), { schedules: BROKEN_SCHEDULES });
+  const report = checkConformance(hmmDriverKit, tinyDriver(Driver), { seeds: BROKEN_SCHEDULES });
   const failed = report.obligations.filter(({ failure }) => failure !== undefined);
   expect(
     failed.map((each) => each.name),
@@ -27,19 +28,29 @@ test.each(BROKEN)("a driver that breaks '%s' is found out, and of nothing else: 
 });
 
 test("every obligation has a driver that breaks it", () => {
-  expect(new Set(BROKEN.map(([name]) => name))).toEqual(new Set(OBLIGATIONS.map(({ name }) => name)));
+  expect(new Set(BROKEN.map(([name]) => name))).toEqual(
+    new Set(hmmDriverKit.obligations.map(({ name }) => name)),
+  );
 });
 
 test("what is found is printed with its seed, and that seed alone finds it again", () => {
   const [[name, Driver] = ["", TinyGpu]] = BROKEN;
-  const obligations = OBLIGATIONS.filter((obligation) => obligation.name === name);
-  const report = checkConformance(tinyDriver(Driver), { schedules: BROKEN_SCHEDULES, obligations });
+  const report = checkConformance(hmmDriverKit, tinyDriver(Driver), {
+    seeds: BROKEN_SCHEDULES,
+    only: [name],
+  });
   const failure = report.obligations[0]?.failure;
   expect(formatConformance(report)).toContain(`seed ${failure?.seed}: ${failure?.reason}`);
-  const again = checkConformance(tinyDriver(Driver), {
-    schedules: 1,
+  const again = checkConformance(hmmDriverKit, tinyDriver(Driver), {
+    seeds: 1,
     firstSeed: failure?.seed ?? 0,
-    obligations,
+    only: [name],
   });
   expect(again.obligations[0]?.failure).toEqual(failure);
+});
+
+test("an obligation that the kit lacks is refused with those that it has", () => {
+  expect(() => checkConformance(hmmDriverKit, tinyDriver(), { only: ["is fast"] })).toThrow(
+    'the kit of HMM driver has no obligation "is fast": it has invalidates before it returns, ',
+  );
 });

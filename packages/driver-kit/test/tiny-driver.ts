@@ -2,7 +2,7 @@
 import { PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { HmmPfn } from "@hetmem/hmm-mirror";
 import { TinyGpu } from "../examples/tiny-gpu.ts";
-import type { BoundDriver, DriverHost, DriverUnderTest } from "../src/index.ts";
+import type { BoundDriver, DriverHost, DriverUnderTest } from "../src/hmm-driver/index.ts";
 
 export function tinyDriver(Driver: typeof TinyGpu = TinyGpu): DriverUnderTest {
   return {

@@ -1,7 +1,6 @@
-// The README builds a driver step by step and lists the obligations: the steps are the example, the list is the kit's.
+// The README builds a driver step by step: the steps are the example.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { OBLIGATIONS } from "../src/index.ts";
 
 const PACKAGE = new URL("../", import.meta.url);
 const README = readFileSync(new URL("README.md", PACKAGE), "utf8");
@@ -28,8 +27,4 @@ test("the driver imports packages of hetmem only, and not the reference device",
   const imports = [...DRIVER.matchAll(/^import .* from "(.*)";$/gm)].map(([, from]) => from);
   expect(imports.length).toBe(DRIVER.split(/^import /m).length - 1);
   for (const from of imports) expect(from).toMatch(/^@hetmem\/(?!gpu)[a-z-]+(\/[a-z-]+)?$/);
-});
-
-test("the README says of each obligation what the kit says", () => {
-  for (const { name, sentence } of OBLIGATIONS) expect(README).toContain(`| ${name} | ${sentence} |`);
 });

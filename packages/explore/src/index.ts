@@ -6,6 +6,7 @@ export {
   replaySchedule,
   type RivalsReport,
   runRivals,
+  runSchedule,
   type Scenario,
   ScheduleFailure,
 } from "./rivals.ts";

@@ -87,6 +87,15 @@ export function runRivals(
 }
 
 /**
+ * Runs the schedule of one seed.
+ *
+ * @throws ScheduleFailure when it fails
+ */
+export function runSchedule(make: MakeScenario, seed: number): void {
+  execute(make, seed);
+}
+
+/**
  * Replays a recorded order of steps.
  *
  * @param seed seed of the scenario, from which its machine is made

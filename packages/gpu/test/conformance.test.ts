@@ -1,5 +1,6 @@
 // The reference device meets every obligation of the driver kit.
 import { checkConformance, conforms, formatConformance } from "@hetmem/driver-kit";
+import { hmmDriverKit } from "@hetmem/driver-kit/hmm-driver";
 import { rivalsPlan } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { referenceDriver } from "./driver-under-test.ts";
@@ -11,7 +12,7 @@ test.each([referenceDriver("private"), referenceDriver("coherent")])(
   "$name meets every obligation",
   { timeout: 36_000_000 },
   (driver) => {
-    const report = checkConformance(driver, { schedules, firstSeed: first });
+    const report = checkConformance(hmmDriverKit, driver, { seeds: schedules, firstSeed: first });
     expect(conforms(report), formatConformance(report)).toBe(true);
   },
 );

@@ -1,5 +1,5 @@
 // The reference device, with both kinds of memory, described for the driver kit.
-import type { BoundDriver, DriverUnderTest } from "@hetmem/driver-kit";
+import type { BoundDriver, DriverUnderTest } from "@hetmem/driver-kit/hmm-driver";
 import { PAGE_SIZE } from "@hetmem/kernel";
 import { DevicePte, type Gpu, probeGpu } from "../src/index.ts";
 

@@ -13,6 +13,7 @@ export const REPLACED: Readonly<Record<string, string>> = {
   freshMachines: "the function itself: `runRivals(make, plan, endings)`",
   COPIED: "nothing: `migratePage` of `@hetmem/migrate` copies the flags",
   DaxPoison: "`MediaPoison` of `@hetmem/kernel`",
+  OBLIGATIONS: "`hmmDriverKit` of `@hetmem/driver-kit/hmm-driver`",
   disableRegionByName: "`disableRegion` of `@hetmem/ndctl`, which writes the driver's `unbind`",
   enableRegionByName: "`enableRegion` of `@hetmem/ndctl`, which writes the driver's `bind`",
   formatNdctlJson: "`formatJson` of `@hetmem/shell/tool`",

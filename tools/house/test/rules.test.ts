@@ -33,7 +33,8 @@ const RULES: Readonly<Record<string, Kept>> = {
     except: {
       "packages/kernel/src/scheduler.ts":
         "the error is the task's end, which whoever runs the tasks looks at",
-      "packages/driver-kit/src/check.ts": "a bug of the driver under test is a finding that the report tells",
+      "packages/driver-kit/src/conformance.ts":
+        "a bug of the driver under test is a finding that the report tells",
       "packages/shell/src/node/interactive.ts": "a terminal tells whatever ended a line, and takes the next",
       "packages/shell/src/node/run-script.ts": "whatever ended a script is told, and is its status",
     },

@@ -3,10 +3,12 @@
 // protect.
 import { assertInvariants, PAGE_SIZE, run, type Sleeps } from "@hetmem/kernel";
 import { exitProcess, forkProcess, mprotect, munmap, Prot, vmInvariants } from "@hetmem/mm";
-import { at } from "../machine.ts";
+import type { Obligation } from "../conformance.ts";
+import { demand } from "../violation.ts";
+import type { DriverUnderTest } from "./driver.ts";
+import { at } from "./machine.ts";
 import {
   cpuRead,
-  demand,
   deviceRead,
   deviceWrite,
   firstByte,
@@ -18,10 +20,10 @@ import {
   must,
   PAGES,
   type Trial,
-} from "../trial.ts";
-import type { Obligation } from "./obligation.ts";
+} from "./trial.ts";
+import { race } from "./obligation.ts";
 
-export const survivesCompany: Obligation = {
+export const survivesCompany: Obligation<DriverUnderTest> = race({
   name: "survives fork, munmap and mprotect",
   sentence:
     "A mapping that is shared, protected or gone is so for the device, too, and no count is wrong afterwards.",
@@ -39,7 +41,7 @@ export const survivesCompany: Obligation = {
       },
     };
   },
-};
+});
 
 function* useAll(trial: Trial): Sleeps<void> {
   const { random } = trial;

@@ -4,16 +4,19 @@ import { MiB, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { Madv, MapFlag, mmap, Prot } from "@hetmem/mm";
 import { madvise } from "@hetmem/madvise";
 import { swapSpace } from "@hetmem/reclaim";
-import { at } from "../machine.ts";
-import { cpuRead, demand, deviceWrite, migrateBack, migrateTo, must, PAGES, type Trial } from "../trial.ts";
-import { nothing, type Obligation } from "./obligation.ts";
+import type { Obligation } from "../conformance.ts";
+import { demand } from "../violation.ts";
+import type { DriverUnderTest } from "./driver.ts";
+import { at } from "./machine.ts";
+import { cpuRead, deviceWrite, migrateBack, migrateTo, must, PAGES, type Trial } from "./trial.ts";
+import { nothing, race } from "./obligation.ts";
 
 /** The byte that the device writes. */
 const BYTE = 0x77;
 /** A page of shared memory, after the private pages of the process. */
 const SHARED = PAGES;
 
-export const marksWhatItWrites: Obligation = {
+export const marksWhatItWrites: Obligation<DriverUnderTest> = race({
   name: "marks what it writes",
   sentence:
     "Reclaim writes what the device has written before it takes the page, though the cpu has only read it, or given it up.",
@@ -25,7 +28,7 @@ export const marksWhatItWrites: Obligation = {
       afterwards: nothing,
     };
   },
-};
+});
 
 /** Three ways to a page whose cpu entry is clean and allows writes. */
 function* loseNothing(trial: Trial): Sleeps<void> {

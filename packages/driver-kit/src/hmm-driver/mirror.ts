@@ -18,10 +18,12 @@ import {
   MmuNotifyEvent,
 } from "@hetmem/mmu-notifier";
 import { EntryKind, entryKind, isDeviceExclusive, isDevicePrivate, Pte } from "@hetmem/page-table";
-import { at } from "../machine.ts";
+import type { Obligation } from "../conformance.ts";
+import { demand } from "../violation.ts";
+import type { DriverUnderTest } from "./driver.ts";
+import { at } from "./machine.ts";
 import {
   cpuRead,
-  demand,
   deviceRead,
   deviceWrite,
   firstByte,
@@ -33,10 +35,10 @@ import {
   PAGES,
   request,
   type Trial,
-} from "../trial.ts";
-import { nothing, type Obligation } from "./obligation.ts";
+} from "./trial.ts";
+import { nothing, race } from "./obligation.ts";
 
-export const invalidatesBeforeItReturns: Obligation = {
+export const invalidatesBeforeItReturns: Obligation<DriverUnderTest> = race({
   name: "invalidates before it returns",
   sentence: "When the invalidation of a range is over, the device reaches nothing of it any more.",
   scenario(trial) {
@@ -51,9 +53,9 @@ export const invalidatesBeforeItReturns: Obligation = {
       afterwards: nothing,
     };
   },
-};
+});
 
-export const holdsNoPage: Obligation = {
+export const holdsNoPage: Obligation<DriverUnderTest> = race({
   name: "holds no page past an invalidation",
   sentence: "A page that is gone from the process is gone from the device: no reference, no cached address.",
   scenario: (trial) => ({
@@ -61,9 +63,9 @@ export const holdsNoPage: Obligation = {
     afterStep: nothing,
     afterwards: nothing,
   }),
-};
+});
 
-export const survivesEveryRetry: Obligation = {
+export const survivesEveryRetry: Obligation<DriverUnderTest> = race({
   name: "survives every retry",
   sentence:
     "Whenever the range changes between the look at the cpu's tables and the use, all begins again, and ends well.",
@@ -91,7 +93,7 @@ export const survivesEveryRetry: Obligation = {
       afterwards: () => run(demandAgreement(trial)),
     };
   },
-};
+});
 
 /** Collects a sentence for each page table entry of the process that is cleared while the device still reaches its page. */
 function watchLosses({ mm: { pageTable }, mirror }: Trial): string[] {

@@ -4,10 +4,12 @@ import { pinUserPagesRemote, unpinUserPages } from "@hetmem/gup";
 import { type Page, PAGE_SIZE, run, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { exitProcess, Madv, type MmStruct, readUser, writeUser } from "@hetmem/mm";
 import { madvise } from "@hetmem/madvise";
-import { at, freePages } from "../machine.ts";
+import type { Obligation } from "../conformance.ts";
+import { demand } from "../violation.ts";
+import type { DriverUnderTest } from "./driver.ts";
+import { at, freePages } from "./machine.ts";
 import {
   cpuRead,
-  demand,
   demandBytes,
   deviceRead,
   firstByte,
@@ -21,15 +23,15 @@ import {
   request,
   ROOM,
   type Trial,
-} from "../trial.ts";
-import { nothing, type Obligation } from "./obligation.ts";
+} from "./trial.ts";
+import { nothing, race } from "./obligation.ts";
 
 /** The fault injection point of the page allocator. */
 const FAIL_PAGE_ALLOC = "fail_page_alloc";
 /** The page that is a hole when it moves: the last for which the device has room. */
 const HOLE = ROOM - 1;
 
-export const givesBackUnderPressure: Obligation = {
+export const givesBackUnderPressure: Obligation<DriverUnderTest> = race({
   name: "gives pages back under pressure",
   sentence: "A page comes back when the cpu touches it and when it is evicted, whatever the device is doing.",
   scenario(trial) {
@@ -40,9 +42,9 @@ export const givesBackUnderPressure: Obligation = {
       afterwards: () => run(empty(trial)),
     };
   },
-};
+});
 
-export const contentsSurvive: Obligation = {
+export const contentsSurvive: Obligation<DriverUnderTest> = race({
   name: "keeps contents on the round trip",
   sentence: "What was in a page is in it there and back again, to the last byte; and a hole comes as zeros.",
   scenario: (trial) => ({
@@ -50,9 +52,9 @@ export const contentsSurvive: Obligation = {
     afterStep: nothing,
     afterwards: nothing,
   }),
-};
+});
 
-export const partialSuccess: Obligation = {
+export const partialSuccess: Obligation<DriverUnderTest> = race({
   name: "loses nothing when it succeeds in part",
   sentence:
     "A page for which there is no room, or no memory, or which is pinned, stays where it was, as it was.",
@@ -61,7 +63,7 @@ export const partialSuccess: Obligation = {
     afterStep: nothing,
     afterwards: () => run(demandNoLeak(trial)),
   }),
-};
+});
 
 /** The device reads and migrates pages again and again. */
 function* keepBusy(trial: Trial): Sleeps<void> {

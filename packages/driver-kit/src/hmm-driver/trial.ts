@@ -25,6 +25,7 @@ import {
 } from "@hetmem/mm";
 import { NO_ENTRY, Pte } from "@hetmem/page-table";
 import { formatIomem } from "@hetmem/resource";
+import { demand, Violation } from "../violation.ts";
 import type { BoundDriver, DriverMirror, DriverUnderTest } from "./driver.ts";
 import { at, freePages, type TrialMachine, trialMachine } from "./machine.ts";
 
@@ -39,11 +40,6 @@ const STEPS_MAX = 20_000;
 
 /** The OOM killer spares processes with this score. @see OOM_SCORE_ADJ_MIN */
 const UNKILLABLE = -1000;
-
-/** A breach of an obligation. The message says what was found. */
-export class Violation extends Error {
-  override readonly name = "Violation";
-}
 
 export interface Trial {
   readonly seed: number;
@@ -87,11 +83,6 @@ export function* mapPages({ process, mm }: Trial): Sleeps<void> {
 /** The value of byte 0 of a page. */
 export function firstByte(page: number): number {
   return page + 1;
-}
-
-/** @throws Violation with the sentence unless the condition holds */
-export function demand(holds: boolean, sentence: string): void {
-  if (!holds) throw new Violation(sentence);
 }
 
 /** Runs a part of the driver that must not fail. @throws Violation when it ends in a KernelError */

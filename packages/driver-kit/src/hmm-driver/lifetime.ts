@@ -3,10 +3,12 @@
 import { run, type Sleeps } from "@hetmem/kernel";
 import { exitProcess, forkProcess, munmap } from "@hetmem/mm";
 import { formatIomem } from "@hetmem/resource";
-import { at } from "../machine.ts";
+import type { Obligation } from "../conformance.ts";
+import { demand } from "../violation.ts";
+import type { DriverUnderTest } from "./driver.ts";
+import { at } from "./machine.ts";
 import {
   cpuRead,
-  demand,
   demandBytes,
   deviceRead,
   deviceWrite,
@@ -18,11 +20,11 @@ import {
   must,
   PAGES,
   type Trial,
-} from "../trial.ts";
+} from "./trial.ts";
 import { demandNoLeak } from "./memory.ts";
-import { nothing, type Obligation } from "./obligation.ts";
+import { nothing, race } from "./obligation.ts";
 
-export const letsGoOfAProcess: Obligation = {
+export const letsGoOfAProcess: Obligation<DriverUnderTest> = race({
   name: "lets go when the process exits",
   sentence: "A process ends though its file is still open, and takes its pages in the device along.",
   scenario(trial) {
@@ -41,9 +43,9 @@ export const letsGoOfAProcess: Obligation = {
       },
     };
   },
-};
+});
 
-export const letsGoOfItself: Obligation = {
+export const letsGoOfItself: Obligation<DriverUnderTest> = race({
   name: "lets go when it is unbound",
   sentence:
     "A driver that goes leaves every page in RAM, no listener, and no range of addresses that is its own.",
@@ -65,7 +67,7 @@ export const letsGoOfItself: Obligation = {
       },
     };
   },
-};
+});
 
 function* useUntilTheEnd(trial: Trial): Sleeps<void> {
   for (let i = 0; i < PAGES; i++) {
