@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { run } from "@hetmem/kernel";
 import { createMachine, machineOfYaml, PROGRAMS, Shell } from "hetmem";
+import { pathOfLink } from "./links.ts";
 import { readText, ROOT } from "./workspace.ts";
 
 export interface ConsoleBlock {
@@ -31,7 +32,7 @@ export function consoleBlocks(readme: string, text = readText(readme)): ConsoleB
       readme,
       line: above.split("\n").length,
       steps: stepsOf(inside),
-      machine: file === undefined ? undefined : join(dirname(readme), file),
+      machine: file === undefined ? undefined : (pathOfLink(file) ?? join(dirname(readme), file)),
     };
   });
 }

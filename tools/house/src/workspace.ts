@@ -15,6 +15,16 @@ export interface Package {
 
 export interface Manifest {
   readonly name: string;
+  readonly version?: string;
+  readonly description?: string;
+  readonly keywords?: readonly string[];
+  readonly homepage?: string;
+  readonly bugs?: { readonly url: string };
+  readonly license?: string;
+  readonly author?: string;
+  readonly repository?: { readonly type: string; readonly url: string; readonly directory: string };
+  readonly publishConfig?: { readonly access: string };
+  readonly engines?: { readonly node: string };
   readonly private?: boolean;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
