@@ -30,7 +30,9 @@ export interface Manifest {
   readonly devDependencies?: Readonly<Record<string, string>>;
   readonly scripts?: Readonly<Record<string, string>>;
   /** By subpath: "." and "./rmap"; a string for a file that isn't code. */
-  readonly exports?: Readonly<Record<string, string | { readonly "@hetmem/source": string }>>;
+  readonly exports?: Readonly<
+    Record<string, string | { readonly "@hetmem/source": string; readonly types: string }>
+  >;
 }
 
 /** Everything under packages/ and apps/. */
