@@ -1,29 +1,16 @@
 // Packages as npm publishes them: packed, installed into an empty project, and used there as their READMEs say. Nothing of this
 // repository but the tarballs is in reach. `npm run test:packages` at the root builds before.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { transformWithOxc } from "vite";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { type Manifest, pnpm, publishedPackages, ROOT } from "../src/tarballs.ts";
 
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const PROJECT = mkdtempSync(join(tmpdir(), "hetmem-packed-"));
-const PACKED = join(PROJECT, "packed");
-
-interface Manifest {
-  readonly name: string;
-  readonly exports: Readonly<Record<string, unknown>>;
-  readonly dependencies?: Readonly<Record<string, string>>;
-}
-
-const MANIFESTS = ["packages", "apps"].flatMap((group) =>
-  readdirSync(join(ROOT, group)).map(
-    (folder) => JSON.parse(readFileSync(join(ROOT, group, folder, "package.json"), "utf8")) as Manifest,
-  ),
-);
-const NAMES = MANIFESTS.map(({ name }) => name);
+const PACKAGES = publishedPackages();
+const MANIFESTS = PACKAGES.map(({ manifest }) => manifest);
 
 /** The import statements of each entry of a package. */
 const SPECIFIERS = MANIFESTS.flatMap(({ name, exports }) =>
@@ -32,25 +19,12 @@ const SPECIFIERS = MANIFESTS.flatMap(({ name, exports }) =>
     .map((subpath) => `${name}${subpath.slice(1)}`),
 );
 
-function pnpm(cwd: string, ...args: readonly string[]): string {
-  const { packageManager } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
-    packageManager: string;
-  };
-  return execFileSync("npx", ["-y", packageManager, ...args], { cwd, encoding: "utf8", stdio: "pipe" });
-}
-
 function node(file: string): string {
   return execFileSync(process.execPath, [file], { cwd: PROJECT, encoding: "utf8", stdio: "pipe" });
 }
 
-function tarballOf(name: string): string {
-  return `file:${join(PACKED, `${name.replace("@", "").replace("/", "-")}-0.0.0.tgz`)}`;
-}
-
 beforeAll(() => {
-  mkdirSync(PACKED);
-  pnpm(ROOT, "--filter", "./packages/*", "--filter", "./apps/*", "pack", "--pack-destination", PACKED);
-  const tarballs = Object.fromEntries(NAMES.map((name) => [name, tarballOf(name)]));
+  const tarballs = inject("tarballs");
   const manifest = {
     name: "stranger",
     type: "module",
@@ -114,12 +88,10 @@ test.each([
   expect(checked.status).toBe(0);
 });
 
-const EXAMPLES = ["packages", "apps"].flatMap((group) =>
-  readdirSync(join(ROOT, group)).map((folder) => {
-    const readme = readFileSync(join(ROOT, group, folder, "README.md"), "utf8");
-    return [`${group}/${folder}`, /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ""] as const;
-  }),
-);
+const EXAMPLES = PACKAGES.map(({ folder }) => {
+  const readme = readFileSync(join(ROOT, folder, "README.md"), "utf8");
+  return [folder, /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ""] as const;
+});
 
 test.each(EXAMPLES)("the example of %s runs where only packages are installed", async (_folder, example) => {
   const { code } = await transformWithOxc(example, "example.ts");
