@@ -7,7 +7,7 @@ import { swapSpace } from "@hetmem/reclaim";
 import type { Obligation } from "../conformance.ts";
 import { demand } from "../violation.ts";
 import type { DriverUnderTest } from "./driver.ts";
-import { at } from "./machine.ts";
+import { at } from "../machine.ts";
 import { cpuRead, deviceWrite, migrateBack, migrateTo, must, PAGES, type Trial } from "./trial.ts";
 import { nothing, race } from "./obligation.ts";
 

@@ -6,7 +6,7 @@ import { formatIomem } from "@hetmem/resource";
 import type { Obligation } from "../conformance.ts";
 import { demand } from "../violation.ts";
 import type { DriverUnderTest } from "./driver.ts";
-import { at } from "./machine.ts";
+import { at } from "../machine.ts";
 import {
   cpuRead,
   demandBytes,

@@ -7,7 +7,7 @@ import { madvise } from "@hetmem/madvise";
 import type { Obligation } from "../conformance.ts";
 import { demand } from "../violation.ts";
 import type { DriverUnderTest } from "./driver.ts";
-import { at, freePages } from "./machine.ts";
+import { at, freePages } from "../machine.ts";
 import {
   cpuRead,
   demandBytes,

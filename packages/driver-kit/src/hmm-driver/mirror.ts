@@ -21,7 +21,7 @@ import { EntryKind, entryKind, isDeviceExclusive, isDevicePrivate, Pte } from "@
 import type { Obligation } from "../conformance.ts";
 import { demand } from "../violation.ts";
 import type { DriverUnderTest } from "./driver.ts";
-import { at } from "./machine.ts";
+import { at } from "../machine.ts";
 import {
   cpuRead,
   deviceRead,

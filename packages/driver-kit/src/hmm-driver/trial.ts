@@ -27,7 +27,7 @@ import { NO_ENTRY, Pte } from "@hetmem/page-table";
 import { formatIomem } from "@hetmem/resource";
 import { demand, Violation } from "../violation.ts";
 import type { BoundDriver, DriverMirror, DriverUnderTest } from "./driver.ts";
-import { at, freePages, type TrialMachine, trialMachine } from "./machine.ts";
+import { at, freePages, type TrialMachine, trialMachine } from "../machine.ts";
 
 /** Pages of the process, and pages that the device has room for. */
 export const PAGES = 4;
