@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { captureHost, vfsTree } from "@hetmem/host-capture";
-import { createRebootable } from "../src/machine/rebootable.ts";
+import { createMachine } from "../src/machine.ts";
 import { machineOfYaml, type MachineSpec } from "@hetmem/machine-spec";
 import { Shell } from "@hetmem/shell";
 import { PROGRAMS } from "../src/programs/index.ts";
@@ -14,7 +14,7 @@ const PMEM = fileURLToPath(new URL("../fixtures/machines/server-pmem.yaml", impo
 const spec = machineOfYaml(readFileSync(PMEM, "utf8").replace(/^rules:\n.*\n/m, ""), PMEM);
 
 function host(from: MachineSpec, script = "") {
-  const machine = createRebootable(from);
+  const machine = createMachine(from);
   const shell = new Shell(machine, PROGRAMS);
   const sh = (line: string): string => run(shell.execute(line)).output;
   sh(script);

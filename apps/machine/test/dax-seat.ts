@@ -2,17 +2,17 @@
 import { run } from "@hetmem/kernel";
 import type { Namespace } from "@hetmem/nvdimm";
 import { Shell } from "@hetmem/shell";
-import { createRebootable, type RebootableMachine } from "../src/machine/rebootable.ts";
+import { createMachine, type Machine } from "../src/machine.ts";
 import { PROGRAMS } from "../src/programs/index.ts";
 import { specWith } from "./device-machine.ts";
 
 export class DaxSeat {
-  readonly machine: RebootableMachine;
+  readonly machine: Machine;
   readonly #shell: Shell;
 
   /** @param device as a machine file lists it */
   constructor(device: string) {
-    this.machine = createRebootable(specWith(device));
+    this.machine = createMachine(specWith(device));
     this.#shell = new Shell(this.machine, PROGRAMS);
   }
 

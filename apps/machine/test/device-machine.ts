@@ -1,7 +1,8 @@
 // A small machine with device memory: RAM on one node, a device that another node belongs to, and all that can be told about
 // it from outside and from inside.
 import { assertInvariants, KernelError, run } from "@hetmem/kernel";
-import { daxInvariants } from "@hetmem/dax";
+import { type DaxDriver, daxInvariants } from "@hetmem/dax";
+import { Kmem } from "@hetmem/dax-kmem";
 import { pagemapInvariants, quickPagemapInvariants } from "@hetmem/memremap";
 import { vmInvariants } from "@hetmem/mm";
 import { type Namespace, type NvdimmBus, nvdimmInvariants } from "@hetmem/nvdimm";
@@ -126,7 +127,7 @@ export function countersOf(machine: Machine): unknown {
       alive,
       lock.locked,
     ]),
-    stuck: dax.kmem?.stuck.length,
+    stuck: stuckRanges(dax.bus.drivers.get("kmem")),
     namespaces: nvdimm
       ?.namespaces()
       .map(({ name, size, uuid, driver, claim }) => [name, size, uuid === undefined, driver, claim?.name]),
@@ -157,4 +158,8 @@ export function assertAllInvariants(machine: CycleMachine): void {
   assertInvariants(machine.nvdimm, nvdimmInvariants);
   assertInvariants(machine.devices.pagemaps, pagemapInvariants);
   assertInvariants(machine.devices.dax.bus, daxInvariants);
+}
+
+function stuckRanges(driver: DaxDriver | undefined): number | undefined {
+  return driver instanceof Kmem ? driver.stuck.length : undefined;
 }

@@ -5,7 +5,7 @@ import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { BUNDLED_CAPTURES, openTree } from "@hetmem/host-capture/node";
 import { captureHost } from "@hetmem/host-capture";
-import { createRebootable } from "../src/machine/rebootable.ts";
+import { createMachine } from "../src/machine.ts";
 import { machineOfYaml, type MachineSpec, type ProfileName } from "@hetmem/machine-spec";
 import { Shell } from "@hetmem/shell";
 import { PROGRAMS } from "../src/programs/index.ts";
@@ -22,7 +22,7 @@ function withoutRules(text: string): string {
 
 /** A shell on a machine that can be booted again. */
 function shellOn(spec: MachineSpec): (line: string) => string {
-  const shell = new Shell(createRebootable(spec), PROGRAMS);
+  const shell = new Shell(createMachine(spec), PROGRAMS);
   return (line) => run(shell.execute(line)).output;
 }
 

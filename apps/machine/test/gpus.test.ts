@@ -4,7 +4,7 @@ import { gpuInvariants } from "@hetmem/gpu";
 import { vmInvariants } from "@hetmem/mm";
 import { describe, expect, test } from "vitest";
 import type { Machine } from "../src/machine.ts";
-import { createRebootable } from "../src/machine/rebootable.ts";
+import { createMachine } from "../src/machine.ts";
 import { machineOfYaml, type ProfileName } from "@hetmem/machine-spec";
 import { Shell, type ShellResult } from "@hetmem/shell";
 import { PROGRAMS } from "../src/programs/index.ts";
@@ -20,7 +20,7 @@ interface Typed {
 }
 
 function boot(gpus: string, profile: ProfileName = "v6.1"): Typed {
-  const machine = createRebootable(machineOfYaml(`${NODES}${gpus}`, "gpus.yaml", profile));
+  const machine = createMachine(machineOfYaml(`${NODES}${gpus}`, "gpus.yaml", profile));
   const shell = new Shell(machine, PROGRAMS);
   return { machine, sh: (line) => run(shell.execute(line)) };
 }

@@ -56,6 +56,10 @@ export class Kmem implements DaxDriver {
     this.#policy = policy;
   }
 
+  get keepsMemory(): boolean {
+    return !this.#policy.hotremove;
+  }
+
   /**
    * Hotplugs the memory of a device. A range that can't be added is skipped when an earlier one was added.
    *

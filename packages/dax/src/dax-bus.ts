@@ -1,6 +1,6 @@
 // The dax bus: devices, drivers, and the match between them. Kernel counterpart: dax_bus_type in drivers/dax/bus.c,
 // over struct bus_type of drivers/base/bus.c.
-import { type Kernel, KernelBug, type Sleeps, type UeventAction } from "@hetmem/kernel";
+import { type Kernel, KernelBug, KernelError, type Sleeps, type UeventAction } from "@hetmem/kernel";
 import type { ResourceTree } from "@hetmem/resource";
 import { bindAnswersProbe, type BindPolicy } from "./bind-policy.ts";
 import { deviceReleaseDriver, driverAttach } from "./binding.ts";
@@ -63,14 +63,18 @@ export class DaxBus {
   /**
    * Registers a driver, and probes the free devices that it matches.
    *
-   * @throws KernelBug for a name that is taken, and for a second driver with matchAlways
+   * @throws KernelError EBUSY for a name that is taken, EINVAL for a second driver with matchAlways; nothing was registered
    * @see __dax_driver_register()
    */
   *registerDriver(driver: DaxDriver): Sleeps<void> {
-    if (this.drivers.has(driver.name)) throw new KernelBug(`driver ${driver.name} is registered already`);
+    if (this.drivers.has(driver.name))
+      throw new KernelError("EBUSY", `the dax bus has a driver ${driver.name} already: unregister it first`);
     for (const { name, matchAlways } of this.drivers.values()) {
       if (driver.matchAlways && matchAlways)
-        throw new KernelBug(`${name} takes every device already: ${driver.name} can't do so too`);
+        throw new KernelError(
+          "EINVAL",
+          `${name} takes every device already: ${driver.name} can't have matchAlways, too`,
+        );
     }
     this.drivers.set(driver.name, driver);
     this.#ids.set(driver, new Set());

@@ -2,6 +2,7 @@
 // names were written to its new_id; one driver of a bus may match all others. Kernel counterpart: struct
 // dax_device_driver in drivers/dax/bus.h.
 import type { Sleeps } from "@hetmem/kernel";
+import type { FileObject } from "@hetmem/mm/file";
 import type { DevDax } from "./dev-dax.ts";
 
 export interface DaxDriver {
@@ -9,6 +10,8 @@ export interface DaxDriver {
   readonly name: string;
   /** Whether the driver matches every device without new_id. A bus has at most one such driver. */
   readonly matchAlways?: boolean;
+  /** Whether memory that the driver has made RAM stays until the next boot when the driver lets go of its device. */
+  readonly keepsMemory?: boolean;
   /**
    * Binds a device. The device lock is held. A probe that throws has changed nothing.
    *
@@ -20,4 +23,10 @@ export interface DaxDriver {
    * logs it.
    */
   remove(device: DevDax): Sleeps<void>;
+  /**
+   * Opens /dev/daxN.M. Absent: devices of this driver have no file.
+   *
+   * @throws KernelError ENXIO when the driver isn't bound to the device
+   */
+  open?(device: DevDax, writable: boolean): FileObject;
 }

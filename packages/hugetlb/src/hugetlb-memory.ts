@@ -34,4 +34,4 @@ export class HugetlbMemory extends HugetlbPool implements Hugetlb {
 }
 
 /** A pool of huge pages for a machine; spread it into the options of Vm. */
-export const hugetlbParts: VmParts = { hugetlb: (vm) => new HugetlbMemory(vm) };
+export const hugetlbParts: Required<Pick<VmParts, "hugetlb">> = { hugetlb: (vm) => new HugetlbMemory(vm) };

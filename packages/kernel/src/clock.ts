@@ -3,20 +3,32 @@
 // kernel/time/timekeeping.c.
 import type { Sleeps } from "./task.ts";
 
-export class Clock {
+/** Port: the time of a machine. */
+export interface Clock {
+  /** Nanoseconds since boot. Never falls. */
+  readonly nowNs: number;
+  /** Advances the clock by `ns` nanoseconds, the time that an operation took. */
+  advance(ns: number): void;
+  /**
+   * Sleeps for `ns` nanoseconds. The wait carries its deadline, so that the scheduler can advance to it when all tasks sleep.
+   *
+   * @see schedule_timeout() in kernel/time/timer.c
+   */
+  sleep(ns: number): Sleeps<void>;
+}
+
+/** A clock that begins at 0. */
+export class SimulatedClock implements Clock {
   #nowNs = 0;
 
-  /** Nanoseconds since boot. */
   get nowNs(): number {
     return this.#nowNs;
   }
 
-  /** Advances the clock by `ns` nanoseconds, the time that an operation took. */
   advance(ns: number): void {
     this.#nowNs += ns;
   }
 
-  /** Sleeps for `ns` nanoseconds of simulated time. @see schedule_timeout() in kernel/time/timer.c */
   *sleep(ns: number): Sleeps<void> {
     const deadlineNs = this.#nowNs + ns;
     const wait = {

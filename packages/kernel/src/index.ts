@@ -1,4 +1,4 @@
-export { Clock } from "./clock.ts";
+export { type Clock, SimulatedClock } from "./clock.ts";
 export { bugOn, type Errno, errnoNumber, KernelBug, KernelError, strerror } from "./error.ts";
 export { type FaultAttributes, FaultInjection, FaultPoint } from "./fault.ts";
 export { assertInvariants, type Invariant } from "./invariant.ts";
@@ -7,6 +7,7 @@ export { Mutex, RwSemaphore } from "./lock.ts";
 export { Lockdep, type LockHolder } from "./lockdep.ts";
 export { KernelLog, type LogLevel, type LogRecord } from "./log.ts";
 export { type MediaPoison } from "./media-poison.ts";
+export { nearestName } from "./nearest-name.ts";
 export { plainJson, plainText } from "./plain-text.ts";
 export { RatelimitedLog } from "./ratelimited-log.ts";
 export { PercpuRef } from "./percpu-ref.ts";

@@ -1,6 +1,6 @@
 // The services that all parts of a machine share: clock, log, lockdep, tracepoints, fault points and uevents. The
 // record is passed along and is never a global: two machines in one process share nothing.
-import { Clock } from "./clock.ts";
+import { type Clock, SimulatedClock } from "./clock.ts";
 import { FaultInjection } from "./fault.ts";
 import { Lockdep } from "./lockdep.ts";
 import { KernelLog } from "./log.ts";
@@ -16,8 +16,8 @@ export interface Kernel {
   readonly uevents: Uevents;
 }
 
-export function createKernel(): Kernel {
-  const clock = new Clock();
+/** @param clock the time of the machine; simulated from 0 on when absent */
+export function createKernel(clock: Clock = new SimulatedClock()): Kernel {
   return {
     clock,
     log: new KernelLog(clock),

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { Clock, run } from "../src/index.ts";
+import { SimulatedClock, run } from "../src/index.ts";
 
 describe("clock", () => {
   test("starts at boot and moves only when told", () => {
-    const clock = new Clock();
+    const clock = new SimulatedClock();
     expect(clock.nowNs).toBe(0);
     clock.advance(1500);
     clock.advance(500);
@@ -11,14 +11,14 @@ describe("clock", () => {
   });
 
   test("a sleep counts from when it began", () => {
-    const clock = new Clock();
+    const clock = new SimulatedClock();
     clock.advance(1000);
     run(clock.sleep(500));
     expect(clock.nowNs).toBe(1500);
   });
 
   test("a sleep whose time has passed meanwhile does not turn the clock back", () => {
-    const clock = new Clock();
+    const clock = new SimulatedClock();
     const sleep = clock.sleep(100);
     const wait = sleep.next().value;
     clock.advance(300);
@@ -29,6 +29,6 @@ describe("clock", () => {
   });
 
   test("a sleep of no time does not yield", () => {
-    expect(new Clock().sleep(0).next().done).toBe(true);
+    expect(new SimulatedClock().sleep(0).next().done).toBe(true);
   });
 });

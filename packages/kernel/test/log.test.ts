@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { Clock, KernelLog } from "../src/index.ts";
+import { SimulatedClock, KernelLog } from "../src/index.ts";
 
 describe("kernel log", () => {
   test("prints as dmesg does, with the time since boot", () => {
-    const clock = new Clock();
+    const clock = new SimulatedClock();
     const log = new KernelLog(clock);
     log.printk(6, "Memory: 2048K/4096K available");
     clock.advance(12_345_678_900);
@@ -15,7 +15,7 @@ describe("kernel log", () => {
   });
 
   test("drops the oldest lines when its buffer is full, never the newest", () => {
-    const log = new KernelLog(new Clock());
+    const log = new KernelLog(new SimulatedClock());
     for (let i = 0; i < 40_000; i++) log.printk(7, `${i}`);
     expect(log.records.length).toBeLessThanOrEqual(16_384);
     expect(log.records.at(-1)?.text).toBe("39999");

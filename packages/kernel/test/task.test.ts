@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { Clock, condResched, KernelBug, KernelError, run, type Sleeps, WaitQueue } from "../src/index.ts";
+import {
+  SimulatedClock,
+  condResched,
+  KernelBug,
+  KernelError,
+  run,
+  type Sleeps,
+  WaitQueue,
+} from "../src/index.ts";
 
 describe("run", () => {
   test("drives a task through its yields to its value", () => {
@@ -18,7 +26,7 @@ describe("run", () => {
   });
 
   test("a sleep ends by the clock moving to its timer", () => {
-    const clock = new Clock();
+    const clock = new SimulatedClock();
     run(clock.sleep(250));
     expect(clock.nowNs).toBe(250);
   });

@@ -121,4 +121,6 @@ export function khugepagedOf({ khugepaged: collapse }: Vm): Khugepaged {
 }
 
 /** khugepaged and MADV_COLLAPSE for a machine; spread them into the options of Vm. */
-export const khugepagedParts: VmParts = { khugepaged: (vm) => new Khugepaged(vm) };
+export const khugepagedParts: Required<Pick<VmParts, "khugepaged">> = {
+  khugepaged: (vm) => new Khugepaged(vm),
+};

@@ -5,4 +5,4 @@ import type { VmParts } from "@hetmem/mm";
 import { migrateMisplacedPage } from "./numa-balancing.ts";
 
 /** Parts of a machine; spread them into the options of Vm. */
-export const migrateParts: VmParts = { migrateMisplacedPage };
+export const migrateParts: Required<Pick<VmParts, "migrateMisplacedPage">> = { migrateMisplacedPage };

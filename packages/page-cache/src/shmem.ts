@@ -75,7 +75,9 @@ export function shmem({ sharedMemory }: Vm): Shmem {
 }
 
 /** Parts of a machine that give it shared memory; spread them into the options of Vm. */
-export const pageCacheParts: VmParts = { sharedMemory: (vm) => new Shmem(vm) };
+export const pageCacheParts: Required<Pick<VmParts, "sharedMemory">> = {
+  sharedMemory: (vm) => new Shmem(vm),
+};
 
 /** Makes an empty file of a tmpfs, without a name. */
 export function createShmemInode(vm: Vm, mount: ShmemMount): ShmemInode {

@@ -1,4 +1,4 @@
-import { Clock, KernelLog, pfn } from "@hetmem/kernel";
+import { SimulatedClock, KernelLog, pfn } from "@hetmem/kernel";
 import { describe, expect, test } from "vitest";
 import {
   describePage,
@@ -12,7 +12,7 @@ import {
 import { NODE_1, NORMAL, nth, smallMemMap } from "./small-memmap.ts";
 
 function dumped(memmap: MemMap, n: number): string[] {
-  const log = new KernelLog(new Clock());
+  const log = new KernelLog(new SimulatedClock());
   dumpPage(log, memmap, nth(memmap, n), "unmovable page");
   expect(log.records.every(({ level }) => level === 4)).toBe(true);
   return log.records.map(({ text }) => text);
@@ -77,7 +77,7 @@ describe("dump_page", () => {
     const first = sectionToPfn(2 ** (bits - 27) - 1);
     memmap.sections.add(first, PAGES_PER_SECTION, NODE_1, SectionFlag.online);
     memmap.initRange(memmap.pfnToPage(first), PAGES_PER_SECTION, NORMAL, 0, 1);
-    const log = new KernelLog(new Clock());
+    const log = new KernelLog(new SimulatedClock());
     dumpPage(log, memmap, memmap.pfnToPage(pfn(first + PAGES_PER_SECTION - 1)), "it is the last");
     expect(log.records[0]?.text.slice(0, start.length)).toBe(start);
   });

@@ -104,7 +104,7 @@ export function reclaimOf({ reclaim }: Vm): Reclaim {
 }
 
 /** Reclaim, swap and the OOM killer for a machine; spread them into the options of Vm. */
-export const reclaimParts: VmParts = {
+export const reclaimParts: Required<Pick<VmParts, "swap" | "reclaim">> = {
   swap: (vm) => new SwapSpace(vm),
   reclaim: (vm) => new Reclaim(vm),
 };

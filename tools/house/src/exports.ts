@@ -9,6 +9,7 @@ import { packageOf, packages, readText } from "./workspace.ts";
 /** Names that are exported no more, with what takes their place. */
 export const REPLACED: Readonly<Record<string, string>> = {
   Rivals: "the function that `runRivals` takes",
+  Profile: "`MachineParts` of `hetmem`",
   Round: "the seed alone",
   freshMachines: "the function itself: `runRivals(make, plan, endings)`",
   COPIED: "nothing: `migratePage` of `@hetmem/migrate` copies the flags",

@@ -3,8 +3,7 @@
 // of hetmem's own.
 import { Command, CommanderError, Option } from "commander";
 import type { Machine } from "../machine.ts";
-import { nearestName } from "@hetmem/host-capture/node";
-import { plainText } from "@hetmem/kernel";
+import { nearestName, plainText } from "@hetmem/kernel";
 import type { MachineSpec } from "@hetmem/machine-spec";
 import { boot, type BootOptions } from "./boot.ts";
 import { withMachineOptions } from "./choose-machine.ts";

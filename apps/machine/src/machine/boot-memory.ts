@@ -13,7 +13,8 @@ import { bootMemory, type Memory, MemoryHotplug, type OnlinePolicyParameters } f
 import { registerBootBlocks } from "./boot-blocks.ts";
 import { spanDeviceMemory } from "./device-spans.ts";
 import { maxPages } from "./host-room.ts";
-import { placementOf, type Profile } from "./profile.ts";
+import { checkMade } from "../parts/check-parts.ts";
+import type { MachineParts } from "../parts/machine-parts.ts";
 
 export interface BootedMemory {
   readonly iomem: ResourceTree;
@@ -25,7 +26,7 @@ export interface BootedMemory {
 export function bootMachineMemory(
   kernel: Kernel,
   spec: MachineSpec,
-  profile: Profile,
+  { placement }: MachineParts,
   parameters: OnlinePolicyParameters,
 ): BootedMemory {
   const iomem = parseIomem(writeIomem(spec.iomem), createIomem(spec.physicalBits));
@@ -41,7 +42,8 @@ export function bootMachineMemory(
   const hotplug = new MemoryHotplug({
     memory,
     iomem,
-    placement: placementOf(profile, spec.options, parameters),
+    placement: (groups) =>
+      checkMade("placement", placement({ memory, groups, options: spec.options, parameters })),
     blockSize: spec.blockSize,
     addressableEnd: 2 ** (spec.directMapBits ?? DEFAULT_DIRECT_MAP_BITS),
     memmapOnMemory: spec.options.memmap_on_memory ?? false,

@@ -9,59 +9,30 @@ import {
   unified,
   unifiedFiles,
 } from "@hetmem/cgroup";
-import {
-  type Attribution,
-  type AttributionNames,
-  attributeMemory,
-  OomHistory,
-  type OomReport,
-} from "@hetmem/explain";
+import type { AttributionNames } from "@hetmem/explain";
 import { KernelError, type Sleeps, virtAddr } from "@hetmem/kernel";
-import {
-  inheritedSwappiness,
-  legacyMemoryFiles,
-  Limits,
-  MemoryCgroup,
-  MemoryCgroups,
-  MemoryController,
-  memoryFiles,
-  type MemoryTask,
-} from "@hetmem/memcg";
-import {
-  emptyMm,
-  type MmStruct,
-  type PageCharging,
-  type Process,
-  type ProcessListener,
-  uncharged,
-  type Vm,
-} from "@hetmem/mm";
+import type { MemoryTask } from "@hetmem/memcg";
+import { emptyMm, type MmStruct, type Process, type ProcessListener, type Vm } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { Memory } from "@hetmem/zone";
-import type { CgroupFeature, KernelOptions, MachineSpec } from "@hetmem/machine-spec";
+import type { CgroupFeature, MachineSpec } from "@hetmem/machine-spec";
+import type { CgroupExplanation, ChargingController, MachineCharging } from "../parts/charging-part.ts";
+import { checkMade } from "../parts/check-parts.ts";
+import type { MachineParts } from "../parts/machine-parts.ts";
 
-/** Charging of memory to cgroups. */
-export interface MemoryCharging {
-  /** The port that a Vm is made with. */
-  readonly charging: PageCharging;
-  /** Undefined where memory is charged to no cgroup. */
-  readonly memory?: {
-    readonly memcgs: MemoryCgroups;
-    readonly limits: Limits;
-    readonly history: OomHistory;
-  };
-}
-
-/** Absent with cgroup_disable=memory. */
-export function memoryCharging(memory: Memory, { cgroup_disable = [] }: KernelOptions): MemoryCharging {
-  for (const name of cgroup_disable) {
+/** Makes the charging of a machine, and logs what the command line disables. */
+export function startCharging(
+  memory: Memory,
+  { cgroup = "v2", options }: Pick<MachineSpec, "cgroup" | "options">,
+  { charging }: Pick<MachineParts, "charging">,
+): MachineCharging {
+  for (const name of options.cgroup_disable ?? []) {
     const what = name === "memory" ? "subsystem" : "feature";
     memory.kernel.log.printk(6, `cgroup: Disabling ${name} control group ${what}`);
   }
-  if (cgroup_disable.includes("memory")) return { charging: uncharged };
-  const memcgs = new MemoryCgroups(memory);
-  const limits = new Limits(memcgs);
-  return { charging: memcgs.charging, memory: { memcgs, limits, history: new OomHistory(limits) } };
+  const made = charging({ memory, options, cgroup });
+  checkMade("charging", made?.charging);
+  return made;
 }
 
 /** The programs of the machine. */
@@ -75,16 +46,11 @@ export interface CgroupPrograms {
 export interface CgroupsOptions {
   readonly spec: Pick<MachineSpec, "cgroup" | "options">;
   readonly vm: Vm;
-  readonly memory: MemoryCharging["memory"];
+  /** Absent where memory is charged to no cgroup. */
+  readonly controller: ChargingController | undefined;
   readonly programs: CgroupPrograms;
   /** Names of devices and files. */
   readonly names: AttributionNames;
-}
-
-/** The memory that a cgroup pays for, and the reasons for which processes of it were killed. */
-export interface CgroupExplanation {
-  readonly attribution: Attribution;
-  readonly ooms: readonly OomReport[];
 }
 
 /** `$$`. It has no memory here that could be charged. */
@@ -100,34 +66,19 @@ export class Cgroups implements ProcessListener {
   readonly tables: readonly AttributeTable[];
   readonly #vm: Vm;
   readonly #programs: CgroupPrograms;
-  readonly #memory: MemoryCharging["memory"];
+  readonly #controller: ChargingController | undefined;
   readonly #names: AttributionNames;
   #shellMm: MmStruct | undefined;
 
-  constructor({ spec, vm, memory, programs, names }: CgroupsOptions) {
+  constructor({ spec, vm, controller, programs, names }: CgroupsOptions) {
     this.#vm = vm;
     this.#programs = programs;
-    this.#memory = memory;
+    this.#controller = controller;
     this.#names = names;
     const { cgroup_disable: disabled = [] } = spec.options;
     const older = spec.cgroup === "v1";
-    const writer = (): Process | undefined => programs.current;
-    const files =
-      memory &&
-      (older
-        ? legacyMemoryFiles({ ...memory, writer })
-        : memoryFiles({ ...memory, writer, psi: !disabled.includes("pressure") }));
     this.hierarchy = new CgroupHierarchy<MemoryTask>({
-      subsystems:
-        memory && files
-          ? [
-              new MemoryController(
-                memory.memcgs,
-                files,
-                older ? inheritedSwappiness(memory.memcgs) : undefined,
-              ),
-            ]
-          : [],
+      subsystems: controller ? [controller.subsystem(() => programs.current)] : [],
       tasks: this.#tasks(),
       rules: older ? legacy : unified,
     });
@@ -142,11 +93,11 @@ export class Cgroups implements ProcessListener {
       older
         ? { root: "/sys/fs/cgroup", trees: { memory: top } }
         : { root: "/sys/fs", trees: { cgroup: top } },
-      ...(memory ? [memoryPressureTable(memory)] : []),
+      ...(controller?.tables ?? []),
       cgroupProcTable(this.hierarchy, {
         pids: () => [SHELL.pid, ...Array.from(vm.processes, ({ pid }) => pid)],
         find: (pid) => this.#find(pid),
-        disabled: memory ? [] : ["memory"],
+        disabled: controller ? [] : ["memory"],
       }),
     ];
   }
@@ -161,15 +112,14 @@ export class Cgroups implements ProcessListener {
 
   /** The payer of a child of a process, as an address space has it; of a child of the shell where no process is given. */
   payer(parent: Process | undefined): number {
-    if (this.hierarchy.subsystems.length === 0) return 0;
-    const css = this.hierarchy.effectiveCss(this.hierarchy.cgroupOf(parent ?? SHELL), 0);
-    return css instanceof MemoryCgroup ? css.id : 0;
+    if (!this.#controller) return 0;
+    return this.#controller.payerOf(this.hierarchy.effectiveCss(this.hierarchy.cgroupOf(parent ?? SHELL), 0));
   }
 
   /** In whose name the shell itself writes to files; undefined where it is charged as the kernel is: at the root. */
   get shellMm(): MmStruct | undefined {
     const payer = this.payer(undefined);
-    if (payer === 0 || payer === this.#memory?.memcgs.root.id) return undefined;
+    if (payer === 0 || payer === this.#controller?.rootPayer) return undefined;
     this.#shellMm ??= emptyMm(this.#vm, this.#vm.memmap.nodeOf(this.#vm.zeroPage), payer);
     this.#shellMm.payer = payer;
     return this.#shellMm;
@@ -184,15 +134,9 @@ export class Cgroups implements ProcessListener {
   explain(path: string): CgroupExplanation {
     const cgroup = this.hierarchy.find(path);
     if (!cgroup) throw new KernelError("ENOENT", `there is no cgroup ${path}`);
-    if (!this.#memory)
-      throw new KernelError("EOPNOTSUPP", "cgroup_disable=memory: nobody is charged for memory");
-    const css = this.hierarchy.effectiveCss(cgroup, 0);
-    const { memcgs, history } = this.#memory;
-    const payer = css instanceof MemoryCgroup ? css : memcgs.root;
-    return {
-      attribution: attributeMemory(memcgs, payer, this.#names),
-      ooms: history.of(payer),
-    };
+    if (!this.#controller)
+      throw new KernelError("EOPNOTSUPP", "memory is charged to no cgroup on this machine");
+    return this.#controller.explain(this.hierarchy.effectiveCss(cgroup, 0), this.#names);
   }
 
   #find(pid: number): MemoryTask | undefined {
@@ -216,9 +160,4 @@ export class Cgroups implements ProcessListener {
       },
     };
   }
-}
-
-/** How long processes of the whole machine have waited for memory. @see psi_proc_init() in kernel/sched/psi.c */
-function memoryPressureTable({ memcgs, limits }: NonNullable<MemoryCharging["memory"]>): AttributeTable {
-  return { root: "/proc/pressure", files: { memory: { show: () => limits.stalls.text(memcgs.root) } } };
 }

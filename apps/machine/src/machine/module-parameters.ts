@@ -1,8 +1,18 @@
 // /sys/module/memory_hotplug/parameters: the switches of the placement policy. Kernel counterpart: the module
 // parameters of mm/memory_hotplug.c.
 import { KernelError, kstrtobool, kstrtouint } from "@hetmem/kernel";
+import type { KernelOptions } from "@hetmem/machine-spec";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { OnlinePolicyParameters } from "@hetmem/zone";
+
+/** The kernel's defaults, unless the options say otherwise. */
+export function onlinePolicyParameters(options: KernelOptions): OnlinePolicyParameters {
+  return {
+    online_policy: options.placement === "auto-movable" ? "auto-movable" : "contig-zones",
+    auto_movable_ratio: options.auto_movable_ratio ?? 301,
+    auto_movable_numa_aware: options.auto_movable_numa_aware ?? true,
+  };
+}
 
 export function memoryHotplugParameters(
   parameters: OnlinePolicyParameters,

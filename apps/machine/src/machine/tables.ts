@@ -25,7 +25,7 @@ import { cpuTables } from "./cpu-sysfs.ts";
 import { memoryDevices } from "./memory-devices.ts";
 import { memoryHotplugParameters } from "./module-parameters.ts";
 import type { Processes } from "./processes.ts";
-import type { Profile } from "./profile.ts";
+import type { MachineParts } from "../parts/machine-parts.ts";
 
 export interface MemoryTableOptions {
   readonly spec: MachineSpec;
@@ -52,13 +52,13 @@ export function memoryTables({ spec, iomem, vm }: MemoryTableOptions): Attribute
 }
 
 export interface ProcessTableOptions {
-  readonly profile: Profile;
+  readonly parts: MachineParts;
   readonly vm: Vm;
   readonly processes: Processes;
 }
 
 /** Files of address spaces, of processes, and of what reclaims and migrates their pages. */
-export function processTables({ profile, vm, processes }: ProcessTableOptions): AttributeTable[] {
+export function processTables({ parts, vm, processes }: ProcessTableOptions): AttributeTable[] {
   return [
     ...vmTables(vm),
     ...pageCacheTables(vm, () => processes.currentTask),
@@ -69,13 +69,13 @@ export function processTables({ profile, vm, processes }: ProcessTableOptions): 
     procPidTable(vm),
     processes.selfTable(),
     memoryDevices(),
-    gupTestTable(vm, profile.gupTest),
+    gupTestTable(vm, parts.gupTest),
   ];
 }
 
 export interface SystemTableOptions {
   readonly spec: MachineSpec;
-  readonly profile: Profile;
+  readonly parts: MachineParts;
   readonly parameters: OnlinePolicyParameters;
   readonly hotplug: MemoryHotplug;
   readonly failure: MemoryFailure;
@@ -84,14 +84,14 @@ export interface SystemTableOptions {
 
 /** Files of /sys: memory blocks, nodes, buses, parameters of modules, cpus. */
 export function systemTables(options: SystemTableOptions): AttributeTable[] {
-  const { spec, profile, parameters, hotplug, failure, vm } = options;
+  const { spec, parts, parameters, hotplug, failure, vm } = options;
   return [
     memorySysfs({
       hotplug,
       failure,
       nodeOfAddress: (address) => nodeOfBootMemory(spec, address),
-      removable: profile.removable,
-      autoOnlineTypes: profile.autoOnlineTypes,
+      removable: parts.removable,
+      autoOnlineTypes: parts.autoOnlineTypes,
     }),
     ...nodeSysfs(
       vm.memory,
@@ -102,7 +102,7 @@ export function systemTables(options: SystemTableOptions): AttributeTable[] {
       hugetlbPool(vm),
     ),
     ...busTables(hotplug),
-    ...(profile.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
+    ...(parts.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
     ...cpuTables(spec),
   ];
 }

@@ -103,7 +103,7 @@ function namespaceOf({ devices }: Machine, { region }: DevDax): PlannedDevice["n
 /** A device of the machine that isn't RAM and can become it; undefined when it has none, or when its release can't do that. */
 export function plannableDevice({ devices }: Machine): string | undefined {
   const { dax, nvdimm } = devices;
-  if (!dax.kmem) return undefined;
+  if (!dax.bus.drivers.has("kmem")) return undefined;
   const device = [...dax.bus.devices.values()].find(
     ({ driver, size }) => driver?.name !== "kmem" && size > 0,
   );

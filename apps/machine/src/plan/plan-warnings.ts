@@ -1,10 +1,12 @@
 // Warnings for an administrator before a device becomes RAM, a sentence each.
 import type { Machine } from "../machine.ts";
-import { PROFILES } from "../machine/profile.ts";
 import { formatBytes } from "@hetmem/kernel";
 import type { Plan } from "@hetmem/report";
 
-export function planWarnings({ spec, memory, hotplug }: Machine, plan: Omit<Plan, "warnings">): string[] {
+export function planWarnings(
+  { spec, memory, hotplug, devices }: Machine,
+  plan: Omit<Plan, "warnings">,
+): string[] {
   const { namespace, commands, zone, node, size, trimmed, bad, ratio, blocks, zones } = plan;
   const { structPages, structPagesBefore } = plan;
   const warnings: string[] = ["what is on the device is lost: RAM is written over it"];
@@ -15,7 +17,7 @@ export function planWarnings({ spec, memory, hotplug }: Machine, plan: Omit<Plan
     );
   if (bad > 0)
     warnings.push(`${formatBytes(bad)} stay out: their memory blocks have bad memory that can't be cleared`);
-  if (PROFILES[spec.profile].dax.kmem?.hotremove === false)
+  if (devices.dax.bus.drivers.get("kmem")?.keepsMemory)
     warnings.push("this release can't remove the memory again: it stays until the next boot");
   if (commands.length > 1 && namespace && namespace.size - size >= hotplug.blockSize)
     warnings.push(

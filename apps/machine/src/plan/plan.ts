@@ -7,7 +7,6 @@ import { STRUCT_PAGE_BYTES } from "@hetmem/page";
 import { type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
 import type { Machine } from "../machine.ts";
 import { namedTiers } from "../machine/devices/memory-tiering.ts";
-import { PROFILES } from "../machine/profile.ts";
 import type { Plan, PlannedBlock, PlannedZone, StructPages, ZoneBytes } from "@hetmem/report";
 import { planDevice } from "./plan-device.ts";
 import { planWarnings } from "./plan-warnings.ts";
@@ -32,11 +31,11 @@ const ZONE_NAMES: Readonly<Record<number, string>> = {
  *   change with
  */
 export function planSystemRam(machine: Machine, { device: name, zone }: PlanRequest): Plan {
-  const { memory, hotplug, devices, spec } = machine;
-  if (!devices.dax.kmem)
+  const { memory, hotplug, devices } = machine;
+  if (!devices.dax.bus.drivers.has("kmem"))
     throw new KernelError(
       "EOPNOTSUPP",
-      "this release can't make RAM of a dax device: choose --profile v5.1 or v6.1",
+      "this machine has no driver kmem, which makes RAM of a dax device: choose --profile v5.1 or v6.1",
     );
   const { device, namespace, commands } = planDevice(machine, name);
   const { trimmedBytes } = kmemRanges(device, hotplug.blockSize);
@@ -78,7 +77,7 @@ export function planSystemRam(machine: Machine, { device: name, zone }: PlanRequ
         ? [{ node: each.id, distance: memory.distance(targetNode as MemoryNode["id"], each.id) }]
         : [],
     ),
-    tiers: PROFILES[spec.profile].memoryTiering
+    tiers: machine.parts.memoryTiering
       ? namedTiers(machine.vm.tiers).map(({ id, nodes }) => ({ tier: id, nodes }))
       : [],
   };

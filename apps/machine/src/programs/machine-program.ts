@@ -3,7 +3,7 @@
 import type { DeviceNodes } from "@hetmem/ndctl";
 import type * as shell from "@hetmem/shell";
 import { type ProcessPort, refuseWithoutProcesses } from "@hetmem/shell";
-import type { CgroupExplanation } from "../machine/cgroups.ts";
+import type { CgroupExplanation } from "../parts/charging-part.ts";
 import type { Gpus } from "../machine/devices/gpus.ts";
 import type { UserSpace } from "./user-space.ts";
 

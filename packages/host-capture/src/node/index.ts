@@ -1,5 +1,4 @@
 export { BUNDLED_CAPTURES } from "./bundled.ts";
-export { nearestName } from "./nearest-name.ts";
 export { liveHost, openTree } from "./open-tree.ts";
 export {
   INPUT_BYTES_MAX,

@@ -11,8 +11,7 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { KernelError, writeSize } from "@hetmem/kernel";
-import { nearestName } from "./nearest-name.ts";
+import { KernelError, nearestName, writeSize } from "@hetmem/kernel";
 
 /** Bytes of a script, a transcript, or piped input at most. */
 export const INPUT_BYTES_MAX: number = 16 * 1024 * 1024;

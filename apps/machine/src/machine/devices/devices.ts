@@ -9,7 +9,7 @@ import { type NvdimmBus, NvdimmDeviceNodes, nvdimmTables, runNfitWork } from "@h
 import type { ResourceTree } from "@hetmem/resource";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { MemoryFailure } from "@hetmem/zone";
-import type { Profile } from "../profile.ts";
+import type { MachineParts } from "../../parts/machine-parts.ts";
 import { createDax, type MachineDax } from "./dax-bus.ts";
 import { Gpus } from "./gpus.ts";
 import type { Hardware } from "./hardware.ts";
@@ -30,7 +30,7 @@ export interface Devices {
   /**
    * Opens /dev/daxN.M or /dev/gpuN; undefined for any other path.
    *
-   * @throws KernelError ENXIO when device_dax doesn't run it
+   * @throws KernelError ENXIO when no driver of the device gives it a file
    */
   open(path: string): FileObject | undefined;
   /** Runs the workqueues of devices, once no task has the processor. */
@@ -40,7 +40,7 @@ export interface Devices {
 
 export interface DevicesOptions {
   readonly spec: MachineSpec;
-  readonly profile: Profile;
+  readonly parts: MachineParts;
   readonly vm: Vm;
   readonly iomem: ResourceTree;
   readonly pagemaps: Pagemaps;
@@ -50,8 +50,8 @@ export interface DevicesOptions {
 }
 
 export function createDevices(options: DevicesOptions): Devices {
-  const { spec, profile, vm, iomem, pagemaps, failure, hardware } = options;
-  const dax = createDax({ vm, iomem, pagemaps, policy: profile.dax });
+  const { spec, parts, vm, iomem, pagemaps, failure, hardware } = options;
+  const dax = createDax({ vm, iomem, pagemaps, parts });
   const failures = new MemoryFailureQueue(failure);
   let hasWork = false;
   const nvdimm =
@@ -61,13 +61,13 @@ export function createDevices(options: DevicesOptions): Devices {
       iomem,
       spec: spec.nvdimm,
       hardware,
-      pfnLayout: profile.pfnLayout,
+      pfnLayout: parts.pfnLayout,
       mappings: new MachineMappings({ pagemaps, dax, ranges: spec.nvdimm.ranges, failures }),
       onWork: () => {
         hasWork = true;
       },
     });
-  if (profile.dax.kmem) {
+  if (parts.daxSubsystem === "bus") {
     // Regions of persistent memory have the first numbers.
     const firstId = spec.nvdimm?.ranges.length ?? 0;
     const { stores } = pagemaps.memmap;
@@ -84,7 +84,7 @@ export function createDevices(options: DevicesOptions): Devices {
       const [, name] = /^\/dev\/([^/]+)$/.exec(path) ?? [];
       if (name === undefined) return undefined;
       const device = dax.bus.devices.get(name) ?? dax.bus.classDevices.get(name);
-      return device ? dax.deviceDax.open(device, true) : gpus.all.get(name)?.file;
+      return device ? dax.open(device) : gpus.all.get(name)?.file;
     },
     *settle() {
       if (nvdimm && hasWork) {
@@ -97,7 +97,7 @@ export function createDevices(options: DevicesOptions): Devices {
       ...(nvdimm ? nvdimmTables(nvdimm) : []),
       ...dax.tables,
       ...gpus.tables,
-      ...(profile.memoryTiering ? [memoryTieringTable(vm.tiers)] : []),
+      ...(parts.memoryTiering ? [memoryTieringTable(vm.tiers)] : []),
     ],
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { nearestName } from "../src/node/nearest-name.ts";
+import { nearestName } from "../src/nearest-name.ts";
 
 test("the nearest name is one of which a third is wrong at most", () => {
   const names = ["boot", "sh", "export", "plan", "explain"];

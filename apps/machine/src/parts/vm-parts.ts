@@ -7,7 +7,7 @@ import type { VmParts } from "@hetmem/mm";
 import { pageCacheParts } from "@hetmem/page-cache";
 import { reclaimParts } from "@hetmem/reclaim";
 
-export const vmParts: VmParts = {
+export const vmParts: Required<VmParts> = {
   ...pageCacheParts,
   ...reclaimParts,
   ...hugetlbParts,

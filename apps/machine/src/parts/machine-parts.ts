@@ -1,0 +1,79 @@
+// The parts of a machine that a caller may choose: drivers, policies, and what serves address spaces. createMachine() takes any
+// of them, and the profile of the specification has the others. A part is a value, or a function that makes it from the parts
+// of the machine that stand below it.
+import type { BindPolicy, DaxDriver } from "@hetmem/dax";
+import type { GupTestPolicy } from "@hetmem/gup";
+import type { Clock } from "@hetmem/kernel";
+import type { DeviceRule, KernelOptions } from "@hetmem/machine-spec";
+import type { PagemapPolicies, Pagemaps } from "@hetmem/memremap";
+import type { Vm, VmParts } from "@hetmem/mm";
+import type { PfnLayoutPolicy } from "@hetmem/nvdimm";
+import type {
+  Memory,
+  MemoryGroups,
+  MemorySysfsOptions,
+  OnlinePolicyParameters,
+  Placement,
+  RemovablePolicy,
+} from "@hetmem/zone";
+import type { Programs } from "../programs/machine-program.ts";
+import type { ChargingPart } from "./charging-part.ts";
+
+/** What a driver of the dax bus is made from. */
+export interface DaxDriverHost {
+  readonly vm: Vm;
+  /** Pagemaps of the machine; `pagemaps.hotplug` adds memory. */
+  readonly pagemaps: Pagemaps;
+}
+
+/** Makes a driver of the dax bus. Called at each boot. */
+export type DaxDriverPart = (host: DaxDriverHost) => DaxDriver;
+
+/** What a placement policy is made from. */
+export interface PlacementHost {
+  readonly memory: Memory;
+  readonly groups: MemoryGroups;
+  /** Boot options of the specification. */
+  readonly options: KernelOptions;
+  /** Parameters of the module memory_hotplug, which user space may change. */
+  readonly parameters: OnlinePolicyParameters;
+}
+
+/** Makes a placement policy. Called at each boot. */
+export type PlacementPart = (host: PlacementHost) => Placement;
+
+export interface MachineParts extends Required<VmParts> {
+  /**
+   * Drivers of the dax bus, in order of precedence: the first that matches a device gets it, and of two drivers with one name the
+   * first is registered.
+   */
+  readonly daxDrivers: readonly DaxDriverPart[];
+  /** Where dax devices of persistent memory come up. @see 730926c3b099 */
+  readonly daxSubsystem: "bus" | "class";
+  /** Errnos of writes to a dax driver's `bind`. */
+  readonly bindPolicy: BindPolicy;
+  /** The zone of memory that goes online. Those of the profiles follow the option `placement`. */
+  readonly placement: PlacementPart;
+  /** The values of auto_online_blocks. */
+  readonly autoOnlineTypes: MemorySysfsOptions["autoOnlineTypes"];
+  /** The file `removable` of a memory block. */
+  readonly removable: RemovablePolicy;
+  /** Whether the module memory_hotplug has parameters. */
+  readonly moduleParameters: boolean;
+  /** Who is charged for pages: memory cgroups, nobody, or a client of your own. */
+  readonly charging: ChargingPart;
+  /** How device memory gets its struct pages. */
+  readonly pagemaps: PagemapPolicies;
+  /** How namespaces are laid out that get struct pages. */
+  readonly pfnLayout: PfnLayoutPolicy;
+  /** Whether /sys shows memory tiers. @see 9832fb87834e */
+  readonly memoryTiering: boolean;
+  /** The kernel's own test of pinning. It came with 4.15; the profile of 4.14 has it, for nothing else pins pages there. */
+  readonly gupTest: GupTestPolicy;
+  /** Rules for new dax devices, before those of the specification: the first that matches runs its command. */
+  readonly udevRules: readonly DeviceRule[];
+  /** Programs of the shell, besides the standard ones, which they replace where a name is the same. */
+  readonly programs: Programs;
+  /** Makes the clock of a boot. */
+  readonly clock: () => Clock;
+}

@@ -1,0 +1,76 @@
+// A kernel release as a set of parts. Nothing asks for a version: each rule that changed is a value in the package that owns it,
+// and a profile names those that its release follows. A profile is spread and overridden: `{ ...PROFILES["v6.1"], placement }`.
+import { bindAnswersNoDevice, bindAnswersProbe } from "@hetmem/dax";
+import { kmemAddOnly, kmemGrouped } from "@hetmem/dax-kmem";
+import { gupBenchmark, gupTest } from "@hetmem/gup";
+import { SimulatedClock } from "@hetmem/kernel";
+import type { ProfileName } from "@hetmem/machine-spec";
+import {
+  coherentDeviceMemory,
+  defaultPagemapPolicies,
+  idleAtZero,
+  sharedTailStructPages,
+  subsectionCollision,
+} from "@hetmem/memremap";
+import { alignedLayout, sectionLayout } from "@hetmem/nvdimm";
+import { alwaysRemovable, autoOnlineAnyType, autoOnlineOrNot, removableByContents } from "@hetmem/zone";
+import { deviceDax, kmem } from "./dax-drivers.ts";
+import type { MachineParts } from "./machine-parts.ts";
+import { memcgCharging } from "./memcg-charging.ts";
+import { anyOrder, byOnlinePolicy, placementOf, strict } from "./placements.ts";
+import { vmParts } from "./vm-parts.ts";
+
+/**
+ * The rule that f1dd2cd13c4b brought in 2017, on which HMM was built. c6f03e2903c9 lifted it before 4.14 was final: the option
+ * `placement: any-order` has that.
+ */
+const v4_14: MachineParts = {
+  ...vmParts,
+  daxDrivers: [deviceDax],
+  daxSubsystem: "class",
+  bindPolicy: bindAnswersNoDevice,
+  placement: placementOf(strict),
+  autoOnlineTypes: autoOnlineOrNot,
+  removable: removableByContents,
+  moduleParameters: false,
+  charging: memcgCharging,
+  pagemaps: defaultPagemapPolicies,
+  pfnLayout: sectionLayout,
+  memoryTiering: false,
+  gupTest: gupBenchmark,
+  udevRules: [],
+  programs: {},
+  clock: () => new SimulatedClock(),
+};
+
+const v5_1: MachineParts = {
+  ...v4_14,
+  daxDrivers: [deviceDax, kmem(kmemAddOnly)],
+  daxSubsystem: "bus",
+  placement: placementOf(anyOrder),
+};
+
+const v6_1: MachineParts = {
+  ...v5_1,
+  daxDrivers: [deviceDax, kmem(kmemGrouped)],
+  bindPolicy: bindAnswersProbe,
+  placement: placementOf(byOnlinePolicy),
+  autoOnlineTypes: autoOnlineAnyType,
+  removable: alwaysRemovable,
+  moduleParameters: true,
+  pagemaps: {
+    memoryTypes: coherentDeviceMemory,
+    collision: subsectionCollision,
+    idle: idleAtZero,
+    structPages: sharedTailStructPages,
+  },
+  pfnLayout: alignedLayout,
+  memoryTiering: true,
+  gupTest,
+};
+
+export const PROFILES: Readonly<Record<ProfileName, MachineParts>> = {
+  "v4.14": v4_14,
+  "v5.1": v5_1,
+  "v6.1": v6_1,
+};
