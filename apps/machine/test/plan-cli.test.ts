@@ -83,7 +83,7 @@ test.each([
   ],
   [
     ["namespace0.0", "--from", CAPTURE, "--profile", "v4.14"],
-    "this release can't make RAM of a dax device: choose --profile v5.1 or v6.1",
+    "this machine has no driver kmem, which makes RAM of a dax device: choose --profile v5.1 or v6.1",
   ],
 ])("hetmem plan %j is refused with status 1 and a sentence", async (args, sentence) => {
   expect(await hetmem("plan", ...args)).toEqual({ status: 1, out: "", err: `hetmem: ${sentence}\n` });
