@@ -19,6 +19,7 @@ export {
   walkPageVma,
   walkPageVmaSleeping,
 } from "./pagewalk.ts";
+export { chargeByPayer, type PayerAccounts } from "./ports/charge-by-payer.ts";
 export { type CgroupCounts, type PageCharging, uncharged } from "./ports/charging.ts";
 export { type DevicePages, noDevicePages } from "./ports/device-pages.ts";
 export { exitToUserMode, readUser, touchUser, writebackUser, writeUser } from "./process/access.ts";

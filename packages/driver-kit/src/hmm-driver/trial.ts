@@ -25,6 +25,7 @@ import {
 } from "@hetmem/mm";
 import { NO_ENTRY, Pte } from "@hetmem/page-table";
 import { formatIomem } from "@hetmem/resource";
+import { finishes } from "../steps.ts";
 import { demand, Violation } from "../violation.ts";
 import type { BoundDriver, DriverMirror, DriverUnderTest } from "./driver.ts";
 import { at, freePages, type TrialMachine, trialMachine } from "../machine.ts";
@@ -35,8 +36,6 @@ export const ROOM = 3;
 
 /** Attempts at a request that ends in EBUSY. */
 const ATTEMPTS = 5;
-/** Preemption points after which a request counts as endless: a hundred times the number that a request needs. */
-const STEPS_MAX = 20_000;
 
 /** The OOM killer spares processes with this score. @see OOM_SCORE_ADJ_MIN */
 const UNKILLABLE = -1000;
@@ -127,20 +126,15 @@ export function* may(body: Sleeps<unknown>): Sleeps<boolean> {
 export function* request<T>({ mm, mirror }: Trial, body: (mirror: DriverMirror) => Sleeps<T>): Sleeps<T> {
   if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
   try {
-    return yield* limited(body(mirror));
+    const finished = yield* finishes(body(mirror));
+    demand(
+      finished !== undefined,
+      "a request never ends: it asks for something again and again that doesn't change",
+    );
+    return finished.result;
   } finally {
     yield* mmput(mm);
   }
-}
-
-/** Runs a request up to STEPS_MAX preemption points. @throws Violation when it takes more */
-function* limited<T>(body: Sleeps<T>): Sleeps<T> {
-  for (let steps = 0; steps < STEPS_MAX; steps++) {
-    const step = body.next();
-    if (step.done) return step.value;
-    yield step.value;
-  }
-  throw new Violation("a request never ends: it asks for something again and again that doesn't change");
 }
 
 /** The device reads a byte. */

@@ -1,0 +1,2 @@
+export { type ChargingOfTrial, type ChargingUnderTest } from "./charging.ts";
+export { pageChargingKit } from "./kit.ts";
