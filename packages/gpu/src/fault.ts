@@ -8,7 +8,6 @@ import {
   hmmPfnFlags,
   hmmPfnToPage,
   type HmmRange,
-  hmmRangeFault,
   type HmmRangeResult,
 } from "@hetmem/hmm-mirror";
 import { KernelError, PAGE_SIZE, type Sleeps, type VirtAddr } from "@hetmem/kernel";
@@ -88,7 +87,7 @@ export function* pieces(
 }
 
 /**
- * Runs hmmRangeFault() until its results are valid, and calls `use` with them while changes are blocked.
+ * Runs hmmRangeFault(), or the function that takes its place, until its results are valid, and calls `use` with them while changes are blocked.
  *
  * @param use atomic; called with the context's lock held
  */
@@ -102,7 +101,7 @@ export function* underSequence(
     yield* mm.mmapLock.downRead();
     let result: HmmRangeResult;
     try {
-      result = yield* hmmRangeFault(range);
+      result = yield* gpu.rangeFault(range);
     } finally {
       mm.mmapLock.upRead();
     }

@@ -1,5 +1,6 @@
 // The device: its memory, its contexts, and its state. The per-process part of the driver is in gpu-context.ts.
 // Kernel counterpart: struct dmirror_device in lib/test_hmm.c, struct nouveau_drm.
+import { type HmmRangeFault, hmmRangeFault } from "@hetmem/hmm-mirror";
 import {
   condResched,
   type Kernel,
@@ -39,6 +40,8 @@ export interface GpuOptions {
   readonly policy?: GpuPolicy;
   /** Bus latency. Absent: none. */
   readonly latency?: DmaLatency;
+  /** How the device sees pages of a process. Absent: hmmRangeFault(). */
+  readonly rangeFault?: HmmRangeFault;
 }
 
 /**
@@ -70,6 +73,7 @@ export class Gpu {
   readonly memory: DeviceMemory;
   readonly dma: Dma;
   readonly policy: GpuPolicy;
+  readonly rangeFault: HmmRangeFault;
   readonly stats: GpuStats = createStats();
   /** The file /dev/gpu0, for mmap(). */
   readonly file: GpuFile = new GpuFile(this);
@@ -88,6 +92,7 @@ export class Gpu {
    */
   constructor(options: GpuOptions) {
     const { vm, pagemaps, name, memoryType, memoryBytes, policy = mapInPlace, latency = noLatency } = options;
+    this.rangeFault = options.rangeFault ?? hmmRangeFault;
     this.vm = vm;
     this.pagemaps = pagemaps;
     this.name = name;

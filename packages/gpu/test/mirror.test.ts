@@ -1,4 +1,5 @@
 // What a device that reaches a process through its own page table sees, and when it has to let go.
+import { hmmRangeFault } from "@hetmem/hmm-mirror";
 import { KernelBug, run } from "@hetmem/kernel";
 import { exitProcess, forkProcess, Madv, mprotect, munmap, Prot } from "@hetmem/mm";
 import { madvise } from "@hetmem/madvise";
@@ -27,6 +28,24 @@ test("the device reads at the process's own addresses what the cpu has written, 
   expect(gpuRead(context, at(1, 7))).toBe(42);
   expect(gpuWrite(context, at(2, 9), 43)).toBe("done");
   expect(cpuRead(process, at(2, 9))).toBe(43);
+  machine.check();
+});
+
+test("another mirror in place of hmmRangeFault() answers the misses of the device, and its snapshots", () => {
+  const asked: number[] = [];
+  const machine = gpuMachine({
+    rangeFault(range) {
+      asked.push((range.end - range.start) / PAGE);
+      return hmmRangeFault(range);
+    },
+  });
+  const process = machine.spawn();
+  mapAnon(process, 4);
+  const context = machine.open(process);
+  expect(gpuWrite(context, at(2, 9), 43)).toBe("done");
+  expect(cpuRead(process, at(2, 9))).toBe(43);
+  run(context.snapshot(at(0), 4 * PAGE));
+  expect(asked).toEqual([1, 4]);
   machine.check();
 });
 

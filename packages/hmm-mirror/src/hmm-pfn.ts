@@ -40,6 +40,17 @@ export function requestHmmPfn(hmmPfns: Int32Array, index: number, flags: number)
 }
 
 /**
+ * Sets the result of one entry, for an implementation of HmmRangeFault.
+ *
+ * @param page NULL_PAGE when the entry isn't valid
+ * @param flags HmmPfn.valid, write, error, and the order
+ */
+export function answerHmmPfn(hmmPfns: Int32Array, index: number, page: Page, flags: number): void {
+  hmmPfns[index << 1] = page;
+  hmmPfns[(index << 1) | 1] = flags;
+}
+
+/**
  * Order in pages of the cpu mapping that contains an entry. The device may use a mapping of this size, within the
  * range and its own alignment.
  *

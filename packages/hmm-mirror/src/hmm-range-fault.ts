@@ -35,6 +35,12 @@ export interface HmmRange {
 export type HmmRangeResult = "ok" | "busy";
 
 /**
+ * Port: how a driver sees a process's pages. hmmRangeFault() is the kernel's implementation; a driver that takes the port as an
+ * option runs with any other.
+ */
+export type HmmRangeFault = (range: HmmRange) => Sleeps<HmmRangeResult>;
+
+/**
  * Reads the page table entries of a range, and faults in requested pages that are missing. The mmap lock is held for
  * reading throughout. The results may be used after mmuIntervalReadRetry() has returned false under the lock that the
  * driver's invalidate takes.

@@ -1,12 +1,13 @@
 export {
   allocHmmPfns,
+  answerHmmPfn,
   HmmPfn,
   hmmPfnFlags,
   hmmPfnToMapOrder,
   hmmPfnToPage,
   requestHmmPfn,
 } from "./hmm-pfn.ts";
-export { type HmmRange, hmmRangeFault, type HmmRangeResult } from "./hmm-range-fault.ts";
+export { type HmmRange, type HmmRangeFault, hmmRangeFault, type HmmRangeResult } from "./hmm-range-fault.ts";
 
 export { type Hmm, HMM_FAULT_POINT, hmmOf } from "./v4.14/hmm.ts";
 export {

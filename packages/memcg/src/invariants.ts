@@ -40,7 +40,7 @@ export const memcgInvariants: readonly Invariant<MemoryCgroups>[] = [
     name: "pages are on the lists of whoever pays",
     *check(cgroups) {
       for (const { id } of onlineNodes(cgroups.memory))
-        for (const lruvec of cgroups.vm.lru.lruvecsOfNode(id)) yield* listsOf(cgroups, lruvec);
+        for (const lruvec of cgroups.lruvecsOn(id)) yield* listsOf(cgroups, lruvec);
     },
   },
   {

@@ -135,6 +135,11 @@ export class MemoryCgroups {
     return this.ids.cgroup(this.lruvecs.owner(id));
   }
 
+  /** Every existing lruvec of a node; none before a Vm was created with `charging`. */
+  lruvecsOn(node: NodeId): Iterable<Lruvec> {
+    return this.machine?.lru.lruvecsOfNode(node) ?? [];
+  }
+
   /** The existing lruvecs of a cgroup and its descendants on a node, its own first. @see mem_cgroup_iter() */
   lruvecsBelow(cgroup: MemoryCgroup, node: NodeId): Lruvec[] {
     const found: Lruvec[] = [];

@@ -1,7 +1,7 @@
 // The layout of a struct page: eight 32-bit words, half of the kernel's 64 bytes. Only this file, and the hot paths
 // that say so, know the layout; other code uses MemMap. Relations between the constants are checked when the module
 // is loaded. Kernel counterparts: include/linux/mm_types.h and include/linux/page-flags.h.
-import { bugOn, PAGE_SHIFT, PAGE_SIZE } from "@hetmem/kernel";
+import { bugOn, type Page, PAGE_SHIFT, PAGE_SIZE } from "@hetmem/kernel";
 
 /** Bytes of Linux's struct page on 64-bit machines. @see struct page in include/linux/mm_types.h */
 export const STRUCT_PAGE_BYTES = 64;
@@ -89,7 +89,7 @@ export const SUBSECTIONS_PER_SECTION = 64;
 export const SECTION_SIZE: number = PAGES_PER_SECTION * PAGE_SIZE;
 
 /** The null page. Frame 0 is reserved by the firmware, so index 0 is never an allocated page. */
-export const NULL_PAGE = 0;
+export const NULL_PAGE: Page = 0 as Page;
 /** Maximum number of pages of a memmap: 2 TiB of memory, the limit of a typed array. */
 export const MAX_PAGES: number = 2 ** 29 - PAGES_PER_SECTION;
 

@@ -39,7 +39,9 @@ import { mmOf, PAGE, spawnOn } from "./vm-machine.ts";
 export const BASE: VirtAddr = virtAddr(0x1000_0000);
 const PHYSICAL_BITS = 36;
 
-export interface GpuMachineOptions extends Partial<Pick<GpuOptions, "memoryType" | "policy" | "latency">> {
+export interface GpuMachineOptions extends Partial<
+  Pick<GpuOptions, "memoryType" | "policy" | "latency" | "rangeFault">
+> {
   /** Number of devices; absent: one. */
   readonly gpus?: number;
   /** Pages of each device's memory; absent: 64. */
@@ -88,7 +90,7 @@ export function gpuMachine(options: GpuMachineOptions = {}): GpuMachine {
   const vm = wholeVm(memory, { devices: new PagemapPages(pagemaps) });
   connectPagemaps(vm, pagemaps);
   watchCoverage(vm);
-  const { policy, latency } = options;
+  const { policy, latency, rangeFault } = options;
   const gpus = Array.from(
     { length: count },
     (_, i) =>
@@ -101,6 +103,7 @@ export function gpuMachine(options: GpuMachineOptions = {}): GpuMachine {
         ...(small && { memoryStart: physAddr(SECTION / 2 + i * 4 * MiB) }),
         ...(policy && { policy }),
         ...(latency && { latency }),
+        ...(rangeFault && { rangeFault }),
       }),
   );
   for (const gpu of gpus) run(gpu.memory.plug());
