@@ -4,7 +4,7 @@ import { type Sleeps, run, SimulatedClock } from "@hetmem/kernel";
 import { machineOfYaml } from "@hetmem/machine-spec";
 import { uncharged } from "@hetmem/mm";
 import { Shell } from "@hetmem/shell";
-import { anyOrderPlacement, type Placement } from "@hetmem/zone";
+import { anyOrderPlacement, contigZones, type Placement } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import type { MachineParts } from "../src/parts/machine-parts.ts";
@@ -157,6 +157,14 @@ test.each([
   [
     { daxDrivers: [() => ({ name: "x", *remove() {} })] },
     /EINVAL: parts\.daxDrivers made no DaxDriver: its probe\(\) is undefined$/,
+  ],
+  [
+    { onlinePolicies: ["auto-movable"] },
+    /EINVAL: parts\.onlinePolicies is an array: give it an array of OnlinePolicy values \{ name, zoneFor \}$/,
+  ],
+  [
+    { onlinePolicies: [contigZones, contigZones] },
+    /EINVAL: two online policies are named "contig-zones": give each a name of its own$/,
   ],
   [{ daxSubsystem: "buss" }, /EINVAL: parts\.daxSubsystem is a string: give it "bus" or "class"$/],
   [{ charging: () => ({}) }, /EINVAL: parts\.charging made undefined: it must make a PageCharging$/],

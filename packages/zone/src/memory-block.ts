@@ -6,6 +6,7 @@ import type { MemoryGroup } from "./memory-group.ts";
 import type { MemoryHotplug } from "./memory-hotplug.ts";
 import { adjustPresentPageCount, offlinePages, onlinePages } from "./online-pages.ts";
 import type { OnlineType, PlacementRequest } from "./placement.ts";
+import { zonesToList, zoneToOnline } from "./placement-answer.ts";
 import type { Zone } from "./zone.ts";
 import { MigrateType } from "./zone-type.ts";
 import { movePfnRangeToZone, removePfnRangeFromZone } from "./zone-span.ts";
@@ -34,10 +35,12 @@ export interface MemoryBlock {
 
 /**
  * Onlines a block into the zone that the placement policy chooses. The caller holds device_hotplug_lock. An online
- * block isn't changed.
+ * block isn't changed. The policy is asked before anything is.
  *
  * @returns whether the block changed its state
- * @throws KernelError EINVAL when the policy forbids the request, or the error of a notifier that refuses
+ * @throws KernelError EINVAL when the policy forbids the request, an errno of the policy's own, or the error of a
+ * notifier that refuses
+ * @throws KernelBug for a zone that the block can't be in, or any other error of the policy, which the message names
  * @see memory_block_online()
  */
 export function* onlineBlock(hotplug: MemoryHotplug, block: MemoryBlock, type: OnlineType): Sleeps<boolean> {
@@ -45,11 +48,11 @@ export function* onlineBlock(hotplug: MemoryHotplug, block: MemoryBlock, type: O
   if (block.state === "online") return false;
   yield* hotplug.locks.memHotplugBegin();
   try {
-    const zone = hotplug.placement.zoneFor(hotplug.memory, type, placementRequest(block));
+    const zone = zoneToOnline(hotplug.placement, hotplug.memory, type, placementRequest(block));
     if (!zone) {
       throw new KernelError(
         "EINVAL",
-        `memory${block.id} can't go ${type}: zones would overlap or stand in the wrong order (valid_zones lists what is allowed)`,
+        `memory${block.id} can't go ${type}: the placement policy "${hotplug.placement.name}" forbids it (valid_zones lists what is allowed)`,
       );
     }
     yield* onlineInZone(hotplug, block, zone);
@@ -111,11 +114,12 @@ export function checkOffline({ memory }: MemoryHotplug, { id, start, pages, stat
 /**
  * The zones in the block's valid_zones file: the zone of an online block, else those that it may go to.
  *
+ * @throws KernelBug for a zone that the block can't be in, or an error of the placement policy, which the message names
  * @see valid_zones_show()
  */
 export function validZones(hotplug: MemoryHotplug, block: MemoryBlock): readonly Zone[] {
   if (block.state === "online") return block.zone ? [block.zone] : [];
-  return hotplug.placement.validZones(hotplug.memory, placementRequest(block));
+  return zonesToList(hotplug.placement, hotplug.memory, placementRequest(block));
 }
 
 /** Onlines the block's pages. Frames that hold its own struct pages join the same zone. @see memory_block_online() */

@@ -1,10 +1,12 @@
-// Placement policies: the zone of a block that goes online. The kernel's rule changed twice, so a profile chooses one
-// of three: strict order, any order, or a ratio. Kernel counterpart: zone_for_pfn_range() in mm/memory_hotplug.c.
-import { KernelBug, type NodeId, type Pfn } from "@hetmem/kernel";
-import type { MemoryGroup, MemoryGroups } from "./memory-group.ts";
-import { allZones, type Memory } from "./memory.ts";
-import type { Zone } from "./zone.ts";
+// Placement policies: the zone of a block that goes online. The kernel's rule changed twice, so a profile chooses one of
+// three: strict order, any order, or any order with an online policy (online-policy.ts). Kernel counterpart:
+// zone_for_pfn_range() in mm/memory_hotplug.c.
+import type { NodeId, Pfn } from "@hetmem/kernel";
+import type { MemoryGroup } from "./memory-group.ts";
+import type { Memory } from "./memory.ts";
+import { defaultKernelZone, defaultZone, zoneOfNode } from "./range-zone.ts";
 import { ZoneType } from "./zone-type.ts";
+import type { Zone } from "./zone.ts";
 
 /** The ways to online a block, as written to its `state` file. @see MMOP_ONLINE in include/linux/memory_hotplug.h */
 export type OnlineType = "online" | "online_kernel" | "online_movable";
@@ -14,14 +16,22 @@ export interface PlacementRequest {
   readonly node: NodeId;
   readonly start: Pfn;
   readonly pages: number;
+  /** The device that the memory belongs to. */
   readonly group: MemoryGroup | undefined;
 }
 
+/**
+ * The rule that gives a block its zone. Both functions are asked at any time, also about memory that doesn't exist yet;
+ * they answer from the state of zones and groups, and change nothing.
+ */
 export interface Placement {
   readonly name: string;
-  /** The zone of the range; undefined when the policy forbids the request. */
+  /**
+   * The zone of the range: a zone of the request's node, never Movable for `online_kernel`, always Movable for
+   * `online_movable`; undefined when the policy forbids the request.
+   */
   zoneFor(memory: Memory, type: OnlineType, request: PlacementRequest): Zone | undefined;
-  /** The zones in the valid_zones file of an offline block, the default first. */
+  /** The zones in the valid_zones file of an offline block: the answers of zoneFor(), that of plain `online` first. */
   validZones(memory: Memory, request: PlacementRequest): readonly Zone[];
 }
 
@@ -34,18 +44,16 @@ export interface Placement {
 export const strictPlacement: Placement = {
   name: "strict",
   zoneFor(memory, type, request) {
-    const normal = zoneOf(memory, request.node, ZoneType.Normal);
-    const movable = zoneOf(memory, request.node, ZoneType.Movable);
+    const normal = zoneOfNode(memory, request.node, ZoneType.Normal);
+    const movable = zoneOfNode(memory, request.node, ZoneType.Movable);
     const kernelAllowed = movable.empty || movable.startPfn >= request.start + request.pages;
     const movableAllowed = normal.empty || normal.endPfn <= request.start;
     if (type === "online_movable") return movableAllowed ? movable : undefined;
-    if (kernelAllowed) return kernelZoneFor(memory, request);
+    if (kernelAllowed) return defaultKernelZone(memory, request);
     return type === "online" && movableAllowed ? movable : undefined;
   },
   validZones(memory, request) {
-    return (["online_kernel", "online_movable"] as const).flatMap(
-      (type) => this.zoneFor(memory, type, request) ?? [],
-    );
+    return defaultFirst(this, memory, request);
   },
 };
 
@@ -58,116 +66,27 @@ export const strictPlacement: Placement = {
 export const anyOrderPlacement: Placement = {
   name: "any-order",
   zoneFor(memory, type, request) {
-    const kernelZone = kernelZoneFor(memory, request);
-    const movable = zoneOf(memory, request.node, ZoneType.Movable);
-    if (type === "online_kernel") return kernelZone;
-    if (type === "online_movable") return movable;
-    const inKernel = kernelZone.intersects(request.start, request.pages);
-    const inMovable = movable.intersects(request.start, request.pages);
-    if (inKernel !== inMovable) return inKernel ? kernelZone : movable;
-    return memory.movableNode ? movable : kernelZone;
+    if (type === "online_kernel") return defaultKernelZone(memory, request);
+    if (type === "online_movable") return zoneOfNode(memory, request.node, ZoneType.Movable);
+    return defaultZone(memory, request);
   },
-  validZones: defaultFirst,
+  validZones(memory, request) {
+    return defaultFirst(this, memory, request);
+  },
 };
 
-/** Parameters of the module memory_hotplug, writable at any time. */
-export interface OnlinePolicyParameters {
-  /** `contig-zones` is any-order placement. */
-  online_policy: "contig-zones" | "auto-movable";
-  /** Most movable memory, in percent of boot-time kernel memory. */
-  auto_movable_ratio: number;
-  /** Whether the ratio must also hold on the block's node. */
-  auto_movable_numa_aware: boolean;
-}
+const DEFAULT_FIRST: readonly OnlineType[] = ["online", "online_kernel", "online_movable"];
 
 /**
- * Any-order placement, unless online_policy is auto-movable. Then plain `online` means Movable as long as the ratio
- * of movable to boot-time kernel memory holds, and a kernel zone otherwise.
+ * The answers of a policy's zoneFor(), that of plain `online` first and each zone once: the `validZones` of most policies.
  *
- * @see e83a437faa62 ("mm/memory_hotplug: introduce "auto-movable" online policy")
+ * @see valid_zones_show() in drivers/base/memory.c
  */
-export function onlinePolicyPlacement(parameters: OnlinePolicyParameters, groups: MemoryGroups): Placement {
-  return {
-    name: "online-policy",
-    zoneFor(memory, type, request) {
-      if (type !== "online" || parameters.online_policy === "contig-zones") {
-        return anyOrderPlacement.zoneFor(memory, type, request);
-      }
-      return autoMovableAllows(memory, request, parameters, groups.dynamic())
-        ? zoneOf(memory, request.node, ZoneType.Movable)
-        : kernelZoneFor(memory, request);
-    },
-    validZones: defaultFirst,
-  };
-}
-
-function defaultFirst(this: Placement, memory: Memory, request: PlacementRequest): readonly Zone[] {
-  const zones = (["online", "online_kernel", "online_movable"] as const).flatMap(
-    (type) => this.zoneFor(memory, type, request) ?? [],
-  );
-  return [...new Set(zones)];
-}
-
-/** DMA or DMA32 when its span overlaps the range, else Normal. @see default_kernel_zone_for_pfn() */
-function kernelZoneFor(memory: Memory, { node, start, pages }: PlacementRequest): Zone {
-  for (const type of [ZoneType.DMA, ZoneType.DMA32]) {
-    const zone = zoneOf(memory, node, type);
-    if (zone.intersects(start, pages)) return zone;
-  }
-  return zoneOf(memory, node, ZoneType.Normal);
-}
-
-/** @see auto_movable_zone_for_pfn() */
-function autoMovableAllows(
+export function defaultFirst(
+  placement: Placement,
   memory: Memory,
-  { node, pages, group }: PlacementRequest,
-  { auto_movable_ratio: ratio, auto_movable_numa_aware: numaAware }: OnlinePolicyParameters,
-  dynamicGroups: readonly MemoryGroup[],
-): boolean {
-  if (ratio === 0) return false;
-  let needed = pages;
-  if (group?.kind.type === "static") {
-    // Once a part of a DIMM is in a kernel zone, the rest goes there too.
-    if (group.presentKernelPages > 0) return false;
-    needed = group.kind.maxPages - group.presentMovablePages;
-  } else if (group) {
-    needed = Math.max(group.kind.type === "dynamic" ? group.kind.unitPages : pages, pages);
-  }
-  const others = dynamicGroups.filter((other) => other !== group);
-  const zones = [...allZones(memory)].filter((zone) => zone.populated);
-  if (!keepsRatio(zones, others, group, needed, ratio)) return false;
-  if (!numaAware) return true;
-  const here = (candidate: { readonly node: NodeId }): boolean => candidate.node === node;
-  return keepsRatio(zones.filter(here), others.filter(here), group, needed, ratio);
-}
-
-/** @see auto_movable_can_online_movable() */
-function keepsRatio(
-  zones: readonly Zone[],
-  otherGroups: readonly MemoryGroup[],
-  group: MemoryGroup | undefined,
-  pages: number,
-  ratio: number,
-): boolean {
-  let kernelEarly = 0;
-  let movable = 0;
-  for (const zone of zones) {
-    if (zone.type === ZoneType.Movable) movable += zone.presentPages;
-    else kernelEarly += zone.presentEarlyPages;
-  }
-  let claimed = 0;
-  for (const other of otherGroups) {
-    claimed += Math.max(Math.floor((other.presentMovablePages * 100) / ratio) - other.presentKernelPages, 0);
-    movable -= other.presentMovablePages;
-  }
-  if (kernelEarly <= claimed) return false;
-  kernelEarly -= claimed;
-  if (group?.kind.type === "dynamic") kernelEarly += group.presentKernelPages;
-  return movable + pages <= Math.floor((ratio * kernelEarly) / 100);
-}
-
-function zoneOf(memory: Memory, node: NodeId, type: ZoneType): Zone {
-  const zone = memory.nodes[node]?.zones[type];
-  if (!zone) throw new KernelBug(`node ${node} does not exist`);
-  return zone;
+  request: PlacementRequest,
+): readonly Zone[] {
+  const zones = DEFAULT_FIRST.flatMap((type) => placement.zoneFor(memory, type, request) ?? []);
+  return [...new Set(zones)];
 }

@@ -32,6 +32,16 @@ const DMA_END = (16 * MiB) / PAGE_SIZE;
 const DMA32_END = (4 * GiB) / PAGE_SIZE;
 
 /**
+ * First frame that a zone of a type never has: devices that address 24 or 32 bits count on it.
+ *
+ * @see MAX_DMA_PFN and MAX_DMA32_PFN in arch/x86/include/asm/dma.h
+ */
+export function zoneTypeEnd(type: ZoneType): number {
+  if (type === ZoneType.DMA) return DMA_END;
+  return type === ZoneType.DMA32 ? DMA32_END : Number.POSITIVE_INFINITY;
+}
+
+/**
  * The frame range of every zone type, indexed by ZoneType: empty where low and high are equal. Movable and Device
  * have empty ranges, for they have no fixed addresses.
  *

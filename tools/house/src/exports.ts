@@ -15,6 +15,8 @@ export const REPLACED: Readonly<Record<string, string>> = {
   COPIED: "nothing: `migratePage` of `@hetmem/migrate` copies the flags",
   DaxPoison: "`MediaPoison` of `@hetmem/kernel`",
   OBLIGATIONS: "`hmmDriverKit` of `@hetmem/driver-kit/hmm-driver`",
+  OnlinePolicyParameters:
+    "`OnlinePolicies`, and `autoMovableRatio`, `autoMovableNumaAware` as parameters of `autoMovable`",
   disableRegionByName: "`disableRegion` of `@hetmem/ndctl`, which writes the driver's `unbind`",
   enableRegionByName: "`enableRegion` of `@hetmem/ndctl`, which writes the driver's `bind`",
   formatNdctlJson: "`formatJson` of `@hetmem/shell/tool`",

@@ -9,7 +9,7 @@ import {
   writeIomem,
 } from "@hetmem/machine-spec";
 import { createIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
-import { bootMemory, type Memory, MemoryHotplug, type OnlinePolicyParameters } from "@hetmem/zone";
+import { bootMemory, type Memory, MemoryHotplug, type OnlinePolicies } from "@hetmem/zone";
 import { registerBootBlocks } from "./boot-blocks.ts";
 import { spanDeviceMemory } from "./device-spans.ts";
 import { maxPages } from "./host-room.ts";
@@ -27,7 +27,7 @@ export function bootMachineMemory(
   kernel: Kernel,
   spec: MachineSpec,
   { placement }: MachineParts,
-  parameters: OnlinePolicyParameters,
+  onlinePolicies: OnlinePolicies,
 ): BootedMemory {
   const iomem = parseIomem(writeIomem(spec.iomem), createIomem(spec.physicalBits));
   const memory = bootMemory(kernel, {
@@ -43,7 +43,7 @@ export function bootMachineMemory(
     memory,
     iomem,
     placement: (groups) =>
-      checkMade("placement", placement({ memory, groups, options: spec.options, parameters })),
+      checkMade("placement", placement({ memory, groups, options: spec.options, onlinePolicies })),
     blockSize: spec.blockSize,
     addressableEnd: 2 ** (spec.directMapBits ?? DEFAULT_DIRECT_MAP_BITS),
     memmapOnMemory: spec.options.memmap_on_memory ?? false,

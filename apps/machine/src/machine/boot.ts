@@ -21,7 +21,7 @@ import type { Hardware } from "./devices/hardware.ts";
 import { MappedFiles } from "./mapped-files.ts";
 import { PageMigrations, poisonedPageOwner } from "./page-owners.ts";
 import { Processes } from "./processes.ts";
-import { onlinePolicyParameters } from "./module-parameters.ts";
+import { onlinePoliciesOf } from "../parts/online-policies.ts";
 import { checkMade } from "../parts/check-parts.ts";
 import type { MachineParts } from "../parts/machine-parts.ts";
 import { memoryTables, processTables, systemTables } from "./tables.ts";
@@ -57,8 +57,8 @@ export interface BootedMachine {
 export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware): BootedMachine {
   const kernel = createKernel(checkMade("clock", parts.clock()));
   const udev = new Udev(kernel, [...parts.udevRules, ...(spec.rules ?? [])]);
-  const parameters = onlinePolicyParameters(spec.options);
-  const { iomem, memory, hotplug } = bootMachineMemory(kernel, spec, parts, parameters);
+  const onlinePolicies = onlinePoliciesOf(parts.onlinePolicies, spec.options);
+  const { iomem, memory, hotplug } = bootMachineMemory(kernel, spec, parts, onlinePolicies);
   const footprint = new BootFootprint(memory);
   const { physicalBits } = spec;
   const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: parts.pagemaps });
@@ -95,7 +95,7 @@ export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware)
   for (const table of [
     ...memoryTables({ spec, iomem, vm }),
     ...processTables({ parts, vm, processes }),
-    ...systemTables({ spec, parts, parameters, hotplug, failure, vm }),
+    ...systemTables({ spec, parts, onlinePolicies, hotplug, failure, vm }),
     ...devices.tables,
     ...cgroups.tables,
   ]) {

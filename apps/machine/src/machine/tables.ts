@@ -16,14 +16,14 @@ import {
   busTables,
   type MemoryFailure,
   type MemoryHotplug,
+  memoryHotplugParameters,
   memorySysfs,
   nodeSysfs,
-  type OnlinePolicyParameters,
+  type OnlinePolicies,
   procTables,
 } from "@hetmem/zone";
 import { cpuTables } from "./cpu-sysfs.ts";
 import { memoryDevices } from "./memory-devices.ts";
-import { memoryHotplugParameters } from "./module-parameters.ts";
 import type { Processes } from "./processes.ts";
 import type { MachineParts } from "../parts/machine-parts.ts";
 
@@ -76,7 +76,7 @@ export function processTables({ parts, vm, processes }: ProcessTableOptions): At
 export interface SystemTableOptions {
   readonly spec: MachineSpec;
   readonly parts: MachineParts;
-  readonly parameters: OnlinePolicyParameters;
+  readonly onlinePolicies: OnlinePolicies;
   readonly hotplug: MemoryHotplug;
   readonly failure: MemoryFailure;
   readonly vm: Vm;
@@ -84,7 +84,7 @@ export interface SystemTableOptions {
 
 /** Files of /sys: memory blocks, nodes, buses, parameters of modules, cpus. */
 export function systemTables(options: SystemTableOptions): AttributeTable[] {
-  const { spec, parts, parameters, hotplug, failure, vm } = options;
+  const { spec, parts, onlinePolicies, hotplug, failure, vm } = options;
   return [
     memorySysfs({
       hotplug,
@@ -102,7 +102,9 @@ export function systemTables(options: SystemTableOptions): AttributeTable[] {
       hugetlbPool(vm),
     ),
     ...busTables(hotplug),
-    ...(parts.moduleParameters ? [memoryHotplugParameters(parameters, hotplug.memmapOnMemory)] : []),
+    ...(parts.onlinePolicies.length > 0
+      ? [memoryHotplugParameters(onlinePolicies, hotplug.memmapOnMemory)]
+      : []),
     ...cpuTables(spec),
   ];
 }

@@ -122,7 +122,10 @@ const FORMS: Readonly<Record<PartName, Form>> = {
   placement: making("placement"),
   autoOnlineTypes: list("online types", (each) => typeof each === "string"),
   removable: { phrase: "a RemovablePolicy, a function of a memory block", accepts: isFunction },
-  moduleParameters: yesOrNo,
+  onlinePolicies: list(
+    "OnlinePolicy values { name, zoneFor }",
+    (each) => isObject(each) && "name" in each && "zoneFor" in each,
+  ),
   charging: factory("{ charging: PageCharging }"),
   pagemaps: objectWith("PagemapPolicies", "memoryTypes", "collision", "idle", "structPages"),
   pfnLayout: objectWith("PfnLayoutPolicy", "altmapUnit", "layOut"),

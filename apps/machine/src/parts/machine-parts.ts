@@ -12,7 +12,8 @@ import type {
   Memory,
   MemoryGroups,
   MemorySysfsOptions,
-  OnlinePolicyParameters,
+  OnlinePolicies,
+  OnlinePolicy,
   Placement,
   RemovablePolicy,
 } from "@hetmem/zone";
@@ -35,8 +36,8 @@ export interface PlacementHost {
   readonly groups: MemoryGroups;
   /** Boot options of the specification. */
   readonly options: KernelOptions;
-  /** Parameters of the module memory_hotplug, which user space may change. */
-  readonly parameters: OnlinePolicyParameters;
+  /** The online policies, of which user space may choose one. */
+  readonly onlinePolicies: OnlinePolicies;
 }
 
 /** Makes a placement policy. Called at each boot. */
@@ -58,8 +59,11 @@ export interface MachineParts extends Required<VmParts> {
   readonly autoOnlineTypes: MemorySysfsOptions["autoOnlineTypes"];
   /** The file `removable` of a memory block. */
   readonly removable: RemovablePolicy;
-  /** Whether the module memory_hotplug has parameters. */
-  readonly moduleParameters: boolean;
+  /**
+   * Values of /sys/module/memory_hotplug/parameters/online_policy, with their parameters; the first is in force at boot. Without any
+   * the module has no parameters, as in v5.1. A `placement` of your own asks them only if it wants to.
+   */
+  readonly onlinePolicies: readonly OnlinePolicy[];
   /** Who is charged for pages: memory cgroups, nobody, or a client of your own. */
   readonly charging: ChargingPart;
   /** How device memory gets its struct pages. */

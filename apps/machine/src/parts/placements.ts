@@ -7,9 +7,9 @@ export const strict: PlacementPart = () => strictPlacement;
 
 export const anyOrder: PlacementPart = () => anyOrderPlacement;
 
-/** Any order, unless the parameter online_policy says otherwise. */
-export const byOnlinePolicy: PlacementPart = ({ parameters, groups }) =>
-  onlinePolicyPlacement(parameters, groups);
+/** Any order, and plain `online` as the online policy in force says. */
+export const byOnlinePolicy: PlacementPart = ({ onlinePolicies, groups }) =>
+  onlinePolicyPlacement(onlinePolicies, groups);
 
 const BY_OPTION: Readonly<Record<NonNullable<KernelOptions["placement"]>, PlacementPart>> = {
   strict,

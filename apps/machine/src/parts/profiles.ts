@@ -17,6 +17,7 @@ import { alwaysRemovable, autoOnlineAnyType, autoOnlineOrNot, removableByContent
 import { deviceDax, kmem } from "./dax-drivers.ts";
 import type { MachineParts } from "./machine-parts.ts";
 import { memcgCharging } from "./memcg-charging.ts";
+import { standardOnlinePolicies } from "./online-policies.ts";
 import { anyOrder, byOnlinePolicy, placementOf, strict } from "./placements.ts";
 import { vmParts } from "./vm-parts.ts";
 
@@ -32,7 +33,7 @@ const v4_14: MachineParts = {
   placement: placementOf(strict),
   autoOnlineTypes: autoOnlineOrNot,
   removable: removableByContents,
-  moduleParameters: false,
+  onlinePolicies: [],
   charging: memcgCharging,
   pagemaps: defaultPagemapPolicies,
   pfnLayout: sectionLayout,
@@ -57,7 +58,7 @@ const v6_1: MachineParts = {
   placement: placementOf(byOnlinePolicy),
   autoOnlineTypes: autoOnlineAnyType,
   removable: alwaysRemovable,
-  moduleParameters: true,
+  onlinePolicies: standardOnlinePolicies,
   pagemaps: {
     memoryTypes: coherentDeviceMemory,
     collision: subsectionCollision,
