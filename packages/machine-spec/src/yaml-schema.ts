@@ -1,155 +1,315 @@
-// The schema of a machine in a YAML file, with a sentence for each way in which a value doesn't fit it. Sizes and lists come out as
-// numbers; limits.ts checks whether the numbers make a machine.
-import { KernelError, memparse, parseIdList, plainText } from "@hetmem/kernel";
+// The schema of a machine in a YAML file, with the sentence that documents each name. The JSON Schema for editors and the
+// reference in docs/machine-file.md are drawn from it; limits.ts checks whether the numbers make a machine.
+import { mapInPlace } from "@hetmem/gpu";
 import * as v from "valibot";
+import { DEFAULT_DIRECT_MAP_BITS, DEFAULT_PHYSICAL_BITS, DEFAULT_PROFILE } from "./defaults.ts";
 import { NODES_MAX } from "./limits.ts";
-import { CGROUP_FEATURES, ONLINE_TYPES, PROFILE_NAMES } from "./machine-spec.ts";
+import { ONLINE_TYPES, PROFILE_NAMES } from "./machine-spec.ts";
 import type { SpecPath, SpecProblem } from "./problem.ts";
+import {
+  cgroupFeatures,
+  count,
+  cpus,
+  described,
+  distance,
+  flag,
+  isObject,
+  list,
+  modules,
+  numbers,
+  object,
+  oneOf,
+  size,
+  text,
+} from "./yaml-values.ts";
 
-/** Letters of a name, a path or a command. @see PATH_MAX in include/uapi/linux/limits.h */
-const TEXT_LENGTH_MAX = 4096;
 /** Pieces of memory that firmware hands over in the boot parameters. @see E820_MAX_ENTRIES_ZEROPAGE in arch/x86/include/uapi/asm/bootparam.h */
 const PIECES_MAX = 128;
 const DEVICES_MAX = 256;
 const GPUS_MAX = 64;
 const RULES_MAX = 1000;
-const SIZE_FIX = "write a number, then K, M, G or T";
-/** Letters of a value that are quoted in a complaint. */
-const QUOTED_MAX = 60;
 const PLACEMENTS = ["strict", "any-order", "auto-movable"] as const;
 
-/** A number of bytes: 4096, "128M", 0x100000000. */
-const size = parsed((input) => {
-  const bytes = typeof input === "number" || typeof input === "string" ? memparse(String(input)) : undefined;
-  return Number.isSafeInteger(bytes) ? bytes : undefined;
-}, `is not a size; ${SIZE_FIX}`);
-
-/** CPU numbers: 0, "0-3,8", [0, 1]. */
-const cpus = parsed((input) => {
-  if (Array.isArray(input))
-    return input.every((cpu) => Number.isInteger(cpu) && cpu >= 0) ? (input as number[]) : undefined;
-  // A range is written out in full: none so long as to fill the memory.
-  if (/\d{6}/.test(String(input))) return undefined;
-  return typeof input === "number" || typeof input === "string" ? parseIdList(String(input)) : undefined;
-}, "is not a list of CPUs; write one like 0-3,8");
-
-const distance = parsed(
-  (input) => (typeof input === "number" ? input : undefined),
-  "is not a distance; write a number, 10 for the node itself",
-);
-const count = parsed(
-  (input) => (Number.isSafeInteger(input) && Number(input) >= 0 ? Number(input) : undefined),
-  "is not a whole number",
-);
-/** 0 is memory that the command line set aside. */
-const modules = parsed(
-  (input) => [0, 1, 2, 4, 8, 16].find((ways) => ways === input),
-  "can't be: memory is interleaved over 1, 2, 4, 8 or 16 modules; write one of these",
-);
-const text = parsed((input) => {
-  const words = typeof input === "string" || typeof input === "number" ? String(input) : undefined;
-  return words === undefined ||
-    words.length > TEXT_LENGTH_MAX ||
-    plainText(words) !== words ||
-    /[\n\t]/.test(words)
-    ? undefined
-    : words;
-}, `is not a text of one line and at most ${TEXT_LENGTH_MAX} letters`);
-/** A list for cgroup_disable=: "memory", "memory,pressure". */
-const cgroupFeatures = parsed(
-  (input) => {
-    const words = String(input).split(",");
-    const known = CGROUP_FEATURES.filter((feature) => words.includes(feature));
-    return known.length === words.length ? known : undefined;
-  },
-  `is not a list of what cgroups can do without; write ${CGROUP_FEATURES.join(" or ")}`,
-);
-const flag = parsed((input) => (typeof input === "boolean" ? input : undefined), "is neither true nor false");
-
-/** Bytes from `start` up to `end`, which is the first byte behind the range, or `size` bytes from `start`. */
-const range = object({ start: size, end: v.optional(size), size: v.optional(size) });
+const rangeEntries = {
+  start: described(size, "The first byte, as a physical address."),
+  end: v.optional(described(size, "The first byte behind the range. A range has either an end or a size.")),
+  size: v.optional(described(size, "The length of the range in bytes, in place of an end.")),
+};
+const range = object(rangeEntries);
 const memory = v.lazy((input) => (isObject(input) ? range : size));
 
 const node = object({
-  id: v.optional(count),
-  memory: v.optional(
-    v.lazy((input) => (Array.isArray(input) ? list(memory, "pieces of memory", PIECES_MAX) : memory)),
+  id: v.optional(
+    described(
+      count,
+      "The number of the node. Numbers rise from node to node; without them nodes are counted from 0.",
+    ),
   ),
-  cpus: v.optional(cpus),
-  /** The node may be taken away while the machine runs. */
-  hotpluggable: v.optional(flag),
+  memory: v.optional(
+    described(
+      v.lazy((input) => (Array.isArray(input) ? list(memory, "pieces of memory", PIECES_MAX) : memory)),
+      "RAM of the node, in bytes: a size, which is laid out behind the memory before it and around the PCI hole, a range, or a list of sizes and ranges. A node without memory waits for hotplug.",
+    ),
+  ),
+  cpus: v.optional(
+    described(cpus, "The CPUs of the node: 0, 0-3,8 or [0, 1]. Without it the node has none."),
+  ),
+  hotpluggable: v.optional(
+    described(
+      flag,
+      "Whether the firmware may take the node away while the machine runs. With the option movable_node its memory is ZONE_MOVABLE.",
+      false,
+    ),
+  ),
 });
 
 const options = object({
-  kernelcore: v.optional(size),
-  movablecore: v.optional(size),
-  movable_node: v.optional(flag),
-  memmap_on_memory: v.optional(flag),
-  memhp_default_state: v.optional(oneOf(ONLINE_TYPES)),
-  placement: v.optional(oneOf(PLACEMENTS)),
-  auto_movable_ratio: v.optional(count),
-  auto_movable_numa_aware: v.optional(flag),
-  cgroup_disable: v.optional(cgroupFeatures),
-  kconfig: v.optional(list(text, "CONFIG_ names", RULES_MAX)),
+  kernelcore: v.optional(
+    described(
+      size,
+      "Bytes of memory of the whole machine that stay outside of ZONE_MOVABLE; the rest of each node is in it.",
+    ),
+  ),
+  movablecore: v.optional(
+    described(size, "Bytes of memory of the whole machine that are ZONE_MOVABLE at least."),
+  ),
+  movable_node: v.optional(
+    described(
+      flag,
+      "Whether memory of hotpluggable nodes is ZONE_MOVABLE; kernelcore and movablecore must be absent then.",
+      false,
+    ),
+  ),
+  memmap_on_memory: v.optional(
+    described(
+      flag,
+      "Whether the struct pages of memory that is added live in that memory, where the kernel allows it.",
+      false,
+    ),
+  ),
+  memhp_default_state: v.optional(
+    described(
+      oneOf(ONLINE_TYPES),
+      "The state of memory blocks after they are added: auto_online_blocks of /sys/devices/system/memory.",
+      "offline",
+    ),
+  ),
+  placement: v.optional(
+    described(
+      oneOf(PLACEMENTS),
+      "The policy by which a memory block that goes online gets its zone. Without it the one of the profile holds.",
+    ),
+  ),
+  auto_movable_ratio: v.optional(
+    described(
+      count,
+      "Percent of movable memory to kernel memory that the placement auto-movable allows.",
+      301,
+    ),
+  ),
+  auto_movable_numa_aware: v.optional(
+    described(flag, "Whether the ratio of auto-movable must hold on each node, too.", true),
+  ),
+  cgroup_disable: v.optional(
+    described(
+      cgroupFeatures,
+      "Features of cgroups that are off: without memory no page is charged, without pressure no stall time is counted.",
+    ),
+  ),
+  kconfig: v.optional(
+    described(
+      list(text, "CONFIG_ names", RULES_MAX),
+      "Options of Kconfig: CONFIG_X, X or X=y for one that is set, X=n for one that isn't. Combinations that Kconfig forbids are refused.",
+    ),
+  ),
 });
 
-/** A device with memory. Persistent and soft-reserved memory have a node; persistent memory has modules, too. */
 const device = object({
-  ...range.entries,
-  name: text,
-  /** The node of its memory, should it become RAM. */
-  node: v.optional(count),
-  /** Number of modules that persistent memory is interleaved over; 0 for memory that memmap= set aside. */
-  modules: v.optional(modules),
-  /** The part of the machine whose contents the platform saves on a power failure. */
-  persistence_domain: v.optional(oneOf(["cpu_cache", "memory_controller"])),
+  ...rangeEntries,
+  name: described(
+    text,
+    "Its line in /proc/iomem. Persistent Memory is a region of modules with namespaces, Soft Reserved a dax region that can be divided; any other name is no more than that line.",
+  ),
+  node: v.optional(
+    described(
+      count,
+      "The node of its memory, should it become RAM. It must be one of nodes. Without it the firmware names none.",
+    ),
+  ),
+  modules: v.optional(
+    described(
+      modules,
+      "Modules that persistent memory is interleaved over; 0 for memory that memmap= set aside.",
+      1,
+    ),
+  ),
+  persistence_domain: v.optional(
+    described(
+      oneOf(["cpu_cache", "memory_controller"]),
+      "The part of the machine whose contents the platform saves on a power failure. Without it the firmware doesn't say.",
+    ),
+  ),
 });
 
-const latency = object({ setup_ns: count, kib_ns: count, flush_ns: count });
+const latency = object({
+  setup_ns: described(count, "Nanoseconds of simulated time before each transfer."),
+  kib_ns: described(count, "Nanoseconds for each KiB of a transfer."),
+  flush_ns: described(count, "Nanoseconds of an invalidation of the device's page table."),
+});
 
-/** A device that works on the memory of processes, through their own addresses. */
 const gpu = object({
-  name: v.optional(text),
-  /** "coherent" if the cpu can access the memory. */
-  memory: v.optional(oneOf(["private", "coherent"])),
-  size,
-  /** First byte of coherent memory, which the firmware places. */
-  start: v.optional(size),
-  node: v.optional(count),
-  policy: v.optional(text),
-  latency: v.optional(v.lazy((input) => (isObject(input) ? latency : oneOf(["none", "pcie"])))),
+  name: v.optional(
+    described(
+      text,
+      "Its file in /dev and its line in /proc/iomem: small letters, digits, - and _. Without it gpus are called gpu0, gpu1 and so on.",
+    ),
+  ),
+  memory: v.optional(
+    described(
+      oneOf(["private", "coherent"]),
+      "Whether the cpu reaches the memory of the device: coherent; or the device alone does: private.",
+      "private",
+    ),
+  ),
+  size: described(size, "Bytes of memory of the device, in whole pages."),
+  start: v.optional(
+    described(
+      size,
+      "The first byte of coherent memory, which the firmware places, at a multiple of 2M. Without it the memory is in the highest free region of the physical address space.",
+    ),
+  ),
+  node: v.optional(described(count, "The nearest node. Without it the node of the first CPU.")),
+  policy: v.optional(
+    described(
+      text,
+      "When pages migrate to the device: map-in-place, migrate-on-touch, prefetch-64K (blocks of that size) or migrate-after-3 (misses in a block of 64 KiB).",
+      mapInPlace.name,
+    ),
+  ),
+  latency: v.optional(
+    described(
+      v.lazy((input) => (isObject(input) ? latency : oneOf(["none", "pcie"]))),
+      "Simulated time of transfers: none, pcie for PCI Express 4 with 16 lanes, or a group of numbers.",
+      "none",
+    ),
+  ),
 });
 
-/** A command that udev runs for a new device. */
-const rule = object({ device: text, run: text });
+const rule = object({
+  device: described(
+    text,
+    "The name of the device: dax0.0, or dax* for several. The first rule that matches a device holds.",
+  ),
+  run: described(text, "The command: a line of the shell."),
+});
 
-const swapArea = object({ path: text, size, priority: v.optional(count) });
+const swapArea = object({
+  path: described(text, "The file of the area, such as /dev/vdb. Each area has its own."),
+  size: described(size, "Bytes of the area: ten pages at least."),
+  priority: v.optional(
+    described(
+      count,
+      "The area with the highest priority is filled first. Without it priorities are below 0, falling in the order of the list.",
+    ),
+  ),
+});
+
+const hidden = object({
+  ...rangeEntries,
+  node: v.optional(
+    described(
+      count,
+      "The node that the firmware's affinity table has for it. Writing to the file probe ignores it, as in the kernel.",
+    ),
+  ),
+});
 
 export const machineFile = object({
-  name: v.optional(text),
-  profile: v.optional(oneOf(PROFILE_NAMES)),
-  release: v.optional(text),
-  block_size: v.optional(size),
-  physical_bits: v.optional(count),
-  direct_map_bits: v.optional(count),
-  /** Bytes of memory at most, with boot memory and all that is added later. */
-  max_memory: v.optional(size),
-  /** The range below 4 GiB that PCI devices have; "none" for memory without a hole. */
-  pci_hole: v.optional(v.lazy((input) => (isObject(input) ? range : oneOf(["none"])))),
-  nodes: list(node, "nodes", NODES_MAX),
-  distances: v.optional(list(list(distance, "distances", NODES_MAX), "rows of distances", NODES_MAX)),
-  hidden: v.optional(list(object({ ...range.entries, node: v.optional(count) }), "ranges", PIECES_MAX)),
-  devices: v.optional(list(device, "devices", DEVICES_MAX)),
-  gpus: v.optional(list(gpu, "gpus", GPUS_MAX)),
-  rules: v.optional(list(rule, "rules", RULES_MAX)),
-  options: v.optional(options),
-  /** The version of cgroups that is mounted. */
-  cgroup: v.optional(oneOf(["v1", "v2"])),
-  /** Swap areas that are in use once the machine is up. */
-  swap: v.optional(list(swapArea, "swap areas", RULES_MAX)),
-  /** Names of /proc/sys with dots, as in /etc/sysctl.conf. */
+  name: v.optional(
+    described(text, "The name of the machine, for messages. Without it the name of the file."),
+  ),
+  profile: v.optional(
+    described(oneOf(PROFILE_NAMES), "The kernel release whose rules apply.", DEFAULT_PROFILE),
+  ),
+  release: v.optional(
+    described(text, "The answer of uname -r. Without it the release of the profile, as in 6.1.0-hetmem."),
+  ),
+  block_size: v.optional(
+    described(
+      size,
+      "Bytes of a memory block: a power of two from 128M to 64G. Without it 2G if memory ends at 64G or above and each piece of it begins and ends at multiples of 2G, else 128M.",
+    ),
+  ),
+  physical_bits: v.optional(described(count, "Bits of a physical address: 32 to 52.", DEFAULT_PHYSICAL_BITS)),
+  direct_map_bits: v.optional(
+    described(
+      count,
+      "Bits of physical addresses that the kernel's direct map reaches: 46 with four levels of page tables, 52 with five.",
+      DEFAULT_DIRECT_MAP_BITS,
+    ),
+  ),
+  max_memory: v.optional(
+    described(
+      size,
+      "Bytes at most of boot memory, device memory and all that is added later. Without it 64G more than the machine has at boot.",
+    ),
+  ),
+  pci_hole: v.optional(
+    described(
+      v.lazy((input) => (isObject(input) ? range : oneOf(["none"]))),
+      "The range below 4G that PCI devices have and RAM is laid out around, or none. Without it the last GiB, unless some memory is given by ranges.",
+    ),
+  ),
+  nodes: described(
+    list(node, "nodes", NODES_MAX),
+    "The NUMA nodes, also those that have no memory until it is added.",
+  ),
+  distances: v.optional(
+    described(
+      list(list(distance, "distances", NODES_MAX), "rows of distances", NODES_MAX),
+      "A row for each node, with a number for each: 10 to itself, up to 255 to others. Without it 10 and 20.",
+    ),
+  ),
+  hidden: v.optional(
+    described(
+      list(hidden, "ranges", PIECES_MAX),
+      "Memory that the firmware map leaves out and that may be probed, in whole memory blocks. Without it every range above the boot memory may be probed.",
+    ),
+  ),
+  devices: v.optional(
+    described(
+      list(device, "devices", DEVICES_MAX),
+      "Ranges that aren't RAM at boot: persistent memory, memory that the firmware set aside, and other lines of /proc/iomem.",
+    ),
+  ),
+  gpus: v.optional(
+    described(
+      list(gpu, "gpus", GPUS_MAX),
+      "Devices that work on the memory of processes through their own addresses, with memory of their own.",
+    ),
+  ),
+  rules: v.optional(
+    described(
+      list(rule, "rules", RULES_MAX),
+      "Commands that run when a dax device appears, as those of udev do, also after a reboot.",
+    ),
+  ),
+  options: v.optional(described(options, "Options of the kernel command line and of Kconfig.")),
+  cgroup: v.optional(
+    described(
+      oneOf(["v1", "v2"]),
+      "The version of cgroups that is mounted: v2 has all controllers in one hierarchy, v1 has memory alone.",
+      "v2",
+    ),
+  ),
+  swap: v.optional(
+    described(list(swapArea, "swap areas", RULES_MAX), "Swap areas that are in use once the machine is up."),
+  ),
   sysctl: v.optional(
-    v.record(v.string(), count, (issue) => `${quote(issue.input)} is not a group of names and values`),
+    described(
+      numbers(),
+      "Values for files of /proc/sys, written once the machine is up, by names as in /etc/sysctl.conf: vm.swappiness.",
+    ),
   ),
 });
 
@@ -167,66 +327,4 @@ export function readMachineFile(
 
 function pathOf(issue: v.BaseIssue<unknown>): SpecPath {
   return (issue.path ?? []).map((item) => (typeof item.key === "number" ? item.key : String(item.key)));
-}
-
-/** A value that `read` can convert; `read` returns undefined or throws a KernelError for others. */
-function parsed<T>(read: (input: unknown) => T | undefined, complaint: string) {
-  return v.pipe(
-    v.unknown(),
-    v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
-      const value = unlessRefused(() => read(dataset.value));
-      if (value !== undefined) return value;
-      addIssue({ message: `${quote(dataset.value)} ${complaint}` });
-      return NEVER;
-    }),
-  );
-}
-
-function oneOf<const T extends readonly string[]>(values: T) {
-  return v.picklist(
-    values,
-    (issue) =>
-      `${quote(issue.input)} is not known; write ${values.join(", ").replace(/, (?=[^,]*$)/, " or ")}`,
-  );
-}
-
-/** @param max entries at most */
-function list<const S extends v.GenericSchema>(item: S, of: string, max: number) {
-  return v.pipe(
-    v.array(item, (issue) => `${quote(issue.input)} is not a list of ${of}; write each behind a dash`),
-    v.maxLength(max, ({ input }) => `${input.length} ${of} are too many; write at most ${max}`),
-  );
-}
-
-function object<const E extends v.ObjectEntries>(entries: E) {
-  return v.strictObject(entries, (issue) => {
-    const keys = Object.keys(entries).join(", ");
-    if (issue.expected === "never") return `nothing is called so here; the names are ${keys}`;
-    if (issue.input === undefined) return "is missing, and it is needed";
-    if (issue.input === null) return `nothing is here; the names are ${keys}`;
-    return `${quote(issue.input)} is not a group of names and values; the names are ${keys}`;
-  });
-}
-
-function isObject(input: unknown): boolean {
-  return typeof input === "object" && input !== null && !Array.isArray(input);
-}
-
-function quote(input: unknown): string {
-  const isText = typeof input === "string";
-  // A text is quoted on one line, as JSON writes it; of a long one the end is missing, and is not escaped in half.
-  const shown = isText && input.length > QUOTED_MAX ? input.slice(0, QUOTED_MAX) : input;
-  // JSON has no word for .inf and .nan of YAML.
-  const whole = typeof shown === "number" ? String(shown) : (JSON.stringify(shown) ?? "nothing");
-  if (isText) return shown === input ? whole : `${whole.slice(0, -1)}…"`;
-  return whole.length > QUOTED_MAX ? `${whole.slice(0, QUOTED_MAX)}…` : whole;
-}
-
-function unlessRefused<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof KernelError) return undefined;
-    throw error;
-  }
 }
