@@ -12,11 +12,11 @@ const PROJECT = mkdtempSync(join(tmpdir(), "hetmem-packed-"));
 const PACKAGES = publishedPackages();
 const MANIFESTS = PACKAGES.map(({ manifest }) => manifest);
 
-/** The import statements of each entry of a package. */
+/** The import statements of each entry of a package. What is exported as a file alone isn't code. */
 const SPECIFIERS = MANIFESTS.flatMap(({ name, exports }) =>
-  Object.keys(exports)
-    .filter((subpath) => subpath !== "./package.json")
-    .map((subpath) => `${name}${subpath.slice(1)}`),
+  Object.entries(exports)
+    .filter(([, target]) => typeof target !== "string")
+    .map(([subpath]) => `${name}${subpath.slice(1)}`),
 );
 
 function node(file: string): string {

@@ -79,39 +79,14 @@ const FULL = {
 
 /** Values that some names take and others don't. */
 const VALUES: readonly unknown[] = [
-  ...[undefined, null, true, false, 0, 1, 3, 16, 4096, -1, 4.5, 100_000, 2 ** 53],
-  ...[
-    "",
-    "none",
-    "pcie",
-    "private",
-    "coherent",
-    "online",
-    "offline",
-    "strict",
-    "v1",
-    "v4.14",
-    "v9",
-    "memory",
-  ],
-  ...["memory,memory", "pressure,memory", "cpu_cache", "0", " 0-3,8 ", "1,,2", "0-", "0 -3", "100000", "-1"],
-  ...[
-    "4K",
-    "0x1000",
-    " 64MiB ",
-    "1kb",
-    "4X",
-    "1.5G",
-    "0o7",
-    "line\nline",
-    "tab\t",
-    "\u202e",
-    "x".repeat(4097),
-  ],
-  ...[[], [1], [-1], ["4G"], ["memory"], ["memory", "memory"], [{}], [[10]], {}, { start: 0 }, { "a.b": 1 }],
-  ...[{ start: "1G", end: "2G" }, { setup_ns: 1, kib_ns: 2, flush_ns: 3 }, { "a.b": "1" }],
-  Array.from({ length: 2000 }, () => "4G"),
-];
+  [undefined, null, true, false, 0, 1, 3, 16, 4096, -1, 4.5, 100_000, 2 ** 53],
+  ["", "none", "pcie", "private", "coherent", "online", "offline", "strict", "v1", "v4.14", "v9", "memory"],
+  ["memory,memory", "pressure,memory", "cpu_cache", "0", " 0-3,8 ", "1,,2", "0-", "0 -3", "100000", "-1"],
+  ["4K", "0x1000", " 64MiB ", "1kb", "4X", "1.5G", "0o7", "line\nline", "tab\t", "\u202e", "x".repeat(4097)],
+  [[], [1], [-1], ["4G"], ["memory"], ["memory", "memory"], [{}], [[10]], {}, { start: 0 }, { "a.b": 1 }],
+  [{ start: "1G", end: "2G" }, { setup_ns: 1, kib_ns: 2, flush_ns: 3 }, { "a.b": "1" }],
+  [Array.from({ length: 2000 }, () => "4G")],
+].flat();
 
 /** The file with another value at each place in turn, and with a name at each group that means nothing. */
 function* variants(value: unknown, place = ""): Generator<{ place: string; file: unknown }> {
