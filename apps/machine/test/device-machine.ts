@@ -113,7 +113,7 @@ export function countersOf(machine: Machine): unknown {
     blocks: [...hotplug.blocks.values()].map(({ id, state, node }) => [id, state, node]),
     vmemmap: hotplug.vmemmap.framesInUse,
     groups: hotplug.groups.count,
-    tiers: vm.tiers.tiers.map((nodes) => nodes.map(({ id }) => id)),
+    tiers: vm.tiers.tiers.map(({ nodes }) => nodes),
     pagemaps: pagemaps
       .mapped()
       .map(({ name, ref }) => `${name} ${ref.count}`)

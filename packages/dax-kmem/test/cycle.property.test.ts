@@ -98,7 +98,7 @@ function fingerprint(machine: KmemMachine): unknown {
     sections: memory.memmap.sections.present(),
     vmemmap: hotplug.vmemmap.framesInUse,
     groups: hotplug.groups.count,
-    tiers: vm.tiers.tiers.map((nodes) => nodes.map(({ id }) => id)),
+    tiers: vm.tiers.tiers.map(({ nodes }) => nodes),
     pagemaps: pagemaps.mapped().map(({ name, ref }) => [name, ref.count]),
     devices: [...bus.devices.values()].map(({ alive, lock }) => [alive, lock.locked]),
     held: machine.kernel.lockdep.current.held,

@@ -70,7 +70,7 @@ test("the slow node is a tier of its own, until its last device has gone", () =>
   addNamespace(machine);
   toSystemRam(machine);
   setState(machine, "online_movable");
-  const tiers = (): number[][] => machine.vm.tiers.tiers.map((nodes) => nodes.map(({ id }) => id));
+  const tiers = (): (readonly number[])[] => machine.vm.tiers.tiers.map(({ nodes }) => nodes);
   expect(tiers()).toEqual([[0, 1], [2]]);
   expect(machine.vm.tiers.isToptier(nodeId(2))).toBe(false);
   setState(machine, "offline");

@@ -13,7 +13,6 @@ import {
 } from "@hetmem/memcg";
 import { type Process, Rss } from "@hetmem/mm";
 import type { OomControl } from "@hetmem/mm/ports";
-import { oomBadness } from "@hetmem/reclaim";
 
 /** A process that the OOM killer could have chosen. */
 export interface OomCandidate {
@@ -183,7 +182,7 @@ export class OomHistory implements ShortageListener {
         swap: rss(Rss.swapEntries),
         pageTables: mm.pageTable.tables - 1,
         oomScoreAdj,
-        badness: oomBadness(process, totalPages),
+        badness: mm.vm.oomChoice.oomBadness(process, totalPages),
       },
     ];
   }

@@ -1,7 +1,7 @@
 // Situations that several cases begin with: a process with memory beside a device, and what may be in the way of a page.
 import { MiB, type Page, run, type VirtAddr } from "@hetmem/kernel";
 import { MapFlag, mmap, type Process, Prot } from "@hetmem/mm";
-import { reclaimPages, swapSpace } from "@hetmem/reclaim";
+import { swapSpace } from "@hetmem/reclaim";
 import {
   entryAt,
   type MigrateMachine,
@@ -51,7 +51,7 @@ export function createMemory(pages: number, options: SituationOptions = {}): Sit
 export function swapOut({ vm }: MigrateMachine, process: Process, n: number): void {
   swapSpace(vm).swapon({ path: "/dev/sda", size: MiB });
   // The first time it is found to have been used.
-  for (let i = 0; i < 2; i++) run(reclaimPages(vm, isolated(vm, entryAt(process, n).value as Page)));
+  for (let i = 0; i < 2; i++) run(vm.reclaim.reclaimPages(isolated(vm, entryAt(process, n).value as Page)));
 }
 
 function isolated(vm: MigrateMachine["vm"], page: Page): Page[] {

@@ -1,7 +1,6 @@
 // Charges for swap slots. A slot is charged to the cgroup of the swapped-out page, or to its nearest online ancestor:
 // a removed cgroup gets no new charges. Kernel counterpart: __mem_cgroup_try_charge_swap() in mm/memcontrol.c.
 import type { Page } from "@hetmem/kernel";
-import { swapSpace } from "@hetmem/reclaim";
 import { NOBODY } from "./cgroup-ids.ts";
 import type { MemoryCgroup } from "./memory-cgroup.ts";
 import type { MemoryCgroups } from "./memory-cgroups.ts";
@@ -22,7 +21,7 @@ export function recordSwapCharge(cgroups: MemoryCgroups, page: Page, device: num
     return false;
   }
   const { slots } = cgroups.ids;
-  cgroups.swapOwners.record(device, slot, payer.id, swapSpace(cgroups.vm).device(device).pages + 1);
+  cgroups.swapOwners.record(device, slot, payer.id, cgroups.vm.swap.slotsOf(device));
   slots[payer.id] = (slots[payer.id] as number) + 1;
   cgroups.stats.add(payer.id, CgroupItem.swap, 1);
   return true;

@@ -17,7 +17,7 @@ import {
 import { PageFlag } from "@hetmem/page";
 import { cachePageSource, createDiskFile, fileVmOps, OpenFile } from "@hetmem/page-cache";
 import { Pte } from "@hetmem/page-table";
-import { readSwapCache, reclaimPages, swapoff, swapSpace } from "@hetmem/reclaim";
+import { addToSwap, readSwapCache, swapoff, swapSpace } from "@hetmem/reclaim";
 import { hotplugVmMachine } from "@hetmem/test-machines/hotplug-vm-machine";
 import { check, fill, map, pageBehind } from "@hetmem/test-machines/placed-memory";
 import { mmOf, pageAt } from "@hetmem/test-machines/vm-machine";
@@ -39,10 +39,9 @@ function codeAt(process: Process, address: ReturnType<typeof map>): string | und
 test("a page that swap doesn't have yet stays in the swap cache, and who swaps it in hears that it is bad", () => {
   const { machine, process, start, frameOf } = machineWithSwap();
   const { memmap } = machine.vm;
-  const swap = swapSpace(machine.vm);
   const page = pageBehind(process, start);
   trylockPage(memmap, page);
-  expect(swap.cache.addToSwap(page)).toBe(true);
+  expect(addToSwap(machine.vm, page)).toBe(true);
   unlockPage(memmap, page);
   run(machine.failure.hardOffline(frameOf(page)));
   const log = machine.kernel.log.format();
@@ -55,10 +54,9 @@ test("a page that swap doesn't have yet stays in the swap cache, and who swaps i
 test("a bad page of the swap cache gives its slot back to swapoff, and stays lost", () => {
   const { machine, process, start, frameOf } = machineWithSwap();
   const { memmap } = machine.vm;
-  const swap = swapSpace(machine.vm);
   const page = pageBehind(process, start);
   trylockPage(memmap, page);
-  swap.cache.addToSwap(page);
+  addToSwap(machine.vm, page);
   unlockPage(memmap, page);
   run(machine.failure.hardOffline(frameOf(page)));
   run(swapoff(machine.vm, "/dev/vda2"));
@@ -79,7 +77,7 @@ test("shared memory whose page swap could not give back knows that it is lost: S
   pageTable.setFlags(pageTable.find(start), pageTable.flags(pageTable.find(start)) & ~Pte.accessed);
   memmap.clear(page, PageFlag.referenced);
   lru.isolate(page);
-  run(reclaimPages(machine.vm, [page]));
+  run(machine.vm.reclaim.reclaimPages([page]));
   const device = swap.device(0);
   const cached = run(readSwapCache(swap, 0, device.nextInUse(1), cachePageSource(machine.vm, undefined)));
   memmap.clear(cached, PageFlag.uptodate);
@@ -100,7 +98,7 @@ test("a page that swap has too is dropped, and read from there again", () => {
   pageTable.setFlags(entry, pageTable.flags(entry) & ~Pte.accessed);
   memmap.clear(written, PageFlag.referenced);
   machine.vm.lru.isolate(written);
-  expect(run(reclaimPages(machine.vm, [written]))).toBe(1);
+  expect(run(machine.vm.reclaim.reclaimPages([written]))).toBe(1);
   expect(codeAt(process, start)).toBeUndefined();
   const page = pageBehind(process, start);
   expect(memmap.test(page, PageFlag.swapcache)).toBe(true);

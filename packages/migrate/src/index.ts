@@ -1,4 +1,4 @@
-export { canDemote, demotePages } from "./demotion.ts";
+export { demotePagesTo, type DemotionTargets, TierDemotion } from "./demotion.ts";
 export { ProcessPageMigration } from "./hotplug-migration.ts";
 export { mbind } from "./mbind.ts";
 export { NOT_AT_ONCE } from "./migrate-at-once.ts";
@@ -6,9 +6,10 @@ export { MigrateMode, MigrateReason, type MigrateResult } from "./migrate-mode.t
 export { cacheReferences, migrateAnonymousNoCopy, migratePage, migratePageNoCopy } from "./migrate-page.ts";
 export { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 export { migrateParts } from "./migrate-parts.ts";
+export { AdistanceTiers, MEMTIER_ADISTANCE_DRAM, MEMTIER_ADISTANCE_SLOW } from "./memory-tiers.ts";
 export { migrationTarget, type MigrationTarget } from "./migration-target.ts";
 export { migrateProcessPages, movePages, queryPages } from "./move-pages.ts";
-export { changeProtNuma, scanForHints } from "./numa-balancing.ts";
+export { changeProtNuma, migrateMisplacedPage, NumaBalancing, scanForHints } from "./numa-balancing.ts";
 export { describeUsers } from "./page-users.ts";
 export { migrateTables } from "./procfs.ts";
 export { MbindFlag } from "./queue-pages.ts";

@@ -4,7 +4,8 @@
 // kernel/sched/fair.c, change_prot_numa() in mm/mempolicy.c, migrate_misplaced_page() in mm/migrate.c.
 import { condResched, type NodeId, type Page, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { isAccessible, isCowMapping, type MmStruct, type Vm, type Vma, VmFlag } from "@hetmem/mm";
-import { migratesOnFault, policyOf } from "@hetmem/mm/policy";
+import { policyOf } from "@hetmem/mm/policy";
+import type { Promotion } from "@hetmem/mm/ports";
 import { isOrdinaryPage } from "@hetmem/mm/rmap";
 import { invalidateRangeEnd, invalidateRangeStart, MmuNotifyEvent } from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
@@ -13,6 +14,8 @@ import { Gfp, GFP_HIGHUSER_MOVABLE, NodeStat, VmEvent, type Zone, ZoneType } fro
 import { MigrateMode, MigrateReason } from "./migrate-mode.ts";
 import { migratePages, putbackMovablePages } from "./migrate-pages.ts";
 import { migrationTarget } from "./migration-target.ts";
+import { migratesOnFault, mpolMisplaced } from "./misplaced.ts";
+import { NumaTouches } from "./numa-touches.ts";
 import { vmaMigratable } from "./queue-pages.ts";
 
 /** Pages of address space that a scan may pass for each page that it is to change. */
@@ -24,6 +27,20 @@ const GFP_MISPLACED =
   Gfp.NOMEMALLOC |
   Gfp.NORETRY |
   Gfp.NOWARN;
+
+/** NUMA balancing of a machine: implements the port Promotion of mm. */
+export class NumaBalancing implements Promotion {
+  /** Last accessing node of shared pages. */
+  private readonly touches = new NumaTouches();
+
+  misplaced(vma: Vma, page: Page): NodeId | undefined {
+    return mpolMisplaced(vma, page, this.touches);
+  }
+
+  migrateMisplacedPage(vma: Vma, page: Page, node: NodeId): Sleeps<boolean> {
+    return migrateMisplacedPage(vma, page, node);
+  }
+}
 
 /**
  * Makes the next entries of a process inaccessible, from the end of the last scan on. Does nothing while another task

@@ -1,13 +1,12 @@
 // Memory tiers, and cold pages that go to slower memory rather than to swap.
 import { MiB, nodeId, type Page, run } from "@hetmem/kernel";
-import { MEMTIER_ADISTANCE_DRAM, MEMTIER_ADISTANCE_SLOW } from "@hetmem/mm/policy";
 import { NULL_PAGE } from "@hetmem/page";
 import { hotplugVmMachine, type HotplugVmMachine } from "@hetmem/test-machines/hotplug-vm-machine";
 import { check, fill, map, nodesOf, pageBehind } from "@hetmem/test-machines/placed-memory";
 import { pageAt } from "@hetmem/test-machines/vm-machine";
 import { Gfp, GFP_HIGHUSER_MOVABLE, VmEvent } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { canDemote, demotePages } from "../src/demotion.ts";
+import { MEMTIER_ADISTANCE_DRAM, MEMTIER_ADISTANCE_SLOW } from "../src/memory-tiers.ts";
 
 const DRAM = { size: 32 * MiB, cpus: [0] };
 const SLOW = { size: 32 * MiB, cpus: [] };
@@ -24,7 +23,7 @@ function cold(machine: HotplugVmMachine) {
 
 test("nodes without cpus are slow, and fast ones demote to the nearest of them", () => {
   const { vm } = hotplugVmMachine({ nodes: [DRAM, SLOW, { ...DRAM, cpus: [1] }] });
-  expect(vm.tiers.tiers.map((tier) => tier.map(({ id }) => id))).toEqual([[0, 2], [1]]);
+  expect(vm.tiers.tiers.map(({ nodes }) => nodes)).toEqual([[0, 2], [1]]);
   expect([0, 1, 2].map((id) => vm.tiers.isToptier(nodeId(id)))).toEqual([true, false, true]);
   expect([0, 1, 2].map((id) => vm.tiers.nextDemotionNode(nodeId(id)))).toEqual([1, undefined, 1]);
 });
@@ -60,16 +59,16 @@ test("a node is a target once it has memory, and no longer when that goes", () =
 
 test("reclaim may demote where the administrator allows it and something slower is there", () => {
   const { vm } = hotplugVmMachine({ nodes: [DRAM, SLOW] });
-  expect(canDemote(vm, nodeId(0))).toBe(false);
+  expect(vm.demotion.canDemote(nodeId(0))).toBe(false);
   vm.tunables.demotionEnabled = true;
-  expect([0, 1].map((id) => canDemote(vm, nodeId(id)))).toEqual([true, false]);
+  expect([0, 1].map((id) => vm.demotion.canDemote(nodeId(id)))).toEqual([true, false]);
 });
 
 test("demoted pages are on the slow node, with their contents, and are counted for who demoted them", () => {
   const machine = hotplugVmMachine({ nodes: [DRAM, SLOW] });
   const { process, start, pages } = cold(machine);
-  expect(run(demotePages(machine.vm, pages.slice(0, 3), nodeId(0), "pgdemote_kswapd"))).toEqual([]);
-  expect(run(demotePages(machine.vm, pages.slice(3), nodeId(0), "pgdemote_direct"))).toEqual([]);
+  expect(run(machine.vm.demotion.demotePages(pages.slice(0, 3), nodeId(0), "pgdemote_kswapd"))).toEqual([]);
+  expect(run(machine.vm.demotion.demotePages(pages.slice(3), nodeId(0), "pgdemote_direct"))).toEqual([]);
   expect(nodesOf(process, start, 4)).toEqual([1, 1, 1, 1]);
   check(process, start, 4);
   const { events } = machine.memory.allocator;
@@ -82,7 +81,7 @@ test("where the next slower node is full, the one behind it takes the pages", ()
   const { process, start, pages } = cold(machine);
   const { allocator } = machine.memory;
   while (allocator.allocPages(GFP_HIGHUSER_MOVABLE | Gfp.THISNODE, 0, nodeId(1)) !== NULL_PAGE);
-  expect(run(demotePages(machine.vm, pages, nodeId(0), "pgdemote_direct"))).toEqual([]);
+  expect(run(machine.vm.demotion.demotePages(pages, nodeId(0), "pgdemote_direct"))).toEqual([]);
   expect(nodesOf(process, start, 4)).toEqual([2, 2, 2, 2]);
 });
 
@@ -91,8 +90,8 @@ test("pages that can't be demoted come back isolated, for reclaim to deal with",
   const { pages } = cold(machine);
   const [pinned] = pages as [Page];
   machine.vm.memmap.getPage(pinned);
-  expect(run(demotePages(machine.vm, pages, nodeId(0), "pgdemote_direct"))).toEqual([pinned]);
+  expect(run(machine.vm.demotion.demotePages(pages, nodeId(0), "pgdemote_direct"))).toEqual([pinned]);
   machine.vm.memmap.putPage(pinned);
   machine.vm.lru.putback(pinned);
-  expect(run(demotePages(machine.vm, [pinned], nodeId(1), "pgdemote_direct"))).toEqual([pinned]);
+  expect(run(machine.vm.demotion.demotePages([pinned], nodeId(1), "pgdemote_direct"))).toEqual([pinned]);
 });

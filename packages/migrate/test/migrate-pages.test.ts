@@ -25,7 +25,7 @@ import {
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { fileWrite } from "@hetmem/page-cache";
 import { deviceOfEntry, slotOfEntry } from "@hetmem/page-table";
-import { swapSpace } from "@hetmem/reclaim";
+import { addToSwap, swapSpace } from "@hetmem/reclaim";
 import { nodeStat } from "@hetmem/test-machines/counters";
 import { diskFile, map, write as writeAt } from "@hetmem/test-machines/files";
 import { fileAt, mapAt, RW, touchFile } from "@hetmem/test-machines/hand-mapped";
@@ -202,7 +202,7 @@ describe("a page that nobody holds", () => {
     write(process, 0, "cached");
     const old = pageOf(process, 0);
     trylockPage(vm.memmap, old);
-    swapSpace(vm).cache.addToSwap(old);
+    addToSwap(vm, old);
     unlockPage(vm.memmap, old);
     const entry = vm.memmap.private(old);
     expect(moveToNode1(vm, [old]).migrated).toBe(1);

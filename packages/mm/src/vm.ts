@@ -10,14 +10,15 @@ import { Mappings } from "./file/mappings.ts";
 import { DeferredSplits } from "./huge/deferred-split.ts";
 import { Lru } from "./lru/lru.ts";
 import type { MmStruct } from "./mm-struct.ts";
-import { MemoryTiers } from "./policy/memory-tiers.ts";
-import { NumaTouches } from "./policy/numa-touches.ts";
 import { type PageCharging, uncharged } from "./ports/charging.ts";
+import { type Demotion, noDemotion } from "./ports/demotion.ts";
 import { type DevicePages, noDevicePages } from "./ports/device-pages.ts";
 import { type HugeCollapse, noHugeCollapse } from "./ports/huge-collapse.ts";
 import { type Hugetlb, noHugetlb } from "./ports/hugetlb.ts";
-import { type MigrateMisplacedPage, noNumaBalancing } from "./ports/numa-balancing.ts";
+import { type MemoryTiers, oneTier } from "./ports/memory-tiers.ts";
+import { noOomChoice, type OomChoice } from "./ports/oom-choice.ts";
 import { noReclaim, type PageReclaim } from "./ports/page-reclaim.ts";
+import { noPromotion, type Promotion } from "./ports/promotion.ts";
 import { noSharedMemory, type SharedMemory } from "./ports/shared-memory.ts";
 import { noSwap, type Swap } from "./ports/swap.ts";
 import { ROOT } from "./process/credentials.ts";
@@ -41,7 +42,10 @@ export interface VmParts {
   readonly reclaim?: (vm: Vm) => PageReclaim;
   readonly sharedMemory?: (vm: Vm) => SharedMemory;
   readonly khugepaged?: (vm: Vm) => HugeCollapse;
-  readonly migrateMisplacedPage?: MigrateMisplacedPage;
+  readonly oomChoice?: (vm: Vm) => OomChoice;
+  readonly tiers?: (vm: Vm) => MemoryTiers;
+  readonly demotion?: (vm: Vm) => Demotion;
+  readonly promotion?: (vm: Vm) => Promotion;
 }
 
 export interface VmOptions extends VmParts {
@@ -76,15 +80,18 @@ export class Vm {
   /** The page that anonymous memory maps before its first write. @see ZERO_PAGE() */
   readonly zeroPage: Page;
   readonly zeroPfn: Pfn;
-  /** Tiers of nodes, and demotion targets. */
-  readonly tiers: MemoryTiers;
-  /** Last accessing node of shared pages, for NUMA balancing. */
-  readonly numaTouches: NumaTouches = new NumaTouches();
   readonly hugetlb: Hugetlb;
   readonly swap: Swap;
   readonly reclaim: PageReclaim;
   readonly sharedMemory: SharedMemory;
-  readonly migrateMisplacedPage: MigrateMisplacedPage;
+  /** Chooses the process that the OOM killer kills. */
+  readonly oomChoice: OomChoice;
+  /** Tiers of nodes, and demotion targets. */
+  readonly tiers: MemoryTiers;
+  /** Moves cold pages to slower memory. */
+  readonly demotion: Demotion;
+  /** Moves pages to the nodes that use them. */
+  readonly promotion: Promotion;
   /** Allocates and frees the pages of processes, files and page tables. */
   readonly pages: UserPages;
   /** SRCU domain of MMU notifier callbacks. */
@@ -125,13 +132,15 @@ export class Vm {
     this.commit = new Commit(this);
     this.zeroPage = allocZeroPage(memory);
     this.zeroPfn = memory.memmap.pageToPfn(this.zeroPage);
-    this.tiers = new MemoryTiers(memory);
     this.hugetlb = parts.hugetlb?.(this) ?? noHugetlb;
     this.swap = parts.swap?.(this) ?? noSwap;
     this.reclaim = parts.reclaim?.(this) ?? noReclaim(this);
     this.sharedMemory = parts.sharedMemory?.(this) ?? noSharedMemory;
     this.khugepaged = parts.khugepaged?.(this) ?? noHugeCollapse;
-    this.migrateMisplacedPage = parts.migrateMisplacedPage ?? noNumaBalancing;
+    this.oomChoice = parts.oomChoice?.(this) ?? noOomChoice;
+    this.tiers = parts.tiers?.(this) ?? oneTier(memory);
+    this.demotion = parts.demotion?.(this) ?? noDemotion;
+    this.promotion = parts.promotion?.(this) ?? noPromotion;
     this.pages = new UserPages(this);
     charging.start(this);
   }

@@ -92,7 +92,7 @@ test("a page on another node stays there without NUMA balancing, and the fault's
   const { vm, process } = machine;
   const page = firstPage(machine);
   vm.memmap.getPage(page);
-  expect(run(vm.migrateMisplacedPage(vmaAt(process, 0), page, nodeId(0)))).toBe(false);
+  expect(run(vm.promotion.migrateMisplacedPage(vmaAt(process, 0), page, nodeId(0)))).toBe(false);
   expect(vm.memmap.refcount(page)).toBe(1);
 });
 

@@ -3,7 +3,7 @@ import { migratePage } from "@hetmem/migrate";
 import { describeFinding, watchCoverage } from "@hetmem/mmu-notifier";
 import { PageFlag } from "@hetmem/page";
 import { EntryKind, entryKind, isMigration, Pte, swapDevice } from "@hetmem/page-table";
-import { swapSpace } from "@hetmem/reclaim";
+import { addToSwap, swapSpace } from "@hetmem/reclaim";
 import { deviceMachine } from "@hetmem/test-machines/device-machine";
 import { fileAt, mapAt, RW, touchFile } from "@hetmem/test-machines/hand-mapped";
 import { entryOf, pageOf, read, setEntryFlags, withMemory, write } from "@hetmem/test-machines/moving";
@@ -37,7 +37,7 @@ function withPage(flags: number = RW): { vm: Vm; process: Process; page: Page } 
 function swappable(flags: number = RW): { vm: Vm; process: Process; page: Page } {
   const machine = withPage(flags);
   swapSpace(machine.vm).swapon({ path: "/dev/swap", size: MiB });
-  expect(swapSpace(machine.vm).cache.addToSwap(machine.page)).toBe(true);
+  expect(addToSwap(machine.vm, machine.page)).toBe(true);
   return machine;
 }
 

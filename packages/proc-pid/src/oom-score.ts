@@ -3,17 +3,17 @@
 // Kernel counterpart: proc_oom_score() and oom_score_adj_write() in fs/proc/base.c.
 import { KernelError, kstrtoint } from "@hetmem/kernel";
 import type { Process, Vm } from "@hetmem/mm";
-import { OOM_SCORE_ADJ_MIN, oomBadness, totalPages } from "@hetmem/reclaim";
+import { OOM_SCORE_ADJ_MIN, totalPages } from "@hetmem/reclaim";
 
 /** Highest adjustment: the process is killed first. @see OOM_SCORE_ADJ_MAX in include/uapi/linux/oom.h */
 const OOM_SCORE_ADJ_MAX = 1000;
 /** Characters of a write that the kernel reads. @see PROC_NUMBUF */
 const NUMBER_CHARACTERS = 12;
 
-/** The text of oom_score: 0 to about 2000, from the pages of oomBadness(). @see proc_oom_score() */
+/** The text of oom_score: 0 to about 2000, from the pages that the machine's OomChoice rates it at. @see proc_oom_score() */
 export function oomScoreText(vm: Vm, process: Process): string {
   const total = totalPages(vm);
-  const badness = oomBadness(process, total);
+  const badness = vm.oomChoice.oomBadness(process, total);
   const points =
     badness === undefined ? 0 : Math.trunc(((1000 + Math.trunc((badness * 1000) / total)) * 2) / 3);
   return `${points}\n`;

@@ -3,14 +3,14 @@
 // modelled: compaction.
 import { condResched, type Page, type Preempt, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
+import { MAX_RECLAIM_RETRIES } from "@hetmem/mm/ports";
 import { NULL_PAGE } from "@hetmem/page";
 import { Gfp, PAGE_ALLOC_COSTLY_ORDER, ZoneType } from "@hetmem/zone";
 import { type AllocRequest, anyAbove, askAllocator, couldBeServed, nodesOf } from "./alloc-request.ts";
 import { tryToFreePages } from "./direct-reclaim.ts";
-import { MAX_RECLAIM_RETRIES } from "./node-reclaim.ts";
 import { logAllocationFailure } from "./oom/oom-log.ts";
 import { globalOom, outOfMemory, policyOom } from "./oom/oom.ts";
-import { reclaimState } from "./reclaim-state.ts";
+import type { ReclaimState } from "./reclaim-state.ts";
 
 const NONE = NULL_PAGE as Page;
 
@@ -20,7 +20,8 @@ const NONE = NULL_PAGE as Page;
  * @returns NULL_PAGE if reclaim and the OOM killer free too little, or the request's Gfp bits forbid them
  * @see __alloc_pages_slowpath()
  */
-export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
+export function* allocSlowly(state: ReclaimState, request: AllocRequest): Sleeps<Page> {
+  const { vm } = state;
   const { gfp, order } = request;
   // A zone is above its watermark, and the allocator refused: an injected failure.
   if (request.nodemask === undefined && anyAbove(request, "low")) return NONE;
@@ -28,18 +29,18 @@ export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
   // Ends: each turn frees memory, counts against MAX_RECLAIM_RETRIES, or kills a process, and the number of processes
   // is finite.
   for (;;) {
-    wakeAllKswapds(vm, request);
-    const page = askAllocator(vm, request, reservesFor(vm, request));
+    wakeAllKswapds(state, request);
+    const page = askAllocator(vm, request, reservesFor(state, request));
     if (page !== NULL_PAGE) return page;
     if (anyAbove(request, "low")) return NONE;
-    if ((gfp & Gfp.DIRECT_RECLAIM) === 0 || reclaimState(vm).isReclaiming) break;
-    const reclaimed = yield* directReclaim(vm, request);
+    if ((gfp & Gfp.DIRECT_RECLAIM) === 0 || state.isReclaiming) break;
+    const reclaimed = yield* directReclaim(state, request);
     if (reclaimed.page !== NULL_PAGE) return reclaimed.page;
     if ((gfp & Gfp.NORETRY) !== 0 || order > PAGE_ALLOC_COSTLY_ORDER) break;
     noProgress = reclaimed.pages > 0 ? 0 : noProgress + 1;
     yield condResched;
     if (noProgress <= MAX_RECLAIM_RETRIES && couldBeServed(vm, request)) continue;
-    const killed = yield* mayOom(vm, request);
+    const killed = yield* mayOom(state, request);
     if (killed.page !== NULL_PAGE) return killed.page;
     // A victim of the OOM killer has tried its reserves already.
     if (!killed.progress || isVictim(request)) break;
@@ -51,9 +52,9 @@ export function* allocSlowly(vm: Vm, request: AllocRequest): Sleeps<Page> {
 }
 
 /** Wakes the kswapd of each node of the request. @see wake_all_kswapds() */
-function wakeAllKswapds(vm: Vm, request: AllocRequest): void {
+function wakeAllKswapds(state: ReclaimState, request: AllocRequest): void {
   if ((request.gfp & Gfp.KSWAPD_RECLAIM) === 0) return;
-  for (const node of nodesOf(request)) reclaimState(vm).node(node).ask(request.order, request.highest);
+  for (const node of nodesOf(request)) state.node(node).ask(request.order, request.highest);
 }
 
 /**
@@ -61,9 +62,9 @@ function wakeAllKswapds(vm: Vm, request: AllocRequest): void {
  *
  * @see __gfp_pfmemalloc_flags()
  */
-function reservesFor(vm: Vm, request: AllocRequest): number {
+function reservesFor(state: ReclaimState, request: AllocRequest): number {
   if ((request.gfp & Gfp.NOMEMALLOC) !== 0) return 0;
-  if (reclaimState(vm).isReclaiming) return Gfp.MEMALLOC;
+  if (state.isReclaiming) return Gfp.MEMALLOC;
   return isVictim(request) ? Gfp.HIGH : 0;
 }
 
@@ -72,28 +73,29 @@ function isVictim({ mm }: AllocRequest): boolean {
 }
 
 /** Reclaims, and tries the allocator again. @see __alloc_pages_direct_reclaim() */
-function* directReclaim(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; pages: number }> {
+function* directReclaim(state: ReclaimState, request: AllocRequest): Sleeps<{ page: Page; pages: number }> {
   const { gfp, highest } = request;
-  const { groups } = vm.charging;
-  const reclaim = reclaimState(vm).asReclaimer(tryToFreePages(vm, nodesOf(request), gfp, highest));
+  const { groups } = state.vm.charging;
+  const reclaim = state.asReclaimer(tryToFreePages(state, nodesOf(request), gfp, highest));
   const pages = yield* groups === undefined ? reclaim : groups.directReclaim(request, reclaim);
-  return { page: pages > 0 ? askAfterFreeing(vm, request) : NONE, pages };
+  return { page: pages > 0 ? askAfterFreeing(state, request) : NONE, pages };
 }
 
 /**
  * Tries the allocator. Freed pages may be on per-CPU lists, which watermarks don't count: these are drained before a
  * second attempt.
  */
-function askAfterFreeing(vm: Vm, request: AllocRequest): Page {
-  const page = askAllocator(vm, request, reservesFor(vm, request));
+function askAfterFreeing(state: ReclaimState, request: AllocRequest): Page {
+  const { vm } = state;
+  const page = askAllocator(vm, request, reservesFor(state, request));
   if (page !== NULL_PAGE) return page;
   for (const zone of request.zones) vm.memory.allocator.drainPcp(zone);
-  return askAllocator(vm, request, reservesFor(vm, request));
+  return askAllocator(vm, request, reservesFor(state, request));
 }
 
 /** Lets the OOM killer kill a process, unless another task does so just now. @see __alloc_pages_may_oom() */
-function* mayOom(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; progress: boolean }> {
-  const lock = reclaimState(vm).oomLock;
+function* mayOom(state: ReclaimState, request: AllocRequest): Sleeps<{ page: Page; progress: boolean }> {
+  const { vm, oomLock: lock } = state;
   if (!lock.tryLock()) {
     // Another task holds the lock, and frees memory for all.
     yield condResched;
@@ -110,7 +112,7 @@ function* mayOom(vm: Vm, request: AllocRequest): Sleeps<{ page: Page; progress: 
         ? globalOom(vm, current, gfp, order)
         : policyOom(vm, current, gfp, order, nodemask);
     const progress = yield* outOfMemory(vm, control);
-    return { page: progress ? askAfterFreeing(vm, request) : NONE, progress };
+    return { page: progress ? askAfterFreeing(state, request) : NONE, progress };
   } finally {
     lock.unlock();
   }

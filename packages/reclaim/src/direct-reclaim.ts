@@ -2,12 +2,11 @@
 // batch of pages is free.
 // Kernel counterpart: try_to_free_pages() and try_to_free_mem_cgroup_pages() in mm/vmscan.c.
 import type { NodeId, Sleeps } from "@hetmem/kernel";
-import type { Vm } from "@hetmem/mm";
 import { snapshotRefaults } from "@hetmem/mm/lru";
-import type { ReclaimGroup } from "@hetmem/mm/ports";
+import { type ReclaimGroup, SWAP_CLUSTER_MAX } from "@hetmem/mm/ports";
 import { Gfp, GFP_HIGHUSER_MOVABLE, onlineNodes, VmEvent, ZONE_NAMES, ZoneType } from "@hetmem/zone";
-import { reclaimState } from "./reclaim-state.ts";
-import { DEF_PRIORITY, type ReclaimRequest, ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
+import type { ReclaimState } from "./reclaim-state.ts";
+import { DEF_PRIORITY, type ReclaimRequest, ScanControl } from "./scan-control.ts";
 import { shrinkNode } from "./shrink-node.ts";
 
 /** Counters of direct reclaims, by zone. */
@@ -25,12 +24,12 @@ const RECLAIM_MASK: number = Gfp.IO | Gfp.FS | Gfp.DIRECT_RECLAIM | Gfp.KSWAPD_R
  * @see try_to_free_pages()
  */
 export function* tryToFreePages(
-  vm: Vm,
+  state: ReclaimState,
   nodes: readonly NodeId[],
   gfp: number,
   highest: number,
 ): Sleeps<number> {
-  return yield* doTryToFreePages(vm, nodes, {
+  return yield* doTryToFreePages(state, nodes, {
     reclaimer: "direct",
     nrToReclaim: SWAP_CLUSTER_MAX,
     gfp,
@@ -49,13 +48,13 @@ export function* tryToFreePages(
  * @see try_to_free_mem_cgroup_pages()
  */
 export function* tryToFreeMemCgroupPages(
-  vm: Vm,
+  state: ReclaimState,
   target: ReclaimGroup,
   nrPages: number,
   gfp: number,
   maySwap: boolean,
 ): Sleeps<number> {
-  const nodes = onlineNodes(vm.memory).map((node) => node.id);
+  const nodes = onlineNodes(state.vm.memory).map((node) => node.id);
   const request: ReclaimRequest = {
     reclaimer: "direct",
     nrToReclaim: Math.max(nrPages, SWAP_CLUSTER_MAX),
@@ -65,7 +64,7 @@ export function* tryToFreeMemCgroupPages(
     maySwap,
     mayDemote: true,
   };
-  return yield* reclaimState(vm).asReclaimer(doTryToFreePages(vm, nodes, request));
+  return yield* state.asReclaimer(doTryToFreePages(state, nodes, request));
 }
 
 /**
@@ -73,11 +72,16 @@ export function* tryToFreeMemCgroupPages(
  *
  * @see do_try_to_free_pages()
  */
-function* doTryToFreePages(vm: Vm, nodes: readonly NodeId[], request: ReclaimRequest): Sleeps<number> {
-  const scan = new ScanControl(vm, request);
+function* doTryToFreePages(
+  state: ReclaimState,
+  nodes: readonly NodeId[],
+  request: ReclaimRequest,
+): Sleeps<number> {
+  const { allocator } = state.vm.memory;
+  const scan = new ScanControl(state, request);
   // Ends: each further turn drops one kind of protection: of active pages, then of memory.low.
   for (;;) {
-    if (!scan.forCgroup) vm.memory.allocator.countEvent(ALLOCSTALL[request.highest] as number, 1);
+    if (!scan.forCgroup) allocator.countEvent(ALLOCSTALL[request.highest] as number, 1);
     for (; scan.priority >= 0 && scan.nrReclaimed < scan.nrToReclaim; scan.priority--) {
       scan.nrScanned = 0;
       for (const node of nodes) yield* shrinkNode(scan, node);

@@ -1,14 +1,11 @@
-export { tryToFreeMemCgroupPages } from "./direct-reclaim.ts";
-export { MAX_RECLAIM_RETRIES } from "./node-reclaim.ts";
 export { OOM_SCORE_ADJ_MIN, oomBadness } from "./oom/oom-badness.ts";
 export { reapVictim } from "./oom/oom-reaper.ts";
-export { outOfMemory, totalPages } from "./oom/oom.ts";
+export { totalPages } from "./oom/oom.ts";
+export { badnessChoice } from "./oom/select-bad-process.ts";
 export { pageReferenced } from "./page-referenced.ts";
 export { reclaimTables } from "./procfs.ts";
-export { reclaimPages } from "./reclaim-pages.ts";
-export { reclaimState, ReclaimState } from "./reclaim-state.ts";
-export { reclaimOf, reclaimParts } from "./reclaim.ts";
-export { SWAP_CLUSTER_MAX } from "./scan-control.ts";
+export { Reclaim, reclaimOf, reclaimParts } from "./reclaim.ts";
+export { addToSwap } from "./swap/add-to-swap.ts";
 export { swapInvariants } from "./swap/invariants.ts";
 export { readSwapCache } from "./swap/read-swap-cache.ts";
 export { SwapDevice } from "./swap/swap-device.ts";

@@ -2,14 +2,14 @@
 // are below their low watermarks, and works until one of them is above its high watermark. Kernel counterpart: kswapd()
 // and balance_pgdat() in mm/vmscan.c. Not modelled: boosted watermarks, kcompactd.
 import { condResched, type NodeId, type Preempt, type Sleeps } from "@hetmem/kernel";
-import type { Vm } from "@hetmem/mm";
 import { LruList, type Lruvec, snapshotRefaults } from "@hetmem/mm/lru";
+import { MAX_RECLAIM_RETRIES, SWAP_CLUSTER_MAX } from "@hetmem/mm/ports";
 import { allZones, GFP_KERNEL, type MemoryNode, VmEvent, ZoneType } from "@hetmem/zone";
-import { MAX_RECLAIM_RETRIES, type NodeReclaim } from "./node-reclaim.ts";
+import type { NodeReclaim } from "./node-reclaim.ts";
 import { isAboveMark, isBalanced } from "./node-watermarks.ts";
-import { reclaimState } from "./reclaim-state.ts";
+import type { ReclaimState } from "./reclaim-state.ts";
 import { canReclaimAnon, targetInactiveIsLow } from "./scan-balance.ts";
-import { ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
+import { ScanControl } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";
 import { shrinkNode } from "./shrink-node.ts";
 
@@ -19,14 +19,14 @@ import { shrinkNode } from "./shrink-node.ts";
  * @param id the node
  * @see kswapd()
  */
-export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {
-  const state = reclaimState(vm).node(id);
-  const wait: Preempt = { why: `kswapd${id}`, ready: () => state.stopped || isKswapdWanted(vm, id) };
+export function* kswapd(reclaim: ReclaimState, id: NodeId): Sleeps<void> {
+  const state = reclaim.node(id);
+  const wait: Preempt = { why: `kswapd${id}`, ready: () => state.stopped || isKswapdWanted(reclaim, id) };
   // Ends: when the thread is stopped.
   for (;;) {
     while (!wait.ready()) yield wait;
     if (state.stopped) return;
-    yield* kswapdOnce(vm, id);
+    yield* kswapdOnce(reclaim, id);
   }
 }
 
@@ -35,14 +35,14 @@ export function* kswapd(vm: Vm, id: NodeId): Sleeps<void> {
  *
  * @see kswapd_try_to_sleep()
  */
-export function* kswapdOnce(vm: Vm, id: NodeId): Sleeps<void> {
-  const node = vm.memory.nodes[id];
-  if (!node || !isKswapdWanted(vm, id)) return;
-  const state = reclaimState(vm).node(id);
+export function* kswapdOnce(reclaim: ReclaimState, id: NodeId): Sleeps<void> {
+  const node = reclaim.vm.memory.nodes[id];
+  if (!node || !isKswapdWanted(reclaim, id)) return;
+  const state = reclaim.node(id);
   let { order, highest } = wantedOf(state);
   state.answer();
   while (state.failures < MAX_RECLAIM_RETRIES && !isBalanced(node, order, highest)) {
-    order = yield* balancePgdat(vm, node, order, highest);
+    order = yield* balancePgdat(reclaim, node, order, highest);
     yield condResched;
   }
 }
@@ -53,17 +53,17 @@ export function* kswapdOnce(vm: Vm, id: NodeId): Sleeps<void> {
  *
  * @see wakeup_kswapd()
  */
-export function isKswapdWanted(vm: Vm, id: NodeId): boolean {
-  const node = vm.memory.nodes[id];
-  const state = reclaimState(vm).node(id);
-  if (!node || state.failures >= MAX_RECLAIM_RETRIES || !(state.asked || isLow(vm))) return false;
+export function isKswapdWanted(reclaim: ReclaimState, id: NodeId): boolean {
+  const node = reclaim.vm.memory.nodes[id];
+  const state = reclaim.node(id);
+  if (!node || state.failures >= MAX_RECLAIM_RETRIES || !(state.asked || isLow(reclaim))) return false;
   const { order, highest } = wantedOf(state);
   return !isBalanced(node, order, highest);
 }
 
 /** Whether all zones of the machine are below their low watermarks for a request of a process. */
-function isLow({ memory }: Vm): boolean {
-  for (const zone of allZones(memory)) {
+function isLow({ vm }: ReclaimState): boolean {
+  for (const zone of allZones(vm.memory)) {
     const served = zone.managedPages > 0 && zone.type <= ZoneType.Movable;
     if (served && isAboveMark(zone, 0, "low", ZoneType.Movable, zone.freePages)) return false;
   }
@@ -81,10 +81,15 @@ function wantedOf({ asked, order, highest }: NodeReclaim): { order: number; high
  * @returns the order that it reclaimed for at the end
  * @see balance_pgdat()
  */
-function* balancePgdat(vm: Vm, node: MemoryNode, order: number, highest: number): Sleeps<number> {
-  vm.memory.allocator.countEvent(VmEvent.pageoutrun, 1);
-  const state = reclaimState(vm).node(node.id);
-  const scan = new ScanControl(vm, {
+function* balancePgdat(
+  reclaim: ReclaimState,
+  node: MemoryNode,
+  order: number,
+  highest: number,
+): Sleeps<number> {
+  reclaim.vm.memory.allocator.countEvent(VmEvent.pageoutrun, 1);
+  const state = reclaim.node(node.id);
+  const scan = new ScanControl(reclaim, {
     reclaimer: "kswapd",
     nrToReclaim: 0,
     gfp: GFP_KERNEL,
@@ -92,7 +97,7 @@ function* balancePgdat(vm: Vm, node: MemoryNode, order: number, highest: number)
     maySwap: true,
     mayDemote: true,
   });
-  const reached = yield* reclaimState(vm).asReclaimer(balance(scan, node, order));
+  const reached = yield* reclaim.asReclaimer(balance(scan, node, order));
   if (isBalanced(node, reached, highest)) state.dirty = false;
   else if (scan.nrReclaimed === 0) state.failures++;
   snapshotRefaults(scan.targetLruvec(node.id));

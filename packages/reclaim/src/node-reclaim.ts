@@ -3,8 +3,6 @@
 // include/linux/mmzone.h.
 import type { NodeId } from "@hetmem/kernel";
 
-/** Rounds without a freed page after which kswapd leaves a node to direct reclaim. @see MAX_RECLAIM_RETRIES */
-export const MAX_RECLAIM_RETRIES = 16;
 /** Value of `highest` while kswapd isn't woken. */
 const NO_ZONE_ASKED = -1;
 

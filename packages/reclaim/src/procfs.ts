@@ -3,16 +3,14 @@
 // Kernel counterparts: vm_table in kernel/sysctl.c, swaps_proc_ops in mm/swapfile.c.
 import { INT_MAX, INT_MIN } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
+import { noSwap } from "@hetmem/mm/ports";
 import { type AttributeTable, intSysctl, switchSysctl } from "@hetmem/vfs";
-import { swapSpace } from "./swap/swap-space.ts";
 import { swapsText } from "./swap/swaps-text.ts";
 
-/** The files of a machine. @throws KernelBug if the machine was made without reclaimParts */
-export function reclaimTables(vm: Vm): AttributeTable[] {
-  const { tunables } = vm;
-  const swap = swapSpace(vm);
+/** The files of a machine. Without swap there is no /proc/swaps. */
+export function reclaimTables({ swap, tunables }: Vm): AttributeTable[] {
   return [
-    { root: "/proc", files: { swaps: { show: () => swapsText(swap) } } },
+    { root: "/proc", files: swap === noSwap ? {} : { swaps: { show: () => swapsText(swap.areas) } } },
     {
       root: "/proc/sys/vm",
       files: {

@@ -2,10 +2,9 @@
 // no page is demoted.
 // Kernel counterpart: reclaim_pages() in mm/vmscan.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
-import type { Vm } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
 import { GFP_KERNEL, ZoneType } from "@hetmem/zone";
-import { reclaimState } from "./reclaim-state.ts";
+import type { ReclaimState } from "./reclaim-state.ts";
 import { reclaimStat, ScanControl } from "./scan-control.ts";
 import { shrinkPageList } from "./shrink-page-list.ts";
 
@@ -15,16 +14,17 @@ import { shrinkPageList } from "./shrink-page-list.ts";
  * @returns pages of 4 KiB freed
  * @see reclaim_pages()
  */
-export function* reclaimPages(vm: Vm, pages: readonly Page[]): Sleeps<number> {
-  return yield* reclaimState(vm).asReclaimer(reclaimByNode(vm, pages));
+export function* reclaimPages(state: ReclaimState, pages: readonly Page[]): Sleeps<number> {
+  return yield* state.asReclaimer(reclaimByNode(state, pages));
 }
 
-function* reclaimByNode(vm: Vm, all: readonly Page[]): Sleeps<number> {
+function* reclaimByNode(state: ReclaimState, all: readonly Page[]): Sleeps<number> {
+  const { memmap } = state.vm;
   let reclaimed = 0;
-  for (const node of new Set(all.map((page) => vm.memmap.nodeOf(page)))) {
-    const pages = all.filter((page) => vm.memmap.nodeOf(page) === node);
-    for (const page of pages) vm.memmap.clear(page, PageFlag.active);
-    const scan = new ScanControl(vm, {
+  for (const node of new Set(all.map((page) => memmap.nodeOf(page)))) {
+    const pages = all.filter((page) => memmap.nodeOf(page) === node);
+    for (const page of pages) memmap.clear(page, PageFlag.active);
+    const scan = new ScanControl(state, {
       reclaimer: "direct",
       nrToReclaim: pages.length,
       gfp: GFP_KERNEL,

@@ -1,7 +1,7 @@
-// The state of reclaim on one machine: its nodes, and the tasks that are reclaiming. Files of this package find it
-// with reclaimState(), since the port on Vm does not expose it.
+// The state of reclaim on one machine: its nodes, and the tasks that are reclaiming. The files of this package get it as
+// an argument, never from Vm: the reclaim that a Vm has may be another one that calls this one.
 // Kernel counterparts: pg_data_t, PF_MEMALLOC.
-import { KernelBug, type LockHolder, Mutex, type NodeId, type Sleeps } from "@hetmem/kernel";
+import { type LockHolder, Mutex, type NodeId, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NodeReclaim } from "./node-reclaim.ts";
 
@@ -9,7 +9,7 @@ import { NodeReclaim } from "./node-reclaim.ts";
 export class ReclaimState {
   /** Serialises OOM kills. @see oom_lock */
   readonly oomLock: Mutex;
-  protected readonly vm: Vm;
+  readonly vm: Vm;
   protected readonly nodes: readonly NodeReclaim[];
   /**
    * Tasks that are reclaiming. Their own allocations may use the reserves, and don't reclaim recursively.
@@ -45,11 +45,4 @@ export class ReclaimState {
       if (!nested) this.reclaimers.delete(current);
     }
   }
-}
-
-/** The state of a machine's reclaim. @throws KernelBug if the machine was made without reclaimParts */
-export function reclaimState({ reclaim }: Vm): ReclaimState {
-  if (!(reclaim instanceof ReclaimState))
-    throw new KernelBug("the machine has no Reclaim: give Vm reclaimParts");
-  return reclaim;
 }

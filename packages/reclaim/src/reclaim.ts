@@ -1,15 +1,16 @@
 // Reclaim of one machine: the implementation of the port PageReclaim of mm.
 // Kernel counterparts: mm/vmscan.c, __alloc_pages_slowpath() in mm/page_alloc.c, pagefault_out_of_memory() in
 // mm/oom_kill.c.
-import { KernelBug, type NodeId, type Page, type Sleeps, virtAddr } from "@hetmem/kernel";
+import { KernelError, type NodeId, type Page, type Sleeps, virtAddr } from "@hetmem/kernel";
 import type { MmStruct, Process, Vm, VmParts } from "@hetmem/mm";
-import type { PageReclaim } from "@hetmem/mm/ports";
+import { MAX_RECLAIM_RETRIES, type OomControl, type PageReclaim, type ReclaimGroup } from "@hetmem/mm/ports";
 import { GFP_KERNEL, VmEvent } from "@hetmem/zone";
 import { allocRequest, anyAbove } from "./alloc-request.ts";
 import { allocSlowly } from "./alloc-slowly.ts";
+import { tryToFreeMemCgroupPages } from "./direct-reclaim.ts";
 import { kswapd, kswapdOnce } from "./kswapd.ts";
-import { MAX_RECLAIM_RETRIES } from "./node-reclaim.ts";
 import { globalOom, outOfMemory } from "./oom/oom.ts";
+import { badnessChoice } from "./oom/select-bad-process.ts";
 import { reclaimPages } from "./reclaim-pages.ts";
 import { ReclaimState } from "./reclaim-state.ts";
 import { SwapSpace } from "./swap/swap-space.ts";
@@ -41,7 +42,7 @@ export class Reclaim extends ReclaimState implements PageReclaim {
     mm: MmStruct | undefined,
     nodemask?: readonly NodeId[],
   ): Sleeps<Page> {
-    return yield* allocSlowly(this.vm, allocRequest(this.vm, gfp, order, near, mm, nodemask));
+    return yield* allocSlowly(this, allocRequest(this.vm, gfp, order, near, mm, nodemask));
   }
 
   /**
@@ -64,12 +65,31 @@ export class Reclaim extends ReclaimState implements PageReclaim {
   }
 
   reclaimPages(pages: readonly Page[]): Sleeps<number> {
-    return reclaimPages(this.vm, pages);
+    return reclaimPages(this, pages);
+  }
+
+  tryToFreeMemCgroupPages(
+    target: ReclaimGroup,
+    nrPages: number,
+    gfp: number,
+    maySwap: boolean,
+  ): Sleeps<number> {
+    return tryToFreeMemCgroupPages(this, target, nrPages, gfp, maySwap);
+  }
+
+  *outOfMemory(control: OomControl): Sleeps<boolean> {
+    yield* this.oomLock.lock();
+    try {
+      if (control.relieved?.() === true) return true;
+      return yield* outOfMemory(this.vm, control);
+    } finally {
+      this.oomLock.unlock();
+    }
   }
 
   /** The kswapd of a node: a task for a scheduler, which ends after stopKswapd(). @see kswapd() */
   kswapd(node: NodeId): Sleeps<void> {
-    return kswapd(this.vm, node);
+    return kswapd(this, node);
   }
 
   /** Stops the kswapd of a node. @see kswapd_stop() */
@@ -79,7 +99,7 @@ export class Reclaim extends ReclaimState implements PageReclaim {
 
   /** Runs each node's kswapd once, for machines that don't schedule the threads. */
   *runKswapd(): Sleeps<void> {
-    for (const { node } of this.nodes) yield* kswapdOnce(this.vm, node);
+    for (const { node } of this.nodes) yield* kswapdOnce(this, node);
   }
 
   /**
@@ -97,14 +117,22 @@ export class Reclaim extends ReclaimState implements PageReclaim {
   }
 }
 
-/** The reclaim of a machine. @throws KernelBug if the machine was made without reclaimParts */
+/**
+ * The reclaim of a machine, for tasks that schedule its kswapd.
+ *
+ * @throws KernelError ENOSYS if the machine was given another reclaim, or none
+ */
 export function reclaimOf({ reclaim }: Vm): Reclaim {
-  if (!(reclaim instanceof Reclaim)) throw new KernelBug("the machine has no Reclaim: give Vm reclaimParts");
-  return reclaim;
+  if (reclaim instanceof Reclaim) return reclaim;
+  throw new KernelError(
+    "ENOSYS",
+    "the reclaim of this machine is not Reclaim of @hetmem/reclaim, whose kswapd is a task: its runKswapd() works",
+  );
 }
 
-/** Reclaim, swap and the OOM killer for a machine; spread them into the options of Vm. */
-export const reclaimParts: Required<Pick<VmParts, "swap" | "reclaim">> = {
+/** Reclaim, swap and the choice of the OOM killer for a machine; spread them into the options of Vm. */
+export const reclaimParts: Required<Pick<VmParts, "swap" | "reclaim" | "oomChoice">> = {
   swap: (vm) => new SwapSpace(vm),
   reclaim: (vm) => new Reclaim(vm),
+  oomChoice: () => badnessChoice,
 };

@@ -3,9 +3,9 @@
 // prepare_scan_count() and get_scan_count() in mm/vmscan.c.
 import { type NodeId, PAGE_SHIFT } from "@hetmem/kernel";
 import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "@hetmem/mm/lru";
-import type { ReclaimGroup } from "@hetmem/mm/ports";
+import { type ReclaimGroup, SWAP_CLUSTER_MAX } from "@hetmem/mm/ports";
 import { NodeStat, ZoneType } from "@hetmem/zone";
-import { type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
+import type { ScanControl } from "./scan-control.ts";
 import { mayDemote } from "./shrink-page-list.ts";
 
 /** Swappiness is 0 to 200. At 100, reading a page from swap and reading one from a file cost the same. */

@@ -5,11 +5,10 @@ import type { NodeId } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import type { Lruvec } from "@hetmem/mm/lru";
 import type { ReclaimGroup } from "@hetmem/mm/ports";
+import type { ReclaimState } from "./reclaim-state.ts";
 
 /** First priority: 1/2^12 of each list is scanned. Each lower priority scans twice as much. */
 export const DEF_PRIORITY = 12;
-/** Pages of a batch, and the pages that a direct reclaim frees at least. */
-export const SWAP_CLUSTER_MAX = 32;
 
 /** The task that reclaims. Counters depend on it, and only kswapd writes pages of files. */
 export type Reclaimer = "kswapd" | "direct";
@@ -36,6 +35,7 @@ export interface ReclaimRequest {
 /** A run of reclaim. @see struct scan_control */
 export class ScanControl {
   readonly vm: Vm;
+  readonly state: ReclaimState;
   readonly request: ReclaimRequest;
   nrToReclaim: number;
   priority: number = DEF_PRIORITY;
@@ -61,8 +61,9 @@ export class ScanControl {
   unqueuedDirty = 0;
   fileTaken = 0;
 
-  constructor(vm: Vm, request: ReclaimRequest) {
-    this.vm = vm;
+  constructor(state: ReclaimState, request: ReclaimRequest) {
+    this.vm = state.vm;
+    this.state = state;
     this.request = request;
     this.nrToReclaim = request.nrToReclaim;
   }

@@ -4,17 +4,16 @@
 import { condResched, type NodeId, type Sleeps } from "@hetmem/kernel";
 import { shrinkDeferredSplits } from "@hetmem/mm/huge";
 import { ANON, EVICTABLE_LISTS, FILE, isFileList, LruList, type Lruvec } from "@hetmem/mm/lru";
-import type { ReclaimGroup, ReclaimGroups } from "@hetmem/mm/ports";
-import { reclaimState } from "./reclaim-state.ts";
+import { type ReclaimGroup, type ReclaimGroups, SWAP_CLUSTER_MAX } from "@hetmem/mm/ports";
 import { canReclaimAnon, getScanCount, inactiveIsLow, prepareScanCount } from "./scan-balance.ts";
-import { DEF_PRIORITY, type ScanControl, SWAP_CLUSTER_MAX } from "./scan-control.ts";
+import { DEF_PRIORITY, type ScanControl } from "./scan-control.ts";
 import { shrinkActiveList } from "./shrink-active.ts";
 import { shrinkInactiveList } from "./shrink-inactive.ts";
 
 /** Reclaims pages of a node. Adds the result to `scan`. @see shrink_node() */
 export function* shrinkNode(scan: ScanControl, node: NodeId): Sleeps<void> {
   const before = scan.nrReclaimed;
-  const state = reclaimState(scan.vm).node(node);
+  const state = scan.state.node(node);
   scan.unqueuedDirty = 0;
   scan.fileTaken = 0;
   prepareScanCount(scan, node);

@@ -2,7 +2,7 @@
 // below it, cold pages are demoted first.
 // Kernel counterpart: shrink_folio_list(), move_folios_to_lru() in mm/vmscan.c.
 import { condResched, type NodeId, type Page, type Sleeps } from "@hetmem/kernel";
-import { canDemote, demotePages, splitForMigration } from "@hetmem/migrate";
+import { splitForMigration } from "@hetmem/migrate";
 import { trylockPage, unlockPage } from "@hetmem/mm";
 import { PageFlag } from "@hetmem/page";
 import { VmEvent } from "@hetmem/zone";
@@ -26,12 +26,8 @@ export function* shrinkPageList(
   let reclaimed = yield* shrinkEach(scan, pages, stat, cold);
   if (cold !== undefined && cold.length > 0) {
     const before = smallPages(scan, cold);
-    const left = yield* demotePages(
-      scan.vm,
-      cold,
-      node,
-      scan.byKswapd ? "pgdemote_kswapd" : "pgdemote_direct",
-    );
+    const counter = scan.byKswapd ? "pgdemote_kswapd" : "pgdemote_direct";
+    const left = yield* scan.vm.demotion.demotePages(cold, node, counter);
     reclaimed += before - smallPages(scan, left) + (yield* shrinkEach(scan, left, stat, undefined));
   }
   scan.vm.memory.allocator.countEvent(VmEvent.pgactivate, stat.activated);
@@ -40,7 +36,7 @@ export function* shrinkPageList(
 
 /** Whether cold pages of a node are demoted to a slower one. @see can_demote() */
 export function mayDemote({ vm, request }: ScanControl, node: NodeId): boolean {
-  return request.mayDemote && canDemote(vm, node);
+  return request.mayDemote && vm.demotion.canDemote(node);
 }
 
 /** Reclaims each page of a batch. @param cold array that takes the pages to demote; undefined: no demotion */

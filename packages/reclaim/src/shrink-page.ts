@@ -11,9 +11,8 @@ import { PageFlag } from "@hetmem/page";
 import { removeMapping } from "@hetmem/page-cache";
 import { Gfp, NodeStat, VmEvent } from "@hetmem/zone";
 import { pageReferenced } from "./page-referenced.ts";
-import { reclaimState } from "./reclaim-state.ts";
 import type { ReclaimStat, ScanControl } from "./scan-control.ts";
-import { swapSpace } from "./swap/swap-space.ts";
+import { addToSwap } from "./swap/add-to-swap.ts";
 
 /** Result for a page. The page is still locked, except for `kept`. */
 export type Fate =
@@ -104,7 +103,7 @@ function* checkReferences(
 function prepareSwap({ vm, request }: ScanControl, page: Page): Fate | undefined {
   if (vm.memmap.test(page, PageFlag.swapcache)) return undefined;
   if ((request.gfp & Gfp.IO) === 0 || pageMaybeDmaPinned(vm, page)) return "keep";
-  return swapSpace(vm).addToSwap(page) ? undefined : "activate";
+  return addToSwap(vm, page) ? undefined : "activate";
 }
 
 /** Unmaps a page from all page tables. @returns false if an entry still maps it */
@@ -158,9 +157,9 @@ function* writeOut(scan: ScanControl, page: Page, stat: ReclaimStat): Sleeps<Fat
  *
  * @see PGDAT_DIRTY
  */
-function mayWriteFiles({ vm, byKswapd }: ScanControl, page: Page): boolean {
+function mayWriteFiles({ vm, state, byKswapd }: ScanControl, page: Page): boolean {
   const { memmap } = vm;
-  return byKswapd && memmap.test(page, PageFlag.reclaim) && reclaimState(vm).node(memmap.nodeOf(page)).dirty;
+  return byKswapd && memmap.test(page, PageFlag.reclaim) && state.node(memmap.nodeOf(page)).dirty;
 }
 
 /**

@@ -15,7 +15,7 @@ const NODE = nodeId(0);
 function fillToLow(machine: ShortMachine): Process {
   const process = machine.spawn("hog");
   const start = machine.map(process, 5000);
-  for (let i = 0; i < 5000 && !isKswapdWanted(machine.vm, NODE); i++)
+  for (let i = 0; i < 5000 && !isKswapdWanted(reclaimOf(machine.vm), NODE); i++)
     machine.fill(process, pageAt(start, i), 1);
   return process;
 }
@@ -27,18 +27,18 @@ function balanced({ memory }: ShortMachine): boolean {
 
 test("kswapd is wanted when no zone is above its low mark, and not before", () => {
   const machine = shortMachine({ swap: 16 * MiB });
-  expect(isKswapdWanted(machine.vm, NODE)).toBe(false);
+  expect(isKswapdWanted(reclaimOf(machine.vm), NODE)).toBe(false);
   fillToLow(machine);
-  expect(isKswapdWanted(machine.vm, NODE)).toBe(true);
+  expect(isKswapdWanted(reclaimOf(machine.vm), NODE)).toBe(true);
   expect(machine.event("allocstall_movable")).toBe(0);
 });
 
 test("kswapd frees pages until a zone is above its high mark, so that nobody has to wait", () => {
   const machine = shortMachine({ swap: 16 * MiB });
   fillToLow(machine);
-  machine.run(reclaimOf(machine.vm).runKswapd());
+  machine.run(machine.vm.reclaim.runKswapd());
   expect(balanced(machine)).toBe(true);
-  expect(isKswapdWanted(machine.vm, NODE)).toBe(false);
+  expect(isKswapdWanted(reclaimOf(machine.vm), NODE)).toBe(false);
   expect(machine.event("pageoutrun")).toBeGreaterThan(0);
   expect(machine.event("pgsteal_kswapd")).toBeGreaterThan(0);
   expect(machine.event("pgsteal_direct")).toBe(0);
@@ -46,7 +46,7 @@ test("kswapd frees pages until a zone is above its high mark, so that nobody has
 
 test("kswapd does nothing on a machine that has memory", () => {
   const machine = shortMachine({ swap: 16 * MiB });
-  machine.run(reclaimOf(machine.vm).runKswapd());
+  machine.run(machine.vm.reclaim.runKswapd());
   expect(machine.event("pageoutrun")).toBe(0);
 });
 
@@ -54,9 +54,9 @@ test("a node that nothing can be freed of is left alone after 16 rounds, until r
   const machine = shortMachine();
   const { vm, run } = machine;
   const process = fillToLow(machine);
-  for (let i = 0; i < 3; i++) run(reclaimOf(vm).runKswapd());
+  for (let i = 0; i < 3; i++) run(vm.reclaim.runKswapd());
   expect(machine.event("pageoutrun")).toBe(16);
-  expect(isKswapdWanted(vm, NODE)).toBe(false);
+  expect(isKswapdWanted(reclaimOf(vm), NODE)).toBe(false);
   swapSpace(vm).swapon({ path: "/dev/sdb1", size: 16 * MiB });
   run(vm.reclaim.allocSlowly(GFP_HIGHUSER_MOVABLE, 0, NODE, process.mm));
   machine.fill(process, machine.map(process, 500), 500);

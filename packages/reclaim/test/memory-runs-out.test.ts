@@ -9,7 +9,6 @@ import { diskFile, map } from "@hetmem/test-machines/files";
 import { type ShortMachine, shortMachine } from "@hetmem/test-machines/short-machine";
 import { PAGE, pageAt } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { reclaimOf } from "../src/reclaim.ts";
 import { swapInvariants } from "../src/swap/invariants.ts";
 
 /** Pages of each area: six megabytes, of which there are five on a machine of eight. */
@@ -102,7 +101,7 @@ test.each([
     const random = new Random(1);
     for (let step = 0; step < STEPS; step++) {
       act(all, random, step);
-      if (step % 1000 === 0) run(reclaimOf(machine.vm).runKswapd());
+      if (step % 1000 === 0) run(machine.vm.reclaim.runKswapd());
     }
     assertInvariants(machine.vm, [...vmInvariants, ...swapInvariants]);
     expect(lost(all)).toEqual([]);

@@ -9,6 +9,7 @@ import { diskFile } from "@hetmem/test-machines/files";
 import { PAGE, vmMachine } from "@hetmem/test-machines/vm-machine";
 import { GFP_KERNEL, ZoneType } from "@hetmem/zone";
 import { expect, test } from "vitest";
+import { reclaimOf } from "../src/reclaim.ts";
 import { type Reclaimer, ScanControl } from "../src/scan-control.ts";
 import { shrinkActiveList } from "../src/shrink-active.ts";
 import { shrinkInactiveList } from "../src/shrink-inactive.ts";
@@ -24,7 +25,7 @@ function withFile() {
   for (const page of pages) vm.memmap.clear(page, PageFlag.referenced);
   const lruvec = vm.lru.lruvecById(0);
   const scan = (reclaimer: Reclaimer, highest: number = ZoneType.Movable): ScanControl =>
-    new ScanControl(vm, {
+    new ScanControl(reclaimOf(vm), {
       reclaimer,
       nrToReclaim: PAGES,
       gfp: GFP_KERNEL,

@@ -13,7 +13,6 @@ import { type ShortMachine, shortMachine } from "@hetmem/test-machines/short-mac
 import { mmOf, PAGE } from "@hetmem/test-machines/vm-machine";
 import { Gfp, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOWAIT, NodeStat, VmEvent } from "@hetmem/zone";
 import { expect, test } from "vitest";
-import { reclaimPages } from "../src/reclaim-pages.ts";
 import { reclaimOf } from "../src/reclaim.ts";
 import { swapSpace } from "../src/swap/swap-space.ts";
 
@@ -63,7 +62,7 @@ test("a page under writeback is activated, and marked to be reclaimed when its w
   machine.run(fileRead(file, 0, 1));
   const page = inode.mapping.pages.load(0) as Page;
   startWriteback(vm, page);
-  expect(machine.run(reclaimPages(vm, isolated(machine, page)))).toBe(0);
+  expect(machine.run(vm.reclaim.reclaimPages(isolated(machine, page)))).toBe(0);
   const marks = PageFlag.active | PageFlag.reclaim;
   expect(vm.memmap.flags(page) & marks).toBe(marks);
   endWriteback(vm, page);
@@ -83,7 +82,7 @@ test.each([
   else writeFile(process, start, "code");
   const page = pageOf(process, start);
   vm.memmap.clear(page, PageFlag.referenced | PageFlag.active);
-  machine.run(reclaimPages(vm, isolated(machine, page)));
+  machine.run(vm.reclaim.reclaimPages(isolated(machine, page)));
   expect(vm.memmap.flags(page) & (PageFlag.lru | PageFlag.active)).toBe(PageFlag.lru | active);
 });
 
@@ -121,11 +120,11 @@ test("a page that was used since the last look gets another turn, and is active 
   const start = machine.map(process, 1);
   machine.fill(process, start, 1);
   const page = pageOf(process, start);
-  machine.run(reclaimPages(vm, isolated(machine, page)));
+  machine.run(vm.reclaim.reclaimPages(isolated(machine, page)));
   expect(isSwapped(process, start)).toBe(false);
   expect(vm.lru.listOf(page)).toBe(LruList.inactiveAnon);
   machine.fill(process, start, 1);
-  machine.run(reclaimPages(vm, isolated(machine, page)));
+  machine.run(vm.reclaim.reclaimPages(isolated(machine, page)));
   expect(vm.lru.listOf(page)).toBe(LruList.activeAnon);
   expect(machine.event("pgactivate")).toBe(1);
 });
@@ -136,7 +135,7 @@ test("a page that nobody used since is swapped", () => {
   const start = machine.map(process, 1);
   machine.fill(process, start, 1);
   age(machine, process, start);
-  expect(machine.run(reclaimPages(machine.vm, isolated(machine, pageOf(process, start))))).toBe(1);
+  expect(machine.run(machine.vm.reclaim.reclaimPages(isolated(machine, pageOf(process, start))))).toBe(1);
   expect(isSwapped(process, start)).toBe(true);
 });
 
@@ -161,7 +160,7 @@ test("a pinned page is not swapped", () => {
   age(machine, process, start);
   const page = pageOf(process, start);
   vm.memmap.setRefcount(page, vm.memmap.refcount(page) + 1024);
-  expect(machine.run(reclaimPages(vm, isolated(machine, page)))).toBe(0);
+  expect(machine.run(vm.reclaim.reclaimPages(isolated(machine, page)))).toBe(0);
   expect([isSwapped(process, start), machine.device?.used]).toEqual([false, 0]);
 });
 

@@ -14,7 +14,6 @@ import { EntryKind, entryKind, Pte } from "@hetmem/page-table";
 import { type ShortMachine, shortMachine } from "@hetmem/test-machines/short-machine";
 import { mmOf, pageAt } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { reclaimPages } from "../src/reclaim-pages.ts";
 
 interface Entry {
   readonly value: number;
@@ -36,7 +35,7 @@ function pageOut(machine: ShortMachine, process: Process, address: VirtAddr): vo
   pageTable.setFlags(entry, pageTable.flags(entry) & ~Pte.accessed);
   vm.memmap.clear(page, PageFlag.referenced);
   if (!vm.lru.isolate(page)) throw new Error(`page ${page} is on no list`);
-  machine.run(reclaimPages(vm, [page]));
+  machine.run(vm.reclaim.reclaimPages([page]));
 }
 
 /** A process with one page that has been written and swapped out. */

@@ -27,7 +27,6 @@ import { Pte } from "@hetmem/page-table";
 import { type ShortMachine, shortMachine } from "@hetmem/test-machines/short-machine";
 import { mmOf, PAGE, pageAt } from "@hetmem/test-machines/vm-machine";
 import { expect, test } from "vitest";
-import { reclaimPages } from "../src/reclaim-pages.ts";
 import { swapInvariants } from "../src/swap/invariants.ts";
 import { swapSpace } from "../src/swap/swap-space.ts";
 import { swapoff } from "../src/swap/swapoff.ts";
@@ -123,8 +122,7 @@ class World {
     const { vm } = this.machine;
     for (let i = 0; i < rounds; i++) {
       const pages = [this.parent, this.child].flatMap((writer) => oldPages(writer));
-      yield* reclaimPages(
-        vm,
+      yield* vm.reclaim.reclaimPages(
         pages.filter((page) => this.random.chance(2, 3) && vm.lru.isolate(page)),
       );
       yield condResched;

@@ -7,6 +7,7 @@ import { mmOf, PAGE } from "@hetmem/test-machines/vm-machine";
 import { GFP_HIGHUSER_MOVABLE, NodeStat } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { swapInvariants } from "../src/swap/invariants.ts";
+import { addToSwap } from "../src/swap/add-to-swap.ts";
 import { swapSpace } from "../src/swap/swap-space.ts";
 import { swapoff } from "../src/swap/swapoff.ts";
 import { swapsText } from "../src/swap/swaps-text.ts";
@@ -23,7 +24,7 @@ test("/proc/swaps lists each device with its size less the header, in kilobytes"
   const { vm } = shortMachine();
   swapSpace(vm).swapon({ path: "/dev/sdb1", size: 1024 * MiB });
   swapSpace(vm).swapon({ path: "/swapfile", size: 2 * MiB, priority: 5, kind: "file" });
-  expect(swapsText(swapSpace(vm))).toBe(
+  expect(swapsText(vm.swap.areas)).toBe(
     "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" +
       "/dev/sdb1                               partition\t1048572\t\t0\t\t-2\n" +
       "/swapfile                               file\t\t2044\t\t0\t\t5\n",
@@ -85,7 +86,7 @@ test("a page in the swap cache knows its slot, the slot knows the page, and the 
   const page = memory.allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, 0 as never);
   vm.memmap.set(page, PageFlag.swapbacked);
   trylockPage(vm.memmap, page);
-  expect(swapSpace(vm).addToSwap(page)).toBe(true);
+  expect(addToSwap(vm, page)).toBe(true);
   expect(vm.memmap.private(page)).toBe(1);
   expect(vm.swap.cache.lookup(0, 1)).toBe(page);
   expect(vm.memmap.refcount(page)).toBe(2);
@@ -104,7 +105,7 @@ test("a page whose slot an entry still names stays in the swap cache", () => {
   const { vm, memory } = shortMachine({ swap: MiB });
   const page = memory.allocator.allocPages(GFP_HIGHUSER_MOVABLE, 0, 0 as never);
   trylockPage(vm.memmap, page);
-  swapSpace(vm).addToSwap(page);
+  addToSwap(vm, page);
   vm.swap.duplicate(0, 1);
   expect(vm.swap.freeSwap(page)).toBe(false);
   unlockPage(vm.memmap, page);

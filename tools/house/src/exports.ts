@@ -20,6 +20,10 @@ export const REPLACED: Readonly<Record<string, string>> = {
   disableRegionByName: "`disableRegion` of `@hetmem/ndctl`, which writes the driver's `unbind`",
   enableRegionByName: "`enableRegion` of `@hetmem/ndctl`, which writes the driver's `bind`",
   formatNdctlJson: "`formatJson` of `@hetmem/shell/tool`",
+  outOfMemory: "`vm.reclaim.outOfMemory()`, of the port `PageReclaim` of `@hetmem/mm/ports`",
+  reclaimPages: "`vm.reclaim.reclaimPages()`, of the port `PageReclaim` of `@hetmem/mm/ports`",
+  tryToFreeMemCgroupPages:
+    "`vm.reclaim.tryToFreeMemCgroupPages()`, of the port `PageReclaim` of `@hetmem/mm/ports`",
   sysctlTables:
     "`vmTables` of `@hetmem/mm`, and the tables of page-cache, reclaim, hugetlb, khugepaged and migrate",
 };

@@ -130,7 +130,10 @@ function vmPartsOf(parts: MachineParts): VmParts {
     reclaim: (vm) => checkMade("reclaim", parts.reclaim(vm)),
     sharedMemory: (vm) => checkMade("sharedMemory", parts.sharedMemory(vm)),
     khugepaged: (vm) => checkMade("khugepaged", parts.khugepaged(vm)),
-    migrateMisplacedPage: parts.migrateMisplacedPage,
+    oomChoice: (vm) => checkMade("oomChoice", parts.oomChoice(vm)),
+    tiers: (vm) => checkMade("tiers", parts.tiers(vm)),
+    demotion: (vm) => checkMade("demotion", parts.demotion(vm)),
+    promotion: (vm) => checkMade("promotion", parts.promotion(vm)),
   };
 }
 

@@ -14,7 +14,7 @@ import {
 } from "@hetmem/mm";
 import type { FileObject, MappedFile } from "@hetmem/mm/file";
 import type { LoggedTask } from "@hetmem/page-cache";
-import { reclaimOf, type SwaponRequest } from "@hetmem/reclaim";
+import type { SwaponRequest } from "@hetmem/reclaim";
 import type {
   ProcessPort,
   ProgramMempolicy,
@@ -176,7 +176,7 @@ export class Processes implements ProcessPort, UserSpace {
 
   /** Runs between two commands: kswapd has its turn, processes with a deadly signal die, and drivers release what dead processes held. */
   *#betweenPrograms(): Sleeps<void> {
-    yield* reclaimOf(this.vm).runKswapd();
+    yield* this.vm.reclaim.runKswapd();
     yield* this.#settle();
     yield* this.reap();
   }

@@ -6,7 +6,6 @@ import { formatBytes, KernelError, PAGE_SIZE, physAddr, physToPfn, run } from "@
 import { STRUCT_PAGE_BYTES } from "@hetmem/page";
 import { type Memory, type MemoryNode, ZoneType } from "@hetmem/zone";
 import type { Machine } from "../machine.ts";
-import { namedTiers } from "../machine/devices/memory-tiering.ts";
 import type { Plan, PlannedBlock, PlannedZone, StructPages, ZoneBytes } from "@hetmem/report";
 import { planDevice } from "./plan-device.ts";
 import { planWarnings } from "./plan-warnings.ts";
@@ -78,7 +77,7 @@ export function planSystemRam(machine: Machine, { device: name, zone }: PlanRequ
         : [],
     ),
     tiers: machine.parts.memoryTiering
-      ? namedTiers(machine.vm.tiers).map(({ id, nodes }) => ({ tier: id, nodes }))
+      ? machine.vm.tiers.tiers.map(({ id, nodes }) => ({ tier: id, nodes }))
       : [],
   };
   return { ...facts, warnings: [...planWarnings(machine, facts), ...kmemCaveats(device)] };

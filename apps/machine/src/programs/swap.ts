@@ -17,7 +17,8 @@ export const swapon: Program = function* (io, args) {
   });
   if (flags.has("s")) io.out(yield* io.vfs.read("/proc/swaps"));
   else if (flags.has("a")) {
-    const idle = swapAreas.filter(({ path }) => swapSpace(vm).find(path) === undefined);
+    const inUse = vm.swap.areas.map(({ path }) => path);
+    const idle = swapAreas.filter(({ path }) => !inUse.includes(path));
     return idle.reduce((status, area) => take(io, area) || status, 0);
   } else if (operands.length === 0) show(io);
   const priority = values.get("p");
@@ -42,7 +43,7 @@ export const swapon: Program = function* (io, args) {
 export const swapoff: Program = function* (io, args) {
   const { vm } = userSpaceOf(io);
   const { flags, operands } = parseOptions(args, "a", { long: { all: "a" } });
-  const paths = flags.has("a") ? swapSpace(vm).devices.map(({ path }) => path) : operands;
+  const paths = flags.has("a") ? vm.swap.areas.map(({ path }) => path) : operands;
   if (paths.length === 0 && !flags.has("a")) throw new UsageProblem("bad usage: swapoff PATH, or -a", 16);
   let status = 0;
   for (const path of paths) status = (yield* giveUp(io, path)) || status;
@@ -73,7 +74,7 @@ function* giveUp(io: ProgramContext, path: string): Sleeps<number> {
 
 /** The table of `swapon --show`; nothing without swap. */
 function show(io: ProgramContext): void {
-  const rows = swapSpace(userSpaceOf(io).vm).devices.map(({ path, kind, pages, used, priority }) => [
+  const rows = userSpaceOf(io).vm.swap.areas.map(({ path, kind, pages, used, priority }) => [
     path,
     kind,
     kilobytes(pages),

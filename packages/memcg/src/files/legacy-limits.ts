@@ -2,7 +2,7 @@
 // cgroup. Kernel counterparts: mem_cgroup_resize_max() and mem_cgroup_force_empty() in mm/memcontrol.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
-import { MAX_RECLAIM_RETRIES, tryToFreeMemCgroupPages } from "@hetmem/reclaim";
+import { MAX_RECLAIM_RETRIES } from "@hetmem/mm/ports";
 import { GFP_KERNEL } from "@hetmem/zone";
 import type { Limits } from "../limits/limits.ts";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
@@ -59,7 +59,7 @@ export function* forceEmpty(by: LegacyWriter, cgroup: MemoryCgroup): Sleeps<void
 }
 
 function* reclaimSome({ memcgs, limits }: LegacyWriter, cgroup: MemoryCgroup): Sleeps<number> {
-  return yield* tryToFreeMemCgroupPages(memcgs.vm, limits.groups.of(cgroup), 1, GFP_KERNEL, true);
+  return yield* memcgs.vm.reclaim.tryToFreeMemCgroupPages(limits.groups.of(cgroup), 1, GFP_KERNEL, true);
 }
 
 function refuseKilled({ writer }: LegacyWriter, { path }: MemoryCgroup): void {

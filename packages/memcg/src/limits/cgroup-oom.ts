@@ -3,7 +3,6 @@
 import { pagesToKiB, type Sleeps } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
 import type { OomControl } from "@hetmem/mm/ports";
-import { outOfMemory, reclaimState } from "@hetmem/reclaim";
 import { PAGE_ALLOC_COSTLY_ORDER } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
@@ -48,17 +47,7 @@ export function* memCgroupOom(tools: LimitTools, shortage: CgroupShortage): Slee
 
 /** @see mem_cgroup_out_of_memory() */
 export function* memCgroupOutOfMemory(tools: LimitTools, shortage: CgroupShortage): Sleeps<boolean> {
-  const { memcgs } = tools;
-  const { over, current, pages } = shortage;
-  const { oomLock } = reclaimState(memcgs.vm);
-  yield* oomLock.lock();
-  try {
-    // Another task may have made room while this one waited for the lock, or this one may have been killed.
-    if (margin(over) >= pages || current?.killed === true) return true;
-    return yield* outOfMemory(memcgs.vm, controlOf(tools, shortage));
-  } finally {
-    oomLock.unlock();
-  }
+  return yield* tools.memcgs.vm.reclaim.outOfMemory(controlOf(tools, shortage));
 }
 
 function controlOf(
@@ -73,9 +62,13 @@ function controlOf(
     group: groups.of(over),
     scope: `oom_memcg=${over.path}`,
     message: "Memory cgroup out of memory",
-    details: meminfo(memcgs, over),
-    totalPages: Math.max(1, mostPages(memcgs, over)),
+    details: () => meminfo(memcgs, over),
+    get totalPages() {
+      return Math.max(1, mostPages(memcgs, over));
+    },
     candidates: () => groups.processesOf(over),
+    // Another task may have made room while this one waited, or this one may have been killed.
+    relieved: () => margin(over) >= pages || current?.killed === true,
   };
 }
 

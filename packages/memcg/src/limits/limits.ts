@@ -2,7 +2,6 @@
 // protection. Kernel counterpart: mm/memcontrol.c.
 import type { Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Process } from "@hetmem/mm";
-import { reclaimState } from "@hetmem/reclaim";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
 import type { OverLimit, OverMax, RefusedCharge } from "../over-limit.ts";
@@ -41,7 +40,7 @@ export class Limits implements OverLimit, LimitTools {
   }
 
   mayForce(_payer: MemoryCgroup, over: MemoryCgroup): boolean {
-    if (!reclaimState(this.memcgs.vm).isReclaiming) return false;
+    if (!this.memcgs.vm.reclaim.isReclaiming) return false;
     over.noteEvent("max");
     return true;
   }

@@ -3,12 +3,7 @@
 // counterparts: reclaim_high() and mem_cgroup_handle_over_high() in mm/memcontrol.c.
 import type { Preempt, Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Process } from "@hetmem/mm";
-import {
-  MAX_RECLAIM_RETRIES,
-  reclaimState,
-  SWAP_CLUSTER_MAX,
-  tryToFreeMemCgroupPages,
-} from "@hetmem/reclaim";
+import { MAX_RECLAIM_RETRIES, SWAP_CLUSTER_MAX } from "@hetmem/mm/ports";
 import { GFP_KERNEL } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import { CHARGE_BATCH } from "../stock.ts";
@@ -38,7 +33,7 @@ export class OverHigh {
     return (
       this.debts.size > 0 &&
       (this.debts.get(mm) ?? 0) > CHARGE_BATCH &&
-      !reclaimState(this.tools.memcgs.vm).isReclaiming
+      !this.tools.memcgs.vm.reclaim.isReclaiming
     );
   }
 
@@ -84,14 +79,9 @@ export class OverHigh {
     for (let at = cgroup; at.parent !== undefined; at = at.parent) {
       if (at.memory.usage <= at.memory.high) continue;
       at.noteEvent("high");
-      const reclaim = tryToFreeMemCgroupPages(
-        this.tools.memcgs.vm,
-        this.tools.groups.of(at),
-        pages,
-        gfp,
-        true,
-      );
-      reclaimed += yield* this.tools.stalls.during(cgroup, reclaim);
+      const { memcgs, groups, stalls } = this.tools;
+      const reclaim = memcgs.vm.reclaim.tryToFreeMemCgroupPages(groups.of(at), pages, gfp, true);
+      reclaimed += yield* stalls.during(cgroup, reclaim);
     }
     return reclaimed;
   }

@@ -2,7 +2,7 @@
 // finally kills a process in it. Kernel counterpart: try_charge_memcg() in mm/memcontrol.c.
 import type { Sleeps } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
-import { MAX_RECLAIM_RETRIES, reclaimState, tryToFreeMemCgroupPages } from "@hetmem/reclaim";
+import { MAX_RECLAIM_RETRIES } from "@hetmem/mm/ports";
 import { Gfp, PAGE_ALLOC_COSTLY_ORDER } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { OverMax, RefusedCharge } from "../over-limit.ts";
@@ -17,7 +17,7 @@ export function* makeRoom(tools: LimitTools, refused: RefusedCharge): Sleeps<Ove
   const { over, pages, gfp, mm } = refused;
   const giveUp: OverMax = (gfp & MUST_NOT_FAIL) === 0 ? "fail" : "force";
   // A reclaiming task must not wait for reclaim.
-  if (reclaimState(vm).isReclaiming) return forced(over);
+  if (vm.reclaim.isReclaiming) return forced(over);
   if ((gfp & Gfp.DIRECT_RECLAIM) === 0) return giveUp === "force" ? forced(over) : "fail";
   const [current] = mm ? vm.processes.of(mm) : [];
   let retries = MAX_RECLAIM_RETRIES;
@@ -49,7 +49,7 @@ function* reclaimOnce(
   const { usage, max } = over.memory;
   const scannedBefore = stats.cgroup(over, "pgscan_direct");
   over.noteEvent("max");
-  const reclaim = tryToFreeMemCgroupPages(vm, groups.of(over), pages, gfp, true);
+  const reclaim = vm.reclaim.tryToFreeMemCgroupPages(groups.of(over), pages, gfp, true);
   const reclaimed = yield* stalls.during(payer, reclaim);
   const before = over.memory.usage;
   if (margin(over) < pages) memcgs.stocks.drainAll(over);

@@ -2,7 +2,7 @@
 // memory_max_write(), memory_high_write() and memory_reclaim() in mm/memcontrol.c.
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
-import { MAX_RECLAIM_RETRIES, tryToFreeMemCgroupPages } from "@hetmem/reclaim";
+import { MAX_RECLAIM_RETRIES } from "@hetmem/mm/ports";
 import { GFP_KERNEL } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import { type LimitTools, memCgroupOutOfMemory } from "./cgroup-oom.ts";
@@ -79,8 +79,7 @@ export function* reclaimMemory(
   for (let reclaimed = 0; reclaimed < pages;) {
     if (isKilled(writer))
       throw new KernelError("EINTR", `process ${writer?.pid} was killed while it reclaimed ${cgroup.path}`);
-    const more = yield* tryToFreeMemCgroupPages(
-      tools.memcgs.vm,
+    const more = yield* tools.memcgs.vm.reclaim.tryToFreeMemCgroupPages(
       tools.groups.of(cgroup),
       pages - reclaimed,
       GFP_KERNEL,
@@ -102,5 +101,6 @@ function isKilled(writer: Process | undefined): boolean {
 
 function* reclaimDownTo(tools: LimitTools, cgroup: MemoryCgroup, pages: number): Sleeps<number> {
   const wanted = cgroup.memory.usage - pages;
-  return yield* tryToFreeMemCgroupPages(tools.memcgs.vm, tools.groups.of(cgroup), wanted, GFP_KERNEL, true);
+  const { memcgs, groups } = tools;
+  return yield* memcgs.vm.reclaim.tryToFreeMemCgroupPages(groups.of(cgroup), wanted, GFP_KERNEL, true);
 }

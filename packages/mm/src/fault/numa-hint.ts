@@ -1,11 +1,10 @@
-// NUMA hinting faults: the scan made the entry inaccessible, and the fault shows which node uses the page. A page on
-// the wrong node migrates to the accessing node; the entry becomes accessible again in any case. Kernel counterpart:
+// NUMA hinting faults: the scan made the entry inaccessible, and the fault shows which node uses the page. The port
+// Promotion decides whether the page migrates; the entry becomes accessible again in any case. Kernel counterpart:
 // do_numa_page() in mm/memory.c.
 import type { Page, Sleeps } from "@hetmem/kernel";
 import { PageFlag } from "@hetmem/page";
 import { entryPage, Pte } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
-import { mpolMisplaced } from "../policy/misplaced.ts";
 import { isOrdinaryPage } from "../rmap/ordinary-page.ts";
 import type { FaultContext } from "../vma/vma.ts";
 import { entrySame } from "./fault-context.ts";
@@ -17,10 +16,11 @@ export function* doNumaPage(fault: FaultContext): Sleeps<VmFault> {
   const page = entryPage(origValue);
   if ((origFlags & Pte.special) === 0 && isMigratable(fault, page)) {
     countHintFault(fault, page);
-    const node = mpolMisplaced(vma, page);
+    const { memmap, promotion } = vma.mm.vm;
+    const node = promotion.misplaced(vma, page);
     if (node !== undefined) {
-      vma.mm.vm.memmap.getPage(page);
-      if (yield* vma.mm.vm.migrateMisplacedPage(vma, page, node)) return 0;
+      memmap.getPage(page);
+      if (yield* promotion.migrateMisplacedPage(vma, page, node)) return 0;
     }
   }
   if (entrySame(fault)) clearProtnone(fault);

@@ -8,7 +8,6 @@ import { entryPage, NO_ENTRY, Pte } from "@hetmem/page-table";
 import { VmEvent } from "@hetmem/zone";
 import { faultAt } from "../fault/fault-context.ts";
 import { FaultFlag, VmFault } from "../fault/vm-fault.ts";
-import { mpolMisplaced } from "../policy/misplaced.ts";
 import { isAccessible, VmFlag } from "../vma/vm-flags.ts";
 import type { Vma } from "../vma/vma.ts";
 import { hugepageVmaCheck } from "./eligibility.ts";
@@ -73,10 +72,10 @@ function* doHugePmdNumaPage(vma: Vma, pmd: number): Sleeps<VmFault> {
   const hinted = pageTable.flags(pmd);
   allocator.countEvent(VmEvent.numa_hint_faults, 1);
   if (vm.memmap.nodeOf(head) === mm.node) allocator.countEvent(VmEvent.numa_hint_faults_local, 1);
-  const node = mpolMisplaced(vma, head);
+  const node = vm.promotion.misplaced(vma, head);
   if (node !== undefined && !vm.memmap.test(head, PageFlag.reserved)) {
     vm.memmap.getPage(head);
-    if (yield* vm.migrateMisplacedPage(vma, head, node)) return 0;
+    if (yield* vm.promotion.migrateMisplacedPage(vma, head, node)) return 0;
   }
   if (pageTable.value(pmd) === head && pageTable.flags(pmd) === hinted)
     pageTable.setFlags(pmd, (hinted & ~Pte.protnone) | Pte.accessed);

@@ -1,4 +1,3 @@
-export { MemoryTiers, MEMTIER_ADISTANCE_DRAM, MEMTIER_ADISTANCE_SLOW } from "./memory-tiers.ts";
 export {
   type MemPolicy,
   type MempolicyRequest,
@@ -13,7 +12,6 @@ export {
   policyNodemask,
   policyOf,
 } from "./mempolicy.ts";
-export { migratesOnFault } from "./misplaced.ts";
 export {
   allocUncharged,
   allocWithPolicy,

@@ -1,8 +1,11 @@
+export { type Demotion, type DemotionCounter, noDemotion } from "./demotion.ts";
 export { type HugeCollapse } from "./huge-collapse.ts";
 export { type Hugetlb } from "./hugetlb.ts";
 export { type MemoryErrors } from "./memory-errors.ts";
-export { type MigrateMisplacedPage } from "./numa-balancing.ts";
-export { type PageReclaim } from "./page-reclaim.ts";
+export { type MemoryTier, type MemoryTiers, oneTier } from "./memory-tiers.ts";
+export { noOomChoice, type OomChoice } from "./oom-choice.ts";
+export { MAX_RECLAIM_RETRIES, noReclaim, type PageReclaim, SWAP_CLUSTER_MAX } from "./page-reclaim.ts";
+export { noPromotion, type Promotion } from "./promotion.ts";
 export {
   type MemoryRequest,
   type OomControl,
@@ -11,4 +14,4 @@ export {
   type ReclaimGroups,
 } from "./reclaim-groups.ts";
 export { type SharedMemory } from "./shared-memory.ts";
-export { type PageSource, type Swap, type SwappedPages } from "./swap.ts";
+export { noSwap, type PageSource, type Swap, type SwapArea, type SwappedPages } from "./swap.ts";

@@ -51,13 +51,15 @@ export interface OomControl {
   /** For the log: `global_oom` or `oom_memcg=/web`. */
   readonly scope: string;
   /** For the log: usage and limits of the cgroup. @see mem_cgroup_print_oom_meminfo() */
-  readonly details?: readonly string[];
+  readonly details?: () => readonly string[];
   /** For the log: the beginning of the line about the victim. */
   readonly message: string;
   /** Pages of memory and swap in the constrained set. @see oom_control.totalpages */
   readonly totalPages: number;
   /** The processes that may be chosen. */
   readonly candidates: () => Iterable<Process>;
+  /** Whether the shortage ended before the killer's turn came: no process is killed then. Absent: it did not. */
+  readonly relieved?: () => boolean;
 }
 
 /** A request for memory that leads to direct reclaim. */

@@ -34,8 +34,22 @@ export interface SwappedPages {
   replace(old: Page, fresh: Page): void;
 }
 
+/** A swap device or file, as /proc/swaps lists it. @see struct swap_info_struct */
+export interface SwapArea {
+  readonly path: string;
+  readonly kind: "partition" | "file";
+  /** Usable slots: all but the first, which holds the header. */
+  readonly pages: number;
+  /** Slots in use. */
+  readonly used: number;
+  /** Areas with a higher priority are filled first. */
+  readonly priority: number;
+}
+
 export interface Swap {
   readonly cache: SwappedPages;
+  /** Devices and files in use, in the order of their numbers. */
+  readonly areas: readonly SwapArea[];
   /** Slots of all devices, SwapTotal. @see total_swap_pages */
   readonly totalPages: number;
   /** Free slots, SwapFree. @see nr_swap_pages */
@@ -46,6 +60,8 @@ export interface Swap {
    * @see vm_swap_full()
    */
   readonly full: boolean;
+  /** Number of slots of a device, the header's included. Slot numbers are below it. */
+  slotsOf(device: number): number;
   /** Adds a swap entry's reference to a slot. @see swap_duplicate() */
   duplicate(device: number, slot: number): void;
   /** Drops a swap entry's reference; the last one frees the slot. @see free_swap_and_cache() */
@@ -53,7 +69,7 @@ export interface Swap {
   /** Number of swap entries that name a slot. @see swp_swapcount() */
   count(device: number, slot: number): number;
   /**
-   * Allocates a slot for a page.
+   * Allocates a slot for a page, marked as cached, which cache.add() takes.
    *
    * @returns its swap entry; NO_SWAP_ENTRY when none is free
    * @see folio_alloc_swap()
@@ -82,9 +98,11 @@ export interface Swap {
 /** No swap: no entry names a slot. @see CONFIG_SWAP=n */
 export const noSwap: Swap = {
   cache: { lookup: () => NULL_PAGE as Page, add: unreachable, remove: unreachable, replace: unreachable },
+  areas: [],
   totalPages: 0,
   freePages: 0,
   full: false,
+  slotsOf: unreachable,
   duplicate: unreachable,
   free: unreachable,
   count: unreachable,

@@ -60,13 +60,13 @@ const GFP_NAMES: readonly (readonly [bits: number, name: string])[] = [
 ];
 
 /** Logs the request that found no memory. @see dump_header() */
-export function logInvocation({ kernel }: Vm, { current, gfp, order, details = [] }: OomControl): void {
+export function logInvocation({ kernel }: Vm, { current, gfp, order, details }: OomControl): void {
   kernel.log.printk(
     4,
     `${current?.comm ?? KERNEL_COMM} invoked oom-killer: gfp_mask=${gfpText(gfp)}, order=${order}, ` +
       `oom_score_adj=${current?.oomScoreAdj ?? 0}`,
   );
-  for (const line of details) kernel.log.printk(6, line);
+  for (const line of details?.() ?? []) kernel.log.printk(6, line);
 }
 
 /** Logs a failed request without Gfp.NOWARN. @see warn_alloc() in mm/page_alloc.c */

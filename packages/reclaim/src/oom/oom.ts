@@ -1,11 +1,11 @@
-// The OOM killer: after reclaim has failed, kills the process whose exit frees the most memory, and reaps its memory at
+// The OOM killer: after reclaim has failed, kills the process that the machine's OomChoice names, and reaps its memory at
 // once.
 // Kernel counterpart: out_of_memory() in mm/oom_kill.c. Not modelled: panic_on_oom, cpusets.
-import { type NodeId, type Sleeps, virtAddr } from "@hetmem/kernel";
+import { bugOn, type NodeId, type Sleeps, virtAddr } from "@hetmem/kernel";
 import type { Process, Vm } from "@hetmem/mm";
 import type { OomControl } from "@hetmem/mm/ports";
 import { allZones, Gfp, VmEvent } from "@hetmem/zone";
-import { isUnkillable, OOM_SCORE_ADJ_MIN, oomBadness } from "./oom-badness.ts";
+import { isUnkillable, OOM_SCORE_ADJ_MIN } from "./oom-badness.ts";
 import { logGone, logGroup, logInvocation, logKill, logSummary, logTasks } from "./oom-log.ts";
 import { reapVictim } from "./oom-reaper.ts";
 
@@ -83,9 +83,10 @@ export function* outOfMemory(vm: Vm, control: OomControl): Sleeps<boolean> {
     yield* killProcess(vm, control, allocating, `${control.message} (oom_kill_allocating_task)`);
     return true;
   }
-  const chosen = selectBadProcess(control);
+  const chosen = vm.oomChoice.selectBadProcess(control);
   if (chosen === "dying") return true;
   if (chosen) {
+    bugOn(isUnkillable(chosen), `the OOM choice of this machine names process ${chosen.pid}, which is init`);
     yield* killProcess(vm, control, chosen, control.message);
     return true;
   }
@@ -93,25 +94,6 @@ export function* outOfMemory(vm: Vm, control: OomControl): Sleeps<boolean> {
   logTasks(vm, control.candidates());
   vm.kernel.log.printk(4, `${control.message} and no killable processes...`);
   return false;
-}
-
-/**
- * Chooses the candidate with the highest badness; of several, the youngest.
- *
- * @returns "dying" if a candidate was killed already and isn't reaped yet; undefined without a candidate
- * @see select_bad_process()
- */
-function selectBadProcess(control: OomControl): Process | "dying" | undefined {
-  let chosen: Process | undefined;
-  let worst = Number.NEGATIVE_INFINITY;
-  for (const process of control.candidates()) {
-    if (process.mm?.oom === "victim") return "dying";
-    const points = oomBadness(process, control.totalPages);
-    if (points === undefined || points < worst) continue;
-    chosen = process;
-    worst = points;
-  }
-  return chosen;
 }
 
 /** Kills a process, and all processes of its cgroup if memory.oom.group is set. @see oom_kill_process() */

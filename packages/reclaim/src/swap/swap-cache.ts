@@ -5,7 +5,7 @@ import { bugOn, type Page } from "@hetmem/kernel";
 import { addNodeOnlyStat, addNodeStat, moveNodeStat, type Vm } from "@hetmem/mm";
 import type { SwappedPages } from "@hetmem/mm/ports";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
-import { deviceOfEntry, NO_SWAP_ENTRY, slotOfEntry } from "@hetmem/page-table";
+import { deviceOfEntry, slotOfEntry } from "@hetmem/page-table";
 import { NodeStat } from "@hetmem/zone";
 import type { SwapSpace } from "./swap-space.ts";
 
@@ -30,23 +30,6 @@ export class SwapCache implements SwappedPages {
    */
   shadow(device: number, slot: number): number {
     return Math.min(this.swap.device(device).cached(slot), 0);
-  }
-
-  /**
-   * Allocates a slot for a locked page, and adds the page to the cache. The page becomes dirty, so that it is written
-   * before it is freed.
-   *
-   * @returns false if no slot is free
-   * @see add_to_swap()
-   */
-  addToSwap(page: Page): boolean {
-    const entry = this.swap.allocSlot(page);
-    if (entry === NO_SWAP_ENTRY) return false;
-    this.add(page, entry);
-    // The dirty bit of its entry may have been cleared without a write, as by MADV_FREE: the slot must get the
-    // contents.
-    this.vm.memmap.set(page, PageFlag.dirty);
-    return true;
   }
 
   /**

@@ -3,7 +3,7 @@
 // mm/swapfile.c.
 import { bugOn, KernelBug, KernelError, type Page, PAGE_SIZE, type Sleeps } from "@hetmem/kernel";
 import { trylockPage, unlockPage, type Vm } from "@hetmem/mm";
-import type { PageSource, Swap } from "@hetmem/mm/ports";
+import { noSwap, type PageSource, type Swap } from "@hetmem/mm/ports";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { deviceOfEntry, MAX_SLOTS, NO_SWAP_ENTRY, slotOfEntry, swapEntry } from "@hetmem/page-table";
 import { readSwapCache } from "./read-swap-cache.ts";
@@ -55,6 +55,10 @@ export class SwapSpace implements Swap {
   /** The devices in use, by number. */
   get devices(): SwapDevice[] {
     return this.byType.filter((device) => device !== undefined);
+  }
+
+  get areas(): readonly SwapDevice[] {
+    return this.devices;
   }
 
   /** Slots of all devices: SwapTotal. @see total_swap_pages */
@@ -173,6 +177,10 @@ export class SwapSpace implements Swap {
     return NO_SWAP_ENTRY;
   }
 
+  slotsOf(device: number): number {
+    return this.device(device).pages + 1;
+  }
+
   /** Counts one more entry for a slot. @see swap_duplicate() */
   duplicate(device: number, slot: number): void {
     this.device(device).duplicate(slot);
@@ -218,16 +226,6 @@ export class SwapSpace implements Swap {
   }
 
   /**
-   * Allocates a slot for a locked page, and adds the page to the swap cache.
-   *
-   * @returns false if no slot is free
-   * @see add_to_swap()
-   */
-  addToSwap(page: Page): boolean {
-    return this.cache.addToSwap(page);
-  }
-
-  /**
    * Removes a locked page from the swap cache, if no entry names its slot; the slot is freed.
    *
    * @returns false if the page stays
@@ -266,8 +264,17 @@ export class SwapSpace implements Swap {
   }
 }
 
-/** The swap of a machine. @throws KernelBug if the machine was made without reclaimParts */
+/**
+ * The swap of a machine, for the system calls.
+ *
+ * @throws KernelError ENOSYS if the machine was given another swap, or none
+ */
 export function swapSpace({ swap }: Vm): SwapSpace {
-  if (!(swap instanceof SwapSpace)) throw new KernelBug("the machine has no SwapSpace: give Vm reclaimParts");
-  return swap;
+  if (swap instanceof SwapSpace) return swap;
+  throw new KernelError(
+    "ENOSYS",
+    swap === noSwap
+      ? "the machine was made without swap: give Vm reclaimParts of @hetmem/reclaim"
+      : "the swap of this machine is not SwapSpace of @hetmem/reclaim, which swapon and swapoff work on",
+  );
 }

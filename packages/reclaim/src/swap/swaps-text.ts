@@ -2,15 +2,15 @@
 // kernel, tabs included.
 // Kernel counterpart: swap_show() in mm/swapfile.c.
 import { pagesToKiB } from "@hetmem/kernel";
-import type { SwapSpace } from "./swap-space.ts";
+import type { SwapArea } from "@hetmem/mm/ports";
 
 /** Columns of the path. A size below NARROW_BELOW KiB is followed by another tab. */
 const PATH_COLUMNS = 40;
 const NARROW_BELOW = 10_000_000;
 
 /** The text of the file, with sizes in KiB. @see swap_show() */
-export function swapsText(swap: SwapSpace): string {
-  const lines = swap.devices.map(({ path, kind, pages, used, priority }) => {
+export function swapsText(areas: readonly SwapArea[]): string {
+  const lines = areas.map(({ path, kind, pages, used, priority }) => {
     const columns = [kind === "file" ? "file\t" : kind, size(pages), size(used), `${priority}`];
     return `${`${path} `.padEnd(PATH_COLUMNS)}${columns.join("\t")}\n`;
   });

@@ -1,31 +1,16 @@
 // /sys/devices/virtual/memory_tiering, which shows how slow the memory of each node is. A tier is named after the chunk of
 // abstract distances that its nodes fall into. Kernel counterpart: mm/memory-tiers.c.
 import { formatIdList, type NodeId } from "@hetmem/kernel";
-import type { MemoryTiers } from "@hetmem/mm/policy";
+import type { MemoryTiers } from "@hetmem/mm/ports";
 import type { AttributeTable, Params } from "@hetmem/vfs";
 import { devicePowerFiles } from "@hetmem/zone";
 
-/** A tier with memory. */
-export interface MemoryTier {
-  /** The number in its name. */
-  readonly id: number;
-  readonly nodes: readonly NodeId[];
-}
-
-/** The tiers, the fastest first. */
-export function namedTiers(tiers: MemoryTiers): MemoryTier[] {
-  return tiers.tiers.flatMap((nodes) => {
-    const [first] = nodes;
-    return first ? [{ id: tiers.tierId(first), nodes: nodes.map(({ id }) => id) }] : [];
-  });
-}
-
-export function memoryTieringTable(tiers: MemoryTiers): AttributeTable {
+export function memoryTieringTable(memoryTiers: MemoryTiers): AttributeTable {
   const nodesOf = ({ tier }: Params): readonly NodeId[] =>
-    namedTiers(tiers).find(({ id }) => `${id}` === tier)?.nodes ?? [];
+    memoryTiers.tiers.find(({ id }) => `${id}` === tier)?.nodes ?? [];
   return {
     root: "/sys/devices/virtual/memory_tiering",
-    instances: { tier: () => namedTiers(tiers).map(({ id }) => `${id}`) },
+    instances: { tier: () => memoryTiers.tiers.map(({ id }) => `${id}`) },
     files: {
       uevent: { show: () => "", store: () => {} },
       ...devicePowerFiles(""),

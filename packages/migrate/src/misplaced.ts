@@ -3,21 +3,23 @@
 // an access from another node to a shared page. Kernel counterparts: mpol_misplaced() in mm/mempolicy.c,
 // should_numa_migrate_memory() in kernel/sched/fair.c.
 import type { NodeId, Page } from "@hetmem/kernel";
-import type { Vma } from "../vma/vma.ts";
-import { type MemPolicy, MpolFlag, policyOf } from "./mempolicy.ts";
+import type { Vma } from "@hetmem/mm";
+import { type MemPolicy, MpolFlag, policyOf } from "@hetmem/mm/policy";
+import type { NumaTouches } from "./numa-touches.ts";
 
 /**
  * The node that a page should migrate to after an access of this process; undefined when it should stay.
  *
+ * @param touches accesses to shared pages, to which this one is added
  * @see mpol_misplaced(), should_numa_migrate_memory()
  */
-export function mpolMisplaced(vma: Vma, page: Page): NodeId | undefined {
+export function mpolMisplaced(vma: Vma, page: Page, touches: NumaTouches): NodeId | undefined {
   const { mm } = vma;
-  const { memmap, numaTouches } = mm.vm;
+  const { memmap } = mm.vm;
   const policy = policyOf(mm, vma);
   if (!migratesOnFault(policy) || (policy !== undefined && !policy.nodes.includes(mm.node))) return undefined;
   if (memmap.mapcount(page) > 1) {
-    const last = numaTouches.exchange(memmap.mapping(page), memmap.index(page), mm.node);
+    const last = touches.exchange(memmap.mapping(page), memmap.index(page), mm.node);
     if (last !== undefined && last !== mm.node) return undefined;
   }
   return memmap.nodeOf(page) === mm.node ? undefined : mm.node;
