@@ -1,1 +1,5 @@
-export { default } from "../../vitest.shared.ts";
+import { mergeConfig } from "vitest/config";
+import shared from "../../vitest.shared.ts";
+
+// Tests run the program that users run.
+export default mergeConfig(shared, { test: { globalSetup: "src/built-program.ts" } });

@@ -1,6 +1,9 @@
 // hetmem with arguments, as a user runs it: what it prints, and its status.
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as commands from "../src/commands/commands.ts";
 import { runProgram } from "../src/commands/program.ts";
-import { createMachine } from "../src/machine.ts";
 
 export interface Ran {
   readonly status: number;
@@ -13,7 +16,19 @@ export async function hetmem(...args: string[]): Promise<Ran> {
   return hetmemWithInput("", ...args);
 }
 
-export async function hetmemWithInput(input: string, ...args: string[]): Promise<Ran> {
+export async function hetmemWithInput(text: string, ...args: string[]): Promise<Ran> {
+  const folder = mkdtempSync(join(tmpdir(), "hetmem-input-"));
+  writeFileSync(join(folder, "input"), text);
+  const input = openSync(join(folder, "input"), "r");
+  try {
+    return await runWith(input, args);
+  } finally {
+    closeSync(input);
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function runWith(input: number, args: readonly string[]): Promise<Ran> {
   let out = "";
   let err = "";
   const { stdin, stdout, stderr } = process;
@@ -25,8 +40,8 @@ export async function hetmemWithInput(input: string, ...args: string[]): Promise
     self: "hetmem",
     streams: { input: stdin, output: stdout, error: stderr, terminal: false },
     printsToTerminal: false,
-    readInput: () => input,
+    input,
   };
-  const status = await runProgram(args, { createMachine, terminal, version: "1.2.3" });
+  const status = await runProgram(args, { load: () => commands, terminal, version: "1.2.3" });
   return { status, out, err };
 }

@@ -74,7 +74,7 @@ function shellOn(file: string): Shell {
 
 /** The output of the built program. */
 function hetmem(args: readonly string[]): string {
-  const program = join(ROOT, "apps/machine/dist/cli.js");
+  const program = join(ROOT, "apps/machine/dist/hetmem.cjs");
   return execFileSync(process.execPath, [program, ...args], { cwd: ROOT, encoding: "utf8", stdio: "pipe" });
 }
 

@@ -1,5 +1,6 @@
 // `hetmem boot`: builds the machine and prints what it built.
 import { readHost, vfsTree } from "@hetmem/host-capture";
+import { createMachine } from "../machine.ts";
 import { plannableDevice } from "../plan/plan-device.ts";
 import {
   type BootReport,
@@ -9,8 +10,8 @@ import {
   viewOf,
   withMemmapElsewhere,
 } from "@hetmem/report";
-import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
-import type { CreateMachine } from "./program.ts";
+import { chooseMachine } from "./choose-machine.ts";
+import type { MachineOptions } from "./machine-options.ts";
 import { sayJson } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -18,7 +19,7 @@ export interface BootOptions extends MachineOptions {
   readonly json?: boolean;
 }
 
-export function boot(options: BootOptions, createMachine: CreateMachine, terminal: Terminal): void {
+export function boot(options: BootOptions, terminal: Terminal): void {
   const { spec, source, sameMachine, host, notices } = chooseMachine(options);
   const machine = createMachine(spec);
   const view = withMemmapElsewhere(viewOf(spec, readHost(vfsTree(spec.name, machine.vfs))), machine);

@@ -1,6 +1,5 @@
-// Which machine a command is about: the host it runs on, a captured tree, or a YAML file. The options are the same for every
-// command. Where the host can't be read, the bundled capture stands in, and it is said.
-import { type Command, Option } from "commander";
+// Which machine a command is about: the host it runs on, a captured tree, or a YAML file. Where the host can't be read, the
+// bundled capture stands in, and it is said.
 import { KernelError, MiB, plainText } from "@hetmem/kernel";
 import { BUNDLED_CAPTURES, liveHost, openTree, readOutsideText } from "@hetmem/host-capture/node";
 import { type Capture, captureHost, type Host, type HostTree } from "@hetmem/host-capture";
@@ -8,21 +7,15 @@ import {
   DEFAULT_PROFILE,
   machineOfYaml,
   type MachineSpec,
-  PROFILE_NAMES,
   type ProfileName,
   refuseImpossible,
 } from "@hetmem/machine-spec";
+import type { MachineOptions } from "./machine-options.ts";
 import { shellWord } from "./shell-word.ts";
 
 const MACHINE_FIX = "give --machine a YAML file, such as those under fixtures/machines";
 /** Bytes of a machine file: one with 1,024 nodes has 50 KiB. */
 const MACHINE_BYTES_MAX = MiB / 2;
-
-export interface MachineOptions {
-  readonly from?: string;
-  readonly machine?: string;
-  readonly profile?: ProfileName;
-}
 
 export interface ChosenMachine {
   readonly spec: MachineSpec;
@@ -33,23 +26,6 @@ export interface ChosenMachine {
   /** The host that it is a model of. */
   readonly host?: Host;
   readonly notices: readonly string[];
-}
-
-/** Adds --from, --machine and --profile to a command. */
-export function withMachineOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option("--from <tree>", "a captured /proc and /sys: a folder, a .tar or a .tar.gz").conflicts(
-        "machine",
-      ),
-    )
-    .addOption(new Option("--machine <file.yaml>", "a machine described in a YAML file"))
-    .addOption(
-      new Option(
-        "--profile <release>",
-        `the kernel release whose rules apply (default: ${DEFAULT_PROFILE})`,
-      ).choices(PROFILE_NAMES),
-    );
 }
 
 /**

@@ -1,12 +1,13 @@
 // `hetmem explain CGROUP`: runs a script on the machine, and tells what a cgroup of it pays for then, and what led to the
 // kills in it.
 import { explainText } from "@hetmem/explain";
-import { INPUT_BYTES_MAX, readOutsideText } from "@hetmem/host-capture/node";
+import { INPUT_BYTES_MAX, readOutsideText, readPipedText } from "@hetmem/host-capture/node";
 import { Shell } from "@hetmem/shell";
 import { runScript } from "@hetmem/shell/node";
+import { createMachine } from "../machine.ts";
 import { PROGRAMS } from "../programs/index.ts";
-import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
-import type { CreateMachine } from "./program.ts";
+import { chooseMachine } from "./choose-machine.ts";
+import type { MachineOptions } from "./machine-options.ts";
 import { complain, say, sayJson } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -21,12 +22,11 @@ export async function explain(
   cgroup: string,
   [script, ...args]: readonly string[],
   options: ExplainOptions,
-  createMachine: CreateMachine,
   terminal: Terminal,
 ): Promise<void> {
   const text =
     script === undefined
-      ? (options.command ?? terminal.readInput())
+      ? (options.command ?? readPipedText(terminal.input))
       : readOutsideText({ file: script, bytesMax: INPUT_BYTES_MAX, fix: "name a script of shell commands" });
   const { spec, notices } = chooseMachine(options);
   complain(terminal, ...notices);

@@ -1,8 +1,9 @@
 // `hetmem export DIR`: writes the machine's /proc and /sys as a real folder, for programs that read one: lsmem --sysroot,
 // lstopo with HWLOC_FSROOT, and whatever bind-mounts it.
+import { createMachine } from "../machine.ts";
 import { writeTree } from "../export/write-tree.ts";
-import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
-import type { CreateMachine } from "./program.ts";
+import { chooseMachine } from "./choose-machine.ts";
+import type { MachineOptions } from "./machine-options.ts";
 import { complain, say, sayJson } from "./say.ts";
 import { shellWord } from "./shell-word.ts";
 import type { Terminal } from "./terminal.ts";
@@ -11,12 +12,7 @@ export interface ExportOptions extends MachineOptions {
   readonly json?: boolean;
 }
 
-export function exportTree(
-  folder: string,
-  options: ExportOptions,
-  createMachine: CreateMachine,
-  terminal: Terminal,
-): void {
+export function exportTree(folder: string, options: ExportOptions, terminal: Terminal): void {
   const { spec, source, notices } = chooseMachine(options);
   const { files, links, directories } = writeTree(createMachine(spec).vfs, folder);
   if (options.json) {

@@ -1,8 +1,9 @@
 // `hetmem plan DEVICE`: what making RAM of a dax device would do to a machine.
 import { planLines } from "@hetmem/report";
+import { createMachine } from "../machine.ts";
 import { planSystemRam } from "../plan/plan.ts";
-import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
-import type { CreateMachine } from "./program.ts";
+import { chooseMachine } from "./choose-machine.ts";
+import type { MachineOptions } from "./machine-options.ts";
 import { complain, say, sayJson } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -11,12 +12,7 @@ export interface PlanOptions extends MachineOptions {
   readonly json?: boolean;
 }
 
-export function plan(
-  device: string,
-  options: PlanOptions,
-  createMachine: CreateMachine,
-  terminal: Terminal,
-): void {
+export function plan(device: string, options: PlanOptions, terminal: Terminal): void {
   const { spec, source, notices } = chooseMachine(options);
   // Rules would have made RAM of it already.
   const planned = planSystemRam(createMachine({ ...spec, rules: [] }), { device, zone: options.zone });

@@ -2,36 +2,32 @@
 // what the shell says; 1 when something in the world is not as it should be; 2 when hetmem was called wrongly; 70 for a fault
 // of hetmem's own.
 import { Command, CommanderError, Option } from "commander";
-import type { Machine } from "../machine.ts";
 import { nearestName, plainText } from "@hetmem/kernel";
-import type { MachineSpec } from "@hetmem/machine-spec";
-import { boot, type BootOptions } from "./boot.ts";
-import { withMachineOptions } from "./choose-machine.ts";
-import { explain, type ExplainOptions } from "./explain.ts";
-import { failWith } from "./failure.ts";
-import { exportTree, type ExportOptions } from "./export.ts";
-import { plan, type PlanOptions } from "./plan.ts";
+import type { BootOptions } from "./boot.ts";
+import type * as commands from "./commands.ts";
+import type { ExplainOptions } from "./explain.ts";
+import type { ExportOptions } from "./export.ts";
+import { withMachineOptions } from "./machine-options.ts";
+import type { PlanOptions } from "./plan.ts";
 import { complain } from "./say.ts";
-import { sh, type ShOptions } from "./sh.ts";
+import type { ShOptions } from "./sh.ts";
 import type { Terminal } from "./terminal.ts";
 
 const MISUSED = 2;
 
-/** Boots a machine. */
-export type CreateMachine = (spec: MachineSpec) => Machine;
-
-/** The surroundings that the commands need. */
-export interface Commands {
-  readonly createMachine: CreateMachine;
+/** The surroundings of the command line. */
+export interface Surroundings {
+  /** Gives the commands. They are read only when one is called for, for `--help` needs none of them. */
+  load(): typeof commands;
   readonly terminal: Terminal;
   readonly version: string;
 }
 
 /** Runs `hetmem` with these arguments. @returns the exit status */
-export async function runProgram(args: readonly string[], commands: Commands): Promise<number> {
-  const { terminal } = commands;
+export async function runProgram(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { load, terminal } = surroundings;
   let status = 0;
-  const program = buildProgram(commands, (code) => (status = code));
+  const program = buildProgram(surroundings, (code) => (status = code));
   const names = program.commands.map((command) => command.name());
   const [first] = args;
   if (first !== undefined && !first.startsWith("-") && ![...names, "help"].includes(first)) {
@@ -43,7 +39,7 @@ export async function runProgram(args: readonly string[], commands: Commands): P
     return status;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED;
-    return failWith(error, terminal);
+    return load().failWith(error, terminal);
   }
 }
 
@@ -53,7 +49,7 @@ function noSuchCommand(typed: string, names: readonly string[]): string {
   return `there is no command "${typed}"${meant}: the commands are ${names.join(", ")}`;
 }
 
-function buildProgram({ createMachine, terminal, version }: Commands, exit: (code: number) => void): Command {
+function buildProgram({ load, terminal, version }: Surroundings, exit: (code: number) => void): Command {
   const program = new Command("hetmem")
     .description("A Linux machine with heterogeneous memory: boot it, type into it, break it on purpose.")
     .version(version)
@@ -69,7 +65,7 @@ function buildProgram({ createMachine, terminal, version }: Commands, exit: (cod
       "build the machine and show its zones, its physical memory and what its struct pages cost (default)",
     )
     .option("--json", "print it for programs")
-    .action((options: BootOptions) => boot(options, createMachine, terminal));
+    .action((options: BootOptions) => load().boot(options, terminal));
   withMachineOptions(program.command("sh [script] [args...]"))
     .description("a shell on the machine: interactive, or running a script or what is piped into it")
     .option("-c, --command <commands>", "run these commands")
@@ -84,12 +80,12 @@ function buildProgram({ createMachine, terminal, version }: Commands, exit: (cod
       "say in our own words why the kernel refuses a write; an interactive shell always does",
     )
     .action(async (script: string | undefined, args: string[], options: ShOptions) =>
-      exit(await sh(script === undefined ? [] : [script, ...args], options, createMachine, terminal)),
+      exit(await load().sh(script === undefined ? [] : [script, ...args], options, terminal)),
     );
   withMachineOptions(program.command("export <dir>"))
     .description("write the machine's /proc and /sys below a folder")
     .option("--json", "print what was written for programs")
-    .action((dir: string, options: ExportOptions) => exportTree(dir, options, createMachine, terminal));
+    .action((dir: string, options: ExportOptions) => load().exportTree(dir, options, terminal));
   withMachineOptions(program.command("plan <device>"))
     .description("what would become of the machine if this dax device, or this namespace, became RAM")
     .addOption(
@@ -98,13 +94,13 @@ function buildProgram({ createMachine, terminal, version }: Commands, exit: (cod
         .default("movable"),
     )
     .option("--json", "print it for programs")
-    .action((device: string, options: PlanOptions) => plan(device, options, createMachine, terminal));
+    .action((device: string, options: PlanOptions) => load().plan(device, options, terminal));
   withMachineOptions(program.command("explain <cgroup> [script] [args...]"))
     .description("who uses the memory that a cgroup pays for once a script has run, and why it was killed")
     .option("-c, --command <commands>", "run these commands instead of a script")
     .option("--json", "print it for programs")
     .action((cgroup: string, script: string | undefined, args: string[], options: ExplainOptions) =>
-      explain(cgroup, script === undefined ? [] : [script, ...args], options, createMachine, terminal),
+      load().explain(cgroup, script === undefined ? [] : [script, ...args], options, terminal),
     );
   return program;
 }

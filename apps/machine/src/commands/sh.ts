@@ -1,15 +1,16 @@
 // `hetmem sh`: a shell on the machine. It runs a script, what is piped into it, or a capture's commands; without any of
 // these, on a terminal, it is interactive.
 import { basename } from "node:path";
-import { INPUT_BYTES_MAX, readOutsideText } from "@hetmem/host-capture/node";
+import { INPUT_BYTES_MAX, readOutsideText, readPipedText } from "@hetmem/host-capture/node";
 import { plainText } from "@hetmem/kernel";
 import { createPaint } from "@hetmem/report";
 import { Shell } from "@hetmem/shell";
 import { interact, runScript } from "@hetmem/shell/node";
 import { replayTranscript } from "@hetmem/transcript";
+import { createMachine } from "../machine.ts";
 import { PROGRAMS } from "../programs/index.ts";
-import { chooseMachine, type MachineOptions } from "./choose-machine.ts";
-import type { CreateMachine } from "./program.ts";
+import { chooseMachine } from "./choose-machine.ts";
+import type { MachineOptions } from "./machine-options.ts";
 import { complain } from "./say.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -28,7 +29,6 @@ export interface ShOptions extends MachineOptions {
 export async function sh(
   [script, ...args]: readonly string[],
   options: ShOptions,
-  createMachine: CreateMachine,
   terminal: Terminal,
 ): Promise<number> {
   const text =
@@ -56,7 +56,7 @@ export async function sh(
   if (options.command !== undefined) return runScript(shell, options.command, echo);
   if (text !== undefined) return runScript(shell, text, echo, args);
   if (isInteractive(options, text, terminal)) return interact(shell, terminal.streams);
-  return runScript(shell, terminal.readInput(), echo);
+  return runScript(shell, readPipedText(terminal.input), echo);
 }
 
 function isInteractive({ command }: ShOptions, script: string | undefined, terminal: Terminal): boolean {

@@ -1,6 +1,5 @@
 // The terminal of a command: where its text goes, how wide it is, and whether it shows colours. Commands know nothing of the
 // process, so that a test runs them as a user does.
-import { readPipedText } from "@hetmem/host-capture/node";
 import type { InteractiveStreams } from "@hetmem/shell/node";
 
 export interface Terminal {
@@ -16,8 +15,8 @@ export interface Terminal {
   readonly self: string;
   /** The streams of a shell. */
   readonly streams: InteractiveStreams;
-  /** All that was piped into the command. */
-  readInput(): string;
+  /** The file descriptor that piped input comes from. */
+  readonly input: number;
 }
 
 const COLUMNS_MAX = 100;
@@ -44,6 +43,6 @@ export function processTerminal(): Terminal {
       Boolean(env["FORCE_COLOR"] && env["FORCE_COLOR"] !== "0"),
     self: env["npm_lifecycle_event"] === "start" ? "npm start --" : "hetmem",
     streams: { input: stdin, output: stdout, error: stderr, terminal: stdin.isTTY && stdout.isTTY },
-    readInput: () => readPipedText(stdin.fd),
+    input: stdin.fd,
   };
 }
