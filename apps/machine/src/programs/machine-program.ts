@@ -22,6 +22,7 @@ export interface ProgramMachine extends shell.ShellMachine {
 
 export type ProgramContext = shell.ProgramContext<ProgramMachine>;
 export type Program = shell.Program<ProgramMachine>;
+export type ProgramEntry = shell.ProgramEntry<ProgramMachine>;
 export type Programs = shell.Programs<ProgramMachine>;
 
 /** @throws UsageProblem on a machine without processes: a bare file system */

@@ -2,7 +2,7 @@
 // and ^C ends a command between two of its steps, never in the middle of a system call.
 import { createInterface, type Interface } from "node:readline";
 import { complete } from "../completion.ts";
-import { BROKEN_STATUS, drive, tellBroken } from "./drive.ts";
+import { BROKEN_STATUS, driveOnNode, tellBroken } from "./drive.ts";
 import type { Shell, ShellResult } from "../shell.ts";
 import { isIncomplete } from "../syntax/parser.ts";
 
@@ -132,7 +132,7 @@ class Session {
     this.#pending = "";
     this.#running = true;
     try {
-      return await drive(this.#shell.execute(text, { terminal }));
+      return await driveOnNode(this.#shell.execute(text, { terminal }));
     } catch (broken) {
       tellBroken(broken, terminal);
       return { status: BROKEN_STATUS, exited: false };

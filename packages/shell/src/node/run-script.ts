@@ -1,5 +1,5 @@
 // Runs a whole script and writes its output while it runs.
-import { BROKEN_STATUS, drive, tellBroken } from "./drive.ts";
+import { BROKEN_STATUS, driveOnNode, tellBroken } from "./drive.ts";
 import type { Shell } from "../shell.ts";
 import type { Terminal } from "../streams.ts";
 
@@ -14,7 +14,7 @@ export async function runScript(
   args: readonly string[] = [],
 ): Promise<number> {
   try {
-    return (await drive(shell.execute(text, { args, terminal }))).status;
+    return (await driveOnNode(shell.execute(text, { args, terminal }))).status;
   } catch (error) {
     tellBroken(error, terminal);
     return BROKEN_STATUS;

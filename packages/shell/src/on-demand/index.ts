@@ -1,0 +1,2 @@
+export { drive } from "./drive.ts";
+export { onDemand } from "./on-demand.ts";
