@@ -15,7 +15,7 @@ export const HmmPfn = {
   write: 1 << 6,
   /** Output: the address can't be mirrored, and a fault would not help. */
   error: 1 << 5,
-  /** Output: order of the cpu's mapping, in pages. @see hmmPfnToMapOrder() */
+  /** Output: order of the cpu's mapping, in pages. @see hmm_pfn_to_map_order() in include/linux/hmm.h */
   orderMask: 31,
 } as const;
 

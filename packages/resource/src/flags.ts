@@ -17,7 +17,7 @@ export const IORESOURCE_EXT_TYPE_BITS = 0x0100_0000;
 export const IORESOURCE_SYSRAM = 0x0100_0000;
 /** RAM added by a driver and absent from the firmware's memory map. kexec doesn't use it. */
 export const IORESOURCE_SYSRAM_DRIVER_MANAGED = 0x0200_0000;
-/** RAM that may be merged with mergeable neighbours. @see mergeSystemRamResource() */
+/** RAM that may be merged with mergeable neighbours. @see merge_system_ram_resource() in kernel/resource.c */
 export const IORESOURCE_SYSRAM_MERGEABLE = 0x0400_0000;
 /** User space may not map the range. */
 export const IORESOURCE_EXCLUSIVE = 0x0800_0000;
