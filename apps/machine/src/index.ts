@@ -19,6 +19,7 @@ export type {
 export { memcgCharging, noCharging } from "./parts/memcg-charging.ts";
 export { PROFILES } from "./parts/profiles.ts";
 export { PROGRAMS } from "./programs/index.ts";
+export { openShell } from "./programs/open-shell.ts";
 export type { Program, ProgramContext, ProgramMachine, Programs } from "./programs/machine-program.ts";
 export type { UserSpace } from "./programs/user-space.ts";
 export type {

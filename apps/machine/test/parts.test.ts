@@ -10,6 +10,8 @@ import { createMachine } from "../src/machine.ts";
 import type { MachineParts } from "../src/parts/machine-parts.ts";
 import { PROFILES } from "../src/parts/profiles.ts";
 import { PROGRAMS } from "../src/programs/index.ts";
+import type { Programs } from "../src/programs/machine-program.ts";
+import { openShell } from "../src/programs/open-shell.ts";
 
 const SPEC = machineOfYaml(
   `
@@ -184,4 +186,21 @@ test("a wrong part is an error of TypeScript", () => {
   // @ts-expect-error the name of a part
   const unknown: Partial<MachineParts> = { placements: () => anyOrderPlacement };
   expect([refusal(wrong), refusal(unknown)]).not.toContain("accepted");
+});
+
+test("a program of the parts is called in the machine's shell, in place of a standard one of its name", () => {
+  const greet: Programs[string] = {
+    summary: "greet the machine",
+    *run(io) {
+      io.out(`${io.name} on ${io.machine.spec.release}\n`);
+      return 3;
+    },
+  };
+  const shell = openShell(createMachine(SPEC, { programs: { greet, lsmem: greet } }));
+  for (const command of ["greet", "lsmem"])
+    expect(run(shell.execute(command))).toMatchObject({
+      output: `${command} on ${SPEC.release}\n`,
+      status: 3,
+    });
+  expect(run(shell.execute("daxctl list")).status).toBe(0);
 });

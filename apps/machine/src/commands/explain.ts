@@ -2,10 +2,9 @@
 // kills in it.
 import { explainText } from "@hetmem/explain";
 import { INPUT_BYTES_MAX, readOutsideText, readPipedText } from "@hetmem/host-capture/node";
-import { Shell } from "@hetmem/shell";
 import { runScript } from "@hetmem/shell/node";
 import { createMachine } from "../machine.ts";
-import { PROGRAMS } from "../programs/index.ts";
+import { openShell } from "../programs/open-shell.ts";
 import { chooseMachine } from "./choose-machine.ts";
 import type { MachineOptions } from "./machine-options.ts";
 import { complain, say, sayJson } from "./say.ts";
@@ -32,7 +31,7 @@ export async function explain(
   complain(terminal, ...notices);
   const machine = createMachine(spec);
   const print = (output: string): void => terminal.writeError(output);
-  await runScript(new Shell(machine, PROGRAMS), text, { out: print, err: print }, args);
+  await runScript(openShell(machine), text, { out: print, err: print }, args);
   const explanation = machine.cgroups.explain(cgroup);
   if (options.json) sayJson(terminal, explanation);
   else say(terminal, explainText(explanation.attribution, explanation.ooms).trimEnd());

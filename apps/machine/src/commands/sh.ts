@@ -4,11 +4,11 @@ import { basename } from "node:path";
 import { INPUT_BYTES_MAX, readOutsideText, readPipedText } from "@hetmem/host-capture/node";
 import { plainText } from "@hetmem/kernel";
 import { createPaint } from "@hetmem/report";
-import { Shell } from "@hetmem/shell";
+import type { Shell } from "@hetmem/shell";
 import { interact, runScript } from "@hetmem/shell/node";
 import { replayTranscript } from "@hetmem/transcript";
 import { createMachine } from "../machine.ts";
-import { PROGRAMS } from "../programs/index.ts";
+import { openShell } from "../programs/open-shell.ts";
 import { chooseMachine } from "./choose-machine.ts";
 import type { MachineOptions } from "./machine-options.ts";
 import { complain } from "./say.ts";
@@ -41,7 +41,7 @@ export async function sh(
       : readOutsideText({ file: options.replay, bytesMax: INPUT_BYTES_MAX, fix: "give --replay a capture" });
   const { spec, notices } = chooseMachine(options);
   complain(terminal, ...notices);
-  const shell = new Shell(createMachine(spec), PROGRAMS);
+  const shell = openShell(createMachine(spec));
   const echo = {
     isTerminal: terminal.printsToTerminal,
     out: (output: string) => terminal.write(output),

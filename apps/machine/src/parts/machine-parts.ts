@@ -76,7 +76,7 @@ export interface MachineParts extends Required<VmParts> {
   readonly gupTest: GupTestPolicy;
   /** Rules for new dax devices, before those of the specification: the first that matches runs its command. */
   readonly udevRules: readonly DeviceRule[];
-  /** Programs of the shell, besides the standard ones, which they replace where a name is the same. */
+  /** Programs of openShell(), besides the standard ones, which they replace where a name is the same. */
   readonly programs: Programs;
   /** Makes the clock of a boot. */
   readonly clock: () => Clock;
