@@ -1,7 +1,7 @@
 // accounting.c of the captures, step by step: a process touches memory, gives it to a device, shares it with a child, takes
 // it back, and prints at each stage what the kernel says of it. What the program's C library does besides isn't done here.
 import { MiB, PAGE_SIZE, run, type VirtAddr } from "@hetmem/kernel";
-import { DevicePte, type Gpu, type GpuContext } from "@hetmem/gpu";
+import { DevicePte, type GpuContext } from "@hetmem/gpu";
 import {
   exitProcess,
   forkProcess,
@@ -25,9 +25,9 @@ const SMAPS = /^(?:Rss|Pss:|Private|Shared|Anonymous|Swap|Referenced)/;
 const STATUS = /^(?:VmRSS|RssAnon|RssFile|VmSwap)/;
 
 /** Runs it in the cgroup /t. @returns the lines that it prints, the child's where they come */
-export function accounting(machine: Machine, gpu: Gpu, process: Process): string[] {
+export function accounting(machine: Machine, device: GpuContext, process: Process): string[] {
   const lines: string[] = [];
-  new Program(machine, gpu, process, (line) => lines.push(line)).main();
+  new Program(machine, device, process, (line) => lines.push(line)).main();
   return lines;
 }
 
@@ -38,17 +38,11 @@ class Program {
   private readonly process: Process;
   private readonly print: (line: string) => void;
 
-  constructor(
-    machine: Machine,
-    gpu: Gpu,
-    process: Process,
-    print: (line: string) => void,
-    device?: GpuContext,
-  ) {
+  constructor(machine: Machine, device: GpuContext, process: Process, print: (line: string) => void) {
     this.machine = machine;
     this.process = process;
     this.print = print;
-    this.device = device ?? run(machine.devices.gpus.contextOf(gpu, process));
+    this.device = device;
   }
 
   main(): void {
@@ -89,7 +83,7 @@ class Program {
 
   private child(a: VirtAddr): void {
     const process = run(forkProcess(this.process));
-    const child = new Program(this.machine, this.device.gpu, process, this.print, this.device);
+    const child = new Program(this.machine, this.device, process, this.print);
     this.print(`child reads ${child.load(a + PAGE_SIZE * 5)}`);
     child.state("child after reading page 5", a, LENGTH);
     child.store(a + PAGE_SIZE * 6, 99);

@@ -3,6 +3,7 @@
 // own, and its kernel adds up some counters in batches: for each such counter the bounds of the difference are said once, for
 // all stages, so that whatever moves between stages by more than that must agree.
 import { readFileSync } from "node:fs";
+import { GpuContext } from "@hetmem/gpu";
 import { run } from "@hetmem/kernel";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
@@ -152,7 +153,10 @@ function replay(): string[] {
   const shell = new Shell(machine, PROGRAMS);
   run(shell.execute("cd /sys/fs/cgroup; echo +memory > cgroup.subtree_control; mkdir t"));
   const { stdout } = run(shell.execute("(echo 0 > /sys/fs/cgroup/t/cgroup.procs; proc start accounting)"));
-  return accounting(machine, gpu, machine.vm.processes.get(Number(stdout)));
+  const process = machine.vm.processes.get(Number(stdout));
+  const device = run(gpu.contextOf(process));
+  if (!(device instanceof GpuContext)) throw new Error("another driver has the device");
+  return accounting(machine, device, process);
 }
 
 /** The lines of the program. Its child began with what the parent had printed and not yet written: that comes once. */

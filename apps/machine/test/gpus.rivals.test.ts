@@ -2,7 +2,7 @@
 // seeds give: what the machine keeps between their requests, who has the device open, must follow.
 import { assertInvariants, run, type Sleeps } from "@hetmem/kernel";
 import { rivalsPlan, runRivals } from "@hetmem/explore";
-import { type Gpu, gpuInvariants } from "@hetmem/gpu";
+import { Gpu, gpuInvariants } from "@hetmem/gpu";
 import { vmInvariants } from "@hetmem/mm";
 import { expect, test } from "vitest";
 import { createMachine, type Machine } from "../src/machine.ts";
@@ -31,8 +31,8 @@ function boot(): { machine: Machine; gpu: Gpu; pid: string } {
   const shell = new Shell(machine, PROGRAMS);
   const pid = run(shell.execute("proc start a")).stdout.trim();
   run(shell.execute(`proc mmap ${pid} 12K --at ${BASE} --populate`));
-  const gpu = machine.devices.gpus.all.get("gpu0");
-  if (!gpu) throw new Error("the device didn't come up");
+  const gpu = machine.devices.gpus.all.get("gpu0")?.device;
+  if (!(gpu instanceof Gpu)) throw new Error("the device didn't come up");
   return { machine, gpu, pid };
 }
 

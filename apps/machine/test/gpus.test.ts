@@ -1,6 +1,6 @@
 // Gpus of a machine: what a file may say of them, what is there after a boot and after the next, and how `gpu` is called.
 import { assertInvariants, run } from "@hetmem/kernel";
-import { gpuInvariants } from "@hetmem/gpu";
+import { Gpu, gpuInvariants } from "@hetmem/gpu";
 import { vmInvariants } from "@hetmem/mm";
 import { describe, expect, test } from "vitest";
 import type { Machine } from "../src/machine.ts";
@@ -53,8 +53,6 @@ describe("a machine file", () => {
     ["{ name: ../x, size: 1M }", "can't be the name of a file in /dev; use small letters, digits, - and _"],
     ["{ name: gpu7, size: 1M }", "m.yaml:6: gpus[1].name: gpu7 is there already; give each gpu its own name"],
     ["{ size: 1M, memory: public }", '"public" is not known; write private or coherent'],
-    ["{ size: 1M, policy: prefetch-5 }", '"prefetch-5" is not known; write map-in-place, migrate-on-touch,'],
-    ["{ size: 1M, policy: migrate-after-0 }", '"migrate-after-0" is not known'],
     ["{ size: 1M, node: 3 }", "there is no node 3; add it to nodes"],
     ["{ size: 2M, start: 8G }", "private memory has no address before the machine boots; leave start out"],
     [
@@ -93,6 +91,15 @@ describe("after a boot", () => {
     expect(sh("proc read $(pidof a) 0x10000000 10").stdout).toContain("of the cpu");
     expect(sh("grep used /sys/kernel/debug/fast/memory").stdout).toBe("used 65536\n");
   });
+
+  test.each(["prefetch-5", "prefetch-0K", "migrate-after-0", "migrate-after-3x", "mapinplace"])(
+    "no machine has a policy %s",
+    (policy) => {
+      expect(() => boot(`gpus:\n  - { size: 1M, policy: ${policy} }\n`)).toThrow(
+        `EINVAL: "${policy}" is no migration policy of this machine: write map-in-place, migrate-on-touch, prefetch-64K, migrate-after-3`,
+      );
+    },
+  );
 
   test("a gpu whose memory finds no place isn't there, and the log says so", () => {
     const { sh } = boot("gpus:\n  - { size: 900G }\n  - { size: 1M }\nmax_memory: 1G\n");
@@ -171,8 +178,9 @@ describe("gpu", () => {
     expect(sh("gpu stats").stdout).toMatch(/used 16 pages.*mirrors 0 pages/s);
     sh("kill $(pidof a); pidof a");
     const gpu = machine.devices.gpus.all.get("gpu0");
-    expect([gpu?.memory.usedPages, gpu?.contexts.size]).toEqual([0, 0]);
-    if (gpu) assertInvariants(gpu, gpuInvariants);
+    if (!(gpu?.device instanceof Gpu)) throw new Error("the device didn't come up");
+    expect([gpu.device.memory.usedPages, gpu.device.contexts.size, gpu.contexts.size]).toEqual([0, 0, 0]);
+    assertInvariants(gpu.device, gpuInvariants);
     assertInvariants(machine.vm, vmInvariants);
   });
 

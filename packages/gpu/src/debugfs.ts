@@ -1,21 +1,18 @@
 // The device's files in /sys/kernel/debug: memory, counters, and mirrored address spaces. Kernel counterpart:
 // specific to each driver; lib/test_hmm.c has none.
 import { PAGE_SIZE } from "@hetmem/kernel";
-import type { AttributeTable } from "@hetmem/vfs";
+import type { Attribute } from "@hetmem/vfs";
 import type { Gpu } from "./gpu.ts";
 
-export function gpuDebugfsTable(gpu: Gpu): AttributeTable {
+/** The files by name. */
+export function gpuDebugfsFiles(gpu: Gpu): Readonly<Record<string, Attribute>> {
   return {
-    root: `/sys/kernel/debug/${gpu.name}`,
-    files: {
-      state: { show: () => `${gpu.state}\n` },
-      policy: { show: () => `${gpu.policy.name}\n` },
-      memory: { show: () => memoryText(gpu) },
-      stats: { show: () => lines(Object.entries(gpu.stats)) },
-      clients: {
-        show: () =>
-          lines([...gpu.contexts].map(({ mm, table }) => [`mm ${mm.id}`, [...table.entries()].length])),
-      },
+    state: { show: () => `${gpu.state}\n` },
+    policy: { show: () => `${gpu.policy.name}\n` },
+    memory: { show: () => memoryText(gpu) },
+    stats: { show: () => lines(Object.entries(gpu.stats)) },
+    clients: {
+      show: () => lines([...gpu.contexts].map(({ mm, mirroredPages }) => [`mm ${mm.id}`, mirroredPages])),
     },
   };
 }

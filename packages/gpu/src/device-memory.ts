@@ -23,6 +23,7 @@ import {
 } from "@hetmem/memremap";
 import { grown, NULL_PAGE } from "@hetmem/page";
 import { releaseResource, requestFreeMemRegion, type Resource } from "@hetmem/resource";
+import type { GpuMemory } from "./driver/gpu-driver.ts";
 import type { GpuStats } from "./stats.ts";
 
 /** Granularity of struct pages in bytes. @see SUBSECTION_SIZE */
@@ -51,7 +52,7 @@ export interface DeviceMemoryInit {
   readonly migrateToRam: NonNullable<DevPagemapOps["migrateToRam"]>;
 }
 
-export class DeviceMemory {
+export class DeviceMemory implements GpuMemory {
   readonly type: "private" | "coherent";
   /** Number of allocatable pages. */
   readonly pages: number;

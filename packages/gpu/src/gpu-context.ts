@@ -12,7 +12,8 @@ import {
   type MmuNotifierRange,
   mmuNotifierRangeBlockable,
 } from "@hetmem/mmu-notifier";
-import { DevicePageTable } from "./device-page-table.ts";
+import { DevicePageTable, DevicePte } from "./device-page-table.ts";
+import type { DeviceContext, DeviceMapping } from "./driver/gpu-driver.ts";
 import { atomicAdd, type EngineRun, peek, readThrough, writeThrough } from "./engine.ts";
 import { hasExclusive, makeExclusive } from "./exclusive.ts";
 import type { Gpu } from "./gpu.ts";
@@ -28,7 +29,7 @@ export const WHOLE_ADDRESS_SPACE = {
   end: (2 ** 47) as VirtAddr,
 } as const;
 
-export class GpuContext {
+export class GpuContext implements DeviceContext {
   readonly gpu: Gpu;
   readonly mm: MmStruct;
   readonly table: DevicePageTable;
@@ -48,6 +49,18 @@ export class GpuContext {
     this.lock = new Mutex(gpu.kernel.lockdep, `${gpu.name}'s page table for mm ${mm.id}`);
     this.idle = new WaitQueue(`the last request to ${gpu.name} for mm ${mm.id}`);
     this.notifier = new MmuIntervalNotifier({ invalidate }, this);
+  }
+
+  /** Entries of the device's page table. */
+  get mirroredPages(): number {
+    return [...this.table.entries()].length;
+  }
+
+  /** The entry of the device's page table for an address, without a fault. */
+  lookup(address: VirtAddr): DeviceMapping | undefined {
+    const flags = this.table.flags(address);
+    if ((flags & DevicePte.read) === 0) return undefined;
+    return { page: this.table.page(address), write: (flags & DevicePte.write) !== 0 };
   }
 
   /**

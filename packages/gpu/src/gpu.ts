@@ -12,15 +12,19 @@ import {
 } from "@hetmem/kernel";
 import { poisonDevicePage } from "@hetmem/memory-failure";
 import type { Pagemaps } from "@hetmem/memremap";
-import type { FaultContext, MmStruct, Vm } from "@hetmem/mm";
+import type { FaultContext, MmStruct, Vm, Vma } from "@hetmem/mm";
 import { mmuIntervalNotifierInsert } from "@hetmem/mmu-notifier";
-import { GpuFile } from "./device-file.ts";
+import type { AttributeTable } from "@hetmem/vfs";
+import { gpuDebugfsFiles } from "./debugfs.ts";
 import { DeviceMemory } from "./device-memory.ts";
-import { Dma, type DmaLatency, noLatency } from "./dma.ts";
+import { Dma } from "./dma.ts";
+import type { DeviceState, GpuDevice } from "./driver/gpu-driver.ts";
+import { type DmaLatency, noLatency } from "./driver/latency.ts";
+import { mapInPlace, type MigrationPolicy } from "./driver/policy.ts";
 import { evictPages } from "./evict.ts";
 import { GpuContext, WHOLE_ADDRESS_SPACE } from "./gpu-context.ts";
 import { cpuTouch } from "./migrate.ts";
-import { type GpuPolicy, mapInPlace } from "./policy.ts";
+import { populateMapping } from "./populate.ts";
 import { createStats, type GpuStats } from "./stats.ts";
 
 export interface GpuOptions {
@@ -37,7 +41,7 @@ export interface GpuOptions {
   /** NUMA node of the memory. Absent: the node of the first cpu. */
   readonly node?: NodeId;
   /** Migration policy. Absent: mapInPlace. */
-  readonly policy?: GpuPolicy;
+  readonly policy?: MigrationPolicy;
   /** Bus latency. Absent: none. */
   readonly latency?: DmaLatency;
   /** How the device sees pages of a process. Absent: hmmRangeFault(). */
@@ -51,9 +55,6 @@ export interface GpuOptions {
  */
 const EVICT_PASSES = 10;
 
-/** "dead": the device fell off the bus. */
-export type DeviceState = "running" | "dead";
-
 /**
  * Creates a device and plugs its memory in, as a driver's probe does.
  *
@@ -66,17 +67,17 @@ export function* probeGpu(options: GpuOptions): Sleeps<Gpu> {
   return gpu;
 }
 
-export class Gpu {
+export class Gpu implements GpuDevice {
   readonly name: string;
   readonly vm: Vm;
   readonly pagemaps: Pagemaps;
   readonly memory: DeviceMemory;
   readonly dma: Dma;
-  readonly policy: GpuPolicy;
   readonly rangeFault: HmmRangeFault;
+  readonly policy: MigrationPolicy;
   readonly stats: GpuStats = createStats();
-  /** The file /dev/gpu0, for mmap(). */
-  readonly file: GpuFile = new GpuFile(this);
+  /** /sys/kernel/debug/gpu0. */
+  readonly debugfs: NonNullable<AttributeTable["files"]> = gpuDebugfsFiles(this);
   /** Open contexts. */
   readonly contexts: Set<GpuContext> = new Set();
   /** Preferred node of evicted pages. */
@@ -140,6 +141,11 @@ export class Gpu {
     );
     this.contexts.add(context);
     return context;
+  }
+
+  /** Populates a mapping of /dev/gpu0. @throws KernelError ENOMEM @see dmirror_fops_mmap() */
+  mmap(vma: Vma): void {
+    populateMapping(this.vm, vma);
   }
 
   /**

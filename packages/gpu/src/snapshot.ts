@@ -1,7 +1,6 @@
 // Snapshots: the access that the device would have in a range, in the format of the kernel's test driver. No page is
 // faulted in, and the device's page table isn't used. A notifier of its own covers just the range, so that changes
-// elsewhere cause no retries. Kernel counterparts: dmirror_snapshot() and dmirror_mkentry() in lib/test_hmm.c,
-// HMM_DMIRROR_PROT_* in test_hmm_uapi.h.
+// elsewhere cause no retries. Kernel counterparts: dmirror_snapshot() and dmirror_mkentry() in lib/test_hmm.c.
 import { HmmPfn, hmmPfnFlags, hmmPfnToMapOrder, hmmPfnToPage, type HmmRange } from "@hetmem/hmm-mirror";
 import type { Page, Sleeps, VirtAddr } from "@hetmem/kernel";
 import { isDeviceCoherentPage, isDevicePrivatePage, isDevicePublicPage } from "@hetmem/memremap";
@@ -13,26 +12,10 @@ import {
   type MmuNotifierRange,
   mmuNotifierRangeBlockable,
 } from "@hetmem/mmu-notifier";
+import { DmirrorProt } from "./driver/dmirror-prot.ts";
 import { pagesOf, pieces, underSequence } from "./fault.ts";
 import type { GpuContext } from "./gpu-context.ts";
 import type { Gpu } from "./gpu.ts";
-
-/** Bits of a snapshot's byte. @see HMM_DMIRROR_PROT_* */
-export const DmirrorProt = {
-  error: 0xff,
-  none: 0x00,
-  read: 0x01,
-  write: 0x02,
-  /** Mapped by a 2 MiB entry; by a 1 GiB entry. */
-  pmd: 0x04,
-  pud: 0x08,
-  zero: 0x10,
-  /** In private memory of this device; of another device. */
-  devPrivateLocal: 0x20,
-  devPrivateRemote: 0x30,
-  devCoherentLocal: 0x40,
-  devCoherentRemote: 0x50,
-} as const;
 
 const PMD_ORDER = 9;
 const PUD_ORDER = 18;

@@ -1,6 +1,6 @@
 // Counters of a device since its creation. Kernel counterpart: cpages, faults, calloc and cfree in lib/test_hmm.c.
 
-export interface GpuStats {
+export interface GpuStats extends Record<string, number> {
   /** Handled misses of the engine. */
   faults: number;
   /** Retries after a change of the range. */

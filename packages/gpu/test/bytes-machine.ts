@@ -19,7 +19,8 @@ import { NULL_PAGE } from "@hetmem/page";
 import { memfdCreate, type OpenFile, truncate } from "@hetmem/page-cache";
 import { EntryKind, entryKind } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";
-import type { Gpu, GpuContext, GpuPolicy } from "../src/index.ts";
+import type { MigrationPolicy } from "../src/driver/index.ts";
+import type { Gpu, GpuContext } from "../src/index.ts";
 import { ANON_PAGES, Model, type ModelPage, type ModelProcess, PAGE, PAGES } from "./bytes-model.ts";
 import { at, BASE, type GpuMachine, gpuMachine, mapAnon, pageAt } from "@hetmem/test-machines/gpu-machine";
 import { outcome } from "@hetmem/test-machines/outcome";
@@ -59,7 +60,7 @@ export class BytesMachine {
   private readonly freeAtStart: number;
   private readonly moves: boolean;
 
-  constructor(memoryType: "private" | "coherent", policy: GpuPolicy, pages: number) {
+  constructor(memoryType: "private" | "coherent", policy: MigrationPolicy, pages: number) {
     this.machine = gpuMachine({ memoryType, policy, pages, gpus: 2 });
     this.model = new Model(2);
     this.moves = policy.name !== "map-in-place";

@@ -2,7 +2,7 @@
 // nothing but bytes. A reset loses what was on the device, no more, and says so. HETMEM_RUNS says how many.
 import * as fc from "fast-check";
 import { test } from "vitest";
-import { mapInPlace, migrateAfter, migrateOnTouch, prefetchBlocks } from "../src/index.ts";
+import { mapInPlace, migrateAfter, migrateOnTouch, prefetchBlocks } from "../src/driver/index.ts";
 import { BytesMachine, type Operation } from "./bytes-machine.ts";
 import { MEMORY_TYPES } from "@hetmem/test-machines/gpu-machine";
 

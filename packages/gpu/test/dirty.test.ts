@@ -6,7 +6,8 @@ import { PageFlag } from "@hetmem/page";
 import { Pte } from "@hetmem/page-table";
 import { swapSpace } from "@hetmem/reclaim";
 import { expect, test } from "vitest";
-import { DmirrorProt, type GpuContext } from "../src/index.ts";
+import { DmirrorProt } from "../src/driver/index.ts";
+import type { GpuContext } from "../src/index.ts";
 import {
   at,
   BASE,

@@ -1,6 +1,6 @@
 // What a device does for a process, beside whoever takes its pages away: see rivals.ts.
 import { type Sleeps } from "@hetmem/kernel";
-import { mapInPlace, prefetchBlocks } from "../src/index.ts";
+import { mapInPlace, prefetchBlocks } from "../src/driver/index.ts";
 import { at, BASE } from "@hetmem/test-machines/gpu-machine";
 import { firstByte, type GpuWorld, PAGES, testPaths, testRace } from "./rivals.ts";
 import { PAGE } from "@hetmem/test-machines/vm-machine";

@@ -4,14 +4,13 @@ import type { Process } from "@hetmem/mm";
 import { Vfs } from "@hetmem/vfs";
 import { expect, test } from "vitest";
 import {
-  type GpuContext,
-  gpuDebugfsTable,
   mapInPlace,
   migrateAfter,
   migrateOnTouch,
   pcieLatency,
   prefetchBlocks,
-} from "../src/index.ts";
+} from "../src/driver/index.ts";
+import type { GpuContext } from "../src/index.ts";
 import {
   type GpuMachine,
   type GpuMachineOptions,
@@ -108,7 +107,7 @@ test("debugfs says what a device is, has, and has done", () => {
   const { machine, context } = world({});
   run(context.migrateTo(BASE, 3 * PAGE));
   const vfs = new Vfs();
-  vfs.mount(gpuDebugfsTable(machine.gpu));
+  vfs.mount({ root: "/sys/kernel/debug/gpu0", files: machine.gpu.debugfs });
   const read = (file: string): string => run(vfs.read(`/sys/kernel/debug/gpu0/${file}`));
   expect([read("state"), read("policy")]).toEqual(["running\n", "map-in-place\n"]);
   expect(read("memory")).toBe(`private at 0x${(2 ** 36 - 2 ** 27).toString(16)} 262144\nused 12288\n`);

@@ -2,7 +2,7 @@
 import { run } from "@hetmem/kernel";
 import { MapFlag, mmap, mprotect, munmap, Prot } from "@hetmem/mm";
 import { describe, expect, test } from "vitest";
-import { DmirrorProt } from "../src/index.ts";
+import { DmirrorProt } from "../src/driver/index.ts";
 import {
   at,
   BASE,

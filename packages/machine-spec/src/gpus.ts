@@ -1,16 +1,7 @@
-// Gpus of a machine file: size, kind and place of their memory, the policy by which pages migrate to it, and the latency of the
-// bus. Each becomes a Gpu of @hetmem/gpu when the machine boots.
-import {
-  type DmaLatency,
-  type GpuPolicy,
-  mapInPlace,
-  migrateAfter,
-  migrateOnTouch,
-  noLatency,
-  pcieLatency,
-  prefetchBlocks,
-} from "@hetmem/gpu";
-import { isAligned, memparse, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
+// Gpus of a machine file: size, kind and place of their memory, the name of the policy by which pages migrate to it, and the
+// latency of the bus. When the machine boots, it looks for a policy of that name among its own, and for a driver.
+import { type DmaLatency, noLatency, pcieLatency } from "@hetmem/gpu/driver";
+import { isAligned, nodeId, PAGE_SIZE, physAddr } from "@hetmem/kernel";
 import type { DeviceLine } from "./devices.ts";
 import type { GpuSpec, NodeSpec } from "./machine-spec.ts";
 import type { SpecProblem } from "./problem.ts";
@@ -23,25 +14,14 @@ const NAME = /^[a-z][a-z0-9_-]*$/;
 /** Alignment of memory that gets struct pages as ZONE_DEVICE. @see SUBSECTION_SIZE in include/linux/mmzone.h */
 const SUBSECTION = 2 * 1024 * 1024;
 
-/** A migration policy by its name; undefined for an unknown name. */
-export function gpuPolicy(name: string): GpuPolicy | undefined {
-  if (name === mapInPlace.name) return mapInPlace;
-  if (name === migrateOnTouch.name) return migrateOnTouch;
-  const [, block, misses] = /^(?:prefetch-(\d+[km])|migrate-after-(\d+))$/i.exec(name) ?? [];
-  if (misses !== undefined && Number(misses) > 0) return migrateAfter(Number(misses));
-  if (block === undefined) return undefined;
-  const bytes = memparse(block);
-  return bytes > 0 && isAligned(bytes, PAGE_SIZE) ? prefetchBlocks(bytes) : undefined;
-}
-
 /** The gpus of a file. One without a name is called gpu0, gpu1 and so on. */
 export function gpusOf({ gpus = [] }: MachineFile): GpuSpec[] {
   return gpus.map((gpu, index) => ({
     name: nameOf(gpu, index),
     memory: gpu.memory ?? "private",
     size: gpu.size,
-    policy: gpuPolicy(gpu.policy ?? mapInPlace.name) ?? mapInPlace,
     latency: latencyOf(gpu.latency),
+    ...(gpu.policy !== undefined && { policy: gpu.policy }),
     ...(gpu.start !== undefined && { start: physAddr(gpu.start) }),
     ...(gpu.node !== undefined && { node: nodeId(gpu.node) }),
   }));
@@ -71,11 +51,6 @@ export function* gpuProblems({ gpus = [] }: MachineFile, nodes: readonly NodeSpe
       yield { path: [...path, "name"], message: `${name} is there already; give each gpu its own name` };
     if (gpu.size === 0 || !isAligned(gpu.size, PAGE_SIZE))
       yield { path: [...path, "size"], message: "a gpu has whole pages of memory; use a multiple of 4K" };
-    if (gpu.policy !== undefined && !gpuPolicy(gpu.policy))
-      yield {
-        path: [...path, "policy"],
-        message: `"${gpu.policy}" is not known; write map-in-place, migrate-on-touch, prefetch-64K or migrate-after-3`,
-      };
     if (gpu.node !== undefined && !nodes.some(({ id }) => id === gpu.node))
       yield { path: [...path, "node"], message: `there is no node ${gpu.node}; add it to nodes` };
     yield* placeProblems(gpu, path);

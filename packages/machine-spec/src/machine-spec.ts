@@ -1,6 +1,6 @@
 // The specification of a machine before it boots: its firmware map, its nodes, its devices, and the options of its kernel.
 // Machine files and captured hosts are converted to one, and createMachine() of hetmem takes one.
-import type { DmaLatency, GpuPolicy } from "@hetmem/gpu";
+import type { GpuDescription, MigrationPolicy } from "@hetmem/gpu/driver";
 import type { NodeId, PhysAddr } from "@hetmem/kernel";
 import type { NamespaceRecord } from "@hetmem/nvdimm";
 import type { BootNode, BootRange, BootZone, MovableOptions } from "@hetmem/zone";
@@ -85,21 +85,12 @@ export interface NvdimmSpec {
 }
 
 /** A device that works on the memory of processes through their own addresses, and has memory of its own. */
-export interface GpuSpec {
-  /** "gpu0": the name of its file in /dev and of its line in /proc/iomem. */
-  readonly name: string;
-  /** "coherent" if the cpu can access the memory; releases before 5.3 call that public. */
-  readonly memory: "private" | "coherent";
-  /** Bytes. */
-  readonly size: number;
-  /** First byte of the memory. Absent: the highest free region of the physical address space. */
-  readonly start?: PhysAddr;
-  /** The nearest node. Absent: the node of the first cpu. */
-  readonly node?: NodeId;
-  /** The policy by which pages migrate to the device. */
-  readonly policy: GpuPolicy;
-  /** Simulated time of transfers. */
-  readonly latency: DmaLatency;
+export interface GpuSpec extends Omit<GpuDescription, "policy"> {
+  /**
+   * The policy by which pages migrate to the device, or the name of one that the machine has: "prefetch-64K". Absent: the first
+   * of the machine's policies.
+   */
+  readonly policy?: MigrationPolicy | string;
 }
 
 /** A rule of udev. For each new dax device, the first rule that matches runs its command. */

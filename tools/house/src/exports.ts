@@ -14,6 +14,8 @@ export const REPLACED: Readonly<Record<string, string>> = {
   freshMachines: "the function itself: `runRivals(make, plan, endings)`",
   COPIED: "nothing: `migratePage` of `@hetmem/migrate` copies the flags",
   DaxPoison: "`MediaPoison` of `@hetmem/kernel`",
+  GpuPolicy: "`MigrationPolicy` of `@hetmem/gpu/driver`",
+  gpuDebugfsTable: "`gpu.debugfs`, the files of `/sys/kernel/debug/gpu0`",
   OBLIGATIONS: "`hmmDriverKit` of `@hetmem/driver-kit/hmm-driver`",
   OnlinePolicyParameters:
     "`OnlinePolicies`, and `autoMovableRatio`, `autoMovableNumaAware` as parameters of `autoMovable`",

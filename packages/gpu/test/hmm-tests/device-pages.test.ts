@@ -4,7 +4,7 @@ import { run, virtAddr } from "@hetmem/kernel";
 import { forkProcess } from "@hetmem/mm";
 import { Vfs } from "@hetmem/vfs";
 import { expect } from "vitest";
-import { DmirrorProt } from "../../src/index.ts";
+import { DmirrorProt } from "../../src/driver/index.ts";
 import {
   exit,
   expectBytes,

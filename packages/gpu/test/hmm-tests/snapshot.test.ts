@@ -2,7 +2,7 @@
 import { run, virtAddr } from "@hetmem/kernel";
 import { MapFlag, mprotect, munmap, Prot } from "@hetmem/mm";
 import { expect } from "vitest";
-import { DmirrorProt } from "../../src/index.ts";
+import { DmirrorProt, GpuDeviceFile } from "../../src/driver/index.ts";
 import {
   hmm,
   hmm2,
@@ -22,7 +22,8 @@ import {
 import { PAGE, mmOf } from "@hetmem/test-machines/vm-machine";
 
 hmm("mixedmap", ({ machine, process, fd }) => {
-  const ptr = map(process, 1, RW, MapFlag.PRIVATE, machine.gpu.file);
+  const file = new GpuDeviceFile("gpu0", 0, machine.gpu);
+  const ptr = map(process, 1, RW, MapFlag.PRIVATE, file);
   expect(snapshot(fd, ptr, 1)).toEqual([DmirrorProt.read]);
 });
 

@@ -1,5 +1,7 @@
 // The devices of a machine whose memory may get struct pages: how it is mapped, the dax bus, persistent memory, what the
 // firmware sets aside, and gpus. One call makes them all, in the order in which their drivers start.
+import { gpuDriver } from "@hetmem/gpu";
+import { standardMigrationPolicies } from "@hetmem/gpu/driver";
 import type { Sleeps } from "@hetmem/kernel";
 import { type MachineSpec, nodesOfDevice } from "@hetmem/machine-spec";
 import type { Pagemaps } from "@hetmem/memremap";
@@ -73,7 +75,12 @@ export function createDevices(options: DevicesOptions): Devices {
     const { stores } = pagemaps.memmap;
     createHmemRegions(dax.bus, stores, spec.iomem, (range) => nodesOfDevice(spec, range), firstId);
   }
-  const gpus = new Gpus(spec.gpus ?? [], vm, pagemaps);
+  const gpus = new Gpus({
+    specs: spec.gpus ?? [],
+    drivers: [gpuDriver],
+    policies: standardMigrationPolicies,
+    host: { vm, pagemaps },
+  });
   return {
     pagemaps,
     dax,

@@ -1,86 +1,112 @@
-// The devices of a machine that compute: each is probed at boot, with its memory plugged in. Their drivers mirror the memory
-// of a process from its first request until it ends. Kernel counterparts: hmm_dmirror_init() in lib/test_hmm.c, and what a
-// module's probe and its file's release do.
-import { Gpu, type GpuContext, gpuDebugfsTable } from "@hetmem/gpu";
-import { errnoNumber, KernelError, PAGE_SIZE, run, type Sleeps, writeSize } from "@hetmem/kernel";
-import { MEMORY_TYPES, type Pagemaps } from "@hetmem/memremap";
-import { mmgetNotZero, mmput, type Process, type Vm } from "@hetmem/mm";
-import type { AttributeTable } from "@hetmem/vfs";
+// The devices of a machine that compute: each is probed at boot by the first driver that is for it, with the policy that its
+// specification names. Kernel counterpart: __device_attach() in drivers/base/dd.c.
+import {
+  type GpuDescription,
+  type GpuDevice,
+  type GpuDriver,
+  type GpuHost,
+  type MigrationPolicy,
+  type MigrationPolicyChoice,
+  migrationPolicyNamed,
+} from "@hetmem/gpu/driver";
+import { errnoNumber, KernelError, run, writeSize } from "@hetmem/kernel";
 import type { GpuSpec } from "@hetmem/machine-spec";
+import { type DevPagemap, MEMORY_TYPES } from "@hetmem/memremap";
+import type { AttributeTable } from "@hetmem/vfs";
+import { MachineGpu } from "./machine-gpu.ts";
+
+export interface GpusInit {
+  readonly specs: readonly GpuSpec[];
+  /** In order of precedence. */
+  readonly drivers: readonly GpuDriver[];
+  /** The policies that a specification can name. */
+  readonly policies: readonly MigrationPolicyChoice[];
+  readonly host: GpuHost;
+}
 
 export class Gpus {
   /** By name, in the order of the specification. */
-  readonly all: ReadonlyMap<string, Gpu>;
+  readonly all: ReadonlyMap<string, MachineGpu>;
 
-  constructor(specs: readonly GpuSpec[], vm: Vm, pagemaps: Pagemaps) {
-    const all = new Map<string, Gpu>();
-    for (const spec of specs) {
-      const gpu = probe(spec, vm, pagemaps);
-      if (gpu) all.set(gpu.name, gpu);
-    }
-    this.all = all;
-  }
-
-  /** Opens a device for a process, whose memory the device mirrors from then on until the process ends. @throws KernelError ESRCH, and the errors of Gpu.open() */
-  *contextOf(gpu: Gpu, process: Process): Sleeps<GpuContext> {
-    const { mm, pid } = process;
-    if (!mm) throw new KernelError("ESRCH", `process ${pid} has exited`);
-    for (const context of gpu.contexts) if (context.mm === mm) return context;
-    // A process that opens a device itself can't end meanwhile. Here the shell opens it in its place.
-    if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
-    try {
-      const context = yield* gpu.open(mm);
-      if (process.mm) {
-        process.closing.add(() => context.close());
-        return context;
-      }
-      // The process has closed its files meanwhile, and would never close this one.
-      yield* context.close();
-      throw new KernelError("ESRCH", `process ${pid} has exited`);
-    } finally {
-      yield* mmput(mm);
-    }
+  /** @throws KernelError EINVAL for a policy that the machine doesn't have */
+  constructor({ specs, drivers, policies, host }: GpusInit) {
+    const descriptions = specs.map((spec) => describe(spec, policies));
+    const all = descriptions.flatMap((description, minor) => attach(description, minor, drivers, host) ?? []);
+    this.all = new Map(all.map((gpu) => [gpu.name, gpu]));
   }
 
   /** /sys/kernel/debug/gpu0 and so on. */
   get tables(): AttributeTable[] {
-    return Array.from(this.all.values(), gpuDebugfsTable);
+    return Array.from(this.all.values(), ({ name, device: { debugfs = {} } }) => ({
+      root: `/sys/kernel/debug/${name}`,
+      files: debugfs,
+    }));
   }
 }
 
-/** A device whose memory finds no place isn't there, and the log says so. */
-function probe(spec: GpuSpec, vm: Vm, pagemaps: Pagemaps): Gpu | undefined {
-  const { name, memory, size, start, node, policy, latency } = spec;
-  const gpu = new Gpu({
-    vm,
-    pagemaps,
-    name,
-    memoryType: memory,
-    memoryBytes: size,
-    policy,
-    latency,
-    ...(start !== undefined && { memoryStart: start }),
-    ...(node !== undefined && { node }),
-  });
-  const { log } = vm.kernel;
+/** The description of a device, with its policy in place of the policy's name. @throws KernelError EINVAL */
+function describe(
+  { policy, ...described }: GpuSpec,
+  policies: readonly MigrationPolicyChoice[],
+): GpuDescription {
+  const chosen = policy === undefined ? firstOf(policies) : policyOf(policy, policies);
+  return chosen === undefined ? described : { ...described, policy: chosen };
+}
+
+function policyOf(
+  policy: MigrationPolicy | string,
+  policies: readonly MigrationPolicyChoice[],
+): MigrationPolicy {
+  return typeof policy === "string" ? migrationPolicyNamed(policy, policies) : policy;
+}
+
+function firstOf(policies: readonly MigrationPolicyChoice[]): MigrationPolicy | undefined {
+  const [first] = policies.filter((choice) => "name" in choice);
+  return first;
+}
+
+/**
+ * Binds the first driver that is for a device and whose probe succeeds. A device without one isn't there, and the log says so.
+ *
+ * @see __device_attach_driver() in drivers/base/dd.c
+ */
+function attach(
+  description: GpuDescription,
+  minor: number,
+  drivers: readonly GpuDriver[],
+  host: GpuHost,
+): MachineGpu | undefined {
+  const { kernel } = host.vm;
+  const matching = drivers.filter((driver) => driver.match(description));
+  for (const driver of matching) {
+    const device = probe(driver, description, host);
+    if (device) return new MachineGpu({ kernel, description, minor, driver, device });
+  }
+  if (matching.length === 0)
+    kernel.log.printk(4, `${description.name}: no driver took it: pass one that matches it in gpuDrivers`);
+  return undefined;
+}
+
+function probe(driver: GpuDriver, description: GpuDescription, host: GpuHost): GpuDevice | undefined {
+  const { log } = host.vm.kernel;
+  const { name } = description;
   try {
-    run(gpu.memory.plug());
+    const device = run(driver.probe(host, description));
+    const parts = [memoryText(description, device.memory?.pagemap), device.policy?.name];
+    log.printk(6, `${name}: ${parts.filter((part) => part !== undefined).join(", ")}`);
+    return device;
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    log.printk(3, `gpu ${name}: ${error.reason}`);
-    log.printk(4, `gpu: probe of ${name} failed with error ${-errnoNumber(error.errno)}`);
+    log.printk(3, `${driver.name} ${name}: ${error.reason}`);
+    log.printk(4, `${driver.name}: probe of ${name} failed with error ${-errnoNumber(error.errno)}`);
     return undefined;
   }
-  log.printk(6, `${name}: ${memoryText(gpu)}, ${gpu.policy.name}`);
-  return gpu;
 }
 
 /** "64M of MEMORY_DEVICE_PRIVATE at [mem 0xff8000000-0xffbffffff]". */
-function memoryText({ memory }: Gpu): string {
-  if (!memory.pagemap) return "no memory";
-  const { type, ranges } = memory.pagemap;
-  const { start } = ranges[0] ?? { start: 0 };
-  const size = memory.pages * PAGE_SIZE;
+function memoryText({ size }: GpuDescription, pagemap: DevPagemap | undefined): string {
+  if (!pagemap) return "no memory";
+  const { start } = pagemap.ranges[0] ?? { start: 0 };
   const where = `[mem 0x${start.toString(16)}-0x${(start + size - 1).toString(16)}]`;
-  return `${writeSize(size)} of ${MEMORY_TYPES[type].name} at ${where}`;
+  return `${writeSize(size)} of ${MEMORY_TYPES[pagemap.type].name} at ${where}`;
 }

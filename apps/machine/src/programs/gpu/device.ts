@@ -1,22 +1,23 @@
 // The device of a verb of `gpu`, and its context of a process. On a machine with one device the name may be left out.
-import type { Gpu, GpuContext } from "@hetmem/gpu";
+import type { DeviceContext, GpuDevice } from "@hetmem/gpu/driver";
 import { KernelError, type Sleeps } from "@hetmem/kernel";
 import { UsageProblem } from "@hetmem/shell";
 import type { ProgramContext } from "../machine-program.ts";
 import type { Gpus } from "../../machine/devices/gpus.ts";
+import type { MachineGpu } from "../../machine/devices/machine-gpu.ts";
 import { type Call, processOf } from "../verbs.ts";
 
 /** For verbs that take one: `--gpu NAME`. */
 export const GPU_OPTION: Readonly<Record<string, string>> = { gpu: "g:" };
 
 /** Every device, or the one that `--gpu` names. @throws UsageProblem, KernelError ENODEV */
-export function gpusOf({ io, options }: Call): Gpu[] {
+export function gpusOf({ io, options }: Call): MachineGpu[] {
   const name = options.values.get("g");
   return name === undefined ? [...present(io).all.values()] : [gpuNamed(io, name)];
 }
 
 /** The device that `--gpu` names, or the only one. @throws UsageProblem, KernelError ENODEV */
-export function gpuOf(call: Call): Gpu {
+export function gpuOf(call: Call): MachineGpu {
   const [gpu, another] = gpusOf(call);
   if (!gpu) throw new UsageProblem("this machine has no gpu");
   if (another) {
@@ -27,7 +28,7 @@ export function gpuOf(call: Call): Gpu {
 }
 
 /** @throws KernelError ENODEV */
-export function gpuNamed(io: ProgramContext, name: string): Gpu {
+export function gpuNamed(io: ProgramContext, name: string): MachineGpu {
   const { all } = present(io);
   const gpu = all.get(name);
   if (!gpu)
@@ -36,8 +37,21 @@ export function gpuNamed(io: ProgramContext, name: string): Gpu {
 }
 
 /** The device's context of a process, whose memory is mirrored from the first call on. @throws KernelError ESRCH, ENODEV */
-export function* contextOf(call: Call, gpu: Gpu, pid: string): Sleeps<GpuContext> {
-  return yield* present(call.io).contextOf(gpu, processOf(call, pid));
+export function* contextOf(call: Call, gpu: MachineGpu, pid: string): Sleeps<DeviceContext> {
+  return yield* gpu.contextOf(processOf(call, pid));
+}
+
+/** Refuses a request to a context that the driver of the device doesn't have. @throws KernelError ENOTTY */
+export function noRequest({ name, driver }: MachineGpu, method: keyof DeviceContext): never {
+  throw new KernelError(
+    "ENOTTY",
+    `${name} has no such request: its driver ${driver.name} has no ${method}()`,
+  );
+}
+
+/** Refuses what the driver of a device can't do to it. @throws KernelError EOPNOTSUPP */
+export function noOperation({ name, driver }: MachineGpu, method: keyof GpuDevice): never {
+  throw new KernelError("EOPNOTSUPP", `${name} can't do this: its driver ${driver.name} has no ${method}()`);
 }
 
 /** @throws UsageProblem on a machine without */

@@ -1,9 +1,9 @@
 // gpu migrate, evict and snapshot: moves pages, and shows where they are. A verb that moves pages prints how many moved.
-import { DmirrorProt } from "@hetmem/gpu";
+import { DmirrorProt } from "@hetmem/gpu/driver";
 import { PAGE_SIZE } from "@hetmem/kernel";
 import { sizeOf, UsageProblem } from "@hetmem/shell";
 import { addressOf, type Verbs } from "../verbs.ts";
-import { contextOf, GPU_OPTION, gpuOf } from "./device.ts";
+import { contextOf, GPU_OPTION, gpuOf, noOperation, noRequest } from "./device.ts";
 
 export const MEMORY: Verbs = {
   migrate: {
@@ -14,10 +14,11 @@ export const MEMORY: Verbs = {
     *run(call) {
       const [pid = "", address = "", length = ""] = call.operands;
       const [start, size] = [addressOf(address), sizeOf(length)];
-      const context = yield* contextOf(call, gpuOf(call), pid);
+      const gpu = gpuOf(call);
+      const context = yield* contextOf(call, gpu, pid);
       const moved = call.options.flags.has("b")
-        ? yield* context.migrateBack(start, size)
-        : yield* context.migrateTo(start, size);
+        ? yield* context.migrateBack?.(start, size) ?? noRequest(gpu, "migrateBack")
+        : yield* context.migrateTo?.(start, size) ?? noRequest(gpu, "migrateTo");
       call.io.out(`${moved}\n`);
       return 0;
     },
@@ -32,8 +33,8 @@ export const MEMORY: Verbs = {
       const wanted = call.options.values.get("n");
       if (wanted !== undefined && !/^\d{1,10}$/.test(wanted))
         throw new UsageProblem(`"${wanted}" is not a number of pages`);
-      const pages = wanted === undefined ? gpu.memory.usedPages : Number(wanted);
-      call.io.out(`${yield* gpu.evict(pages)}\n`);
+      const pages = wanted === undefined ? (gpu.device.memory?.usedPages ?? 0) : Number(wanted);
+      call.io.out(`${yield* gpu.device.evict?.(pages) ?? noOperation(gpu, "evict")}\n`);
       return 0;
     },
   },
@@ -45,8 +46,10 @@ export const MEMORY: Verbs = {
     *run(call) {
       const [pid = "", address = "", length = ""] = call.operands;
       const [start, size] = [addressOf(address), sizeOf(length)];
-      const context = yield* contextOf(call, gpuOf(call), pid);
-      call.io.out(runsText(start, yield* context.snapshot(start, size)));
+      const gpu = gpuOf(call);
+      const context = yield* contextOf(call, gpu, pid);
+      const bytes = yield* context.snapshot?.(start, size) ?? noRequest(gpu, "snapshot");
+      call.io.out(runsText(start, bytes));
       return 0;
     },
   },

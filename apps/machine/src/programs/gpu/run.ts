@@ -1,17 +1,19 @@
 // gpu run: a kernel on the device, over addresses of the process. It reaches them through the device's page table alone.
-import type { GpuContext } from "@hetmem/gpu";
+import type { DeviceContext } from "@hetmem/gpu/driver";
 import { MiB, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { sizeOf, UsageProblem } from "@hetmem/shell";
 import { bytesOf } from "@hetmem/vfs";
 import { HexDump } from "../hex-dump.ts";
 import { addressOf, type Verbs } from "../verbs.ts";
-import { contextOf, gpuNamed } from "./device.ts";
+import type { MachineGpu } from "../../machine/devices/machine-gpu.ts";
+import { contextOf, gpuNamed, noRequest } from "./device.ts";
 
 /** The computation of the device on one piece of the range. @returns its output */
 type Operation = (job: Job, start: VirtAddr, length: number) => Sleeps<string>;
 
 interface Job {
-  readonly context: GpuContext;
+  readonly gpu: MachineGpu;
+  readonly context: DeviceContext;
   readonly value: string;
   readonly dump: HexDump;
   readonly end: number;
@@ -35,10 +37,13 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     return "";
   },
   /** Adds to each word atomically, and prints its value before. */
-  *add({ context, value }, start, length) {
+  *add({ gpu, context, value }, start, length) {
     const lines: string[] = [];
-    for (let at = 0; at + WORD <= length; at += WORD)
-      lines.push(`${yield* context.atomicAdd((start + at) as VirtAddr, Number(value || 1))}\n`);
+    for (let at = 0; at + WORD <= length; at += WORD) {
+      const word = (start + at) as VirtAddr;
+      const before = yield* context.atomicAdd?.(word, Number(value || 1)) ?? noRequest(gpu, "atomicAdd");
+      lines.push(`${before}\n`);
+    }
     return lines.join("");
   },
 };
@@ -63,9 +68,10 @@ export const RUN: Verbs = {
       if (!operation)
         throw new UsageProblem(`a gpu can't "${word}": write ${Object.keys(OPERATIONS).join(", ")}`);
       const [start, size] = [addressOf(address), sizeOf(length)];
-      const context = yield* contextOf(call, gpuNamed(call.io, name), pid);
+      const gpu = gpuNamed(call.io, name);
+      const context = yield* contextOf(call, gpu, pid);
       const piece = pieceOf(word, value);
-      const job = { context, value, dump: new HexDump(start), end: start + size };
+      const job = { gpu, context, value, dump: new HexDump(start), end: start + size };
       for (let at: number = start; at < job.end; at += piece) {
         call.io.out(yield* operation(job, at as VirtAddr, Math.min(piece, job.end - at)));
         yield* call.io.turn();

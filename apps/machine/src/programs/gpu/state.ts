@@ -1,9 +1,9 @@
 // gpu stats, reset and kill: the state of devices, and their failures.
-import type { Gpu } from "@hetmem/gpu";
-import { PAGE_SIZE, writeSize } from "@hetmem/kernel";
+import { writeSize } from "@hetmem/kernel";
 import type { Process } from "@hetmem/mm";
 import { type Call, type Verbs } from "../verbs.ts";
-import { GPU_OPTION, gpuOf, gpusOf } from "./device.ts";
+import type { MachineGpu } from "../../machine/devices/machine-gpu.ts";
+import { GPU_OPTION, gpuOf, gpusOf, noOperation } from "./device.ts";
 
 export const STATE: Verbs = {
   stats: {
@@ -22,7 +22,8 @@ export const STATE: Verbs = {
     operands: [0, 0],
     options: GPU_OPTION,
     *run(call) {
-      call.io.out(`${yield* gpuOf(call).reset()}\n`);
+      const gpu = gpuOf(call);
+      call.io.out(`${yield* gpu.device.reset?.() ?? noOperation(gpu, "reset")}\n`);
       return 0;
     },
   },
@@ -32,28 +33,35 @@ export const STATE: Verbs = {
     operands: [0, 0],
     options: GPU_OPTION,
     *run(call) {
-      call.io.out(`${gpuOf(call).fallOff()}\n`);
+      const gpu = gpuOf(call);
+      call.io.out(`${gpu.device.fallOff?.() ?? noOperation(gpu, "fallOff")}\n`);
       return 0;
     },
   },
 };
 
-function statsText(call: Call, gpu: Gpu): string {
-  const { memory, policy, state, stats, contexts } = gpu;
-  const { start = 0 } = memory.pagemap?.ranges[0] ?? {};
-  const size = writeSize(memory.pages * PAGE_SIZE);
+function statsText(call: Call, gpu: MachineGpu): string {
+  const { memory, stats = {} } = gpu.device;
   const lines = [
-    `${gpu.name}: ${state}, ${size} of ${memory.type} memory at 0x${start.toString(16)}, ${policy.name}`,
-    `  used ${memory.usedPages} pages, free ${memory.freePages}`,
+    summaryOf(gpu),
+    ...(memory ? [`  used ${memory.usedPages} pages, free ${memory.freePages}`] : []),
     ...Object.entries(stats).map(([name, value]) => `  ${name} ${value}`),
-    ...Array.from(contexts, ({ mm, table }) => {
+    ...Array.from(gpu.contexts, ([mm, { mirroredPages }]) => {
       const owner = ownerOf(call, (process) => process.mm === mm);
-      return owner
-        ? `  mirrors ${[...table.entries()].length} pages of process ${owner.pid} (${owner.comm})`
-        : [];
+      const pages = mirroredPages === undefined ? "pages" : `${mirroredPages} pages`;
+      return owner ? `  mirrors ${pages} of process ${owner.pid} (${owner.comm})` : [];
     }).flat(),
   ];
   return lines.map((line) => `${line}\n`).join("");
+}
+
+/** "gpu0: running, 64M of private memory at 0xff8000000, map-in-place". */
+function summaryOf({ name, description, device }: MachineGpu): string {
+  const { state = "running", memory, policy } = device;
+  const { start = 0 } = memory?.pagemap?.ranges[0] ?? {};
+  const place = `${writeSize(description.size)} of ${description.memory} memory at 0x${start.toString(16)}`;
+  const parts = [state, memory ? place : "no memory", policy?.name];
+  return `${name}: ${parts.filter((part) => part !== undefined).join(", ")}`;
 }
 
 function ownerOf({ space }: Call, has: (process: Process) => boolean): Process | undefined {
