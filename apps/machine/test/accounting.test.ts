@@ -154,7 +154,11 @@ function replay(): string[] {
   run(shell.execute("cd /sys/fs/cgroup; echo +memory > cgroup.subtree_control; mkdir t"));
   const { stdout } = run(shell.execute("(echo 0 > /sys/fs/cgroup/t/cgroup.procs; proc start accounting)"));
   const process = machine.vm.processes.get(Number(stdout));
-  const device = run(gpu.contextOf(process));
+  const device = run(
+    gpu.request(process, function* (context) {
+      return context;
+    }),
+  );
   if (!(device instanceof GpuContext)) throw new Error("another driver has the device");
   return accounting(machine, device, process);
 }

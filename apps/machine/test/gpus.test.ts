@@ -92,14 +92,11 @@ describe("after a boot", () => {
     expect(sh("grep used /sys/kernel/debug/fast/memory").stdout).toBe("used 65536\n");
   });
 
-  test.each(["prefetch-5", "prefetch-0K", "migrate-after-0", "migrate-after-3x", "mapinplace"])(
-    "no machine has a policy %s",
-    (policy) => {
-      expect(() => boot(`gpus:\n  - { size: 1M, policy: ${policy} }\n`)).toThrow(
-        `EINVAL: "${policy}" is no migration policy of this machine: write map-in-place, migrate-on-touch, prefetch-64K, migrate-after-3`,
-      );
-    },
-  );
+  test.each(["prefetch-5", "migrate-after-0", "mapinplace"])("no machine has a policy %s", (policy) => {
+    expect(() => boot(`gpus:\n  - { size: 1M, policy: ${policy} }\n`)).toThrow(
+      `EINVAL: "${policy}" is no migration policy of this machine (did you mean `,
+    );
+  });
 
   test("a gpu whose memory finds no place isn't there, and the log says so", () => {
     const { sh } = boot("gpus:\n  - { size: 900G }\n  - { size: 1M }\nmax_memory: 1G\n");

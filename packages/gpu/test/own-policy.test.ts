@@ -74,19 +74,24 @@ test("the first choice with a name has it", () => {
 });
 
 test.each([
-  "on-writes",
-  "prefetch-5",
-  "prefetch-0K",
-  "prefetch-64Kx",
-  "migrate-after-0",
-  "migrate-after-",
-  "",
-])("a name that no choice has is EINVAL, with what there is: %j", (name) => {
+  ["on-writes", "on-write"],
+  ["prefetch-5", "prefetch-64K"],
+  ["prefetch-0K", "prefetch-64K"],
+  ["prefetch-64Kx", "prefetch-64K"],
+  ["migrate-after-0", "migrate-after-3"],
+  ["migrate-after-", "migrate-after-3"],
+])("a name that no choice has is EINVAL, with the nearest and with what there is: %s", (name, nearest) => {
   expect(() => migrationPolicyNamed(name, CHOICES)).toThrow(
     new KernelError(
       "EINVAL",
-      `"${name}" is no migration policy of this machine: write on-write, map-in-place, migrate-on-touch, prefetch-64K, migrate-after-3`,
+      `"${name}" is no migration policy of this machine (did you mean ${nearest}?): write on-write, map-in-place, migrate-on-touch, prefetch-64K, migrate-after-3`,
     ),
+  );
+});
+
+test("a name that is like none has no nearest", () => {
+  expect(() => migrationPolicyNamed("lru", CHOICES)).toThrow(
+    '"lru" is no migration policy of this machine: write',
   );
 });
 

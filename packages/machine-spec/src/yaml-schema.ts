@@ -1,6 +1,6 @@
 // The schema of a machine in a YAML file, with the sentence that documents each name. The JSON Schema for editors and the
 // reference in docs/machine-file.md are drawn from it; limits.ts checks whether the numbers make a machine.
-import { mapInPlace } from "@hetmem/gpu";
+import { mapInPlace } from "@hetmem/gpu/driver";
 import * as v from "valibot";
 import { DEFAULT_DIRECT_MAP_BITS, DEFAULT_PHYSICAL_BITS, DEFAULT_PROFILE } from "./defaults.ts";
 import { NODES_MAX } from "./limits.ts";
@@ -182,7 +182,7 @@ const gpu = object({
   policy: v.optional(
     described(
       text,
-      "When pages migrate to the device: map-in-place, migrate-on-touch, prefetch-64K (blocks of that size) or migrate-after-3 (misses in a block of 64 KiB).",
+      "When pages migrate to the device: map-in-place, migrate-on-touch, prefetch-64K (blocks of that size), migrate-after-3 (misses in a block of 64 KiB), or the name of a policy that the machine is given. Without it the first of the machine's policies holds.",
       mapInPlace.name,
     ),
   ),

@@ -64,6 +64,7 @@ const PORTS = {
   sharedMemory: { port: "SharedMemory", members: ["zeroSetup"] },
   khugepaged: { port: "HugeCollapse", members: ["madviseCollapse"] },
   daxDrivers: { port: "DaxDriver", members: ["probe", "remove"] },
+  gpuDrivers: { port: "GpuDevice", members: ["open", "remove"] },
   placement: { port: "Placement", members: ["zoneFor", "validZones"] },
   charging: { port: "PageCharging", members: ["start", "tryCharge", "charge", "uncharge"] },
   clock: { port: "Clock", members: ["advance", "sleep"] },
@@ -108,6 +109,11 @@ function objectWith(port: string, ...members: readonly string[]): Form {
   };
 }
 
+/** Whether a value is an object with these functions. */
+function has(value: unknown, ...functions: readonly string[]): boolean {
+  return isObject(value) && functions.every((name) => typeof Reflect.get(value, name) === "function");
+}
+
 function isFunction(part: unknown): boolean {
   return typeof part === "function";
 }
@@ -146,6 +152,11 @@ const FORMS: Readonly<Record<PartName, Form>> = {
   charging: factory("{ charging: PageCharging }"),
   pagemaps: objectWith("PagemapPolicies", "memoryTypes", "collision", "idle", "structPages"),
   pfnLayout: objectWith("PfnLayoutPolicy", "altmapUnit", "layOut"),
+  gpuDrivers: list("GpuDrivers, each with name, match() and probe()", (each) => has(each, "match", "probe")),
+  gpuPolicies: list(
+    "MigrationPolicies, each with name, onMiss() and onCpuTouch(), or families of them, each with example and named()",
+    (each) => has(each, "onMiss", "onCpuTouch") || has(each, "named"),
+  ),
   memoryTiering: yesOrNo,
   gupTest: objectWith("GupTestPolicy", "file", "operations"),
   udevRules: list("rules { device, run }", (each) => isObject(each) && "device" in each && "run" in each),

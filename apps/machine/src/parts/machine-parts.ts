@@ -2,6 +2,7 @@
 // of them, and the profile of the specification has the others. A part is a value, or a function that makes it from the parts
 // of the machine that stand below it.
 import type { BindPolicy, DaxDriver } from "@hetmem/dax";
+import type { GpuDriver, MigrationPolicyChoice } from "@hetmem/gpu/driver";
 import type { GupTestPolicy } from "@hetmem/gup";
 import type { Clock } from "@hetmem/kernel";
 import type { DeviceRule, KernelOptions } from "@hetmem/machine-spec";
@@ -70,6 +71,13 @@ export interface MachineParts extends Required<VmParts> {
   readonly pagemaps: PagemapPolicies;
   /** How namespaces are laid out that get struct pages. */
   readonly pfnLayout: PfnLayoutPolicy;
+  /** Drivers of gpus, in order of precedence: the first that matches a device, and whose probe succeeds, drives it. */
+  readonly gpuDrivers: readonly GpuDriver[];
+  /**
+   * Migration policies that a machine file can name; of two with one name, the first. The first of all is that of a gpu for which
+   * none is named.
+   */
+  readonly gpuPolicies: readonly MigrationPolicyChoice[];
   /** Whether /sys shows memory tiers. @see 9832fb87834e */
   readonly memoryTiering: boolean;
   /** The kernel's own test of pinning. It came with 4.15; the profile of 4.14 has it, for nothing else pins pages there. */

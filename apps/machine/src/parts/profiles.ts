@@ -2,6 +2,8 @@
 // and a profile names those that its release follows. A profile is spread and overridden: `{ ...PROFILES["v6.1"], placement }`.
 import { bindAnswersNoDevice, bindAnswersProbe } from "@hetmem/dax";
 import { kmemAddOnly, kmemGrouped } from "@hetmem/dax-kmem";
+import { gpuDriver } from "@hetmem/gpu";
+import { standardMigrationPolicies } from "@hetmem/gpu/driver";
 import { gupBenchmark, gupTest } from "@hetmem/gup";
 import { SimulatedClock } from "@hetmem/kernel";
 import type { ProfileName } from "@hetmem/machine-spec";
@@ -37,6 +39,8 @@ const v4_14: MachineParts = {
   charging: memcgCharging,
   pagemaps: defaultPagemapPolicies,
   pfnLayout: sectionLayout,
+  gpuDrivers: [gpuDriver],
+  gpuPolicies: standardMigrationPolicies,
   memoryTiering: false,
   gupTest: gupBenchmark,
   udevRules: [],

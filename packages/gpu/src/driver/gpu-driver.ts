@@ -65,10 +65,9 @@ export interface GpuDevice {
   readonly debugfs?: NonNullable<AttributeTable["files"]>;
   /**
    * Opens the device's file for a process: the device mirrors the address space until the context is closed. The machine opens one
-   * context for a process, and closes it when the process ends.
+   * context for a process, and closes it when the process ends. It opens one at a time, and holds a reference on the address space.
    *
-   * @throws KernelError ENODEV when the device is lost, EBUSY when it serves no more processes, ESRCH when the address space
-   * has no users
+   * @throws KernelError ENODEV when the device is lost, EBUSY when it serves no more processes
    * @see file_operations.open
    */
   open(mm: MmStruct): Sleeps<DeviceContext>;
@@ -104,13 +103,13 @@ export interface GpuMemory {
 }
 
 /**
- * The device's mirror of an address space, with the requests of its process. Several requests may run at once; each holds a
- * reference on the address space while it runs. Kernel counterpart: an open file of the device and its ioctls.
+ * The device's mirror of an address space, with the requests of its process. Several requests may run at once. While one runs, the
+ * address space doesn't end, and the context isn't closed. Kernel counterpart: an open file of the device and its ioctls.
  */
 export interface DeviceContext {
   /** Entries of the device's page table for the address space. Absent: the driver doesn't count them. */
   readonly mirroredPages?: number;
-  /** The device reads. @throws KernelError where the process may not read, ENODEV, ESRCH, EBADF after close() */
+  /** The device reads. @throws KernelError where the process may not read, ENODEV when the device is lost */
   read(address: VirtAddr, into: Uint8Array): Sleeps<unknown>;
   /** The device writes. @throws KernelError as read(), and where the process may not write */
   write(address: VirtAddr, from: Uint8Array): Sleeps<unknown>;
@@ -130,7 +129,7 @@ export interface DeviceContext {
   snapshot?(address: VirtAddr, length: number): Sleeps<Uint8Array>;
   /** The entry of the device's page table for an address, without a fault; undefined when there is none. */
   lookup(address: VirtAddr): DeviceMapping | undefined;
-  /** Stops mirroring. Running requests are waited for; pages in device memory stay. */
+  /** Stops mirroring. No request runs, and none follows. Pages in device memory stay, or move to RAM. */
   close(): Sleeps<void>;
 }
 

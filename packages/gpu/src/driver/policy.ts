@@ -2,7 +2,15 @@
 // cpu fault. A device is created with a policy; the driver migrates only what it returns. A policy may have state, and
 // is then one device's. Kernel counterpart: specific to each driver (svm_range_best_restore_location() in
 // drivers/gpu/drm/amd/amdkfd/kfd_svm.c).
-import { alignDown, isAligned, KernelError, memparse, PAGE_SIZE, type VirtAddr } from "@hetmem/kernel";
+import {
+  alignDown,
+  isAligned,
+  KernelError,
+  memparse,
+  nearestName,
+  PAGE_SIZE,
+  type VirtAddr,
+} from "@hetmem/kernel";
 
 /** A miss: the engine needs [start, end) and has no entry for `start`. */
 export interface Miss {
@@ -110,7 +118,7 @@ export const standardMigrationPolicies: readonly MigrationPolicyChoice[] = [
 /**
  * The policy with a name: the first of the choices that has it.
  *
- * @throws KernelError EINVAL for a name that no choice has; the sentence lists what there is
+ * @throws KernelError EINVAL for a name that no choice has; the sentence has the nearest, and lists what there is
  */
 export function migrationPolicyNamed(
   name: string,
@@ -121,8 +129,10 @@ export function migrationPolicyNamed(
     if (policy) return policy;
   }
   const known = choices.map((choice) => ("named" in choice ? choice.example : choice.name));
+  const nearest = nearestName(name, known);
+  const meant = nearest === undefined ? "" : ` (did you mean ${nearest}?)`;
   const offer = known.length === 0 ? "there is none" : `write ${known.join(", ")}`;
-  throw new KernelError("EINVAL", `"${name}" is no migration policy of this machine: ${offer}`);
+  throw new KernelError("EINVAL", `"${name}" is no migration policy of this machine${meant}: ${offer}`);
 }
 
 function onePage(address: VirtAddr): Placement {

@@ -1,7 +1,5 @@
 // The devices of a machine whose memory may get struct pages: how it is mapped, the dax bus, persistent memory, what the
 // firmware sets aside, and gpus. One call makes them all, in the order in which their drivers start.
-import { gpuDriver } from "@hetmem/gpu";
-import { standardMigrationPolicies } from "@hetmem/gpu/driver";
 import type { Sleeps } from "@hetmem/kernel";
 import { type MachineSpec, nodesOfDevice } from "@hetmem/machine-spec";
 import type { Pagemaps } from "@hetmem/memremap";
@@ -77,8 +75,8 @@ export function createDevices(options: DevicesOptions): Devices {
   }
   const gpus = new Gpus({
     specs: spec.gpus ?? [],
-    drivers: [gpuDriver],
-    policies: standardMigrationPolicies,
+    drivers: parts.gpuDrivers,
+    policies: parts.gpuPolicies,
     host: { vm, pagemaps },
   });
   return {

@@ -5,14 +5,16 @@ import {
   type GpuDevice,
   type GpuDriver,
   type GpuHost,
+  type GpuMemory,
   type MigrationPolicy,
   type MigrationPolicyChoice,
   migrationPolicyNamed,
 } from "@hetmem/gpu/driver";
 import { errnoNumber, KernelError, run, writeSize } from "@hetmem/kernel";
 import type { GpuSpec } from "@hetmem/machine-spec";
-import { type DevPagemap, MEMORY_TYPES } from "@hetmem/memremap";
+import { MEMORY_TYPES } from "@hetmem/memremap";
 import type { AttributeTable } from "@hetmem/vfs";
+import { checkMade } from "../../parts/check-parts.ts";
 import { MachineGpu } from "./machine-gpu.ts";
 
 export interface GpusInit {
@@ -90,22 +92,26 @@ function attach(
 function probe(driver: GpuDriver, description: GpuDescription, host: GpuHost): GpuDevice | undefined {
   const { log } = host.vm.kernel;
   const { name } = description;
+  let device: GpuDevice;
   try {
-    const device = run(driver.probe(host, description));
-    const parts = [memoryText(description, device.memory?.pagemap), device.policy?.name];
-    log.printk(6, `${name}: ${parts.filter((part) => part !== undefined).join(", ")}`);
-    return device;
+    device = run(driver.probe(host, description));
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     log.printk(3, `${driver.name} ${name}: ${error.reason}`);
     log.printk(4, `${driver.name}: probe of ${name} failed with error ${-errnoNumber(error.errno)}`);
     return undefined;
   }
+  checkMade("gpuDrivers", device);
+  const parts = [memoryText(description, device.memory), device.policy?.name];
+  log.printk(6, `${name}: ${parts.filter((part) => part !== undefined).join(", ")}`);
+  return device;
 }
 
 /** "64M of MEMORY_DEVICE_PRIVATE at [mem 0xff8000000-0xffbffffff]". */
-function memoryText({ size }: GpuDescription, pagemap: DevPagemap | undefined): string {
-  if (!pagemap) return "no memory";
+function memoryText({ memory: kind, size }: GpuDescription, memory: GpuMemory | undefined): string {
+  if (!memory) return "no memory";
+  const { pagemap } = memory;
+  if (!pagemap) return `${writeSize(size)} of ${kind} memory`;
   const { start } = pagemap.ranges[0] ?? { start: 0 };
   const where = `[mem 0x${start.toString(16)}-0x${(start + size - 1).toString(16)}]`;
   return `${writeSize(size)} of ${MEMORY_TYPES[pagemap.type].name} at ${where}`;

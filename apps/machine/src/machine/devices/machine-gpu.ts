@@ -1,5 +1,6 @@
 // A device that computes, bound to its driver. The machine opens it for a process at the first request, and closes it when the
-// process ends. Kernel counterparts: open and release of struct file_operations.
+// process ends and its last request is over. Kernel counterparts: open, release and ioctl of struct file_operations, and the
+// references that the VFS holds for them.
 import {
   type DeviceContext,
   type GpuDescription,
@@ -7,7 +8,7 @@ import {
   GpuDeviceFile,
   type GpuDriver,
 } from "@hetmem/gpu/driver";
-import { type Kernel, KernelError, Mutex, type Sleeps } from "@hetmem/kernel";
+import { type Kernel, KernelError, Mutex, type Sleeps, WaitQueue } from "@hetmem/kernel";
 import { mmgetNotZero, mmput, type MmStruct, type Process } from "@hetmem/mm";
 import type { FileObject } from "@hetmem/mm/file";
 
@@ -20,13 +21,21 @@ export interface MachineGpuInit {
   readonly device: GpuDevice;
 }
 
+/** The open file of a process. */
+interface OpenDevice {
+  readonly context: DeviceContext;
+  /** Requests that run. */
+  running: number;
+  readonly idle: WaitQueue;
+}
+
 export class MachineGpu {
   readonly description: GpuDescription;
   readonly driver: GpuDriver;
   readonly device: GpuDevice;
   /** /dev/gpu0. */
   readonly file: FileObject;
-  private readonly open: Map<MmStruct, DeviceContext> = new Map();
+  private readonly open: Map<MmStruct, OpenDevice> = new Map();
   /** Held while the device is opened, so that a process gets one context. */
   private readonly opening: Mutex;
 
@@ -44,47 +53,59 @@ export class MachineGpu {
 
   /** Open contexts, one for each address space. */
   get contexts(): ReadonlyMap<MmStruct, DeviceContext> {
-    return this.open;
+    return new Map(Array.from(this.open, ([mm, { context }]) => [mm, context]));
   }
 
   /**
-   * Opens the device for a process, whose memory the device mirrors from then on until the process ends.
+   * Runs a request of a process. The first opens the device for it, which mirrors the memory of the process from then on until the
+   * process ends. While a request runs, the address space doesn't end, and the context isn't closed.
    *
-   * @throws KernelError ESRCH, and the errors of GpuDevice.open()
+   * @throws KernelError ESRCH for a process that has exited, the errors of GpuDevice.open(), and those of the request
    */
-  *contextOf(process: Process): Sleeps<DeviceContext> {
+  *request<T>(process: Process, body: (context: DeviceContext) => Sleeps<T>): Sleeps<T> {
     const { mm, pid } = process;
     if (!mm) throw new KernelError("ESRCH", `process ${pid} has exited`);
-    const opened = this.open.get(mm);
-    if (opened) return opened;
-    // A process that opens a device itself can't end meanwhile. Here the shell opens it in its place.
+    // A process that makes a request itself can't end meanwhile. Here the shell makes it in its place.
     if (!mmgetNotZero(mm)) throw new KernelError("ESRCH", `mm ${mm.id} has ended`);
     try {
-      yield* this.opening.lock();
+      const opened = this.open.get(mm) ?? (yield* this.openOnce(process, mm));
+      opened.running++;
       try {
-        return this.open.get(mm) ?? (yield* this.openFor(process, mm));
+        return yield* body(opened.context);
       } finally {
-        this.opening.unlock();
+        opened.running--;
       }
     } finally {
       yield* mmput(mm);
     }
   }
 
-  private *openFor(process: Process, mm: MmStruct): Sleeps<DeviceContext> {
+  private *openOnce(process: Process, mm: MmStruct): Sleeps<OpenDevice> {
+    yield* this.opening.lock();
+    try {
+      return this.open.get(mm) ?? (yield* this.openFor(process, mm));
+    } finally {
+      this.opening.unlock();
+    }
+  }
+
+  private *openFor(process: Process, mm: MmStruct): Sleeps<OpenDevice> {
     const context = yield* this.device.open(mm);
     if (!process.mm) {
       // The process has closed its files meanwhile, and would never close this one.
       yield* context.close();
       throw new KernelError("ESRCH", `process ${process.pid} has exited`);
     }
-    this.open.set(mm, context);
-    process.closing.add(() => this.close(mm, context));
-    return context;
+    const idle = new WaitQueue(`the last request to ${this.name} for mm ${mm.id}`);
+    const opened: OpenDevice = { context, running: 0, idle };
+    this.open.set(mm, opened);
+    process.closing.add(() => this.close(mm, opened));
+    return opened;
   }
 
-  private *close(mm: MmStruct, context: DeviceContext): Sleeps<void> {
+  private *close(mm: MmStruct, opened: OpenDevice): Sleeps<void> {
     this.open.delete(mm);
-    yield* context.close();
+    yield* opened.idle.waitEvent(() => opened.running === 0);
+    yield* opened.context.close();
   }
 }

@@ -1,11 +1,11 @@
 // The device of a verb of `gpu`, and its context of a process. On a machine with one device the name may be left out.
 import type { DeviceContext, GpuDevice } from "@hetmem/gpu/driver";
-import { KernelError, type Sleeps } from "@hetmem/kernel";
+import { KernelError } from "@hetmem/kernel";
 import { UsageProblem } from "@hetmem/shell";
 import type { ProgramContext } from "../machine-program.ts";
 import type { Gpus } from "../../machine/devices/gpus.ts";
 import type { MachineGpu } from "../../machine/devices/machine-gpu.ts";
-import { type Call, processOf } from "../verbs.ts";
+import type { Call } from "../verbs.ts";
 
 /** For verbs that take one: `--gpu NAME`. */
 export const GPU_OPTION: Readonly<Record<string, string>> = { gpu: "g:" };
@@ -34,11 +34,6 @@ export function gpuNamed(io: ProgramContext, name: string): MachineGpu {
   if (!gpu)
     throw new KernelError("ENODEV", `there is no ${name}: the machine has ${[...all.keys()].join(", ")}`);
   return gpu;
-}
-
-/** The device's context of a process, whose memory is mirrored from the first call on. @throws KernelError ESRCH, ENODEV */
-export function* contextOf(call: Call, gpu: MachineGpu, pid: string): Sleeps<DeviceContext> {
-  return yield* gpu.contextOf(processOf(call, pid));
 }
 
 /** Refuses a request to a context that the driver of the device doesn't have. @throws KernelError ENOTTY */

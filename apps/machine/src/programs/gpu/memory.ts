@@ -2,8 +2,8 @@
 import { DmirrorProt } from "@hetmem/gpu/driver";
 import { PAGE_SIZE } from "@hetmem/kernel";
 import { sizeOf, UsageProblem } from "@hetmem/shell";
-import { addressOf, type Verbs } from "../verbs.ts";
-import { contextOf, GPU_OPTION, gpuOf, noOperation, noRequest } from "./device.ts";
+import { addressOf, processOf, type Verbs } from "../verbs.ts";
+import { GPU_OPTION, gpuOf, noOperation, noRequest } from "./device.ts";
 
 export const MEMORY: Verbs = {
   migrate: {
@@ -15,10 +15,12 @@ export const MEMORY: Verbs = {
       const [pid = "", address = "", length = ""] = call.operands;
       const [start, size] = [addressOf(address), sizeOf(length)];
       const gpu = gpuOf(call);
-      const context = yield* contextOf(call, gpu, pid);
-      const moved = call.options.flags.has("b")
-        ? yield* context.migrateBack?.(start, size) ?? noRequest(gpu, "migrateBack")
-        : yield* context.migrateTo?.(start, size) ?? noRequest(gpu, "migrateTo");
+      const back = call.options.flags.has("b");
+      const moved = yield* gpu.request(processOf(call, pid), (context) =>
+        back
+          ? (context.migrateBack?.(start, size) ?? noRequest(gpu, "migrateBack"))
+          : (context.migrateTo?.(start, size) ?? noRequest(gpu, "migrateTo")),
+      );
       call.io.out(`${moved}\n`);
       return 0;
     },
@@ -47,8 +49,10 @@ export const MEMORY: Verbs = {
       const [pid = "", address = "", length = ""] = call.operands;
       const [start, size] = [addressOf(address), sizeOf(length)];
       const gpu = gpuOf(call);
-      const context = yield* contextOf(call, gpu, pid);
-      const bytes = yield* context.snapshot?.(start, size) ?? noRequest(gpu, "snapshot");
+      const bytes = yield* gpu.request(
+        processOf(call, pid),
+        (context) => context.snapshot?.(start, size) ?? noRequest(gpu, "snapshot"),
+      );
       call.io.out(runsText(start, bytes));
       return 0;
     },

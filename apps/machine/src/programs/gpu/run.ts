@@ -4,16 +4,15 @@ import { MiB, type Sleeps, type VirtAddr } from "@hetmem/kernel";
 import { sizeOf, UsageProblem } from "@hetmem/shell";
 import { bytesOf } from "@hetmem/vfs";
 import { HexDump } from "../hex-dump.ts";
-import { addressOf, type Verbs } from "../verbs.ts";
+import { addressOf, processOf, type Verbs } from "../verbs.ts";
 import type { MachineGpu } from "../../machine/devices/machine-gpu.ts";
-import { contextOf, gpuNamed, noRequest } from "./device.ts";
+import { gpuNamed, noRequest } from "./device.ts";
 
 /** The computation of the device on one piece of the range. @returns its output */
-type Operation = (job: Job, start: VirtAddr, length: number) => Sleeps<string>;
+type Operation = (context: DeviceContext, job: Job, start: VirtAddr, length: number) => Sleeps<string>;
 
 interface Job {
   readonly gpu: MachineGpu;
-  readonly context: DeviceContext;
   readonly value: string;
   readonly dump: HexDump;
   readonly end: number;
@@ -25,19 +24,19 @@ const WORD = 4;
 const PIECE = 16 * MiB;
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
-  *read({ context, dump, end }, start, length) {
+  *read(context, { dump, end }, start, length) {
     const bytes = new Uint8Array(length);
     yield* context.read(start, bytes);
     return dump.lines(bytes, start + length >= end);
   },
   /** Writes a text over and over, until the range is full. */
-  *write({ context, value }, start, length) {
+  *write(context, { value }, start, length) {
     // Bounded: by a piece of the range.
     yield* context.write(start, bytesOf(value.repeat(Math.ceil(length / value.length)).slice(0, length)));
     return "";
   },
   /** Adds to each word atomically, and prints its value before. */
-  *add({ gpu, context, value }, start, length) {
+  *add(context, { gpu, value }, start, length) {
     const lines: string[] = [];
     for (let at = 0; at + WORD <= length; at += WORD) {
       const word = (start + at) as VirtAddr;
@@ -69,11 +68,12 @@ export const RUN: Verbs = {
         throw new UsageProblem(`a gpu can't "${word}": write ${Object.keys(OPERATIONS).join(", ")}`);
       const [start, size] = [addressOf(address), sizeOf(length)];
       const gpu = gpuNamed(call.io, name);
-      const context = yield* contextOf(call, gpu, pid);
+      const process = processOf(call, pid);
       const piece = pieceOf(word, value);
-      const job = { gpu, context, value, dump: new HexDump(start), end: start + size };
+      const job = { gpu, value, dump: new HexDump(start), end: start + size };
       for (let at: number = start; at < job.end; at += piece) {
-        call.io.out(yield* operation(job, at as VirtAddr, Math.min(piece, job.end - at)));
+        const bytes = Math.min(piece, job.end - at);
+        call.io.out(yield* gpu.request(process, (context) => operation(context, job, at as VirtAddr, bytes)));
         yield* call.io.turn();
       }
       return 0;

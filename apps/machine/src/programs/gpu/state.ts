@@ -58,8 +58,9 @@ function statsText(call: Call, gpu: MachineGpu): string {
 /** "gpu0: running, 64M of private memory at 0xff8000000, map-in-place". */
 function summaryOf({ name, description, device }: MachineGpu): string {
   const { state = "running", memory, policy } = device;
-  const { start = 0 } = memory?.pagemap?.ranges[0] ?? {};
-  const place = `${writeSize(description.size)} of ${description.memory} memory at 0x${start.toString(16)}`;
+  const [range] = memory?.pagemap?.ranges ?? [];
+  const where = range ? ` at 0x${range.start.toString(16)}` : "";
+  const place = `${writeSize(description.size)} of ${description.memory} memory${where}`;
   const parts = [state, memory ? place : "no memory", policy?.name];
   return `${name}: ${parts.filter((part) => part !== undefined).join(", ")}`;
 }
