@@ -1,6 +1,5 @@
 // The schema of a machine in a YAML file, with the sentence that documents each name. The JSON Schema for editors and the
 // reference in docs/machine-file.md are drawn from it; limits.ts checks whether the numbers make a machine.
-import { mapInPlace } from "@hetmem/gpu/driver";
 import * as v from "valibot";
 import { DEFAULT_DIRECT_MAP_BITS, DEFAULT_PHYSICAL_BITS, DEFAULT_PROFILE } from "./defaults.ts";
 import { NODES_MAX } from "./limits.ts";
@@ -183,7 +182,6 @@ const gpu = object({
     described(
       text,
       "When pages migrate to the device: map-in-place, migrate-on-touch, prefetch-64K (blocks of that size), migrate-after-3 (misses in a block of 64 KiB), or the name of a policy that the machine is given. Without it the first of the machine's policies holds.",
-      mapInPlace.name,
     ),
   ),
   latency: v.optional(
