@@ -32,7 +32,7 @@ export interface MmWalk {
  * Callbacks of a walk, all of them optional. A callback gets the number of an entry and the part [address, next) of
  * the range under it. A callback returns 0 to continue; any other value ends the walk, which returns the value.
  *
- * @typeParam R number, or number | Sleeps<number> for callbacks that may sleep
+ * @typeParam R number, or `number | Sleeps<number>` for callbacks that may sleep
  * @see struct mm_walk_ops
  */
 export interface MmWalkOps<R extends number | Sleeps<number> = number> {
