@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Converter, ReflectionKind } from "typedoc";
+import { Comment, Converter, ReflectionKind } from "typedoc";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const REPOSITORY = "https://github.com/hetmem/hetmem";
@@ -53,12 +53,26 @@ function beginWithReadme(app) {
   });
 }
 
+/** A file is about one thing, which the comment at its beginning describes: the page of an export without a comment of its own has that. */
+function describeByFile(app) {
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, (context) => {
+    for (const module of context.project.getReflectionsByKind(ReflectionKind.Module))
+      for (const reflection of module.children ?? []) {
+        const [declaration] = context.getSymbolFromReflection(reflection)?.declarations ?? [];
+        if (reflection.hasComment() || declaration === undefined) continue;
+        const [head = ""] = /^(\/\/.*\n)+/.exec(declaration.getSourceFile().text) ?? [];
+        const comment = new Comment([{ kind: "text", text: head.replace(/^\/\/ ?/gm, "") }]);
+        for (const described of reflection.signatures ?? [reflection]) described.comment = comment.clone();
+      }
+  });
+}
+
 export default {
   name: "hetmem",
   entryPoints: [...INDEXES.values()],
   tsconfig: join(ROOT, "tools/api-pages/tsconfig.json"),
   readme: "none",
-  plugin: [nameModules, beginWithReadme],
+  plugin: [nameModules, describeByFile, beginWithReadme],
   out: "pages",
   // The compiler of the repository has checked the types.
   skipErrorChecking: true,

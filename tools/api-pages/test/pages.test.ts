@@ -54,6 +54,12 @@ test("the page of a package begins with its README", () => {
   expect(page("modules/_hetmem_memremap.html")).toContain("Not modelled");
 });
 
+test("the page of a class without a comment of its own says what its file models", () => {
+  const [head = ""] =
+    /(?<=^\/\/ ).*/.exec(readFileSync(join(ROOT, "packages/cgroup/src/cgroup.ts"), "utf8")) ?? [];
+  expect(page("classes/_hetmem_cgroup.Cgroup.html")).toContain(head);
+});
+
 test("every link to a page leads to one", () => {
   const paths = readdirSync(PAGES, { recursive: true, encoding: "utf8" }).filter((path) =>
     path.endsWith(".html"),
