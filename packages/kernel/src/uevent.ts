@@ -1,7 +1,9 @@
 // Uevents: messages to user space about devices. Kernel counterpart: lib/kobject_uevent.c.
 
+/** The event that a uevent announces. @see kobject_actions[] in lib/kobject_uevent.c */
 export type UeventAction = "add" | "remove" | "change" | "move" | "online" | "offline" | "bind" | "unbind";
 
+/** A message about one device. */
 export interface Uevent {
   readonly action: UeventAction;
   /** Path of the device below /sys. */
@@ -14,6 +16,7 @@ export interface Uevent {
 /** Receives each uevent when it is sent, as udev does. */
 export type UeventListener = (event: Uevent) => void;
 
+/** Sends uevents to the listeners of a machine, with rising sequence numbers. */
 export class Uevents {
   readonly #listeners = new Set<UeventListener>();
   #seqnum = 0;

@@ -16,6 +16,7 @@ export type Page = number & { readonly [brand]: "page" };
 /** NUMA node number. */
 export type NodeId = number & { readonly [brand]: "node" };
 
+/** Bits of an address within its page. */
 export const PAGE_SHIFT = 12;
 /** Bytes in a page. */
 export const PAGE_SIZE = 4096;
@@ -23,24 +24,34 @@ export const PAGE_SIZE = 4096;
 /** Node numbers are below this. @see NODES_SHIFT in arch/x86/Kconfig, 10 in distributions */
 export const MAX_NUMNODES = 1024;
 
+/** Bytes of a KiB. */
 export const KiB = 1024;
+/** Bytes of a MiB. */
 export const MiB = 1024 * KiB;
+/** Bytes of a GiB. */
 export const GiB = 1024 * MiB;
+/** Bytes of a TiB. */
 export const TiB = 1024 * GiB;
 
+/** The least number of 32 bits with a sign. */
 export const INT_MIN: number = -(2 ** 31);
+/** The greatest number of 32 bits with a sign. */
 export const INT_MAX: number = 2 ** 31 - 1;
 const UINT_MAX = 2 ** 32 - 1;
 
+/** A number as a page frame number. Nothing is checked. */
 export function pfn(value: number): Pfn {
   return value as Pfn;
 }
+/** A number of bytes as a physical address. Nothing is checked. */
 export function physAddr(value: number): PhysAddr {
   return value as PhysAddr;
 }
+/** A number of bytes as an address of a process. Nothing is checked. */
 export function virtAddr(value: number): VirtAddr {
   return value as VirtAddr;
 }
+/** A number as the number of a NUMA node. Nothing is checked. */
 export function nodeId(value: number): NodeId {
   return value as NodeId;
 }
@@ -62,6 +73,7 @@ export function alignUp(value: number, unit: number): number {
 export function alignDown(value: number, unit: number): number {
   return Math.floor(value / unit) * unit;
 }
+/** Whether a value is a multiple of `unit`, which need not be a power of two. */
 export function isAligned(value: number, unit: number): boolean {
   return value % unit === 0;
 }

@@ -33,14 +33,22 @@ export const Gfp = {
   ACCOUNT: 1 << 20,
 } as const;
 
+/** The request does not wait, and wakes kswapd. */
 export const GFP_NOWAIT: number = Gfp.KSWAPD_RECLAIM;
+/** The request does not wait, wakes kswapd, and may use a part of the reserves. */
 export const GFP_ATOMIC: number = Gfp.HIGH | Gfp.KSWAPD_RECLAIM;
 const RECLAIM = Gfp.DIRECT_RECLAIM | Gfp.KSWAPD_RECLAIM;
+/** The usual request of the kernel: it may reclaim and start I/O. */
 export const GFP_KERNEL: number = RECLAIM | Gfp.IO | Gfp.FS;
+/** GFP_KERNEL, charged to the memory cgroup of the caller. */
 export const GFP_KERNEL_ACCOUNT: number = GFP_KERNEL | Gfp.ACCOUNT;
+/** Memory for user space that the kernel accesses, too. */
 export const GFP_USER: number = GFP_KERNEL | Gfp.HARDWALL;
+/** Memory for user space that the kernel does not access directly. */
 export const GFP_HIGHUSER: number = GFP_USER | Gfp.HIGHMEM;
+/** Memory of processes, which can be migrated: it may come from ZONE_MOVABLE. */
 export const GFP_HIGHUSER_MOVABLE: number = GFP_HIGHUSER | Gfp.MOVABLE;
+/** A huge page of a process: the request fails without a warning. */
 export const GFP_TRANSHUGE: number =
   (GFP_HIGHUSER_MOVABLE | Gfp.COMP | Gfp.NOMEMALLOC | Gfp.NOWARN) & ~Gfp.KSWAPD_RECLAIM;
 

@@ -74,13 +74,18 @@ export const NODE_STATS = [
   "pgpromote_candidate",
 ] as const;
 
+/** A counter of a zone, as /proc/zoneinfo names it. */
 export type ZoneStatName = (typeof ZONE_STATS)[number];
+/** A counter of NUMA hits, as numastat of a node names it. */
 export type NumaStatName = (typeof NUMA_STATS)[number];
+/** A counter of a node, as /proc/vmstat names it. */
 export type NodeStatName = (typeof NODE_STATS)[number];
 
 /** Index of each counter of a zone: `zone.stat[ZoneStat.nr_free_pages]`. */
 export const ZoneStat: Readonly<Record<ZoneStatName, number>> = indexOf(ZONE_STATS);
+/** Index of each counter of NUMA hits. */
 export const NumaStat: Readonly<Record<NumaStatName, number>> = indexOf(NUMA_STATS);
+/** Index of each counter of a node: `node.stat[NodeStat.nr_active_anon]`. */
 export const NodeStat: Readonly<Record<NodeStatName, number>> = indexOf(NODE_STATS);
 
 /** Events of the whole machine, in the order in which /proc/vmstat prints them behind the thresholds. */
@@ -189,7 +194,9 @@ export const VM_EVENTS = [
   "direct_map_level2_splits",
   "direct_map_level3_splits",
 ] as const;
+/** An event, as /proc/vmstat names it. */
 export type VmEventName = (typeof VM_EVENTS)[number];
+/** Index of each event. */
 export const VmEvent: Readonly<Record<VmEventName, number>> = indexOf(VM_EVENTS);
 
 function indexOf<N extends string>(names: readonly N[]): Readonly<Record<N, number>> {
