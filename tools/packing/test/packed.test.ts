@@ -79,13 +79,29 @@ test.each([
     target: "es2023",
     lib: ["es2023"],
     types,
-    typeRoots: [join(ROOT, "node_modules/@types")],
+    // Elsewhere the types of Node are not to be found, not even by a reference of a declaration.
+    typeRoots: types.map(() => join(ROOT, "node_modules/@types")),
   };
   writeFileSync(join(PROJECT, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["types.ts"] }));
   const tsc = join(ROOT, "node_modules/.bin/tsc");
   const checked = spawnSync(tsc, ["-p", "."], { cwd: PROJECT, encoding: "utf8" });
   expect(checked.stdout).toBe("");
   expect(checked.status).toBe(0);
+});
+
+test("the command line is in the tarball of hetmem, and finds the captures that come with host-capture", () => {
+  const files = readdirSync(join(PROJECT, "node_modules/hetmem/dist"));
+  expect(files).toEqual(expect.arrayContaining(["hetmem.cjs", "commands.cjs", "licenses.txt"]));
+  for (const unbundled of ["commands", "executable"]) expect(files).not.toContain(unbundled);
+  const hetmem = (...args: readonly string[]): string =>
+    execFileSync(join(PROJECT, "node_modules/.bin/hetmem"), args, { cwd: PROJECT, encoding: "utf8" });
+  expect(hetmem("--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+  // A host whose addresses are hidden is replaced by a capture, and one that shows them is itself.
+  expect(JSON.parse(hetmem("boot", "--json"))).toHaveProperty("machine");
+  const captures = join(PROJECT, "node_modules/@hetmem/host-capture/fixtures/captures");
+  expect(
+    hetmem("sh", "--from", join(captures, "tree-nvdimm.tar.gz"), "-c", "uname -s; ndctl --version"),
+  ).toBe("Linux\n76.1\n");
 });
 
 const EXAMPLES = PACKAGES.map(({ folder }) => {
