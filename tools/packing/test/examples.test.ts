@@ -1,55 +1,40 @@
-// The examples as a newcomer has them: each a project of its own, installed from the packed packages outside of the
-// repository. pnpm gives each what its package.json names and nothing else, so that a package it forgot to name is missing.
+// The examples as a newcomer has them: each a project of its own, installed from the packed packages outside of the repository.
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { pnpm, ROOT } from "../src/tarballs.ts";
+import { consoleOf, EXAMPLES, installExamples } from "../src/example-projects.ts";
+import { ROOT } from "../src/tarballs.ts";
 
-const EXAMPLES = readdirSync(join(ROOT, "examples"), { withFileTypes: true }).flatMap((entry) =>
-  entry.isDirectory() ? [entry.name] : [],
-);
-const PROJECTS = mkdtempSync(join(tmpdir(), "hetmem-examples-"));
-
-/** The version of a tool that this repository has: the newest one may be newer. */
-function pinned(name: string): string {
-  const manifest = readFileSync(join(ROOT, "node_modules", name, "package.json"), "utf8");
-  return (JSON.parse(manifest) as { readonly version: string }).version;
-}
+/** Examples that print something under Node. The others are for a browser: see browser/. */
+const PROGRAMS = EXAMPLES.filter((name) => existsSync(join(ROOT, "examples", name, "src/main.ts")));
+let projects = "";
 
 beforeAll(() => {
-  cpSync(join(ROOT, "examples"), PROJECTS, {
-    recursive: true,
-    filter: (path) => !["node_modules", "dist"].includes(basename(path)),
-  });
-  const tools = Object.fromEntries(["typescript", "@types/node"].map((name) => [name, pinned(name)]));
-  const overrides = { ...inject("tarballs"), ...tools };
-  writeFileSync(join(PROJECTS, "package.json"), JSON.stringify({ private: true, pnpm: { overrides } }));
-  writeFileSync(join(PROJECTS, "pnpm-workspace.yaml"), "packages: ['*']\n");
-  pnpm(PROJECTS, "install", "--prefer-offline", "--silent");
+  projects = installExamples(EXAMPLES, inject("tarballs"));
 });
 
-afterAll(() => rmSync(PROJECTS, { recursive: true }));
+afterAll(() => rmSync(projects, { recursive: true }));
 
-/** The lines that a README shows behind a command, without spaces at their ends. */
-function shownBy(example: string, command: string): string {
-  const readme = readFileSync(join(ROOT, "examples", example, "README.md"), "utf8");
-  const [, shown] = /^```console\n\$ (.*\n[^]*?)^```$/m.exec(readme) ?? [];
-  if (!shown?.startsWith(`${command}\n`)) throw new Error(`the README of ${example} doesn't show ${command}`);
-  return shown.slice(command.length + 1);
+/** The lines that the README of an example shows behind the command that it begins with. */
+function shownBy(example: string): string {
+  const [first] = consoleOf(example);
+  if (first?.command !== "npm install && npm start")
+    throw new Error(`the README of ${example} doesn't begin with npm install && npm start`);
+  return first.shown;
 }
 
+/** What was printed, without spaces at the ends of lines, which no README has. */
 function linesOf(printed: string): string {
   return printed.replaceAll(/ +$/gm, "");
 }
 
-test.each(EXAMPLES)("npm start in %s prints what its README shows", (example) => {
-  const cwd = join(PROJECTS, example);
+test.each(PROGRAMS)("npm start in %s prints what its README shows", (example) => {
+  const cwd = join(projects, example);
   const { stdout, stderr } = spawnSync("npm", ["start", "--silent"], { cwd, encoding: "utf8" });
   expect(stderr).toBe("");
-  expect(linesOf(stdout)).toBe(shownBy(example, "npm install && npm start"));
+  expect(linesOf(stdout)).toBe(shownBy(example));
 });
 
 test.each([
@@ -57,22 +42,22 @@ test.each([
   ["nodenext", { module: "nodenext", moduleResolution: "nodenext" }],
   ["bundler", { module: "preserve", moduleResolution: "bundler" }],
 ])("the types of all examples are right where modules are resolved as %s does", (mode, resolution) => {
-  const projects = EXAMPLES.map((example) => {
-    const file = join(PROJECTS, example, `tsconfig.${mode}.json`);
+  const files = EXAMPLES.map((example) => {
+    const file = join(projects, example, `tsconfig.${mode}.json`);
     const compilerOptions = { ...resolution, noEmit: true, tsBuildInfoFile: `${file}.info` };
     writeFileSync(file, JSON.stringify({ extends: "./tsconfig.json", compilerOptions }));
     return file;
   });
   const tsc = join(ROOT, "node_modules/.bin/tsc");
-  const { stdout, status } = spawnSync(tsc, ["-b", ...projects], { cwd: PROJECTS, encoding: "utf8" });
+  const { stdout, status } = spawnSync(tsc, ["-b", ...files], { cwd: projects, encoding: "utf8" });
   expect(stdout).toBe("");
   expect(status).toBe(0);
 });
 
-test.each(EXAMPLES)("a minified bundle of %s prints the same", async (example) => {
-  const outfile = join(PROJECTS, example, "bundle.mjs");
+test.each(PROGRAMS)("a minified bundle of %s prints the same", async (example) => {
+  const outfile = join(projects, example, "bundle.mjs");
   await build({
-    entryPoints: [join(PROJECTS, example, "src/main.ts")],
+    entryPoints: [join(projects, example, "src/main.ts")],
     outfile,
     bundle: true,
     minify: true,
@@ -82,7 +67,7 @@ test.each(EXAMPLES)("a minified bundle of %s prints the same", async (example) =
     platform: "neutral",
     logLevel: "silent",
   });
-  const { stdout, stderr } = spawnSync(process.execPath, [outfile], { cwd: PROJECTS, encoding: "utf8" });
+  const { stdout, stderr } = spawnSync(process.execPath, [outfile], { cwd: projects, encoding: "utf8" });
   expect(stderr).toBe("");
-  expect(linesOf(stdout)).toBe(shownBy(example, "npm install && npm start"));
+  expect(linesOf(stdout)).toBe(shownBy(example));
 });
