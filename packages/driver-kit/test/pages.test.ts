@@ -3,13 +3,19 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { hmmDriverKit } from "../src/hmm-driver/index.ts";
 import { type Kit } from "../src/index.ts";
+import { oomChoiceKit } from "../src/oom-choice/index.ts";
 import { pageChargingKit } from "../src/page-charging/index.ts";
+import { reclaimKit } from "../src/reclaim/index.ts";
+import { tiersKit } from "../src/tiers/index.ts";
 
 const PAGES = new URL("../../../docs/ports/", import.meta.url);
 
 const KITS: readonly (readonly [page: string, kit: Pick<Kit<never>, "obligations">])[] = [
   ["hmm-driver", hmmDriverKit],
+  ["oom-choice", oomChoiceKit],
   ["page-charging", pageChargingKit],
+  ["reclaim", reclaimKit],
+  ["tiers", tiersKit],
 ];
 
 test.each(KITS)("docs/ports/%s.md says of each obligation what the kit says", (page, { obligations }) => {
@@ -21,8 +27,11 @@ test.each(KITS)("docs/ports/%s.md says of each obligation what the kit says", (p
   for (const { name, sentence } of obligations) expect(listed).toContainEqual({ name, sentence });
 });
 
-test("the charging of docs/ports/page-charging.md is the example", () => {
-  const [, block] =
-    /```ts\n([\s\S]*?)```/.exec(readFileSync(new URL("page-charging.md", PAGES), "utf8")) ?? [];
-  expect(block).toBe(readFileSync(new URL("../examples/limit-per-payer.ts", import.meta.url), "utf8"));
+test.each([
+  ["page-charging", "limit-per-payer"],
+  ["oom-choice", "youngest-first"],
+  ["tiers", "tiers-by-node"],
+])("the small one of docs/ports/%s.md is the example %s.ts", (page, example) => {
+  const [, block] = /```ts\n([\s\S]*?)```/.exec(readFileSync(new URL(`${page}.md`, PAGES), "utf8")) ?? [];
+  expect(block).toBe(readFileSync(new URL(`../examples/${example}.ts`, import.meta.url), "utf8"));
 });

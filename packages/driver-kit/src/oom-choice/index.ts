@@ -1,0 +1,2 @@
+export { oomChoiceKit } from "./kit.ts";
+export { type OomChoiceUnderTest } from "./trial.ts";

@@ -1,0 +1,2 @@
+export { reclaimKit } from "./kit.ts";
+export { type ReclaimUnderTest } from "./trial.ts";

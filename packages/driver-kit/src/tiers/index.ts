@@ -1,0 +1,2 @@
+export { tiersKit } from "./kit.ts";
+export { type TiersUnderTest } from "./trial.ts";
