@@ -28,10 +28,14 @@ test.each(KITS)("docs/ports/%s.md says of each obligation what the kit says", (p
 });
 
 test.each([
-  ["page-charging", "limit-per-payer"],
-  ["oom-choice", "youngest-first"],
-  ["tiers", "tiers-by-node"],
-])("the small one of docs/ports/%s.md is the example %s.ts", (page, example) => {
-  const [, block] = /```ts\n([\s\S]*?)```/.exec(readFileSync(new URL(`${page}.md`, PAGES), "utf8")) ?? [];
-  expect(block).toBe(readFileSync(new URL(`../examples/${example}.ts`, import.meta.url), "utf8"));
+  ["page-charging", ["limit-per-payer"]],
+  ["oom-choice", ["youngest-first"]],
+  ["other-parts", ["reserved-swap", "some-to-one-node", "second-touch"]],
+  ["reclaim", ["counting-reclaim"]],
+  ["tiers", ["tiers-by-node"]],
+])("docs/ports/%s.md shows the examples %s", (page, examples) => {
+  const text = readFileSync(new URL(`${page}.md`, PAGES), "utf8");
+  const shown = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, block]) => block);
+  const files = examples.map((name) => new URL(`../examples/${name}.ts`, import.meta.url));
+  expect(shown).toEqual(files.map((file) => readFileSync(file, "utf8")));
 });
