@@ -1,5 +1,6 @@
 // Drivers of gpus and migration policies that a caller gives: which driver drives a device, what the log says, and how a policy is
 // found that the machine file names.
+import { runRivals } from "@hetmem/explore";
 import { Gpu, gpuDriver } from "@hetmem/gpu";
 import {
   type GpuDriver,
@@ -8,11 +9,12 @@ import {
   migrateOnTouch,
   standardMigrationPolicies,
 } from "@hetmem/gpu/driver";
-import { assertInvariants, KernelError, run } from "@hetmem/kernel";
+import { assertInvariants, KernelError, run, type Sleeps } from "@hetmem/kernel";
 import { machineOfYaml, type MachineSpec } from "@hetmem/machine-spec";
 import { vmInvariants } from "@hetmem/mm";
 import { Shell } from "@hetmem/shell";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { tinyGpuDriver } from "../../../packages/driver-kit/examples/tiny-gpu-driver.ts";
 import { createMachine, type Machine } from "../src/machine.ts";
 import type { MachineParts } from "../src/parts/machine-parts.ts";
 import { PROGRAMS } from "../src/programs/index.ts";
@@ -171,4 +173,100 @@ test("wrong parts are refused with the port that they should be", () => {
   // @ts-expect-error a driver without probe() is no GpuDriver
   const half: GpuDriver = { name: "half", match: () => true };
   expect(wrong({ gpuDrivers: [half] })).toContain("EINVAL: parts.gpuDrivers");
+});
+
+describe("a driver of one's own, which shares nothing with the reference device", () => {
+  const gpuDrivers = [tinyGpuDriver(), gpuDriver];
+  const gpus = "  - { size: 64K }\n  - { size: 2M, memory: coherent }\n";
+
+  test("takes the devices that it is for, and leaves the others", () => {
+    const typed = bootWith({ gpuDrivers }, gpus);
+    expect(driversOf(typed)).toEqual(["gpu0: tiny", "gpu1: gpu"]);
+    expect(typed.sh("dmesg | grep -E 'gpu[01]: '")).toMatch(
+      /gpu0: 64K of private memory\n.*gpu1: 2M of MEMORY_DEVICE_COHERENT at \[mem .*\], map-in-place\n$/,
+    );
+  });
+
+  test("computes, moves pages there and back, and is emptied, by the program gpu", () => {
+    const { machine, sh } = bootWith({ gpuDrivers }, gpus);
+    expect(sh("gpu run gpu0 $(pidof a) read 0x10000000 10")).toContain("of the cpu");
+    expect(sh("gpu migrate $(pidof a) 0x10000000 32K --gpu gpu0")).toBe("8\n");
+    sh("gpu run gpu0 $(pidof a) write 0x10000000 6K 'by the gpu '");
+    expect(sh("gpu stats --gpu gpu0")).toMatch(
+      /^gpu0: running, 64K of private memory at 0x[0-9a-f]+\n {2}used 8 pages, free 8\n {2}mirrors 2 pages of process \d+ \(a\)\n$/,
+    );
+    expect(sh("gpu evict --gpu gpu0")).toBe("8\n");
+    expect(sh("proc read $(pidof a) 0x10000000 10")).toContain("by the gpu");
+    assertInvariants(machine.vm, vmInvariants);
+  });
+
+  test.each([
+    ["gpu run gpu0 $(pidof a) add 0x10000000 4", "Inappropriate ioctl for device", "tiny has no atomicAdd()"],
+    [
+      "gpu migrate $(pidof a) 0x10000000 4K --back --gpu gpu0",
+      "Inappropriate ioctl for device",
+      "tiny has no migrateBack()",
+    ],
+    ["gpu snapshot $(pidof a) 0x10000000 4K --gpu gpu0", "Inappropriate ioctl for device", "no snapshot()"],
+    ["gpu reset --gpu gpu0", "Operation not supported", "tiny has no reset()"],
+    ["gpu kill --gpu gpu0", "Operation not supported", "tiny has no fallOff()"],
+    ["proc mmap $(pidof a) 4K --shared --file /dev/gpu0", "No such device", "its driver has no mmap()"],
+    ["cat /sys/kernel/debug/gpu0/state", "No such file or directory", ""],
+  ])("%s: %s", (line, errno, sentence) => {
+    const { machine, sh } = bootWith({ gpuDrivers }, gpus);
+    const output = sh(line);
+    expect(output).toContain(errno);
+    expect(output).toContain(sentence);
+    assertInvariants(machine.vm, vmInvariants);
+  });
+
+  test("its refusal to serve a second process is an errno of the request, until the first ends", () => {
+    const { machine, sh } = bootWith({ gpuDrivers }, gpus);
+    sh("gpu migrate $(pidof a) 0x10000000 4K --gpu gpu0");
+    sh("proc start b; proc mmap $(pidof b) 64K --at 0x10000000; proc write $(pidof b) 0x10000000 second");
+    const request = "gpu run gpu0 $(pidof b) read 0x10000000 6";
+    expect(sh(request)).toContain("Device or resource busy\n    gpu0 serves another process: end it\n");
+    sh("kill $(pidof a)");
+    const gpu = machine.devices.gpus.all.get("gpu0");
+    expect([gpu?.contexts.size, gpu?.device.memory?.usedPages]).toEqual([0, 0]);
+    expect(sh(request)).toContain("second");
+    assertInvariants(machine.vm, vmInvariants);
+  });
+
+  test(
+    "needs not heed the end of a process: its context is closed after the last request",
+    { timeout: 600_000 },
+    () => {
+      const report = runRivals(
+        () => {
+          const { machine, sh } = bootWith({ gpuDrivers }, gpus);
+          const pid = sh("pidof a").trim();
+          const typing = function* (...lines: string[]): Sleeps<void> {
+            const shell = new Shell(machine, PROGRAMS);
+            // The process may be gone, and nothing else goes wrong.
+            for (const line of lines)
+              expect((yield* shell.execute(line)).output).toMatch(/^(\d*\n)?$|: No such process\n/);
+          };
+          return {
+            kernel: machine.kernel,
+            tasks: {
+              computing: () => typing(`gpu run gpu0 ${pid} write 0x10000000 64K abc`),
+              moving: () => typing(`gpu migrate ${pid} 0x10000000 8K --gpu gpu0`),
+              ending: () => typing(`proc exit ${pid}`),
+            },
+            afterStep: () => {},
+            afterwards: () => {
+              run(typing(`kill ${pid}`));
+              const gpu = machine.devices.gpus.all.get("gpu0");
+              expect([gpu?.contexts.size, gpu?.device.memory?.usedPages]).toEqual([0, 0]);
+              expect(sh("grep -c tiny /proc/iomem")).toMatch(/^[01]\n/);
+              assertInvariants(machine.vm, vmInvariants);
+            },
+          };
+        },
+        { schedules: 25 },
+      );
+      expect([...report.endings.keys()].sort()).toEqual(["computing: done", "ending: done", "moving: done"]);
+    },
+  );
 });

@@ -1,6 +1,7 @@
 // Each kit has a page in docs/ports with its obligations: the sentence of a page is the kit's.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { gpuDriverKit } from "../src/gpu-driver/index.ts";
 import { hmmDriverKit } from "../src/hmm-driver/index.ts";
 import { type Kit } from "../src/index.ts";
 import { oomChoiceKit } from "../src/oom-choice/index.ts";
@@ -11,6 +12,7 @@ import { tiersKit } from "../src/tiers/index.ts";
 const PAGES = new URL("../../../docs/ports/", import.meta.url);
 
 const KITS: readonly (readonly [page: string, kit: Pick<Kit<never>, "obligations">])[] = [
+  ["gpu-driver", gpuDriverKit],
   ["hmm-driver", hmmDriverKit],
   ["oom-choice", oomChoiceKit],
   ["page-charging", pageChargingKit],

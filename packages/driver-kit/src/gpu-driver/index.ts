@@ -1,0 +1,2 @@
+export { hmmDriverOf } from "./hmm-driver-of.ts";
+export { gpuDriverKit } from "./kit.ts";
