@@ -57,7 +57,7 @@ export class Kmem implements DaxDriver {
   }
 
   get keepsMemory(): boolean {
-    return !this.#policy.hotremove;
+    return !this.#policy.hotremove || !this.#hotplug.hotremove;
   }
 
   /**
@@ -102,7 +102,7 @@ export class Kmem implements DaxDriver {
     const data = this.#data.get(device);
     this.#data.delete(device);
     if (!data) return;
-    if (!this.#policy.hotremove) {
+    if (this.keepsMemory) {
       this.stuck.push(...data.added);
       return;
     }

@@ -7,7 +7,7 @@ export {
   DEFAULT_PROFILE,
 } from "./defaults.ts";
 export { writeIomem } from "./iomem-entry.ts";
-export { checkKconfig } from "./kconfig.ts";
+export { checkKconfig, isKconfigName, KCONFIG_NAMES, type KconfigName, kernelConfig } from "./kconfig.ts";
 export { checkLimits, refuseImpossible } from "./limits.ts";
 export {
   type BootUsage,

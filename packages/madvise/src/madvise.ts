@@ -10,6 +10,8 @@ import { madviseFlags } from "./flags.ts";
 import { madviseDontneed, madviseFree } from "./free.ts";
 import { madviseInjectError } from "./inject-error.ts";
 
+const HUGE_PAGE_ADVICE: ReadonlySet<number> = new Set([Madv.HUGEPAGE, Madv.NOHUGEPAGE, Madv.COLLAPSE]);
+
 /** Applies advice to a part of one mapping. */
 type Visit = (vma: Vma, start: VirtAddr, end: VirtAddr) => Sleeps<void>;
 
@@ -45,7 +47,7 @@ export function* madvise(mm: MmStruct, start: VirtAddr, length: number, advice: 
   const aboutPages = PAGE_ADVICE.get(advice);
   const aboutFlags = madviseFlags(advice);
   const injected = advice === Madv.HWPOISON || advice === Madv.SOFT_OFFLINE;
-  if (!aboutPages && !aboutFlags && !injected)
+  if ((!aboutPages && !aboutFlags && !injected) || !isBuilt(mm, advice))
     throw new KernelError("EINVAL", `advice ${advice} means nothing to this kernel`);
   if (!isAligned(start, PAGE_SIZE) || length < 0)
     throw new KernelError("EINVAL", `0x${start.toString(16)} is not the address of a page`);
@@ -54,6 +56,11 @@ export function* madvise(mm: MmStruct, start: VirtAddr, length: number, advice: 
   if (injected) yield* madviseInjectError(mm, start, end, advice === Madv.HWPOISON ? "hard" : "soft");
   else if (aboutPages) yield* adviseForReading(mm, start, end, aboutPages);
   else if (aboutFlags) yield* adviseForWriting(mm, start, end, aboutFlags);
+}
+
+/** Advice about huge pages needs a kernel with them. @see madvise_behavior_valid() */
+function isBuilt({ vm }: MmStruct, advice: number): boolean {
+  return vm.transparentHugepages || !HUGE_PAGE_ADVICE.has(advice);
 }
 
 function* adviseForReading(mm: MmStruct, start: VirtAddr, end: VirtAddr, visit: Visit): Sleeps<void> {

@@ -17,6 +17,8 @@ import { SwapOwners } from "./swap-cgroup.ts";
 
 export class MemoryCgroups {
   readonly memory: Memory;
+  /** Whether pages that the kernel allocates for a process are charged. */
+  readonly chargesKernel: boolean;
   readonly root: MemoryCgroup;
   /** The charging port for `new Vm(memory, { charging })`. */
   readonly charging: PageAccounting;
@@ -33,8 +35,10 @@ export class MemoryCgroups {
   freed: (cgroup: MemoryCgroup) => void = () => {};
   private machine: Vm | undefined = undefined;
 
-  constructor(memory: Memory) {
+  /** @param kernelMemory whether pages of the kernel are charged, too. @see CONFIG_MEMCG_KMEM */
+  constructor(memory: Memory, { kernelMemory = true }: { readonly kernelMemory?: boolean } = {}) {
     this.memory = memory;
+    this.chargesKernel = kernelMemory;
     const nodes = memory.nodes.length;
     this.lruvecs = new CgroupLruvecs(this.ids, this.owners, nodes);
     this.stats = new CgroupStats(this.ids, this.owners, this.lruvecs, nodes);

@@ -74,7 +74,7 @@ export class PageAccounting implements PageCharging {
   }
 
   tryChargeKernel(payer: number, page: Page, pages: number): boolean {
-    if (payer === NOBODY || payer === ROOT_ID) return true;
+    if (payer === NOBODY || payer === ROOT_ID || !this.cgroups.chargesKernel) return true;
     const cgroup = this.ids.cgroup(payer);
     if (!this.consume(payer, pages) && !this.tryRefill(payer, pages, undefined)) return false;
     this.commit(this.kernelId(cgroup), page, pages, 0);

@@ -7,7 +7,7 @@ export { pagemapInvariants, quickPagemapInvariants } from "./invariants.ts";
 export { type IoMapping, IoMappings } from "./io-mappings.ts";
 export type { CacheMode, MemoryTypePolicy, MemoryTypeRules } from "./memory-type.ts";
 export { coherentDeviceMemory, MEMORY_TYPES, MemoryType, privateDeviceMemory } from "./memory-type.ts";
-export { publicDeviceMemory } from "./memory-type.ts";
+export { noDeviceMemory, publicDeviceMemory } from "./memory-type.ts";
 export { isNewMemtypeAllowed, Memtypes } from "./memtype.ts";
 export { PagemapTree } from "./pagemap-tree.ts";
 export { Pagemaps, type PagemapsOptions } from "./pagemaps.ts";

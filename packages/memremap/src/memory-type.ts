@@ -113,10 +113,13 @@ export const privateDeviceMemory: MemoryTypePolicy = new Set(ALWAYS);
 /** Since 6.0. @see f25cbb7a95a2 */
 export const coherentDeviceMemory: MemoryTypePolicy = new Set([...ALWAYS, MemoryType.DeviceCoherent]);
 
+/** A kernel without ZONE_DEVICE. @see CONFIG_ZONE_DEVICE=n */
+export const noDeviceMemory: MemoryTypePolicy = new Set();
+
 /**
  * Checks that a pagemap has the fields that its memory type requires.
  *
- * @throws KernelError EINVAL when the release lacks the type, or that names the missing field
+ * @throws KernelError ENXIO for a kernel without ZONE_DEVICE, EINVAL when the kernel lacks the type, or that names the missing field
  * @see the switch in memremap_pages() in mm/memremap.c
  */
 export function checkMemoryType(
@@ -125,8 +128,10 @@ export function checkMemoryType(
   has: Readonly<Record<"pageFree" | "migrateToRam" | "owner", boolean>>,
 ): void {
   const { name, needs } = MEMORY_TYPES[type];
+  if (policy.size === 0)
+    throw new KernelError("ENXIO", "this kernel has no ZONE_DEVICE: set CONFIG_ZONE_DEVICE");
   if (!policy.has(type))
-    throw new KernelError("EINVAL", `this kernel has no ${name}: choose another profile`);
+    throw new KernelError("EINVAL", `this kernel has no ${name}: choose another profile, or set its CONFIG_`);
   const missing = needs.find((need) => !has[need]);
   if (missing !== undefined)
     throw new KernelError("EINVAL", `${name} needs ${missing}, and the driver brings none`);

@@ -8,7 +8,8 @@ import type { Tunables } from "./tunables.ts";
 import type { Vm } from "./vm.ts";
 
 /** The file tables of a machine's address spaces. */
-export function vmTables({ tunables }: Vm): AttributeTable[] {
+export function vmTables(vm: Vm): AttributeTable[] {
+  const { tunables } = vm;
   return [
     {
       root: "/proc/sys/vm",
@@ -24,14 +25,18 @@ export function vmTables({ tunables }: Vm): AttributeTable[] {
         user_reserve_kbytes: ulongSysctl(tunables, "userReserveKbytes"),
       },
     },
-    {
-      root: "/sys/kernel/mm/transparent_hugepage",
-      files: {
-        enabled: hugepageEnabled(tunables),
-        hpage_pmd_size: { show: () => `${PMD_SIZE}\n` },
-      },
-    },
+    ...(vm.transparentHugepages ? [transparentHugepageTable(tunables)] : []),
   ];
+}
+
+function transparentHugepageTable(tunables: Tunables): AttributeTable {
+  return {
+    root: "/sys/kernel/mm/transparent_hugepage",
+    files: {
+      enabled: hugepageEnabled(tunables),
+      hpage_pmd_size: { show: () => `${PMD_SIZE}\n` },
+    },
+  };
 }
 
 /** @see overcommit_ratio_handler() */

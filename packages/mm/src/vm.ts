@@ -49,6 +49,8 @@ export interface VmParts {
 }
 
 export interface VmOptions extends VmParts {
+  /** Whether address spaces may have huge pages; they may when absent. @see CONFIG_TRANSPARENT_HUGEPAGE */
+  readonly transparentHugepages?: boolean;
   /** Charging to memory cgroups; absent: no charging. */
   readonly charging?: PageCharging;
   /** Pages of devices; absent: there are none. */
@@ -64,6 +66,8 @@ export class Vm {
   readonly memory: Memory;
   readonly memmap: MemMap;
   readonly charging: PageCharging;
+  /** Whether address spaces may have huge pages. Without, the tunable is `never`, and advice about them is EINVAL. */
+  readonly transparentHugepages: boolean;
   /** Pages of devices. */
   readonly devices: DevicePages;
   /** Settings in /proc/sys/vm and /sys/kernel/mm. */
@@ -113,7 +117,14 @@ export class Vm {
   /** @throws KernelError ENOMEM when the machine has no free page */
   constructor(
     memory: Memory,
-    { charging = uncharged, devices = noDevicePages, tunables, rlimits, ...parts }: VmOptions = {},
+    {
+      charging = uncharged,
+      devices = noDevicePages,
+      transparentHugepages = true,
+      tunables,
+      rlimits,
+      ...parts
+    }: VmOptions = {},
   ) {
     this.memory = memory;
     this.kernel = memory.kernel;
@@ -121,7 +132,12 @@ export class Vm {
     this.nodeStats = memory.nodes.map((node) => node?.stat ?? new Float64Array(0));
     this.charging = charging;
     this.devices = devices;
-    this.tunables = { ...defaultTunables(freeKbytes(memory)), ...tunables };
+    this.transparentHugepages = transparentHugepages;
+    this.tunables = {
+      ...defaultTunables(freeKbytes(memory)),
+      ...(!transparentHugepages && { transparentHugepage: "never" }),
+      ...tunables,
+    };
     this.lru = new Lru(memory, charging);
     this.anonVmas = new AnonVmas(memory.kernel);
     this.mappings = new Mappings();

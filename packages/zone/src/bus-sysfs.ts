@@ -2,12 +2,13 @@
 // counterpart: subsys_system_register() in drivers/base/bus.c.
 import type { AttributeTable } from "@hetmem/vfs";
 import type { MemoryHotplug } from "./memory-hotplug.ts";
-import { onlineNodes } from "./memory.ts";
+import { type Memory, onlineNodes } from "./memory.ts";
 
-export function busTables(hotplug: MemoryHotplug): AttributeTable[] {
+/** @param hotplug the memory blocks; undefined for a kernel without hotplug, which has no bus of them */
+export function busTables(memory: Memory, hotplug: MemoryHotplug | undefined): AttributeTable[] {
   return [
-    bus("memory", () => [...hotplug.blocks.keys()]),
-    bus("node", () => onlineNodes(hotplug.memory).map(({ id }) => id)),
+    ...(hotplug ? [bus("memory", () => [...hotplug.blocks.keys()])] : []),
+    bus("node", () => onlineNodes(memory).map(({ id }) => id)),
   ];
 }
 

@@ -1,3 +1,4 @@
+export { type BuildOption, type BuildOptions, everyOption } from "./build-options.ts";
 export { busTables } from "./bus-sysfs.ts";
 export { type MmPageAlloc, type MmPageFree } from "./alloc-events.ts";
 export { type BootConfig, bootMemory, type BootZone, LOCAL_DISTANCE, REMOTE_DISTANCE } from "./boot.ts";
@@ -43,6 +44,7 @@ export type { MemoryAction, MemoryListener, MemoryNotify } from "./memory-notifi
 export { MemoryNotifiers } from "./memory-notifier.ts";
 export type { MemorySysfsOptions, RemovablePolicy } from "./memory-sysfs.ts";
 export { alwaysRemovable, autoOnlineAnyType, autoOnlineOrNot, memorySysfs } from "./memory-sysfs.ts";
+export { neverRemovable } from "./memory-sysfs.ts";
 export { removableByContents } from "./memory-sysfs.ts";
 export { nothingMoves, type PageMigration } from "./page-migration.ts";
 export { autoMovable, autoMovableNumaAware, autoMovableRatio } from "./auto-movable.ts";

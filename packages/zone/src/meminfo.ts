@@ -3,6 +3,7 @@
 // drivers/base/node.c.
 import { MiB, pagesToKiB } from "@hetmem/kernel";
 import { PAGES_PER_SECTION, PAGES_PER_SUBSECTION, SectionFlag } from "@hetmem/page";
+import { type BuildOptions, everyOption } from "./build-options.ts";
 import { type HugePageCounts, type HugePages, noHugePages } from "./huge-pages.ts";
 import { allZones, type Memory } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
@@ -35,7 +36,11 @@ const HUGE_PAGE_COUNTS = {
 const HUGE_PAGE_KIB = (2 * MiB) / 1024;
 
 /** @see meminfo_proc_show() in fs/proc/meminfo.c */
-export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
+export function meminfoText(
+  memory: Memory,
+  port: MeminfoPort = {},
+  built: BuildOptions = everyOption,
+): string {
   const zones = [...allZones(memory)];
   const nodes = memory.nodes.filter((node) => node !== undefined);
   const stat = (name: NodeStatName): number =>
@@ -79,17 +84,14 @@ export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
       ["VmallocUsed", port.vmallocUsed?.() ?? 0],
       ["VmallocChunk", 0],
       ["Percpu", port.percpu?.() ?? 0],
-      ["HardwareCorrupted", memory.counters.poisonedPages],
-      ...hugePageLines(stat),
+      ...poisonLines(memory, built),
+      ...hugePageLines(stat, built),
     ]),
   ];
   const text = lines.map(([label, kilobytes]) => line(label, kilobytes)).join("");
-  const { counts } = port.hugePages ?? noHugePages;
   return (
     text +
-    poolLines(counts, 19) +
-    line("Hugepagesize", HUGE_PAGE_KIB) +
-    line("Hugetlb", counts.total * HUGE_PAGE_KIB) +
+    hugetlbLines(port, built) +
     line("DirectMap4k", directMap.small) +
     line("DirectMap2M", directMap.large) +
     line("DirectMap1G", 0)
@@ -97,7 +99,11 @@ export function meminfoText(memory: Memory, port: MeminfoPort = {}): string {
 }
 
 /** @see node_read_meminfo() in drivers/base/node.c */
-export function nodeMeminfoText(node: MemoryNode, hugePages: HugePages = noHugePages): string {
+export function nodeMeminfoText(
+  node: MemoryNode,
+  hugePages: HugePages = noHugePages,
+  built: BuildOptions = everyOption,
+): string {
   const stat = (name: NodeStatName): number => node.stat[NodeStat[name]] ?? 0;
   const free = node.sumZoneStat(ZoneStat.nr_free_pages);
   const lines: readonly (readonly [label: string, kilobytes: number])[] = [
@@ -123,12 +129,12 @@ export function nodeMeminfoText(node: MemoryNode, hugePages: HugePages = noHugeP
       ["Bounce", node.sumZoneStat(ZoneStat.nr_bounce)],
       ["WritebackTmp", stat("nr_writeback_temp")],
       ...slabLines(stat),
-      ...hugePageLines(stat),
+      ...hugePageLines(stat, built),
     ]),
   ];
   const prefix = `Node ${node.id} `;
   const text = lines.map(([label, kilobytes]) => prefix + nodeLine(label, kilobytes)).join("");
-  return text + poolLines(hugePages.nodeCounts(node.id), 17, prefix);
+  return built.has("HUGETLB_PAGE") ? text + poolLines(hugePages.nodeCounts(node.id), 17, prefix) : text;
 }
 
 /** Lines of the hugetlb counts, numbers without a unit. @param width columns of a label */
@@ -169,7 +175,22 @@ function slabLines(stat: Stat): PageLine[] {
   ];
 }
 
-function hugePageLines(stat: Stat): PageLine[] {
+function poisonLines({ counters }: Memory, built: BuildOptions): PageLine[] {
+  return built.has("MEMORY_FAILURE") ? [["HardwareCorrupted", counters.poisonedPages]] : [];
+}
+
+function hugetlbLines({ hugePages = noHugePages }: MeminfoPort, built: BuildOptions): string {
+  if (!built.has("HUGETLB_PAGE")) return "";
+  const { counts } = hugePages;
+  return (
+    poolLines(counts, 19) +
+    line("Hugepagesize", HUGE_PAGE_KIB) +
+    line("Hugetlb", counts.total * HUGE_PAGE_KIB)
+  );
+}
+
+function hugePageLines(stat: Stat, built: BuildOptions): PageLine[] {
+  if (!built.has("TRANSPARENT_HUGEPAGE")) return [];
   return [
     ["AnonHugePages", stat("nr_anon_transparent_hugepages")],
     ["ShmemHugePages", stat("nr_shmem_hugepages")],

@@ -76,6 +76,11 @@ export function* onlineBlock(hotplug: MemoryHotplug, block: MemoryBlock, type: O
 export function* offlineBlock(hotplug: MemoryHotplug, block: MemoryBlock): Sleeps<boolean> {
   hotplug.locks.assertDeviceHotplug("memory_block_offline");
   if (block.state === "offline") return false;
+  if (!hotplug.hotremove)
+    throw new KernelError(
+      "EINVAL",
+      `memory${block.id} can't go offline: this kernel has no CONFIG_MEMORY_HOTREMOVE`,
+    );
   const { zone } = block;
   if (!zone)
     throw new KernelError("EINVAL", `memory${block.id} spans several zones or nodes and can't go offline`);

@@ -54,6 +54,8 @@ export interface MemoryHotplugOptions {
   /** Whether added blocks hold their own struct pages. @see memmap_on_memory in mm/memory_hotplug.c */
   readonly memmapOnMemory: boolean;
   readonly autoOnline: OnlineType | "offline";
+  /** Whether memory can go offline and be removed; it can when absent. @see CONFIG_MEMORY_HOTREMOVE */
+  readonly hotremove?: boolean;
 }
 
 /** Options of addMemory(). */
@@ -86,6 +88,8 @@ export class MemoryHotplug {
   /** Migrates pages in use. Set by the machine. */
   migration: PageMigration = nothingMoves;
   readonly memmapOnMemory: boolean;
+  /** Whether memory can go offline and be removed. */
+  readonly hotremove: boolean;
   /** Checks of the ranges at which memory can be added. */
   readonly range: HotplugRange;
   readonly #failRegister: FaultPoint;
@@ -99,6 +103,7 @@ export class MemoryHotplug {
     this.blockSize = options.blockSize;
     this.autoOnline = options.autoOnline;
     this.memmapOnMemory = options.memmapOnMemory;
+    this.hotremove = options.hotremove ?? true;
     this.range = new HotplugRange(options.memory.kernel.log, options.blockSize, options.addressableEnd);
     this.#failRegister = options.memory.kernel.faults.point("memory_block_register");
   }
@@ -165,6 +170,8 @@ export class MemoryHotplug {
    */
   *removeMemory(start: PhysAddr, size: number): Sleeps<void> {
     this.locks.assertDeviceHotplug("remove_memory");
+    if (!this.hotremove)
+      throw new KernelError("EBUSY", "this kernel removes no memory: it has no CONFIG_MEMORY_HOTREMOVE");
     this.range.checkBlocks(start, size);
     const blocks = this.blocksIn(start, size);
     for (const block of blocks) checkOffline(this, block);

@@ -21,12 +21,15 @@ import type { OnlineType } from "./placement.ts";
 
 export interface MemorySysfsOptions {
   readonly hotplug: MemoryHotplug;
-  readonly failure: MemoryFailure;
+  /** The handling of bad memory; absent: the files that inject it are, too. @see CONFIG_MEMORY_FAILURE */
+  readonly failure?: MemoryFailure | undefined;
   /** The node of a physical address according to the firmware. @see memory_add_physaddr_to_nid() */
   readonly nodeOfAddress: (address: number) => NodeId;
   readonly removable: RemovablePolicy;
   /** The values that auto_online_blocks accepts. */
   readonly autoOnlineTypes: readonly (OnlineType | "offline")[];
+  /** Whether memory can be added by hand; it can when absent. @see CONFIG_ARCH_MEMORY_PROBE */
+  readonly probe?: boolean;
 }
 
 /** Values before Linux 5.7, which had no default zone for added blocks. */
@@ -48,6 +51,9 @@ export type RemovablePolicy = (hotplug: MemoryHotplug, block: MemoryBlock) => bo
  * @see 53cdc1cb29e8 ("drivers/base/memory.c: indicate all memory blocks as removable")
  */
 export const alwaysRemovable: RemovablePolicy = () => true;
+
+/** No block is removable. @see CONFIG_MEMORY_HOTREMOVE=n */
+export const neverRemovable: RemovablePolicy = () => false;
 
 /**
  * An online block is removable when all its pages are free or movable, an offline one always.
@@ -77,7 +83,7 @@ export const removableByContents: RemovablePolicy = (hotplug, block) => {
 };
 
 export function memorySysfs(options: MemorySysfsOptions): AttributeTable {
-  const { hotplug, failure, nodeOfAddress, removable, autoOnlineTypes } = options;
+  const { hotplug, failure, removable, autoOnlineTypes, probe = true } = options;
   const blockOf = ({ block }: Params): MemoryBlock => hotplug.block(Number(block));
   return {
     root: "/sys/devices/system/memory",
@@ -101,22 +107,8 @@ export function memorySysfs(options: MemorySysfsOptions): AttributeTable {
           hotplug.autoOnline = parseOnlineType(text, autoOnlineTypes);
         },
       },
-      probe: {
-        *store(_params, text) {
-          const address = kstrtoull(text);
-          if (address % hotplug.blockSize !== 0) {
-            throw new KernelError(
-              "EINVAL",
-              `0x${address.toString(16)} is not the start of a block: use a multiple of 0x${hotplug.blockSize.toString(16)}`,
-            );
-          }
-          yield* underDeviceHotplug(hotplug, () =>
-            hotplug.addMemory(nodeOfAddress(address), physAddr(address), hotplug.blockSize),
-          );
-        },
-      },
-      soft_offline_page: { store: (_params, text) => failure.softOffline(frameOf(text)) },
-      hard_offline_page: { store: (_params, text) => failure.hardOffline(frameOf(text)) },
+      ...(probe && probeFile(options)),
+      ...(failure && poisonFiles(failure)),
       "memory{block}/phys_index": {
         show: (params) => `${blockOf(params).id.toString(16).padStart(8, "0")}\n`,
       },
@@ -131,15 +123,47 @@ export function memorySysfs(options: MemorySysfsOptions): AttributeTable {
         show: (params) => `${Number(blockOf(params).state === "online")}\n`,
         store: (params, text) => storeOnline(hotplug, Number(params["block"]), text),
       },
-      "memory{block}/valid_zones": {
-        show: (params) =>
-          `${
-            validZones(hotplug, blockOf(params))
-              .map((zone) => zone.name)
-              .join(" ") || "none"
-          }\n`,
-      },
+      ...(hotplug.hotremove && validZonesFile(hotplug)),
       "memory{block}/uevent": { show: () => "", store: () => {} },
+    },
+  };
+}
+
+/** @see probe_store() */
+function probeFile({ hotplug, nodeOfAddress }: MemorySysfsOptions): AttributeTable["files"] {
+  return {
+    probe: {
+      *store(_params, text) {
+        const address = kstrtoull(text);
+        if (address % hotplug.blockSize !== 0) {
+          throw new KernelError(
+            "EINVAL",
+            `0x${address.toString(16)} is not the start of a block: use a multiple of 0x${hotplug.blockSize.toString(16)}`,
+          );
+        }
+        yield* underDeviceHotplug(hotplug, () =>
+          hotplug.addMemory(nodeOfAddress(address), physAddr(address), hotplug.blockSize),
+        );
+      },
+    },
+  };
+}
+
+function poisonFiles(failure: MemoryFailure): AttributeTable["files"] {
+  return {
+    soft_offline_page: { store: (_params, text) => failure.softOffline(frameOf(text)) },
+    hard_offline_page: { store: (_params, text) => failure.hardOffline(frameOf(text)) },
+  };
+}
+
+/** @see valid_zones_show(), which CONFIG_MEMORY_HOTREMOVE brings */
+function validZonesFile(hotplug: MemoryHotplug): AttributeTable["files"] {
+  return {
+    "memory{block}/valid_zones": {
+      show({ block }) {
+        const zones = validZones(hotplug, hotplug.block(Number(block)));
+        return `${zones.map((zone) => zone.name).join(" ") || "none"}\n`;
+      },
     },
   };
 }

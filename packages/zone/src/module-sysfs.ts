@@ -4,11 +4,17 @@ import type { Attribute, AttributeTable } from "@hetmem/vfs";
 import type { ModuleParameter, ModuleParameters } from "./module-parameters.ts";
 import type { OnlinePolicies } from "./online-policy.ts";
 
-export function memoryHotplugParameters(policies: OnlinePolicies, memmapOnMemory: boolean): AttributeTable {
+/** @param memmapOnMemory undefined for a kernel that can't place struct pages so. @see CONFIG_MHP_MEMMAP_ON_MEMORY */
+export function memoryHotplugParameters(
+  policies: OnlinePolicies,
+  memmapOnMemory: boolean | undefined,
+): AttributeTable {
   return {
     root: "/sys/module/memory_hotplug/parameters",
     files: {
-      memmap_on_memory: { show: () => `${memmapOnMemory ? "Y" : "N"}\n` },
+      ...(memmapOnMemory !== undefined && {
+        memmap_on_memory: { show: () => `${memmapOnMemory ? "Y" : "N"}\n` },
+      }),
       online_policy: {
         show: () => `${policies.current.name}\n`,
         store: (_params, text) => policies.choose(text.replace(/\n$/, "")),

@@ -1,6 +1,7 @@
 // /sys/devices/system/node: the nodes, and the memory and CPUs of each. Kernel counterpart: drivers/base/node.c.
 import { formatIdList, KernelError, kstrtoull, type NodeId } from "@hetmem/kernel";
 import type { Attribute, AttributeTable, Params } from "@hetmem/vfs";
+import { type BuildOptions, everyOption } from "./build-options.ts";
 import { devicePowerFiles } from "./device-power.ts";
 import { type HugePages, noHugePages } from "./huge-pages.ts";
 import { nodeMeminfoText } from "./meminfo.ts";
@@ -29,6 +30,7 @@ export function nodeSysfs(
   memory: Memory,
   blocks: BlockLinks,
   hugePages: HugePages = noHugePages,
+  built: BuildOptions = everyOption,
 ): AttributeTable[] {
   const nodeOf = ({ node }: Params): MemoryNode => onlineNode(memory, Number(node));
   return [
@@ -38,7 +40,8 @@ export function nodeSysfs(
         node: () => onlineNodes(memory).map(({ id }) => `${id}`),
         cpu: (params) => nodeOf(params).cpus.map(String),
         block: (params) => Array.from(blocks.blocksOfNode(nodeOf(params).id), String),
-        hugepages: (params) => (nodeOf(params).presentPages > 0 ? ["hugepages"] : []),
+        hugepages: (params) =>
+          built.has("HUGETLB_PAGE") && nodeOf(params).presentPages > 0 ? ["hugepages"] : [],
         size: () => HUGE_PAGE_SIZES,
         demotable: () => HUGE_PAGE_SIZES.slice(1),
       },
@@ -64,7 +67,7 @@ export function nodeSysfs(
               .map(({ id }) => memory.distance(nodeOf(params).id, id))
               .join(" ")}\n`,
         },
-        "node{node}/meminfo": { show: (params) => nodeMeminfoText(nodeOf(params), hugePages) },
+        "node{node}/meminfo": { show: (params) => nodeMeminfoText(nodeOf(params), hugePages, built) },
         "node{node}/numastat": { show: (params) => numastatText(nodeOf(params)) },
         "node{node}/uevent": { show: () => "", store: () => {} },
         "node{node}/vmstat": { show: (params) => nodeVmstatText(nodeOf(params)) },

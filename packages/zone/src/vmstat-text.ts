@@ -1,5 +1,6 @@
 // /proc/vmstat and the vmstat file of a node: one line for each counter, with its name. Kernel counterpart:
 // mm/vmstat.c, node_read_vmstat() in drivers/base/node.c.
+import { type BuildOption, type BuildOptions, everyOption } from "./build-options.ts";
 import { allZones, type Memory } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import {
@@ -28,14 +29,29 @@ const PRINTED_IN_HUGE_PAGES: ReadonlySet<NodeStatName> = new Set([
   "nr_file_pmdmapped",
 ]);
 
+/** Events that are counted only with an option. @see vmstat_text in mm/vmstat.c */
+const EVENTS_OF: readonly (readonly [names: RegExp, option: BuildOption])[] = [
+  [/_device$/, "ZONE_DEVICE"],
+  [/^thp_/, "TRANSPARENT_HUGEPAGE"],
+  [/^htlb_/, "HUGETLB_PAGE"],
+  [/^numa_/, "NUMA_BALANCING"],
+  [/^swap_ra/, "SWAP"],
+];
+
+function isBuilt(event: string, built: BuildOptions): boolean {
+  return EVENTS_OF.every(([names, option]) => !names.test(event) || built.has(option));
+}
+
 /** @see vmstat_start() in mm/vmstat.c */
-export function vmstatText(memory: Memory): string {
+export function vmstatText(memory: Memory, built: BuildOptions = everyOption): string {
   const zones = [...allZones(memory)];
   const nodes = memory.nodes.filter((node) => node !== undefined);
   return (
     countersOf(zones, nodes) +
     dirtyLimits(memory) +
-    VM_EVENTS.map((name, item) => `${name} ${eventCount(memory, item)}\n`).join("") +
+    VM_EVENTS.map((name, item) => (isBuilt(name, built) ? `${name} ${eventCount(memory, item)}\n` : "")).join(
+      "",
+    ) +
     "nr_unstable 0\n"
   );
 }

@@ -1,16 +1,19 @@
 // /proc/zoneinfo: every zone of every online node, with its watermarks, spans, counters and per-cpu lists. Kernel
 // counterpart: zoneinfo_show_print() in mm/vmstat.c.
+import { type BuildOptions, everyOption } from "./build-options.ts";
 import { type Memory, onlineCpus, onlineNodes } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import { NUMA_STATS, ZONE_STATS } from "./vmstat.ts";
 import { nodeCounters } from "./vmstat-text.ts";
 import { normalThreshold } from "./watermark.ts";
+import { MAX_NR_ZONES, ZoneType } from "./zone-type.ts";
 import type { Zone } from "./zone.ts";
 
-export function zoneinfoText(memory: Memory): string {
+export function zoneinfoText(memory: Memory, built: BuildOptions = everyOption): string {
+  const zones = built.has("ZONE_DEVICE") ? MAX_NR_ZONES : ZoneType.Device;
   const cpus = onlineCpus(memory);
   return onlineNodes(memory)
-    .flatMap((node) => node.zones.map((zone) => zoneText(memory, node, zone, cpus)))
+    .flatMap((node) => node.zones.slice(0, zones).map((zone) => zoneText(memory, node, zone, cpus)))
     .join("");
 }
 

@@ -26,7 +26,7 @@ export interface BootedMemory {
 export function bootMachineMemory(
   kernel: Kernel,
   spec: MachineSpec,
-  { placement }: MachineParts,
+  { config, placement }: MachineParts,
   onlinePolicies: OnlinePolicies,
 ): BootedMemory {
   const iomem = parseIomem(writeIomem(spec.iomem), createIomem(spec.physicalBits));
@@ -47,7 +47,9 @@ export function bootMachineMemory(
     blockSize: spec.blockSize,
     addressableEnd: 2 ** (spec.directMapBits ?? DEFAULT_DIRECT_MAP_BITS),
     memmapOnMemory: spec.options.memmap_on_memory ?? false,
-    autoOnline: spec.options.memhp_default_state ?? "offline",
+    autoOnline:
+      spec.options.memhp_default_state ?? (config.has("MEMORY_HOTPLUG_DEFAULT_ONLINE") ? "online" : "offline"),
+    hotremove: config.has("MEMORY_HOTREMOVE"),
   });
   registerBootBlocks(hotplug);
   spanDeviceMemory(memory, spec.deviceSpans ?? []);

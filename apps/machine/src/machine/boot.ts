@@ -63,7 +63,12 @@ export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware)
   const { physicalBits } = spec;
   const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: parts.pagemaps });
   const { charging, controller } = startCharging(memory, spec, parts);
-  const vm = new Vm(memory, { ...vmPartsOf(parts), charging, devices: new PagemapPages(pagemaps) });
+  const vm = new Vm(memory, {
+    ...vmPartsOf(parts),
+    charging,
+    devices: new PagemapPages(pagemaps),
+    transparentHugepages: parts.config.has("TRANSPARENT_HUGEPAGE"),
+  });
   hotplug.notifiers.register(reserveListener(vm));
   hotplug.migration = new PageMigrations(footprint, new ProcessPageMigration(vm));
   for (const usage of spec.bootUsage) footprint.occupy(usage);
@@ -71,6 +76,7 @@ export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware)
 
   connectPagemaps(vm, pagemaps);
   const failure = memoryFailureOf(vm, pagemaps);
+  if (parts.config.has("MEMORY_FAILURE")) vm.memoryErrors = failure;
   const devices = createDevices({ spec, parts, vm, iomem, pagemaps, failure, hardware });
   const writer = (): MmStruct | undefined => processes.current?.mm ?? cgroups.shellMm;
   const tmpfs = new TmpfsPages(vm, Math.floor(managedPages(memory) / 2), writer);
@@ -86,6 +92,7 @@ export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware)
     spec,
     vm,
     controller,
+    config: parts.config,
     programs: processes,
     names: {
       device: (pfn) => innermostAt(iomem, pfn * PAGE_SIZE)?.name,
@@ -93,7 +100,7 @@ export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware)
     },
   });
   for (const table of [
-    ...memoryTables({ spec, iomem, vm }),
+    ...memoryTables({ spec, parts, iomem, vm }),
     ...processTables({ parts, vm, processes }),
     ...systemTables({ spec, parts, onlinePolicies, hotplug, failure, vm }),
     ...devices.tables,
@@ -144,7 +151,6 @@ function memoryFailureOf(vm: Vm, pagemaps: Pagemaps): MemoryFailure {
   failure.devices = {
     memoryFailure: (frame, current) => memoryFailureDevPagemap(pagemaps, frame, current),
   };
-  vm.memoryErrors = failure;
   return failure;
 }
 

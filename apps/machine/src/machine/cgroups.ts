@@ -24,13 +24,13 @@ import type { MachineParts } from "../parts/machine-parts.ts";
 export function startCharging(
   memory: Memory,
   { cgroup = "v2", options }: Pick<MachineSpec, "cgroup" | "options">,
-  { charging }: Pick<MachineParts, "charging">,
+  { charging, config }: Pick<MachineParts, "charging" | "config">,
 ): MachineCharging {
   for (const name of options.cgroup_disable ?? []) {
     const what = name === "memory" ? "subsystem" : "feature";
     memory.kernel.log.printk(6, `cgroup: Disabling ${name} control group ${what}`);
   }
-  const made = charging({ memory, options, cgroup });
+  const made = charging({ memory, options, cgroup, config });
   checkMade("charging", made?.charging);
   return made;
 }
@@ -48,6 +48,7 @@ export interface CgroupsOptions {
   readonly vm: Vm;
   /** Absent where memory is charged to no cgroup. */
   readonly controller: ChargingController | undefined;
+  readonly config: MachineParts["config"];
   readonly programs: CgroupPrograms;
   /** Names of devices and files. */
   readonly names: AttributionNames;
@@ -70,7 +71,7 @@ export class Cgroups implements ProcessListener {
   readonly #names: AttributionNames;
   #shellMm: MmStruct | undefined;
 
-  constructor({ spec, vm, controller, programs, names }: CgroupsOptions) {
+  constructor({ spec, vm, controller, config, programs, names }: CgroupsOptions) {
     this.#vm = vm;
     this.#programs = programs;
     this.#controller = controller;
@@ -85,19 +86,28 @@ export class Cgroups implements ProcessListener {
     this.hierarchy.fork(SHELL, undefined);
     for (const feature of disabled) vm.kernel.log.printk(6, DISABLING[feature]);
     vm.processes.listener = this;
-    const top = new CgroupDirectory(
-      this.hierarchy,
-      older ? legacyFiles(this.hierarchy) : unifiedFiles(this.hierarchy),
-    );
-    this.tables = [
-      older
-        ? { root: "/sys/fs/cgroup", trees: { memory: top } }
-        : { root: "/sys/fs", trees: { cgroup: top } },
-      ...(controller?.tables ?? []),
+    // A kernel without memory cgroups doesn't list them, and one in which they are disabled does.
+    const listed = controller ? [] : disabled.filter((name) => name === "memory" && config.has("MEMCG"));
+    this.tables = config.has("CGROUPS") ? [this.#mount(older), ...this.#procTables(listed)] : [];
+  }
+
+  #mount(older: boolean): AttributeTable {
+    const files = older ? legacyFiles(this.hierarchy) : unifiedFiles(this.hierarchy);
+    const top = new CgroupDirectory(this.hierarchy, files);
+    return older
+      ? { root: "/sys/fs/cgroup", trees: { memory: top } }
+      : { root: "/sys/fs", trees: { cgroup: top } };
+  }
+
+  /** @param disabled controllers that the command line disabled */
+  #procTables(disabled: readonly string[]): AttributeTable[] {
+    const { processes } = this.#vm;
+    return [
+      ...(this.#controller?.tables ?? []),
       cgroupProcTable(this.hierarchy, {
-        pids: () => [SHELL.pid, ...Array.from(vm.processes, ({ pid }) => pid)],
+        pids: () => [SHELL.pid, ...Array.from(processes, ({ pid }) => pid)],
         find: (pid) => this.#find(pid),
-        disabled: controller ? [] : ["memory"],
+        disabled,
       }),
     ];
   }

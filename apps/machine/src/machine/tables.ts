@@ -14,6 +14,8 @@ import { formatIomem, type ResourceTree } from "@hetmem/resource";
 import type { AttributeTable } from "@hetmem/vfs";
 import {
   busTables,
+  type HugePages,
+  type MemoryBlock,
   type MemoryFailure,
   type MemoryHotplug,
   memoryHotplugParameters,
@@ -29,25 +31,30 @@ import type { MachineParts } from "../parts/machine-parts.ts";
 
 export interface MemoryTableOptions {
   readonly spec: MachineSpec;
+  readonly parts: MachineParts;
   readonly iomem: ResourceTree;
   readonly vm: Vm;
 }
 
 /** Files of /proc about physical memory. */
-export function memoryTables({ spec, iomem, vm }: MemoryTableOptions): AttributeTable[] {
+export function memoryTables({ spec, parts, iomem, vm }: MemoryTableOptions): AttributeTable[] {
   return [
     {
       root: "/proc",
       files: { iomem: { mode: 0o400, show: () => formatIomem(iomem, { privileged: true }) } },
     },
-    ...procTables(vm.memory, {
-      vmallocTotalKiB: vmallocKiB(spec),
-      swapTotal: () => vm.swap.totalPages,
-      swapFree: () => vm.swap.freePages,
-      committed: () => vm.commit.pages,
-      commitLimit: () => vm.commit.limit,
-      hugePages: hugetlbPool(vm),
-    }),
+    ...procTables(
+      vm.memory,
+      {
+        vmallocTotalKiB: vmallocKiB(spec),
+        swapTotal: () => vm.swap.totalPages,
+        swapFree: () => vm.swap.freePages,
+        committed: () => vm.commit.pages,
+        commitLimit: () => vm.commit.limit,
+        ...hugePagesOf(vm, parts),
+      },
+      parts.config,
+    ),
   ];
 }
 
@@ -59,17 +66,18 @@ export interface ProcessTableOptions {
 
 /** Files of address spaces, of processes, and of what reclaims and migrates their pages. */
 export function processTables({ parts, vm, processes }: ProcessTableOptions): AttributeTable[] {
+  const { config } = parts;
   return [
     ...vmTables(vm),
     ...pageCacheTables(vm, () => processes.currentTask),
     ...reclaimTables(vm),
-    ...hugetlbTables(vm),
-    ...khugepagedTables(vm),
+    ...(config.has("HUGETLB_PAGE") ? hugetlbTables(vm) : []),
+    ...(config.has("TRANSPARENT_HUGEPAGE") ? khugepagedTables(vm) : []),
     ...migrateTables(vm),
     procPidTable(vm),
     processes.selfTable(),
     memoryDevices(),
-    gupTestTable(vm, parts.gupTest),
+    ...(config.has("GUP_TEST") ? [gupTestTable(vm, parts.gupTest)] : []),
   ];
 }
 
@@ -85,28 +93,46 @@ export interface SystemTableOptions {
 /** Files of /sys: memory blocks, nodes, buses, parameters of modules, cpus. */
 export function systemTables(options: SystemTableOptions): AttributeTable[] {
   const { spec, parts, onlinePolicies, hotplug, failure, vm } = options;
+  const { config } = parts;
+  const blocks = config.has("MEMORY_HOTPLUG") ? hotplug.blocks : new Map<number, MemoryBlock>();
   return [
-    memorySysfs({
-      hotplug,
-      failure,
-      nodeOfAddress: (address) => nodeOfBootMemory(spec, address),
-      removable: parts.removable,
-      autoOnlineTypes: parts.autoOnlineTypes,
-    }),
+    ...(config.has("MEMORY_HOTPLUG")
+      ? [
+          memorySysfs({
+            hotplug,
+            failure: config.has("MEMORY_FAILURE") ? failure : undefined,
+            nodeOfAddress: (address) => nodeOfBootMemory(spec, address),
+            removable: parts.removable,
+            autoOnlineTypes: parts.autoOnlineTypes,
+            probe: config.has("ARCH_MEMORY_PROBE"),
+          }),
+        ]
+      : []),
     ...nodeSysfs(
       vm.memory,
       {
-        blocksOfNode: (node) => blocksOfNode(hotplug, node),
-        isBlockOfNode: (block, node) => hotplug.blocks.get(block)?.nodes.includes(node) ?? false,
+        blocksOfNode: (node) => blocksOfNode(blocks, node),
+        isBlockOfNode: (block, node) => blocks.get(block)?.nodes.includes(node) ?? false,
       },
-      hugetlbPool(vm),
+      hugePagesOf(vm, parts).hugePages,
+      config,
     ),
-    ...busTables(hotplug),
-    ...(parts.onlinePolicies.length > 0
-      ? [memoryHotplugParameters(onlinePolicies, hotplug.memmapOnMemory)]
+    ...busTables(vm.memory, config.has("MEMORY_HOTPLUG") ? hotplug : undefined),
+    ...(parts.onlinePolicies.length > 0 && config.has("MEMORY_HOTPLUG")
+      ? [
+          memoryHotplugParameters(
+            onlinePolicies,
+            config.has("MHP_MEMMAP_ON_MEMORY") ? hotplug.memmapOnMemory : undefined,
+          ),
+        ]
       : []),
     ...cpuTables(spec),
   ];
+}
+
+/** The pool of huge pages, where the kernel has one. */
+function hugePagesOf(vm: Vm, { config }: MachineParts): { readonly hugePages?: HugePages } {
+  return config.has("HUGETLB_PAGE") ? { hugePages: hugetlbPool(vm) } : {};
 }
 
 /** The vmalloc area grows with the page tables. @see VMALLOC_SIZE_TB in arch/x86/include/asm/pgtable_64_types.h */
@@ -123,6 +149,6 @@ function nodeOfBootMemory(spec: MachineSpec, address: number): NodeId {
   return owner?.id ?? spec.nodes.find(({ memory }) => memory.length > 0)?.id ?? nodeId(0);
 }
 
-function blocksOfNode(hotplug: MemoryHotplug, node: NodeId): number[] {
-  return [...hotplug.blocks.values()].filter((block) => block.nodes.includes(node)).map((block) => block.id);
+function blocksOfNode(blocks: ReadonlyMap<number, MemoryBlock>, node: NodeId): number[] {
+  return [...blocks.values()].filter((block) => block.nodes.includes(node)).map((block) => block.id);
 }

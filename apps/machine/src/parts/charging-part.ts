@@ -2,7 +2,7 @@
 // charging of your own needs none. Kernel counterpart: CONFIG_MEMCG, mm/memcontrol.c.
 import type { CgroupSubsys } from "@hetmem/cgroup";
 import type { Attribution, AttributionNames, OomReport } from "@hetmem/explain";
-import type { KernelOptions } from "@hetmem/machine-spec";
+import type { KconfigName, KernelOptions } from "@hetmem/machine-spec";
 import type { MemoryTask } from "@hetmem/memcg";
 import type { PageCharging, Process } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
@@ -12,6 +12,8 @@ import type { Memory } from "@hetmem/zone";
 export interface ChargingHost {
   readonly memory: Memory;
   readonly options: KernelOptions;
+  /** Options that the kernel was built with. */
+  readonly config: ReadonlySet<KconfigName>;
   /** How cgroups are mounted. */
   readonly cgroup: "v1" | "v2";
 }

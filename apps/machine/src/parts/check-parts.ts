@@ -130,6 +130,7 @@ function making(part: keyof typeof PORTS): Form {
 }
 
 const FORMS: Readonly<Record<PartName, Form>> = {
+  config: { phrase: "a Set of names of kernel options", accepts: (part) => part instanceof Set },
   hugetlb: making("hugetlb"),
   swap: making("swap"),
   reclaim: making("reclaim"),

@@ -8,5 +8,15 @@ export const deviceDax: DaxDriverPart = ({ vm, pagemaps }) => new DeviceDax({ vm
 
 /** Makes RAM of devices, by the rules of a release. */
 export function kmem(policy: KmemPolicy): DaxDriverPart {
-  return ({ vm, pagemaps: { hotplug } }) => new Kmem({ hotplug, memoryTypes: vm.tiers, policy });
+  const part: DaxDriverPart = ({ vm, pagemaps: { hotplug } }) =>
+    new Kmem({ hotplug, memoryTypes: vm.tiers, policy });
+  KMEM.add(part);
+  return part;
 }
+
+/** Whether a part was made by kmem(), and is what CONFIG_DEV_DAX_KMEM brings. */
+export function isKmem(part: DaxDriverPart): boolean {
+  return KMEM.has(part);
+}
+
+const KMEM = new WeakSet<DaxDriverPart>();

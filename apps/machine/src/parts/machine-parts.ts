@@ -5,7 +5,7 @@ import type { BindPolicy, DaxDriver } from "@hetmem/dax";
 import type { GpuDriver, MigrationPolicyChoice } from "@hetmem/gpu/driver";
 import type { GupTestPolicy } from "@hetmem/gup";
 import type { Clock } from "@hetmem/kernel";
-import type { DeviceRule, KernelOptions } from "@hetmem/machine-spec";
+import type { DeviceRule, KconfigName, KernelOptions } from "@hetmem/machine-spec";
 import type { PagemapPolicies, Pagemaps } from "@hetmem/memremap";
 import type { Vm, VmParts } from "@hetmem/mm";
 import type { PfnLayoutPolicy } from "@hetmem/nvdimm";
@@ -45,6 +45,8 @@ export interface PlacementHost {
 export type PlacementPart = (host: PlacementHost) => Placement;
 
 export interface MachineParts extends Required<VmParts> {
+  /** Options that the kernel was built with. Those of a profile follow `options.kconfig` of the specification. */
+  readonly config: ReadonlySet<KconfigName>;
   /**
    * Drivers of the dax bus, in order of precedence: the first that matches a device gets it, and of two drivers with one name the
    * first is registered.

@@ -2,7 +2,6 @@
 // kernel/cgroup/cgroup.c.
 import type { CgroupSubsys } from "@hetmem/cgroup";
 import { attributeMemory, OomHistory } from "@hetmem/explain";
-import type { KernelOptions } from "@hetmem/machine-spec";
 import {
   inheritedSwappiness,
   legacyMemoryFiles,
@@ -20,16 +19,17 @@ import type { ChargingController, ChargingHost, ChargingPart } from "./charging-
 /** Memory cgroups, unless the boot option cgroup_disable=memory turns them off. */
 export const memcgCharging: ChargingPart = (host) => {
   if (host.options.cgroup_disable?.includes("memory")) return { charging: uncharged };
-  const memcgs = new MemoryCgroups(host.memory);
+  const memcgs = new MemoryCgroups(host.memory, { kernelMemory: host.config.has("MEMCG_KMEM") });
   return { charging: memcgs.charging, controller: memoryController(memcgs, host) };
 };
 
 /** Nobody is charged. @see CONFIG_MEMCG=n */
 export const noCharging: ChargingPart = () => ({ charging: uncharged });
 
-function memoryController(memcgs: MemoryCgroups, { options, cgroup }: ChargingHost): ChargingController {
+function memoryController(memcgs: MemoryCgroups, { options, cgroup, config }: ChargingHost): ChargingController {
   const limits = new Limits(memcgs);
   const history = new OomHistory(limits);
+  const psi = config.has("PSI");
   return {
     rootPayer: memcgs.root.id,
     payerOf: (css) => (css instanceof MemoryCgroup ? css.id : 0),
@@ -37,18 +37,14 @@ function memoryController(memcgs: MemoryCgroups, { options, cgroup }: ChargingHo
       const context = { memcgs, limits, writer };
       return cgroup === "v1"
         ? new MemoryController(memcgs, legacyMemoryFiles(context), inheritedSwappiness(memcgs))
-        : new MemoryController(memcgs, memoryFiles({ ...context, psi: hasPressure(options) }));
+        : new MemoryController(memcgs, memoryFiles({ ...context, psi: psi && !options.cgroup_disable?.includes("pressure") }));
     },
-    tables: [memoryPressureTable(memcgs, limits)],
+    tables: psi ? [memoryPressureTable(memcgs, limits)] : [],
     explain(css, names) {
       const payer = css instanceof MemoryCgroup ? css : memcgs.root;
       return { attribution: attributeMemory(memcgs, payer, names), ooms: history.of(payer) };
     },
   };
-}
-
-function hasPressure({ cgroup_disable = [] }: KernelOptions): boolean {
-  return !cgroup_disable.includes("pressure");
 }
 
 /** How long processes of the whole machine have waited for memory. @see psi_proc_init() in kernel/sched/psi.c */

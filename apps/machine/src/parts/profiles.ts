@@ -6,7 +6,7 @@ import { gpuDriver } from "@hetmem/gpu";
 import { standardMigrationPolicies } from "@hetmem/gpu/driver";
 import { gupBenchmark, gupTest } from "@hetmem/gup";
 import { SimulatedClock } from "@hetmem/kernel";
-import type { ProfileName } from "@hetmem/machine-spec";
+import type { KconfigName, ProfileName } from "@hetmem/machine-spec";
 import {
   coherentDeviceMemory,
   defaultPagemapPolicies,
@@ -23,12 +23,42 @@ import { standardOnlinePolicies } from "./online-policies.ts";
 import { anyOrder, byOnlinePolicy, placementOf, strict } from "./placements.ts";
 import { vmParts } from "./vm-parts.ts";
 
+const CONFIG_4_14: readonly KconfigName[] = [
+  "ARCH_MEMORY_PROBE",
+  "CGROUPS",
+  "DEVICE_PRIVATE",
+  "DEVICE_PUBLIC",
+  "DEV_DAX",
+  "GUP_TEST",
+  "HMM_MIRROR",
+  "HUGETLB_PAGE",
+  "MEMCG",
+  "MEMCG_KMEM",
+  "MEMORY_FAILURE",
+  "MEMORY_HOTPLUG",
+  "MEMORY_HOTREMOVE",
+  "NUMA_BALANCING",
+  "NVDIMM_DAX",
+  "NVDIMM_PFN",
+  "PSI",
+  "SWAP",
+  "TEST_HMM",
+  "TRANSPARENT_HUGEPAGE",
+  "ZONE_DEVICE",
+];
+const CONFIG_5_1: readonly KconfigName[] = [...CONFIG_4_14, "DEV_DAX_HMEM", "DEV_DAX_KMEM"];
+const CONFIG_6_1: readonly KconfigName[] = [
+  ...CONFIG_5_1.filter((option) => option !== "DEVICE_PUBLIC"),
+  "MHP_MEMMAP_ON_MEMORY",
+];
+
 /**
  * The rule that f1dd2cd13c4b brought in 2017, on which HMM was built. c6f03e2903c9 lifted it before 4.14 was final: the option
  * `placement: any-order` has that.
  */
 const v4_14: MachineParts = {
   ...vmParts,
+  config: new Set(CONFIG_4_14),
   daxDrivers: [deviceDax],
   daxSubsystem: "class",
   bindPolicy: bindAnswersNoDevice,
@@ -50,6 +80,7 @@ const v4_14: MachineParts = {
 
 const v5_1: MachineParts = {
   ...v4_14,
+  config: new Set(CONFIG_5_1),
   daxDrivers: [deviceDax, kmem(kmemAddOnly)],
   daxSubsystem: "bus",
   placement: placementOf(anyOrder),
@@ -57,6 +88,7 @@ const v5_1: MachineParts = {
 
 const v6_1: MachineParts = {
   ...v5_1,
+  config: new Set(CONFIG_6_1),
   daxDrivers: [deviceDax, kmem(kmemGrouped)],
   bindPolicy: bindAnswersProbe,
   placement: placementOf(byOnlinePolicy),

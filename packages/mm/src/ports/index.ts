@@ -1,6 +1,6 @@
 export { type Demotion, type DemotionCounter, noDemotion } from "./demotion.ts";
-export { type HugeCollapse } from "./huge-collapse.ts";
-export { type Hugetlb } from "./hugetlb.ts";
+export { type HugeCollapse, noHugeCollapse } from "./huge-collapse.ts";
+export { type Hugetlb, noHugetlb } from "./hugetlb.ts";
 export { type MemoryErrors } from "./memory-errors.ts";
 export { type MemoryTier, type MemoryTiers, oneTier } from "./memory-tiers.ts";
 export { noOomChoice, type OomChoice } from "./oom-choice.ts";

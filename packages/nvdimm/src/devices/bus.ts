@@ -5,7 +5,7 @@ import type { ResourceTree } from "@hetmem/resource";
 import { RangeSet } from "../errors/range-set.ts";
 import { NfitWork } from "../errors/nfit-work.ts";
 import type { PfnLayoutPolicy } from "../drivers/pfn-layout.ts";
-import type { Claim } from "./claim.ts";
+import { type Claim, CLAIM_KINDS, type ClaimKind } from "./claim.ts";
 import { Nvdimm } from "./dimm.ts";
 import type { Namespace } from "./namespace.ts";
 import type { NewUuid, NvdimmMappings, SecurityKeys } from "./ports.ts";
@@ -26,6 +26,8 @@ export class NvdimmBus {
   readonly keys: SecurityKeys;
   /** Layout of new pfn and dax devices; the layout since 5.3 when absent. */
   readonly pfnLayout: PfnLayoutPolicy | undefined;
+  /** The personalities that a namespace may have. */
+  readonly claimKinds: readonly ClaimKind[];
   /** @see nvdimm_bus_lock() */
   readonly reconfig: Mutex;
   readonly dimms: readonly Nvdimm[];
@@ -49,6 +51,7 @@ export class NvdimmBus {
     this.newUuid = spec.newUuid;
     this.keys = spec.keys ?? { request: () => undefined, lookup: () => undefined };
     this.pfnLayout = spec.pfnLayout;
+    this.claimKinds = spec.claimKinds ?? CLAIM_KINDS;
     this.reconfig = new Mutex(this.kernel.lockdep, "nvdimm_bus reconfig_mutex");
     this.#probeIdle = new WaitQueue(`the probes of ${this.name}`);
     this.work = new NfitWork(this.kernel, spec.onWork);

@@ -10,7 +10,9 @@ import type { Namespace } from "./namespace.ts";
 import type { DaxRegionMapping } from "./ports.ts";
 import type { Region } from "./region.ts";
 
-export type ClaimKind = "btt" | "pfn" | "dax";
+/** In the order in which info blocks are looked for. */
+export const CLAIM_KINDS = ["btt", "pfn", "dax"] as const;
+export type ClaimKind = (typeof CLAIM_KINDS)[number];
 /** Location of struct pages: RAM, or the namespace. @see enum nd_pfn_mode */
 export type PfnMode = "none" | "ram" | "pmem";
 

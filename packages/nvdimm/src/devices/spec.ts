@@ -5,6 +5,7 @@ import type { ResourceTree } from "@hetmem/resource";
 import type { DimmMedia } from "../media/dimm-media.ts";
 import type { PfnLayoutPolicy } from "../drivers/pfn-layout.ts";
 import type { NewUuid, NvdimmMappings, SecurityKeys } from "./ports.ts";
+import type { ClaimKind } from "./claim.ts";
 
 /** One module. @see struct acpi_nfit_control_region */
 export interface DimmSpec {
@@ -68,6 +69,8 @@ export interface NvdimmBusSpec {
   readonly keys?: SecurityKeys;
   /** Default: alignedLayout, as since 5.3. */
   readonly pfnLayout?: PfnLayoutPolicy;
+  /** The personalities that a namespace may have; all when absent. @see CONFIG_BTT, CONFIG_NVDIMM_PFN, CONFIG_NVDIMM_DAX */
+  readonly claimKinds?: readonly ClaimKind[];
   /** Port of a workqueue: called when `runNfitWork()` has work. */
   readonly onWork?: () => void;
 }

@@ -83,7 +83,7 @@ export function* removeClaimDriver(claim: Claim): Sleeps<void> {
 
 /** Creates the seed claims of a region at its probe, one of each kind. */
 export function createClaimSeeds(region: Region): void {
-  for (const kind of ["btt", "pfn", "dax"] as const) region.claimSeeds[kind] = createClaim(region, kind);
+  for (const kind of region.bus.claimKinds) region.claimSeeds[kind] = createClaim(region, kind);
 }
 
 /**

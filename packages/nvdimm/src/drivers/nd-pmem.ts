@@ -74,7 +74,7 @@ export function* probeClaimDisk(claim: Claim, namespace: Namespace): Sleeps<void
 function findClaim(namespace: Namespace): Claim | undefined {
   if (namespace.forceRaw) return undefined;
   return withNamespaceIo(namespace, INFO_BLOCK_RESERVE, (io) => {
-    for (const kind of ["btt", "pfn", "dax"] as const) {
+    for (const kind of namespace.region.bus.claimKinds) {
       const claim = mayHold(namespace, kind) ? tryClaim(namespace, kind, io) : undefined;
       if (claim) return claim;
     }

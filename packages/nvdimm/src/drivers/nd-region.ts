@@ -2,7 +2,7 @@
 // disabling removes the devices and leaves the media unchanged. Kernel counterpart: drivers/nvdimm/region.c, dimm.c,
 // nd_region_register_namespaces().
 import { KernelError, type Sleeps } from "@hetmem/kernel";
-import { type Claim, unregisterClaim } from "../devices/claim.ts";
+import { type Claim, CLAIM_KINDS, unregisterClaim } from "../devices/claim.ts";
 import { expectUnbound, withDeviceLock } from "../devices/device.ts";
 import { type Nvdimm, probeDimm, removeDimm } from "../devices/dimm.ts";
 import { Namespace } from "../devices/namespace.ts";
@@ -71,7 +71,7 @@ export function* disableRegion(region: Region): Sleeps<void> {
     }
     yield* region.bus.locked(() => {
       region.namespaceSeed = undefined;
-      for (const kind of ["btt", "pfn", "dax"] as const) delete region.claimSeeds[kind];
+      for (const kind of CLAIM_KINDS) delete region.claimSeeds[kind];
       region.initNamespaces = undefined;
       deactivate(region);
       region.driver = undefined;

@@ -6,6 +6,7 @@ import { availableSize, maxAvailableExtent } from "../devices/capacity.ts";
 import type { Region } from "../devices/region.ts";
 import { nvdimmFlush } from "../drivers/media-io.ts";
 import { adminLine, deviceFiles, joined, line, nodeFiles, regionOf, type TablePart } from "./device-files.ts";
+import { CLAIM_KINDS } from "../devices/claim.ts";
 
 const AT = "{region}/";
 
@@ -54,7 +55,7 @@ function plainFiles(of: (params: Params) => Region): NonNullable<TablePart["file
 }
 
 function seedFiles(of: (params: Params) => Region): NonNullable<TablePart["files"]> {
-  const claims = (["btt", "pfn", "dax"] as const).map((kind): [string, Attribute] => [
+  const claims = CLAIM_KINDS.map((kind): [string, Attribute] => [
     `${AT}${kind}_seed`,
     line((params) => of(params).claimSeeds[kind]?.name ?? ""),
   ]);

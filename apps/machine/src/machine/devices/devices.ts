@@ -5,7 +5,7 @@ import { type MachineSpec, nodesOfDevice } from "@hetmem/machine-spec";
 import type { Pagemaps } from "@hetmem/memremap";
 import type { FileObject } from "@hetmem/mm/file";
 import type { Vm } from "@hetmem/mm";
-import { type NvdimmBus, NvdimmDeviceNodes, nvdimmTables, runNfitWork } from "@hetmem/nvdimm";
+import { type ClaimKind, type NvdimmBus, NvdimmDeviceNodes, nvdimmTables, runNfitWork } from "@hetmem/nvdimm";
 import type { ResourceTree } from "@hetmem/resource";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { MemoryFailure } from "@hetmem/zone";
@@ -62,12 +62,13 @@ export function createDevices(options: DevicesOptions): Devices {
       spec: spec.nvdimm,
       hardware,
       pfnLayout: parts.pfnLayout,
+      claimKinds: claimKindsOf(parts),
       mappings: new MachineMappings({ pagemaps, dax, ranges: spec.nvdimm.ranges, failures }),
       onWork: () => {
         hasWork = true;
       },
     });
-  if (parts.daxSubsystem === "bus") {
+  if (parts.daxSubsystem === "bus" && parts.config.has("DEV_DAX_HMEM")) {
     // Regions of persistent memory have the first numbers.
     const firstId = spec.nvdimm?.ranges.length ?? 0;
     const { stores } = pagemaps.memmap;
@@ -105,4 +106,13 @@ export function createDevices(options: DevicesOptions): Devices {
       ...(parts.memoryTiering ? [memoryTieringTable(vm.tiers)] : []),
     ],
   };
+}
+
+/** The personalities of namespaces that the kernel has. */
+function claimKindsOf({ config }: MachineParts): ClaimKind[] {
+  return [
+    "btt",
+    ...(config.has("NVDIMM_PFN") ? (["pfn"] as const) : []),
+    ...(config.has("NVDIMM_DAX") ? (["dax"] as const) : []),
+  ];
 }

@@ -2,6 +2,7 @@
 // counterparts: drivers/acpi/nfit/core.c, drivers/nvdimm/e820.c.
 import { createKernel, type Kernel, run, type Sleeps } from "@hetmem/kernel";
 import {
+  type ClaimKind,
   type DaxRegionMapping,
   type DimmSpec,
   type NvdimmBus,
@@ -23,6 +24,7 @@ export interface NvdimmOptions {
   readonly spec: NvdimmSpec;
   readonly hardware: Hardware;
   readonly pfnLayout: PfnLayoutPolicy;
+  readonly claimKinds: readonly ClaimKind[];
   readonly mappings: NvdimmMappings;
   /** Told when the bus has work for its queue. */
   readonly onWork: () => void;

@@ -1,0 +1,179 @@
+// Kernel options of a machine file: each adds or removes its part of the machine, with the files and errnos of that.
+import { run } from "@hetmem/kernel";
+import { machineOfYaml } from "@hetmem/machine-spec";
+import { Shell } from "@hetmem/shell";
+import { expect, test } from "vitest";
+import { createMachine } from "../src/machine.ts";
+import { PROGRAMS } from "../src/programs/index.ts";
+
+const FILE = `
+nodes:
+  - { memory: 1G, cpus: 0 }
+  - { }
+hidden: [{ start: 4G, size: 1G }]
+devices:
+  - { name: Persistent Memory, start: 8G, size: 1G, node: 1, modules: 1 }
+  - { name: Soft Reserved, start: 12G, size: 1G, node: 1 }
+gpus: [{ size: 16M }]
+swap: [{ path: /dev/vda, size: 16M }]
+`;
+
+function shellOf(kconfig: string, profile: "v4.14" | "v5.1" | "v6.1" = "v6.1"): (line: string) => string {
+  const spec = machineOfYaml(`${FILE}options: { kconfig: [${kconfig}] }\n`, "kconfig.yaml", profile);
+  const shell = new Shell(createMachine(spec), PROGRAMS);
+  return (line) => run(shell.execute(line)).output;
+}
+
+const MEMORY = "/sys/devices/system/memory";
+
+test("without MEMORY_HOTREMOVE no block goes offline, none is removable, and valid_zones isn't there", () => {
+  const sh = shellOf("MEMORY_HOTREMOVE=n");
+  expect(sh(`echo offline > ${MEMORY}/memory7/state`)).toContain("Invalid argument");
+  expect(sh(`cat ${MEMORY}/memory7/state ${MEMORY}/memory7/removable`)).toBe("online\n0\n");
+  expect(sh(`cat ${MEMORY}/memory7/valid_zones`)).toContain("No such file");
+  expect(sh(`echo 4294967296 > ${MEMORY}/probe; cat ${MEMORY}/memory32/state`)).toBe("offline\n");
+});
+
+test("without MEMORY_HOTREMOVE there is no ZONE_DEVICE, so that nothing of a device has struct pages", () => {
+  const sh = shellOf("MEMORY_HOTREMOVE=n");
+  expect(sh("grep -c Device /proc/zoneinfo; grep -c _device /proc/vmstat")).toBe("0\n0\n");
+  expect(sh("dmesg | grep 'probe of'")).toMatch(/device_dax: probe of dax\d\.0 failed with error -6\n/);
+});
+
+test("memory that kmem added stays when the driver lets go, without MEMORY_HOTREMOVE", () => {
+  const sh = shellOf("MEMORY_HOTREMOVE=n");
+  sh("echo dax1.0 > /sys/bus/dax/drivers/kmem/new_id; echo dax1.0 > /sys/bus/dax/drivers/kmem/bind");
+  expect(sh(`cat ${MEMORY}/memory96/state`)).toBe("offline\n");
+  sh("echo dax1.0 > /sys/bus/dax/drivers/kmem/unbind");
+  expect(sh(`cat ${MEMORY}/memory96/state`)).toBe("offline\n");
+});
+
+test("without MEMORY_HOTPLUG there are no memory blocks and no module memory_hotplug", () => {
+  const sh = shellOf("MEMORY_HOTPLUG=n");
+  expect(sh(`ls ${MEMORY} /sys/module/memory_hotplug /sys/bus/memory 2>&1 | grep -c "No such file"`)).toBe("3\n");
+  expect(sh("ls /sys/devices/system/node/node0 | grep -c memory")).toBe("0\n");
+  expect(sh("ls /sys/bus/dax/drivers")).toBe("device_dax\n");
+});
+
+test("MEMORY_HOTPLUG_DEFAULT_ONLINE takes added blocks online, unless the command line says otherwise", () => {
+  const sh = shellOf("MEMORY_HOTPLUG, MEMORY_HOTPLUG_DEFAULT_ONLINE");
+  expect(sh(`cat ${MEMORY}/auto_online_blocks`)).toBe("online\n");
+  expect(sh(`echo 4294967296 > ${MEMORY}/probe; cat ${MEMORY}/memory32/state`)).toBe("online\n");
+});
+
+test("without ARCH_MEMORY_PROBE no memory is added by hand", () => {
+  expect(shellOf("ARCH_MEMORY_PROBE=n")(`ls ${MEMORY} | grep -c probe`)).toBe("0\n");
+});
+
+test("without MHP_MEMMAP_ON_MEMORY the module has no such parameter", () => {
+  const sh = shellOf("MHP_MEMMAP_ON_MEMORY=n");
+  expect(sh("ls /sys/module/memory_hotplug/parameters")).not.toContain("memmap_on_memory");
+  expect(sh("ls /sys/module/memory_hotplug/parameters")).toContain("online_policy");
+});
+
+test("without MEMORY_FAILURE nothing injects bad memory, and meminfo doesn't count it", () => {
+  const sh = shellOf("MEMORY_FAILURE=n");
+  expect(sh(`ls ${MEMORY} | grep -c offline_page; grep -c HardwareCorrupted /proc/meminfo`)).toBe("0\n0\n");
+  expect(sh("proc start a; proc map a m 1M; proc touch a m; proc advise a m hwpoison")).toMatch(/EINVAL|Invalid argument/);
+});
+
+test("without DEVICE_PRIVATE a device with private memory isn't there, and the log says why", () => {
+  const sh = shellOf("DEVICE_PRIVATE=n");
+  expect(sh("dmesg | grep gpu")).toContain("probe of gpu0 failed with error -22\n");
+  expect(sh("cat /proc/iomem | grep -c gpu0")).toBe("0\n");
+});
+
+test("without DEVICE_PUBLIC, in the releases that had it, coherent memory has no type", () => {
+  const coherent = FILE.replace("{ size: 16M }", "{ size: 16M, memory: coherent, start: 16G }");
+  const of = (options: string): string => {
+    const spec = machineOfYaml(`${coherent}options: { ${options} }\n`, "kconfig.yaml", "v4.14");
+    const shell = new Shell(createMachine(spec), PROGRAMS);
+    return run(shell.execute("dmesg | grep -c 'probe of gpu0 failed'")).output;
+  };
+  expect([of(""), of("kconfig: [DEVICE_PUBLIC=n]")]).toEqual(["0\n", "1\n"]);
+});
+
+test.each(["HMM_MIRROR", "TEST_HMM"])("without %s no driver takes a gpu", (option) => {
+  const sh = shellOf(`${option}=n`);
+  expect(sh("ls /dev | grep -c gpu; dmesg | grep -c gpu0; ls /sys/kernel/debug | grep -c gpu")).toBe("0\n0\n0\n");
+});
+
+test("without DEV_DAX a device has no file, and without a driver it can still become RAM", () => {
+  const sh = shellOf("DEV_DAX=n, DEV_DAX_KMEM=n");
+  expect(sh("ls /sys/bus/dax/drivers")).toBe("");
+  expect(sh("ls /sys/bus/dax/devices")).toBe("");
+});
+
+test("without DEV_DAX_KMEM no dax device becomes RAM", () => {
+  const sh = shellOf("DEV_DAX_KMEM=n");
+  expect(sh("ls /sys/bus/dax/drivers")).toBe("device_dax\n");
+  expect(sh("daxctl reconfigure-device -m system-ram dax1.0")).toMatch(/error|failed/);
+});
+
+test("without DEV_DAX_HMEM soft-reserved memory makes no dax device", () => {
+  expect(shellOf("DEV_DAX_HMEM=n")("ls /sys/bus/dax/devices | grep -c dax1")).toBe("0\n");
+});
+
+test.each([
+  ["NVDIMM_PFN", "\n\n"],
+  ["NVDIMM_DAX", "pfn0.0\n\n"],
+])("without %s a region has no seed for it", (option, seeds) => {
+  const sh = shellOf(`${option}=n`);
+  expect(sh("cd /sys/bus/nd/devices/region0; cat pfn_seed dax_seed")).toBe(seeds);
+});
+
+test("without MEMCG no memory.* file is there, and /proc/cgroups lists no controller", () => {
+  const sh = shellOf("MEMCG=n");
+  sh("mkdir /sys/fs/cgroup/a");
+  expect(sh("ls /sys/fs/cgroup/a | grep -c memory; cat /sys/fs/cgroup/cgroup.controllers")).toBe("0\n");
+  expect(sh("grep -c memory /proc/cgroups; ls /proc/pressure 2>&1 | grep -c 'No such'")).toBe("0\n1\n");
+});
+
+test("without MEMCG_KMEM page tables and stacks are charged to nobody", () => {
+  const kernel = (kconfig: string): number => {
+    const sh = shellOf(kconfig);
+    sh("mkdir /sys/fs/cgroup/a; echo $$ > /sys/fs/cgroup/a/cgroup.procs; proc start p; proc map p m 8M; proc touch p m");
+    return Number(sh("cat /sys/fs/cgroup/a/memory.stat | grep -E '^kernel ' | cut -d' ' -f2"));
+  };
+  expect(kernel("MEMCG_KMEM=n")).toBe(0);
+  expect(kernel("")).toBeGreaterThan(0);
+});
+
+test("without CGROUPS nothing is mounted for them", () => {
+  const sh = shellOf("CGROUPS=n");
+  expect(sh("ls /proc/cgroups /sys/fs/cgroup /proc/1/cgroup 2>&1 | grep -c 'No such'")).toBe("3\n");
+});
+
+test("without PSI there is no pressure file", () => {
+  const sh = shellOf("PSI=n");
+  sh("mkdir /sys/fs/cgroup/a");
+  expect(sh("ls /proc/pressure 2>&1 | grep -c 'No such'; ls /sys/fs/cgroup/a | grep -c pressure")).toBe("1\n0\n");
+});
+
+test("without NUMA_BALANCING there is no switch of it and no count", () => {
+  const sh = shellOf("NUMA_BALANCING=n");
+  expect(sh("ls /proc/sys/kernel | grep -c numa; grep -c numa_hint /proc/vmstat; grep -c numa_hit /proc/vmstat")).toBe("0\n0\n1\n");
+});
+
+test("without TRANSPARENT_HUGEPAGE no page is huge, advice about them is EINVAL, and device-dax goes, too", () => {
+  const sh = shellOf("TRANSPARENT_HUGEPAGE=n");
+  expect(sh("ls /sys/kernel/mm | grep -c transparent; grep -c AnonHuge /proc/meminfo; grep -c thp_ /proc/vmstat")).toBe("0\n0\n0\n");
+  expect(sh("proc start p; proc map p m 4M; proc advise p m hugepage")).toMatch(/EINVAL|Invalid argument/);
+  expect(sh("ls /sys/bus/dax/drivers")).toBe("");
+});
+
+test("without HUGETLB_PAGE there is no pool of huge pages", () => {
+  const sh = shellOf("HUGETLB_PAGE=n");
+  expect(sh("ls /proc/sys/vm | grep -c hugepages; ls /sys/kernel/mm | grep -c hugepages; grep -ci hugepages_ /proc/meminfo")).toBe("0\n0\n0\n");
+  expect(sh("ls /sys/devices/system/node/node0 | grep -c hugepages; grep -c HugePages_ /sys/devices/system/node/node0/meminfo")).toBe("0\n0\n");
+});
+
+test("without GUP_TEST debugfs has no gup_test", () => {
+  expect(shellOf("GUP_TEST=n")("ls /sys/kernel/debug | grep -c gup_test")).toBe("0\n");
+});
+
+test("an option of another release is refused, and what was given is said", () => {
+  expect(() => shellOf("MEMORY_HOTPLUG, DEV_DAX, DEV_DAX_KMEM", "v4.14")).toThrow(
+    /^EINVAL: the kernel of profile v4\.14 has no CONFIG_DEV_DAX_KMEM: choose another profile, or remove it$/,
+  );
+});
