@@ -117,7 +117,11 @@ export function kernelConfig(
 function removeDependents(set: Set<KconfigName>): void {
   const lost = KCONFIG_RULES.find(
     ({ option, needs }) =>
-      isKconfigName(option) && set.has(option) && needs !== undefined && isKconfigName(needs) && !set.has(needs),
+      isKconfigName(option) &&
+      set.has(option) &&
+      needs !== undefined &&
+      isKconfigName(needs) &&
+      !set.has(needs),
   );
   if (!lost || !isKconfigName(lost.option)) return;
   set.delete(lost.option);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkKconfig } from "../src/kconfig.ts";
+import { checkKconfig, type KconfigName, kernelConfig } from "../src/kconfig.ts";
 import { machineOfYaml } from "../src/yaml.ts";
 
 const refusals = (...names: string[]): string[] => checkKconfig(names).map(({ message }) => message);
@@ -48,5 +48,57 @@ describe("kernel options that Kconfig forbids together", () => {
     expect(() => machineOfYaml(text, "m.yaml")).toThrow(
       /^EINVAL: m\.yaml:5: options\.kconfig\[0\]: CONFIG_DEVICE_PRIVATE needs CONFIG_ZONE_DEVICE/,
     );
+  });
+});
+
+describe("names of options", () => {
+  test("an option that no machine has is refused with the nearest", () => {
+    expect(refusals("CONFIG_MEMROY_HOTPLUG")).toEqual([
+      expect.stringMatching(
+        /^CONFIG_MEMROY_HOTPLUG is no option of a machine \(did you mean CONFIG_MEMORY_HOTPLUG\?\); remove it, or write one of /,
+      ),
+    ]);
+    expect(refusals("CONFIG_SND")).toEqual([expect.stringMatching(/^CONFIG_SND is no option of a machine/)]);
+  });
+
+  test("an option is set by y or m, and cleared by n; another value is refused", () => {
+    expect(refusals("DEV_DAX=m", "PSI=n", "SWAP=y")).toEqual([]);
+    expect(refusals("DEV_DAX=maybe")).toEqual(["CONFIG_DEV_DAX=maybe can't be; write y, m or n"]);
+  });
+
+  test("what every modelled kernel has can't be cleared", () => {
+    expect(refusals("CONFIG_64BIT=n")).toEqual([
+      "CONFIG_64BIT is set on every kernel that hetmem models; remove 64BIT=n",
+    ]);
+  });
+});
+
+describe("the options of a kernel", () => {
+  const RELEASE: ReadonlySet<KconfigName> = new Set([
+    "MEMORY_HOTPLUG",
+    "MEMORY_HOTREMOVE",
+    "ZONE_DEVICE",
+    "DEVICE_PRIVATE",
+    "NVDIMM_PFN",
+    "NVDIMM_DAX",
+    "CGROUPS",
+    "MEMCG",
+    "MEMCG_KMEM",
+  ]);
+  const of = (...names: string[]): string[] => [...kernelConfig(names, RELEASE)].sort();
+
+  test("without a list they are those of the release", () => {
+    expect(of()).toEqual([...RELEASE].sort());
+  });
+
+  test("what needs an option goes with it", () => {
+    expect(of("MEMORY_HOTREMOVE=n")).toEqual(["CGROUPS", "MEMCG", "MEMCG_KMEM", "MEMORY_HOTPLUG"]);
+    expect(of("CONFIG_MEMCG=n")).not.toContain("MEMCG_KMEM");
+  });
+
+  test("an option that is named is added, and the last word counts", () => {
+    expect(of("PSI")).toContain("PSI");
+    expect(of("PSI=y", "PSI=n")).not.toContain("PSI");
+    expect(of("PSI=n", "PSI")).toContain("PSI");
   });
 });

@@ -11,7 +11,7 @@ export { migrationTarget, type MigrationTarget } from "./migration-target.ts";
 export { migrateProcessPages, movePages, queryPages } from "./move-pages.ts";
 export { changeProtNuma, migrateMisplacedPage, NumaBalancing, scanForHints } from "./numa-balancing.ts";
 export { describeUsers } from "./page-users.ts";
-export { migrateTables } from "./procfs.ts";
+export { demotionTable, numaBalancingTable } from "./procfs.ts";
 export { MbindFlag } from "./queue-pages.ts";
 export { getMempolicy, setMempolicy } from "./set-mempolicy.ts";
 export { splitForMigration } from "./split-for-migration.ts";

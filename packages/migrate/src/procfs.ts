@@ -5,20 +5,25 @@ import { kstrtobool } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { type AttributeTable, switchSysctl } from "@hetmem/vfs";
 
-/** The files of a machine. @param vm the machine, whose tunables they show and set */
-export function migrateTables({ tunables }: Vm): AttributeTable[] {
-  return [
-    { root: "/proc", files: { "sys/kernel/numa_balancing": switchSysctl(tunables, "numaBalancing", 4) } },
-    {
-      root: "/sys/kernel/mm",
-      files: {
-        "numa/demotion_enabled": {
-          show: () => `${tunables.demotionEnabled}\n`,
-          store(_params, text) {
-            tunables.demotionEnabled = kstrtobool(text);
-          },
+/** The switch of NUMA balancing. @see CONFIG_NUMA_BALANCING */
+export function numaBalancingTable({ tunables }: Vm): AttributeTable {
+  return {
+    root: "/proc",
+    files: { "sys/kernel/numa_balancing": switchSysctl(tunables, "numaBalancing", 4) },
+  };
+}
+
+/** The switch of demotion. */
+export function demotionTable({ tunables }: Vm): AttributeTable {
+  return {
+    root: "/sys/kernel/mm",
+    files: {
+      "numa/demotion_enabled": {
+        show: () => `${tunables.demotionEnabled}\n`,
+        store(_params, text) {
+          tunables.demotionEnabled = kstrtobool(text);
         },
       },
     },
-  ];
+  };
 }

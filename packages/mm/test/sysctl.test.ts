@@ -1,7 +1,7 @@
 import { hugetlbTables } from "@hetmem/hugetlb";
 import { MiB, run } from "@hetmem/kernel";
 import { khugepagedTables } from "@hetmem/khugepaged";
-import { migrateTables } from "@hetmem/migrate";
+import { demotionTable, numaBalancingTable } from "@hetmem/migrate";
 import { fileRead, pageCacheTables } from "@hetmem/page-cache";
 import { reclaimTables, swapSpace } from "@hetmem/reclaim";
 import { changedCounters } from "@hetmem/test-machines/counters";
@@ -21,7 +21,8 @@ function administrator() {
     reclaimTables(vm),
     hugetlbTables(vm),
     khugepagedTables(vm),
-    migrateTables(vm),
+    demotionTable(vm),
+    numaBalancingTable(vm),
   ];
   for (const table of tables.flat()) vfs.mount(table);
   return {

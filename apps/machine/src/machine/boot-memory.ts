@@ -48,7 +48,8 @@ export function bootMachineMemory(
     addressableEnd: 2 ** (spec.directMapBits ?? DEFAULT_DIRECT_MAP_BITS),
     memmapOnMemory: spec.options.memmap_on_memory ?? false,
     autoOnline:
-      spec.options.memhp_default_state ?? (config.has("MEMORY_HOTPLUG_DEFAULT_ONLINE") ? "online" : "offline"),
+      spec.options.memhp_default_state ??
+      (config.has("MEMORY_HOTPLUG_DEFAULT_ONLINE") ? "online" : "offline"),
     hotremove: config.has("MEMORY_HOTREMOVE"),
   });
   registerBootBlocks(hotplug);

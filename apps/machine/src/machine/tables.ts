@@ -5,7 +5,7 @@ import { hugetlbPool, hugetlbTables } from "@hetmem/hugetlb";
 import { KiB, type NodeId, nodeId, TiB } from "@hetmem/kernel";
 import { khugepagedTables } from "@hetmem/khugepaged";
 import { DEFAULT_DIRECT_MAP_BITS, type MachineSpec } from "@hetmem/machine-spec";
-import { migrateTables } from "@hetmem/migrate";
+import { demotionTable, numaBalancingTable } from "@hetmem/migrate";
 import { type Vm, vmTables } from "@hetmem/mm";
 import { pageCacheTables } from "@hetmem/page-cache";
 import { procPidTable } from "@hetmem/proc-pid";
@@ -73,7 +73,8 @@ export function processTables({ parts, vm, processes }: ProcessTableOptions): At
     ...reclaimTables(vm),
     ...(config.has("HUGETLB_PAGE") ? hugetlbTables(vm) : []),
     ...(config.has("TRANSPARENT_HUGEPAGE") ? khugepagedTables(vm) : []),
-    ...migrateTables(vm),
+    demotionTable(vm),
+    ...(config.has("NUMA_BALANCING") ? [numaBalancingTable(vm)] : []),
     procPidTable(vm),
     processes.selfTable(),
     memoryDevices(),

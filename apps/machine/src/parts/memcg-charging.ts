@@ -26,7 +26,10 @@ export const memcgCharging: ChargingPart = (host) => {
 /** Nobody is charged. @see CONFIG_MEMCG=n */
 export const noCharging: ChargingPart = () => ({ charging: uncharged });
 
-function memoryController(memcgs: MemoryCgroups, { options, cgroup, config }: ChargingHost): ChargingController {
+function memoryController(
+  memcgs: MemoryCgroups,
+  { options, cgroup, config }: ChargingHost,
+): ChargingController {
   const limits = new Limits(memcgs);
   const history = new OomHistory(limits);
   const psi = config.has("PSI");
@@ -37,7 +40,10 @@ function memoryController(memcgs: MemoryCgroups, { options, cgroup, config }: Ch
       const context = { memcgs, limits, writer };
       return cgroup === "v1"
         ? new MemoryController(memcgs, legacyMemoryFiles(context), inheritedSwappiness(memcgs))
-        : new MemoryController(memcgs, memoryFiles({ ...context, psi: psi && !options.cgroup_disable?.includes("pressure") }));
+        : new MemoryController(
+            memcgs,
+            memoryFiles({ ...context, psi: psi && !options.cgroup_disable?.includes("pressure") }),
+          );
     },
     tables: psi ? [memoryPressureTable(memcgs, limits)] : [],
     explain(css, names) {
