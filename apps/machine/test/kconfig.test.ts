@@ -16,7 +16,6 @@ devices:
   - { name: Persistent Memory, start: 8G, size: 1G, node: 1, modules: 1 }
   - { name: Soft Reserved, start: 12G, size: 1G, node: 1 }
 gpus: [{ size: 16M }]
-swap: [{ path: /dev/vda, size: 16M }]
 `;
 
 function shellOf(kconfig: string, profile: "v4.14" | "v5.1" | "v6.1" = "v6.1"): (line: string) => string {
@@ -210,6 +209,21 @@ test("without HUGETLB_PAGE there is no pool of huge pages", () => {
       "ls /sys/devices/system/node/node0 | grep -c hugepages; grep -c HugePages_ /sys/devices/system/node/node0/meminfo",
     ),
   ).toBe("0\n0\n");
+});
+
+test("without SWAP there is no /proc/swaps, and an area of the machine file is refused", () => {
+  const sh = shellOf("SWAP=n");
+  expect(sh("ls /proc/swaps 2>&1; swapon --size 16M /dev/vda; grep -c swap_ra /proc/vmstat")).toMatch(
+    /No such file.*\n.*swapon failed: Function not implemented\n0\n$/,
+  );
+  expect(() =>
+    createMachine(
+      machineOfYaml(
+        `${FILE}swap: [{ path: /dev/vda, size: 16M }]\noptions: { kconfig: [SWAP=n] }\n`,
+        "k.yaml",
+      ),
+    ),
+  ).toThrow(/^ENOSYS: /);
 });
 
 test("without GUP_TEST debugfs has no gup_test", () => {

@@ -3,7 +3,7 @@
 // and the stubs of headers.
 import type { KconfigName } from "@hetmem/machine-spec";
 import { type MemoryType, MemoryType as Type, noDeviceMemory } from "@hetmem/memremap";
-import { noHugeCollapse, noHugetlb, noNumaBalancing } from "@hetmem/mm/ports";
+import { noHugeCollapse, noHugetlb, noPromotion, noSwap } from "@hetmem/mm/ports";
 import { neverRemovable } from "@hetmem/zone";
 import { deviceDax, isKmem } from "./dax-drivers.ts";
 import type { MachineParts } from "./machine-parts.ts";
@@ -20,7 +20,8 @@ const WITHOUT: Partial<Record<KconfigName, Without>> = {
   HUGETLB_PAGE: () => ({ hugetlb: () => noHugetlb }),
   MEMCG: () => ({ charging: noCharging }),
   MEMORY_HOTREMOVE: () => ({ removable: neverRemovable }),
-  NUMA_BALANCING: () => ({ migrateMisplacedPage: noNumaBalancing }),
+  NUMA_BALANCING: () => ({ promotion: () => noPromotion }),
+  SWAP: () => ({ swap: () => noSwap }),
   TRANSPARENT_HUGEPAGE: () => ({ khugepaged: () => noHugeCollapse }),
   ZONE_DEVICE: ({ pagemaps }) => ({ pagemaps: { ...pagemaps, memoryTypes: noDeviceMemory } }),
 };
