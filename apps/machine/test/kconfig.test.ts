@@ -213,9 +213,9 @@ test("without HUGETLB_PAGE there is no pool of huge pages", () => {
 
 test("without SWAP there is no /proc/swaps, and an area of the machine file is refused", () => {
   const sh = shellOf("SWAP=n");
-  expect(sh("ls /proc/swaps 2>&1; swapon --size 16M /dev/vda; grep -c swap_ra /proc/vmstat")).toMatch(
-    /No such file.*\n.*swapon failed: Function not implemented\n0\n$/,
-  );
+  expect(sh("ls /proc/swaps")).toContain("No such file");
+  expect(sh("swapon --size 16M /dev/vda")).toContain("swapon failed: Function not implemented\n");
+  expect(sh("grep -c swap_ra /proc/vmstat")).toBe("0\n");
   expect(() =>
     createMachine(
       machineOfYaml(
