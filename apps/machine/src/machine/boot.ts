@@ -6,7 +6,7 @@ import type { MachineSpec } from "@hetmem/machine-spec";
 import { ProcessPoisonedPages } from "@hetmem/memory-failure";
 import { memoryFailureDevPagemap, Pagemaps } from "@hetmem/memremap";
 import { ProcessPageMigration } from "@hetmem/migrate";
-import { type MmStruct, Vm, type VmParts } from "@hetmem/mm";
+import { type MmStruct, Vm, type VmOptions } from "@hetmem/mm";
 import { reserveListener } from "@hetmem/mm/vma";
 import { TmpfsPages } from "@hetmem/page-cache";
 import { swapSpace } from "@hetmem/reclaim";
@@ -63,12 +63,7 @@ export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware)
   const { physicalBits } = spec;
   const pagemaps = new Pagemaps({ hotplug, physicalBits, policies: parts.pagemaps });
   const { charging, controller } = startCharging(memory, spec, parts);
-  const vm = new Vm(memory, {
-    ...vmPartsOf(parts),
-    charging,
-    devices: new PagemapPages(pagemaps),
-    transparentHugepages: parts.config.has("TRANSPARENT_HUGEPAGE"),
-  });
+  const vm = new Vm(memory, { ...vmOptionsOf(parts), charging, devices: new PagemapPages(pagemaps) });
   hotplug.notifiers.register(reserveListener(vm));
   hotplug.migration = new PageMigrations(footprint, new ProcessPageMigration(vm));
   for (const usage of spec.bootUsage) footprint.occupy(usage);
@@ -109,9 +104,7 @@ export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware)
     vfs.mountLazily(table);
   }
   vfs.mkdir("/tmp");
-  for (const area of processes.swapAreas) swapSpace(vm).swapon(area);
-  for (const [name, value] of Object.entries(spec.sysctl ?? {}))
-    run(vfs.write(`/proc/sys/${name.replaceAll(".", "/")}`, `${value}\n`));
+  startUserSpace(spec, vm, vfs);
   return {
     spec,
     parts,
@@ -129,9 +122,17 @@ export function boot(spec: MachineSpec, parts: MachineParts, hardware: Hardware)
   };
 }
 
+/** Takes swap areas into use, and writes the values of /proc/sys, as services do before anybody logs in. */
+function startUserSpace({ swap = [], sysctl = {} }: MachineSpec, vm: Vm, vfs: Vfs): void {
+  for (const area of swap) swapSpace(vm).swapon(area);
+  for (const [name, value] of Object.entries(sysctl))
+    run(vfs.write(`/proc/sys/${name.replaceAll(".", "/")}`, `${value}\n`));
+}
+
 /** The parts of address spaces, each checked when it is made. */
-function vmPartsOf(parts: MachineParts): VmParts {
+function vmOptionsOf(parts: MachineParts): VmOptions {
   return {
+    transparentHugepages: parts.config.has("TRANSPARENT_HUGEPAGE"),
     hugetlb: (vm) => checkMade("hugetlb", parts.hugetlb(vm)),
     swap: (vm) => checkMade("swap", parts.swap(vm)),
     reclaim: (vm) => checkMade("reclaim", parts.reclaim(vm)),
