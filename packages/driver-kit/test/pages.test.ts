@@ -4,8 +4,10 @@ import { expect, test } from "vitest";
 import { gpuDriverKit } from "../src/gpu-driver/index.ts";
 import { hmmDriverKit } from "../src/hmm-driver/index.ts";
 import { type Kit } from "../src/index.ts";
+import { onlinePolicyKit } from "../src/online-policy/index.ts";
 import { oomChoiceKit } from "../src/oom-choice/index.ts";
 import { pageChargingKit } from "../src/page-charging/index.ts";
+import { placementKit } from "../src/placement/index.ts";
 import { reclaimKit } from "../src/reclaim/index.ts";
 import { tiersKit } from "../src/tiers/index.ts";
 
@@ -14,8 +16,10 @@ const PAGES = new URL("../../../docs/ports/", import.meta.url);
 const KITS: readonly (readonly [page: string, kit: Pick<Kit<never>, "obligations">])[] = [
   ["gpu-driver", gpuDriverKit],
   ["hmm-driver", hmmDriverKit],
+  ["online-policy", onlinePolicyKit],
   ["oom-choice", oomChoiceKit],
   ["page-charging", pageChargingKit],
+  ["placement", placementKit],
   ["reclaim", reclaimKit],
   ["tiers", tiersKit],
 ];
@@ -31,8 +35,10 @@ test.each(KITS)("docs/ports/%s.md says of each obligation what the kit says", (p
 
 test.each([
   ["page-charging", ["limit-per-payer"]],
+  ["online-policy", ["movable-share"]],
   ["oom-choice", ["youngest-first"]],
   ["other-parts", ["reserved-swap", "some-to-one-node", "second-touch"]],
+  ["placement", ["movable-without-cpus"]],
   ["reclaim", ["counting-reclaim"]],
   ["tiers", ["tiers-by-node"]],
 ])("docs/ports/%s.md shows the examples %s", (page, examples) => {

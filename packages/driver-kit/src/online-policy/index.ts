@@ -1,0 +1,1 @@
+export { onlinePolicyKit } from "./kit.ts";

@@ -1,0 +1,2 @@
+export { placementKit } from "./kit.ts";
+export { type PlacementUnderTest } from "./trial.ts";
