@@ -7,6 +7,7 @@ import { withHostRoom } from "./machine/host-room.ts";
 import { rebootable, type Reboots } from "./machine/reboot.ts";
 import type { MachineParts } from "./parts/machine-parts.ts";
 import { partsOf } from "./parts/parts-of.ts";
+import "./version.ts";
 
 /** A machine that runs, and what restarts it. */
 export interface Machine extends BootedMachine, Reboots {}

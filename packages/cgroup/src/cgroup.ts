@@ -2,6 +2,7 @@
 // thousand cgroups, so maps and sets are allocated at first use. Kernel counterpart: struct cgroup in
 // include/linux/cgroup-defs.h.
 import type { CgroupTask } from "./subsys.ts";
+import "./version.ts";
 
 export class Cgroup<T extends CgroupTask = CgroupTask> {
   readonly name: string;

@@ -22,7 +22,7 @@ export interface Account {
   state: "online" | "offline" | "released";
 }
 
-export class Accounts implements CgroupSubsys<CgroupTask, Account> {
+class Accounts implements CgroupSubsys<CgroupTask, Account> {
   readonly name: string;
   readonly rootCss: Account = { name: "", limit: "max", state: "online" };
   /** The last charge, and its cgroup. */

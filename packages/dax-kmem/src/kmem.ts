@@ -8,6 +8,7 @@ import { IORESOURCE_SYSTEM_RAM, removeResource, requestRegion, type Resource } f
 import type { MemoryGroup, MemoryHotplug } from "@hetmem/zone";
 import { kmemGrouped, type KmemPolicy } from "./kmem-policy.ts";
 import { kmemRanges, type KmemRange, withoutBadBlocks } from "./kmem-range.ts";
+import "./version.ts";
 
 /** Abstract distance of dax memory: five times DRAM's. @see MEMTIER_DEFAULT_DAX_ADISTANCE */
 export const MEMTIER_DEFAULT_DAX_ADISTANCE: number = 576 * 5;

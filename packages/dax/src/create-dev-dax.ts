@@ -39,7 +39,7 @@ export function* createDevDax(region: DaxRegion, data: DevDaxData): Sleeps<DevDa
 }
 
 /** createDevDax() with the region's lock held. */
-export function* createDevDaxLocked(region: DaxRegion, data: DevDaxData): Sleeps<DevDax> {
+function* createDevDaxLocked(region: DaxRegion, data: DevDaxData): Sleeps<DevDax> {
   region.checkEnabled();
   const device = makeDevDax(region, data);
   registerDevice(device);

@@ -58,7 +58,7 @@ export function* daxHugeFault(device: DevDax, fault: FaultContext): Sleeps<VmFau
  *
  * @see dax_pgoff_to_phys()
  */
-export function frameOf({ ranges }: DevDax, pgoff: number, pages: number): Pfn | undefined {
+function frameOf({ ranges }: DevDax, pgoff: number, pages: number): Pfn | undefined {
   const range = ranges.findLast((candidate) => candidate.pgoff <= pgoff);
   if (!range || pgoff + pages > range.pgoff + rangeSize(range) / PAGE_SIZE) return undefined;
   return physToPfn((range.start + (pgoff - range.pgoff) * PAGE_SIZE) as PhysAddr);

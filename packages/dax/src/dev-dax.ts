@@ -7,6 +7,7 @@ import type { DaxBus } from "./dax-bus.ts";
 import type { DaxDriver } from "./dax-driver.ts";
 import type { DaxRegion } from "./dax-region.ts";
 import { Ida } from "./ida.ts";
+import "./version.ts";
 
 /** A range of a device and its offset in the device. @see struct dev_dax_range */
 export interface DevDaxRange {

@@ -1,6 +1,7 @@
 // Tries an implementation of a port against the obligations of its kit, and reports by name which of them hold. An obligation is
 // tried under a number of seeds; the report has the first seed that breaks it, and that seed alone replays the failure. The
 // kernel has no such kits: its ports are held to their documentation by review.
+import "./version.ts";
 
 /** A rule that callers of a port rely on, and a trial of it. */
 export interface Obligation<Subject> {

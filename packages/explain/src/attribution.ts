@@ -11,6 +11,7 @@ import {
 } from "./charged-pages.ts";
 import { countMappedPages, type ProcessPart } from "./mapped-pages.ts";
 import { CgroupScope } from "./scope.ts";
+import "./version.ts";
 
 /** Pages charged to one cgroup of the subtree itself. */
 export interface CgroupPart {

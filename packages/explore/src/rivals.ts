@@ -13,6 +13,7 @@ import {
 } from "@hetmem/kernel";
 import { demandEndings } from "./endings.ts";
 import type { RivalsPlan } from "./plan.ts";
+import "./version.ts";
 
 /** The tasks of one schedule and the checks of their machine. */
 export interface Scenario {

@@ -30,7 +30,7 @@ import type { GpuStats } from "./stats.ts";
 const SUBSECTION = 2 * 1024 * 1024;
 
 /** Fault point of page allocation. */
-export const GPU_ALLOC_PAGE = "gpu_alloc_page";
+const GPU_ALLOC_PAGE = "gpu_alloc_page";
 
 /** Flags of a frame. */
 const Frame = { used: 1, touched: 2, lost: 4, bad: 8 } as const;

@@ -26,6 +26,7 @@ import { GpuContext, WHOLE_ADDRESS_SPACE } from "./gpu-context.ts";
 import { cpuTouch } from "./migrate.ts";
 import { populateMapping } from "./populate.ts";
 import { createStats, type GpuStats } from "./stats.ts";
+import "./version.ts";
 
 export interface GpuOptions {
   readonly vm: Vm;

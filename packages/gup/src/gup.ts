@@ -5,6 +5,7 @@ import { KernelError, type Page, type Sleeps, type VirtAddr } from "@hetmem/kern
 import { mmapAssertLocked, type MmStruct } from "@hetmem/mm";
 import { Foll, follFlags, type FollOptions, walkUserPages } from "@hetmem/mm/faultin";
 import { gupLongterm } from "./longterm.ts";
+import "./version.ts";
 
 /**
  * Gets the pages that `count` pages of addresses map, each with a reference. putUserPages() drops the references. The

@@ -36,7 +36,7 @@ export function* mapAgain(set: PageSet, i: number, to: Page): Sleeps<void> {
 }
 
 /** Replaces the migration entry of an exclusively mapped page, unless it has been unmapped since. */
-export function mapExclusive(vma: Vma, address: VirtAddr, from: Page, to: Page): void {
+function mapExclusive(vma: Vma, address: VirtAddr, from: Page, to: Page): void {
   const { pageTable } = vma.mm;
   const entry = pageTable.find(address);
   if (entry === NO_ENTRY || pageTable.value(entry) !== from || !isMigration(pageTable.flags(entry))) return;
@@ -44,7 +44,7 @@ export function mapExclusive(vma: Vma, address: VirtAddr, from: Page, to: Page):
 }
 
 /** Unlocks a page that stays, and puts it back to its LRU list or drops the migration's reference. */
-export function release({ vm }: PageSet, page: Page): void {
+function release({ vm }: PageSet, page: Page): void {
   const { memmap, lru } = vm;
   unlockPage(memmap, page);
   // A page that was unmapped meanwhile is freed by this put.

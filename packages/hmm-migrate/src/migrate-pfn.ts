@@ -3,6 +3,7 @@
 // counterpart: MIGRATE_PFN_VALID and its kin in include/linux/migrate.h.
 import type { Page } from "@hetmem/kernel";
 import type { MigrateSkip } from "./migrate-skip.ts";
+import "./version.ts";
 
 /** Bits of the flags word. */
 export const MigratePfn = {
@@ -40,7 +41,7 @@ export const MigrateVmaSelect = {
 } as const;
 
 /** The pgmapOwner that selects device memory of every owner, as in kernels whose pagemaps had none. @see 800bb1c8dc80 */
-export const ANY_OWNER: unique symbol = Symbol("any owner");
+export const ANY_OWNER: unique symbol = Symbol.for("hetmem.anyOwner");
 
 const SKIP_SHIFT = 8;
 const SKIP_MASK = 0xff;

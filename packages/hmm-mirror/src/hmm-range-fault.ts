@@ -5,6 +5,7 @@ import { mmapAssertLocked, type MmStruct, mmStruct, walkPageRange } from "@hetme
 import { mmuIntervalCheckRetry, type MmuIntervalNotifier } from "@hetmem/mmu-notifier";
 import { HmmVmaWalk } from "./hmm-vma-walk.ts";
 import { Need } from "./walk-stop.ts";
+import "./version.ts";
 
 /** Arguments of hmmRangeFault(). @see struct hmm_range */
 export interface HmmRange {

@@ -26,6 +26,7 @@ import { readNvdimm } from "./nvdimm.ts";
 import { addOfflineAgain } from "./offline-memory.ts";
 import { readPassthrough } from "./passthrough.ts";
 import { fileLabel, type HostTree } from "./tree.ts";
+import "./version.ts";
 
 /** A kernel built for many nodes calls all of them possible. Of more than these, only the nodes that are known otherwise are kept. */
 const NODES_SHOWN_MAX = 64;

@@ -11,7 +11,7 @@ import { HugetlbPool } from "./hugetlb-pool.ts";
 import { poolFindings } from "./invariants.ts";
 import { zapHugetlbRange } from "./zap-hugetlb.ts";
 
-export class HugetlbMemory extends HugetlbPool implements Hugetlb {
+class HugetlbMemory extends HugetlbPool implements Hugetlb {
   fileSetup(length: number, flags: number): { readonly file: HugetlbFile; readonly length: number } {
     return hugetlbFileSetup(this.vm, length, flags);
   }

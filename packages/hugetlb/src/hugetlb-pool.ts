@@ -10,6 +10,7 @@ import { nodesWithMemory } from "@hetmem/mm/policy";
 import { NULL_PAGE, PageFlag } from "@hetmem/page";
 import { Gfp, GFP_HIGHUSER, type HugePageCounts, type HugePages } from "@hetmem/zone";
 import { NodeTurns } from "./node-turns.ts";
+import "./version.ts";
 
 /** Without Gfp.MOVABLE, since huge pages can't migrate here: they stay out of ZONE_MOVABLE. @see htlb_alloc_mask() */
 export const GFP_HUGETLB: number = GFP_HIGHUSER | Gfp.COMP | Gfp.NOWARN | Gfp.RETRY_MAYFAIL;
@@ -356,6 +357,8 @@ function sum(counts: readonly number[]): number {
 /** The pool of a machine. @throws KernelBug if the machine was made without hugetlbParts */
 export function hugetlbPool({ hugetlb }: Vm): HugetlbPool {
   if (!(hugetlb instanceof HugetlbPool))
-    throw new KernelBug("the machine has no HugetlbPool: give Vm hugetlbParts");
+    throw new KernelBug(
+      "the machine has no HugetlbPool of this copy of @hetmem/hugetlb: give Vm its hugetlbParts",
+    );
   return hugetlb;
 }

@@ -1,6 +1,7 @@
 // The two kinds of failure. A KernelError is an expected one: the errno that the kernel returns, and a sentence that
 // the kernel doesn't give. A KernelBug stands for a WARN or BUG of the kernel: the caller broke a rule, and no code
 // should catch it.
+import { acrossCopies } from "./across-copies.ts";
 
 /** The errnos in use, with their Linux numbers and the texts of strerror(). */
 const ERRNOS = {
@@ -12,6 +13,7 @@ const ERRNOS = {
   EIO: [5, "Input/output error"],
   ENXIO: [6, "No such device or address"],
   E2BIG: [7, "Argument list too long"],
+  ENOEXEC: [8, "Exec format error"],
   EBADF: [9, "Bad file descriptor"],
   EAGAIN: [11, "Resource temporarily unavailable"],
   ENOMEM: [12, "Cannot allocate memory"],
@@ -52,6 +54,10 @@ export function strerror(errno: Errno): string {
 
 /** An expected failure of an operation. The operation has changed nothing. */
 export class KernelError extends Error {
+  static {
+    acrossCopies(this, "KernelError");
+  }
+
   override readonly name = "KernelError";
   readonly errno: Errno;
   /** One sentence, without the errno, that names the thing and, where there is one, the fix. */
@@ -67,6 +73,10 @@ export class KernelError extends Error {
 
 /** A broken rule, on which the kernel would WARN or BUG. */
 export class KernelBug extends Error {
+  static {
+    acrossCopies(this, "KernelBug");
+  }
+
   override readonly name = "KernelBug";
 }
 

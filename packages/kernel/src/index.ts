@@ -1,4 +1,5 @@
 export { type Clock, SimulatedClock } from "./clock.ts";
+export { acrossCopies } from "./across-copies.ts";
 export { bugOn, type Errno, errnoNumber, KernelBug, KernelError, strerror } from "./error.ts";
 export { type FaultAttributes, FaultInjection, FaultPoint } from "./fault.ts";
 export { assertInvariants, type Invariant } from "./invariant.ts";
@@ -10,6 +11,7 @@ export { type MediaPoison } from "./media-poison.ts";
 export { nearestName } from "./nearest-name.ts";
 export { plainJson, plainText } from "./plain-text.ts";
 export { RatelimitedLog } from "./ratelimited-log.ts";
+export { onlyVersion } from "./only-version.ts";
 export { PercpuRef } from "./percpu-ref.ts";
 export { Random } from "./random.ts";
 export { type Choice, replayChoice, Scheduler, seededChoice, Task, type TaskState } from "./scheduler.ts";

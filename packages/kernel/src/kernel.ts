@@ -6,6 +6,7 @@ import { Lockdep } from "./lockdep.ts";
 import { KernelLog } from "./log.ts";
 import { Tracepoints } from "./tracepoint.ts";
 import { Uevents } from "./uevent.ts";
+import "./version.ts";
 
 export interface Kernel {
   readonly clock: Clock;

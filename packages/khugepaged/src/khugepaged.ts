@@ -9,6 +9,7 @@ import type { HugeCollapse } from "@hetmem/mm/ports";
 import { ENTRIES, PMD_SIZE } from "@hetmem/page-table";
 import { collapseHugePage } from "./collapse.ts";
 import { madviseCollapse } from "./madvise-collapse.ts";
+import "./version.ts";
 
 /** Nanoseconds of a millisecond, the unit of scan_sleep_millisecs. */
 const NS_PER_MS = 1_000_000;
@@ -116,7 +117,9 @@ export function* khugepaged(vm: Vm): Sleeps<void> {
 /** The Khugepaged of a machine. @throws KernelBug if the machine was made without khugepagedParts */
 export function khugepagedOf({ khugepaged: collapse }: Vm): Khugepaged {
   if (!(collapse instanceof Khugepaged))
-    throw new KernelBug("the machine has no Khugepaged: give Vm khugepagedParts");
+    throw new KernelBug(
+      "the machine has no Khugepaged of this copy of @hetmem/khugepaged: give Vm its khugepagedParts",
+    );
   return collapse;
 }
 

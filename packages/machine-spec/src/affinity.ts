@@ -24,7 +24,7 @@ export function nodesOfDevice(
  *
  * @param node a node's number; -1 gives -1
  */
-export function nearestOnlineNode(
+function nearestOnlineNode(
   { nodes, distances }: Pick<MachineSpec, "nodes" | "distances">,
   node: number,
 ): number {

@@ -1,6 +1,7 @@
 // Values of a machine whose file doesn't give them, or whose host doesn't show them.
 import { MiB } from "@hetmem/kernel";
 import type { ProfileName } from "./machine-spec.ts";
+import "./version.ts";
 
 export const DEFAULT_PROFILE: ProfileName = "v5.1";
 /** Bytes of a memory block: a section. @see MIN_MEMORY_BLOCK_SIZE in include/linux/memory.h */

@@ -14,7 +14,7 @@ export interface SpecProblem {
 }
 
 /** "nodes[1].memory[0]". */
-export function formatPath(path: SpecPath): string {
+function formatPath(path: SpecPath): string {
   return path
     .map((key, index) => (typeof key === "number" ? `[${key}]` : index === 0 ? key : `.${key}`))
     .join("");

@@ -9,6 +9,7 @@ import { madviseRemove, madviseWillneed } from "./file.ts";
 import { madviseFlags } from "./flags.ts";
 import { madviseDontneed, madviseFree } from "./free.ts";
 import { madviseInjectError } from "./inject-error.ts";
+import "./version.ts";
 
 const HUGE_PAGE_ADVICE: ReadonlySet<number> = new Set([Madv.HUGEPAGE, Madv.NOHUGEPAGE, Madv.COLLAPSE]);
 

@@ -1,6 +1,8 @@
 // One memory cgroup: counters, settings, and its place in the hierarchy. A removed cgroup exists until nothing is
 // charged to it or its descendants. Kernel counterpart: struct mem_cgroup in include/linux/memcontrol.h.
+import { acrossCopies } from "@hetmem/kernel";
 import { PageCounter } from "./page-counter.ts";
+import "./version.ts";
 
 /** Events counted per cgroup. @see enum memcg_memory_event */
 export const MEMORY_EVENTS = [
@@ -21,6 +23,10 @@ const NR_EVENTS: number = MEMORY_EVENTS.length;
 const NOTHING: Uint32Array = new Uint32Array(NR_EVENTS * 2);
 
 export class MemoryCgroup {
+  static {
+    acrossCopies(this, "MemoryCgroup");
+  }
+
   /** Id recorded in charged pages; 1 is the root. Reused after the cgroup is freed. @see mem_cgroup_id() */
   readonly id: number;
   readonly name: string;

@@ -20,6 +20,7 @@ import { removeMapping } from "@hetmem/page-cache";
 import { Gfp, GFP_USER, type MemoryFailure, type PoisonedPageOwner } from "@hetmem/zone";
 import { collectProcs, killForcibly, killProcs } from "./collect-procs.ts";
 import { actionResult, takeOutOfUse } from "./page-action.ts";
+import "./version.ts";
 
 const GFP_SOFT_OFFLINE: number = GFP_USER | Gfp.MOVABLE | Gfp.RETRY_MAYFAIL;
 /**

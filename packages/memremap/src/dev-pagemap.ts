@@ -13,6 +13,7 @@ import {
 import { Altmap } from "@hetmem/zone";
 import type { MemoryType } from "./memory-type.ts";
 import type { ByteRange } from "./policies.ts";
+import "./version.ts";
 
 /**
  * Port: a driver's callbacks for its pages. The callbacks are declared as methods, so that a driver may narrow

@@ -77,7 +77,7 @@ export function* unmapRange(pagemaps: Pagemaps, pagemap: DevPagemap, range: numb
 }
 
 /** The bytes mapped for a range after alignment: the same for mapping and unmapping. */
-export function alignedRange({ policies }: Pagemaps, pagemap: DevPagemap, range: number): ByteRange {
+function alignedRange({ policies }: Pagemaps, pagemap: DevPagemap, range: number): ByteRange {
   return policies.collision.align(pagemap.ranges[range] as ByteRange);
 }
 

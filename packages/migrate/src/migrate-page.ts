@@ -7,9 +7,10 @@ import type { AddressSpace } from "@hetmem/mm/file";
 import { MAPPING_ANON } from "@hetmem/mm/rmap";
 import { describePage, PageFlag } from "@hetmem/page";
 import { NodeStat, VmEvent, ZoneStat } from "@hetmem/zone";
+import "./version.ts";
 
 /** Flags copied to the new page, whatever kind of page it is. */
-export const COPIED: number =
+const COPIED: number =
   PageFlag.referenced |
   PageFlag.uptodate |
   PageFlag.active |

@@ -29,7 +29,7 @@ export function describeUsers(vm: Vm, page: Page): string {
 }
 
 /** The processes with an entry for the page, present or not. */
-export function* processesThatMap(vm: Vm, page: Page): Generator<Process, void, void> {
+function* processesThatMap(vm: Vm, page: Page): Generator<Process, void, void> {
   for (const process of vm.processes) if (process.mm && mapsPage(process.mm, page)) yield process;
 }
 

@@ -67,7 +67,7 @@ export function vmaMigratable(vma: Vma): boolean {
 }
 
 /** Calls `visit` for each page that a mapping maps in a range, once for a huge page. Atomic within 2 MiB. */
-export function* walkMappedPages(
+function* walkMappedPages(
   vma: Vma,
   start: VirtAddr,
   end: VirtAddr,

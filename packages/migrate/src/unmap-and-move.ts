@@ -39,7 +39,7 @@ export function* unmapAndMove(
 }
 
 /** The reason for a page with an unexpected reference. */
-export function pinnedReason({ memmap }: Vm, page: Page): string {
+function pinnedReason({ memmap }: Vm, page: Page): string {
   return `is pinned (refcount ${memmap.refcount(page)}, mapcount ${memmap.mapcount(page)})`;
 }
 

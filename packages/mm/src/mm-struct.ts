@@ -21,6 +21,7 @@ import type { RlimitName } from "./process/rlimits.ts";
 import type { Vm } from "./vm.ts";
 import { mmTakeAllLocks } from "./vma/rmap-locks.ts";
 import { VmaList } from "./vma/vma-list.ts";
+import "./version.ts";
 
 /** Indices of the rss counters. @see MM_FILEPAGES in include/linux/mm_types_task.h */
 export const Rss = { file: 0, anon: 1, swapEntries: 2, shmem: 3 } as const;
@@ -138,7 +139,8 @@ export class MmStruct implements NotifiedMm {
 
 /** The address space of a notifier callback. @throws KernelBug when mm wasn't made by this package */
 export function mmStruct(mm: NotifiedMm): MmStruct {
-  if (!(mm instanceof MmStruct)) throw new KernelBug(`mm ${mm.id} is none that mm has made`);
+  if (!(mm instanceof MmStruct))
+    throw new KernelBug(`mm ${mm.id} is none that this copy of @hetmem/mm has made`);
   return mm;
 }
 

@@ -25,12 +25,6 @@ export function* lockPage(memmap: MemMap, page: Page): Sleeps<void> {
   while (!trylockPage(memmap, page));
 }
 
-/** Sleeps until a page is unlocked, without locking it. @see wait_on_page_locked() */
-export function* waitOnPageLocked(memmap: MemMap, page: Page): Sleeps<void> {
-  if (!memmap.test(page, PageFlag.locked)) return;
-  yield { why: "page lock", ready: () => !memmap.test(page, PageFlag.locked) };
-}
-
 /**
  * Unlocks a page.
  *

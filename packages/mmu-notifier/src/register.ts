@@ -28,7 +28,7 @@ export function* mmuNotifierRegister(notifier: MmuNotifier, mm: NotifiedMm): Sle
  * @throws KernelBug without the lock, or if the address space has no users
  * @see __mmu_notifier_register()
  */
-export function* mmuNotifierRegisterLocked(notifier: MmuNotifier, mm: NotifiedMm): Sleeps<void> {
+function* mmuNotifierRegisterLocked(notifier: MmuNotifier, mm: NotifiedMm): Sleeps<void> {
   yield* installing(mm, (notifiers) => {
     notifier.mm = mm;
     notifier.users = 1;

@@ -5,6 +5,7 @@ import { KernelBug, type LockHolder, type Sleeps, type VirtAddr, WaitQueue } fro
 import { IntervalTree } from "@hetmem/kernel/lib";
 import type { NotifiedMm } from "./notified-mm.ts";
 import type { MmuNotifierRange } from "./range.ts";
+import "./version.ts";
 
 /** Callbacks of a notifier, all of them optional. @see struct mmu_notifier_ops */
 export interface MmuNotifierOps<D = unknown> {

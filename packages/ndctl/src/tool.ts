@@ -3,6 +3,7 @@
 import { errnoNumber, type KernelError, type Sleeps } from "@hetmem/kernel";
 import type { Program, ProgramContext, ShellMachine } from "@hetmem/shell";
 import { parseToolOptions, ToolAnswer, USAGE_STATUS } from "@hetmem/shell/tool";
+import "./version.ts";
 
 /** A command of a tool; its value is the exit status. */
 export type ToolCommand<M extends ShellMachine = ShellMachine> = (

@@ -33,7 +33,7 @@ export function mappingOf({ file, start }: Vma): AddressSpace {
  *   read; OOM
  * @see filemap_fault()
  */
-export function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
+function* filemapFault(fault: FaultContext): Sleeps<VmFault> {
   const { vma, pgoff } = fault;
   const mapping = mappingOf(vma);
   const { vm } = mapping;
@@ -97,7 +97,7 @@ export function filemapMapPages(fault: FaultContext, first: number, last: number
  * @returns LOCKED, or NOPAGE if the page has left the file
  * @see filemap_page_mkwrite()
  */
-export function* filemapPageMkwrite({ vma, page }: FaultContext): Sleeps<VmFault> {
+function* filemapPageMkwrite({ vma, page }: FaultContext): Sleeps<VmFault> {
   const mapping = mappingOf(vma);
   const { vm } = mapping;
   vm.memmap.getPage(page);

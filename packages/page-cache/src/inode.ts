@@ -5,6 +5,7 @@ import { KernelBug, PAGE_SIZE, RwSemaphore } from "@hetmem/kernel";
 import type { Vm, Vma } from "@hetmem/mm";
 import { AddressSpace, type AddressSpaceOperations, type DeviceId, type MappedFile } from "@hetmem/mm/file";
 import type { BackingStore } from "./backing-store.ts";
+import "./version.ts";
 
 /** A file. Subclasses add what its kind needs. @see struct inode */
 export class Inode implements MappedFile {

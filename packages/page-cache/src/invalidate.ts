@@ -28,7 +28,7 @@ export function* dropPagecache(vm: Vm): Sleeps<void> {
  * @returns number of pages evicted
  * @see invalidate_mapping_pages()
  */
-export function* invalidateMappingPages(mapping: AddressSpace, first: number, last: number): Sleeps<number> {
+function* invalidateMappingPages(mapping: AddressSpace, first: number, last: number): Sleeps<number> {
   const { pages } = mapping;
   let dropped = 0;
   let seen = 0;

@@ -1,7 +1,7 @@
 // An open file: the argument of read(2), write(2) and mmap(2). Its inode lives while it has a name, is open, or is
 // mapped; the last of the three to go frees its pages. Kernel counterparts: struct file in include/linux/fs.h, __fput()
 // in fs/file_table.c, evict() in fs/inode.c.
-import { KernelBug, type Sleeps } from "@hetmem/kernel";
+import { acrossCopies, KernelBug, type Sleeps } from "@hetmem/kernel";
 import type { MmStruct, Vma, VmOperations } from "@hetmem/mm";
 import type { AddressSpace, DeviceId, FileObject } from "@hetmem/mm/file";
 import type { Inode } from "./inode.ts";
@@ -16,6 +16,10 @@ export interface OpenFileOptions {
 
 /** An open file. @see struct file */
 export class OpenFile implements FileObject {
+  static {
+    acrossCopies(this, "OpenFile");
+  }
+
   readonly path: string;
   readonly writable: boolean;
   readonly vmOps: VmOperations;

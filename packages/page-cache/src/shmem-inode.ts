@@ -1,7 +1,7 @@
 // An inode of shmem, whose pages are in memory or in swap and on no disk: a file of a tmpfs, a memfd, or memory that
 // processes share without a file. The inode counts its pages in its mount and in Committed_AS, and has seals. Kernel
 // counterpart: struct shmem_inode_info and struct shmem_sb_info in include/linux/shmem_fs.h.
-import { KernelBug, KernelError } from "@hetmem/kernel";
+import { acrossCopies, KernelBug, KernelError } from "@hetmem/kernel";
 import { type Vm, type Vma, VmFlag } from "@hetmem/mm";
 import type { AddressSpace, AddressSpaceOperations, DeviceId } from "@hetmem/mm/file";
 import { Inode } from "./inode.ts";
@@ -31,6 +31,10 @@ export class ShmemMount {
 
 /** A file of shmem. @see struct shmem_inode_info */
 export class ShmemInode extends Inode {
+  static {
+    acrossCopies(this, "ShmemInode");
+  }
+
   readonly mount: ShmemMount;
   /** Seal bits. Seal.SEAL forbids further seals: only a memfd made with MFD_ALLOW_SEALING lacks it. */
   seals: number = Seal.SEAL;

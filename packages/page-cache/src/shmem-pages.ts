@@ -49,7 +49,7 @@ export const shmemOps: AddressSpaceOperations = {
  * @throws KernelError ENOMEM if there is no page to swap in to; EIO if the page can't be read from swap
  * @see shmem_get_folio_gfp() with SGP_READ
  */
-export function* shmemLookup(mapping: AddressSpace, index: number, source: PageSource): Sleeps<Page> {
+function* shmemLookup(mapping: AddressSpace, index: number, source: PageSource): Sleeps<Page> {
   // Ends: a turn is repeated only if another task changed the entry between two looks at it.
   for (;;) {
     const entry = mapping.pages.load(index);

@@ -70,7 +70,9 @@ export class Shmem implements SharedMemory {
 /** The Shmem of a machine. @throws KernelBug if the machine was made without pageCacheParts */
 export function shmem({ sharedMemory }: Vm): Shmem {
   if (!(sharedMemory instanceof Shmem))
-    throw new KernelBug("the machine has no Shmem: give Vm pageCacheParts");
+    throw new KernelBug(
+      "the machine has no Shmem of this copy of @hetmem/page-cache: give Vm its pageCacheParts",
+    );
   return sharedMemory;
 }
 
@@ -125,7 +127,7 @@ export function* shmemFallocate(inode: ShmemInode, from: number, to: number, mm?
  *   if the page can't be read from swap; OOM
  * @see shmem_fault()
  */
-export function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
+function* shmemFault(fault: FaultContext): Sleeps<VmFault> {
   const { vma, pgoff } = fault;
   const mapping = mappingOf(vma);
   const { invalidateLock, vm } = mapping;

@@ -18,7 +18,7 @@ import { unmapMappingRange } from "./unmap-mapping.ts";
  * @param mm process that is charged for a page swapped in to be zeroed in part; absent: the kernel itself
  * @see truncate_setsize()
  */
-export function* truncateSetsize(inode: Inode, size: number, mm?: MmStruct): Sleeps<void> {
+function* truncateSetsize(inode: Inode, size: number, mm?: MmStruct): Sleeps<void> {
   const { mapping } = inode;
   const shorter = size < inode.size;
   inode.size = size;
@@ -84,7 +84,7 @@ export function* punchHole(inode: Inode, from: number, to: number, mm?: MmStruct
 }
 
 /** Unmaps the whole pages within the bytes [from, to) from all address spaces. Private copies stay mapped. */
-export function* unmapHole(mapping: AddressSpace, from: number, to: number): Sleeps<void> {
+function* unmapHole(mapping: AddressSpace, from: number, to: number): Sleeps<void> {
   const first = Math.ceil(from / PAGE_SIZE);
   const end = Math.floor(to / PAGE_SIZE);
   if (end > first) yield* unmapMappingRange(mapping, first, end - first, false);
@@ -143,7 +143,7 @@ function* truncateIndex(mapping: AddressSpace, index: number): Sleeps<void> {
  * @throws KernelBug if an address space maps the page that the file's mappings don't lead to
  * @see truncate_inode_folio()
  */
-export function* truncateInodePage(mapping: AddressSpace, page: Page): Sleeps<void> {
+function* truncateInodePage(mapping: AddressSpace, page: Page): Sleeps<void> {
   const { vm, ops } = mapping;
   const { memmap } = vm;
   if (memmap.mapcount(page) > 0) yield* unmapMappingRange(mapping, memmap.index(page), 1, false);

@@ -7,6 +7,7 @@ import { KernelBug, type Page, type VirtAddr } from "@hetmem/kernel";
 import { NULL_PAGE } from "@hetmem/page";
 import { Pte } from "./pte.ts";
 import type { TableArenas } from "./table-arenas.ts";
+import "./version.ts";
 
 /** Entries of a table. @see PTRS_PER_PTE */
 export const ENTRIES = 512;

@@ -1,6 +1,6 @@
 // Allocation of large typed arrays, for which the host may have no memory. V8 then throws a RangeError without size
 // or purpose, which is replaced by an error with both.
-import { GiB, MiB, TiB } from "@hetmem/kernel";
+import { acrossCopies, GiB, MiB, TiB } from "@hetmem/kernel";
 
 /** A kind of typed array. */
 export interface ArrayKind<T> {
@@ -13,6 +13,10 @@ export interface ArrayKind<T> {
  * progress is not undone.
  */
 export class HostMemoryError extends Error {
+  static {
+    acrossCopies(this, "HostMemoryError");
+  }
+
   override readonly name = "HostMemoryError";
   /** Requested bytes. */
   readonly bytes: number;

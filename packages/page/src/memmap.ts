@@ -22,6 +22,7 @@ import { PageLists } from "./page-lists.ts";
 import { PageMoves } from "./page-moves.ts";
 import { SectionFlag } from "./section-records.ts";
 import { type FitPages, sectionOfPfn, SectionTable } from "./section.ts";
+import "./version.ts";
 
 /** Port: frees an idle page. The buddy allocator frees RAM, a pagemap its device pages. */
 export type FreePage = (page: Page) => void;

@@ -11,6 +11,7 @@ import { oomScoreText, storeOomScoreAdj } from "./oom-score.ts";
 import { type PagemapOptions, readPagemap } from "./pagemap.ts";
 import { smapsRollupText, smapsText } from "./smaps.ts";
 import { statmText, statusText } from "./status.ts";
+import "./version.ts";
 
 /** Options of the files. Both are true by default: root reads, and soft-dirty pages are tracked. */
 export type ProcPidOptions = Partial<PagemapOptions>;

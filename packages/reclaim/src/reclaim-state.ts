@@ -4,6 +4,7 @@
 import { type LockHolder, Mutex, type NodeId, type Sleeps } from "@hetmem/kernel";
 import type { Vm } from "@hetmem/mm";
 import { NodeReclaim } from "./node-reclaim.ts";
+import "./version.ts";
 
 /** The state of reclaim on one machine. Reclaim extends it with the entry points. */
 export class ReclaimState {

@@ -10,6 +10,7 @@ import { formatBytes } from "@hetmem/kernel";
 import type { MachineView } from "./view.ts";
 import { wrap } from "./wrap.ts";
 import { zoneTableLines } from "./zone-table.ts";
+import "./version.ts";
 
 export interface BootReport {
   readonly view: MachineView;

@@ -10,6 +10,7 @@ import {
   IORESOURCE_MEM,
   IORESOURCE_TYPE_BITS,
 } from "./flags.ts";
+import "./version.ts";
 
 export interface ResourceInit {
   readonly name: string;

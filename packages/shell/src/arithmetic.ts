@@ -3,7 +3,7 @@
 import { ShellProblem } from "./problem.ts";
 
 /** An expression that can't be evaluated. The shell prints the message. */
-export class ArithmeticProblem extends ShellProblem {
+class ArithmeticProblem extends ShellProblem {
   override readonly name = "ArithmeticProblem";
 }
 

@@ -7,7 +7,7 @@ import { Input } from "./streams.ts";
 import { visible } from "./visible.ts";
 
 /** The lines of a text, without their ends; a last line without an end counts. */
-export function linesOf(text: string): string[] {
+function linesOf(text: string): string[] {
   if (text === "") return [];
   return (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
 }

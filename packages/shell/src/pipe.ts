@@ -1,6 +1,6 @@
 // A pipe between two stages of a pipeline: the reader waits while it is empty, the writer while it is full. Kernel
 // counterpart: fs/pipe.c.
-import type { Preempt, Sleeps } from "@hetmem/kernel";
+import { acrossCopies, type Preempt, type Sleeps } from "@hetmem/kernel";
 import { ControlFlow } from "./problem.ts";
 
 /** @see PIPE_DEF_BUFFERS in include/linux/pipe_fs_i.h */
@@ -10,6 +10,10 @@ const BROKEN_STATUS = 141;
 
 /** A wait that another stage ends, not another task of the machine. */
 export class PipeWait implements Preempt {
+  static {
+    acrossCopies(this, "PipeWait");
+  }
+
   readonly why = "a pipe";
   readonly ready: () => boolean;
 

@@ -55,7 +55,7 @@ export function patternToRegExp(pattern: string, options: PatternOptions = {}): 
 }
 
 /** Text that stands for itself. */
-export function escapeText(text: string): string {
+function escapeText(text: string): string {
   return text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`);
 }
 

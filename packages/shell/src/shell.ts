@@ -11,6 +11,7 @@ import { type Descriptors, Input, LiveOutput, type Output, type Terminal, TextOu
 import type { Command } from "./syntax/ast.ts";
 import { parse, Script } from "./syntax/parser.ts";
 import { bytesOfText, textOfBytes } from "./terminal-text.ts";
+import "./version.ts";
 
 /** The answer to a line. The texts are empty where a terminal got them while the line ran. */
 export interface ShellResult {

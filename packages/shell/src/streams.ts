@@ -1,13 +1,13 @@
 // The streams behind descriptors: the terminal, a pipe, a file, nowhere. A text is bytes, a character each. Output to a file
 // is buffered until the buffer is full or the program ends, as stdio does it: a small text reaches a file of /sys in one
 // write(2).
-import { KernelError, type Sleeps } from "@hetmem/kernel";
+import { acrossCopies, KernelError, type Sleeps } from "@hetmem/kernel";
 import { bytesOf, type OpenFile, textOf } from "@hetmem/vfs";
 import { HELD_MAX, outOfMemory } from "./held.ts";
 import { PIPE_BYTES, type Pipe } from "./pipe.ts";
 
 /** Bytes that are read from a file, or buffered for one, at a time. */
-export const CHUNK_BYTES = 65_536;
+const CHUNK_BYTES = 65_536;
 
 export interface Output {
   /** Whether it is a terminal. @see isatty(3) */
@@ -69,6 +69,10 @@ export class LiveOutput implements Output {
 }
 
 export class FileOutput implements Output {
+  static {
+    acrossCopies(this, "FileOutput");
+  }
+
   readonly isTerminal = false;
   readonly #file: OpenFile;
   #held: string[] = [];
@@ -149,6 +153,10 @@ interface Source {
 
 /** An input stream. Commands of a loop that share one each go on where the one before stopped. */
 export class Input {
+  static {
+    acrossCopies(this, "Input");
+  }
+
   readonly #source: Source;
   #rest = "";
   #at = 0;

@@ -5,6 +5,7 @@ import { type MemoryNode, ZoneType } from "@hetmem/zone";
 import { createTwoFilesPatch } from "diff";
 import { type Mask, maskOutputs, MASKS, type PfnSpan } from "./masks.ts";
 import { formatEntry, formatTranscript, parseTranscript, type TranscriptEntry } from "./transcript.ts";
+import "./version.ts";
 
 export interface ReplayResult {
   /** The answers of the machine, in the format of a capture. */

@@ -101,7 +101,7 @@ const GOLDEN_RATIO_64 = 0x61c8_8646_80b5_83ebn;
  *
  * @see kernfs_name_hash() in fs/kernfs/dir.c
  */
-export function kernfsNameHash(name: string): number {
+function kernfsNameHash(name: string): number {
   let hash = 0n;
   for (let i = 0; i < name.length; i++) {
     const byte = BigInt(name.charCodeAt(i) & 0xff);

@@ -10,6 +10,7 @@ import { type MemoryFile, MemoryFiles } from "./memory-files.ts";
 import { type Directory, type Node, PathWalk } from "./resolve.ts";
 import { PatternTree, segmentsOf } from "./tree.ts";
 import type { TreeDirectory } from "./tree-directory.ts";
+import "./version.ts";
 
 export type FileKind = "file" | "directory" | "link";
 

@@ -8,7 +8,7 @@ export interface Blocks {
   readonly stored: string[];
 }
 
-export function memoryTable({ states, stored }: Blocks): AttributeTable {
+function memoryTable({ states, stored }: Blocks): AttributeTable {
   return {
     root: "/sys/devices/system/memory",
     instances: { block: () => states.keys(), node: ({ block }) => [Number(block) < 8 ? "0" : "1"] },
@@ -35,7 +35,7 @@ export function memoryTable({ states, stored }: Blocks): AttributeTable {
   };
 }
 
-export function nodeTable({ states }: Blocks): AttributeTable {
+function nodeTable({ states }: Blocks): AttributeTable {
   return {
     root: "/sys/devices/system/node",
     instances: {

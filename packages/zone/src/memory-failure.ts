@@ -49,7 +49,7 @@ export interface PoisonedDeviceMemory {
   memoryFailure(frame: Pfn, current: object | undefined): Sleeps<boolean>;
 }
 
-export const noDeviceMemory: PoisonedDeviceMemory = {
+const noDeviceMemory: PoisonedDeviceMemory = {
   *memoryFailure() {
     return false;
   },

@@ -14,18 +14,18 @@ export const PCP_LISTS: number = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1
 
 /** Words in the record of one CPU in one zone: counters at the offsets PCP_COUNT to PCP_BYPASSED, then the lists. */
 export const PCP_RECORD = 128;
-export const PCP_COUNT = 0;
+const PCP_COUNT = 0;
 /** Offset of the count from which a free drains: `high`, or 0 while the lists are bypassed. */
 export const PCP_HIGH = 1;
 const PCP_BATCH = 2;
 const PCP_HIGH_SET = 3;
 /** Offset of the flag that is 1 while the lists are bypassed. */
 export const PCP_BYPASSED = 4;
-export const PCP_FIRST_LIST = 8;
+const PCP_FIRST_LIST = 8;
 
 /** A list has 2^3 words. LIST_TOP to LIST_START are positions in `stacks`. All zeros is an empty list without room. */
-export const PCP_LIST_SHIFT = 3;
-export const LIST_TOP = 0;
+const PCP_LIST_SHIFT = 3;
+const LIST_TOP = 0;
 export const LIST_BOTTOM = 1;
 export const LIST_LIMIT = 2;
 const LIST_START = 3;

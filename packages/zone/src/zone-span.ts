@@ -62,7 +62,7 @@ export function removePfnRangeFromZone(memory: Memory, zone: Zone, start: Pfn, p
 /**
  * Writes the struct pages of memory that isn't online: reserved, without references, in no zone. HWPoison stays set.
  */
-export function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
+function tieToNoZone(memory: Memory, start: Pfn, pages: number): void {
   for (const [frame, count] of sectionFrames(start, pages)) {
     const poisoned = memory.memmap.isDeferred(sectionOfPfn(frame))
       ? []

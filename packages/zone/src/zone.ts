@@ -16,6 +16,7 @@ import {
   type ZoneName,
   type ZoneType,
 } from "./zone-type.ts";
+import "./version.ts";
 
 const ISOLATE = MigrateType.Isolate;
 

@@ -50,7 +50,7 @@ function namesExported(index: string): string[] {
 }
 
 /** Where a name that `from` exported is now: there still, else the lowest package that has it. */
-export function homeOf(
+function homeOf(
   name: string,
   from: string,
   now: ReadonlyMap<string, ReadonlySet<string>>,

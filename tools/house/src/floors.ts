@@ -42,7 +42,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
 };
 
 /** Imports between packages of one floor that are allowed. */
-export const NEIGHBOURS: readonly (readonly [from: string, to: string])[] = [
+const NEIGHBOURS: readonly (readonly [from: string, to: string])[] = [
   // A kit knows the port that it tries.
   ["@hetmem/driver-kit", "@hetmem/gpu"],
   // Files in memory stand on address spaces, which know files by a port.

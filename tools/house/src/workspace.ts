@@ -25,6 +25,7 @@ export interface Manifest {
   readonly repository?: { readonly type: string; readonly url: string; readonly directory: string };
   readonly publishConfig?: { readonly access: string };
   readonly engines?: { readonly node: string };
+  readonly sideEffects?: false | readonly string[];
   readonly private?: boolean;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;

@@ -35,7 +35,7 @@ import { demand } from "../violation.ts";
 import type { ChargingOfTrial, ChargingUnderTest } from "./charging.ts";
 
 /** Small pages that every process maps at at(0). */
-export const PAGES = 8;
+const PAGES = 8;
 /** Attempts of fill(). */
 const FILL_MAX = 12;
 /** The OOM killer spares processes with this score. @see OOM_SCORE_ADJ_MIN */

@@ -11,7 +11,6 @@ export const LRU_ITEMS = [
   "nr_active_file",
   "nr_unevictable",
 ] as const satisfies readonly NodeStatName[];
-export type LruItem = (typeof LRU_ITEMS)[number];
 
 /** Node counters counted per cgroup. At most 32: see StatRows. */
 const COUNTED_ITEMS = [

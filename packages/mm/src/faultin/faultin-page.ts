@@ -94,7 +94,7 @@ export function* walkUserPages(
  * @throws KernelError EFAULT where nothing is mapped, or the mapping doesn't allow the access
  * @see check_vma_flags()
  */
-export function permittedVma(mm: MmStruct, address: VirtAddr, foll: number): Vma {
+function permittedVma(mm: MmStruct, address: VirtAddr, foll: number): Vma {
   const vma = mm.vmas.at(address);
   if (vma === undefined) throw fault(address, "nothing is mapped there");
   const refusal = refusalOf(vma, foll);

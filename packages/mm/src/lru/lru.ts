@@ -16,7 +16,7 @@ import {
 import type { PageCharging } from "../ports/charging.ts";
 import { LruList, Lruvec, NR_LRU_LISTS } from "./lruvec.ts";
 
-export { LruList, NR_LRU_LISTS };
+export { LruList };
 
 /** Counters and lists for the pages of one zone. */
 interface LruPlace {

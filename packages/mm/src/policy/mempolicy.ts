@@ -136,14 +136,14 @@ export function policyNodemask(
 }
 
 /** The node of a page in an interleaved mapping, by its offset in the mapped object. @see offset_il_node() */
-export function interleaveAt(policy: MemPolicy, vma: Vma, address: number, pageShift: number): NodeId {
+function interleaveAt(policy: MemPolicy, vma: Vma, address: number, pageShift: number): NodeId {
   const pages = 2 ** (pageShift - 12);
   const offset = Math.floor(vma.pgoff / pages) + Math.floor((address - vma.start) / (4096 * pages));
   return policy.nodes[offset % policy.nodes.length] as NodeId;
 }
 
 /** The next node of a task that interleaves. @see interleave_nodes() */
-export function interleaveNext(mm: MmStruct, policy: MemPolicy): NodeId {
+function interleaveNext(mm: MmStruct, policy: MemPolicy): NodeId {
   const next = nodeAfter(policy, mm.interleavePrev);
   mm.interleavePrev = next;
   return next;

@@ -1,7 +1,7 @@
 // A process with one thread: its ids, address space, limits and signals. Processes of the model handle no signal, so
 // any fatal signal ends the process on the return to user mode. Kernel counterpart: struct task_struct in
 // include/linux/sched.h, as far as memory is concerned.
-import type { Page, Sleeps } from "@hetmem/kernel";
+import { acrossCopies, type Page, type Sleeps } from "@hetmem/kernel";
 import type { MmStruct } from "../mm-struct.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Rlimits } from "./rlimits.ts";
@@ -15,6 +15,10 @@ export interface ProcessRights {
 
 /** A process. @see struct task_struct */
 export class Process implements ProcessRights {
+  static {
+    acrossCopies(this, "Process");
+  }
+
   readonly pid: number;
   readonly parent: Process | undefined;
   /** Name of the command, at most 15 characters. */

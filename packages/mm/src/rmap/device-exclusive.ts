@@ -62,7 +62,7 @@ export function tryRestoreExclusivePte(vma: Vma, entry: number): boolean {
  * @throws KernelBug when a writable entry's page isn't exclusive to the process
  * @see restore_exclusive_pte()
  */
-export function restoreExclusivePte(vma: Vma, entry: number): void {
+function restoreExclusivePte(vma: Vma, entry: number): void {
   const { pageTable, vm } = vma.mm;
   const { memmap } = vm;
   const page = entryPage(pageTable.value(entry));

@@ -55,7 +55,7 @@ export function unitPages(vm: Vm, head: Page): number {
 }
 
 /** The lock of a page's reverse mapping; undefined for a page that no mapping can map. */
-export function rmapLock(vm: Vm, head: Page): RwSemaphore | undefined {
+function rmapLock(vm: Vm, head: Page): RwSemaphore | undefined {
   const anon = (vm.memmap.mapping(head) & MAPPING_ANON) !== 0;
   return anon ? vm.anonVmas.of(vm.memmap, head)?.rwsem : vm.mappings.of(vm.memmap, head)?.iMmapRwsem;
 }

@@ -63,7 +63,7 @@ export function* zapPageRange(vma: Vma, start: VirtAddr, end: VirtAddr, shouldZa
 }
 
 /** Clears consecutive entries of one table. Atomic. @see zap_pte_range() */
-export function zapEntries(vma: Vma, first: number, last: number, shouldZap: ShouldZap | undefined): void {
+function zapEntries(vma: Vma, first: number, last: number, shouldZap: ShouldZap | undefined): void {
   const { mm } = vma;
   const { pageTable, vm } = mm;
   // Not when the whole mapping goes: munlockVmaPages() has cleared the flag before.

@@ -14,7 +14,7 @@ import { Vma } from "./vma.ts";
 import { VmFlag } from "./vm-flags.ts";
 
 /** Flags of a new private data mapping. @see VM_DATA_DEFAULT_FLAGS */
-export const VM_DATA_DEFAULT_FLAGS: number =
+const VM_DATA_DEFAULT_FLAGS: number =
   VmFlag.READ | VmFlag.WRITE | VmFlag.MAYREAD | VmFlag.MAYWRITE | VmFlag.MAYEXEC;
 
 /**
@@ -77,7 +77,7 @@ function* growHeap(mm: MmStruct, from: VirtAddr, to: VirtAddr): Sleeps<void> {
  * @throws KernelError ENOMEM when RLIMIT_AS, RLIMIT_DATA, vm.max_map_count or overcommit doesn't allow the pages
  * @see do_brk_flags()
  */
-export function* doBrk(mm: MmStruct, start: VirtAddr, end: VirtAddr): Sleeps<void> {
+function* doBrk(mm: MmStruct, start: VirtAddr, end: VirtAddr): Sleeps<void> {
   const flags = VM_DATA_DEFAULT_FLAGS | VmFlag.ACCOUNT | mm.defFlags;
   const pages = (end - start) / PAGE_SIZE;
   checkExpansion(mm, flags, pages);

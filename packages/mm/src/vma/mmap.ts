@@ -65,7 +65,7 @@ export function* mmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
 }
 
 /** mmap() without the mmap lock, which the caller holds for writing, and without populating. @see do_mmap() */
-export function* doMmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
+function* doMmap(mm: MmStruct, request: MmapRequest): Sleeps<VirtAddr> {
   checkRequest(request);
   if ((request.flags & MapFlag.HUGETLB) === 0) return yield* mapFileOrMemory(mm, request);
   const { file, length } = mm.vm.hugetlb.fileSetup(request.length, request.flags);

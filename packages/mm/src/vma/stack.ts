@@ -29,7 +29,7 @@ export function* findExtendVma(mm: MmStruct, address: VirtAddr): Sleeps<Vma | un
  * @returns whether the stack covers the address now
  * @see expand_downwards()
  */
-export function* expandStack(vma: Vma, touched: VirtAddr): Sleeps<boolean> {
+function* expandStack(vma: Vma, touched: VirtAddr): Sleeps<boolean> {
   const locks = yield* takeRmapLocks(vma);
   const reaches = expandDownwards(vma, touched);
   dropRmapLocks(locks);

@@ -87,7 +87,7 @@ export function namespacesIn(context: TreeContext, region: NdRegion): NdNamespac
 }
 
 /** The claim of a region that has that name; undefined for an empty name. */
-export function claimNamed(region: NdRegion, name: string | undefined): NdClaim | undefined {
+function claimNamed(region: NdRegion, name: string | undefined): NdClaim | undefined {
   const [, kind] = /^(btt|pfn|dax)\d+\.\d+$/.exec(name ?? "") ?? [];
   if (name === undefined || kind === undefined) return undefined;
   return { name, path: `${region.path}/${name}`, kind: kind as ClaimKind, region, bus: region.bus };

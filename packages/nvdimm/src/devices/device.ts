@@ -1,6 +1,7 @@
 // The base of all devices of the nd bus: name, path below /sys, device lock, and driver. Kernel counterpart: struct
 // device with drivers/base/dd.c, and drivers/nvdimm/bus.c.
 import { errnoNumber, type Kernel, KernelError, Mutex, type Sleeps } from "@hetmem/kernel";
+import "../version.ts";
 
 /** @see struct nd_device_driver */
 export type NdDriverName = "nd_bus" | "nvdimm" | "nd_region" | "nd_pmem" | "dax_pmem";

@@ -20,7 +20,7 @@ const NAME_LENGTH_MAX = 63;
  *
  * @see wait_nvdimm_bus_probe_idle()
  */
-export function* configuring<T>(region: Region, device: NdDevice, action: () => Sleeps<T>): Sleeps<T> {
+function* configuring<T>(region: Region, device: NdDevice, action: () => Sleeps<T>): Sleeps<T> {
   const { bus } = region;
   // Ends: each turn waits for the probes in progress, and a probe that began meanwhile ends as well.
   for (;;) {

@@ -5,7 +5,7 @@ import { blockChecksum } from "./fletcher64.ts";
 import { guidFromBytes, guidToBytes, NULL_UUID, type Uuid, uuidFromBytes, uuidToBytes } from "./uuid.ts";
 
 /** Sizes of index blocks are multiples of this, in bytes. @see NSINDEX_ALIGN */
-export const NSINDEX_ALIGN = 256;
+const NSINDEX_ALIGN = 256;
 /** Offset of the bitmap of free slots in an index block, in bytes. */
 export const INDEX_HEADER_SIZE = 72;
 const INDEX_CHECKSUM_AT = 64;

@@ -25,7 +25,7 @@ export function scanLabels(region: Region): Namespace[] {
 }
 
 /** Labels of a module with this region's cookie and an extent in it. @see nsl_validate_isetcookie() */
-export function labelsOf(region: Region, { dimm, start, size }: Mapping): Label[] {
+function labelsOf(region: Region, { dimm, start, size }: Mapping): Label[] {
   const cookie = region.setCookie;
   return (dimm.data?.labels.labels() ?? []).filter(
     ({ isetCookie, dpa }) => isetCookie === cookie && dpa >= start && dpa < start + size,

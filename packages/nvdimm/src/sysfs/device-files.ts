@@ -92,7 +92,7 @@ export function upFrom(path: string): string {
 }
 
 /** The type of a device. @see to_nd_device_type() */
-export function typeOf(device: NdDevice): DeviceType {
+function typeOf(device: NdDevice): DeviceType {
   if (device instanceof Nvdimm) return { devtype: "nvdimm", number: 1 };
   if (device instanceof Region) return { devtype: "nd_pmem", number: 2 };
   if (device instanceof Claim)

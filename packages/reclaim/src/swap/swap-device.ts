@@ -5,9 +5,9 @@ import { KernelBug, type Page } from "@hetmem/kernel";
 import { hostArray, NULL_PAGE, PageContents } from "@hetmem/page";
 
 /** Bit of a slot's map byte: a page of the swap cache uses the slot. @see SWAP_HAS_CACHE in include/linux/swap.h */
-export const SWAP_HAS_CACHE = 0x40;
+const SWAP_HAS_CACHE = 0x40;
 /** Largest count in the map byte. Higher counts have a continuation. @see SWAP_MAP_MAX */
-export const SWAP_MAP_MAX = 0x3e;
+const SWAP_MAP_MAX = 0x3e;
 const SWAP_MAP_BAD = 0x3f;
 const COUNT_MASK = 0x3f;
 
