@@ -20,7 +20,7 @@ import { createIomem, parseIomem, type ResourceTree } from "@hetmem/resource";
 import { allZones, anyOrderPlacement, bootMemory, type Memory, MemoryHotplug } from "@hetmem/zone";
 
 /** Bytes of a section, and of a memory block. */
-const SECTION: number = 128 * MiB;
+export const SECTION: number = 128 * MiB;
 const PHYSICAL_BITS = 36;
 /** The address of the first page of the process. */
 const BASE = virtAddr(0x1000_0000);
