@@ -1,6 +1,6 @@
 // Our reclaim with one mistake each. Every one breaks one obligation, and no other.
 import { condResched, nodeId, type Page, PAGE_SIZE, type Sleeps, virtAddr } from "@hetmem/kernel";
-import { type Process, type Vm, type Vma, VmFlag, zapPageRange } from "@hetmem/mm";
+import { type Process, trylockPage, unlockPage, type Vm, type Vma, VmFlag, zapPageRange } from "@hetmem/mm";
 import { pageMaybeDmaPinned } from "@hetmem/mm/faultin";
 import { clearPageDirtyForIo } from "@hetmem/mm/file";
 import type { PageReclaim } from "@hetmem/mm/ports";
@@ -73,7 +73,9 @@ function* forgetWrites(vm: Vm): Sleeps<void> {
   for (const mapping of vm.mappings)
     for (let index = 0; mapping.canWriteback && index < 6; index++) {
       const page = mapping.pages.load(index);
-      if (page > 0) yield* clearPageDirtyForIo(vm, page as Page);
+      if (page <= 0 || !trylockPage(vm.memmap, page as Page)) continue;
+      yield* clearPageDirtyForIo(vm, page as Page);
+      unlockPage(vm.memmap, page as Page);
     }
 }
 

@@ -11,7 +11,7 @@ import { contentsOf, isolate, mapped, mmOf, obligation, press, spawn, type Trial
 
 /** Pages of a process that are looked at, and those that reclaim may take besides. */
 const FEW = 6;
-const MANY = 200;
+const MANY = 64;
 
 export const keepsContents = obligation({
   name: "keeps what processes have written",

@@ -7,7 +7,9 @@ import { demand } from "../violation.ts";
 import { fillMemory, NODE, obligation, request, spawn, type Trial } from "./trial.ts";
 
 /** Pages of a process that reclaim can write to swap. */
-const PAGES = 200;
+const PAGES = 80;
+/** More pages than lie between the watermarks. */
+const MANY = 200;
 const OTHER: NodeId = nodeId(1);
 
 export const findsAPage = obligation({
@@ -88,7 +90,7 @@ export const balances = obligation({
   name: "brings memory to the high watermark in the background",
   sentence: "When memory is below its low watermark, runKswapd() frees pages up to the high one.",
   *try(trial) {
-    yield* spawn(trial, PAGES);
+    yield* spawn(trial, MANY);
     const taken = fillMemory(trial);
     const free = (): boolean => isAbove(trial, "high");
     if (free()) return;
