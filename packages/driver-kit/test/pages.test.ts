@@ -1,6 +1,7 @@
 // Each kit has a page in docs/ports with its obligations: the sentence of a page is the kit's.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { daxDriverKit } from "../src/dax-driver/index.ts";
 import { gpuDriverKit } from "../src/gpu-driver/index.ts";
 import { hmmDriverKit } from "../src/hmm-driver/index.ts";
 import { type Kit } from "../src/index.ts";
@@ -14,6 +15,7 @@ import { tiersKit } from "../src/tiers/index.ts";
 const PAGES = new URL("../../../docs/ports/", import.meta.url);
 
 const KITS: readonly (readonly [page: string, kit: Pick<Kit<never>, "obligations">])[] = [
+  ["dax-driver", daxDriverKit],
   ["gpu-driver", gpuDriverKit],
   ["hmm-driver", hmmDriverKit],
   ["online-policy", onlinePolicyKit],
@@ -34,6 +36,7 @@ test.each(KITS)("docs/ports/%s.md says of each obligation what the kit says", (p
 });
 
 test.each([
+  ["dax-driver", ["tiny-kmem"]],
   ["page-charging", ["limit-per-payer"]],
   ["online-policy", ["movable-share"]],
   ["oom-choice", ["youngest-first"]],

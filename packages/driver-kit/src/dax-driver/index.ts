@@ -1,0 +1,2 @@
+export { type DaxDriverHost, type DaxDriverUnderTest } from "./driver.ts";
+export { daxDriverKit } from "./kit.ts";
