@@ -1,6 +1,7 @@
 // Each kit has a page in docs/ports with its obligations: the sentence of a page is the kit's.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { pagemapOpsKit } from "../src/pagemap-ops/index.ts";
 import { daxDriverKit } from "../src/dax-driver/index.ts";
 import { gpuDriverKit } from "../src/gpu-driver/index.ts";
 import { hmmDriverKit } from "../src/hmm-driver/index.ts";
@@ -15,6 +16,7 @@ import { tiersKit } from "../src/tiers/index.ts";
 const PAGES = new URL("../../../docs/ports/", import.meta.url);
 
 const KITS: readonly (readonly [page: string, kit: Pick<Kit<never>, "obligations">])[] = [
+  ["pagemap-ops", pagemapOpsKit],
   ["dax-driver", daxDriverKit],
   ["gpu-driver", gpuDriverKit],
   ["hmm-driver", hmmDriverKit],

@@ -2,9 +2,11 @@
 import { checkConformance, conforms, formatConformance } from "@hetmem/driver-kit";
 import { gpuDriverKit, hmmDriverOf } from "@hetmem/driver-kit/gpu-driver";
 import { hmmDriverKit } from "@hetmem/driver-kit/hmm-driver";
+import { pagemapOpsKit } from "@hetmem/driver-kit/pagemap-ops";
 import { rivalsPlan } from "@hetmem/explore";
 import { expect, test } from "vitest";
 import { gpuDriver } from "../src/index.ts";
+import { referenceMemory } from "./memory-under-test.ts";
 
 /** HETMEM_SCHEDULES counts schedules of a path; here each driver has ten obligations to be tried. */
 const { schedules, first = 0 } = rivalsPlan(process.env, 40);
@@ -23,3 +25,11 @@ test("the reference driver meets what a machine counts on beside them", () => {
   const report = checkConformance(gpuDriverKit, gpuDriver, { seeds: 20, only });
   expect(conforms(report), formatConformance(report)).toBe(true);
 });
+
+test.each([referenceMemory("private"), referenceMemory("coherent")])(
+  "$name meets every obligation of pagemap ops",
+  (memory) => {
+    const report = checkConformance(pagemapOpsKit, memory, { seeds: 20 });
+    expect(conforms(report), formatConformance(report)).toBe(true);
+  },
+);

@@ -54,6 +54,9 @@ export interface Trial {
   readonly iomemBefore: string;
 }
 
+/** The part of a trial that tells which pages of the process are in device memory. */
+type InDevice = Pick<Trial, "machine" | "mm"> & { readonly driver: Pick<BoundDriver, "pagemap"> };
+
 /** A trial for a seed, equal for equal seeds: byte 0 of every page of the process holds firstByte(). */
 export function createTrial(driver: DriverUnderTest, seed: number): Trial {
   const machine = trialMachine();
@@ -73,7 +76,7 @@ export function createTrial(driver: DriverUnderTest, seed: number): Trial {
 }
 
 /** Maps the pages of the process, replacing older mappings, and writes byte 0 of each. */
-export function* mapPages({ process, mm }: Trial): Sleeps<void> {
+export function* mapPages({ process, mm }: Pick<Trial, "process" | "mm">): Sleeps<void> {
   const flags = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
   yield* mmap(mm, { address: at(0), length: PAGES * PAGE_SIZE, prot: Prot.READ | Prot.WRITE, flags });
   for (let i = 0; i < PAGES; i++) yield* writeUser(process, at(i), Uint8Array.of(firstByte(i)));
@@ -173,7 +176,7 @@ export function* demandBytes({ process }: Trial, when: string): Sleeps<void> {
 }
 
 /** The page mapped at an address, of RAM or of the device; undefined when there is none. */
-export function pageAt({ mm: { pageTable } }: Trial, address: VirtAddr): Page | undefined {
+export function pageAt({ mm: { pageTable } }: Pick<Trial, "mm">, address: VirtAddr): Page | undefined {
   const entry = pageTable.find(address);
   if (entry === NO_ENTRY || pageTable.flags(entry) === 0 || (pageTable.flags(entry) & Pte.special) !== 0)
     return undefined;
@@ -181,7 +184,7 @@ export function pageAt({ mm: { pageTable } }: Trial, address: VirtAddr): Page | 
 }
 
 /** The number of pages of the process that are in device memory. */
-export function pagesInDevice(trial: Trial): number {
+export function pagesInDevice(trial: InDevice): number {
   const { driver, machine } = trial;
   let pages = 0;
   for (let i = 0; i < PAGES; i++) {
@@ -192,7 +195,7 @@ export function pagesInDevice(trial: Trial): number {
 }
 
 /** The number of frames of the device with more references than a free page has. */
-export function framesInUse({ driver: { pagemap }, machine: { vm } }: Trial): number {
+export function framesInUse({ driver: { pagemap }, machine: { vm } }: InDevice): number {
   let used = 0;
   for (const { start, end } of pagemap?.spans ?? [])
     for (let frame = start; frame < end; frame = (frame + 1) as Pfn)

@@ -1,0 +1,2 @@
+export { pagemapOpsKit } from "./kit.ts";
+export { type PagemapHost, type PagemapOfTrial, type PagemapUnderTest } from "./pagemap.ts";
