@@ -11,10 +11,11 @@ import {
   type DevDax,
   rangeSize,
 } from "@hetmem/dax";
-import { MiB, physAddr, run, type Sleeps } from "@hetmem/kernel";
+import { MiB, type NodeId, physAddr, run, type Sleeps } from "@hetmem/kernel";
+import { AdistanceTiers } from "@hetmem/migrate";
 import { descendants, formatIomem, type Resource } from "@hetmem/resource";
 import { Vfs } from "@hetmem/vfs";
-import type { MemoryBlock } from "@hetmem/zone";
+import type { Memory, MemoryBlock } from "@hetmem/zone";
 import type { Obligation } from "../conformance.ts";
 import { SECTION, type TrialMachine, trialMachine } from "../machine.ts";
 import { finishes } from "../steps.ts";
@@ -35,6 +36,28 @@ export interface Trial {
   readonly driver: DaxDriver;
   readonly region: DaxRegion;
   readonly vfs: Vfs;
+  /** Abstract distances that drivers have set and not cleared, by node. */
+  readonly adistances: ReadonlyMap<NodeId, number>;
+}
+
+/** Memory tiers that tell what drivers have said of nodes, with memory or without. */
+class NotedTiers extends AdistanceTiers {
+  private readonly noted: Map<NodeId, number>;
+
+  constructor(memory: Memory, noted: Map<NodeId, number>) {
+    super(memory);
+    this.noted = noted;
+  }
+
+  override setAdistance(node: NodeId, adistance: number): void {
+    this.noted.set(node, adistance);
+    super.setAdistance(node, adistance);
+  }
+
+  override clearAdistance(node: NodeId): void {
+    this.noted.delete(node);
+    super.clearAdistance(node);
+  }
 }
 
 interface Rule {
@@ -50,7 +73,13 @@ export function obligation({ name, sentence, try: attempt }: Rule): Obligation<D
 
 /** @param targetNode of the region, as the firmware names it */
 export function createTrial(subject: DaxDriverUnderTest, targetNode: number = TARGET_NODE): Trial {
-  const machine = trialMachine({ ram: RAM, emptyNodes: 1, room: SECTIONS });
+  const adistances = new Map<NodeId, number>();
+  const machine = trialMachine({
+    ram: RAM,
+    emptyNodes: 1,
+    room: SECTIONS,
+    parts: (memory) => ({ tiers: () => new NotedTiers(memory, adistances) }),
+  });
   const { kernel, iomem, vm, pagemaps } = machine;
   const bus = new DaxBus({ kernel, iomem });
   bus.autoprobe = false;
@@ -70,7 +99,7 @@ export function createTrial(subject: DaxDriverUnderTest, targetNode: number = TA
   );
   const vfs = new Vfs();
   for (const table of [...daxBusTables(bus), ...daxDeviceTables(bus)]) vfs.mountLazily(table);
-  return { machine, bus, driver, region, vfs };
+  return { machine, bus, driver, region, vfs, adistances };
 }
 
 /** Creates a device with the first free memory of the region. */
@@ -124,14 +153,13 @@ export function* unbinds(trial: Trial, device: DevDax): Sleeps<boolean> {
 /** What a driver may change of a machine, by name. */
 export type State = Readonly<Record<string, string>>;
 
-export function stateOf({ machine: { hotplug, iomem, memory, pagemaps, vm } }: Trial): State {
-  const target = memory.nodes[TARGET_NODE];
+export function stateOf({ machine: { hotplug, iomem, memory, pagemaps, vm }, adistances }: Trial): State {
   return {
     "/proc/iomem": formatIomem(iomem, { privileged: true }),
     "memory blocks": [...hotplug.blocks.values()].map(({ id, node }) => `${id} of node ${node}`).join(),
     pagemaps: pagemaps.mapped().join(),
     "pages of nodes": memory.nodes.map((node) => node?.presentPages ?? 0).join(),
-    "the tier of the node": target ? `${vm.tiers.tierId(target)}` : "none",
+    "abstract distances": [...adistances].map(([node, distance]) => `${distance} of node ${node}`).join(),
     "locks that are held": `${vm.kernel.lockdep.current.held.length}`,
   };
 }
