@@ -42,7 +42,7 @@ const givesBackToTheCurrentPayer: Change = (good, accounts) => {
 };
 
 /** Takes a batch off the account of its first page. */
-const takesABatchForOnePayers: Change = (good, accounts) => {
+const takesABatchForOnePayer: Change = (good, accounts) => {
   const payers = new Map<Page, number>();
   return {
     tryCharge(mm, page, pages) {
@@ -194,7 +194,7 @@ export const BROKEN: readonly (readonly [obligation: string, charging: ChargingU
   ],
   [
     "gives back a batch of several payers",
-    payerCharging("takes a batch for one payer's", takesABatchForOnePayers),
+    payerCharging("takes a batch for one payer's", takesABatchForOnePayer),
   ],
   ["leaves pages alone that nobody paid for", payerCharging("uncounts every page", uncountsEveryPage)],
   ["gives kernel pages back", payerCharging("forgets kernel pages", forgetsKernelPages)],

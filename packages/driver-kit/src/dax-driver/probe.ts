@@ -149,12 +149,13 @@ function* mustBind(trial: Trial, device: DevDax, time: number): Sleeps<void> {
 }
 
 /** The error with which a probe refuses; undefined when it takes the device. */
-function* refusal(trial: Trial, device: DevDax): Sleeps<unknown> {
+function* refusal(trial: Trial, device: DevDax): Sleeps<Error | undefined> {
   try {
     yield* bind(trial, device);
     return undefined;
   } catch (error) {
-    return error ?? new KernelError("EINVAL", "undefined was thrown");
+    if (!(error instanceof Error)) throw error;
+    return error;
   }
 }
 

@@ -136,7 +136,8 @@ export function* binds(trial: Trial, device: DevDax): Sleeps<boolean> {
   try {
     yield* bind(trial, device);
     return true;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
     return false;
   }
 }
@@ -145,7 +146,8 @@ export function* binds(trial: Trial, device: DevDax): Sleeps<boolean> {
 export function* unbinds(trial: Trial, device: DevDax): Sleeps<boolean> {
   try {
     return (yield* finishes(unbind(trial, device))) !== undefined;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
     return false;
   }
 }
