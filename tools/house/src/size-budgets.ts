@@ -6,7 +6,7 @@ export const PACKAGE_BUDGETS: Readonly<Record<string, number>> = {
   "@hetmem/cgroup": 5.5,
   "@hetmem/dax": 10.5,
   "@hetmem/dax-kmem": 2.5,
-  "@hetmem/driver-kit": 11.5,
+  "@hetmem/driver-kit": 28,
   "@hetmem/explain": 5.5,
   "@hetmem/explore": 2,
   "@hetmem/gpu": 10.5,
