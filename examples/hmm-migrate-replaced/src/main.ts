@@ -26,25 +26,18 @@ import {
   writeUser,
 } from "@hetmem/mm";
 import { createIomem } from "@hetmem/resource";
-import { anyOrderPlacement, bootMemory, MemoryHotplug } from "@hetmem/zone";
+import { bootMemory, MemoryHotplug } from "@hetmem/zone";
 import { FarMemory, farPages } from "./far-memory.ts";
 
 const PAGES = 4;
 const memory = bootMemory(createKernel(), {
   nodes: [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(64 * MiB) }], cpus: [0] }],
-  distances: [[10]],
   physicalBits: 46,
   maxPages: GiB / PAGE_SIZE,
-  reserved: [],
 });
 const hotplug = new MemoryHotplug({
   memory,
   iomem: createIomem(46),
-  placement: () => anyOrderPlacement,
-  blockSize: 128 * MiB,
-  addressableEnd: 2 ** 46,
-  memmapOnMemory: false,
-  autoOnline: "offline",
 });
 const policies = { collision: subsectionCollision, idle: idleAtZero };
 const pagemaps = new Pagemaps({ hotplug, physicalBits: 46, policies });

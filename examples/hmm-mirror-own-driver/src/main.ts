@@ -30,10 +30,8 @@ import { Mirror } from "./mirror.ts";
 const vm = new Vm(
   bootMemory(createKernel(), {
     nodes: [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(64 * MiB) }], cpus: [0] }],
-    distances: [[10]],
     physicalBits: 40,
     maxPages: GiB / PAGE_SIZE,
-    reserved: [],
   }),
 );
 const mm = allocMm(vm, nodeId(0));

@@ -30,7 +30,7 @@ console.log(formatConformance(checkConformance(hmmDriverKit, gpuOver(exactRangeF
 function bootProcess(): MmStruct {
   const nodes = [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(64 * MiB) }], cpus: [0] }];
   const maxPages = (64 * MiB) / PAGE_SIZE;
-  const boot = { nodes, distances: [[10]], physicalBits: 36, maxPages, reserved: [] };
+  const boot = { nodes, physicalBits: 36, maxPages };
   const mm = allocMm(new Vm(bootMemory(createKernel(), boot)), nodeId(0));
   if (mm === undefined) throw new Error("no memory for a page table");
   return mm;

@@ -83,10 +83,8 @@ class BufferDriver {
 
 const memory = bootMemory(createKernel(), {
   nodes: [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(GiB) }], cpus: [0] }],
-  distances: [[10]],
   physicalBits: 40,
   maxPages: GiB / PAGE_SIZE,
-  reserved: [],
 });
 const memcgs = new MemoryCgroups(memory);
 const driver = new BufferDriver(memory, memcgs);

@@ -25,27 +25,20 @@ import {
   zoneDevicePageInit,
 } from "@hetmem/memremap";
 import { createIomem, parseIomem, releaseResource, requestFreeMemRegion } from "@hetmem/resource";
-import { anyOrderPlacement, bootMemory, MemoryHotplug } from "@hetmem/zone";
+import { bootMemory, MemoryHotplug } from "@hetmem/zone";
 
 const PHYSICAL_BITS = 40;
 
 const kernel = createKernel();
 const memory = bootMemory(kernel, {
   nodes: [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(GiB) }], cpus: [0] }],
-  distances: [[10]],
   physicalBits: PHYSICAL_BITS,
   maxPages: (2 * GiB) / 4096,
-  reserved: [],
 });
 const { memmap } = memory;
 const hotplug = new MemoryHotplug({
   memory,
   iomem: parseIomem("00000000-3fffffff : System RAM\n", createIomem(PHYSICAL_BITS)),
-  placement: () => anyOrderPlacement,
-  blockSize: 128 * MiB,
-  addressableEnd: 2 ** PHYSICAL_BITS,
-  memmapOnMemory: false,
-  autoOnline: "offline",
 });
 // What changed between releases is a policy: these two are those of 5.18 and later.
 const policies = { collision: subsectionCollision, idle: idleAtZero };

@@ -7,7 +7,6 @@ import { createIomem, formatIomem } from "@hetmem/resource";
 import { Vfs } from "@hetmem/vfs";
 import {
   allZones,
-  anyOrderPlacement,
   bootMemory,
   Gfp,
   GFP_HIGHUSER_MOVABLE,
@@ -25,7 +24,6 @@ const PLUGGED = physAddr(8 * GiB);
 
 const memory = bootMemory(createKernel(), {
   nodes: [{ id: NODE, memory: [{ start: physAddr(0), end: physAddr(512 * MiB) }], cpus: [0] }],
-  distances: [[10]],
   physicalBits: 40,
   // Room for the pages of boot and of one more block.
   maxPages: GiB / 4096,
@@ -57,11 +55,6 @@ console.log("\nHotplug: a block of 128 MiB is added, used, and removed.");
 const hotplug = new MemoryHotplug({
   memory,
   iomem: createIomem(40),
-  placement: () => anyOrderPlacement,
-  blockSize: BLOCK,
-  addressableEnd: 2 ** 40,
-  memmapOnMemory: false,
-  autoOnline: "offline",
 });
 run(hotplug.locks.lockDeviceHotplug());
 run(hotplug.addMemory(NODE, PLUGGED, BLOCK));

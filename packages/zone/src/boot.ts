@@ -50,13 +50,13 @@ export interface BootConfig extends MovableOptions {
    * distances[a][b], indexed by position in `nodes`. Where absent: LOCAL_DISTANCE to the node itself, REMOTE_DISTANCE
    * to others.
    */
-  readonly distances: readonly (readonly number[])[];
+  readonly distances?: readonly (readonly number[])[];
   /** Bits of a physical address. */
   readonly physicalBits: number;
   /** The most struct pages at once: pages of boot, hotplugged and device memory. */
   readonly maxPages: number;
-  /** Ranges that firmware and kernel keep, such as the kernel's image. The first MiB is reserved in any case. */
-  readonly reserved: readonly BootRange[];
+  /** Ranges that firmware and kernel keep, such as the kernel's image. The first MiB is reserved in any case. None when absent. */
+  readonly reserved?: readonly BootRange[];
   /** Measured zones. A zone that isn't listed reserves its part of `reserved`. */
   readonly zones?: readonly BootZone[];
 }
@@ -100,7 +100,7 @@ export function bootMemory(kernel: Kernel, config: BootConfig): Memory {
 }
 
 /** @see e820__memblock_setup() in arch/x86/kernel/e820.c */
-function collectMemory({ nodes, reserved }: BootConfig): Memblock {
+function collectMemory({ nodes, reserved = [] }: BootConfig): Memblock {
   const memblock = memblockOf(nodes);
   memblock.reserve(physAddr(0), LOW_MEMORY);
   for (const { start, end } of reserved) {
@@ -121,7 +121,7 @@ function createNodes(memmap: MemMap, pageblocks: Pageblocks, config: BootConfig)
   return Array.from(nodes);
 }
 
-function distanceTable({ nodes, distances }: BootConfig): Memory["distance"] {
+function distanceTable({ nodes, distances = [] }: BootConfig): Memory["distance"] {
   const position = new Map(nodes.map(({ id }, index) => [id, index]));
   return (from, to) => {
     const known = distances[position.get(from) ?? -1]?.[position.get(to) ?? -1];

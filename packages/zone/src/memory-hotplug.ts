@@ -16,7 +16,7 @@ import {
   physToPfn,
   type Sleeps,
 } from "@hetmem/kernel";
-import { PAGES_PER_SUBSECTION } from "@hetmem/page";
+import { PAGES_PER_SUBSECTION, SECTION_SIZE } from "@hetmem/page";
 import {
   IORESOURCE_BUSY,
   IORESOURCE_SYSRAM_DRIVER_MANAGED,
@@ -37,7 +37,7 @@ import { MemoryNotifiers } from "./memory-notifier.ts";
 import type { Memory } from "./memory.ts";
 import type { MemoryNode } from "./node.ts";
 import { nothingMoves, type PageMigration } from "./page-migration.ts";
-import type { OnlineType, Placement } from "./placement.ts";
+import { anyOrderPlacement, type OnlineType, type Placement } from "./placement.ts";
 import { Vmemmap, type VmemmapParams, vmemmapPages } from "./vmemmap.ts";
 import { PAGEBLOCK_NR_PAGES, ZoneType } from "./zone-type.ts";
 import { clearHwpoisonedPages, initAdded, sectionRanges } from "./zone-span.ts";
@@ -46,14 +46,16 @@ import { buildAllZonelists } from "./zonelist.ts";
 export interface MemoryHotplugOptions {
   readonly memory: Memory;
   readonly iomem: ResourceTree;
-  readonly placement: (groups: MemoryGroups) => Placement;
-  /** Size of a memory block in bytes, a power of two of at least 128 MiB. */
-  readonly blockSize: number;
-  /** First physical address that the kernel's direct map can't map. */
-  readonly addressableEnd: number;
-  /** Whether added blocks hold their own struct pages. @see memmap_on_memory in mm/memory_hotplug.c */
-  readonly memmapOnMemory: boolean;
-  readonly autoOnline: OnlineType | "offline";
+  /** The zone of memory that goes online: anyOrderPlacement when absent. */
+  readonly placement?: (groups: MemoryGroups) => Placement;
+  /** Size of a memory block in bytes, a power of two of at least 128 MiB, which it is when absent. */
+  readonly blockSize?: number;
+  /** First physical address that the kernel's direct map can't map: the end of `iomem` when absent. */
+  readonly addressableEnd?: number;
+  /** Whether added blocks hold their own struct pages: false when absent. @see memmap_on_memory in mm/memory_hotplug.c */
+  readonly memmapOnMemory?: boolean;
+  /** The state that blocks get when they are added: offline when absent. */
+  readonly autoOnline?: OnlineType | "offline";
   /** Whether memory can go offline and be removed; it can when absent. @see CONFIG_MEMORY_HOTREMOVE */
   readonly hotremove?: boolean;
 }
@@ -94,18 +96,27 @@ export class MemoryHotplug {
   readonly range: HotplugRange;
   readonly #failRegister: FaultPoint;
 
-  constructor(options: MemoryHotplugOptions) {
-    this.memory = options.memory;
-    this.iomem = options.iomem;
-    this.locks = new HotplugLocks(options.memory.kernel);
-    this.placement = options.placement(this.groups);
-    this.vmemmap = new Vmemmap(options.memory.allocator);
-    this.blockSize = options.blockSize;
-    this.autoOnline = options.autoOnline;
-    this.memmapOnMemory = options.memmapOnMemory;
-    this.hotremove = options.hotremove ?? true;
-    this.range = new HotplugRange(options.memory.kernel.log, options.blockSize, options.addressableEnd);
-    this.#failRegister = options.memory.kernel.faults.point("memory_block_register");
+  constructor({
+    memory,
+    iomem,
+    placement = () => anyOrderPlacement,
+    blockSize = SECTION_SIZE,
+    addressableEnd = iomem.end + 1,
+    memmapOnMemory = false,
+    autoOnline = "offline",
+    hotremove = true,
+  }: MemoryHotplugOptions) {
+    this.memory = memory;
+    this.iomem = iomem;
+    this.locks = new HotplugLocks(memory.kernel);
+    this.placement = placement(this.groups);
+    this.vmemmap = new Vmemmap(memory.allocator);
+    this.blockSize = blockSize;
+    this.autoOnline = autoOnline;
+    this.memmapOnMemory = memmapOnMemory;
+    this.hotremove = hotremove;
+    this.range = new HotplugRange(memory.kernel.log, blockSize, addressableEnd);
+    this.#failRegister = memory.kernel.faults.point("memory_block_register");
   }
 
   /** Frames in a memory block. */
