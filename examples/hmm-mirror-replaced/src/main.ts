@@ -25,7 +25,7 @@ for (const [name, rangeFault] of Object.entries({ hmmRangeFault, exactRangeFault
   console.log(`${name}: the device asked for 2 pages of ${PAGES}, the process has ${mm.rssPages}`);
 }
 
-console.log(formatConformance(checkConformance(hmmDriverKit, gpuOver(exactRangeFault), { seeds: 10 })));
+console.log(formatConformance(checkConformance(hmmDriverKit, gpuOver(exactRangeFault), { seeds: 5 })));
 
 function bootProcess(): MmStruct {
   const nodes = [{ id: nodeId(0), memory: [{ start: physAddr(0), end: physAddr(64 * MiB) }], cpus: [0] }];

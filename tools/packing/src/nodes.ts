@@ -2,7 +2,14 @@
 // Node's binaries, some 100 MB each, so `npm run setup` doesn't install them: the first `npm run test:packages` does, into a cache.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { TestProject } from "vitest/node";
 import { pnpm, ROOT } from "./tarballs.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    readonly nodes: readonly NodeRelease[];
+  }
+}
 
 const VERSIONS = ["20.19.0", "22.23.5", "24.22.3"];
 const CACHE = join(ROOT, "node_modules/.cache/hetmem-node");
@@ -13,12 +20,17 @@ export interface NodeRelease {
   readonly program: string;
 }
 
+/** Called by vitest before the tests: several suites use the releases. */
+export function setup(project: TestProject): void {
+  project.provide("nodes", nodeReleases());
+}
+
 /**
  * The releases to try, installed where they aren't yet.
  *
  * @throws Error when the registry can't be reached, or has no binaries for this platform
  */
-export function nodeReleases(): NodeRelease[] {
+function nodeReleases(): NodeRelease[] {
   const system = process.platform === "win32" ? "win" : process.platform;
   const dependencies = Object.fromEntries(
     VERSIONS.map((version) => [`node-${version}`, `npm:node-${system}-${process.arch}@${version}`]),

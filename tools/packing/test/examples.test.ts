@@ -9,6 +9,8 @@ import { ROOT } from "../src/tarballs.ts";
 
 /** Examples that print something under Node. The others are for a browser: see browser/. */
 const PROGRAMS = EXAMPLES.filter((name) => existsSync(join(ROOT, "examples", name, "src/main.ts")));
+/** Releases of Node besides the one that runs the tests, under which `npm start` runs. */
+const OTHER_NODES = inject("nodes").filter(({ program }) => program !== process.execPath);
 let projects = "";
 
 beforeAll(() => {
@@ -54,7 +56,7 @@ test.each([
   expect(status).toBe(0);
 });
 
-test.each(PROGRAMS)("a minified bundle of %s prints the same", async (example) => {
+test.each(PROGRAMS)("a minified bundle of %s prints the same on each release of Node", async (example) => {
   const outfile = join(projects, example, "bundle.mjs");
   await build({
     entryPoints: [join(projects, example, "src/main.ts")],
@@ -67,7 +69,9 @@ test.each(PROGRAMS)("a minified bundle of %s prints the same", async (example) =
     platform: "neutral",
     logLevel: "silent",
   });
-  const { stdout, stderr } = spawnSync(process.execPath, [outfile], { cwd: projects, encoding: "utf8" });
-  expect(stderr).toBe("");
-  expect(linesOf(stdout)).toBe(shownBy(example));
+  const printed = OTHER_NODES.map(({ version, program }) => {
+    const { stdout, stderr } = spawnSync(program, [outfile], { cwd: projects, encoding: "utf8" });
+    return [version, linesOf(stdout), stderr];
+  });
+  expect(printed).toEqual(OTHER_NODES.map(({ version }) => [version, shownBy(example), ""]));
 });

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { transformWithOxc } from "vite";
 import { beforeAll, describe, expect, inject, test } from "vitest";
-import { nodeReleases } from "../src/nodes.ts";
 import { PUBLISHED } from "../src/published.ts";
 
 const PROJECT = inject("stranger");
@@ -35,7 +34,7 @@ beforeAll(async () => {
   }
 });
 
-describe.each(nodeReleases())("Node $version", ({ version, program }) => {
+describe.each(inject("nodes"))("Node $version", ({ version, program }) => {
   let smoke: Smoke;
 
   beforeAll(() => {

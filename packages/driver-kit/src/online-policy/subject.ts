@@ -1,10 +1,11 @@
 // An online policy as a placement is made of it: alone, and by a name that is always valid, so that its own is the matter of one
 // obligation.
 import {
-  type MemoryHotplugOptions,
+  type MemoryGroups,
   OnlinePolicies,
   type OnlinePolicy,
   onlinePolicyPlacement,
+  type Placement,
 } from "@hetmem/zone";
 
 export function policiesOf(policy: OnlinePolicy): OnlinePolicies {
@@ -14,6 +15,6 @@ export function policiesOf(policy: OnlinePolicy): OnlinePolicies {
 }
 
 /** The placement of any machine whose plain `online` is the policy. */
-export function placementBy(policy: OnlinePolicy): MemoryHotplugOptions["placement"] {
+export function placementBy(policy: OnlinePolicy): (groups: MemoryGroups) => Placement {
   return (groups) => onlinePolicyPlacement(policiesOf(policy), groups);
 }

@@ -19,8 +19,9 @@ import {
   type MemoryBlock,
   type MemoryGroup,
   MemoryHotplug,
-  type MemoryHotplugOptions,
+  type MemoryGroups,
   type MovableOptions,
+  type Placement,
 } from "@hetmem/zone";
 
 const BLOCK = 128 * MiB;
@@ -64,7 +65,7 @@ export interface PlacementMachine {
 
 /** Boots a machine and adds the memory of its devices, offline. */
 export function placementMachine(
-  placement: MemoryHotplugOptions["placement"],
+  placement: (groups: MemoryGroups) => Placement,
   boot: MovableOptions,
   registration: Registration,
 ): PlacementMachine {
@@ -74,20 +75,14 @@ export function placementMachine(
       memory: id === 0 ? [bytes(0, LOW), bytes(HIGH_START, HIGH_END)] : [],
       cpus: id === 0 ? [0] : [],
     })),
-    distances: [0, 1, 2].map((from) => [0, 1, 2].map((to) => (from === to ? 10 : 20))),
     physicalBits: PHYSICAL_BITS,
     maxPages: SECTIONS * PAGES_PER_BLOCK,
-    reserved: [],
     ...boot,
   });
   const hotplug = new MemoryHotplug({
     memory,
     iomem: parseIomem(`${ramLine(0, LOW)}${ramLine(HIGH_START, HIGH_END)}`, createIomem(PHYSICAL_BITS)),
     placement,
-    blockSize: BLOCK,
-    addressableEnd: 2 ** PHYSICAL_BITS,
-    memmapOnMemory: false,
-    autoOnline: "offline",
   });
   for (const { node, block, blocks } of DEVICES)
     addBlocks(hotplug, node, block, blocks, groupOf(hotplug, node, registration));

@@ -5,7 +5,7 @@ import {
   allZones,
   type MemoryBlock,
   type MemoryGroup,
-  type MemoryHotplugOptions,
+  type MemoryGroups,
   offlineBlock,
   onlineBlock,
   type OnlineType,
@@ -26,7 +26,7 @@ import {
 /** A placement policy under test. */
 export interface PlacementUnderTest extends Named {
   /** Makes the policy of a machine, as MemoryHotplug takes it. Called once for each machine. */
-  readonly placement: MemoryHotplugOptions["placement"];
+  readonly placement: (groups: MemoryGroups) => Placement;
 }
 
 export const TYPES: readonly [OnlineType, ...OnlineType[]] = ["online", "online_kernel", "online_movable"];
