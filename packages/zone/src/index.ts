@@ -38,7 +38,7 @@ export { type BlockState, type MemoryBlock, offlineBlock, onlineBlock, validZone
 export type { PoisonedDeviceMemory, PoisonedPageOwner } from "./memory-failure.ts";
 export { MemoryFailure, nobodyUsesPages } from "./memory-failure.ts";
 export { type MemoryGroup, MemoryGroups } from "./memory-group.ts";
-export type { AddMemoryOptions, ArchAddMemoryParams, MemoryHotplugOptions } from "./memory-hotplug.ts";
+export type { AddMemoryOptions, ArchAddMemoryParams, MemoryHotplugOptions } from "./hotplug-options.ts";
 export { MemoryHotplug } from "./memory-hotplug.ts";
 export type { MemoryAction, MemoryListener, MemoryNotify } from "./memory-notifier.ts";
 export { MemoryNotifiers } from "./memory-notifier.ts";
