@@ -1,6 +1,6 @@
 // Parts of a machine: drivers and policies that a caller gives, in place of the profile's.
 import type { DaxDriver } from "@hetmem/dax";
-import { type Sleeps, run, SimulatedClock } from "@hetmem/kernel";
+import { KernelError, run, SimulatedClock, type Sleeps } from "@hetmem/kernel";
 import { machineOfYaml } from "@hetmem/machine-spec";
 import { uncharged } from "@hetmem/mm";
 import { Shell } from "@hetmem/shell";
@@ -8,6 +8,7 @@ import { anyOrderPlacement, contigZones, type Placement } from "@hetmem/zone";
 import { expect, test } from "vitest";
 import { createMachine } from "../src/machine.ts";
 import type { MachineParts } from "../src/parts/machine-parts.ts";
+import { memcgCharging, noCharging } from "../src/parts/memcg-charging.ts";
 import { PROFILES } from "../src/parts/profiles.ts";
 import { PROGRAMS } from "../src/programs/index.ts";
 import type { Programs } from "../src/programs/machine-program.ts";
@@ -45,6 +46,61 @@ test("a profile is spread, and one of its parts overridden", () => {
   const sh = shellOf({ ...PROFILES["v5.1"], memoryTiering: true });
   expect(sh("ls /sys/module/memory_hotplug")).toContain("No such file");
   expect(sh("ls /sys/devices/virtual/memory_tiering")).toContain("memory_tier4");
+});
+
+test("a spread profile is the release: options of the specification remove parts of it, and none of the caller's", () => {
+  const yaml = "nodes: [{ memory: 256M, cpus: 0 }]\noptions: { kconfig: [MEMCG=n, SWAP=n] }\n";
+  const spec = machineOfYaml(yaml, "spread.yaml", "v6.1");
+  const swap = PROFILES["v6.1"].swap;
+  const { parts } = createMachine(spec, { ...PROFILES["v5.1"], swap: (vm) => swap(vm) });
+  expect([parts.config.has("MEMCG"), parts.config.has("SWAP")]).toEqual([false, false]);
+  expect(parts.charging).toBe(noCharging);
+  expect(parts.memoryTiering).toBe(false);
+  expect(parts.swap).not.toBe(swap);
+  expect(createMachine(spec, { charging: memcgCharging }).parts.charging).toBe(memcgCharging);
+});
+
+test("an option that the spread profile has not is refused by the name of that profile", () => {
+  const yaml =
+    "nodes: [{ memory: 256M, cpus: 0 }]\noptions: { kconfig: [MEMORY_HOTPLUG, SPARSEMEM_VMEMMAP, MHP_MEMMAP_ON_MEMORY] }\n";
+  const spec = machineOfYaml(yaml, "spread.yaml", "v6.1");
+  expect(() => createMachine(spec, { ...PROFILES["v5.1"] })).toThrow(
+    /^EINVAL: the kernel of profile v5\.1 has no CONFIG_MHP_MEMMAP_ON_MEMORY/,
+  );
+});
+
+test("profiles can't be changed: one machine's parts are not another's", () => {
+  const parts: object = PROFILES["v6.1"];
+  expect(Reflect.set(parts, "daxDrivers", [])).toBe(false);
+  expect(Reflect.set(PROFILES["v6.1"].daxDrivers, "0", undefined)).toBe(false);
+  const { config } = createMachine(SPEC).parts;
+  (config as Set<string>).delete("MEMCG");
+  expect(createMachine(SPEC).parts).toEqual(PROFILES["v6.1"]);
+});
+
+test("each part is read once, so that what was checked is what is used", () => {
+  let reads = 0;
+  const parts = {
+    get placement() {
+      reads++;
+      return () => anyOrderPlacement;
+    },
+  };
+  createMachine(SPEC, parts);
+  expect(reads).toBe(1);
+});
+
+test("a part that fails at a reboot leaves the machine as it ran", () => {
+  let boots = 0;
+  const clock = () => {
+    if (boots++ > 0) throw new KernelError("ENODEV", "the clock is gone");
+    return new SimulatedClock();
+  };
+  const machine = createMachine(SPEC, { clock });
+  const { vm } = machine;
+  expect(() => machine.reboot()).toThrow("ENODEV: the clock is gone");
+  expect(machine.vm).toBe(vm);
+  expect(run(openShell(machine).execute("lsmem > /dev/null")).status).toBe(0);
 });
 
 test("a placement of one's own decides the zone of a block", () => {
@@ -175,9 +231,56 @@ test.each([
     { pagemaps: { idle: {} } },
     /EINVAL: parts\.pagemaps is an object: give it a PagemapPolicies, with memoryTypes, /,
   ],
+  [
+    { charging: () => ({ charging: uncharged, controller: {} }) },
+    /EINVAL: parts\.charging made no ChargingController: its subsystem\(\) is undefined$/,
+  ],
+  // oxlint-disable-next-line no-sparse-arrays
+  [{ daxDrivers: [, PROFILES["v6.1"].daxDrivers[0]] }, /EINVAL: parts\.daxDrivers is an array: give it /],
+  [
+    { daxDrivers: [() => ({ *probe() {}, *remove() {} })] },
+    /EINVAL: parts\.daxDrivers made no DaxDriver: its name is undefined$/,
+  ],
+  [{ clock: SimulatedClock }, /EINVAL: parts\.clock is a class: give it a function that makes a Clock$/],
+  [
+    { clock: () => ({ advance() {}, *sleep() {} }) },
+    /EINVAL: parts\.clock made no Clock: its nowNs is undefined$/,
+  ],
+  [
+    { pagemaps: { ...PROFILES["v6.1"].pagemaps, idle: 1 } },
+    /EINVAL: parts\.pagemaps is an object: give it a PagemapPolicies, with memoryTypes, /,
+  ],
+  [
+    { bindPolicy: { answer: 1 } },
+    /EINVAL: parts\.bindPolicy is an object: give it a BindPolicy, with answer$/,
+  ],
+  [{ pfnLayout: { altmapUnit: 1 } }, /EINVAL: .* give it a PfnLayoutPolicy, with altmapUnit, layOut$/],
+  [{ gupTest: { file: "a" } }, /EINVAL: .* give it a GupTestPolicy, with file, operations$/],
+  [{ gpuPolicies: [{ named() {} }] }, /EINVAL: .* or families of them, each with example and named\(\)$/],
+  [{ autoOnlineTypes: ["on"] }, /EINVAL: .* give it an array of online types$/],
+  [{ udevRules: [{ device: 7, run: "true" }] }, /EINVAL: .* give it an array of rules \{ device, run \}$/],
+  [{ programs: { greet: { summary: "greet" } } }, /EINVAL: .* programs by name, each with run and summary$/],
+  [
+    { config: new Set(["CONFIG_MEMGC"]) },
+    /EINVAL: parts\.config has "CONFIG_MEMGC" \(did you mean MEMCG\?\): /,
+  ],
+  [
+    { config: new Set(["DEV_DAX_KMEM"]) },
+    /EINVAL: parts\.config: CONFIG_DEV_DAX_KMEM needs CONFIG_DEV_DAX, /,
+  ],
+  [[], /EINVAL: the parts are an array: give an object with parts by name$/],
   [{ clock: null }, /EINVAL: parts\.clock is null: give it a function that makes a Clock$/],
 ])("a wrong part is refused with the port that it should be: %o", (parts, sentence) => {
   expect(refusal(parts)).toMatch(sentence);
+});
+
+test("parts that are none, and a profile that is none, are refused", () => {
+  // @ts-expect-error from JavaScript
+  expect(() => createMachine(SPEC, null)).toThrow(/^EINVAL: the parts are null: /);
+  // @ts-expect-error from JavaScript
+  expect(() => createMachine({ ...SPEC, profile: "v6.2" })).toThrow(
+    /^EINVAL: the specification has the profile v6\.2: write one of v4\.14, v5\.1, v6\.1$/,
+  );
 });
 
 test("a wrong part is an error of TypeScript", () => {

@@ -17,7 +17,7 @@ import type { AttributeTable } from "@hetmem/vfs";
 import type { Memory } from "@hetmem/zone";
 import type { CgroupFeature, MachineSpec } from "@hetmem/machine-spec";
 import type { CgroupExplanation, ChargingController, MachineCharging } from "../parts/charging-part.ts";
-import { checkMade } from "../parts/check-parts.ts";
+import { checkController, checkMade } from "../parts/check-parts.ts";
 import type { MachineParts } from "../parts/machine-parts.ts";
 
 /** Makes the charging of a machine, and logs what the command line disables. */
@@ -32,6 +32,7 @@ export function startCharging(
   }
   const made = charging({ memory, options, cgroup, config });
   checkMade("charging", made?.charging);
+  if (made.controller !== undefined) checkController(made.controller);
   return made;
 }
 

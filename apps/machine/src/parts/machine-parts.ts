@@ -45,7 +45,10 @@ export interface PlacementHost {
 export type PlacementPart = (host: PlacementHost) => Placement;
 
 export interface MachineParts extends Required<VmParts> {
-  /** Options that the kernel was built with. Those of a profile follow `options.kconfig` of the specification. */
+  /**
+   * Options that the kernel was built with. Those of a profile, the specification's or one that is spread, follow `options.kconfig` of
+   * the specification. A set of your own takes the place of both.
+   */
   readonly config: ReadonlySet<KconfigName>;
   /**
    * Drivers of the dax bus, in order of precedence: the first that matches a device gets it, and of two drivers with one name the

@@ -106,8 +106,14 @@ const v6_1: MachineParts = {
   gupTest,
 };
 
-export const PROFILES: Readonly<Record<ProfileName, MachineParts>> = {
-  "v4.14": v4_14,
-  "v5.1": v5_1,
-  "v6.1": v6_1,
-};
+/** Machines share them: neither a profile nor a list of one can be changed. */
+export const PROFILES: Readonly<Record<ProfileName, MachineParts>> = Object.freeze({
+  "v4.14": frozen(v4_14),
+  "v5.1": frozen(v5_1),
+  "v6.1": frozen(v6_1),
+});
+
+function frozen(release: MachineParts): MachineParts {
+  for (const part of Object.values(release)) if (Array.isArray(part)) Object.freeze(part);
+  return Object.freeze(release);
+}
