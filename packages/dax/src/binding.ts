@@ -1,7 +1,7 @@
 // Binding of devices and drivers: automatically when one of them is registered, or by an administrator. The device
 // lock is held while a driver binds or unbinds, so that a device never has two drivers. Kernel counterpart:
 // drivers/base/dd.c, the bind and unbind files of drivers/base/bus.c, dax_bus_probe() in drivers/dax/bus.c.
-import { errnoNumber, KernelError, type Sleeps } from "@hetmem/kernel";
+import { errnoNumber, KernelBug, KernelError, type Sleeps } from "@hetmem/kernel";
 import type { DaxBus } from "./dax-bus.ts";
 import type { DaxDriver } from "./dax-driver.ts";
 import type { DevDax } from "./dev-dax.ts";
@@ -94,7 +94,7 @@ export function* deviceReleaseDriver(device: DevDax, driver?: DaxDriver): Sleeps
 
 /** Unbinds with the device lock held. */
 export function* releaseDriver(device: DevDax, driver: DaxDriver): Sleeps<void> {
-  yield* driver.remove(device);
+  yield* call(driver, "remove", device);
   device.driver = undefined;
   device.bus.uevent("unbind", device);
 }
@@ -110,7 +110,7 @@ export function* reallyProbe(device: DevDax, driver: DaxDriver): Sleeps<void> {
   try {
     if (device.size === 0 || device.id === undefined)
       throw new KernelError("ENXIO", `${device.name} has no memory: write its size first`);
-    yield* driver.probe(device);
+    yield* call(driver, "probe", device);
   } catch (error) {
     device.driver = undefined;
     if (error instanceof KernelError) logFailure(device, driver, error);
@@ -125,6 +125,22 @@ function* probeQuietly(device: DevDax, driver: DaxDriver): Sleeps<void> {
     yield* reallyProbe(device, driver);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
+  }
+}
+
+/** Calls a driver. @throws KernelBug for an error that is none of the kernel, with the driver, the call and the device */
+function* call(driver: DaxDriver, operation: "probe" | "remove", device: DevDax): Sleeps<void> {
+  try {
+    yield* driver[operation](device);
+  } catch (error) {
+    if (error instanceof KernelError || error instanceof KernelBug) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new KernelBug(
+      `${operation}() of the dax driver "${driver.name}" failed for ${device.name}: ${reason}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

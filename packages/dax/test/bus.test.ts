@@ -173,3 +173,30 @@ test("devices of platform memory and of a namespace have numbers of their own", 
   expect(machine.vfs.stat("/dev/dax1.0")).toMatchObject({ mode: 0o600, device: { major: 252, minor: 1 } });
   expect(machine.vfs.readlink("/sys/dev/char/252:1")).toBe("../../devices/platform/hmem.1/dax1.0");
 });
+
+test.each([
+  ["probe", new Error("my own words"), "my own words"],
+  ["remove", "a word", "a word"],
+] as const)(
+  "a %s() that throws what no kernel throws is a bug with its driver and its device",
+  (operation, thrown, reason) => {
+    const machine = daxMachine();
+    const { device } = addNamespace(machine);
+    machine.write(`${DRIVERS}/device_dax/unbind`, "dax0.0");
+    const driver = {
+      ...idleDriver,
+      name: "mine",
+      *[operation]() {
+        throw thrown;
+      },
+    };
+    run(machine.bus.registerDriver(driver));
+    const bind = (): void => machine.write(`${DRIVERS}/mine/new_id`, "dax0.0");
+    const unbind = (): void => machine.write(`${DRIVERS}/mine/unbind`, "dax0.0");
+    if (operation === "remove") bind();
+    expect(operation === "probe" ? bind : unbind).toThrow(
+      `${operation}() of the dax driver "mine" failed for dax0.0: ${reason}`,
+    );
+    expect(device.lock.locked).toBe(false);
+  },
+);

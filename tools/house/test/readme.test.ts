@@ -40,5 +40,5 @@ function says(line: string, promise: string): boolean {
     .split("…")
     .map((part) => part.replaceAll(/[.*+?^${}()|\\]/g, "\\$&"))
     .join(".*");
-  return new RegExp(pattern, "s").test(plain(line));
+  return new RegExp(`^${pattern}$`, "s").test(plain(line));
 }
