@@ -183,7 +183,16 @@ test("without NUMA_BALANCING there is no switch of it and no count", () => {
       "ls /proc/sys/kernel/numa_balancing 2>&1 | grep -c 'No such'; grep -c numa_hint /proc/vmstat; grep -c numa_hit /proc/vmstat",
     ),
   ).toBe("1\n0\n1\n");
+  expect(promotions(sh)).toBe("0\n0\n0\n");
+  expect(promotions(shellOf(""))).toBe("2\n2\n2\n");
 });
+
+/** Lines about promotion of the files that count by node. */
+function promotions(sh: (line: string) => string): string {
+  return sh(
+    "grep -c pgpromote /proc/vmstat; grep -c pgpromote /sys/devices/system/node/node0/vmstat; grep -c pgpromote /proc/zoneinfo",
+  );
+}
 
 test("without TRANSPARENT_HUGEPAGE no page is huge, advice about them is EINVAL, and device-dax goes, too", () => {
   const sh = shellOf("TRANSPARENT_HUGEPAGE=n");
@@ -194,6 +203,26 @@ test("without TRANSPARENT_HUGEPAGE no page is huge, advice about them is EINVAL,
     /EINVAL|Invalid argument/,
   );
   expect(sh("ls /sys/bus/dax/drivers")).toBe("");
+});
+
+test.each([
+  ["TRANSPARENT_HUGEPAGE", "_thp|thp_", "5\n3\n0\n"],
+  ["SWAP", "swapcached|memory.swap", "1\n1\n4\n"],
+])("without %s cgroups have no line and no file of it", (option, names, lines) => {
+  const counts = (kconfig: string): string =>
+    shellOf(kconfig)(
+      `echo +memory > /sys/fs/cgroup/cgroup.subtree_control; mkdir /sys/fs/cgroup/a; cd /sys/fs/cgroup/a; grep -c -E '${names}' memory.stat; grep -c -E '${names}' memory.numa_stat; ls | grep -c -E '${names}'`,
+    );
+  expect([counts(""), counts(`${option}=n`)]).toEqual([lines, "0\n0\n0\n"]);
+});
+
+test("without TRANSPARENT_HUGEPAGE the legacy memory.stat has no rss_huge", () => {
+  const huge = (kconfig: string): string => {
+    const file = `nodes: [{ memory: 64M, cpus: 0 }]\ncgroup: v1\noptions: { kconfig: [${kconfig}] }\n`;
+    const shell = new Shell(createMachine(machineOfYaml(file, "legacy.yaml", "v6.1")), PROGRAMS);
+    return run(shell.execute("grep -c rss_huge /sys/fs/cgroup/memory/memory.stat")).output;
+  };
+  expect([huge(""), huge("TRANSPARENT_HUGEPAGE=n")]).toEqual(["2\n", "0\n"]);
 });
 
 test("without HUGETLB_PAGE there is no pool of huge pages", () => {
@@ -214,7 +243,9 @@ test("without SWAP there is no /proc/swaps, and an area of the machine file is r
   const sh = shellOf("SWAP=n");
   expect(sh("ls /proc/swaps")).toContain("No such file");
   expect(sh("swapon --size 16M /dev/vda")).toContain("swapon failed: Function not implemented\n");
-  expect(sh("grep -c swap_ra /proc/vmstat")).toBe("0\n");
+  expect(sh("grep -c swap_ra /proc/vmstat; grep -c swapcached /proc/vmstat /proc/zoneinfo")).toBe(
+    "0\n/proc/vmstat:0\n/proc/zoneinfo:0\n",
+  );
   expect(() =>
     createMachine(
       machineOfYaml(

@@ -1,6 +1,6 @@
 export { CgroupIds } from "./cgroup-ids.ts";
 export { MEMORY_EVENTS, MemoryCgroup, type MemoryEvent } from "./memory-cgroup.ts";
-export { MemoryCgroups } from "./memory-cgroups.ts";
+export { MemoryCgroups, type MemoryCgroupsOptions } from "./memory-cgroups.ts";
 export { type OverLimit, type OverMax, noRemedy, type RefusedCharge } from "./over-limit.ts";
 export { memcgInvariants } from "./invariants.ts";
 export {

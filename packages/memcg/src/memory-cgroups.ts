@@ -4,7 +4,7 @@ import { bugOn, KernelBug, type NodeId, type Page } from "@hetmem/kernel";
 import type { MmStruct, Vm } from "@hetmem/mm";
 import type { Lruvec } from "@hetmem/mm/lru";
 import { resized } from "@hetmem/page";
-import type { Memory } from "@hetmem/zone";
+import { type BuildOptions, everyOption, type Memory } from "@hetmem/zone";
 import { CgroupIds, NOBODY, ROOT_ID } from "./cgroup-ids.ts";
 import { CgroupLruvecs } from "./cgroup-lruvecs.ts";
 import { reparentDevicePages } from "./device-charges.ts";
@@ -15,8 +15,17 @@ import { CgroupStats } from "./stat/cgroup-stats.ts";
 import { Stocks } from "./stock.ts";
 import { SwapOwners } from "./swap-cgroup.ts";
 
+export interface MemoryCgroupsOptions {
+  /** Whether pages of the kernel are charged, too; they are when absent. @see CONFIG_MEMCG_KMEM */
+  readonly kernelMemory?: boolean;
+  /** The kernel's options, which decide about files and lines; all when absent. */
+  readonly built?: BuildOptions;
+}
+
 export class MemoryCgroups {
   readonly memory: Memory;
+  /** Options that decide which files and lines there are. */
+  readonly built: BuildOptions;
   /** Whether pages that the kernel allocates for a process are charged. */
   readonly chargesKernel: boolean;
   readonly root: MemoryCgroup;
@@ -35,9 +44,9 @@ export class MemoryCgroups {
   freed: (cgroup: MemoryCgroup) => void = () => {};
   private machine: Vm | undefined = undefined;
 
-  /** @param kernelMemory whether pages of the kernel are charged, too. @see CONFIG_MEMCG_KMEM */
-  constructor(memory: Memory, { kernelMemory = true }: { readonly kernelMemory?: boolean } = {}) {
+  constructor(memory: Memory, { kernelMemory = true, built = everyOption }: MemoryCgroupsOptions = {}) {
     this.memory = memory;
+    this.built = built;
     this.chargesKernel = kernelMemory;
     const nodes = memory.nodes.length;
     this.lruvecs = new CgroupLruvecs(this.ids, this.owners, nodes);

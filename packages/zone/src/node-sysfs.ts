@@ -70,7 +70,7 @@ export function nodeSysfs(
         "node{node}/meminfo": { show: (params) => nodeMeminfoText(nodeOf(params), hugePages, built) },
         "node{node}/numastat": { show: (params) => numastatText(nodeOf(params)) },
         "node{node}/uevent": { show: () => "", store: () => {} },
-        "node{node}/vmstat": { show: (params) => nodeVmstatText(nodeOf(params)) },
+        "node{node}/vmstat": { show: (params) => nodeVmstatText(nodeOf(params), built) },
         ...hugePageFiles(hugePages, nodeOf),
       },
     },

@@ -29,17 +29,19 @@ const PRINTED_IN_HUGE_PAGES: ReadonlySet<NodeStatName> = new Set([
   "nr_file_pmdmapped",
 ]);
 
-/** Events that are counted only with an option. @see vmstat_text in mm/vmstat.c */
-const EVENTS_OF: readonly (readonly [names: RegExp, option: BuildOption])[] = [
+/** Counters and events that are counted only with an option. @see vmstat_text in mm/vmstat.c */
+const COUNTED_WITH: readonly (readonly [names: RegExp, option: BuildOption])[] = [
   [/_device$/, "ZONE_DEVICE"],
   [/^thp_/, "TRANSPARENT_HUGEPAGE"],
   [/^htlb_/, "HUGETLB_PAGE"],
   [/^numa_/, "NUMA_BALANCING"],
+  [/^pgpromote_/, "NUMA_BALANCING"],
   [/^swap_ra/, "SWAP"],
+  [/^nr_swapcached$/, "SWAP"],
 ];
 
-function isBuilt(event: string, built: BuildOptions): boolean {
-  return EVENTS_OF.every(([names, option]) => !names.test(event) || built.has(option));
+function isBuilt(name: string, built: BuildOptions): boolean {
+  return COUNTED_WITH.every(([names, option]) => !names.test(name) || built.has(option));
 }
 
 /** @see vmstat_start() in mm/vmstat.c */
@@ -47,7 +49,7 @@ export function vmstatText(memory: Memory, built: BuildOptions = everyOption): s
   const zones = [...allZones(memory)];
   const nodes = memory.nodes.filter((node) => node !== undefined);
   return (
-    countersOf(zones, nodes) +
+    countersOf(zones, nodes, built) +
     dirtyLimits(memory) +
     VM_EVENTS.map((name, item) => (isBuilt(name, built) ? `${name} ${eventCount(memory, item)}\n` : "")).join(
       "",
@@ -57,22 +59,25 @@ export function vmstatText(memory: Memory, built: BuildOptions = everyOption): s
 }
 
 /** @see node_read_vmstat() in drivers/base/node.c */
-export function nodeVmstatText(node: MemoryNode): string {
-  return countersOf(node.zones, [node]);
+export function nodeVmstatText(node: MemoryNode, built: BuildOptions = everyOption): string {
+  return countersOf(node.zones, [node], built);
 }
 
 /** The sums of the nodes' counters as they are printed, in the kernel's order. @see node_page_state_pages() */
-export function nodeCounters(nodes: readonly MemoryNode[]): [name: NodeStatName, value: number][] {
-  return NODE_STATS.map((name, item) => {
-    const value = nodes.reduce((total, { stat }) => total + (stat[item] ?? 0), 0);
+export function nodeCounters(
+  nodes: readonly MemoryNode[],
+  built: BuildOptions,
+): [name: NodeStatName, value: number][] {
+  return NODE_STATS.filter((name) => isBuilt(name, built)).map((name) => {
+    const value = nodes.reduce((total, { stat }) => total + (stat[NodeStat[name]] ?? 0), 0);
     return [name, PRINTED_IN_HUGE_PAGES.has(name) ? Math.floor(value / PAGEBLOCK_NR_PAGES) : value];
   });
 }
 
-function countersOf(zones: readonly Zone[], nodes: readonly MemoryNode[]): string {
+function countersOf(zones: readonly Zone[], nodes: readonly MemoryNode[], built: BuildOptions): string {
   const zoneLines = ZONE_STATS.map((name, item) => `${name} ${sum(zones, (zone) => zone.stat[item])}\n`);
   const numaLines = NUMA_STATS.map((name, item) => `${name} ${sum(zones, (zone) => zone.numaStat[item])}\n`);
-  const nodeLines = nodeCounters(nodes).map(([name, value]) => `${name} ${value}\n`);
+  const nodeLines = nodeCounters(nodes, built).map(([name, value]) => `${name} ${value}\n`);
   return [...zoneLines, ...numaLines, ...nodeLines].join("");
 }
 

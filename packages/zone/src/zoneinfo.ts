@@ -11,22 +11,21 @@ import type { Zone } from "./zone.ts";
 
 export function zoneinfoText(memory: Memory, built: BuildOptions = everyOption): string {
   const zones = built.has("ZONE_DEVICE") ? MAX_NR_ZONES : ZoneType.Device;
-  const cpus = onlineCpus(memory);
   return onlineNodes(memory)
-    .flatMap((node) => node.zones.slice(0, zones).map((zone) => zoneText(memory, node, zone, cpus)))
+    .flatMap((node) => node.zones.slice(0, zones).map((zone) => zoneText(memory, node, zone, built)))
     .join("");
 }
 
-function zoneText(memory: Memory, node: MemoryNode, zone: Zone, cpus: readonly number[]): string {
+function zoneText(memory: Memory, node: MemoryNode, zone: Zone, built: BuildOptions): string {
   const header = `Node ${node.id}, zone ${zone.name.padStart(8)}\n`;
-  const shared = zone === node.zones.find((candidate) => candidate.populated) ? nodeText(node) : "";
+  const shared = zone === node.zones.find((candidate) => candidate.populated) ? nodeText(node, built) : "";
   // A zone without memory has no counters and no pagesets in the file.
-  const rest = zone.populated ? countersText(zone) + pagesetsText(memory, zone, cpus) : "";
+  const rest = zone.populated ? countersText(zone) + pagesetsText(memory, zone, onlineCpus(memory)) : "";
   return header + shared + sizesText(zone) + rest;
 }
 
-function nodeText(node: MemoryNode): string {
-  return `  per-node stats\n${nodeCounters([node])
+function nodeText(node: MemoryNode, built: BuildOptions): string {
+  return `  per-node stats\n${nodeCounters([node], built)
     .map(([name, value]) => counterLine(name, value))
     .join("")}`;
 }

@@ -19,7 +19,8 @@ import type { ChargingController, ChargingHost, ChargingPart } from "./charging-
 /** Memory cgroups, unless the boot option cgroup_disable=memory turns them off. */
 export const memcgCharging: ChargingPart = (host) => {
   if (host.options.cgroup_disable?.includes("memory")) return { charging: uncharged };
-  const memcgs = new MemoryCgroups(host.memory, { kernelMemory: host.config.has("MEMCG_KMEM") });
+  const { memory, config } = host;
+  const memcgs = new MemoryCgroups(memory, { kernelMemory: config.has("MEMCG_KMEM"), built: config });
   return { charging: memcgs.charging, controller: memoryController(memcgs, host) };
 };
 

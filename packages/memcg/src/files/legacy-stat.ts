@@ -63,9 +63,10 @@ function own(cgroup: MemoryCgroup, read: Read): number {
   return value;
 }
 
-function statLines({ stats }: MemoryCgroups, prefix: string, value: (read: Read) => number): string {
+function statLines({ stats, built }: MemoryCgroups, prefix: string, value: (read: Read) => number): string {
+  const sizes = SIZES.filter(([name]) => name !== "rss_huge" || built.has("TRANSPARENT_HUGEPAGE"));
   const lines = [
-    ...SIZES.map(([name, item, unit]) => `${name} ${value((of) => stats.allNodes(of, item)) * unit}`),
+    ...sizes.map(([name, item, unit]) => `${name} ${value((of) => stats.allNodes(of, item)) * unit}`),
     ...EVENTS.map((item) => `${item} ${value((of) => stats.cgroup(of, item))}`),
     ...LISTS.map((list) => `${list} ${value((of) => stats.allNodes(of, `nr_${list}`)) * PAGE_SIZE}`),
   ];

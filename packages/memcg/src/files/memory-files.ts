@@ -70,7 +70,7 @@ export function memoryFiles({
     ...(psi && { pressure: { show: (cgroup: MemoryCgroup) => limits.stalls.text(cgroup) } }),
     reclaim: { store: (cgroup, text) => limits.reclaim(cgroup, parseCounter(text, ""), writer()) },
     stat: { show: (cgroup) => memoryStatText(memcgs, cgroup) },
-    ...swapFiles,
+    ...(memcgs.built.has("SWAP") && swapFiles),
   };
 }
 

@@ -1,6 +1,7 @@
 // The text of memory.stat and memory.numa_stat, and the counter of each line. Kernel counterparts: memory_stats[],
 // memory_stat_format() and memory_numa_stat_show() in mm/memcontrol.c.
 import { KiB, PAGE_SIZE } from "@hetmem/kernel";
+import type { BuildOptions } from "@hetmem/zone";
 import type { MemoryCgroup } from "../memory-cgroup.ts";
 import type { MemoryCgroups } from "../memory-cgroups.ts";
 import { type CgroupItem, COUNTED_EVENTS, type NodeItem } from "./items.ts";
@@ -55,10 +56,10 @@ const LINES: readonly (NodeLine | CgroupLine)[] = [
 
 /** @see memory_stat_format() */
 export function memoryStatText(memcgs: MemoryCgroups, cgroup: MemoryCgroup): string {
-  const { stats } = memcgs;
+  const { stats, built } = memcgs;
   let text = "";
   let slab = 0;
-  for (const line of LINES) {
+  for (const line of linesOf(built)) {
     const size =
       "unit" in line ? stats.allNodes(cgroup, line.item) * line.unit : cgroupSize(memcgs, cgroup, line);
     text += `${line.name} ${size}\n`;
@@ -68,19 +69,29 @@ export function memoryStatText(memcgs: MemoryCgroups, cgroup: MemoryCgroup): str
   const events = (item: CgroupItem): number => stats.cgroup(cgroup, item);
   text += `pgscan ${events("pgscan_kswapd") + events("pgscan_direct")}\n`;
   text += `pgsteal ${events("pgsteal_kswapd") + events("pgsteal_direct")}\n`;
-  for (const item of COUNTED_EVENTS) text += `${item} ${events(item)}\n`;
+  for (const item of COUNTED_EVENTS) if (isBuilt(item, built)) text += `${item} ${events(item)}\n`;
   return text;
 }
 
 /** @see memory_numa_stat_show() */
-export function memoryNumaStatText({ memory, stats }: MemoryCgroups, cgroup: MemoryCgroup): string {
+export function memoryNumaStatText({ memory, stats, built }: MemoryCgroups, cgroup: MemoryCgroup): string {
   const nodes = memory.nodes.flatMap((node) => (node?.hasMemory === true ? [node.id] : []));
-  const lines = LINES.flatMap((line) => {
+  const lines = linesOf(built).flatMap((line) => {
     if (!("unit" in line)) return [];
     const sizes = nodes.map((node) => ` N${node}=${stats.node(cgroup, node, line.item) * line.unit}`);
     return [`${line.name}${sizes.join("")}\n`];
   });
   return lines.join("");
+}
+
+function linesOf(built: BuildOptions): (NodeLine | CgroupLine)[] {
+  return LINES.filter(({ name }) => isBuilt(name, built));
+}
+
+/** @see CONFIG_SWAP and CONFIG_TRANSPARENT_HUGEPAGE in memory_stats[] and memcg_vm_event_stat[] */
+function isBuilt(name: string, built: BuildOptions): boolean {
+  if (name === "swapcached") return built.has("SWAP");
+  return !/^thp_|_thp$/.test(name) || built.has("TRANSPARENT_HUGEPAGE");
 }
 
 function cgroupSize({ stats }: MemoryCgroups, cgroup: MemoryCgroup, { item }: CgroupLine): number {
