@@ -61,8 +61,8 @@ function checkConfig(config: ReadonlySet<unknown>): void {
     );
   }
   const said = KCONFIG_NAMES.map((name) => (config.has(name) ? name : `${name}=n`));
-  for (const { message } of checkKconfig(["SPARSEMEM_VMEMMAP", ...said]))
-    throw new KernelError("EINVAL", `parts.config: ${message}`);
+  const [message] = checkKconfig(["SPARSEMEM_VMEMMAP", ...said]).map((problem) => problem.message);
+  if (message !== undefined) throw new KernelError("EINVAL", `parts.config: ${message}`);
 }
 
 /**
