@@ -1,4 +1,4 @@
 // The version of this package, written by `npm run release:version`. A program holds one version of each package.
 import { onlyVersion } from "@hetmem/kernel";
 
-onlyVersion("@hetmem/mmu-notifier", "0.0.0");
+onlyVersion("@hetmem/mmu-notifier", "0.1.0");

@@ -1,4 +1,4 @@
 // The version of this package, written by `npm run release:version`. A program holds one version of each package.
 import { onlyVersion } from "@hetmem/kernel";
 
-onlyVersion("@hetmem/page-cache", "0.0.0");
+onlyVersion("@hetmem/page-cache", "0.1.0");
