@@ -171,7 +171,7 @@ function withFailure(trial: Trial, point: string): Awkward {
 }
 
 /** A device with a hole of a memory block between its two ranges. */
-export function* twoRanges(trial: Trial): Sleeps<DevDax> {
+function* twoRanges(trial: Trial): Sleeps<DevDax> {
   const device = yield* addDevice(trial, SECTION);
   yield* addRange(trial, device, 2 * SECTION, SECTION);
   return device;
