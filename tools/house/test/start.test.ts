@@ -26,7 +26,8 @@ function start(...args: readonly string[]): Started {
 }
 
 test("on a built tree the output is the program's alone", () => {
-  expect(start("--version")).toMatchObject({ stdout: "0.0.0\n", stderr: "", status: 0 });
+  const { version } = JSON.parse(readFileSync(join(ROOT, "apps/machine/package.json"), "utf8"));
+  expect(start("--version")).toMatchObject({ stdout: `${version}\n`, stderr: "", status: 0 });
 });
 
 test("the status of the program is that of npm start", () => {
