@@ -22,7 +22,7 @@ beforeEach(() => {
   file = join(folder, "script.cjs");
   writeFileSync(file, SCRIPT);
   const script = compile(file, readFileSync(file));
-  // What has run is kept compiled.
+  // The code of functions that have run is kept compiled.
   answerOf(exportsOf(script, file));
   writeFileSync(codeFileOf(file), codeToKeep(script, readFileSync(file)));
 });

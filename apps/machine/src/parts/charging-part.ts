@@ -8,7 +8,7 @@ import type { PageCharging, Process } from "@hetmem/mm";
 import type { AttributeTable } from "@hetmem/vfs";
 import type { Memory } from "@hetmem/zone";
 
-/** What charging is made from. */
+/** The parts of a machine from which its charging is made. */
 export interface ChargingHost {
   readonly memory: Memory;
   readonly options: KernelOptions;

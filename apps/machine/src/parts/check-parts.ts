@@ -12,13 +12,13 @@ import type { MachineParts } from "./machine-parts.ts";
 
 type PartName = keyof MachineParts;
 
-/** What a part must be: a phrase for messages, and the test. */
+/** The form that a part must have: a phrase for messages, and the test. */
 interface Form {
   readonly phrase: string;
   accepts(part: unknown): boolean;
 }
 
-/** What `typeof` says of a member; "object" is never null. */
+/** The answer of `typeof` for a member; "object" is never null. */
 type Kind = "string" | "number" | "function" | "object";
 type Members = Readonly<Record<string, Kind>>;
 type KindOf<T> = T extends string

@@ -21,7 +21,7 @@ import type {
 import type { Programs } from "../programs/machine-program.ts";
 import type { ChargingPart } from "./charging-part.ts";
 
-/** What a driver of the dax bus is made from. */
+/** The parts of a machine from which a driver of the dax bus is made. */
 export interface DaxDriverHost {
   readonly vm: Vm;
   /** Pagemaps of the machine; `pagemaps.hotplug` adds memory. */
@@ -31,7 +31,7 @@ export interface DaxDriverHost {
 /** Makes a driver of the dax bus. Called at each boot. */
 export type DaxDriverPart = (host: DaxDriverHost) => DaxDriver;
 
-/** What a placement policy is made from. */
+/** The parts of a machine from which a placement policy is made. */
 export interface PlacementHost {
   readonly memory: Memory;
   readonly groups: MemoryGroups;
@@ -55,7 +55,7 @@ export interface MachineParts extends Required<VmParts> {
    * first is registered.
    */
   readonly daxDrivers: readonly DaxDriverPart[];
-  /** Where dax devices of persistent memory come up. @see 730926c3b099 */
+  /** The bus or class in which dax devices of persistent memory appear. @see 730926c3b099 */
   readonly daxSubsystem: "bus" | "class";
   /** Errnos of writes to a dax driver's `bind`. */
   readonly bindPolicy: BindPolicy;
@@ -70,7 +70,7 @@ export interface MachineParts extends Required<VmParts> {
    * the module has no parameters, as in v5.1. A `placement` of your own asks them only if it wants to.
    */
   readonly onlinePolicies: readonly OnlinePolicy[];
-  /** Who is charged for pages: memory cgroups, nobody, or a client of your own. */
+  /** The charging of pages: to memory cgroups, to none, or to a client of your own. */
   readonly charging: ChargingPart;
   /** How device memory gets its struct pages. */
   readonly pagemaps: PagemapPolicies;

@@ -24,7 +24,7 @@ export const memcgCharging: ChargingPart = (host) => {
   return { charging: memcgs.charging, controller: memoryController(memcgs, host) };
 };
 
-/** Nobody is charged. @see CONFIG_MEMCG=n */
+/** Pages are charged to no cgroup. @see CONFIG_MEMCG=n */
 export const noCharging: ChargingPart = () => ({ charging: uncharged });
 
 function memoryController(

@@ -60,7 +60,7 @@ export const holdsBesideHotplug: Obligation<DaxDriverUnderTest> = {
   },
 };
 
-/** What a device's driver holds for it, as text. */
+/** The resources that a device's driver holds for it, as text. */
 function holdings(trial: Trial, device: DevDax): string {
   const ranges = reserved(trial, device).length;
   const pagemaps = trial.machine.pagemaps.mapped().filter(({ name }) => name === device.name).length;

@@ -152,7 +152,7 @@ export function* unbinds(trial: Trial, device: DevDax): Sleeps<boolean> {
   }
 }
 
-/** What a driver may change of a machine, by name. */
+/** The state of a machine that a driver may change, by name. */
 export type State = Readonly<Record<string, string>>;
 
 export function stateOf({ machine: { hotplug, iomem, memory, pagemaps, vm }, adistances }: Trial): State {

@@ -96,7 +96,7 @@ export const givesKernelPagesBack = obligation({
   },
 });
 
-/** What a task adds to the accounts. */
+/** Pages that a task adds to the accounts. */
 function* chargeOf(trial: Trial, body: () => Sleeps<unknown>): Sleeps<readonly [number, number]> {
   const before = charges(trial);
   yield* body();

@@ -144,7 +144,7 @@ export function pageAt(process: Process, address: VirtAddr): Page {
   return pageTable.value(entry) as Page;
 }
 
-/** What is charged to both payers. */
+/** Pages charged to both payers. */
 export function charges({ subject, first, second }: Trial): readonly [first: number, second: number] {
   return [subject.charged(first), subject.charged(second)];
 }
